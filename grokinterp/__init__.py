@@ -1,0 +1,33 @@
+"""What a run is: task, corrupted data, hooked model, training, interventions, storage."""
+
+from grokinterp import models
+from grokinterp.config import RunConfig, build_model
+from grokinterp.data import DataConfig, Dataset, make_dataset
+from grokinterp.interventions import ablate, scale
+from grokinterp.models import HookedMLP, MLPConfig, closed_form_mlp
+from grokinterp.runs import Run, RunFolderError
+from grokinterp.tasks import Table, operation_table
+from grokinterp.training.config import TrainConfig
+from grokinterp.training.trainer import DivergenceWarning, train, train_many
+
+__all__ = [
+    "DataConfig",
+    "Dataset",
+    "DivergenceWarning",
+    "HookedMLP",
+    "MLPConfig",
+    "Run",
+    "RunConfig",
+    "RunFolderError",
+    "Table",
+    "TrainConfig",
+    "ablate",
+    "build_model",
+    "closed_form_mlp",
+    "make_dataset",
+    "models",
+    "operation_table",
+    "scale",
+    "train",
+    "train_many",
+]

@@ -1,0 +1,42 @@
+"""Argument checks whose messages name the argument, the value and the remedy."""
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+def check_int(name: str, value: object, *, minimum: int) -> None:
+    """Raise unless ``value`` is a plain integer of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    minimum: float = -math.inf,
+    below: float = math.inf,
+    strict: bool = False,
+) -> None:
+    """Raise unless ``value`` is a finite number in [minimum, below), or (minimum, below) if strict."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    low_ok = value > minimum if strict else value >= minimum
+    if not (low_ok and value < below):
+        left = "(" if strict else "["
+        raise ValueError(f"{name} must lie in {left}{minimum}, {below}), got {value}")
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise unless ``value`` is one of ``known``; suggest the nearest and list all."""
+    known = sorted(known)
+    if value in known:
+        return
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name}={value!r} is unknown.{hint} Known: {', '.join(known)}")

@@ -1,0 +1,123 @@
+"""A run's whole configuration, and its two other forms: dotted paths and JSON."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grokinterp._checks import check_choice, check_int
+from grokinterp.data import DataConfig
+from grokinterp.models.mlp import HookedMLP, MLPConfig
+from grokinterp.tasks import Table
+from grokinterp.training.config import TrainConfig
+
+# Every architecture: the name in saved files, its config and its class.
+MODELS = {"mlp": (MLPConfig, HookedMLP)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run depends on. Hashable: it can name a cell of a sweep.
+
+    ``seed`` draws the initial weights (and any training noise); ``data.seed`` draws the split and
+    the corruption.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: MLPConfig = field(default_factory=MLPConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kinds in _SECTIONS.items():
+            if not isinstance(getattr(self, name), kinds):
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise TypeError(f"{name} must be a {expected}, got {getattr(self, name)!r}")
+        check_int("seed", self.seed, minimum=0)
+
+    def replace(self, changes: Mapping[str, object]) -> "RunConfig":
+        """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""
+        fresh: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            section, _, name = path.partition(".")
+            check_path(self, path)
+            if name:
+                inner.setdefault(section, {})[name] = value
+            else:
+                fresh[section] = value
+        for section, fields in inner.items():
+            base = fresh.get(section, getattr(self, section))
+            fresh[section] = dataclasses.replace(base, **fields)
+        return dataclasses.replace(self, **fresh)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; :meth:`from_dict` gives the config back."""
+        plain = dataclasses.asdict(self)
+        kind = next(name for name, (config, _) in MODELS.items() if type(self.model) is config)
+        return plain | {"model": {"kind": kind} | plain["model"]}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
+        """The config that :meth:`to_dict` made; unknown or missing names are refused."""
+        top = dict(plain)
+        data, model = dict(top.pop("data", {})), dict(top.pop("model", {}))
+        for name in ("operation", "second_operation"):
+            if isinstance(data.get(name), Mapping):
+                table = data[name]
+                data[name] = Table(table["name"], table["p"], tuple(table["labels"]))
+        kind = model.pop("kind", "mlp")
+        check_choice("model.kind", kind, MODELS)
+        return cls(
+            data=_build(DataConfig, "data", data),
+            model=_build(MODELS[kind][0], "model", model),
+            training=_build(TrainConfig, "training", dict(top.pop("training", {}))),
+            **_known(cls, "", top),
+        )
+
+
+_SECTIONS: dict[str, tuple[type, ...]] = {
+    "data": (DataConfig,),
+    "model": tuple(config for config, _ in MODELS.values()),
+    "training": (TrainConfig,),
+}
+
+
+def config_paths(config: RunConfig) -> list[str]:
+    """Every dotted path of a config, sections first."""
+    paths = [f.name for f in dataclasses.fields(config)]
+    for section in _SECTIONS:
+        paths += [f"{section}.{f.name}" for f in dataclasses.fields(getattr(config, section))]
+    return paths
+
+
+def check_path(config: RunConfig, path: str) -> None:
+    """Raise unless ``path`` names a field; suggest the nearest."""
+    known = config_paths(config)
+    if path not in known:
+        tail = path.rpartition(".")[2]
+        near = difflib.get_close_matches(path, known, n=3) or [
+            p for p in known if difflib.get_close_matches(tail, [p.rpartition(".")[2]])
+        ]
+        raise ValueError(
+            f"{path!r} is no field of a RunConfig. Near matches: {', '.join(near) or 'none'}; "
+            f"all: {', '.join(known)}"
+        )
+
+
+def build_model(config: RunConfig) -> HookedMLP:
+    """The untrained network of a config, its weights drawn from ``config.seed``."""
+    _, model = next(entry for entry in MODELS.values() if isinstance(config.model, entry[0]))
+    return model(config.model, p=config.data.p, seed=config.seed)
+
+
+def _build(kind: type, section: str, fields: dict[str, Any]) -> Any:
+    return kind(**_known(kind, f"{section}.", fields))
+
+
+def _known(kind: type, prefix: str, fields: dict[str, Any]) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(kind)]
+    for name in fields:
+        check_choice("config field", prefix + name, [prefix + known for known in names])
+    return fields

@@ -1,0 +1,183 @@
+"""All p * p pairs of a task, their split, and labels of which some are corrupted."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from grokinterp._checks import check_choice, check_int, check_number
+from grokinterp.randomness import generator
+from grokinterp.tasks import Operation, Table, check_operation, operation_table
+
+CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
+PROTOCOLS = ("independent", "published")
+SUBSETS = ("train", "test", "changed", "unchanged")
+
+# The authors' own seeds: Python's `random` for the split, torch's for the redrawn labels.
+_PUBLISHED_SPLIT_SEED, _PUBLISHED_NOISE_SEED = 420, 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which task, how much of it is shown, and how much of that is corrupted.
+
+    A function ``f(a, b)`` given as ``operation`` or ``second_operation`` is tabulated at once and
+    kept as a :class:`~grokinterp.tasks.Table`.
+    """
+
+    operation: Operation = "addition"  # a name, a polynomial in a and b, or a function
+    p: int = 97  # the modulus; the data set is all p * p ordered pairs
+    train_fraction: float = 0.5  # alpha, strictly between 0 and 1; int(alpha * p * p) pairs train
+    corruption: float = 0.0  # xi in [0, 1]: share of the training labels that are redrawn
+    corruption_kind: str = "symmetric"  # symmetric, derangement, pair_flip or second_rule
+    second_operation: Operation | None = None  # what corrupted labels follow under second_rule
+    protocol: str = "independent"  # "published": the authors' own split and noise, bit for bit
+    seed: int = 0  # feeds split and corruption, and nothing else
+
+    def __post_init__(self) -> None:
+        check_int("p", self.p, minimum=2)
+        for argument in ("operation", "second_operation"):
+            function = getattr(self, argument)
+            if callable(function):
+                object.__setattr__(self, argument, Table.from_function(function, self.p))
+        check_operation("operation", self.operation, self.p)
+        check_number("train_fraction", self.train_fraction, minimum=0.0, below=1.0, strict=True)
+        check_number("corruption", self.corruption)
+        if not 0 <= self.corruption <= 1:
+            raise ValueError(f"corruption must lie in [0, 1], got {self.corruption}")
+        check_choice("corruption_kind", self.corruption_kind, CORRUPTIONS)
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_int("data.seed", self.seed, minimum=0)
+        if not 0 < self.n_train < self.p**2:
+            raise ValueError(
+                f"train_fraction={self.train_fraction} of {self.p**2} pairs leaves "
+                f"{self.n_train} for training; both sides need at least one pair"
+            )
+        if (self.second_operation is not None) != (self.corruption_kind == "second_rule"):
+            raise ValueError(
+                f"second_operation={self.second_operation!r} and "
+                f"corruption_kind={self.corruption_kind!r}: set second_operation exactly when "
+                "corruption_kind is 'second_rule'"
+            )
+        if self.second_operation is not None:
+            check_operation("second_operation", self.second_operation, self.p)
+        if self.protocol == "published" and (self.corruption_kind, self.seed) != ("symmetric", 0):
+            raise ValueError(
+                "protocol='published' fixes symmetric corruption and its own seeds, got "
+                f"corruption_kind={self.corruption_kind!r}, seed={self.seed}; leave both at "
+                "their defaults or use protocol='independent'"
+            )
+
+    @property
+    def n_train(self) -> int:
+        """Training pairs, truncated as in the authors' code."""
+        return int(self.train_fraction * self.p**2)
+
+    @property
+    def n_selected(self) -> int:
+        """Training pairs selected for corruption, truncated as in the authors' code."""
+        return int(self.corruption * self.n_train)
+
+
+@dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
+class Dataset:
+    """All pairs of a task in lexicographic order, with labels after corruption."""
+
+    tokens: Int[Tensor, "pair 2"]  # (a, b), a = index // p, b = index % p
+    labels: Int[Tensor, " pair"]  # after corruption; equal to clean_labels outside the train set
+    clean_labels: Int[Tensor, " pair"]
+    is_train: Bool[Tensor, " pair"]
+    is_selected: Bool[Tensor, " pair"]  # chosen for corruption; a redraw may give the true label
+    is_changed: Bool[Tensor, " pair"]  # selected, and the label really differs from the true one
+
+    @property
+    def p(self) -> int:
+        """The modulus, and the number of classes."""
+        return int(self.tokens[-1, 0]) + 1
+
+    @property
+    def is_test(self) -> Bool[Tensor, " pair"]:
+        """Everything outside the train set."""
+        return ~self.is_train
+
+    @cached_property
+    def masks(self) -> Mapping[str, Bool[Tensor, " pair"]]:
+        """The subsets that accuracies are reported on, by the names in ``SUBSETS``.
+
+        "changed" and "unchanged" divide the train set by whether the given label is wrong.
+        """
+        return {
+            "train": self.is_train,
+            "test": self.is_test,
+            "changed": self.is_changed,
+            "unchanged": self.is_train & ~self.is_changed,
+        }
+
+
+def make_dataset(config: DataConfig) -> Dataset:
+    """All p * p pairs with split and corruption drawn from ``config.seed`` alone.
+
+    The train set is the first ``int(train_fraction * p * p)`` pairs of one shuffle and the
+    selected pairs are the first ``int(corruption * n_train)`` of those, each with its own fixed
+    replacement label; so a larger fraction contains a smaller one.
+
+    Corruption kinds: "symmetric" redraws uniformly over all p classes, so 1/p of the selected
+    labels stay true (the paper's); "derangement" uniformly over the wrong classes; "pair_flip"
+    adds 1 mod p; "second_rule" takes the label of ``config.second_operation``.
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, section 1.1; protocol="published": their code.
+    """
+    p, pairs = config.p, config.p**2
+    clean = operation_table(config.operation, p).flatten()
+    order = _shuffled_pairs(config)
+    train, selected = order[: config.n_train], order[: config.n_selected]
+    labels = clean.clone()
+    labels[selected] = _replacements(config, clean, order)[: config.n_selected]
+    is_selected = _mask(selected, pairs)
+    index = torch.arange(pairs)
+    return Dataset(
+        tokens=torch.stack([index // p, index % p], dim=1),
+        labels=labels,
+        clean_labels=clean,
+        is_train=_mask(train, pairs),
+        is_selected=is_selected,
+        is_changed=is_selected & (labels != clean),
+    )
+
+
+def _shuffled_pairs(config: DataConfig) -> Int[Tensor, " pair"]:
+    pairs = config.p**2
+    if config.protocol == "published":
+        order = list(range(pairs))
+        random.Random(_PUBLISHED_SPLIT_SEED).shuffle(order)
+        return torch.tensor(order)
+    return torch.randperm(pairs, generator=generator(config.seed, "split"))
+
+
+def _replacements(
+    config: DataConfig, clean: Int[Tensor, " pair"], order: Int[Tensor, " pair"]
+) -> Int[Tensor, " pair"]:
+    """A corrupted label for every pair in shuffled order, so that noise nests like the split."""
+    p, pairs = config.p, config.p**2
+    noise = generator(config.seed, "noise")
+    if config.protocol == "published":
+        noise = torch.Generator().manual_seed(_PUBLISHED_NOISE_SEED)
+    match config.corruption_kind:
+        case "symmetric":
+            return torch.randint(0, p, (pairs,), generator=noise)
+        case "derangement":
+            return (clean[order] + torch.randint(1, p, (pairs,), generator=noise)) % p
+        case "pair_flip":
+            return (clean[order] + 1) % p
+    assert config.second_operation is not None  # checked by DataConfig for "second_rule"
+    return operation_table(config.second_operation, p).flatten()[order]
+
+
+def _mask(index: Int[Tensor, " chosen"], size: int) -> Bool[Tensor, " pair"]:
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[index] = True
+    return mask

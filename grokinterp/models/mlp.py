@@ -1,0 +1,135 @@
+"""The papers' MLP on one-hot pairs, with a TransformerLens hook on every activation."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens import HookedRootModule
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp._checks import check_choice, check_int
+from grokinterp.models.activations import ACTIVATIONS
+from grokinterp.randomness import generator
+
+INITS = ("paper", "standard", "lazy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPConfig:
+    """Architecture and initialisation of a :class:`HookedMLP`; it has no biases.
+
+    Initialisations are normal with zero mean and a variance, for every weight matrix, of
+    "paper": (16 d_mlp)^(-2/3), "standard": 2 / fan_in, "lazy": 2 / d_mlp^(2/3)
+    (Doshi et al. 2023, appendix A and Fig. 14; the one-hot pair has fan_in 2 p).
+    """
+
+    d_mlp: int = 500  # neurons per hidden layer, the papers' N
+    n_layers: int = 1  # hidden layers; 1 is the paper's "two-layer" network
+    act: str = "square"  # square, relu or gelu
+    init: str = "paper"  # paper, standard or lazy
+
+    def __post_init__(self) -> None:
+        check_int("d_mlp", self.d_mlp, minimum=1)
+        check_int("n_layers", self.n_layers, minimum=1)
+        check_choice("act", self.act, ACTIVATIONS)
+        check_choice("init", self.init, INITS)
+
+
+class HookedMLP(HookedRootModule):
+    """f(a, b) = W_U^T act(... act(W_E[0, a] + W_E[1, b])), Doshi et al. 2023, eq. 1.
+
+    Weights (the paper's, transposed):
+        ``W_E`` [operand 2, p, d_mlp]: ``W_E[0]`` is U^T and ``W_E[1]`` is V^T.
+        ``layers.{i}.W_in`` [d_mlp, d_mlp] for i >= 1: the hidden matrices.
+        ``W_U`` [d_mlp, p]: the paper's W^T.
+
+    Hook points, in order:
+        ``hook_embed`` [batch, operand 2, d_mlp]; ``layers.{i}.hook_pre`` and
+        ``layers.{i}.hook_post`` [batch, d_mlp]; ``hook_logits`` [batch, p].
+
+    Args:
+        config: the architecture.
+        p: the modulus: size of the vocabulary and number of classes.
+        seed: draws the initial weights, from a generator of its own.
+    """
+
+    def __init__(self, config: MLPConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__()
+        check_int("p", p, minimum=2)
+        check_int("seed", seed, minimum=0)
+        self.cfg, self.p = config, p
+        rng, width = generator(seed, "init"), config.d_mlp
+        self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
+        self.layers = nn.ModuleList(
+            HiddenLayer(config.act, _normal((width, width), _std(config, width), rng) if i else None)
+            for i in range(config.n_layers)
+        )
+        self.W_U = _normal((width, p), _std(config, width), rng)
+        self.hook_embed = HookPoint()
+        self.hook_logits = HookPoint()
+        self.setup()
+
+    def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
+        """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
+        check_tokens(tokens, self.p)
+        first, second = tokens.long().unbind(dim=1)
+        embed = torch.stack([self.W_E[0][first], self.W_E[1][second]], dim=1)
+        hidden = self.hook_embed(embed).sum(dim=1)
+        for layer in self.layers:
+            hidden = layer(hidden)
+        return self.hook_logits(hidden @ self.W_U)
+
+    @staticmethod
+    def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The matrices in a ``state_dict`` one by one, the two operands' tables apart.
+
+        Any leading axes (a stack of runs) are kept, so norms of many runs are one call.
+        """
+        operands = {f"W_E[{i}]": state["W_E"][..., i, :, :] for i in range(2)}
+        return operands | {name: weight for name, weight in state.items() if name != "W_E"}
+
+
+class HiddenLayer(nn.Module):
+    """One hidden layer: its matrix (the first layer's is ``W_E``), then the activation."""
+
+    def __init__(self, act: str, W_in: nn.Parameter | None) -> None:
+        super().__init__()
+        self.W_in = W_in
+        self.act = ACTIVATIONS[act].function
+        self.hook_pre = HookPoint()
+        self.hook_post = HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch d_mlp"]) -> Float[Tensor, "batch d_mlp"]:
+        """``act(x W_in)`` with both sides of the activation hooked."""
+        pre = x if self.W_in is None else x @ self.W_in
+        return self.hook_post(self.act(self.hook_pre(pre)))
+
+
+def check_tokens(tokens: Tensor, p: int) -> None:
+    """Raise unless ``tokens`` is an integer tensor [batch, 2] of residues 0..p-1."""
+    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dtype == torch.bool:
+        kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise TypeError(f"tokens must be an integer tensor [batch, 2], got {kind}")
+    if tokens.ndim != 2 or tokens.shape[1] != 2:
+        raise ValueError(
+            f"tokens must have shape [batch, 2], one row (a, b) per pair, got {list(tokens.shape)}"
+        )
+    if tokens.numel() and not (0 <= int(tokens.min()) and int(tokens.max()) < p):
+        raise ValueError(
+            f"tokens must lie in 0..{p - 1} for p={p}, got values from {int(tokens.min())} "
+            f"to {int(tokens.max())}; take them mod p"
+        )
+
+
+def _std(config: MLPConfig, fan_in: int) -> float:
+    match config.init:
+        case "paper":
+            return (16 * config.d_mlp) ** (-1 / 3)
+        case "standard":
+            return (2 / fan_in) ** 0.5
+    return 2**0.5 * config.d_mlp ** (-1 / 3)
+
+
+def _normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).normal_(0.0, std, generator=rng))

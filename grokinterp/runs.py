@@ -1,0 +1,170 @@
+"""A finished run, and its folder on disk."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from grokinterp.config import RunConfig, build_model
+from grokinterp.data import Dataset
+from grokinterp.models.mlp import HookedMLP
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FORMAT = 1  # raised when a folder written today could not be read by yesterday's code
+_FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
+
+
+class RunFolderError(Exception):
+    """A run folder cannot be read or written; the message says which file and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What :func:`~grokinterp.train` returns: a config, its data, the network and its history."""
+
+    config: RunConfig
+    dataset: Dataset
+    model: HookedMLP
+    history: "xr.Dataset"  # over "step": losses, accuracies, norm; see training.history
+    diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
+    provenance: dict[str, Any] = field(default_factory=dict)  # versions, device, wall time
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the run to a folder: safetensors for tensors, JSON, netCDF for the history.
+
+        The folder appears whole or not at all: everything is written beside it and then renamed.
+
+        Raises:
+            RunFolderError: ``path`` exists and ``overwrite`` is False, or is no run folder.
+        """
+        path = Path(path)
+        if path.exists():
+            if not overwrite:
+                raise RunFolderError(
+                    f"{path} already exists; choose another folder or pass overwrite=True"
+                )
+            if not (path / "run.json").is_file() and (path.is_file() or any(path.iterdir())):
+                raise RunFolderError(f"{path} exists and is no run folder; refusing to replace it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            self._write(fresh)
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+                os.replace(path, old / "run")
+                os.replace(fresh, path)
+                shutil.rmtree(old)
+            else:
+                os.replace(fresh, path)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return path
+
+    def _write(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        model, dataset, history = (folder / name for name in _FILES)
+        save_file({k: v.detach().contiguous() for k, v in self.model.state_dict().items()}, model)
+        save_file({f.name: getattr(self.dataset, f.name) for f in fields(Dataset)}, dataset)
+        self.history.to_netcdf(history, engine="h5netcdf")
+        about = {
+            "format": FORMAT,
+            "config": self.config.to_dict(),
+            "diverged_at": self.diverged_at,
+            "provenance": self.provenance,
+            "sha256": {file.name: _sha256(file) for file in (model, dataset, history)},
+        }
+        (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Run":
+        """Read a folder that :meth:`save` wrote. Nothing in it is executed.
+
+        Raises:
+            RunFolderError: a file is missing, truncated or altered, or the format is newer.
+        """
+        import xarray as xr
+
+        path = Path(path)
+        about = _read_about(path)
+        for name in _FILES:
+            file = path / name
+            if not file.is_file():
+                raise RunFolderError(f"{file} is missing; the run folder is incomplete")
+            if _sha256(file) != about["sha256"].get(name):
+                raise RunFolderError(
+                    f"{file} is truncated or was altered: its checksum differs from run.json's; "
+                    "restore it from a copy or train the run again"
+                )
+        try:
+            config = RunConfig.from_dict(about["config"])
+            state = load_file(path / "model.safetensors")
+            model = build_model(config).to(state["W_E"].dtype)
+            model.load_state_dict(state)
+            dataset = Dataset(**load_file(path / "dataset.safetensors"))
+            with xr.open_dataset(path / "history.nc", engine="h5netcdf") as stored:
+                history = stored.load()
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+            raise RunFolderError(f"{path} cannot be read as a run: {error}") from error
+        return cls(config, dataset, model, history, about["diverged_at"], about["provenance"])
+
+
+def provenance(*, device: str, precision: str, wall_time_s: float, stack_size: int) -> dict[str, Any]:
+    """Which versions made a run, where and when."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed as a package"
+
+    packages = ("grokinterp", "torch", "transformer-lens", "numpy", "xarray")
+    return {
+        "versions": {package: installed(package) for package in packages}
+        | {"python": platform.python_version()},
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "device": device,
+        "precision": precision,
+        "stack_size": stack_size,
+        "stack_wall_time_s": round(wall_time_s, 3),
+    }
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    file = path / "run.json"
+    if not file.is_file():
+        raise RunFolderError(
+            f"{file} is missing; {path} is not a run folder"
+            + ("" if path.exists() else " (it does not exist)")
+        )
+    try:
+        about = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{file} is truncated or no JSON: {error}") from error
+    written = about.get("format") if isinstance(about, dict) else None
+    if not isinstance(written, int):
+        raise RunFolderError(f"{file} names no format; it was not written by grokinterp")
+    if written > FORMAT:
+        raise RunFolderError(
+            f"{path} was written in format {written}, this grokinterp reads up to {FORMAT}; "
+            "upgrade grokinterp"
+        )
+    missing = {"config", "diverged_at", "provenance", "sha256"} - about.keys()
+    if missing:
+        raise RunFolderError(f"{file} lacks {', '.join(sorted(missing))}; it was altered")
+    return about
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,170 @@
+"""The operation tables: what f(a, b) mod p the network has to learn."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from grokinterp._checks import check_choice, check_int
+
+
+def is_prime(p: int) -> bool:
+    """Trial division: moduli are small."""
+    return p > 1 and all(p % k for k in range(2, int(p**0.5) + 1))
+
+
+def power_mod(base: Tensor, exponent: int, p: int) -> Tensor:
+    """``base ** exponent % p`` elementwise by repeated squaring, without overflow."""
+    result, base = torch.ones_like(base) % p, base % p
+    while exponent:
+        if exponent & 1:
+            result = result * base % p
+        base = base * base % p
+        exponent >>= 1
+    return result
+
+
+# a / 0 is defined as 0 (0 has no inverse, and 0 ** (p - 2) = 0), so every pair has a label.
+_NAMED: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "addition": lambda a, b, p: (a + b) % p,
+    "subtraction": lambda a, b, p: (a - b) % p,
+    "multiplication": lambda a, b, p: a * b % p,
+    "division": lambda a, b, p: a * power_mod(b, p - 2, p) % p,
+}
+NAMED_OPERATIONS = tuple(_NAMED)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A user's own operation, as data: it can be hashed, sent to a worker and saved as JSON."""
+
+    name: str
+    p: int
+    labels: tuple[int, ...]  # f(a, b) for all pairs in lexicographic order, p * p values
+
+    def __post_init__(self) -> None:
+        check_int("Table.p", self.p, minimum=2)
+        if len(self.labels) != self.p**2:
+            raise ValueError(
+                f"Table.labels must hold p*p = {self.p**2} labels, got {len(self.labels)}"
+            )
+        for index, label in enumerate(self.labels):
+            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < self.p:
+                a, b = divmod(index, self.p)
+                raise ValueError(
+                    f"operation {self.name!r} gives {label!r} at ({a}, {b}); "
+                    f"labels must be integers 0..{self.p - 1} (take the result mod p)"
+                )
+
+    @classmethod
+    def from_function(cls, function: Callable[[int, int], int], p: int) -> "Table":
+        """Tabulate ``function(a, b)``, called once per pair with Python integers."""
+        check_int("p", p, minimum=2)
+        labels = (function(a, b) for a in range(p) for b in range(p))
+        plain = tuple(int(v) if hasattr(v, "__index__") and not isinstance(v, bool) else v
+                      for v in labels)  # fmt: skip
+        return cls(name=getattr(function, "__name__", "function"), p=p, labels=plain)
+
+
+Operation = str | Table
+
+
+def check_operation(argument: str, operation: Operation, p: int) -> None:
+    """Raise if ``operation`` has no table modulo ``p``."""
+    if isinstance(operation, Table):
+        if operation.p != p:
+            raise ValueError(
+                f"{argument} is a table for p={operation.p} but p={p}; "
+                "tabulate the function again with the new modulus"
+            )
+    elif not isinstance(operation, str):
+        raise TypeError(
+            f"{argument} must be a name, a polynomial in a and b, or a function, got {operation!r}"
+        )
+    elif operation == "division" and not is_prime(p):
+        raise ValueError(
+            f"{argument}='division' needs a prime p, got p={p}: "
+            "other moduli have non-zero residues without an inverse"
+        )
+    elif operation not in _NAMED:
+        _parse_polynomial(argument, operation)
+
+
+def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
+    """Entry [a, b] is the true label of the pair (a, b), in 0..p-1.
+
+    Args:
+        operation: "addition", "subtraction", "multiplication", "division" (p prime; a / 0 = 0),
+            a polynomial in a and b with integer coefficients such as ``"a**2 + a*b + b**2"``,
+            or a :class:`Table`.
+        p: the modulus, at least 2.
+    """
+    check_int("p", p, minimum=2)
+    check_operation("operation", operation, p)
+    if isinstance(operation, Table):
+        return torch.tensor(operation.labels).view(p, p)
+    a = torch.arange(p)[:, None].expand(p, p)
+    b = torch.arange(p)[None, :].expand(p, p)
+    if operation in _NAMED:
+        return _NAMED[operation](a, b, p)
+    return _evaluate(_parse_polynomial("operation", operation), a, b, p)
+
+
+def _parse_polynomial(argument: str, text: str) -> ast.expr:
+    """The syntax tree of a polynomial; nothing is ever executed, so a config file is only data."""
+    try:
+        tree = ast.parse(text.replace("^", "**"), mode="eval").body
+    except SyntaxError:
+        tree = None
+    if tree is None or not _is_polynomial(tree) or not _names(tree):
+        known = [*NAMED_OPERATIONS, "a**2 + a*b + b**2"]
+        try:
+            check_choice(argument, text, known)
+        except ValueError as error:
+            raise ValueError(f"{error} (any integer polynomial in a and b), or a function") from None
+    assert tree is not None
+    return tree
+
+
+def _names(tree: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _is_polynomial(node: ast.expr) -> bool:
+    match node:
+        case ast.Name(id="a" | "b"):
+            return True
+        case ast.Constant(value=int()) if not isinstance(node.value, bool):
+            return True
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return _is_polynomial(inner)
+        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult(), left=left, right=right):
+            return _is_polynomial(left) and _is_polynomial(right)
+        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))):
+            return not isinstance(power, bool) and power >= 0 and _is_polynomial(left)
+    return False
+
+
+def _evaluate(node: ast.expr, a: Tensor, b: Tensor, p: int) -> Tensor:
+    """The polynomial at every pair; each step is reduced mod p, so nothing overflows."""
+    match node:
+        case ast.Name(id=name):
+            return a if name == "a" else b
+        case ast.Constant(value=int(value)):
+            return torch.full_like(a, value % p)
+        case ast.UnaryOp(operand=inner):
+            return -_evaluate(inner, a, b, p) % p
+        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))):
+            return power_mod(_evaluate(left, a, b, p), power, p)
+        case ast.BinOp(op=operator, left=left, right=right):
+            x, y = _evaluate(left, a, b, p), _evaluate(right, a, b, p)
+            match operator:
+                case ast.Add():
+                    return (x + y) % p
+                case ast.Sub():
+                    return (x - y) % p
+            return x * y % p
+    raise AssertionError(f"not a polynomial node: {ast.dump(node)}")

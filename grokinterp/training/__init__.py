@@ -1,0 +1,1 @@
+"""The stacked trainer and what it is made of."""

@@ -1,0 +1,57 @@
+"""Accuracy, loss and weight norms of every run in a stack, on every subset, without host copies."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokinterp.data import SUBSETS, Dataset
+from grokinterp.training.losses import LOSSES
+from grokinterp.training.mlp_kernel import Batch, MLPKernel
+
+METRICS = (
+    "train_loss",
+    "test_loss",
+    *(f"{subset}_accuracy" for subset in SUBSETS),
+)
+
+
+class Evaluation:
+    """Scores of a stack on all pairs, in evaluation mode, at its current weights.
+
+    Args:
+        datasets: one per run; all of one modulus.
+        loss: a name in ``LOSSES``.
+        dtype: of the scores.
+        device: where the runs live.
+    """
+
+    def __init__(
+        self, datasets: Sequence[Dataset], loss: str, *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.per_example = LOSSES[loss].per_example
+        self.labels = torch.stack([data.labels for data in datasets]).to(device)
+        masks = [torch.stack([data.masks[name] for name in SUBSETS]) for data in datasets]
+        weight = torch.stack(masks).to(device, dtype)
+        self._mean_over = weight / weight.sum(dim=-1, keepdim=True)  # empty subset: NaN
+        self._loss = torch.empty(self.labels.shape, dtype=dtype, device=device)
+        self._correct = torch.empty_like(self._loss)
+
+    def score(
+        self, run: int, pairs: slice, kernel: MLPKernel, weights: dict[str, Tensor], batch: Batch
+    ) -> None:
+        """Note loss and correctness of one run on one slice of the pairs."""
+        start = pairs.start
+        for logits in kernel.logits(weights, batch):
+            rows = slice(start, start + len(logits))
+            labels = self.labels[run, rows]
+            self._loss[run, rows] = self.per_example(logits, labels)
+            self._correct[run, rows] = (logits.argmax(dim=1) == labels).to(self._correct)
+            start = rows.stop
+
+    def metrics(self) -> Float[Tensor, "run metric"]:
+        """The scores noted last, averaged over each subset, in the order of ``METRICS``."""
+        loss = torch.einsum("rsn,rn->rs", self._mean_over[:, :2], self._loss)
+        accuracy = torch.einsum("rsn,rn->rs", self._mean_over, self._correct)
+        return torch.cat([loss, accuracy], dim=1)

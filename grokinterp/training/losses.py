@@ -1,0 +1,59 @@
+"""Losses, each as a definition and as the in-place gradient that the stacked trainer uses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss averaged over examples.
+
+    ``per_example(logits [n, p], labels [n])`` is the definition.
+    ``residual_(logits, at_label)`` turns logits in place into the gradient divided by
+    ``grad_scale(n, p)`` and returns the loss summed over examples, divided by
+    ``loss_scale(p)``; ``at_label`` are the labels' flat positions in ``logits``.
+    """
+
+    per_example: Callable[[Tensor, Tensor], Tensor]
+    residual_: Callable[[Tensor, Tensor], Tensor]
+    loss_scale: Callable[[int], float]
+    grad_scale: Callable[[int, int], float]
+
+
+def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Mean over classes of (logit - one-hot)^2, per example. Zero logits give 1 / p."""
+    at_label = logits.gather(1, labels[:, None])[:, 0]
+    return (logits.square().sum(dim=1) - 2 * at_label + 1) / logits.shape[1]
+
+
+def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Negative log-probability of the label, in nats, per example."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def _mse_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
+    flat = logits.view(-1)
+    flat.index_add_(0, at_label, flat.new_full((1,), -1.0).expand(len(at_label)))
+    return torch.dot(flat, flat)
+
+
+def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
+    flat = logits.view(-1)
+    logits.sub_(logits.logsumexp(dim=1, keepdim=True))
+    total = -flat.index_select(0, at_label).sum()
+    logits.exp_()
+    flat.index_add_(0, at_label, flat.new_full((1,), -1.0).expand(len(at_label)))
+    return total
+
+
+LOSSES = {
+    "mse": Loss(mse, _mse_residual_, lambda p: 1 / p, lambda n, p: 2 / (n * p)),
+    "cross_entropy": Loss(
+        cross_entropy, _cross_entropy_residual_, lambda p: 1.0, lambda n, p: 1 / n
+    ),
+}
