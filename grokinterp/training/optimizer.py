@@ -13,7 +13,7 @@ class StackedAdamW:
     """Decoupled weight decay on every weight, then Adam: ``torch.optim.AdamW`` row by row.
 
     Args:
-        weights: [run, parameter], updated in place by :meth:`step`.
+        weights: [run, parameter], updated in place.
         configs: one per row; lr, weight_decay, betas and eps may differ.
     """
 
@@ -21,22 +21,32 @@ class StackedAdamW:
         self.weights = weights
         self.first, self.second, self._update = (torch.zeros_like(weights) for _ in range(3))
         self.steps_done = 0
-        self.beta1, self.beta2, self.lr, self.weight_decay, self.eps = torch.tensor(
+        self.beta1, self.beta2, self.lr, weight_decay, self._eps = torch.tensor(
             [(*c.betas, c.lr, c.weight_decay, c.eps) for c in configs], dtype=torch.float64
         ).T[:, :, None]
+        self._one_minus_beta1 = (1 - self.beta1).to(weights)
+        self._one_minus_beta2 = (1 - self.beta2).to(weights)
+        self._keep = (1 - self.lr * weight_decay).to(weights)
 
-    def step(self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"]) -> None:
-        """One update of every run that is still alive; the others keep their weights."""
+    def begin_step(self) -> None:
+        """Count a step; :meth:`update` then applies it, all columns or some at a time."""
         self.steps_done += 1
         like, t = self.weights, self.steps_done
-        lr_over_bias = (self.lr / (1 - self.beta1**t)).to(like)
-        bias2_root = (1 - self.beta2**t).sqrt().to(like)
-        update = self._update
-        self.first.lerp_(grads, (1 - self.beta1).to(like))
-        self.second.lerp_(torch.mul(grads, grads, out=update), (1 - self.beta2).to(like))
-        torch.sqrt(self.second, out=update).div_(bias2_root).add_(self.eps.to(like))
-        torch.div(self.first, update, out=update).mul_(lr_over_bias)
-        alive = alive[:, None]
-        self.weights.mul_(torch.where(alive, (1 - self.lr * self.weight_decay).to(like), 1.0))
-        # where, not a product: the update of a diverged run may be NaN
-        self.weights.sub_(torch.where(alive, update, 0.0))
+        bias2_root = (1 - self.beta2**t).sqrt()
+        self._rate = (self.lr / (1 - self.beta1**t) * bias2_root).to(like)
+        self._scaled_eps = (self._eps * bias2_root).to(like)
+
+    def update(
+        self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"], columns: slice
+    ) -> None:
+        """Apply the step to some columns of every run still alive; ``grads`` has only those."""
+        weights, first, second, update = (
+            x[:, columns] for x in (self.weights, self.first, self.second, self._update)
+        )
+        first.lerp_(grads, self._one_minus_beta1)
+        second.lerp_(torch.mul(grads, grads, out=update), self._one_minus_beta2)
+        torch.sqrt(second, out=update).add_(self._scaled_eps)
+        torch.div(first, update, out=update).mul_(self._rate)
+        # Set to zero, not multiplied by it: the update of a diverged run may be NaN.
+        update.masked_fill_(~alive[:, None], 0.0)
+        weights.mul_(torch.where(alive[:, None], self._keep, 1.0)).sub_(update)

@@ -2,40 +2,32 @@
 
 Small networks waste a CPU when every operation is split over all cores: the halves are too small,
 and each core keeps reading what the other has just written. It is faster to give every core whole
-runs (or its own share of one run's examples) and to meet once a step.
+runs (or its own share of one run's examples) and to meet twice a step.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import TypeVar
 
 import torch
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 class Team:
-    """``size`` threads; :meth:`each` runs a function for every worker and waits for all.
+    """``size`` workers, the calling thread among them; :meth:`each` runs a function on all.
 
-    Use as a context manager. The caller's own number of torch threads is left as it was.
+    Use as a context manager: inside, the caller too runs single-threaded operations (its idle
+    helper threads would keep spinning on the workers' cores); outside, all is as it was.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._threads = torch.get_num_threads()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "Team":
         if self.size > 1:
-            threads = torch.get_num_threads()
-            self._pool = ThreadPoolExecutor(
-                self.size, thread_name_prefix="grokinterp", initializer=torch.set_num_threads,
-                initargs=(1,),
-            )  # fmt: skip
-            self._start_all(self._pool)
-            # set_num_threads also sets what threads started later begin with; put that back.
-            torch.set_num_threads(threads)
+            torch.set_num_threads(1)  # also what threads started from now on begin with
+            self._pool = ThreadPoolExecutor(self.size - 1, thread_name_prefix="grokinterp")
         return self
 
     def __exit__(
@@ -47,17 +39,14 @@ class Team:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+            torch.set_num_threads(self._threads)
 
-    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """``[function(item) for item in items]``, spread over the threads."""
-        if self._pool is None:
-            return [function(item) for item in items]
-        return list(self._pool.map(function, items))
-
-    def _start_all(self, pool: ThreadPoolExecutor) -> None:
-        """Make every thread exist now: the pool starts one only when all others are busy."""
-        from threading import Barrier
-
-        together = Barrier(self.size)
-        for waiting in [pool.submit(together.wait) for _ in range(self.size)]:
-            waiting.result()
+    def each(self, function: Callable[[int], object]) -> None:
+        """Call ``function(worker)`` for every worker 0..size-1 at once; wait for all."""
+        waiting = [self._pool.submit(function, w) for w in range(1, self.size)] if self._pool else []
+        try:
+            function(0)
+        finally:
+            wait(waiting)  # nobody may still be writing when an error leaves this call
+        for done in waiting:
+            done.result()

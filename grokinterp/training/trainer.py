@@ -198,14 +198,14 @@ class Stack:
 
     def step(self) -> None:
         """One full-batch update of every run that is still alive."""
-        self.team.each(self._gradients, range(self.team.size))
-        grads = self.grads[0] if len(self.grads) == 1 else self.grads.sum(dim=0)
+        self.team.each(self._gradients)
         self.note_divergence(self.losses.sum(dim=0), self.optimizer.steps_done)
-        self.optimizer.step(grads, self.alive)
+        self.optimizer.begin_step()
+        self.team.each(self._update)
 
     def evaluate(self) -> Float[Tensor, "run metric"]:
         """Scores of every run at its current weights, in the order of ``METRICS``."""
-        self.team.each(self._score, range(self.team.size))
+        self.team.each(self._score)
         return self.evaluation.metrics()
 
     def note_divergence(self, loss: Float[Tensor, " run"], step: int) -> None:
@@ -242,6 +242,15 @@ class Stack:
             self.losses[share.part, share.run] = self._kernels[worker].gradients(
                 self._weights_of[share.run], self._grads_of[share.part][share.run], share.train
             )
+
+    def _update(self, worker: int) -> None:
+        width = self.weights.shape[1]
+        columns = slice(
+            width * worker // self.team.size, width * (worker + 1) // self.team.size
+        )
+        parts = self.grads[:, :, columns]
+        grads = parts[0] if len(parts) == 1 else parts.sum(dim=0)
+        self.optimizer.update(grads, self.alive, columns)
 
     def _score(self, worker: int) -> None:
         for share in self._todo[worker]:

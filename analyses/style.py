@@ -1,0 +1,46 @@
+"""How figures look: one palette that colour-blind readers can tell apart, one layout."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# Okabe and Ito's palette. Subsets keep their colour and dash in every figure.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#999999"
+
+SUBSET_STYLE = {
+    "train": {"color": BLUE, "dash": "solid"},
+    "test": {"color": ORANGE, "dash": "dash"},
+    "changed": {"color": RED, "dash": "solid"},
+    "unchanged": {"color": GREEN, "dash": "dot"},
+}
+SUBSET_LABEL = {
+    "train": "train, all",
+    "test": "test",
+    "changed": "train, corrupted",
+    "unchanged": "train, uncorrupted",
+}
+PHASE_COLOR = {
+    "coexistence": ORANGE,
+    "clean generalization": "#F0CE7A",
+    "partial inversion": GREEN,
+    "full inversion": BLUE,
+    "memorization": RED,
+    "forgetting": PURPLE,
+    "confusion": GREY,
+    "diverged": BLACK,
+}
+
+
+def finish(figure: "go.Figure", *, title: str, height: int = 420) -> "go.Figure":
+    """Apply the common layout; legible at the width of a notebook."""
+    return figure.update_layout(
+        title={"text": title, "x": 0.0, "xanchor": "left", "font": {"size": 17}},
+        template="plotly_white",
+        font={"size": 14},
+        height=height,
+        margin={"l": 70, "r": 20, "t": 60, "b": 60},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0},
+        hovermode="closest",
+    )

@@ -1,0 +1,79 @@
+"""The real Fourier basis on Z_p and one-sided spectra of weight vectors."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# Below this L2 norm a vector counts as dead: float32 squares underflow at about 4e-23.
+DEAD_NORM = 1e-20
+
+
+def fourier_basis(p: int) -> Float[Tensor, "p p"]:
+    """Orthonormal rows: the constant, then cos and sin of 2 pi k x / p for k = 1 .. p // 2.
+
+    For even p the last row is the alternating vector (its sine vanishes). Rows 2k-1 and 2k belong
+    to frequency k. float64.
+    """
+    x = torch.arange(p, dtype=torch.float64)
+    rows = [torch.full((p,), 1 / math.sqrt(p), dtype=torch.float64)]
+    for k in range(1, (p - 1) // 2 + 1):
+        angle = 2 * math.pi * k * x / p
+        rows += [math.sqrt(2 / p) * torch.cos(angle), math.sqrt(2 / p) * torch.sin(angle)]
+    if p % 2 == 0:
+        rows.append((1 - 2 * (x % 2)) / math.sqrt(p))
+    return torch.stack(rows)
+
+
+def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
+    """|DFT|^2 of each row at frequencies 0 .. p // 2 (cycles per p residues), float64.
+
+    Convention: one-sided (``rfft``), the zero frequency kept, no doubling; a pure cosine puts all
+    its power in one entry.
+    """
+    return torch.fft.rfft(weights.double(), dim=-1).abs().square()
+
+
+def is_dead(weights: Float[Tensor, "*rows p"]) -> Tensor:
+    """Rows without a spectrum: L2 norm below ``DEAD_NORM``, or NaN. Boolean, one per row."""
+    largest, unit = _by_largest(weights)
+    return ~(unit.norm(dim=-1) * largest[..., 0] >= DEAD_NORM)
+
+
+def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
+    """Each frequency's share of a row's one-sided power; sums to 1. NaN for a dead row."""
+    _, unit = _by_largest(weights)
+    power = power_spectrum(unit)
+    shares = power / power.sum(dim=-1, keepdim=True)
+    return shares.masked_fill(is_dead(weights)[..., None], math.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class DominantMode:
+    """The strongest frequency of each row: row(x) is close to A cos(2 pi k x / p + phase)."""
+
+    frequency: Int[Tensor, "*rows"]  # k, cycles per p residues, 0 .. p // 2; -1 for a dead row
+    phase: Float[Tensor, "*rows"]  # radians in (-pi, pi]; NaN for a dead row
+    share: Float[Tensor, "*rows"]  # of the row's one-sided power; NaN for a dead row
+
+
+def dominant_mode(weights: Float[Tensor, "*rows p"]) -> DominantMode:
+    """Frequency, phase and power share of the strongest mode of each row, DC included."""
+    shares = power_shares(weights)
+    dead = is_dead(weights)
+    share, frequency = shares.nan_to_num(0.0).max(dim=-1)
+    at_peak = torch.fft.rfft(weights.double(), dim=-1).gather(-1, frequency[..., None])[..., 0]
+    return DominantMode(
+        frequency=frequency.masked_fill(dead, -1),
+        phase=at_peak.angle().masked_fill(dead, math.nan),
+        share=share.masked_fill(dead, math.nan),
+    )
+
+
+def _by_largest(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in float64 divided by their largest entry, so that no square under- or overflows."""
+    weights = weights.double()
+    largest = weights.abs().amax(dim=-1, keepdim=True)
+    return largest, weights / torch.where(largest > 0, largest, 1.0)

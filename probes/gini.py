@@ -1,0 +1,32 @@
+"""Gini coefficient: another measure of how unequal a spectrum is."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probes.fourier import power_spectrum
+
+
+def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
+    """Gini coefficient of each row of non-negative values.
+
+    0 when all are equal, (n - 1) / n when one holds everything: the mean absolute difference of
+    two entries over twice their mean. NaN for an all-zero row.
+
+    Raises:
+        ValueError: a value is negative.
+    """
+    if bool((values < 0).any()):
+        raise ValueError(
+            f"gini needs non-negative values, got a minimum of {float(values.min())}; "
+            "take magnitudes or powers first"
+        )
+    n = values.shape[-1]
+    rising = values.double().sort(dim=-1).values
+    rank = torch.arange(1, n + 1, dtype=torch.float64, device=values.device)
+    return ((2 * rank - n - 1) * rising).sum(dim=-1) / (n * rising.sum(dim=-1))
+
+
+def spectrum_gini(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
+    """Gini coefficient of each row's one-sided Fourier amplitudes |DFT|, DC included."""
+    return gini(power_spectrum(weights).sqrt())

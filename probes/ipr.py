@@ -1,0 +1,74 @@
+"""Inverse participation ratio: how close a weight vector is to a single Fourier mode."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from probes.fourier import DominantMode, dominant_mode, power_shares
+
+
+def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2) -> Float[Tensor, "*rows"]:
+    """IPR of each row, sum over frequencies f of q_f ** r, q_f being f's share of the power.
+
+    Args:
+        weights: one vector per row, one column per residue 0 .. p-1. Only read.
+        r: the exponent, above 1; the papers use 2.
+    Returns:
+        Dimensionless float64; 1 for a pure cosine, at least (p // 2 + 1) ** (1 - r). NaN for a
+        dead (all-zero) row, which has no spectrum.
+    Raises:
+        ValueError: r <= 1 (the sum would not measure concentration).
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, eq. 3 and footnote 4.
+    Convention: one-sided DFT, f = 0 included; a two-sided DFT halves a pure cosine at r = 2.
+    """
+    if not r > 1:
+        raise ValueError(f"r must be above 1, got {r}")
+    return (power_shares(weights) ** r).sum(dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronIPR:
+    """IPR of every neuron of a two-layer network, and what it is made of."""
+
+    ipr: Float[Tensor, " neuron"]  # mean of the three parts; NaN if any of them is dead
+    parts: Float[Tensor, "part neuron"]  # of U, V and W, in this order
+    modes: DominantMode  # strongest mode of each part, [part, neuron]
+
+    @property
+    def is_dead(self) -> Bool[Tensor, " neuron"]:
+        """Neurons with a dead input or output vector."""
+        return self.ipr.isnan()
+
+    @property
+    def n_dead(self) -> int:
+        """How many neurons have no IPR; they are left out of :attr:`mean`."""
+        return int(self.is_dead.sum())
+
+    @property
+    def mean(self) -> float:
+        """Network IPR: mean over the neurons that are alive; NaN if none is."""
+        return float(self.ipr[~self.is_dead].mean())
+
+
+def neuron_ipr(
+    U: Float[Tensor, "neuron p"],
+    V: Float[Tensor, "neuron p"],
+    W: Float[Tensor, "neuron p"],
+    *,
+    r: float = 2,
+) -> NeuronIPR:
+    """IPR of each neuron: the mean over its two input vectors and its output vector.
+
+    Args:
+        U, V: input weights of the first and second operand, one row per neuron.
+        W: output weights, one row per neuron (the transpose of the paper's W).
+        r: the exponent of :func:`ipr`.
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, eqs. 3 and 4.
+    """
+    vectors = torch.stack([U, V, W])
+    parts = ipr(vectors, r=r)
+    return NeuronIPR(ipr=parts.mean(dim=0), parts=parts, modes=dominant_mode(vectors))

@@ -1,0 +1,69 @@
+"""The probes of a two-layer network, read off a hooked model."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probes.attribution import neuron_attribution
+from probes.ipr import NeuronIPR, neuron_ipr
+from probes.norms import neuron_norms
+
+
+class NeuronWeights(NamedTuple):
+    """The paper's U, V and W with one row per neuron, detached."""
+
+    U: Float[Tensor, "neuron p"]  # input weights of the first operand
+    V: Float[Tensor, "neuron p"]  # input weights of the second operand
+    W: Float[Tensor, "neuron p"]  # output weights, transposed
+
+
+def neuron_weights(model: object) -> NeuronWeights:
+    """U, V and W of any model with ``W_E`` [2, p, d_mlp] and ``W_U`` [d_mlp, p].
+
+    Raises:
+        TypeError: the model lacks one of them.
+        ValueError: their shapes do not belong to one hidden layer (then a "neuron" has no single
+            input and output vector).
+    """
+    for name in ("W_E", "W_U"):
+        if not isinstance(getattr(model, name, None), Tensor):
+            raise TypeError(
+                f"{type(model).__name__} has no tensor {name}; per-neuron probes need "
+                "W_E [2, p, d_mlp] and W_U [d_mlp, p] as in HookedMLP"
+            )
+    W_E, W_U = model.W_E.detach(), model.W_U.detach()  # pyright: ignore[reportAttributeAccessIssue]
+    depth = len(getattr(model, "layers", [None]))
+    if depth > 1 or W_E.ndim != 3 or W_E.shape[0] != 2 or W_U.shape != W_E[0].T.shape:
+        raise ValueError(
+            "per-neuron probes need one hidden layer, W_E [2, p, d_mlp] and W_U [d_mlp, p]; got "
+            f"{depth} hidden layers, W_E {list(W_E.shape)} and W_U {list(W_U.shape)}. "
+            "For other networks use probes.ipr on the rows of each matrix"
+        )
+    return NeuronWeights(U=W_E[0].T, V=W_E[1].T, W=W_U)
+
+
+def model_neuron_ipr(model: object, *, r: float = 2) -> NeuronIPR:
+    """:func:`probes.neuron_ipr` of a hooked two-layer network."""
+    return neuron_ipr(*neuron_weights(model), r=r)
+
+
+def mean_ipr(model: object) -> float:
+    """Network IPR, the mean over neurons that are alive; handy as ``gi.train(probes=...)``."""
+    return model_neuron_ipr(model).mean
+
+
+def model_neuron_norms(model: object) -> Float[Tensor, " neuron"]:
+    """:func:`probes.neuron_norms` of a hooked two-layer network."""
+    return neuron_norms(*neuron_weights(model))
+
+
+def model_neuron_attribution(
+    model: object, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " neuron"]:
+    """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples."""
+    weights = neuron_weights(model)
+    with torch.no_grad():
+        _, cache = model.run_with_cache(tokens, names_filter="layers.0.hook_post")  # pyright: ignore[reportAttributeAccessIssue]
+    return neuron_attribution(cache["layers.0.hook_post"], weights.W, labels)

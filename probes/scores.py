@@ -1,0 +1,56 @@
+"""Accuracy and loss, on all examples or on a mask."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from grokinterp._checks import check_choice
+from grokinterp.data import Dataset
+from grokinterp.training.losses import LOSSES
+
+
+def accuracy(
+    logits: Float[Tensor, "example p"],
+    labels: Int[Tensor, " example"],
+    mask: Bool[Tensor, " example"] | None = None,
+) -> float:
+    """Share of examples whose largest logit is at the label; NaN on an empty mask."""
+    correct = (logits.argmax(dim=-1) == labels).double()
+    return float(correct.mean() if mask is None else correct[mask].mean())
+
+
+def loss(
+    logits: Float[Tensor, "example p"],
+    labels: Int[Tensor, " example"],
+    mask: Bool[Tensor, " example"] | None = None,
+    *,
+    kind: str = "mse",
+) -> float:
+    """Mean loss: "mse" against one-hot labels (mean over classes too) or "cross_entropy" (nats).
+
+    NaN on an empty mask.
+    """
+    check_choice("kind", kind, LOSSES)
+    values = LOSSES[kind].per_example(logits.double(), labels)
+    return float(values.mean() if mask is None else values[mask].mean())
+
+
+def subset_scores(
+    model: nn.Module, dataset: Dataset, *, kind: str = "mse"
+) -> Mapping[str, Mapping[str, float]]:
+    """``{subset: {"accuracy": ..., "loss": ...}}`` for train, test, changed and unchanged labels.
+
+    Scores are against the labels given in training (``dataset.labels``), which are the true ones
+    on the test set.
+    """
+    with torch.no_grad():
+        logits = model(dataset.tokens)
+    return {
+        name: {
+            "accuracy": accuracy(logits, dataset.labels, mask),
+            "loss": loss(logits, dataset.labels, mask, kind=kind),
+        }
+        for name, mask in dataset.masks.items()
+    }
