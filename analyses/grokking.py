@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from grokinterp import Run, build_model
-from probes import dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
+from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,8 +26,8 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
     Args:
         run: any run of a two-layer network; with ``mean_ipr`` in its history if it was trained
             with ``probes=PROBES``.
-        neuron: whose row of U to show; by default the one whose IPR is the median of the upper
-            half, a typical generalising neuron.
+        neuron: whose row of U to show; by default, among the quarter of highest IPR, the one of
+            lowest non-zero frequency: its period is the easiest to see.
 
     Returns:
         Dataset with ``train_accuracy``, ``test_accuracy`` and, if measured, ``mean_ipr`` over
@@ -40,8 +40,7 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
     models = {"before": untrained, "after": run.model}
     ipr = torch.stack([model_neuron_ipr(model).ipr for model in models.values()])
     if neuron is None:
-        alive = ipr[1].nan_to_num(-1.0).argsort(descending=True)
-        neuron = int(alive[len(alive) // 4])
+        neuron = _clearest_neuron(model_neuron_ipr(run.model))
     if not 0 <= neuron < ipr.shape[1]:
         raise ValueError(f"neuron must lie in 0..{ipr.shape[1] - 1}, got {neuron}")
     rows = torch.stack([neuron_weights(model).U[neuron] for model in models.values()])
@@ -53,6 +52,13 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
     ).assign_coords(when=list(models)).assign_attrs(
         neuron=neuron, frequency=int(dominant_mode(rows[1]).frequency)
     )  # fmt: skip
+
+
+def _clearest_neuron(found: NeuronIPR) -> int:
+    periodic = found.ipr.nan_to_num(-1.0).argsort(descending=True)[: (len(found.ipr) + 3) // 4]
+    frequency = found.modes.frequency[0][periodic]
+    frequency = frequency.masked_fill(frequency <= 0, frequency.max() + 1)
+    return int(periodic[frequency.argmin()])
 
 
 def plot_over_time(

@@ -61,7 +61,7 @@ def plot_histogram(data: "xr.Dataset", *, title: str = "IPR of the neurons") -> 
     from analyses.style import BLUE, RED, finish
 
     count = data.sizes["run"]
-    labels = [f"weight decay {float(run.weight_decay):g}" for _, run in data.groupby("run")]
+    labels = [f"weight decay {value:g}" for value in data.weight_decay.values]
     figure = make_subplots(
         cols=count, shared_yaxes=True, horizontal_spacing=0.04,
         subplot_titles=labels if count > 1 else None,

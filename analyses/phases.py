@@ -98,9 +98,7 @@ def phase_of(end: EndPoint, thresholds: Thresholds | None = None) -> Phase:
             return Phase.CLEAN_GENERALIZATION
         if end.changed >= cut.learned:
             return Phase.COEXISTENCE
-        return (
-            Phase.FULL_INVERSION if end.changed <= cut.not_memorised else Phase.PARTIAL_INVERSION
-        )
+        return Phase.FULL_INVERSION if end.changed <= cut.not_memorised else Phase.PARTIAL_INVERSION
     if end.unchanged >= cut.learned and memorised:
         return Phase.MEMORIZATION
     return Phase.FORGETTING if end.max_test >= cut.learned else Phase.CONFUSION

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 ORDERS = ("ipr", "norm", "attribution", "random")
 
 
-def compute(
-    run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5
-) -> "xr.Dataset":
+def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> "xr.Dataset":
     """Accuracy and loss on every subset after each removal, in several orders.
 
     Args:

@@ -28,9 +28,7 @@ def compute(run: Run) -> "xr.Dataset":
     history = run.history[["norm", "test_accuracy"]]
     total = np.sqrt((history.norm**2).sum("weight"))
     largest, final = float(total.max()), float(total[-1])
-    return history.assign_attrs(
-        largest=largest, final=final, collapsed=int(final < 0.01 * largest)
-    )
+    return history.assign_attrs(largest=largest, final=final, collapsed=int(final < 0.01 * largest))
 
 
 def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figure":
@@ -40,7 +38,7 @@ def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figur
     from analyses.style import BLACK, BLUE, GREEN, PURPLE, RED, SKY, SUBSET_STYLE, finish
 
     figure = make_subplots(specs=[[{"secondary_y": True}]])
-    dashes = ["solid", "dot", "dash", "dashdot"]
+    dashes = ["solid", "dot", "dashdot", "longdash"]
     for i, name in enumerate(norms.weight.values):
         figure.add_scatter(
             x=norms.step, y=norms.norm.sel(weight=name), name=_PAPER_NAME.get(name, name),
@@ -54,8 +52,9 @@ def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figur
     figure.update_xaxes(title="step (full-batch updates)")
     figure.update_yaxes(title="Frobenius norm", rangemode="tozero", secondary_y=False)
     figure.update_yaxes(
-        title="test accuracy", range=[-0.03, 1.03], showgrid=False, secondary_y=True
-    )
+        title="test accuracy", range=[0, 1.03], tickmode="linear", dtick=0.2, showgrid=False,
+        secondary_y=True,
+    )  # fmt: skip
     return finish(figure, title=title)
 
 

@@ -46,16 +46,10 @@ class Run:
         The folder appears whole or not at all: everything is written beside it and then renamed.
 
         Raises:
-            RunFolderError: ``path`` exists and ``overwrite`` is False, or is no run folder.
+            RunFolderError: ``path`` holds a run and ``overwrite`` is False, or holds something else.
         """
         path = Path(path)
-        if path.exists():
-            if not overwrite:
-                raise RunFolderError(
-                    f"{path} already exists; choose another folder or pass overwrite=True"
-                )
-            if not (path / "run.json").is_file() and (path.is_file() or any(path.iterdir())):
-                raise RunFolderError(f"{path} exists and is no run folder; refusing to replace it")
+        check_free(path, overwrite=overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
@@ -119,7 +113,25 @@ class Run:
         return cls(config, dataset, model, history, about["diverged_at"], about["provenance"])
 
 
-def provenance(*, device: str, precision: str, wall_time_s: float, stack_size: int) -> dict[str, Any]:
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise unless a run may be written to ``path``: new, empty, or a run that may be replaced.
+
+    Raises:
+        RunFolderError: ``path`` holds a run and ``overwrite`` is False, or holds something else.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / "run.json").is_file():
+        raise RunFolderError(f"{path} exists and is no run folder; choose another folder")
+    if not overwrite:
+        raise RunFolderError(
+            f"{path} already holds a run; choose another folder or pass overwrite=True (--overwrite)"
+        )
+
+
+def provenance(
+    *, device: str, precision: str, wall_time_s: float, stack_size: int
+) -> dict[str, Any]:
     """Which versions made a run, where and when."""
     from importlib.metadata import PackageNotFoundError, version
 

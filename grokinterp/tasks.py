@@ -124,7 +124,9 @@ def _parse_polynomial(argument: str, text: str) -> ast.expr:
         try:
             check_choice(argument, text, known)
         except ValueError as error:
-            raise ValueError(f"{error} (any integer polynomial in a and b), or a function") from None
+            raise ValueError(
+                f"{error} (any integer polynomial in a and b), or a function"
+            ) from None
     assert tree is not None
     return tree
 

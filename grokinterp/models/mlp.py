@@ -62,7 +62,9 @@ class HookedMLP(HookedRootModule):
         rng, width = generator(seed, "init"), config.d_mlp
         self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
         self.layers = nn.ModuleList(
-            HiddenLayer(config.act, _normal((width, width), _std(config, width), rng) if i else None)
+            HiddenLayer(
+                config.act, _normal((width, width), _std(config, width), rng) if i else None
+            )
             for i in range(config.n_layers)
         )
         self.W_U = _normal((width, p), _std(config, width), rng)

@@ -102,9 +102,7 @@ class MLPKernel:
         )
         return Batch(blocks, len(tokens), len(tokens) if n_total is None else n_total)
 
-    def logits(
-        self, weights: dict[str, Tensor], batch: Batch
-    ) -> Iterator[Float[Tensor, "rows p"]]:
+    def logits(self, weights: dict[str, Tensor], batch: Batch) -> Iterator[Float[Tensor, "rows p"]]:
         """Logits block by block, in a buffer that the next block overwrites."""
         forward = self._low_weights(weights)
         for block in batch.blocks:

@@ -43,7 +43,9 @@ class Team:
 
     def each(self, function: Callable[[int], object]) -> None:
         """Call ``function(worker)`` for every worker 0..size-1 at once; wait for all."""
-        waiting = [self._pool.submit(function, w) for w in range(1, self.size)] if self._pool else []
+        waiting = (
+            [self._pool.submit(function, w) for w in range(1, self.size)] if self._pool else []
+        )
         try:
             function(0)
         finally:

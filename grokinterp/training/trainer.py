@@ -179,9 +179,7 @@ class Stack:
             )
             for _ in range(team.size)
         ]  # fmt: skip
-        self.evaluation = Evaluation(
-            self.datasets, first.training.loss, dtype=dtype, device=device
-        )
+        self.evaluation = Evaluation(self.datasets, first.training.loss, dtype=dtype, device=device)
         self.optimizer = StackedAdamW(self.weights, [config.training for config in configs])
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
@@ -245,9 +243,7 @@ class Stack:
 
     def _update(self, worker: int) -> None:
         width = self.weights.shape[1]
-        columns = slice(
-            width * worker // self.team.size, width * (worker + 1) // self.team.size
-        )
+        columns = slice(width * worker // self.team.size, width * (worker + 1) // self.team.size)
         parts = self.grads[:, :, columns]
         grads = parts[0] if len(parts) == 1 else parts.sum(dim=0)
         self.optimizer.update(grads, self.alive, columns)

@@ -1,0 +1,161 @@
+"""The command line: ``grokinterp demo``, ``grokinterp train``, ``grokinterp analyse``."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from grokinterp import Run, RunConfig
+
+app = typer.Typer(
+    help="Train networks on corrupted modular arithmetic and see what their neurons do.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace a run that is there")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="folder for the run and report.html")] = Path("demo"),
+    weight_decay: Annotated[float, typer.Option(help="try 0, 5, 15 and 20")] = 0.0,
+    seed: Annotated[int, typer.Option(help="draws split, corruption and weights")] = 0,
+    precision: Precision = "float32",
+    device: Device = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the first paper's default network on 35 % corrupted labels and take it apart."""
+    with _clear_errors():
+        import grokinterp as gi
+
+        config = gi.RunConfig(
+            data=gi.DataConfig(corruption=0.35, seed=seed),
+            training=gi.TrainConfig(weight_decay=weight_decay),
+            seed=seed,
+        )
+        run = _train_and_save(config, out, precision, device, overwrite, progress=not as_json)
+    _report(run, out / "report.html", as_json)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Argument(help="folder for the run")],
+    config: Annotated[
+        Path | None, typer.Option(help="a config in JSON, such as the one in a run's run.json")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="e.g. --set training.weight_decay=5"),
+    ] = None,
+    precision: Precision = "float32",
+    device: Device = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one run and save it; ``grokinterp analyse`` then makes its report."""
+    with _clear_errors():
+        chosen = _read_config(config, change or [])
+        _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
+    if as_json:
+        typer.echo(json.dumps({"run": str(out), "config": chosen.to_dict()}))
+    else:
+        typer.echo(f"run: {out}")
+
+
+@app.command()
+def analyse(
+    run_dir: Annotated[Path, typer.Argument(help="folder of a saved run")],
+    out: Annotated[Path | None, typer.Option(help="the HTML file; RUN_DIR/report.html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a saved run and print its summary."""
+    from grokinterp import Run
+
+    with _clear_errors():
+        run = Run.load(run_dir)
+    _report(run, out or run_dir / "report.html", as_json)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turn what a user can mend into one line on stderr and exit status 2."""
+    from grokinterp import RunFolderError
+
+    try:
+        yield
+    except (ValueError, TypeError, OSError, RunFolderError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _train_and_save(
+    config: "RunConfig",
+    out: Path,
+    precision: str,
+    device: str | None,
+    overwrite: bool,
+    *,
+    progress: bool,
+) -> "Run":
+    from analyses.grokking import PROBES
+    from grokinterp import train
+    from grokinterp.runs import check_free
+
+    check_free(out, overwrite=overwrite)  # before minutes of training, not after
+    probes = PROBES if config.model.n_layers == 1 else None
+    run = train(config, precision=precision, device=device, probes=probes, progress=progress)
+    run.save(out, overwrite=overwrite)
+    return run
+
+
+def _report(run: "Run", out: Path, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from analyses.report import write_report
+    from analyses.summary import table_rows
+
+    summary = write_report(run, out)
+    if as_json:
+        typer.echo(json.dumps(summary | {"report": str(out)}, indent=2))
+        return
+    table = Table(show_header=False, box=None, padding=(0, 3, 0, 0))
+    for name, value in table_rows(summary):
+        table.add_row(name, value)
+    Console().print(table)
+    typer.echo(f"report: {out}")
+
+
+def _read_config(file: Path | None, changes: list[str]) -> "RunConfig":
+    from grokinterp import RunConfig
+
+    plain: dict[str, Any] = {}
+    if file is not None:
+        try:
+            plain = json.loads(file.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--config {file} is no JSON: {error}") from None
+        plain = plain.get("config", plain)  # a run.json holds its config under this name
+    replaced: dict[str, object] = {}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set needs PATH=VALUE, got {change!r}")
+        try:
+            replaced[path] = json.loads(text)
+        except json.JSONDecodeError:
+            replaced[path] = text  # a bare word is a string
+    return RunConfig.from_dict(plain).replace(replaced)
+
+
+if __name__ == "__main__":
+    app()

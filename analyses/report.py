@@ -1,0 +1,166 @@
+"""One self-contained HTML page about a run: its figures, each with what to see in it."""
+
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from analyses import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from analyses.summary import READ_AT, summarise, table_rows
+from grokinterp import Run
+from grokinterp.data import SUBSETS
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+
+class Section(NamedTuple):
+    """A figure and the sentence under it."""
+
+    figure: "go.Figure"
+    sentence: str
+
+
+def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Write the page and return the run's summary (:func:`analyses.summary.summarise`)."""
+    pruned = pruning.compute(run)
+    summary = summarise(run, pruned)
+    page = _page(summary, sections(run, pruned, summary))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(page, encoding="utf-8")
+    os.replace(unfinished, path)
+    return summary
+
+
+def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Section]:
+    """All figures of a run with their sentences."""
+    curves = training_curves.compute(run)
+    grown = grokking.compute(run)
+    neurons = ipr_histogram.compute(run)
+    norms = weight_norms.compute(run)
+    low, high = summary["pruning_by_ipr"]["low"], summary["pruning_by_ipr"]["high"]
+    return [
+        Section(
+            training_curves.plot_accuracy(curves, title="Training curves (as Fig. 1)"),
+            _about_curves(curves, summary),
+        ),
+        Section(
+            grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)"),
+            "The mean IPR is small for random weights and grows as neurons become periodic; "
+            f"it ended at {summary['mean_ipr']:.3f}.",
+        ),
+        Section(
+            grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)"),
+            f"Neuron {grown.attrs['neuron']} sees the first operand mostly through frequency "
+            f"{grown.attrs['frequency']} (cycles per {summary['task']['p']} residues) after "
+            "training; before, its weights were noise.",
+        ),
+        Section(
+            ipr_histogram.plot_histogram(
+                neurons, title="How periodic are the neurons? (as Fig. 4)"
+            ),
+            _about_neurons(summary),
+        ),
+        Section(
+            pruning.plot_pruning(pruned, title="Removing neurons by IPR (as Figs. 6 and 17)"),
+            f"With the {low['fraction']:.0%} of lowest IPR gone, accuracy is {low['test']:.3f} on "
+            f"the test set and {low['changed']:.3f} on corrupted labels; with the "
+            f"{high['fraction']:.0%} of highest IPR gone instead, {high['test']:.3f} and "
+            f"{high['changed']:.3f}.",
+        ),
+        Section(
+            pruning.plot_pruning(
+                pruned, quantity="loss", title="The same removals: loss (as Fig. 18)"
+            ),
+            "A loss also sees what accuracy does not: low-IPR neurons cancel small leftovers of "
+            "the periodic ones, so test loss need not fall where test accuracy rises.",
+        ),
+        Section(pruning.plot_controls(pruned), _about_controls(pruned)),
+        Section(
+            weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)"),
+            f"Over all matrices the norm ended at {norms.attrs['final']:.2f}, "
+            f"{norms.attrs['final'] / norms.attrs['largest']:.0%} of its largest value; below "
+            "1 % would be the collapse that strong weight decay brings after grokking.",
+        ),
+    ]
+
+
+def _about_curves(curves: "xr.Dataset", summary: dict[str, Any]) -> str:
+    accuracy = summary["accuracy"]
+    learned = curves.accuracy.sel(subset="test") >= 0.9
+    when = (
+        f"Test accuracy first reaches 0.9 at step {int(curves.step[learned.argmax('step')])}"
+        if bool(learned.any())
+        else "Test accuracy never reaches 0.9"
+    )
+    if summary["task"]["changed_labels"] == 0:
+        return f"{when}; no label was corrupted. The run ends in {summary['phase']}."
+    return (
+        f"{when}. At the end the network is right on {accuracy['test']:.1%} of the test set and "
+        f"still answers {accuracy['changed']:.1%} of the corrupted training pairs with the wrong "
+        f"label it was given: {summary['phase']}."
+    )
+
+
+def _about_neurons(summary: dict[str, Any]) -> str:
+    total, low, between, high, dead = summary["neurons"].values()
+    text = (
+        f"{low} of {total} neurons have an IPR below {ipr_histogram.LOW}, like noise; for {high} it "
+        f"is above {ipr_histogram.HIGH}, close to a single frequency; {between} lie between"
+    )
+    return text + (f", and {dead} are dead and have no IPR." if dead else ".")
+
+
+def _about_controls(pruned: "xr.Dataset") -> str:
+    middle = pruned.sizes["removed"] * 3 // 5
+    chance = pruned.isel(curve=pruned.order.values == "random", removed=middle).accuracy
+    mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
+    return (
+        f"Removing {READ_AT['low']:.0%} at random leaves {mean['test']:.3f} on the test set and "
+        f"{mean['changed']:.3f} on corrupted labels (mean of {chance.sizes['curve']} orders): "
+        "compare this with the solid curves, where the order knows something about the neurons."
+    )
+
+
+_BUTTONS = {"displaylogo": False}
+
+
+def _page(summary: dict[str, Any], parts: Sequence[Section]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    task = summary["task"]
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in table_rows(summary)
+    )
+    figures = "".join(
+        f"<section>{part.figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)}"
+        f"<p>{html.escape(part.sentence)}</p></section>"
+        for part in parts
+    )
+    heading = html.escape(
+        f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training labels "
+        f"redrawn: {summary['phase']}"
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 980px; margin: 2rem auto; padding: 0 1rem;
+        color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: left; font-weight: normal; padding: 0.15rem 1.5rem 0.15rem 0;
+          border-bottom: 1px solid #ddd; }}
+td {{ font-variant-numeric: tabular-nums; }}
+section {{ margin-top: 2.5rem; }}
+section p {{ margin: 0 70px; }}
+</style>
+<script>{get_plotlyjs()}</script></head>
+<body><h1>{heading}</h1>
+<p>{task["train_fraction"]:.0%} of the {task["p"] ** 2} pairs train; {task["changed_labels"]} of
+their labels are wrong. Figure numbers are those of Doshi et al., arXiv:2310.13061.</p>
+<table>{rows}</table>{figures}</body></html>
+"""
