@@ -1,7 +1,7 @@
 """How many neurons are periodic: the distribution of per-neuron IPR (Doshi et al. 2023, Fig. 4)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grokinterp import Run
 from probes import model_neuron_ipr
@@ -68,13 +68,14 @@ def plot_histogram(data: "xr.Dataset", *, title: str = "IPR of the neurons") -> 
     )  # fmt: skip
     for column in range(count):
         run = data.isel(run=column)
+        place: dict[str, Any] = {"row": 1, "col": column + 1}
         figure.add_histogram(
             x=run.ipr, xbins={"start": 0, "end": 1.0001, "size": 0.025}, marker_color=BLUE,
-            marker_line={"color": "white", "width": 0.5}, showlegend=False, col=column + 1, row=1,
-            hovertemplate="IPR %{x}: %{y} neurons<extra></extra>",
+            marker_line={"color": "white", "width": 0.5}, showlegend=False,
+            hovertemplate="IPR %{x}: %{y} neurons<extra></extra>", **place,
         )  # fmt: skip
         figure.add_vline(
-            float(run.mean_ipr), line_dash="dash", line_color=RED, col=column + 1, row=1,
+            float(run.mean_ipr), line_dash="dash", line_color=RED, **place,
             annotation={"text": f"mean {float(run.mean_ipr):.2f}", "font": {"size": 12}},
         )  # fmt: skip
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])

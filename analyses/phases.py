@@ -1,4 +1,4 @@
-"""Which phase a run is in: does it generalise, and does it memorise corrupted labels?
+"""Which phase a run is in: whether it generalises, and whether it memorises wrong labels.
 
 The rules are a partition: every run has exactly one phase. Memorisation is measured on labels that
 really were changed, and Forgetting is told from Confusion by the history.
@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -178,7 +178,7 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
 
 
 def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
-    """Runs in the plane that the phases divide: corrupted labels memorised against test accuracy."""
+    """Runs in the plane that the phases divide: test accuracy against memorised labels."""
     import plotly.graph_objects as go
 
     from analyses.style import GREY, PHASE_COLOR, finish
@@ -196,7 +196,7 @@ def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
                 "corruption %{customdata[2]}, seed %{customdata[3]}<br>"
                 "corrupted %{x:.3f}, test %{y:.3f}<extra>" + name + "</extra>",
             )  # fmt: skip
-    cuts = {"line_dash": "dot", "line_color": GREY}
+    cuts: dict[str, Any] = {"line_dash": "dot", "line_color": GREY}
     figure.add_hline(phases.attrs["learned"], **cuts)
     figure.add_vline(phases.attrs["learned"], **cuts)
     figure.add_vline(phases.attrs["not_memorised"], **cuts)

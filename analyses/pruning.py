@@ -126,7 +126,7 @@ def pruning_curve(
 def plot_pruning(
     data: "xr.Dataset", *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
 ) -> "go.Figure":
-    """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low on the left, high on the right."""
+    """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
     from plotly.subplots import make_subplots
 
     from analyses.style import SUBSET_LABEL, SUBSET_STYLE, finish

@@ -60,9 +60,7 @@ def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Se
             "training; before, its weights were noise.",
         ),
         Section(
-            ipr_histogram.plot_histogram(
-                neurons, title="How periodic are the neurons? (as Fig. 4)"
-            ),
+            ipr_histogram.plot_histogram(neurons, title="How periodic are neurons? (as Fig. 4)"),
             _about_neurons(summary),
         ),
         Section(
@@ -109,8 +107,8 @@ def _about_curves(curves: "xr.Dataset", summary: dict[str, Any]) -> str:
 def _about_neurons(summary: dict[str, Any]) -> str:
     total, low, between, high, dead = summary["neurons"].values()
     text = (
-        f"{low} of {total} neurons have an IPR below {ipr_histogram.LOW}, like noise; for {high} it "
-        f"is above {ipr_histogram.HIGH}, close to a single frequency; {between} lie between"
+        f"{low} of {total} neurons have an IPR below {ipr_histogram.LOW}, like noise; for {high} "
+        f"it is above {ipr_histogram.HIGH}, close to a single frequency; {between} lie between"
     )
     return text + (f", and {dead} are dead and have no IPR." if dead else ".")
 

@@ -21,7 +21,7 @@ def check_number(
     below: float = math.inf,
     strict: bool = False,
 ) -> None:
-    """Raise unless ``value`` is a finite number in [minimum, below), or (minimum, below) if strict."""
+    """Raise unless ``value`` is finite and in [minimum, below), or (minimum, below) if strict."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
     if not math.isfinite(value):

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -41,7 +42,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_int("p", self.p, minimum=2)
         for argument in ("operation", "second_operation"):
-            function = getattr(self, argument)
+            function: Any = getattr(self, argument)
             if callable(function):
                 object.__setattr__(self, argument, Table.from_function(function, self.p))
         check_operation("operation", self.operation, self.p)

@@ -46,7 +46,7 @@ class Run:
         The folder appears whole or not at all: everything is written beside it and then renamed.
 
         Raises:
-            RunFolderError: ``path`` holds a run and ``overwrite`` is False, or holds something else.
+            RunFolderError: ``path`` holds a run and ``overwrite`` is False, or other files.
         """
         path = Path(path)
         check_free(path, overwrite=overwrite)
@@ -125,7 +125,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise RunFolderError(f"{path} exists and is no run folder; choose another folder")
     if not overwrite:
         raise RunFolderError(
-            f"{path} already holds a run; choose another folder or pass overwrite=True (--overwrite)"
+            f"{path} already holds a run; choose another folder or pass overwrite=True "
+            "(--overwrite on the command line)"
         )
 
 

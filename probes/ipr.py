@@ -15,9 +15,11 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2) -> Float[Tensor, "*r
     Args:
         weights: one vector per row, one column per residue 0 .. p-1. Only read.
         r: the exponent, above 1; the papers use 2.
+
     Returns:
         Dimensionless float64; 1 for a pure cosine, at least (p // 2 + 1) ** (1 - r). NaN for a
         dead (all-zero) row, which has no spectrum.
+
     Raises:
         ValueError: r <= 1 (the sum would not measure concentration).
 
@@ -63,7 +65,8 @@ def neuron_ipr(
     """IPR of each neuron: the mean over its two input vectors and its output vector.
 
     Args:
-        U, V: input weights of the first and second operand, one row per neuron.
+        U: input weights of the first operand, one row per neuron.
+        V: input weights of the second operand, one row per neuron.
         W: output weights, one row per neuron (the transpose of the paper's W).
         r: the exponent of :func:`ipr`.
 

@@ -61,12 +61,9 @@ class HookedMLP(HookedRootModule):
         self.cfg, self.p = config, p
         rng, width = generator(seed, "init"), config.d_mlp
         self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
-        self.layers = nn.ModuleList(
-            HiddenLayer(
-                config.act, _normal((width, width), _std(config, width), rng) if i else None
-            )
-            for i in range(config.n_layers)
-        )
+        hidden = [None, *(_normal((width, width), _std(config, width), rng)
+                          for _ in range(1, config.n_layers))]  # fmt: skip
+        self.layers = nn.ModuleList(HiddenLayer(config.act, W_in) for W_in in hidden)
         self.W_U = _normal((width, p), _std(config, width), rng)
         self.hook_embed = HookPoint()
         self.hook_logits = HookPoint()
@@ -117,7 +114,7 @@ def check_tokens(tokens: Tensor, p: int) -> None:
         raise ValueError(
             f"tokens must have shape [batch, 2], one row (a, b) per pair, got {list(tokens.shape)}"
         )
-    if tokens.numel() and not (0 <= int(tokens.min()) and int(tokens.max()) < p):
+    if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= p):
         raise ValueError(
             f"tokens must lie in 0..{p - 1} for p={p}, got values from {int(tokens.min())} "
             f"to {int(tokens.max())}; take them mod p"

@@ -167,7 +167,7 @@ class MLPKernel:
         return self._logits[:n]
 
     def _low_pre(self, i: int) -> Tensor:
-        """Where the product into layer i lands: its pre-activations, or scratch of low precision."""
+        """Where the product into layer i lands: its pre-activations, or low-precision scratch."""
         return self._pre[i] if self.matmul_dtype == self.dtype else self._post_low[i]
 
     def _low_weights(self, weights: dict[str, Tensor]) -> list[Tensor]:

@@ -226,7 +226,7 @@ class Stack:
                 pairs = slice(edges[part], edges[part + 1])
                 shares.append(
                     _Share(
-                        run, part, kernel.batch(examples, answers, data.is_train.sum().item()),
+                        run, part, kernel.batch(examples, answers, int(data.is_train.sum())),
                         pairs, kernel.batch(tokens[pairs], labels[pairs]),
                     )
                 )  # fmt: skip
