@@ -220,16 +220,13 @@ class Stack:
             tokens = data.tokens.to(self.device)
             labels = data.labels.to(self.device)
             train = data.is_train.to(self.device)
-            given = zip(tokens[train].chunk(parts), labels[train].chunk(parts), strict=False)
-            edges = [len(labels) * part // parts for part in range(parts + 1)]
-            for part, (examples, answers) in enumerate(given):
-                pairs = slice(edges[part], edges[part + 1])
-                shares.append(
-                    _Share(
-                        run, part, kernel.batch(examples, answers, int(data.is_train.sum())),
-                        pairs, kernel.batch(tokens[pairs], labels[pairs]),
-                    )
-                )  # fmt: skip
+            n_train = int(data.is_train.sum())
+            examples, answers = tokens[train].tensor_split(parts), labels[train].tensor_split(parts)
+            for part in range(parts):
+                pairs = slice(len(labels) * part // parts, len(labels) * (part + 1) // parts)
+                batch = kernel.batch(examples[part], answers[part], n_train)
+                scored = kernel.batch(tokens[pairs], labels[pairs])
+                shares.append(_Share(run, part, batch, pairs, scored))
         todo: list[list[_Share]] = [[] for _ in range(self.team.size)]
         for share in sorted(shares, key=lambda share: -share.train.size):
             min(todo, key=lambda dealt: sum(s.train.size for s in dealt)).append(share)
