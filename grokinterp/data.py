@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -42,9 +41,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_int("p", self.p, minimum=2)
         for argument in ("operation", "second_operation"):
-            function: Any = getattr(self, argument)
-            if callable(function):
-                object.__setattr__(self, argument, Table.from_function(function, self.p))
+            if callable(getattr(self, argument)):
+                table = Table.from_function(getattr(self, argument), self.p)
+                object.__setattr__(self, argument, table)
         check_operation("operation", self.operation, self.p)
         check_number("train_fraction", self.train_fraction, minimum=0.0, below=1.0, strict=True)
         check_number("corruption", self.corruption)

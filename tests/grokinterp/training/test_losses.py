@@ -1,0 +1,43 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from grokinterp.training.losses import LOSSES
+
+
+def _logits_and_labels(n: int = 12, p: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    logits = torch.randn(n, p, generator=rng, dtype=torch.float64)
+    return logits, torch.randint(p, (n,), generator=rng)
+
+
+def test_mse_is_torchs_against_one_hot() -> None:
+    logits, labels = _logits_and_labels()
+    want = F.mse_loss(logits, F.one_hot(labels, 7).double())
+    torch.testing.assert_close(LOSSES["mse"].per_example(logits, labels).mean(), want)
+
+
+def test_mse_of_zero_logits_is_one_over_p() -> None:
+    labels = torch.arange(97)
+    zero = torch.zeros(97, 97, dtype=torch.float64)
+    want = torch.tensor(0.010309278350515464, dtype=torch.float64)  # published, 1 / 97
+    torch.testing.assert_close(LOSSES["mse"].per_example(zero, labels).mean(), want)
+
+
+def test_cross_entropy_is_torchs() -> None:
+    logits, labels = _logits_and_labels()
+    want = torch.nn.CrossEntropyLoss()(logits, labels)
+    torch.testing.assert_close(LOSSES["cross_entropy"].per_example(logits, labels).mean(), want)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_residual_is_the_gradient(name: str) -> None:
+    loss = LOSSES[name]
+    logits, labels = _logits_and_labels()
+    n, p = logits.shape
+    leaf = logits.clone().requires_grad_()
+    mean = loss.per_example(leaf, labels).mean()
+    (want,) = torch.autograd.grad(mean, leaf)
+    total = loss.residual_(logits, torch.arange(n) * p + labels)  # overwrites logits
+    torch.testing.assert_close(logits * loss.grad_scale(n, p), want)
+    torch.testing.assert_close(total * loss.loss_scale(p) / n, mean.detach())

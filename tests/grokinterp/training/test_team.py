@@ -1,0 +1,52 @@
+import threading
+
+import pytest
+import torch
+
+from grokinterp.training.team import Team
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_every_worker_runs_once(size: int) -> None:
+    seen: list[int] = []
+    lock = threading.Lock()
+
+    def note(worker: int) -> None:
+        with lock:
+            seen.append(worker)
+
+    with Team(size) as team:
+        team.each(note)
+    assert sorted(seen) == list(range(size))
+
+
+def test_workers_are_single_threaded_inside_and_nothing_changes_outside() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        counts: list[int] = []
+        with Team(2) as team:
+            team.each(lambda worker: counts.append(torch.get_num_threads()))
+        assert counts == [1, 1]
+        assert torch.get_num_threads() == 2
+        later: list[int] = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert later == [2]
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_any_worker_reaches_the_caller_after_all_have_stopped(failing: int) -> None:
+    finished = threading.Event()
+
+    def work(worker: int) -> None:
+        if worker == failing:
+            raise ZeroDivisionError
+        finished.set()
+
+    with Team(2) as team, pytest.raises(ZeroDivisionError):
+        team.each(work)
+    assert finished.is_set()

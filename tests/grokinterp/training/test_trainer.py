@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import grokinterp as gi
+from grokinterp.training import trainer
+
+SMALL = gi.RunConfig(
+    data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3),
+    model=gi.MLPConfig(d_mlp=20),
+    training=gi.TrainConfig(steps=40, eval_every=8),
+)
+
+
+def train(config: gi.RunConfig, **options: object) -> gi.Run:
+    return gi.train(config, progress=False, **options)  # pyright: ignore[reportArgumentType]
+
+
+def plain_loop(config: gi.RunConfig) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+    """What everyone writes: one-hot pairs, two linear layers, torch's optimiser; float64."""
+    p, width = config.data.p, config.model.d_mlp
+    data, model = gi.make_dataset(config.data), gi.build_model(config).double()
+    first = torch.nn.Linear(2 * p, width, bias=False, dtype=torch.float64)
+    second = torch.nn.Linear(width, p, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        first.weight.copy_(model.W_E.flatten(0, 1).T)
+        second.weight.copy_(model.W_U.T)
+    one_hot = F.one_hot(data.tokens[data.is_train], p).flatten(1).double()
+    target = F.one_hot(data.labels[data.is_train], p).double()
+    t = config.training
+    optimizer = torch.optim.AdamW(
+        [*first.parameters(), *second.parameters()],
+        lr=t.lr, betas=t.betas, eps=t.eps, weight_decay=t.weight_decay,
+    )  # fmt: skip
+    losses = []
+    for _ in range(t.steps):
+        optimizer.zero_grad()
+        loss = F.mse_loss(second(first(one_hot) ** 2), target)
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    return first.weight.detach(), second.weight.detach(), losses
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 5.0])
+def test_training_is_the_plain_loops(weight_decay: float) -> None:
+    config = SMALL.replace({"training.weight_decay": weight_decay, "training.eval_every": 1})
+    run = train(config, precision="float64")
+    first, second, losses = plain_loop(config)
+    torch.testing.assert_close(run.model.W_E.flatten(0, 1).T, first, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(run.model.W_U.T, second, rtol=1e-7, atol=1e-9)
+    # the history's row s is the state after s updates, which is what the loop's loss s+1 sees
+    np.testing.assert_allclose(run.history.train_loss[:-1], losses, rtol=1e-7)
+
+
+def test_history_is_what_the_final_model_gives() -> None:
+    run = train(SMALL)
+    data, last = run.dataset, run.history.isel(step=-1)
+    with torch.no_grad():
+        logits = run.model(data.tokens)
+    right = (logits.argmax(dim=1) == data.labels).numpy()
+    for name in ("train", "test", "changed", "unchanged"):
+        want = right[data.masks[name].numpy()].mean()
+        assert float(last[f"{name}_accuracy"]) == pytest.approx(want, abs=1e-6)
+    error = (logits - F.one_hot(data.labels, 11)).square().mean(dim=1)
+    for name in ("train", "test"):
+        want = float(error[data.masks[name]].mean())
+        assert float(last[f"{name}_loss"]) == pytest.approx(want, rel=1e-5)
+    assert list(run.history.weight.values) == ["W_E[0]", "W_E[1]", "W_U"]
+    norms = [run.model.W_E[0].norm(), run.model.W_E[1].norm(), run.model.W_U.norm()]
+    np.testing.assert_allclose(last.norm, [float(n.detach()) for n in norms], rtol=1e-5)
+
+
+def test_history_starts_untrained_and_ends_at_the_last_step() -> None:
+    config = SMALL.replace({"training.steps": 10, "training.eval_every": 4})
+    run = train(config)
+    assert list(run.history.step.values) == [0, 4, 8, 10]
+    start = gi.build_model(config).W_U.detach().norm()
+    assert float(run.history.norm.sel(weight="W_U")[0]) == pytest.approx(float(start), rel=1e-6)
+
+
+def varied() -> list[gi.RunConfig]:
+    changes: list[dict[str, object]] = [
+        {},
+        {"training.weight_decay": 5.0, "seed": 1},
+        {"data.train_fraction": 0.3, "training.lr": 3e-3, "data.seed": 2},
+        {"data.corruption": 0.9, "training.betas": (0.8, 0.9)},
+        {"seed": 7, "data.operation": "a**2 + b", "data.train_fraction": 0.8},
+    ]
+    return [SMALL.replace(change) for change in changes]
+
+
+def assert_same(one: gi.Run, other: gi.Run) -> None:
+    assert one.config == other.config
+    for name in ("train_loss", "test_loss", "norm"):
+        np.testing.assert_allclose(one.history[name], other.history[name], rtol=1e-6)
+    torch.testing.assert_close(one.model.W_U, other.model.W_U, rtol=1e-6, atol=1e-8)
+
+
+def test_a_run_is_the_same_alone_in_a_stack_and_in_another_order() -> None:
+    configs = varied()
+    together = gi.train_many(configs, precision="float64", progress=False)
+    backwards = gi.train_many(configs[::-1], precision="float64", progress=False)[::-1]
+    for config, one, other in zip(configs, together, backwards, strict=True):
+        assert_same(one, other)
+        assert_same(one, train(config, precision="float64"))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_run_does_not_depend_on_the_number_of_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = train(SMALL, precision="float64")
+        torch.set_num_threads(threads)
+        assert_same(one, train(SMALL, precision="float64"))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_mixed_programs_come_back_in_order() -> None:
+    configs = [
+        SMALL,
+        SMALL.replace({"model": gi.MLPConfig(d_mlp=8, act="relu", n_layers=2, init="standard")}),
+        SMALL.replace({"training.loss": "cross_entropy", "training.steps": 16}),
+        SMALL.replace({"seed": 3}),
+    ]
+    runs = gi.train_many(configs, progress=False)
+    assert [run.config for run in runs] == configs
+    assert runs[0].provenance["stack_size"] == runs[3].provenance["stack_size"] == 2
+    assert runs[1].provenance["stack_size"] == 1
+
+
+def test_nothing_to_train_is_fine() -> None:
+    assert gi.train_many([], progress=False) == []
+
+
+def test_global_random_state_is_untouched() -> None:
+    # not Python's own: the type checker of these tests draws from it
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    train(SMALL)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+
+
+def test_probes_are_recorded_at_every_evaluated_step() -> None:
+    run = train(
+        SMALL,
+        probes={
+            "size": lambda model: model.W_U.norm(),
+            "rows": lambda model: model.W_U.norm(dim=1),
+        },
+    )
+    assert run.history["size"].dims == ("step",)
+    assert run.history.rows.dims == ("step", "rows_0")
+    assert run.history.sizes["rows_0"] == 20
+    np.testing.assert_allclose(run.history["size"], run.history.norm.sel(weight="W_U"), rtol=1e-6)
+
+
+def test_a_diverging_run_stops_says_when_and_leaves_its_neighbours_alone() -> None:
+    wild = SMALL.replace({"training.lr": 1e18, "training.steps": 200})
+    tame = SMALL.replace({"training.steps": 200})
+    with pytest.warns(gi.DivergenceWarning, match=r"run 0: .*training\.lr"):
+        broken, fine = gi.train_many([wild, tame], progress=False)
+    assert broken.diverged_at is not None
+    assert broken.diverged_at < 200
+    assert (broken.history.step < broken.diverged_at).all()
+    assert np.isfinite(broken.history.train_loss).all()
+    assert fine.diverged_at is None
+    assert_close = np.testing.assert_allclose
+    assert_close(fine.history.train_loss, train(tame).history.train_loss, rtol=1e-2)
+
+
+def test_a_diverging_single_run_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    step = trainer.Stack.step
+
+    def counted(stack: trainer.Stack) -> None:
+        steps.append(1)
+        step(stack)
+
+    monkeypatch.setattr(trainer.Stack, "step", counted)
+    with pytest.warns(gi.DivergenceWarning):
+        train(SMALL.replace({"training.lr": 1e18, "training.steps": 500}))
+    assert len(steps) < 500
+
+
+def test_the_step_of_divergence_is_exact() -> None:
+    config = SMALL.replace({"training.lr": 1e18, "training.steps": 60, "training.eval_every": 1})
+    coarse = config.replace({"training.eval_every": 60})
+    with pytest.warns(gi.DivergenceWarning):
+        fine_run, coarse_run = train(config), train(coarse)
+    assert fine_run.diverged_at == coarse_run.diverged_at
+    assert int(fine_run.history.step[-1]) == fine_run.diverged_at - 1  # pyright: ignore[reportOptionalOperand]
+
+
+def test_unknown_precision_names_the_known() -> None:
+    with pytest.raises(ValueError, match=r"precision='half' is unknown.*bfloat16, float32"):
+        train(SMALL, precision="half")
+
+
+def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"device='cuda' was asked for.*device='cpu'"):
+        train(SMALL, device="cuda")
+    with pytest.raises(ValueError, match=r"device='cude' is no device"):
+        train(SMALL, device="cude")
+
+
+def test_progress_bar_shows_steps_and_accuracies(capfd: pytest.CaptureFixture[str]) -> None:
+    gi.train(SMALL)
+    shown = capfd.readouterr().err
+    assert "40/40" in shown
+    assert "train=" in shown
+    assert "test=" in shown
+
+
+def test_the_smallest_data_set_trains() -> None:
+    run = train(SMALL.replace({"data.p": 2, "data.train_fraction": 0.3, "training.steps": 3}))
+    assert np.isfinite(run.history.train_loss).all()
