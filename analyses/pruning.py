@@ -20,12 +20,16 @@ from grokinterp import HookedMLP, Run
 from grokinterp._checks import check_choice, check_int
 from grokinterp.data import SUBSETS, Dataset
 from grokinterp.randomness import generator
+from grokinterp.team import Team
 from grokinterp.training.losses import LOSSES
 from probes import model_neuron_attribution, model_neuron_ipr, model_neuron_norms, neuron_weights
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
+
+# Pairs whose logits are worked on at once: few enough to stay in a core's cache.
+_BLOCK = 1200
 
 ORDERS = ("ipr", "norm", "attribution", "random")
 
@@ -96,31 +100,48 @@ def pruning_curve(
     with torch.no_grad():
         _, cache = model.run_with_cache(dataset.tokens, names_filter="layers.0.hook_post")
     post = cache["layers.0.hook_post"][:, order].T.contiguous()  # [place, pair]
-    W, labels = W[order], dataset.labels
+    W = W[order]
     masks = torch.stack([dataset.masks[name] for name in SUBSETS]).to(post)
     examples = masks.double().sum(dim=1)
+    blocks = torch.arange(len(dataset.labels)).split(_BLOCK)
+    with Team(torch.get_num_threads()) as team:
+        sums = post.new_zeros(team.size, 2, width + 1, len(SUBSETS), dtype=torch.float64)
 
-    def mean(values: Tensor) -> Tensor:  # [removed, pair] -> [removed, subset]; empty subset: NaN
-        return (values.to(masks) @ masks.T).double() / examples
+        def work(worker: int) -> None:
+            for pairs in blocks[worker :: team.size]:
+                sums[worker] += _block_sums(
+                    post[:, pairs], W, dataset.labels[pairs], masks[:, pairs], loss
+                )
 
-    pairs = len(labels)
-    logits = post.new_zeros(pairs, p)
-    at_label = torch.arange(pairs) * p + labels
-    own, best = post.new_empty(2, width + 1, pairs)  # logit of the label, and the largest one
-    own[width], best[width] = 0.0, 0.0
-    losses = [LOSSES[loss].per_example(logits, labels)] if loss != "mse" else []
-    for place in reversed(range(width)):
-        logits.addr_(post[place], W[place])
-        torch.index_select(logits.view(-1), 0, at_label, out=own[place])
-        torch.amax(logits, dim=1, out=best[place])
-        if losses:
-            losses.append(LOSSES[loss].per_example(logits, labels))
+        team.each(work)
+    correct, other = sums.sum(dim=0) / examples  # an empty subset gives NaN
+    if loss != "mse":
+        return correct, other
+    return correct, (_sum_of_squares(post, W, masks) / examples - 2 * other + 1) / p
+
+
+def _block_sums(
+    post: Float[Tensor, "place pair"],
+    W: Float[Tensor, "place p"],
+    labels: Int[Tensor, " pair"],
+    masks: Float[Tensor, "s pair"],
+    loss: str,
+) -> Float[Tensor, "2 removed s"]:
+    """Correct answers, and label logits (for "mse") or losses, summed over each subset's pairs."""
+    width, pairs = post.shape
+    logits = post.new_zeros(W.shape[1], pairs)
+    own, best = post.new_zeros(2, width + 1, pairs)  # logit of the label, and the largest one
+    losses = own if loss == "mse" else torch.empty_like(own)
+    for place in range(width, -1, -1):
+        if place < width:
+            logits.addr_(W[place], post[place])
+            torch.gather(logits, 0, labels[None], out=own[place : place + 1])
+            torch.amax(logits, dim=0, out=best[place])
+        if loss != "mse":
+            losses[place] = LOSSES[loss].per_example(logits.T, labels)
     # Equal logits (nothing left, or nothing alive): argmax is then class 0.
     correct = (own == best) & ((best != 0) | (labels == 0))
-    if losses:
-        return mean(correct), mean(torch.stack(losses[::-1]))
-    squared = _sum_of_squares(post, W, masks) / examples
-    return mean(correct), (squared - 2 * mean(own) + 1) / p
+    return torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
 
 
 def plot_pruning(

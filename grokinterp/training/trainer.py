@@ -17,11 +17,11 @@ from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.runs import Run, provenance
+from grokinterp.team import Team
 from grokinterp.training.evaluation import METRICS, Evaluation
 from grokinterp.training.history import build_history
 from grokinterp.training.mlp_kernel import Batch, MLPKernel
 from grokinterp.training.optimizer import StackedAdamW
-from grokinterp.training.team import Team
 
 # Precision of weights and activations, and of the matrix products' operands.
 PRECISIONS = {

@@ -139,10 +139,13 @@ def test_nothing_to_train_is_fine() -> None:
 
 def test_global_random_state_is_untouched() -> None:
     # not Python's own: the type checker of these tests draws from it
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    def numpys() -> np.ndarray:
+        return np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
+
+    torchs, before = torch.get_rng_state(), numpys()
     train(SMALL)
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torchs)
+    assert np.array_equal(numpys(), before)
 
 
 def test_probes_are_recorded_at_every_evaluated_step() -> None:

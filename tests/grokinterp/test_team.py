@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from grokinterp.training.team import Team
+from grokinterp.team import Team
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

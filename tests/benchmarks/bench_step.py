@@ -1,0 +1,85 @@
+"""One training step at the papers' default setting (p 97, N 500, alpha 0.5, two threads).
+
+Baselines, timed in turn with the subject: the plain loop (one-hot input, two ``nn.Linear``,
+``nn.MSELoss``, ``optim.AdamW``), and the step's three irreducible matrix products.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import THREADS, Compare
+
+import grokinterp as gi
+from grokinterp.team import Team
+from grokinterp.training.trainer import Stack
+
+DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Quadratic(torch.nn.Module):
+    """The network as everyone writes it."""
+
+    def __init__(self, p: int, width: int) -> None:
+        super().__init__()
+        self.fc1 = torch.nn.Linear(2 * p, width, bias=False)
+        self.fc2 = torch.nn.Linear(width, p, bias=False)
+
+    def forward(self, one_hot: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.fc1(one_hot) ** 2)
+
+
+def plain_loop() -> Callable[[], object]:
+    data = gi.make_dataset(DEFAULT.data)
+    one_hot = F.one_hot(data.tokens[data.is_train], 97).flatten(1).float()
+    target = F.one_hot(data.labels[data.is_train], 97).float()
+    model, loss = Quadratic(97, 500), torch.nn.MSELoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(model(one_hot), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def products(dtype: torch.dtype) -> Callable[[], object]:
+    """Forward, and backward to the output weights and to the activations; memory reused."""
+    examples, width, p = DEFAULT.data.n_train, 500, 97
+    rng = torch.Generator().manual_seed(0)
+    post, logits, W_U = (
+        torch.randn(shape, generator=rng).to(dtype)
+        for shape in ((examples, width), (examples, p), (width, p))
+    )
+    out, grad_W, grad_post = (torch.empty_like(x) for x in (logits, W_U, post))
+
+    def three() -> None:
+        torch.mm(post, W_U, out=out)
+        torch.mm(post.T, logits, out=grad_W)
+        torch.mm(logits, W_U.T, out=grad_post)
+
+    return three
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_step(precision: str, compare: Compare) -> None:
+    baselines = {"plain loop": plain_loop(), "products": products(PRECISIONS[precision])}
+    with Team(THREADS) as team:
+        stack = Stack([DEFAULT], torch.device("cpu"), precision, team)
+        compare(stack.step, baselines, burst=10)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_train_with_its_evaluations(precision: str, compare: Compare) -> None:
+    """All of ``gi.train``, set-up and a history row every 10 steps included, per step."""
+    steps = 200
+    config = DEFAULT.replace({"training.steps": steps})
+
+    def train() -> None:
+        gi.train(config, precision=precision, progress=False)
+
+    torch.set_num_threads(THREADS)
+    compare(train, {"plain loop": plain_loop()}, rounds=5, burst=1, per=steps)
