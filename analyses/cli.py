@@ -1,12 +1,12 @@
 """The command line: ``grokinterp demo``, ``grokinterp train``, ``grokinterp analyse``."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from analyses.errors import clear_errors
 
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
@@ -34,7 +34,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Train the first paper's default network on 35 % corrupted labels and take it apart."""
-    with _clear_errors():
+    with clear_errors():
         import grokinterp as gi
 
         config = gi.RunConfig(
@@ -62,7 +62,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train one run and save it; ``grokinterp analyse`` then makes its report."""
-    with _clear_errors():
+    with clear_errors():
         chosen = _read_config(config, change or [])
         _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
     if as_json:
@@ -80,21 +80,9 @@ def analyse(
     """Write the report of a saved run and print its summary."""
     from grokinterp import Run
 
-    with _clear_errors():
+    with clear_errors():
         run = Run.load(run_dir)
     _report(run, out or run_dir / "report.html", as_json)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Turn what a user can mend into one line on stderr and exit status 2."""
-    from grokinterp import RunFolderError
-
-    try:
-        yield
-    except (ValueError, TypeError, OSError, RunFolderError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _train_and_save(

@@ -122,6 +122,6 @@ def plot_shift(data: "xr.Dataset", *, title: str = "IPR before and after trainin
 
 
 if __name__ == "__main__":
-    from analyses.script import run_script
+    from analyses.script import one_run, run_script
 
-    run_script("grokking", compute, [plot_over_time, plot_row, plot_shift])
+    run_script("grokking", one_run(compute), [plot_over_time, plot_row, plot_shift])

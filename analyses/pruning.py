@@ -275,6 +275,7 @@ if __name__ == "__main__":
 
     import typer
 
+    from analyses.errors import clear_errors
     from analyses.script import write_figures
 
     def main(
@@ -284,7 +285,8 @@ if __name__ == "__main__":
         out: Annotated[Path | None, typer.Option(help="where the HTML file goes")] = None,
     ) -> None:
         """Prune a saved run in one order and write the curves as an HTML file."""
-        data = compute(Run.load(run_dir), orders=[order], random_seeds=random_seeds)
+        with clear_errors():
+            data = compute(Run.load(run_dir), orders=[order], random_seeds=random_seeds)
         figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
         write_figures("pruning", run_dir, out, data, figures)
 

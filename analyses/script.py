@@ -1,4 +1,4 @@
-"""Running an analysis from the shell: ``python -m analyses.NAME RUN_DIR``."""
+"""Running an analysis from the shell: ``python -m analyses.NAME RUN_DIR ...``."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analyses.errors import clear_errors
 from grokinterp import Run
 
 if TYPE_CHECKING:
@@ -15,19 +16,31 @@ if TYPE_CHECKING:
 
 def run_script(
     name: str,
-    compute: Callable[[Run], "xr.Dataset"],
+    compute: Callable[[list[Run]], "xr.Dataset"],
     plots: Sequence[Callable[["xr.Dataset"], "go.Figure"]],
 ) -> None:
-    """Load the run named on the command line, compute, plot, write."""
+    """Load the runs named on the command line, compute, plot, write."""
 
     def main(
-        run_dir: Annotated[Path, typer.Argument(help="folder of a saved run")],
+        run_dirs: Annotated[list[Path], typer.Argument(help="folders of saved runs")],
         out: Annotated[Path | None, typer.Option(help="where the HTML file goes")] = None,
     ) -> None:
-        data = compute(Run.load(run_dir))
-        write_figures(name, run_dir, out, data, [plot(data) for plot in plots])
+        with clear_errors():
+            data = compute([Run.load(run_dir) for run_dir in run_dirs])
+        write_figures(name, run_dirs[0], out, data, [plot(data) for plot in plots])
 
     typer.run(main)
+
+
+def one_run(compute: Callable[[Run], "xr.Dataset"]) -> Callable[[list[Run]], "xr.Dataset"]:
+    """For an analysis of a single run: refuse several on the command line."""
+
+    def only(runs: list[Run]) -> "xr.Dataset":
+        if len(runs) != 1:
+            raise ValueError(f"this analysis takes one run folder, got {len(runs)}")
+        return compute(runs[0])
+
+    return only
 
 
 def write_figures(

@@ -75,6 +75,6 @@ def plot_loss(curves: "xr.Dataset", *, title: str = "Losses") -> "go.Figure":
 
 
 if __name__ == "__main__":
-    from analyses.script import run_script
+    from analyses.script import one_run, run_script
 
-    run_script("training_curves", compute, [plot_accuracy, plot_loss])
+    run_script("training_curves", one_run(compute), [plot_accuracy, plot_loss])

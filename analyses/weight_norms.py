@@ -59,6 +59,6 @@ def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figur
 
 
 if __name__ == "__main__":
-    from analyses.script import run_script
+    from analyses.script import one_run, run_script
 
-    run_script("weight_norms", compute, [plot_norms])
+    run_script("weight_norms", one_run(compute), [plot_norms])
