@@ -8,7 +8,8 @@ from grokinterp.models import HookedMLP, MLPConfig, closed_form_mlp
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.tasks import Table, operation_table
 from grokinterp.training.config import TrainConfig
-from grokinterp.training.trainer import DivergenceWarning, train, train_many
+from grokinterp.training.recorder import DivergenceWarning
+from grokinterp.training.trainer import train, train_many
 
 __all__ = [
     "DataConfig",

@@ -20,7 +20,7 @@ def test_pruning_curve(compare: Compare) -> None:
             model(data.tokens)
 
     def bare_forward() -> None:
-        ((W_E[0][first] + W_E[1][second]) ** 2) @ W_U
+        _ = ((W_E[0][first] + W_E[1][second]) ** 2) @ W_U
 
     compare(
         lambda: pruning_curve(model, data, order),

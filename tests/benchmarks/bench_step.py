@@ -13,7 +13,7 @@ from conftest import THREADS, Compare
 
 import grokinterp as gi
 from grokinterp.team import Team
-from grokinterp.training.trainer import Stack
+from grokinterp.training.stack import Stack
 
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 import grokinterp as gi
-from grokinterp.training import trainer
+from grokinterp.training.stack import Stack
 
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3),
@@ -178,13 +178,13 @@ def test_a_diverging_run_stops_says_when_and_leaves_its_neighbours_alone() -> No
 
 def test_a_diverging_single_run_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
-    step = trainer.Stack.step
+    step = Stack.step
 
-    def counted(stack: trainer.Stack) -> None:
+    def counted(stack: Stack) -> None:
         steps.append(1)
         step(stack)
 
-    monkeypatch.setattr(trainer.Stack, "step", counted)
+    monkeypatch.setattr(Stack, "step", counted)
     with pytest.warns(gi.DivergenceWarning):
         train(SMALL.replace({"training.lr": 1e18, "training.steps": 500}))
     assert len(steps) < 500

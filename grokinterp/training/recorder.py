@@ -1,0 +1,100 @@
+"""Collects what a stack looks like while it trains, and turns it into runs."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grokinterp.config import build_model
+from grokinterp.models.mlp import HookedMLP
+from grokinterp.runs import Run, provenance
+from grokinterp.training.evaluation import METRICS
+from grokinterp.training.history import build_history
+from grokinterp.training.stack import Stack
+
+Probe = Callable[[HookedMLP], Any]
+
+
+class DivergenceWarning(UserWarning):
+    """A run's loss became NaN or infinite; it was stopped and what came before is kept."""
+
+
+class Recorder:
+    """Collects the history of a stack, on its device, and turns it into runs at the end."""
+
+    def __init__(self, stack: Stack, probes: dict[str, Probe]) -> None:
+        self.stack, self.probes = stack, probes
+        self.steps: list[int] = []
+        self._metrics: list[Tensor] = []
+        self._norms: list[dict[str, Tensor]] = []
+        self._probed: list[list[dict[str, Tensor]]] = []
+
+    def record(self, step: int) -> None:
+        """A row of the history: the state after ``step`` updates."""
+        stack = self.stack
+        metrics = stack.evaluate()
+        stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
+        matrices = HookedMLP.weight_matrices(stack.named(stack.weights))
+        self.steps.append(step)
+        self._metrics.append(metrics)
+        self._norms.append({name: w.norm(dim=(-2, -1)) for name, w in matrices.items()})
+        if self.probes:
+            models = [self.model(run) for run in range(len(stack.configs))]
+            self._probed.append([self._probe(model) for model in models])
+
+    def accuracies(self) -> dict[str, str]:
+        """Mean train and test accuracy of the last row, for the progress bar."""
+        mean = dict(zip(METRICS, self._metrics[-1].mean(dim=0).tolist(), strict=True))
+        return {name: f"{mean[f'{name}_accuracy']:.3f}" for name in ("train", "test")}
+
+    def model(self, run: int) -> HookedMLP:
+        """The hooked model of one run at its current weights, on the CPU."""
+        model = build_model(self.stack.configs[run]).to(self.stack.weights.dtype)
+        model.load_state_dict(self.stack.named(self.stack.weights[run].cpu()))
+        return model
+
+    def runs(self, precision: str, wall_time_s: float) -> list[Run]:
+        """The finished runs."""
+        return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.configs))]
+
+    def _probe(self, model: HookedMLP) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return {
+                name: torch.as_tensor(probe(model), dtype=torch.float64)
+                for name, probe in self.probes.items()
+            }
+
+    def _run(self, i: int, precision: str, wall_time_s: float) -> Run:
+        stack = self.stack
+        diverged = int(stack.diverged_at[i])
+        steps = [step for step in self.steps if diverged < 0 or step < diverged]
+        history = build_history(
+            steps,
+            torch.stack([row[i] for row in self._metrics]),
+            {name: torch.stack([row[name][i] for row in self._norms]) for name in self._norms[0]},
+            {name: [row[i][name] for row in self._probed] for name in self.probes},
+        )
+        if diverged >= 0:
+            lr = stack.configs[i].training.lr
+            warnings.warn(
+                f"run {i}: the loss is NaN or infinite after {diverged} steps; training of this "
+                f"run stopped and its history up to step {steps[-1] if steps else 'none'} is kept. "
+                f"A smaller training.lr (now {lr}) usually helps",
+                DivergenceWarning,
+                stacklevel=5,
+            )
+        return Run(
+            config=stack.configs[i],
+            dataset=stack.datasets[i],
+            model=self.model(i),
+            history=history,
+            diverged_at=diverged if diverged >= 0 else None,
+            provenance=provenance(
+                device=str(stack.device),
+                precision=precision,
+                wall_time_s=wall_time_s,
+                stack_size=len(stack.configs),
+            ),
+        )
