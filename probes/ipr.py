@@ -9,7 +9,7 @@ from torch import Tensor
 from probes.fourier import DominantMode, dominant_mode, power_shares
 
 
-def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2) -> Float[Tensor, "*rows"]:
+def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "*rows"]:
     """IPR of each row, sum over frequencies f of q_f ** r, q_f being f's share of the power.
 
     Args:
@@ -60,7 +60,7 @@ def neuron_ipr(
     V: Float[Tensor, "neuron p"],
     W: Float[Tensor, "neuron p"],
     *,
-    r: float = 2,
+    r: float = 2.0,
 ) -> NeuronIPR:
     """IPR of each neuron: the mean over its two input vectors and its output vector.
 

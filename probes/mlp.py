@@ -44,7 +44,7 @@ def neuron_weights(model: object) -> NeuronWeights:
     return NeuronWeights(U=W_E[0].T, V=W_E[1].T, W=W_U)
 
 
-def model_neuron_ipr(model: object, *, r: float = 2) -> NeuronIPR:
+def model_neuron_ipr(model: object, *, r: float = 2.0) -> NeuronIPR:
     """:func:`probes.neuron_ipr` of a hooked two-layer network."""
     return neuron_ipr(*neuron_weights(model), r=r)
 
