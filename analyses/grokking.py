@@ -100,7 +100,7 @@ def plot_row(data: "xr.Dataset", *, title: str = "One neuron's input weights") -
         )  # fmt: skip
     figure.update_xaxes(title="residue of the first operand")
     figure.update_yaxes(title=f"weight into neuron {data.attrs['neuron']}")
-    return finish(figure, title=title)
+    return finish(figure, title=f"{title} (frequency {data.attrs['frequency']})")
 
 
 def plot_shift(data: "xr.Dataset", *, title: str = "IPR before and after training") -> "go.Figure":

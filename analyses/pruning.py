@@ -79,6 +79,23 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     )
 
 
+def curve(data: "xr.Dataset", order: str, direction: str = "low", seed: int = -1) -> "xr.Dataset":
+    """One curve of :func:`compute`'s dataset, by name.
+
+    Args:
+        data: what :func:`compute` gave.
+        order: "ipr", "norm", "attribution" or "random".
+        direction: "low" or "high"; "random" for random orders.
+        seed: which random order.
+    """
+    wanted = (data.order == order) & (data.direction == direction) & (data.seed == seed)
+    if not bool(wanted.any()):
+        there = zip(data.order.values, data.direction.values, data.seed.values, strict=True)
+        known = ", ".join(f"({o}, {d}, {s})" for o, d, s in there)
+        raise ValueError(f"no curve ({order}, {direction}, {seed}); there are {known}")
+    return data.isel(curve=int(wanted.argmax("curve")))
+
+
 def pruning_curve(
     model: HookedMLP, dataset: Dataset, order: Int[Tensor, " neuron"], *, loss: str = "mse"
 ) -> tuple[Float[Tensor, "removed subset"], Float[Tensor, "removed subset"]]:
@@ -159,7 +176,7 @@ def plot_pruning(
     }  # fmt: skip
     directions = [d for d in titles if d in shown.direction.values]
     figure = make_subplots(
-        cols=len(directions), shared_yaxes=True, horizontal_spacing=0.04,
+        cols=len(directions), shared_yaxes=True, horizontal_spacing=0.07,
         subplot_titles=[titles[d] for d in directions],
     )  # fmt: skip
     for column, direction in enumerate(directions, 1):
@@ -192,7 +209,7 @@ def plot_controls(
     subsets = {"test": "test", "changed": "corrupted training labels"}
     colors = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
     figure = make_subplots(
-        cols=2, shared_yaxes=True, horizontal_spacing=0.04,
+        cols=2, shared_yaxes=True, horizontal_spacing=0.07,
         subplot_titles=[f"accuracy on {name}" for name in subsets.values()],
     )  # fmt: skip
     x = data.fraction.values
@@ -238,14 +255,13 @@ def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int,
         ]
     train = run.dataset.is_train
     match order:
-        case "ipr":  # dead neurons have none and count as lowest
-            score = model_neuron_ipr(run.model).ipr.nan_to_num(-1.0)
+        case "ipr":
+            rising = model_neuron_ipr(run.model).order()
         case "norm":
-            score = model_neuron_norms(run.model)
+            rising = model_neuron_norms(run.model).argsort(stable=True)
         case _:
             tokens, clean = run.dataset.tokens[train], run.dataset.clean_labels[train]
-            score = model_neuron_attribution(run.model, tokens, clean)
-    rising = score.argsort(stable=True)
+            rising = model_neuron_attribution(run.model, tokens, clean).argsort(stable=True)
     return [(order, "low", -1, rising), (order, "high", -1, rising.flip(0))]
 
 

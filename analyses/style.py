@@ -40,7 +40,7 @@ def finish(figure: "go.Figure", *, title: str, height: int = 420) -> "go.Figure"
         template="plotly_white",
         font={"size": 14},
         height=height,
-        margin={"l": 70, "r": 20, "t": 60, "b": 60},
+        margin={"l": 70, "r": 35, "t": 60, "b": 60},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0},
         hovermode="closest",
     )

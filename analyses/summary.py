@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses import ipr_histogram, phases
 from analyses.ipr_histogram import HIGH, LOW
+from analyses.pruning import curve
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
@@ -26,11 +27,9 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
     width = run.config.model.d_mlp
     n_low, n_high, n_dead = (int(neurons[name]) for name in ("n_low", "n_high", "n_dead"))
     data, training = run.config.data, run.config.training
-    by_ipr = pruned.isel(curve=pruned.order.values == "ipr")
     pruning = {}
     for direction, share in READ_AT.items():
-        curve = by_ipr.isel(curve=by_ipr.direction.values == direction).isel(curve=0)
-        accuracy = curve.accuracy.isel(removed=round(share * width))
+        accuracy = curve(pruned, "ipr", direction).accuracy.isel(removed=round(share * width))
         pruning[direction] = {"fraction": share} | {
             subset: float(accuracy.sel(subset=subset)) for subset in SUBSETS
         }

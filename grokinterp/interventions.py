@@ -8,6 +8,7 @@ Each returns the ``fwd_hooks`` list that TransformerLens' ``run_with_hooks`` and
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,8 @@ from grokinterp.randomness import generator
 
 ABLATIONS = ("zero", "mean", "resample")
 
-FwdHooks = list[tuple[str, Callable[..., Tensor]]]
+# What TransformerLens takes: hook names (or predicates on names) with hook functions.
+FwdHooks = list[tuple[str | Callable[..., Any], Callable[..., Any]]]
 Neurons = Sequence[int] | Tensor
 
 

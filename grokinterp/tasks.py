@@ -69,11 +69,13 @@ class Table:
         return cls(name=getattr(function, "__name__", "function"), p=p, labels=plain)
 
 
-Operation = str | Table
+Operation = str | Table | Callable[[int, int], int]
 
 
 def check_operation(argument: str, operation: Operation, p: int) -> None:
     """Raise if ``operation`` has no table modulo ``p``."""
+    if callable(operation):
+        operation = Table.from_function(operation, p)
     if isinstance(operation, Table):
         if operation.p != p:
             raise ValueError(
@@ -99,11 +101,13 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
     Args:
         operation: "addition", "subtraction", "multiplication", "division" (p prime; a / 0 = 0),
             a polynomial in a and b with integer coefficients such as ``"a**2 + a*b + b**2"``,
-            or a :class:`Table`.
+            a function of two Python integers, or a :class:`Table`.
         p: the modulus, at least 2.
     """
     check_int("p", p, minimum=2)
     check_operation("operation", operation, p)
+    if callable(operation):
+        operation = Table.from_function(operation, p)
     if isinstance(operation, Table):
         return torch.tensor(operation.labels).view(p, p)
     a = torch.arange(p)[:, None].expand(p, p)

@@ -20,7 +20,7 @@ from probes.mlp import (
     neuron_weights,
 )
 from probes.norms import neuron_norms, weight_norms
-from probes.scores import accuracy, loss, subset_scores
+from probes.scores import accuracy, loss, subset_accuracy, subset_scores
 
 __all__ = [
     "DominantMode",
@@ -44,6 +44,7 @@ __all__ = [
     "power_shares",
     "power_spectrum",
     "spectrum_gini",
+    "subset_accuracy",
     "subset_scores",
     "weight_norms",
 ]

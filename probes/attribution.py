@@ -12,7 +12,7 @@ def neuron_attribution(
     """Each neuron's contribution to the label's logit above the mean logit, mean over examples.
 
     The logits are a sum over neurons of ``post`` times a row of ``W_U``, so attributions over all
-    neurons add up to the mean of (label logit - mean logit). Logit units.
+    neurons add up to the mean of (label logit - mean logit). Logit units, float64.
     """
-    centred = W_U - W_U.mean(dim=1, keepdim=True)
-    return (post * centred[:, labels].T).mean(dim=0)
+    centred = (W_U - W_U.mean(dim=1, keepdim=True)).double()
+    return (post.double() * centred[:, labels].T).mean(dim=0)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probes.fourier import DominantMode, dominant_mode, power_shares
@@ -48,6 +48,10 @@ class NeuronIPR:
     def n_dead(self) -> int:
         """How many neurons have no IPR; they are left out of :attr:`mean`."""
         return int(self.is_dead.sum())
+
+    def order(self) -> Int[Tensor, " neuron"]:
+        """Neurons from lowest to highest IPR; dead ones first (a plain sort puts NaN last)."""
+        return self.ipr.nan_to_num(-1.0).argsort(stable=True)
 
     @property
     def mean(self) -> float:

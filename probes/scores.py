@@ -37,6 +37,14 @@ def loss(
     return float(values.mean() if mask is None else values[mask].mean())
 
 
+def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dict[str, float]:
+    """Accuracy on train, test, changed and unchanged labels, of logits for all pairs.
+
+    Against the labels given in training (``dataset.labels``), which are true on the test set.
+    """
+    return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
+
+
 def subset_scores(
     model: nn.Module, dataset: Dataset, *, kind: str = "mse"
 ) -> Mapping[str, Mapping[str, float]]:

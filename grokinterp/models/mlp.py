@@ -61,11 +61,11 @@ class HookedMLP(HookedRootModule):
         self.cfg, self.p = config, p
         rng, width = generator(seed, "init"), config.d_mlp
         self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
+        self.hook_embed = HookPoint()
         hidden = [None, *(_normal((width, width), _std(config, width), rng)
                           for _ in range(1, config.n_layers))]  # fmt: skip
         self.layers = nn.ModuleList(HiddenLayer(config.act, W_in) for W_in in hidden)
         self.W_U = _normal((width, p), _std(config, width), rng)
-        self.hook_embed = HookPoint()
         self.hook_logits = HookPoint()
         self.setup()
 

@@ -33,8 +33,8 @@ class Evaluation:
         self.per_example = LOSSES[loss].per_example
         self.labels = torch.stack([data.labels for data in datasets]).to(device)
         masks = [torch.stack([data.masks[name] for name in SUBSETS]) for data in datasets]
-        weight = torch.stack(masks).to(device, dtype)
-        self._mean_over = weight / weight.sum(dim=-1, keepdim=True)  # empty subset: NaN
+        self._masks = torch.stack(masks).to(device, dtype)
+        self._counts = self._masks.sum(dim=-1).double()
         self._loss = torch.empty(self.labels.shape, dtype=dtype, device=device)
         self._correct = torch.empty_like(self._loss)
 
@@ -51,7 +51,11 @@ class Evaluation:
             start = rows.stop
 
     def metrics(self) -> Float[Tensor, "run metric"]:
-        """The scores noted last, averaged over each subset, in the order of ``METRICS``."""
-        loss = torch.einsum("rsn,rn->rs", self._mean_over[:, :2], self._loss)
-        accuracy = torch.einsum("rsn,rn->rs", self._mean_over, self._correct)
-        return torch.cat([loss, accuracy], dim=1)
+        """The scores noted last, averaged over each subset, in the order of ``METRICS``.
+
+        Hits are counted exactly and divided in float64, so that all right is 1.0. An empty subset
+        gives NaN.
+        """
+        loss = torch.einsum("rsn,rn->rs", self._masks[:, :2], self._loss)
+        hits = torch.einsum("rsn,rn->rs", self._masks, self._correct)
+        return torch.cat([loss / self._counts[:, :2], hits / self._counts], dim=1)

@@ -39,7 +39,8 @@ def train_many(
     """Train runs together; those that share an architecture, loss and steps form one stack.
 
     Learning rate, weight decay, betas, seeds, split and corruption may differ within a stack. A
-    run is a function of its config: alone or in a stack it gives the same result up to rounding.
+    run is a function of its config: alone or in a stack it is the same up to rounding, which a
+    thousand steps amplify to a few examples and neurons, not to another phase.
 
     Args:
         configs: one per run.

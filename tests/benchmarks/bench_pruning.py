@@ -1,14 +1,14 @@
 """The whole pruning curve (500 removals, all subsets, accuracy and loss) in forward passes."""
 
+from collections.abc import Callable
+
 import torch
-from conftest import THREADS, Compare
 
 import grokinterp as gi
 from analyses.pruning import pruning_curve
 
 
-def test_pruning_curve(compare: Compare) -> None:
-    torch.set_num_threads(THREADS)
+def test_pruning_curve(compare: Callable[..., None]) -> None:
     data = gi.make_dataset(gi.DataConfig(corruption=0.35))
     model = gi.build_model(gi.RunConfig())
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))

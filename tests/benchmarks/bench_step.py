@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import THREADS, Compare
 
 import grokinterp as gi
 from grokinterp.team import Team
@@ -65,15 +64,15 @@ def products(dtype: torch.dtype) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_step(precision: str, compare: Compare) -> None:
+def test_step(precision: str, threads: int, compare: Callable[..., None]) -> None:
     baselines = {"plain loop": plain_loop(), "products": products(PRECISIONS[precision])}
-    with Team(THREADS) as team:
+    with Team(threads) as team:
         stack = Stack([DEFAULT], torch.device("cpu"), precision, team)
         compare(stack.step, baselines, burst=10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_train_with_its_evaluations(precision: str, compare: Compare) -> None:
+def test_train_with_its_evaluations(precision: str, compare: Callable[..., None]) -> None:
     """All of ``gi.train``, set-up and a history row every 10 steps included, per step."""
     steps = 200
     config = DEFAULT.replace({"training.steps": steps})
@@ -81,5 +80,4 @@ def test_train_with_its_evaluations(precision: str, compare: Compare) -> None:
     def train() -> None:
         gi.train(config, precision=precision, progress=False)
 
-    torch.set_num_threads(THREADS)
     compare(train, {"plain loop": plain_loop()}, rounds=5, burst=1, per=steps)

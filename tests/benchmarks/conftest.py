@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
@@ -10,11 +10,20 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 THREADS = 2
 
-Compare = Callable[..., None]
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """Torch uses this many threads while a benchmark runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    yield THREADS
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
-def compare(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> Compare:
+def compare(
+    threads: int, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., None]:
     """``compare(subject, baselines)``: time both in turn and print the ratio of medians."""
 
     def run(
@@ -30,7 +39,7 @@ def compare(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> 
 
         def time_baselines() -> None:
             outside = torch.get_num_threads()
-            torch.set_num_threads(THREADS)
+            torch.set_num_threads(threads)
             for name, baseline in baselines.items():
                 start = time.perf_counter()
                 for _ in range(burst):
