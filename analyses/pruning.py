@@ -146,19 +146,20 @@ def _block_sums(
 ) -> Float[Tensor, "2 removed s"]:
     """Correct answers, and label logits (for "mse") or losses, summed over each subset's pairs."""
     width, pairs = post.shape
-    logits = post.new_zeros(W.shape[1], pairs)
-    own, best = post.new_zeros(2, width + 1, pairs)  # logit of the label, and the largest one
+    # Equal logits (nothing left, or nothing alive) must count as class 0, as argmax has it: a start
+    # that falls with the class by less than any real logit's rounding breaks the tie.
+    tie_break = -1e-36 * torch.arange(W.shape[1]).to(post)
+    logits = tie_break[:, None].repeat(1, pairs)
+    own, best = post.new_empty(2, width + 1, pairs)  # logit of the label, and the largest one
     losses = own if loss == "mse" else torch.empty_like(own)
     for place in range(width, -1, -1):
         if place < width:
             logits.addr_(W[place], post[place])
-            torch.gather(logits, 0, labels[None], out=own[place : place + 1])
-            torch.amax(logits, dim=0, out=best[place])
+        torch.gather(logits, 0, labels[None], out=own[place : place + 1])
+        torch.amax(logits, dim=0, out=best[place])
         if loss != "mse":
             losses[place] = LOSSES[loss].per_example(logits.T, labels)
-    # Equal logits (nothing left, or nothing alive): argmax is then class 0.
-    correct = (own == best) & ((best != 0) | (labels == 0))
-    return torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
+    return torch.stack([(own == best).to(masks) @ masks.T, losses @ masks.T]).double()
 
 
 def plot_pruning(

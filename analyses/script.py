@@ -52,6 +52,8 @@ def write_figures(
 ) -> None:
     """One self-contained HTML file of figures, and the numbers behind them as netCDF beside it."""
     out = out or run_dir / "figures" / f"{name}.html"
+    if out.suffix == ".nc":
+        raise ValueError(f"out={out} is for the page; its numbers go to a .nc beside it: use .html")
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=i == 0) for i, figure in enumerate(figures)

@@ -60,13 +60,13 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
-        """The config that :meth:`to_dict` made; unknown or missing names are refused."""
+        """The config that :meth:`to_dict` made; unknown names are refused, missing ones default."""
         top = dict(plain)
         data, model = dict(top.pop("data", {})), dict(top.pop("model", {}))
         for name in ("operation", "second_operation"):
             if isinstance(data.get(name), Mapping):
                 table = data[name]
-                data[name] = Table(table["name"], table["p"], tuple(table["labels"]))
+                data[name] = Table(**{**table, "labels": tuple(table["labels"])})
         kind = model.pop("kind", "mlp")
         check_choice("model.kind", kind, MODELS)
         return cls(

@@ -55,10 +55,7 @@ class Run:
         try:
             self._write(fresh)
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-                os.replace(path, old / "run")
-                os.replace(fresh, path)
-                shutil.rmtree(old)
+                _swap(fresh, path)
             else:
                 os.replace(fresh, path)
         finally:
@@ -111,6 +108,20 @@ class Run:
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise RunFolderError(f"{path} cannot be read as a run: {error}") from error
         return cls(config, dataset, model, history, about["diverged_at"], about["provenance"])
+
+
+def _swap(fresh: Path, path: Path) -> None:
+    """Put ``fresh`` in the place of ``path``; on an error, what was there is put back."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        os.replace(path, aside / "run")
+        try:
+            os.replace(fresh, path)
+        except BaseException:
+            os.replace(aside / "run", path)
+            raise
+    finally:
+        shutil.rmtree(aside)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

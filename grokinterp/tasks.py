@@ -27,12 +27,12 @@ def power_mod(base: Tensor, exponent: int, p: int) -> Tensor:
     return result
 
 
-# a / 0 is defined as 0 (0 has no inverse, and 0 ** (p - 2) = 0), so every pair has a label.
+# a / 0 is defined as 0, so every pair has a label.
 _NAMED: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "addition": lambda a, b, p: (a + b) % p,
     "subtraction": lambda a, b, p: (a - b) % p,
     "multiplication": lambda a, b, p: a * b % p,
-    "division": lambda a, b, p: a * power_mod(b, p - 2, p) % p,
+    "division": lambda a, b, p: a * (b > 0) * power_mod(b, p - 2, p) % p,
 }
 NAMED_OPERATIONS = tuple(_NAMED)
 
