@@ -31,6 +31,8 @@ def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
 
     runs = [runs] if isinstance(runs, Run) else list(runs)
     widths = {run.config.model.d_mlp for run in runs}
+    if not runs:
+        raise ValueError("runs is empty; give at least one run")
     if len(widths) != 1:
         raise ValueError(f"runs must share d_mlp, got {sorted(widths)}; compare them one by one")
     found = [model_neuron_ipr(run.model) for run in runs]

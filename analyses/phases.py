@@ -45,6 +45,13 @@ class Thresholds:
     learned: float = 0.90
     not_memorised: float = 0.10
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.not_memorised < self.learned <= 1:
+            raise ValueError(
+                "thresholds are accuracies with 0 <= not_memorised < learned <= 1, got "
+                f"not_memorised={self.not_memorised}, learned={self.learned}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndPoint:
@@ -69,7 +76,7 @@ class EndPoint:
             return cls(test=nan, train=nan, changed=nan, unchanged=nan, max_test=nan,
                        n_changed=n_changed, corruption=corruption, diverged=True)  # fmt: skip
         last = history.isel(step=-1)
-        finite = bool(np.isfinite([last.train_loss, *last.norm.values]).all())
+        finite = bool(np.isfinite([last.train_loss, last.test_loss, *last.norm.values]).all())
         return cls(
             test=float(last.test_accuracy),
             train=float(last.train_accuracy),
@@ -178,7 +185,10 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
 
 
 def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
-    """Runs in the plane that the phases divide: test accuracy against memorised labels."""
+    """Runs in the plane that the phases divide: test accuracy against memorised labels.
+
+    A run without corrupted labels has nothing to memorise and is drawn hollow at 0.
+    """
     import plotly.graph_objects as go
 
     from analyses.style import GREY, PHASE_COLOR, finish
@@ -188,7 +198,10 @@ def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
         here = phases.isel(run=phases.phase.values == name)
         if here.sizes["run"]:
             figure.add_scatter(
-                x=here.changed_accuracy, y=here.test_accuracy, name=name, mode="markers",
+                x=here.changed_accuracy.fillna(0.0), y=here.test_accuracy, name=name,
+                mode="markers", marker_symbol=np.where(
+                    here.changed_accuracy.isnull(), "circle-open", "circle"
+                ),
                 marker={"color": color, "size": 12, "line": {"color": "black", "width": 1}},
                 customdata=np.stack([here.weight_decay, here.train_fraction, here.corruption,
                                      here.seed], axis=1),

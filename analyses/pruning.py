@@ -51,6 +51,8 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     """
     import xarray as xr
 
+    if isinstance(orders, str) or not orders:
+        raise ValueError(f"orders must be a list of some of {', '.join(ORDERS)}, got {orders!r}")
     for order in orders:
         check_choice("orders", order, ORDERS)
     check_int("random_seeds", random_seeds, minimum=1)
@@ -110,10 +112,15 @@ def pruning_curve(
     Returns:
         Two float64 tensors [d_mlp + 1, subset], subsets as in ``SUBSETS``.
     """
+    check_choice("loss", loss, LOSSES)
     W = neuron_weights(model).W
     width, p = W.shape
+    order = torch.as_tensor(order)
     if sorted(order.tolist()) != list(range(width)):
-        raise ValueError(f"order must be a permutation of 0..{width - 1}, got {order.tolist()[:5]}")
+        raise ValueError(
+            f"order must be a permutation of 0..{width - 1}, each neuron once; got {len(order)} "
+            f"entries, {len(set(order.tolist()))} of them different, starting {order.tolist()[:5]}"
+        )
     with torch.no_grad():
         _, cache = model.run_with_cache(dataset.tokens, names_filter="layers.0.hook_post")
     post = cache["layers.0.hook_post"][:, order].T.contiguous()  # [place, pair]
@@ -146,20 +153,24 @@ def _block_sums(
 ) -> Float[Tensor, "2 removed s"]:
     """Correct answers, and label logits (for "mse") or losses, summed over each subset's pairs."""
     width, pairs = post.shape
-    # Equal logits (nothing left, or nothing alive) must count as class 0, as argmax has it: a start
-    # that falls with the class by less than any real logit's rounding breaks the tie.
-    tie_break = -1e-36 * torch.arange(W.shape[1]).to(post)
-    logits = tie_break[:, None].repeat(1, pairs)
-    own, best = post.new_empty(2, width + 1, pairs)  # logit of the label, and the largest one
+    logits = post.new_zeros(W.shape[1], pairs)
+    own, best = post.new_zeros(2, width + 1, pairs)  # logit of the label, and the largest one
     losses = own if loss == "mse" else torch.empty_like(own)
     for place in range(width, -1, -1):
         if place < width:
             logits.addr_(W[place], post[place])
-        torch.gather(logits, 0, labels[None], out=own[place : place + 1])
-        torch.amax(logits, dim=0, out=best[place])
+            torch.gather(logits, 0, labels[None], out=own[place : place + 1])
+            torch.amax(logits, dim=0, out=best[place])
         if loss != "mse":
             losses[place] = LOSSES[loss].per_example(logits.T, labels)
-    return torch.stack([(own == best).to(masks) @ masks.T, losses @ masks.T]).double()
+    correct = own == best
+    # Where nothing is left, or nothing alive, all logits are 0: of equals, argmax takes the first.
+    tied = correct & (best == 0) & (labels != 0)
+    for place in tied.any(dim=1).nonzero()[:, 0].tolist():
+        at = tied[place]
+        first = (W[place:].T @ post[place:, at]).argmax(dim=0)
+        correct[place, at] = first == labels[at]
+    return torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
 
 
 def plot_pruning(
@@ -170,6 +181,8 @@ def plot_pruning(
 
     from analyses.style import SUBSET_LABEL, SUBSET_STYLE, finish
 
+    check_choice("quantity", quantity, ("accuracy", "loss"))
+    check_choice("order", order, set(data.order.values.tolist()))
     shown = data.isel(curve=data.order.values == order)
     titles = {
         "low": f"lowest {_NAME[order]} first", "high": f"highest {_NAME[order]} first",
@@ -304,7 +317,7 @@ if __name__ == "__main__":
         """Prune a saved run in one order and write the curves as an HTML file."""
         with clear_errors():
             data = compute(Run.load(run_dir), orders=[order], random_seeds=random_seeds)
-        figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
-        write_figures("pruning", run_dir, out, data, figures)
+            figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
+            write_figures("pruning", run_dir, out, data, figures)
 
     typer.run(main)

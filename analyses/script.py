@@ -27,7 +27,7 @@ def run_script(
     ) -> None:
         with clear_errors():
             data = compute([Run.load(run_dir) for run_dir in run_dirs])
-        write_figures(name, run_dirs[0], out, data, [plot(data) for plot in plots])
+            write_figures(name, run_dirs[0], out, data, [plot(data) for plot in plots])
 
     typer.run(main)
 
@@ -52,8 +52,8 @@ def write_figures(
 ) -> None:
     """One self-contained HTML file of figures, and the numbers behind them as netCDF beside it."""
     out = out or run_dir / "figures" / f"{name}.html"
-    if out.suffix == ".nc":
-        raise ValueError(f"out={out} is for the page; its numbers go to a .nc beside it: use .html")
+    if out.suffix != ".html":
+        raise ValueError(f"out must end in .html, got {out}; the numbers go to a .nc beside it")
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=i == 0) for i, figure in enumerate(figures)

@@ -26,6 +26,8 @@ def compute(run: Run) -> "xr.Dataset":
     largest).
     """
     history = run.history[["norm", "test_accuracy"]]
+    if history.sizes["step"] == 0:
+        raise ValueError("the run diverged before its first evaluation; it has no history to show")
     total = np.sqrt((history.norm**2).sum("weight"))
     largest, final = float(total.max()), float(total[-1])
     return history.assign_attrs(largest=largest, final=final, collapsed=int(final < 0.01 * largest))

@@ -16,8 +16,12 @@ def accuracy(
     labels: Int[Tensor, " example"],
     mask: Bool[Tensor, " example"] | None = None,
 ) -> float:
-    """Share of examples whose largest logit is at the label; NaN on an empty mask."""
+    """Share of examples whose largest logit is at the label.
+
+    NaN on an empty mask, and where a logit is NaN (a diverged network has no answer).
+    """
     correct = (logits.argmax(dim=-1) == labels).double()
+    correct = correct.masked_fill(logits.isnan().any(dim=-1), float("nan"))
     return float(correct.mean() if mask is None else correct[mask].mean())
 
 

@@ -143,6 +143,28 @@ def test_a_largest_logit_of_zero_is_an_answer_like_any_other(corrupted_run: gi.R
 
 
 @pytest.mark.parametrize(
+    "halvings",
+    [
+        20,
+        38,
+    ],
+)
+def test_answers_do_not_depend_on_the_size_of_the_weights(
+    corrupted_run: gi.Run, halvings: int
+) -> None:
+    # As in a collapse: 2 ** -38 is 4e-12, and the cube of a weight is still a float32.
+    small = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        for weight in small.parameters():
+            weight.mul_(2.0**-halvings)
+    data, order = corrupted_run.dataset, torch.arange(WIDTH)
+    expected, _ = pruning.pruning_curve(corrupted_run.model, data, order)
+    found, _ = pruning.pruning_curve(small, data, order)
+    assert found[0, 0] == subset_scores(small, data)["train"]["accuracy"] > 0.9
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
     "order",
     [torch.arange(WIDTH - 1), torch.arange(WIDTH) - 1, torch.arange(WIDTH) + 1,
      torch.zeros(WIDTH).long()],

@@ -18,8 +18,8 @@ from grokinterp.data import CORRUPTIONS, SUBSETS
 FIELDS = ("tokens", "labels", "clean_labels", "is_train", "is_selected", "is_changed")
 
 
-def same(first: Dataset, second: Dataset, names: tuple[str, ...] = FIELDS) -> bool:
-    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
+def same(first: Dataset, second: Dataset) -> bool:
+    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in FIELDS)
 
 
 # Not st.floats, which likes the edges: nearly every draw should corrupt something.
@@ -241,7 +241,6 @@ def test_global_random_state_is_untouched(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("argument", ["operation", "second_operation"])
-@pytest.mark.usefixtures("no_type_checker")
 def test_function_is_tabulated_at_once(argument: str) -> None:
     def twist(a: int, b: int) -> int:
         return (3 * a + b * b) % 7

@@ -247,10 +247,7 @@ def test_failure_leaves_no_half_written_run(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "call"),
-    [*WRITING, *RENAMING],
-)
+@pytest.mark.parametrize(("owner", "name", "call"), [*WRITING, *RENAMING])
 def test_failure_leaves_the_old_run(
     owner: Any,
     name: str,
@@ -266,6 +263,26 @@ def test_failure_leaves_the_old_run(
             odd_run.save(folder, overwrite=True)
     assert os.listdir(folder.parent) == ["run"]
     assert contents(folder) == before
+
+
+@pytest.mark.xfail(strict=True, reason="the folder set aside is removed with the run in it")
+def test_the_old_run_is_not_lost_when_it_cannot_be_put_back(
+    folder: Path, odd_run: gi.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that can no longer be written to: the old run must be left somewhere."""
+    before, real = contents(folder), os.replace
+
+    def only_aside(source: Path, target: Path) -> None:
+        if Path(source) != folder:
+            raise DiskFull("no space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", only_aside)
+        with pytest.raises(DiskFull):
+            odd_run.save(folder, overwrite=True)
+    (kept,) = folder.parent.rglob("run.json")
+    assert contents(kept.parent) == before
 
 
 def test_a_killed_save_leaves_the_old_run(
