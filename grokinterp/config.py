@@ -33,7 +33,7 @@ class RunConfig:
         for name, kinds in _SECTIONS.items():
             if not isinstance(getattr(self, name), kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds)
-                raise TypeError(f"{name} must be a {expected}, got {getattr(self, name)!r}")
+                raise TypeError(f"{name} must be of type {expected}, got {getattr(self, name)!r}")
         check_int("seed", self.seed, minimum=0)
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
@@ -62,17 +62,21 @@ class RunConfig:
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
         """The config that :meth:`to_dict` made; unknown names are refused, missing ones default."""
         top = dict(plain)
-        data, model = dict(top.pop("data", {})), dict(top.pop("model", {}))
+        data, model, training = (_fields(top.pop(name, {}), name) for name in _SECTIONS)
         for name in ("operation", "second_operation"):
             if isinstance(data.get(name), Mapping):
-                table = data[name]
-                data[name] = Table(**{**table, "labels": tuple(table["labels"])})
+                table = _fields(data[name], f"data.{name}")
+                if missing := {"name", "p", "labels"} - table.keys():
+                    raise ValueError(f"data.{name} lacks {', '.join(sorted(missing))}")
+                data[name] = _build(
+                    Table, f"data.{name}", table | {"labels": tuple(table["labels"])}
+                )
         kind = model.pop("kind", "mlp")
         check_choice("model.kind", kind, MODELS)
         return cls(
             data=_build(DataConfig, "data", data),
             model=_build(MODELS[kind][0], "model", model),
-            training=_build(TrainConfig, "training", dict(top.pop("training", {}))),
+            training=_build(TrainConfig, "training", training),
             **_known(cls, "", top),
         )
 
@@ -110,6 +114,12 @@ def build_model(config: RunConfig) -> HookedMLP:
     """The untrained network of a config, its weights drawn from ``config.seed``."""
     _, model = next(entry for entry in MODELS.values() if isinstance(config.model, entry[0]))
     return model(config.model, p=config.data.p, seed=config.seed)
+
+
+def _fields(plain: object, name: str) -> dict[str, Any]:
+    if not isinstance(plain, Mapping):
+        raise TypeError(f"{name} must be a mapping of field names to values, got {plain!r}")
+    return dict(plain)
 
 
 def _build(kind: type, section: str, fields: dict[str, Any]) -> Any:

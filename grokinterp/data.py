@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice, check_int, check_number
 from grokinterp.randomness import generator
-from grokinterp.tasks import Operation, Table, check_operation, operation_table
+from grokinterp.tasks import Operation, operation_table, resolve_operation
 
 CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
 PROTOCOLS = ("independent", "published")
@@ -26,7 +26,7 @@ class DataConfig:
     """Which task, how much of it is shown, and how much of that is corrupted.
 
     A function ``f(a, b)`` given as ``operation`` or ``second_operation`` is tabulated at once and
-    kept as a :class:`~grokinterp.tasks.Table`.
+    kept as a :class:`~grokinterp.Table`.
     """
 
     operation: Operation = "addition"  # a name, a polynomial in a and b, or a function
@@ -41,10 +41,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_int("p", self.p, minimum=2)
         for argument in ("operation", "second_operation"):
-            if callable(getattr(self, argument)):
-                table = Table.from_function(getattr(self, argument), self.p)
-                object.__setattr__(self, argument, table)
-        check_operation("operation", self.operation, self.p)
+            if getattr(self, argument) is not None or argument == "operation":
+                plain = resolve_operation(argument, getattr(self, argument), self.p)
+                object.__setattr__(self, argument, plain)
         check_number("train_fraction", self.train_fraction, minimum=0.0, below=1.0, strict=True)
         check_number("corruption", self.corruption)
         if not 0 <= self.corruption <= 1:
@@ -63,8 +62,6 @@ class DataConfig:
                 f"corruption_kind={self.corruption_kind!r}: set second_operation exactly when "
                 "corruption_kind is 'second_rule'"
             )
-        if self.second_operation is not None:
-            check_operation("second_operation", self.second_operation, self.p)
         if self.protocol == "published" and (self.corruption_kind, self.seed) != ("symmetric", 0):
             raise ValueError(
                 "protocol='published' fixes symmetric corruption and its own seeds, got "

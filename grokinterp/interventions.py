@@ -37,8 +37,8 @@ def ablate(
 
     Args:
         neurons: indices 0..d_mlp-1, or a boolean mask over the layer's neurons.
-        mode: "zero"; "mean" over examples; "resample": each neuron's value from another example,
-            one permutation (or draw) of examples for all neurons.
+        mode: "zero"; "mean" over examples; "resample": values from a random example, by one
+            permutation of the batch (or one draw from ``reference``) for all neurons.
         layer: the hidden layer, 0 for the first.
         reference: activations [example, d_mlp] that means and samples are taken from; by default
             the batch that the hooked model is run on.
@@ -51,14 +51,15 @@ def ablate(
         IndexError: a neuron does not exist (when the hook runs: only then is the width known).
     """
     check_choice("mode", mode, ABLATIONS)
+    check_int("seed", seed, minimum=0)
 
     def replace(post: Tensor, hook: HookPoint) -> Tensor:
         index = _indices(neurons, post.shape[-1], str(hook.name)).to(post.device)
         source = post if reference is None else reference.to(post)
-        if source.shape[-1] != post.shape[-1]:
+        if source.ndim != 2 or source.shape[1] != post.shape[1] or not len(source):
             raise ValueError(
-                f"reference must be [example, {post.shape[-1]}] like {hook.name}, "
-                f"got {list(source.shape)}"
+                f"reference must be [example, {post.shape[1]}] like {hook.name}, with at least "
+                f"one example, got {list(source.shape)}"
             )
         changed = post.clone()
         match mode:
@@ -100,7 +101,12 @@ def _post_hook(layer: int) -> str:
 
 
 def _indices(neurons: Neurons, width: int, where: str) -> Tensor:
-    chosen = torch.as_tensor(neurons)
+    try:
+        chosen = torch.as_tensor(neurons)
+    except (TypeError, RuntimeError, ValueError) as error:
+        raise TypeError(
+            f"neurons must be a list of indices or a boolean mask, got {neurons!r}"
+        ) from error
     if chosen.dtype == torch.bool:
         if chosen.shape != (width,):
             raise IndexError(

@@ -120,8 +120,11 @@ def _swap(fresh: Path, path: Path) -> None:
         except BaseException:
             os.replace(aside / "run", path)
             raise
-    finally:
-        shutil.rmtree(aside)
+    except BaseException:
+        if not any(aside.iterdir()):  # else it holds the only copy of the old run
+            aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -177,7 +180,7 @@ def _read_about(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{file} is truncated or no JSON: {error}") from error
     written = about.get("format") if isinstance(about, dict) else None
-    if not isinstance(written, int):
+    if type(written) is not int or written < 1:
         raise RunFolderError(f"{file} names no format; it was not written by grokinterp")
     if written > FORMAT:
         raise RunFolderError(
@@ -187,6 +190,12 @@ def _read_about(path: Path) -> dict[str, Any]:
     missing = {"config", "diverged_at", "provenance", "sha256"} - about.keys()
     if missing:
         raise RunFolderError(f"{file} lacks {', '.join(sorted(missing))}; it was altered")
+    sections = {"data", "model", "training", "seed"}
+    config, hashes, diverged = about["config"], about["sha256"], about["diverged_at"]
+    if not isinstance(config, dict) or not isinstance(hashes, dict) or sections - config.keys():
+        raise RunFolderError(f"{file} has an incomplete config or sha256; it was altered")
+    if diverged is not None and type(diverged) is not int:
+        raise RunFolderError(f"{file} has diverged_at={diverged!r}, no step; it was altered")
     return about
 
 

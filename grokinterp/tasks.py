@@ -47,6 +47,7 @@ class Table:
 
     def __post_init__(self) -> None:
         check_int("Table.p", self.p, minimum=2)
+        object.__setattr__(self, "labels", tuple(self.labels))  # a list would not be hashable
         if len(self.labels) != self.p**2:
             raise ValueError(
                 f"Table.labels must hold p*p = {self.p**2} labels, got {len(self.labels)}"
@@ -72,10 +73,10 @@ class Table:
 Operation = str | Table | Callable[[int, int], int]
 
 
-def check_operation(argument: str, operation: Operation, p: int) -> None:
-    """Raise if ``operation`` has no table modulo ``p``."""
+def resolve_operation(argument: str, operation: Operation, p: int) -> str | Table:
+    """The operation as plain data, a function tabulated; raise if it has no table modulo ``p``."""
     if callable(operation):
-        operation = Table.from_function(operation, p)
+        return Table.from_function(operation, p)
     if isinstance(operation, Table):
         if operation.p != p:
             raise ValueError(
@@ -93,6 +94,7 @@ def check_operation(argument: str, operation: Operation, p: int) -> None:
         )
     elif operation not in _NAMED:
         _parse_polynomial(argument, operation)
+    return operation
 
 
 def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
@@ -105,9 +107,7 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
         p: the modulus, at least 2.
     """
     check_int("p", p, minimum=2)
-    check_operation("operation", operation, p)
-    if callable(operation):
-        operation = Table.from_function(operation, p)
+    operation = resolve_operation("operation", operation, p)
     if isinstance(operation, Table):
         return torch.tensor(operation.labels).view(p, p)
     a = torch.arange(p)[:, None].expand(p, p)
@@ -120,10 +120,11 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
 def _parse_polynomial(argument: str, text: str) -> ast.expr:
     """The syntax tree of a polynomial; nothing is ever executed, so a config file is only data."""
     try:
-        tree = ast.parse(text.replace("^", "**"), mode="eval").body
-    except SyntaxError:
-        tree = None
-    if tree is None or not _is_polynomial(tree) or not _names(tree):
+        tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
+        valid = _is_polynomial(tree) and bool(_names(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # not Python, or far too deep
+        tree, valid = None, False
+    if not valid:
         known = [*NAMED_OPERATIONS, "a**2 + a*b + b**2"]
         try:
             check_choice(argument, text, known)
@@ -150,7 +151,7 @@ def _is_polynomial(node: ast.expr) -> bool:
         case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult(), left=left, right=right):
             return _is_polynomial(left) and _is_polynomial(right)
         case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))):
-            return not isinstance(power, bool) and power >= 0 and _is_polynomial(left)
+            return not isinstance(power, bool) and _is_polynomial(left)
     return False
 
 

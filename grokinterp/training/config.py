@@ -24,8 +24,9 @@ class TrainConfig:
         check_number("lr", self.lr, minimum=0.0, strict=True)
         check_number("weight_decay", self.weight_decay, minimum=0.0)
         check_number("eps", self.eps, minimum=0.0, strict=True)
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives a list
-        if len(self.betas) != 2:
+        if isinstance(self.betas, list):
+            object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives a list
+        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
             raise ValueError(f"betas must be a pair of numbers in [0, 1), got {self.betas}")
         for beta in self.betas:
             check_number("betas", beta, minimum=0.0, below=1.0)

@@ -62,7 +62,7 @@ class Recorder:
     def _probe(self, model: HookedMLP) -> dict[str, Tensor]:
         with torch.no_grad():
             return {
-                name: torch.as_tensor(probe(model), dtype=torch.float64)
+                name: torch.as_tensor(probe(model), dtype=torch.float64).detach().clone()
                 for name, probe in self.probes.items()
             }
 

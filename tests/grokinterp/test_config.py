@@ -218,9 +218,9 @@ def test_configs_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("section", "value", "message"),
     [
-        ("data", TrainConfig(), "data must be a DataConfig, got TrainConfig"),
-        ("model", {"d_mlp": 5}, "model must be an? MLPConfig, got {'d_mlp': 5}"),
-        ("training", None, "training must be a TrainConfig, got None"),
+        ("data", TrainConfig(), "data must be of type DataConfig, got TrainConfig"),
+        ("model", {"d_mlp": 5}, "model must be of type MLPConfig, got {'d_mlp': 5}"),
+        ("training", None, "training must be of type TrainConfig, got None"),
     ],
 )
 def test_sections_of_another_type_are_refused(section: str, value: Any, message: str) -> None:

@@ -265,7 +265,6 @@ def test_failure_leaves_the_old_run(
     assert contents(folder) == before
 
 
-@pytest.mark.xfail(strict=True, reason="the folder set aside is removed with the run in it")
 def test_the_old_run_is_not_lost_when_it_cannot_be_put_back(
     folder: Path, odd_run: gi.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
