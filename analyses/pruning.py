@@ -3,9 +3,6 @@
 Neurons go in order of IPR, from below (memorising first) or from above (generalising first), and,
 as controls that the paper lacks, in order of weight norm, of direct logit attribution, and at
 random.
-
-The logits are a sum over neurons, so the whole curve is built backwards, from the empty network,
-with one rank-one update per neuron; the mean squared error needs only the neurons' Gram matrices.
 """
 
 from collections.abc import Sequence
@@ -13,23 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp import HookedMLP, Run
+from grokinterp import Run
 from grokinterp._checks import check_choice, check_int
-from grokinterp.data import SUBSETS, Dataset
+from grokinterp.data import SUBSETS
 from grokinterp.randomness import generator
-from grokinterp.team import Team
-from grokinterp.training.losses import LOSSES
-from probes import model_neuron_attribution, model_neuron_ipr, model_neuron_norms, neuron_weights
+from probes import (
+    model_neuron_attribution,
+    model_neuron_ipr,
+    model_neuron_norms,
+    pruning_curve,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
-
-# Pairs whose logits are worked on at once: few enough to stay in a core's cache.
-_BLOCK = 1200
 
 ORDERS = ("ipr", "norm", "attribution", "random")
 
@@ -96,81 +92,6 @@ def curve(data: "xr.Dataset", order: str, direction: str = "low", seed: int = -1
         known = ", ".join(f"({o}, {d}, {s})" for o, d, s in there)
         raise ValueError(f"no curve ({order}, {direction}, {seed}); there are {known}")
     return data.isel(curve=int(wanted.argmax("curve")))
-
-
-def pruning_curve(
-    model: HookedMLP, dataset: Dataset, order: Int[Tensor, " neuron"], *, loss: str = "mse"
-) -> tuple[Float[Tensor, "removed subset"], Float[Tensor, "removed subset"]]:
-    """Accuracy and loss on each subset after removing the first 0, 1, ... all neurons of ``order``.
-
-    Args:
-        model: a network with one hidden layer.
-        dataset: all pairs, with the labels given in training.
-        order: a permutation of the neurons, the first to go first.
-        loss: "mse", or "cross_entropy" (about ten times slower: it needs every logit each time).
-
-    Returns:
-        Two float64 tensors [d_mlp + 1, subset], subsets as in ``SUBSETS``.
-    """
-    check_choice("loss", loss, LOSSES)
-    W = neuron_weights(model).W
-    width, p = W.shape
-    order = torch.as_tensor(order)
-    if sorted(order.tolist()) != list(range(width)):
-        raise ValueError(
-            f"order must be a permutation of 0..{width - 1}, each neuron once; got {len(order)} "
-            f"entries, {len(set(order.tolist()))} of them different, starting {order.tolist()[:5]}"
-        )
-    with torch.no_grad():
-        _, cache = model.run_with_cache(dataset.tokens, names_filter="layers.0.hook_post")
-    post = cache["layers.0.hook_post"][:, order].T.contiguous()  # [place, pair]
-    W = W[order]
-    masks = torch.stack([dataset.masks[name] for name in SUBSETS]).to(post)
-    examples = masks.double().sum(dim=1)
-    blocks = torch.arange(len(dataset.labels)).split(_BLOCK)
-    with Team(torch.get_num_threads()) as team:
-        sums = post.new_zeros(team.size, 2, width + 1, len(SUBSETS), dtype=torch.float64)
-
-        def work(worker: int) -> None:
-            for pairs in blocks[worker :: team.size]:
-                sums[worker] += _block_sums(
-                    post[:, pairs], W, dataset.labels[pairs], masks[:, pairs], loss
-                )
-
-        team.each(work)
-    correct, other = sums.sum(dim=0) / examples  # an empty subset gives NaN
-    if loss != "mse":
-        return correct, other
-    return correct, (_sum_of_squares(post, W, masks) / examples - 2 * other + 1) / p
-
-
-def _block_sums(
-    post: Float[Tensor, "place pair"],
-    W: Float[Tensor, "place p"],
-    labels: Int[Tensor, " pair"],
-    masks: Float[Tensor, "s pair"],
-    loss: str,
-) -> Float[Tensor, "2 removed s"]:
-    """Correct answers, and label logits (for "mse") or losses, summed over each subset's pairs."""
-    width, pairs = post.shape
-    logits = post.new_zeros(W.shape[1], pairs)
-    own, best = post.new_zeros(2, width + 1, pairs)  # logit of the label, and the largest one
-    losses = own if loss == "mse" else torch.empty_like(own)
-    for place in range(width, -1, -1):
-        if place < width:
-            logits.addr_(W[place], post[place])
-            torch.gather(logits, 0, labels[None], out=own[place : place + 1])
-            torch.amax(logits, dim=0, out=best[place])
-        if loss != "mse":
-            losses[place] = LOSSES[loss].per_example(logits.T, labels)
-    correct = own == best
-    # Where nothing is left, or nothing alive, all logits are 0: of equals, argmax takes the first.
-    tied = correct & (best == 0) & (labels != 0)
-    for place in tied.any(dim=1).nonzero()[:, 0].tolist():
-        at = tied[place]
-        first = (W[place:].T @ post[place:, at]).argmax(dim=0)
-        correct[place, at] = first == labels[at]
-    return torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
 
 
 def plot_pruning(
@@ -277,26 +198,6 @@ def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int,
             tokens, clean = run.dataset.tokens[train], run.dataset.clean_labels[train]
             rising = model_neuron_attribution(run.model, tokens, clean).argsort(stable=True)
     return [(order, "low", -1, rising), (order, "high", -1, rising.flip(0))]
-
-
-def _sum_of_squares(
-    post: Float[Tensor, "place pair"], W: Float[Tensor, "place p"], masks: Float[Tensor, "s pair"]
-) -> Float[Tensor, "removed s"]:
-    """Sum over each subset's pairs and all classes of logit^2, once the first places are removed.
-
-    With neurons S left this is the sum over i, j in S of (W_i . W_j) (h_i . h_j), h_i being
-    neuron i's activations on the subset: a cumulative sum from the end of both axes.
-    """
-    overlap = W @ W.T
-    of = dict(zip(SUBSETS, masks.bool(), strict=True))
-    totals = {}
-    for name in ("test", "changed", "unchanged"):
-        active = post[:, of[name]]
-        terms = (overlap * (active @ active.T)).double().flip(0, 1)
-        left = terms.cumsum(0).cumsum(1).diagonal().flip(0)
-        totals[name] = torch.cat([left, left.new_zeros(1)])
-    totals["train"] = totals["changed"] + totals["unchanged"]
-    return torch.stack([totals[name] for name in SUBSETS], dim=1)
 
 
 if __name__ == "__main__":

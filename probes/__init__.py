@@ -20,6 +20,7 @@ from probes.mlp import (
     neuron_weights,
 )
 from probes.norms import neuron_norms, weight_norms
+from probes.pruning import pruning_curve
 from probes.scores import accuracy, loss, subset_accuracy, subset_scores
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "neuron_weights",
     "power_shares",
     "power_spectrum",
+    "pruning_curve",
     "spectrum_gini",
     "subset_accuracy",
     "subset_scores",

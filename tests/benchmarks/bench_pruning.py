@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 import grokinterp as gi
-from analyses.pruning import pruning_curve
+from probes import pruning_curve
 
 
 def test_pruning_curve(compare: Callable[..., None]) -> None:
