@@ -63,7 +63,10 @@ def plot_histogram(data: "xr.Dataset", *, title: str = "IPR of the neurons") -> 
     from analyses.style import BLUE, RED, finish
 
     count = data.sizes["run"]
-    labels = [f"weight decay {value:g}" for value in data.weight_decay.values]
+    labels = [
+        f"weight decay {decay:g}" + (f" ({dead} dead)" if dead else "")
+        for decay, dead in zip(data.weight_decay.values, data.n_dead.values, strict=True)
+    ]
     figure = make_subplots(
         cols=count, shared_yaxes=True, horizontal_spacing=0.04,
         subplot_titles=labels if count > 1 else None,
