@@ -1,8 +1,20 @@
 """Argument checks whose messages name the argument, the value and the remedy."""
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def plain_numbers(config: Any) -> None:
+    """Turn a frozen dataclass's NumPy scalars (as from ``np.linspace``) into Python's, in place."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(config, field.name, value.item())
 
 
 def check_int(name: str, value: object, *, minimum: int) -> None:

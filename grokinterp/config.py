@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.data import DataConfig
 from grokinterp.models.mlp import HookedMLP, MLPConfig
 from grokinterp.tasks import Table
@@ -30,6 +30,7 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name, kinds in _SECTIONS.items():
             if not isinstance(getattr(self, name), kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int, check_number
+from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation, operation_table, resolve_operation
 
@@ -39,6 +39,7 @@ class DataConfig:
     seed: int = 0  # feeds split and corruption, and nothing else
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_int("p", self.p, minimum=2)
         for argument in ("operation", "second_operation"):
             if getattr(self, argument) is not None or argument == "operation":

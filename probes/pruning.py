@@ -36,6 +36,8 @@ def pruning_curve(
     check_choice("loss", loss, LOSSES)
     W = neuron_weights(model).W
     width, p = W.shape
+    if p != dataset.p:
+        raise ValueError(f"the model has p={p} but the dataset p={dataset.p}; they must agree")
     order = torch.as_tensor(order)
     if sorted(order.tolist()) != list(range(width)):
         raise ValueError(

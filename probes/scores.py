@@ -46,6 +46,7 @@ def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dic
 
     Against the labels given in training (``dataset.labels``), which are true on the test set.
     """
+    _check_classes(logits, dataset)
     return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
 
 
@@ -59,6 +60,7 @@ def subset_scores(
     """
     with torch.no_grad():
         logits = model(dataset.tokens)
+    _check_classes(logits, dataset)
     return {
         name: {
             "accuracy": accuracy(logits, dataset.labels, mask),
@@ -66,3 +68,11 @@ def subset_scores(
         }
         for name, mask in dataset.masks.items()
     }
+
+
+def _check_classes(logits: Tensor, dataset: Dataset) -> None:
+    if logits.shape != (len(dataset.labels), dataset.p):
+        raise ValueError(
+            f"the dataset has {len(dataset.labels)} pairs and {dataset.p} classes, but logits are "
+            f"{list(logits.shape)}; use the dataset that the model was made for"
+        )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.randomness import generator
 
@@ -30,6 +30,7 @@ class MLPConfig:
     init: str = "paper"  # paper, standard or lazy
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_int("d_mlp", self.d_mlp, minimum=1)
         check_int("n_layers", self.n_layers, minimum=1)
         check_choice("act", self.act, ACTIVATIONS)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from grokinterp._checks import check_choice, check_int, check_number
+from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
 from grokinterp.training.losses import LOSSES
 
 
@@ -19,6 +19,7 @@ class TrainConfig:
     eval_every: int = 10  # steps between rows of the history; step 0 and the last are always there
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_int("steps", self.steps, minimum=1)
         check_int("eval_every", self.eval_every, minimum=1)
         check_number("lr", self.lr, minimum=0.0, strict=True)

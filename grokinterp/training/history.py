@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+RESERVED = (*METRICS, "norm", "step", "weight")  # names that probes may not take
+
+
 def build_history(
     steps: Sequence[int],
     metrics: Tensor,

@@ -60,11 +60,24 @@ class Recorder:
         return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.configs))]
 
     def _probe(self, model: HookedMLP) -> dict[str, Tensor]:
+        values = {}
         with torch.no_grad():
-            return {
-                name: torch.as_tensor(probe(model), dtype=torch.float64).detach().clone()
-                for name, probe in self.probes.items()
-            }
+            for name, probe in self.probes.items():
+                value = probe(model)
+                try:
+                    values[name] = torch.as_tensor(value, dtype=torch.float64).detach().clone()
+                except (TypeError, ValueError, RuntimeError) as error:
+                    raise TypeError(
+                        f"probe {name!r} must return a number or an array of numbers, got {value!r}"
+                    ) from error
+                first = self._probed[0][0][name] if self._probed else values[name]
+                if values[name].shape != first.shape:
+                    raise ValueError(
+                        f"probe {name!r} returned shape {list(values[name].shape)} at step "
+                        f"{self.steps[-1]} after {list(first.shape)} at step 0; a probe's shape "
+                        "must not change"
+                    )
+        return values
 
     def _run(self, i: int, precision: str, wall_time_s: float) -> Run:
         stack = self.stack

@@ -1,7 +1,7 @@
 """The one trainer: many runs of one architecture as a stack; a single run is a stack of one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from tqdm.auto import tqdm
@@ -10,6 +10,7 @@ from grokinterp._checks import check_choice
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.team import Team
+from grokinterp.training.history import RESERVED
 from grokinterp.training.recorder import Probe, Recorder
 from grokinterp.training.stack import PRECISIONS, Stack
 
@@ -29,7 +30,7 @@ def train(
 
 
 def train_many(
-    configs: Sequence[RunConfig],
+    configs: Iterable[RunConfig],
     *,
     device: str | torch.device | None = None,
     precision: str = "float32",
@@ -60,6 +61,15 @@ def train_many(
     """
     check_choice("precision", precision, PRECISIONS)
     place = _device(device)
+    configs = list(configs)
+    for config in configs:
+        if not isinstance(config, RunConfig):
+            raise TypeError(f"configs must be RunConfigs, got {config!r}")
+    for name in probes or {}:
+        if name in RESERVED:
+            raise ValueError(
+                f"probes has {name!r}, which the history holds already; choose another name"
+            )
     stacks: dict[tuple[object, ...], list[int]] = {}
     for i, config in enumerate(configs):
         training = config.training

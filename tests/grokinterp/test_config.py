@@ -5,6 +5,7 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -326,3 +327,13 @@ def test_building_a_model_leaves_the_global_random_state_alone() -> None:
     build_model(RunConfig(data=DataConfig(p=7), model=MLPConfig(d_mlp=8)))
     assert random.getstate() == python
     assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+@pytest.mark.usefixtures("no_type_checker")
+def test_numpy_scalars_become_plain_numbers() -> None:
+    width: Any = np.int64(16)
+    fraction: Any = np.linspace(0.1, 0.9, 17)[8]
+    config = RunConfig(data=DataConfig(p=11, train_fraction=fraction), model=MLPConfig(d_mlp=width))
+    assert type(config.data.train_fraction) is float
+    assert type(config.model.d_mlp) is int
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

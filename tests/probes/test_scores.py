@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import grokinterp as gi
-from probes import accuracy, loss, subset_scores
+from probes import accuracy, loss, pruning_curve, subset_scores
 
 LOGITS = torch.tensor([[0.1, 0.9, 0.0], [1.0, 0.0, -1.0], [0.0, 0.0, 2.0], [-1.0, -3.0, -2.0]])
 LABELS = torch.tensor([1, 1, 2, 0])  # right, wrong, right, right
@@ -119,3 +119,12 @@ def test_accuracy_of_the_closed_form_network(d_mlp: int, low: float, high: float
     assert low <= accuracy(logits, data.labels) <= high
     # What is left over besides the label's delta has a mean square of 4 / d_mlp.
     assert loss(logits, data.labels) == pytest.approx(4 / d_mlp, rel=0.15)
+
+
+def test_a_model_of_another_modulus_is_refused() -> None:
+    data = gi.make_dataset(gi.DataConfig(p=11))
+    other = gi.HookedMLP(gi.MLPConfig(d_mlp=4), p=13)
+    with pytest.raises(ValueError, match=r"121 pairs and 11 classes, but logits are \[121, 13\]"):
+        subset_scores(other, data)
+    with pytest.raises(ValueError, match=r"model has p=13 but the dataset p=11"):
+        pruning_curve(other, data, torch.arange(4))

@@ -223,3 +223,31 @@ def test_progress_bar_shows_steps_and_accuracies(capfd: pytest.CaptureFixture[st
 def test_the_smallest_data_set_trains() -> None:
     run = train(SMALL.replace({"data.p": 2, "data.train_fraction": 0.3, "training.steps": 3}))
     assert np.isfinite(run.history.train_loss).all()
+
+
+def test_what_is_no_config_is_refused_and_any_iterable_will_do() -> None:
+    with pytest.raises(TypeError, match="configs must be RunConfigs, got 'addition'"):
+        gi.train_many(["addition"], progress=False)  # pyright: ignore[reportArgumentType]
+    seeds = (SMALL.replace({"seed": seed, "training.steps": 2}) for seed in range(2))
+    assert [run.config.seed for run in gi.train_many(seeds, progress=False)] == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["train_loss", "norm", "step"])
+def test_a_probe_may_not_take_the_historys_names(name: str) -> None:
+    with pytest.raises(ValueError, match=f"probes has '{name}'"):
+        train(SMALL, probes={name: lambda model: 0.0})
+
+
+def test_a_probe_that_gives_no_number_or_changes_its_shape_is_named() -> None:
+    with pytest.raises(TypeError, match="probe 'word' must return a number"):
+        train(SMALL, probes={"word": lambda model: "high"})
+    sizes = iter(range(1, 100))
+    with pytest.raises(ValueError, match=r"probe 'ragged' returned shape \[2\] at step 8"):
+        train(SMALL, probes={"ragged": lambda model: torch.zeros(next(sizes))})
+
+
+def test_probes_work_in_float64_without_keeping_the_weights() -> None:
+    run = train(SMALL, precision="float64", probes={"row": lambda model: model.W_U[0]})
+    rows = run.history.row.values
+    assert not np.array_equal(rows[0], rows[-1])
+    np.testing.assert_allclose(rows[-1], run.model.W_U[0].detach())
