@@ -82,6 +82,11 @@ def analyse(
 
     with clear_errors():
         run = Run.load(run_dir)
+        if run.config.model.n_layers > 1:
+            raise ValueError(
+                f"the report needs one hidden layer, {run_dir} has {run.config.model.n_layers}; "
+                "python -m analyses.training_curves works for any run"
+            )
     _report(run, out or run_dir / "report.html", as_json)
 
 
@@ -132,6 +137,8 @@ def _read_config(file: Path | None, changes: list[str]) -> "RunConfig":
             plain = json.loads(file.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"--config {file} is no JSON: {error}") from None
+        if not isinstance(plain, dict):
+            raise ValueError(f"--config {file} must hold a JSON object, got {plain!r}")
         plain = plain.get("config", plain)  # a run.json holds its config under this name
     replaced: dict[str, object] = {}
     for change in changes:

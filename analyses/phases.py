@@ -97,16 +97,17 @@ def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
 def phase_of(end: EndPoint, thresholds: Thresholds | None = None) -> Phase:
     """The phase of an end point; the first rule that matches wins, and the last always does."""
     cut = thresholds or Thresholds()
-    memorised = end.n_changed == 0 or end.changed >= cut.learned
     if end.diverged:
         return Phase.DIVERGED
+    memorised = end.n_changed == 0 or end.changed >= cut.learned
+    kept = math.isnan(end.unchanged) or end.unchanged >= cut.learned  # NaN: all were changed
     if end.test >= cut.learned:
         if end.n_changed == 0:
             return Phase.CLEAN_GENERALIZATION
         if end.changed >= cut.learned:
             return Phase.COEXISTENCE
         return Phase.FULL_INVERSION if end.changed <= cut.not_memorised else Phase.PARTIAL_INVERSION
-    if end.unchanged >= cut.learned and memorised:
+    if kept and memorised:
         return Phase.MEMORIZATION
     return Phase.FORGETTING if end.max_test >= cut.learned else Phase.CONFUSION
 

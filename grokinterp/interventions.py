@@ -127,6 +127,8 @@ def _indices(neurons: Neurons, width: int, where: str) -> Tensor:
             f"neurons contains {outside[:5].tolist()}, but {where} has {width} neurons "
             f"(0..{width - 1})"
         )
+    if len(chosen.unique()) != len(chosen):
+        raise ValueError("neurons names a neuron twice; a mask must be boolean, not 0 and 1")
     return chosen.long()
 
 

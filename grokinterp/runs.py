@@ -25,6 +25,9 @@ FORMAT = 1  # raised when a folder written today could not be read by yesterday'
 _FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
 
 
+_DERIVED = ("report.html", "figures")  # made from a run; they go when it is replaced
+
+
 class RunFolderError(Exception):
     """A run folder cannot be read or written; the message says which file and what to do."""
 
@@ -48,7 +51,7 @@ class Run:
         Raises:
             RunFolderError: ``path`` holds a run and ``overwrite`` is False, or other files.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         check_free(path, overwrite=overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -86,7 +89,7 @@ class Run:
         """
         import xarray as xr
 
-        path = Path(path)
+        path = Path(path).expanduser()
         about = _read_about(path)
         for name in _FILES:
             file = path / name
@@ -141,6 +144,12 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise RunFolderError(
             f"{path} already holds a run; choose another folder or pass overwrite=True "
             "(--overwrite on the command line)"
+        )
+    strangers = {entry.name for entry in path.iterdir()} - {"run.json", *_FILES, *_DERIVED}
+    if strangers:
+        raise RunFolderError(
+            f"{path} also holds {', '.join(sorted(strangers))}, which replacing the run would "
+            "delete; move them or choose another folder"
         )
 
 

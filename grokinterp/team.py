@@ -37,9 +37,11 @@ class Team:
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-            torch.set_num_threads(self._threads)
+            try:
+                self._pool.shutdown(cancel_futures=True)
+            finally:
+                self._pool = None
+                torch.set_num_threads(self._threads)
 
     def each(self, function: Callable[[int], object]) -> None:
         """Call ``function(worker)`` for every worker 0..size-1 at once; wait for all."""

@@ -93,7 +93,9 @@ def _block_sums(
         at = tied[place]
         first = (W[place:].T @ post[place:, at]).argmax(dim=0)
         correct[place, at] = first == labels[at]
-    return torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
+    sums = torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
+    sums[:, ~best.isfinite().all(dim=1)] = torch.nan  # a diverged network has no answer
+    return sums
 
 
 def _sum_of_squares(

@@ -132,4 +132,6 @@ def _std(config: MLPConfig, fan_in: int) -> float:
 
 
 def _normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape).normal_(0.0, std, generator=rng))
+    # Named, not left to torch's defaults: a run must not depend on the session's settings.
+    drawn = torch.empty(shape, dtype=torch.float32, device="cpu")
+    return nn.Parameter(drawn.normal_(0.0, std, generator=rng))

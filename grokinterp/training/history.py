@@ -40,7 +40,7 @@ def build_history(
     stacked = torch.stack([norm[:count] for norm in norms.values()], dim=1)
     variables["norm"] = (("step", "weight"), stacked.cpu().double().numpy())
     for name, values in probed.items():
-        array = torch.stack(list(values[:count])).cpu().numpy()
+        array = torch.stack(list(values))[:count].cpu().numpy()
         axes = tuple(f"{name}_{axis}" for axis in range(array.ndim - 1))
         variables[name] = (("step", *axes), array)
     history = xr.Dataset(

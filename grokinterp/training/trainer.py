@@ -109,7 +109,9 @@ def _train_stack(
 ) -> list[Run]:
     started = time.perf_counter()
     training = configs[0].training
-    with Team(torch.get_num_threads() if device.type == "cpu" else 1) as team:
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    # Grad modes are per thread; the caller's own must not make workers' tensors differ from ours.
+    with torch.inference_mode(False), torch.no_grad(), Team(workers) as team:
         stack = Stack(configs, device, precision, team)
         recorder = Recorder(stack, probes)
         recorder.record(0)
@@ -121,4 +123,5 @@ def _train_stack(
                 bar.set_postfix(recorder.accuracies(), refresh=False)
                 if not bool(stack.alive.any()):
                     break
-    return recorder.runs(precision, time.perf_counter() - started)
+    with torch.inference_mode(False):
+        return recorder.runs(precision, time.perf_counter() - started)

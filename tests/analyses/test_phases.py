@@ -376,3 +376,11 @@ def test_phases_survive_netcdf(corrupted_run: gi.Run, tmp_path: Any) -> None:
     found.to_netcdf(tmp_path / "phases.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "phases.nc", engine="h5netcdf") as stored:
         xr.testing.assert_equal(stored, found)
+
+
+def test_a_memoriser_of_nothing_but_wrong_labels_memorises() -> None:
+    end = EndPoint(
+        test=0.01, train=1.0, changed=1.0, unchanged=math.nan, max_test=0.02, n_changed=100,
+        corruption=1.0,
+    )  # fmt: skip
+    assert phases.phase_of(end) == Phase.MEMORIZATION

@@ -356,3 +356,12 @@ def test_plot_controls_without_a_random_order(corrupted_run: gi.Run) -> None:
     data = pruning.compute(corrupted_run, orders=["norm"])
     figure: Any = pruning.plot_controls(data)
     assert len(figure.data) == 4
+
+
+def test_a_diverged_network_has_no_accuracy(corrupted_run: gi.Run) -> None:
+    model = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        model.W_U[3] = torch.inf
+    accuracies, _ = pruning.pruning_curve(model, corrupted_run.dataset, torch.arange(WIDTH))
+    assert accuracies[:4].isnan().all()
+    assert accuracies[4:].isfinite().all()

@@ -172,11 +172,19 @@ def test_a_run_is_not_overwritten_unasked(folder: Path, odd_run: gi.Run) -> None
 
 
 def test_overwriting_replaces_the_whole_folder(folder: Path, odd_run: gi.Run) -> None:
-    (folder / "notes.txt").write_text("of the old run")
+    (folder / "report.html").write_text("of the old run")
     odd_run.save(folder, overwrite=True)
     assert gi.Run.load(folder).config == odd_run.config
     assert sorted(os.listdir(folder)) == sorted(FILES)
     assert os.listdir(folder.parent) == ["run"]
+
+
+def test_overwriting_a_run_deletes_nothing_else(folder: Path, odd_run: gi.Run) -> None:
+    odd_run.save(folder / "child")
+    before = contents(folder / "child")
+    with pytest.raises(gi.RunFolderError, match="also holds child, which replacing"):
+        odd_run.save(folder, overwrite=True)
+    assert contents(folder / "child") == before
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
