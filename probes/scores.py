@@ -60,13 +60,12 @@ def subset_scores(
     """
     with torch.no_grad():
         logits = model(dataset.tokens)
-    _check_classes(logits, dataset)
     return {
         name: {
-            "accuracy": accuracy(logits, dataset.labels, mask),
-            "loss": loss(logits, dataset.labels, mask, kind=kind),
+            "accuracy": share,
+            "loss": loss(logits, dataset.labels, dataset.masks[name], kind=kind),
         }
-        for name, mask in dataset.masks.items()
+        for name, share in subset_accuracy(logits, dataset).items()
     }
 
 

@@ -45,7 +45,7 @@ class Stack:
     ) -> None:
         dtype, matmul_dtype = PRECISIONS[precision]
         self.configs, self.team, self.device = configs, team, device
-        drawn = {config.data: make_dataset(config.data) for config in configs}
+        drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
         models = [build_model(config) for config in configs]
         self.shapes = {name: weight.shape for name, weight in models[0].named_parameters()}
