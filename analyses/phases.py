@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
+
+
 class Phase(str, Enum):
     """The papers' names, and two cases that they leave out."""
 
@@ -89,6 +92,20 @@ class EndPoint:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: arrays have no single truth value
+class EndPoints:
+    """:class:`EndPoint` of many runs: arrays of one shape, or that broadcast to one."""
+
+    test: np.ndarray
+    train: np.ndarray
+    changed: np.ndarray
+    unchanged: np.ndarray
+    max_test: np.ndarray
+    n_changed: np.ndarray
+    corruption: np.ndarray
+    diverged: np.ndarray
+
+
 def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
     """The phase of a run at its last step."""
     return phase_of(EndPoint.of(run), thresholds)
@@ -96,34 +113,51 @@ def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
 
 def phase_of(end: EndPoint, thresholds: Thresholds | None = None) -> Phase:
     """The phase of an end point; the first rule that matches wins, and the last always does."""
+    return Phase(phases_of(end, thresholds).item())
+
+
+def phases_of(ends: EndPoint | EndPoints, thresholds: Thresholds | None = None) -> np.ndarray:
+    """:func:`phase_of` for any number of end points: an array of names."""
     cut = thresholds or Thresholds()
-    if end.diverged:
-        return Phase.DIVERGED
-    memorised = end.n_changed == 0 or end.changed >= cut.learned
-    kept = math.isnan(end.unchanged) or end.unchanged >= cut.learned  # NaN: all were changed
-    if end.test >= cut.learned:
-        if end.n_changed == 0:
-            return Phase.CLEAN_GENERALIZATION
-        if end.changed >= cut.learned:
-            return Phase.COEXISTENCE
-        return Phase.FULL_INVERSION if end.changed <= cut.not_memorised else Phase.PARTIAL_INVERSION
-    if kept and memorised:
-        return Phase.MEMORIZATION
-    return Phase.FORGETTING if end.max_test >= cut.learned else Phase.CONFUSION
+    works = np.asarray(ends.test) >= cut.learned
+    nothing_to_memorise = np.asarray(ends.n_changed) == 0
+    memorised = np.asarray(ends.changed) >= cut.learned
+    ignored = np.asarray(ends.changed) <= cut.not_memorised
+    # NaN: every label was changed, and there is nothing else to keep.
+    kept = np.isnan(ends.unchanged) | (np.asarray(ends.unchanged) >= cut.learned)
+    return _first_that_holds(
+        [
+            (Phase.DIVERGED, np.asarray(ends.diverged)),
+            (Phase.CLEAN_GENERALIZATION, works & nothing_to_memorise),
+            (Phase.COEXISTENCE, works & memorised),
+            (Phase.FULL_INVERSION, works & ignored),
+            (Phase.PARTIAL_INVERSION, works),
+            (Phase.MEMORIZATION, kept & (nothing_to_memorise | memorised)),
+            (Phase.FORGETTING, np.asarray(ends.max_test) >= cut.learned),
+        ],
+        otherwise=Phase.CONFUSION,
+    )
 
 
 def published_phase_of(end: EndPoint) -> Phase:
     """Table 2 of the paper, in train accuracy; where its rules overlap the first one named wins."""
-    if end.diverged:
-        return Phase.DIVERGED
-    if end.test >= 0.90:
-        if end.train >= 0.90:
-            return Phase.COEXISTENCE
-        full = end.train < 1.05 - end.corruption
-        return Phase.FULL_INVERSION if full else Phase.PARTIAL_INVERSION
-    if end.train >= 0.90:
-        return Phase.MEMORIZATION
-    return Phase.FORGETTING if end.max_test >= 0.90 else Phase.CONFUSION
+    return Phase(published_phases_of(end).item())
+
+
+def published_phases_of(ends: EndPoint | EndPoints) -> np.ndarray:
+    """:func:`published_phase_of` for any number of end points: an array of names."""
+    works, fits = np.asarray(ends.test) >= 0.90, np.asarray(ends.train) >= 0.90
+    return _first_that_holds(
+        [
+            (Phase.DIVERGED, np.asarray(ends.diverged)),
+            (Phase.COEXISTENCE, works & fits),
+            (Phase.FULL_INVERSION, works & (ends.train < 1.05 - np.asarray(ends.corruption))),
+            (Phase.PARTIAL_INVERSION, works),
+            (Phase.MEMORIZATION, fits),
+            (Phase.FORGETTING, np.asarray(ends.max_test) >= 0.90),
+        ],
+        otherwise=Phase.CONFUSION,
+    )
 
 
 def is_borderline(end: EndPoint, n_test: int, thresholds: Thresholds | None = None) -> bool:
@@ -132,18 +166,16 @@ def is_borderline(end: EndPoint, n_test: int, thresholds: Thresholds | None = No
     True if the 95 % Wilson interval of the test accuracy, or of the accuracy on changed labels,
     holds a threshold.
     """
-    from scipy.stats import binomtest
+    return bool(are_borderline(end, np.asarray(n_test), thresholds))
 
+
+def are_borderline(
+    ends: EndPoint | EndPoints, n_test: np.ndarray, thresholds: Thresholds | None = None
+) -> np.ndarray:
+    """:func:`is_borderline` for any number of end points and their test-set sizes."""
     cut = thresholds or Thresholds()
-
-    def holds(share: float, n: int, levels: Sequence[float]) -> bool:
-        if n == 0 or math.isnan(share):
-            return False
-        interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
-        return any(interval.low <= level <= interval.high for level in levels)
-
-    return holds(end.test, n_test, [cut.learned]) or holds(
-        end.changed, end.n_changed, [cut.learned, cut.not_memorised]
+    return _interval_holds(ends.test, n_test, [cut.learned]) | _interval_holds(
+        ends.changed, ends.n_changed, [cut.learned, cut.not_memorised]
     )
 
 
@@ -217,6 +249,26 @@ def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
     figure.update_xaxes(title="accuracy on corrupted training labels", range=[-0.03, 1.03])
     figure.update_yaxes(title="test accuracy", range=[-0.03, 1.03])
     return finish(figure, title=title)
+
+
+def _first_that_holds(rules: Sequence[tuple[Phase, np.ndarray]], otherwise: Phase) -> np.ndarray:
+    names, conditions = [str(phase) for phase, _ in rules], [holds for _, holds in rules]
+    return np.select(conditions, names, default=str(otherwise))
+
+
+def _interval_holds(share: Any, n: Any, levels: Sequence[float]) -> np.ndarray:
+    """Whether Wilson's 95 % interval of ``share`` of ``n`` holds a level; never if n = 0 or NaN."""
+    share, n = np.broadcast_arrays(np.asarray(share, dtype=float), n)
+    known = (n > 0) & ~np.isnan(share)
+    n = np.where(known, n, 1)
+    right = np.rint(np.where(known, share, 0) * n)
+    part = right / n
+    middle = (2 * right + _Z**2) / (2 * (n + _Z**2))
+    half = _Z * np.sqrt(4 * right * (1 - part) + _Z**2) / (2 * (n + _Z**2))
+    low = np.where(right == 0, 0.0, middle - half)  # exactly: a level of 0 or 1 lies inside
+    high = np.where(right == n, 1.0, middle + half)
+    inside = [(low <= level) & (level <= high) for level in levels]
+    return known & np.logical_or.reduce(inside)
 
 
 def _norm_ratio(run: Run) -> float:
