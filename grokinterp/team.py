@@ -5,29 +5,52 @@ and each core keeps reading what the other has just written. It is faster to giv
 runs (or its own share of one run's examples) and to meet twice a step.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 
 import torch
 
+# Setting a thread's number of torch threads also sets what threads started later begin with; while
+# it is held that default is not what the user chose.
+_default_is_changing = threading.Lock()
+
+
+def available_threads() -> int:
+    """Threads that torch uses in this thread."""
+    with _default_is_changing:
+        return torch.get_num_threads()
+
 
 class Team:
-    """``size`` workers, the calling thread among them; :meth:`each` runs a function on all.
+    """``size`` threads; :meth:`each` runs a function on all of them and waits.
 
-    Use as a context manager: inside, the caller too runs single-threaded operations (its idle
-    helper threads would keep spinning on the workers' cores); outside, all is as it was.
+    Use as a context manager. The caller's own number of torch threads, and that of threads it
+    starts, stay as they are.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._threads = torch.get_num_threads()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "Team":
-        if self.size > 1:
-            torch.set_num_threads(1)  # also what threads started from now on begin with
-            self._pool = ThreadPoolExecutor(self.size - 1, thread_name_prefix="grokinterp")
+        if self.size == 1 and available_threads() == 1:
+            return self  # the caller's own thread will do
+        self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="grokinterp")
+        all_started = threading.Barrier(self.size)
+
+        def begin() -> None:
+            torch.get_num_threads()  # a thread takes the default at its first look; then not again
+            torch.set_num_threads(1)
+            all_started.wait()
+
+        with _default_is_changing:
+            threads = torch.get_num_threads()
+            try:
+                wait([self._pool.submit(begin) for _ in range(self.size)])
+            finally:
+                torch.set_num_threads(threads)
         return self
 
     def __exit__(
@@ -37,20 +60,16 @@ class Team:
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            try:
-                self._pool.shutdown(cancel_futures=True)
-            finally:
-                self._pool = None
-                torch.set_num_threads(self._threads)
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def each(self, function: Callable[[int], object]) -> None:
         """Call ``function(worker)`` for every worker 0..size-1 at once; wait for all."""
-        waiting = (
-            [self._pool.submit(function, w) for w in range(1, self.size)] if self._pool else []
-        )
-        try:
-            function(0)
-        finally:
-            wait(waiting)  # nobody may still be writing when an error leaves this call
+        if self._pool is None:
+            for worker in range(self.size):
+                function(worker)
+            return
+        waiting = [self._pool.submit(function, worker) for worker in range(self.size)]
+        wait(waiting)  # nobody may still be writing when an error leaves this call
         for done in waiting:
             done.result()

@@ -50,3 +50,23 @@ def test_an_error_in_any_worker_reaches_the_caller_after_all_have_stopped(failin
     with Team(2) as team, pytest.raises(ZeroDivisionError):
         team.each(work)
     assert finished.is_set()
+
+
+def test_overlapping_teams_leave_the_threads_of_others_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen: list[int] = []
+        first, second = Team(2), Team(2)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        second.each(lambda worker: seen.append(torch.get_num_threads()))
+        second.__exit__(None, None, None)
+        assert seen == [2, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,184 @@
+"""The runs of a sweep: every combination of some configs' fields, times seeds."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from grokinterp._checks import check_int
+from grokinterp.config import RunConfig, check_path
+from grokinterp.tasks import Table
+
+# Fields that decide which program trains a run: runs that differ in them cannot share a stack.
+_PROGRAM = ("data.p", "training.steps", "training.eval_every", "training.loss")
+# Runs that differ in these cost different amounts; a block takes them together last.
+_COSTLY = ("data.train_fraction",)
+
+Cell = tuple[int, ...]  # one index per axis
+Block = tuple[slice, ...]  # one slice per axis and one for the seeds
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """All runs of a sweep, addressed by one index per axis and one for the seed.
+
+    Args:
+        base: what the axes do not change.
+        axes: dotted config path -> its values, at least one and no two alike.
+        seeds: one run per seed and cell. A seed is both ``seed`` (initial weights, training noise)
+            and ``data.seed`` (split and corruption), unless ``data.seed`` is an axis or
+            ``data.protocol`` is "published", which fixes the data.
+    """
+
+    base: RunConfig
+    axes: Mapping[str, Sequence[Any]]
+    seeds: Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", {p: _values(p, v) for p, v in self.axes.items()})
+        object.__setattr__(self, "seeds", _seeds(self.seeds))
+        for path in self.axes:
+            if path == "seed":
+                raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
+            check_path(self.base, path)
+            clash = [other for other in self.axes if other.startswith(f"{path}.")]
+            if clash:
+                raise ValueError(f"axes {path!r} and {clash[0]!r} set the same field; keep one")
+        _ = self.configs  # every combination must be valid before anything is trained
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions: the axes' paths, then "seed"."""
+        return (*self.axes, "seed")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Values per axis, then the number of seeds."""
+        return (*(len(values) for values in self.axes.values()), len(self.seeds))
+
+    @property
+    def size(self) -> int:
+        """How many runs."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def configs(self) -> np.ndarray:
+        """Every run's config, as an array of objects with this grid's shape."""
+        configs = np.empty(self.shape, dtype=object)
+        for index in np.ndindex(self.shape):
+            changes = {
+                path: values[i]
+                for (path, values), i in zip(self.axes.items(), index[:-1], strict=True)
+            }
+            try:
+                cell = self.base.replace(changes)
+                configs[index] = cell.replace(self._seeded(cell, self.seeds[index[-1]]))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"the run with {_describe(changes)} is invalid: {error}") from None
+        return configs
+
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """The dimensions' labels; values that are no numbers or words are labelled by their text."""
+        return {path: _labels(path, values) for path, values in self.axes.items()} | {
+            "seed": np.asarray(self.seeds, dtype=np.int64)
+        }
+
+    def describe(self, index: Cell) -> str:
+        """A run's place in words, for messages."""
+        labels = self.coordinates()
+        return _describe({dim: labels[dim][i] for dim, i in zip(self.dims, index, strict=True)})
+
+    def block_shape(self, runs: int) -> tuple[int, ...]:
+        """The largest regular blocks of at most ``runs`` runs that can be trained as one stack.
+
+        Seeds come first, then axes that leave the amount of work alone.
+        """
+
+        def rank(dim: str) -> int:
+            if dim == "seed":
+                return 0
+            if dim in _PROGRAM or not dim.startswith(("training.", "data.")):
+                return 3
+            return 2 if dim in _COSTLY else 1
+
+        extent = dict.fromkeys(self.dims, 1)
+        lengths = dict(zip(self.dims, self.shape, strict=True))
+        for dim in sorted(self.dims, key=rank):
+            if rank(dim) < 3:
+                room = max(1, runs // math.prod(extent.values()))
+                pieces = math.ceil(lengths[dim] / min(room, lengths[dim]))
+                extent[dim] = math.ceil(lengths[dim] / pieces)
+        return tuple(extent[dim] for dim in self.dims)
+
+    def blocks(self, shape: Sequence[int]) -> list[Block]:
+        """The whole grid cut into blocks of ``shape`` (smaller at the far ends)."""
+        cuts = [
+            [slice(start, min(start + step, length)) for start in range(0, length, step)]
+            for length, step in zip(self.shape, shape, strict=True)
+        ]
+        return list(itertools.product(*cuts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, enough to tell one grid from another."""
+        configs = [config.to_dict() for config in self.configs.flat]
+        return {
+            "base": self.base.to_dict(),
+            "axes": {path: labels.tolist() for path, labels in self.coordinates().items()},
+            "runs": _digest(configs),
+        }
+
+    def _seeded(self, cell: RunConfig, seed: int) -> dict[str, object]:
+        if "data.seed" in self.axes or cell.data.protocol == "published":
+            return {"seed": seed}
+        return {"seed": seed, "data.seed": seed}
+
+
+def _values(path: str, values: object) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"axis {path!r} must be a list of values, got {values!r}")
+    listed = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+    if not listed:
+        raise ValueError(f"axis {path!r} is empty; give at least one value or leave the axis out")
+    for i, value in enumerate(listed):
+        if value in listed[:i]:
+            raise ValueError(f"axis {path!r} has {value!r} twice; every value once")
+    return listed
+
+
+def _seeds(seeds: object) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        check_int("seeds", seeds, minimum=1)
+        return tuple(range(seeds))
+    listed = _values("seeds", seeds)
+    for seed in listed:
+        check_int("each of seeds", seed, minimum=0)
+    return listed
+
+
+def _labels(path: str, values: Sequence[Any]) -> np.ndarray:
+    if all(isinstance(v, bool) for v in values):
+        return np.asarray(values)
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return np.asarray(values)
+    texts = [v.name if isinstance(v, Table) else str(v) for v in values]
+    if len(set(texts)) < len(texts):
+        raise ValueError(
+            f"axis {path!r} has two values with the same text, {max(texts, key=texts.count)!r}; "
+            "give them different names"
+        )
+    return np.asarray(texts)
+
+
+def _describe(changes: Mapping[str, object]) -> str:
+    return ", ".join(f"{path}={value}" for path, value in changes.items()) or "no changes"
+
+
+def _digest(plain: object) -> str:
+    import hashlib
+
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

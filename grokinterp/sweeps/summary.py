@@ -1,0 +1,103 @@
+"""What a sweep keeps of a run: the numbers that the phase rules need, and the user's measures."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grokinterp.data import SUBSETS
+from grokinterp.runs import Run
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Measure = Callable[[Run], Any]
+Row = dict[str, "xr.DataArray"]  # name -> value, its dimensions named
+
+# The variables of every sweep, by their dimensions beside the grid's.
+KEPT: dict[str, tuple[str, ...]] = {
+    "final_accuracy": ("subset",),
+    "best_accuracy": ("subset",),
+    "final_loss": ("subset",),
+    "best_loss": ("subset",),
+    "final_norm": (),
+    "largest_norm": (),
+    "n_changed": (),
+    "n_test": (),
+    "diverged_at": (),
+}
+DESCRIPTION = {
+    "final_accuracy": "accuracy at the last step, in evaluation mode",
+    "best_accuracy": "largest accuracy in the history",
+    "final_loss": "loss at the last step, in evaluation mode",
+    "best_loss": "smallest loss in the history",
+    "final_norm": "Frobenius norm of all weights at the last step",
+    "largest_norm": "largest Frobenius norm of all weights in the history",
+    "n_changed": "training labels that are really wrong",
+    "n_test": "examples outside the train set",
+    "diverged_at": "updates after which the loss was NaN or infinite; -1: never",
+}
+
+
+class MeasureError(Exception):
+    """A measure raised, or returned what cannot be stored; the message names it and the run."""
+
+
+def summarise(run: Run, measure: Mapping[str, Measure]) -> Row:
+    """The row of one run: :data:`KEPT`, and what each measure returns.
+
+    Raises:
+        MeasureError: a measure raised or did not return numbers.
+    """
+    return _kept(run) | {name: _measured(name, take, run) for name, take in measure.items()}
+
+
+def _kept(run: Run) -> Row:
+    import xarray as xr
+
+    history = run.history
+    accuracy = np.stack([history[f"{subset}_accuracy"].values for subset in SUBSETS], axis=1)
+    loss = np.stack([history[f"{subset}_loss"].values for subset in SUBSETS], axis=1)
+    norm = np.sqrt((history["norm"].values ** 2).sum(axis=1))
+    if len(norm) == 0:  # diverged before the first row
+        accuracy = loss = np.full((1, len(SUBSETS)), np.nan)
+        norm = np.array([np.nan])
+    values = {
+        "final_accuracy": accuracy[-1],
+        "best_accuracy": accuracy.max(axis=0),
+        "final_loss": loss[-1],
+        "best_loss": loss.min(axis=0),
+        "final_norm": norm[-1],
+        "largest_norm": norm.max(),
+        "n_changed": int(run.dataset.is_changed.sum()),
+        "n_test": int(run.dataset.is_test.sum()),
+        "diverged_at": -1 if run.diverged_at is None else run.diverged_at,
+    }
+    return {
+        name: xr.DataArray(np.asarray(values[name], dtype=np.float64), dims=dims)
+        for name, dims in KEPT.items()
+    }
+
+
+def _measured(name: str, take: Measure, run: Run) -> "xr.DataArray":
+    import torch
+    import xarray as xr
+
+    try:
+        with torch.no_grad():
+            value = take(run)
+    except Exception as error:
+        raise MeasureError(f"measure {name!r} raised {type(error).__name__}: {error}") from error
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = value.astype(np.float64) if isinstance(value, xr.DataArray) else None
+        plain = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MeasureError(
+            f"measure {name!r} must return a number, an array of numbers or a DataArray, "
+            f"got {value!r}"
+        ) from error
+    if array is not None:
+        return array.reset_coords(drop=True)
+    return xr.DataArray(plain, dims=[f"{name}_{axis}" for axis in range(plain.ndim)])
