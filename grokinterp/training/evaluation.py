@@ -10,11 +10,7 @@ from grokinterp.data import SUBSETS, Dataset
 from grokinterp.training.losses import LOSSES
 from grokinterp.training.mlp_kernel import Batch, MLPKernel
 
-METRICS = (
-    "train_loss",
-    "test_loss",
-    *(f"{subset}_accuracy" for subset in SUBSETS),
-)
+METRICS = tuple(f"{subset}_{score}" for score in ("loss", "accuracy") for subset in SUBSETS)
 
 
 class Evaluation:
@@ -53,9 +49,9 @@ class Evaluation:
     def metrics(self) -> Float[Tensor, "run metric"]:
         """The scores noted last, averaged over each subset, in the order of ``METRICS``.
 
-        Hits are counted exactly and divided in float64, so that all right is 1.0. An empty subset
-        gives NaN.
+        Both are against the given labels: on "changed" pairs, the wrong ones. Hits are counted
+        exactly and divided in float64, so that all right is 1.0. An empty subset gives NaN.
         """
-        loss = torch.einsum("rsn,rn->rs", self._masks[:, :2], self._loss)
+        loss = torch.einsum("rsn,rn->rs", self._masks, self._loss)
         hits = torch.einsum("rsn,rn->rs", self._masks, self._correct)
-        return torch.cat([loss / self._counts[:, :2], hits / self._counts], dim=1)
+        return torch.cat([loss / self._counts, hits / self._counts], dim=1)

@@ -27,8 +27,11 @@ class Loss:
 
 def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Mean over classes of (logit - one-hot)^2, per example. Zero logits give 1 / p."""
-    at_label = logits.gather(1, labels[:, None])[:, 0]
-    return (logits.square().sum(dim=1) - 2 * at_label + 1) / logits.shape[1]
+    label = labels[:, None]
+    squares = logits.square()
+    # Put in place, not corrected for after the sum: a small loss would cancel to rounding.
+    squares.scatter_(1, label, (logits.gather(1, label) - 1).square())
+    return squares.mean(dim=1)
 
 
 def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -7,7 +7,7 @@ derivative, the loss's 2 / (n p)) are folded into the small weight matrices. The
 :class:`~grokinterp.models.HookedMLP`'s; ``tests`` hold both to each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import MLPConfig
+from grokinterp.training.dropout import Dropout, Masks
 from grokinterp.training.losses import LOSSES
 
 # Rows of activations worked on at once. About 2 MB per buffer: small enough for a core's cache,
@@ -39,6 +40,7 @@ class Batch:
     blocks: tuple[Block, ...]
     size: int  # examples here
     n_total: int  # examples of the whole loss: more, if a run's batch is shared out
+    start: int  # number of the first example here in the whole
 
 
 class MLPKernel:
@@ -76,6 +78,7 @@ class MLPKernel:
         def buffer(width: int, kind: torch.dtype) -> Tensor:
             return torch.empty(rows, width, dtype=kind, device=device)
 
+        self._masks: Masks | None = None  # made when a run first asks for dropout
         self._pre = [buffer(config.d_mlp, dtype) for _ in range(config.n_layers)]
         # Scratch: the second gather, then the first layer's activations, then its gradient.
         self._grad = buffer(config.d_mlp, dtype)
@@ -89,9 +92,17 @@ class MLPKernel:
         self._logits_low = self._logits if matmul_dtype == dtype else buffer(p, matmul_dtype)
 
     def batch(
-        self, tokens: Int[Tensor, "n 2"], labels: Int[Tensor, " n"], n_total: int | None = None
+        self,
+        tokens: Int[Tensor, "n 2"],
+        labels: Int[Tensor, " n"],
+        n_total: int | None = None,
+        start: int = 0,
     ) -> Batch:
-        """Cut examples into blocks, ready for :meth:`gradients` and :meth:`logits`."""
+        """Cut examples into blocks, ready for :meth:`gradients` and :meth:`logits`.
+
+        A share of a larger batch needs ``n_total``, the examples of the whole, and ``start``, the
+        number of its first example among them.
+        """
         blocks = tuple(
             Block(
                 first=pairs[:, 0].contiguous(),
@@ -100,7 +111,7 @@ class MLPKernel:
             )
             for pairs, given in zip(tokens.split(self.rows), labels.split(self.rows), strict=True)
         )
-        return Batch(blocks, len(tokens), len(tokens) if n_total is None else n_total)
+        return Batch(blocks, len(tokens), len(tokens) if n_total is None else n_total, start)
 
     def logits(self, weights: dict[str, Tensor], batch: Batch) -> Iterator[Float[Tensor, "rows p"]]:
         """Logits block by block, in a buffer that the next block overwrites."""
@@ -109,11 +120,17 @@ class MLPKernel:
             yield self._forward(weights, forward, block)
 
     def gradients(
-        self, weights: dict[str, Tensor], grads: dict[str, Tensor], batch: Batch
+        self,
+        weights: dict[str, Tensor],
+        grads: dict[str, Tensor],
+        batch: Batch,
+        dropout: Dropout | None = None,
+        step: int = 0,
     ) -> Tensor:
         """Overwrite ``grads`` with the loss's gradients; return the loss (a scalar tensor).
 
-        For a shared-out batch both are this share's part of the sum.
+        For a shared-out batch both are this share's part of the sum. With ``dropout`` both are of
+        the network under the masks of ``step``.
         """
         scale = self.loss.grad_scale(batch.n_total, self.p)
         forward = self._low_weights(weights)
@@ -127,9 +144,12 @@ class MLPKernel:
             grad.zero_()
         table = grads["W_E"].view(2 * self.p, -1)
         total = torch.zeros((), dtype=self.dtype, device=table.device)
+        start = batch.start
         for block in batch.blocks:
             n = len(block.first)
-            residual = self._forward(weights, forward, block)
+            masks = self._draw_masks(dropout, step, start, n) if dropout else []
+            start += n
+            residual = self._forward(weights, forward, block, masks, dropout.at if dropout else "")
             total += self.loss.residual_(residual, block.at_label)
             delta = self._lower(residual, self._logits_low[:n])
             for i in reversed(range(len(forward))):
@@ -138,6 +158,8 @@ class MLPKernel:
                 torch.mm(delta, backward[i], out=post)
                 full = post if post.dtype == self.dtype else self._grad[:n].copy_(post)
                 self.activation.backward_(full, self._pre[i][:n])
+                if masks:  # whether before or after the activation: the factors commute
+                    full.mul_(masks[i])
                 delta = self._lower(full, post) if i else full
             table.index_add_(0, block.first, delta)
             table.index_add_(0, block.second, delta)
@@ -145,7 +167,12 @@ class MLPKernel:
         return total * (self.loss.loss_scale(self.p) / batch.n_total)
 
     def _forward(
-        self, weights: dict[str, Tensor], forward: list[Tensor], block: Block
+        self,
+        weights: dict[str, Tensor],
+        forward: list[Tensor],
+        block: Block,
+        masks: Sequence[Tensor] = (),
+        masked: str = "",
     ) -> Float[Tensor, "rows p"]:
         n = len(block.first)
         table = weights["W_E"].view(2 * self.p, -1)
@@ -154,7 +181,11 @@ class MLPKernel:
         self._pre[0][:n].add_(self._grad[:n])
         last = len(forward) - 1
         for i, weight in enumerate(forward):
+            if masked == "pre":
+                self._pre[i][:n].mul_(masks[i])
             post = self.activation.forward_into(self._pre[i][:n], self._post[i][:n])
+            if masked == "post":
+                post.mul_(masks[i])
             post = self._lower(post, self._post_low[i][:n])
             out, out_low = (
                 (self._logits, self._logits_low)
@@ -165,6 +196,16 @@ class MLPKernel:
             if out_low is not out:
                 out[:n].copy_(out_low[:n])
         return self._logits[:n]
+
+    def _draw_masks(self, dropout: Dropout, step: int, start: int, n: int) -> list[Tensor]:
+        layers, (rows, width) = len(self._pre), self._grad.shape
+        if self._masks is None:
+            device = self._grad.device
+            self._masks = Masks(rows, width, layers, dtype=self.dtype, device=device)
+        return [
+            self._masks.draw(dropout, step=step, layer=i, start=start, count=n)
+            for i in range(layers)
+        ]
 
     def _low_pre(self, i: int) -> Tensor:
         """Where the product into layer i lands: its pre-activations, or low-precision scratch."""

@@ -26,6 +26,7 @@ class StackedAdamW:
         ).T[:, :, None]
         self._one_minus_beta1 = (1 - self.beta1).to(weights)
         self._one_minus_beta2 = (1 - self.beta2).to(weights)
+        self._lr = self.lr.to(weights)
         self._keep = (1 - self.lr * weight_decay).to(weights)
 
     def begin_step(self) -> None:
@@ -37,9 +38,17 @@ class StackedAdamW:
         self._scaled_eps = (self._eps * bias2_root).to(like)
 
     def update(
-        self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"], columns: slice
+        self,
+        grads: Float[Tensor, "run n"],
+        alive: Bool[Tensor, " run"],
+        columns: slice,
+        noise: Float[Tensor, "run n"] | None = None,
     ) -> None:
-        """Apply the step to some columns of every run still alive; ``grads`` has only those."""
+        """Apply the step to some columns of every run still alive; ``grads`` has only those.
+
+        ``noise``, of the same columns, is added to Adam's direction and so multiplied by the
+        learning rate.
+        """
         weights, first, second, update = (
             x[:, columns] for x in (self.weights, self.first, self.second, self._update)
         )
@@ -47,6 +56,8 @@ class StackedAdamW:
         second.lerp_(torch.mul(grads, grads, out=update), self._one_minus_beta2)
         torch.sqrt(second, out=update).add_(self._scaled_eps)
         torch.div(first, update, out=update).mul_(self._rate)
+        if noise is not None:
+            update.addcmul_(noise, self._lr)
         # Set to zero, not multiplied by it: the update of a diverged run may be NaN.
         update.masked_fill_(~alive[:, None], 0.0)
         weights.mul_(torch.where(alive[:, None], self._keep, 1.0)).sub_(update)

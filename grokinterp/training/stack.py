@@ -11,8 +11,10 @@ from torch import Tensor
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.team import Team
+from grokinterp.training.dropout import Dropout
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.mlp_kernel import Batch, MLPKernel
+from grokinterp.training.noise import Noise
 from grokinterp.training.optimizer import StackedAdamW
 
 # Precision of weights and activations, and of the matrix products' operands.
@@ -56,7 +58,10 @@ class Stack:
         parts = math.ceil(team.size / len(configs))
         self.grads = torch.zeros(parts, *self.weights.shape, dtype=dtype, device=device)
         self.losses = torch.zeros(parts, len(configs), dtype=dtype, device=device)
+        self.noise = Noise(configs, self.weights)
         self._weights_of = [self.named(row) for row in self.weights]
+        self._noisy_weights_of = [self.named(row) for row in self.noise.weights]
+        self._dropout_of = [Dropout.of(config) for config in configs]
         self._grads_of = [[self.named(row) for row in part] for part in self.grads]
         first = configs[0]
         self._kernels = [
@@ -83,6 +88,8 @@ class Stack:
 
     def step(self) -> None:
         """One full-batch update of every run that is still alive."""
+        if self.noise.on_weights:
+            self.team.each(self._perturb)
         self.team.each(self._gradients)
         self.note_divergence(self.losses.sum(dim=0), self.optimizer.steps_done)
         self.optimizer.begin_step()
@@ -109,9 +116,11 @@ class Stack:
             train = data.is_train.to(self.device)
             n_train = int(data.is_train.sum())
             examples, answers = tokens[train].tensor_split(parts), labels[train].tensor_split(parts)
+            start = 0
             for part in range(parts):
                 pairs = slice(len(labels) * part // parts, len(labels) * (part + 1) // parts)
-                batch = kernel.batch(examples[part], answers[part], n_train)
+                batch = kernel.batch(examples[part], answers[part], n_train, start)
+                start += batch.size
                 scored = kernel.batch(tokens[pairs], labels[pairs])
                 shares.append(_Share(run, part, batch, pairs, scored))
         todo: list[list[_Share]] = [[] for _ in range(self.team.size)]
@@ -119,18 +128,28 @@ class Stack:
             min(todo, key=lambda dealt: sum(s.train.size for s in dealt)).append(share)
         return todo
 
+    def _columns(self, worker: int) -> slice:
+        """The worker's share of the parameters."""
+        width, size = self.weights.shape[1], self.team.size
+        return slice(width * worker // size, width * (worker + 1) // size)
+
+    def _perturb(self, worker: int) -> None:
+        self.noise.perturb(self.optimizer.steps_done, self._columns(worker))
+
     def _gradients(self, worker: int) -> None:
         for share in self._todo[worker]:
             self.losses[share.part, share.run] = self._kernels[worker].gradients(
-                self._weights_of[share.run], self._grads_of[share.part][share.run], share.train
-            )
+                self._noisy_weights_of[share.run], self._grads_of[share.part][share.run],
+                share.train, self._dropout_of[share.run], self.optimizer.steps_done,
+            )  # fmt: skip
 
     def _update(self, worker: int) -> None:
-        width = self.weights.shape[1]
-        columns = slice(width * worker // self.team.size, width * (worker + 1) // self.team.size)
+        columns = self._columns(worker)
         parts = self.grads[:, :, columns]
         grads = parts[0] if len(parts) == 1 else parts.sum(dim=0)
-        self.optimizer.update(grads, self.alive, columns)
+        # The optimizer has counted this step already; noise, like dropout, numbers from 0.
+        noise = self.noise.of_update(self.optimizer.steps_done - 1, columns)
+        self.optimizer.update(grads, self.alive, columns, noise)
 
     def _score(self, worker: int) -> None:
         for share in self._todo[worker]:

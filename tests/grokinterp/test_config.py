@@ -22,6 +22,7 @@ from grokinterp import (
 from grokinterp.data import CORRUPTIONS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import INITS
+from grokinterp.training.config import DROPOUT_PLACES
 from grokinterp.training.losses import LOSSES
 
 # The suite's type checker looks at a random item of a table's labels while a strategy makes them.
@@ -71,7 +72,11 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
             betas=(draw(beta), draw(beta)),
             eps=draw(positive),
             loss=draw(st.sampled_from(sorted(LOSSES))),
-            eval_every=draw(st.integers(1, 10**9)),
+            eval_every=draw(st.just("log") | st.integers(1, 10**9)),
+            dropout=draw(st.floats(0.0, 1.0, exclude_max=True)),
+            dropout_at=draw(st.sampled_from(DROPOUT_PLACES)),
+            weight_noise=draw(st.floats(0.0, 1e300)),
+            update_noise=draw(st.floats(0.0, 1e300)),
         ),
         seed=draw(st.integers(0, 2**70)),
     )
@@ -109,6 +114,10 @@ def test_json_of_the_default_config_holds_plain_values() -> None:
             "eps": 1e-8,
             "loss": "mse",
             "eval_every": 10,
+            "dropout": 0.0,
+            "dropout_at": "pre",
+            "weight_noise": 0.0,
+            "update_noise": 0.0,
         },
         "seed": 0,
     }

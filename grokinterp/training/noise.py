@@ -1,0 +1,81 @@
+"""Gaussian noise on the weights and on the updates of some runs of a stack."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokinterp._checks import check_choice
+from grokinterp.config import RunConfig
+from grokinterp.randomness import fill_normal_, stream
+
+KINDS = ("weight_noise", "update_noise")  # fields of TrainConfig, and the names of their streams
+
+
+class Noise:
+    """The noisy weights of a stack, and the noise of its updates, drawn some columns at a time.
+
+    Runs whose config asks for no noise cost nothing.
+
+    Args:
+        configs: one per run.
+        weights: [run, parameter]; only read.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], weights: Float[Tensor, "run n"]) -> None:
+        self._configs, self._clean = configs, weights
+        self.on_weights = any(config.training.weight_noise for config in configs)
+        self.on_updates = any(config.training.update_noise for config in configs)
+        # What gradients are taken at; a run without noise has its own weights here.
+        self.weights = [
+            torch.empty_like(row) if config.training.weight_noise else row
+            for row, config in zip(weights, configs, strict=True)
+        ]
+
+    def perturb(self, step: int, columns: slice) -> None:
+        """Fill columns of the noisy ``weights`` for the forward and backward pass of ``step``."""
+        for run, config in enumerate(self._configs):
+            if config.training.weight_noise:
+                noisy = self.weights[run][columns]
+                _fill_(noisy, config, "weight_noise", step, columns.start)
+                noisy.add_(self._clean[run, columns])
+
+    def of_update(self, step: int, columns: slice) -> Float[Tensor, "run n"] | None:
+        """What columns of the direction get added; zero for runs without, None if for all."""
+        if not self.on_updates:
+            return None
+        added = torch.zeros_like(self._clean[:, columns])
+        for row, config in zip(added, self._configs, strict=True):
+            if config.training.update_noise:
+                _fill_(row, config, "update_noise", step, columns.start)
+        return added
+
+
+def noise(
+    config: RunConfig,
+    kind: str,
+    n_parameters: int,
+    *,
+    step: int,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, " n"]:
+    """What one training step of a run adds to its weights, or to Adam's direction.
+
+    Args:
+        config: the run's; its seed draws the noise.
+        kind: "weight_noise" or "update_noise".
+        n_parameters: how many weights there are; the noise is in the order of
+            ``model.parameters()``, each flattened.
+        step: updates made before this one; the first update is step 0.
+        dtype: of the result.
+    """
+    check_choice("kind", kind, KINDS)
+    if step < 0:
+        raise ValueError(f"step must be at least 0, the first update, got {step}")
+    return _fill_(torch.empty(n_parameters, dtype=dtype), config, kind, step, 0)
+
+
+def _fill_(out: Tensor, config: RunConfig, kind: str, step: int, start: int) -> Tensor:
+    fill_normal_(out, stream(config.seed, kind, step), start)
+    return out.mul_(getattr(config.training, kind))
