@@ -1,0 +1,7 @@
+"""Callbacks that follow training; W&B and TensorBoard are imported when their callback is made."""
+
+from grokinterp.tracking.base import Callback
+from grokinterp.tracking.tensorboard import TensorBoardCallback
+from grokinterp.tracking.wandb import WandbCallback
+
+__all__ = ["Callback", "TensorBoardCallback", "WandbCallback"]
