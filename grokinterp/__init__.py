@@ -6,6 +6,7 @@ from grokinterp.data import DataConfig, Dataset, make_dataset
 from grokinterp.interventions import ablate, scale
 from grokinterp.models import HookedMLP, MLPConfig, closed_form_mlp
 from grokinterp.runs import Run, RunFolderError
+from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
 from grokinterp.training.config import TrainConfig
 from grokinterp.training.recorder import DivergenceWarning
@@ -17,9 +18,12 @@ __all__ = [
     "DivergenceWarning",
     "HookedMLP",
     "MLPConfig",
+    "MeasureError",
     "Run",
     "RunConfig",
     "RunFolderError",
+    "SweepExecutorError",
+    "SweepStoreError",
     "Table",
     "TrainConfig",
     "ablate",
@@ -27,8 +31,10 @@ __all__ = [
     "closed_form_mlp",
     "make_dataset",
     "models",
+    "open_sweep",
     "operation_table",
     "scale",
+    "sweep",
     "train",
     "train_many",
 ]

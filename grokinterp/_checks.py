@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import math
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,3 +54,11 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     near = difflib.get_close_matches(str(value), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name}={value!r} is unknown.{hint} Known: {', '.join(known)}")
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called into this package, however deep the call is by now."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("grokinterp."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
+from typing import Any
 
 import torch
 
@@ -21,6 +22,20 @@ def available_threads() -> int:
     """Threads that torch uses in this thread."""
     with _default_is_changing:
         return torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Let torch use ``count`` threads in this thread; those started later keep their default."""
+
+    def in_new_thread(function: Callable[[], object]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function).result()
+
+    with _default_is_changing:
+        default = in_new_thread(torch.get_num_threads)
+        torch.get_num_threads()  # a thread takes the default at its first look; then not again
+        torch.set_num_threads(count)
+        in_new_thread(lambda: torch.set_num_threads(default))
 
 
 class Team:
@@ -41,7 +56,7 @@ class Team:
         all_started = threading.Barrier(self.size)
 
         def begin() -> None:
-            torch.get_num_threads()  # a thread takes the default at its first look; then not again
+            torch.get_num_threads()  # as in use_threads
             torch.set_num_threads(1)
             all_started.wait()
 

@@ -73,6 +73,10 @@ class HookedMLP(HookedRootModule):
     def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
         """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
         check_tokens(tokens, self.p)
+        return self.logits(tokens)
+
+    def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
+        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
         first, second = tokens.long().unbind(dim=1)
         embed = torch.stack([self.W_E[0][first], self.W_E[1][second]], dim=1)
         hidden = self.hook_embed(embed).sum(dim=1)

@@ -1,4 +1,8 @@
 """A grid of configs -> a labelled dataset on disk, resumable, on any executor."""
 
-from grokinterp.sweeps.store import open_sweep as open_sweep
-from grokinterp.sweeps.sweep import sweep as sweep
+from grokinterp.sweeps.executors import SweepExecutorError
+from grokinterp.sweeps.store import SweepStoreError, open_sweep
+from grokinterp.sweeps.summary import MeasureError
+from grokinterp.sweeps.sweep import sweep
+
+__all__ = ["MeasureError", "SweepExecutorError", "SweepStoreError", "open_sweep", "sweep"]

@@ -1,4 +1,4 @@
-"""Where blocks of a sweep are trained: in this process, or on any ``concurrent.futures`` executor."""
+"""Blocks of a sweep trained on any ``concurrent.futures`` executor, whatever becomes of it."""
 
 import os
 import pickle

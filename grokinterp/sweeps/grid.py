@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ _PROGRAM = ("data.p", "training.steps", "training.eval_every", "training.loss")
 # Runs that differ in these cost different amounts; a block takes them together last.
 _COSTLY = ("data.train_fraction",)
 
-Cell = tuple[int, ...]  # one index per axis
 Block = tuple[slice, ...]  # one slice per axis and one for the seeds
 
 
@@ -41,7 +40,6 @@ class Grid:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", {p: _values(p, v) for p, v in self.axes.items()})
-        object.__setattr__(self, "seeds", _seeds(self.seeds))
         for path in self.axes:
             if path == "seed":
                 raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
@@ -79,18 +77,21 @@ class Grid:
                 cell = self.base.replace(changes)
                 configs[index] = cell.replace(self._seeded(cell, self.seeds[index[-1]]))
             except (TypeError, ValueError) as error:
-                raise type(error)(f"the run with {_describe(changes)} is invalid: {error}") from None
+                raise type(error)(
+                    f"the run with {_describe(changes)} is invalid: {error}"
+                ) from None
         return configs
 
+    @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
-        """The dimensions' labels; values that are no numbers or words are labelled by their text."""
+        """The dimensions' labels; values that are no numbers are labelled by their text."""
         return {path: _labels(path, values) for path, values in self.axes.items()} | {
             "seed": np.asarray(self.seeds, dtype=np.int64)
         }
 
-    def describe(self, index: Cell) -> str:
+    def describe(self, index: Sequence[int]) -> str:
         """A run's place in words, for messages."""
-        labels = self.coordinates()
+        labels = self.coordinates
         return _describe({dim: labels[dim][i] for dim, i in zip(self.dims, index, strict=True)})
 
     def block_shape(self, runs: int) -> tuple[int, ...]:
@@ -128,7 +129,7 @@ class Grid:
         configs = [config.to_dict() for config in self.configs.flat]
         return {
             "base": self.base.to_dict(),
-            "axes": {path: labels.tolist() for path, labels in self.coordinates().items()},
+            "axes": {path: labels.tolist() for path, labels in self.coordinates.items()},
             "runs": _digest(configs),
         }
 
@@ -136,6 +137,13 @@ class Grid:
         if "data.seed" in self.axes or cell.data.protocol == "published":
             return {"seed": seed}
         return {"seed": seed, "data.seed": seed}
+
+
+def indices(block: Block) -> Iterator[tuple[int, ...]]:
+    """The places of a block's runs in the grid, in C order."""
+    offsets = [cut.start for cut in block]
+    for index in np.ndindex(*(cut.stop - cut.start for cut in block)):
+        yield tuple(offset + i for offset, i in zip(offsets, index, strict=True))
 
 
 def _values(path: str, values: object) -> tuple[Any, ...]:
@@ -150,7 +158,8 @@ def _values(path: str, values: object) -> tuple[Any, ...]:
     return listed
 
 
-def _seeds(seeds: object) -> tuple[int, ...]:
+def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds that ``seeds`` stands for: themselves, or 0, 1, ... if it is their number."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_int("seeds", seeds, minimum=1)
         return tuple(range(seeds))

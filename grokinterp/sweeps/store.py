@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokinterp.data import SUBSETS
-from grokinterp.sweeps.grid import Block, Grid
+from grokinterp.sweeps.grid import Block, Grid, indices
 from grokinterp.sweeps.summary import DESCRIPTION, KEPT, MeasureError, Row
 
 if TYPE_CHECKING:
     import xarray as xr
-    import zarr
 
 FORMAT = 1
-_BOOKKEEPING = ("done", "checksum")
+BOOKKEEPING = ("done", "checksum")
 
 
 class SweepStoreError(Exception):
@@ -80,11 +79,10 @@ class SweepStore:
                 self._check_same(asked, resume)
                 for leftover in where.glob("*/*.partial"):  # of a write that was killed
                     leftover.unlink(missing_ok=True)
-            self._group: zarr.Group = zarr.open_group(
+            self._group: Any = zarr.open_group(
                 self._place, mode="r+", zarr_format=2, use_consolidated=False
             )
-        about: Any = self._group.attrs["block"]
-        self.block = tuple(about)
+        self.block: tuple[int, ...] = tuple(self._group.attrs["block"])
         self.done = self._check_whole()
 
     def write(self, block: Block, rows: Sequence[Row]) -> None:
@@ -95,9 +93,8 @@ class SweepStore:
             SweepStoreError: the disk is full or the store cannot be written.
         """
         shape = [cut.stop - cut.start for cut in block]
-        indices = list(_indices(block))
         with self._clear_errors("write to"):
-            self._add_measures(rows, indices)
+            self._add_measures(rows, list(indices(block)))
             for name in rows[0]:
                 values = np.stack([row[name].values for row in rows])
                 self._array(name)[(*block, ...)] = values.reshape(*shape, *values.shape[1:])
@@ -118,7 +115,7 @@ class SweepStore:
 
     def dataset(self) -> "xr.Dataset":
         """What is stored so far, loaded lazily; runs that are not done are NaN."""
-        return _open(self._place)
+        return _tidy(_open(self._place))
 
     def _create(self, place: Any, block: Sequence[int], asked: Mapping[str, Any]) -> None:
         import xarray as xr
@@ -135,7 +132,7 @@ class SweepStore:
         variables["done"] = (grid.dims, np.zeros(grid.shape, dtype=bool))
         template = xr.Dataset(
             variables,
-            coords=grid.coordinates() | {"subset": list(SUBSETS)},
+            coords=grid.coordinates | {"subset": list(SUBSETS)},
             attrs={
                 "format": FORMAT,
                 "base": json.dumps(asked["base"]),
@@ -170,20 +167,19 @@ class SweepStore:
         """Which runs are done; every one of them must read back as it was written."""
         stored = self._load()
         done = np.array(stored["done"].values)
-        values = {str(n): v.values for n, v in stored.data_vars.items() if n not in _BOOKKEEPING}
-        lead = len(self.grid.dims)
+        values = {str(n): v.values for n, v in stored.data_vars.items() if n not in BOOKKEEPING}
         for index in zip(*np.nonzero(done), strict=True):
             row = {name: array[index] for name, array in values.items()}
             if _checksum(row) != int(stored["checksum"].values[index]):
                 raise SweepStoreError(
                     f"{self.where} is damaged: the run with {self.grid.describe(index)} does not "
                     "read back as it was written. Remove the file "
-                    f"{self._done_file(index, lead)} and resume: that block is trained again"
+                    f"{self._done_file(index)} and resume: that block is trained again"
                 )
         return done
 
     def _load(self) -> "xr.Dataset":
-        stored = self.dataset()
+        stored = _open(self._place)
         try:
             return stored.load()
         except Exception as error:
@@ -197,23 +193,23 @@ class SweepStore:
                         raise SweepStoreError(
                             f"{self.where} is damaged: {name} of the runs around "
                             f"{self.grid.describe(index)} cannot be read ({cause}). Remove the "
-                            f"file {self._done_file(index, len(index))} and resume: that block is "
+                            f"file {self._done_file(index)} and resume: that block is "
                             "trained again"
                         ) from error
             raise
 
-    def _done_file(self, index: Sequence[int], lead: int) -> Path:
-        key = ".".join(str(int(i) // step) for i, step in zip(index, self.block[:lead], strict=True))
-        return (self.where or Path("memory")) / "done" / key
+    def _done_file(self, index: Sequence[int]) -> Path:
+        chunk = [int(i) // step for i, step in zip(index, self.block, strict=True)]
+        return (self.where or Path("memory")) / "done" / ".".join(map(str, chunk))
 
-    def _add_measures(self, rows: Sequence[Row], indices: Sequence[tuple[int, ...]]) -> None:
+    def _add_measures(self, rows: Sequence[Row], places: Sequence[tuple[int, ...]]) -> None:
         """Make arrays for measures seen for the first time; refuse shapes that changed."""
         import zarr
 
         known: dict[str, Any] = json.loads(str(self._group.attrs["measured"]))
         fresh = {n: v for n, v in rows[0].items() if n not in KEPT and n not in known}
         wanted = known | {n: [list(map(str, v.dims)), list(v.shape)] for n, v in fresh.items()}
-        for row, index in zip(rows, indices, strict=True):
+        for row, index in zip(rows, places, strict=True):
             for name, (dims, shape) in wanted.items():
                 if [list(map(str, row[name].dims)), list(row[name].shape)] != [dims, shape]:
                     raise MeasureError(
@@ -263,7 +259,7 @@ def open_sweep(store: str | os.PathLike[str]) -> "xr.Dataset":
     """
     where = Path(store).expanduser()
     read_about(where)
-    return _open(where)
+    return _tidy(_open(where))
 
 
 @contextmanager
@@ -319,10 +315,10 @@ def _open(place: Any) -> "xr.Dataset":
     return xr.open_zarr(place, zarr_format=2, consolidated=False, chunks=None)
 
 
-def _indices(block: Block) -> Iterator[tuple[int, ...]]:
-    offsets = [cut.start for cut in block]
-    for index in np.ndindex(*(cut.stop - cut.start for cut in block)):
-        yield tuple(o + i for o, i in zip(offsets, index, strict=True))
+def _tidy(stored: "xr.Dataset") -> "xr.Dataset":
+    """The variables for readers, in one order."""
+    measured = sorted({str(n) for n in stored.data_vars} - {*KEPT, *BOOKKEEPING})
+    return stored[[*KEPT, *measured, "done"]]
 
 
 def _checksum(row: Mapping[str, np.ndarray]) -> int:

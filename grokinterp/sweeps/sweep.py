@@ -4,27 +4,28 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
+import torch
 
-from grokinterp._checks import check_int
+from grokinterp._checks import check_int, check_number
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
 from grokinterp.sweeps.executors import run_all, threads_per_task
 from grokinterp.sweeps.fingerprint import fingerprint
-from grokinterp.sweeps.grid import Block, Grid
-from grokinterp.sweeps.store import SweepStore, locked
-from grokinterp.sweeps.summary import KEPT, Measure, MeasureError, Row, summarise
-from grokinterp.training.trainer import train_many
+from grokinterp.sweeps.grid import Grid, indices, seed_list
+from grokinterp.sweeps.store import BOOKKEEPING, SweepStore, locked
+from grokinterp.sweeps.summary import KEPT, Measure
+from grokinterp.sweeps.tasks import Finished, Task, Work
+from grokinterp.tracking import Callback
+from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.training.trainer import check_training
 
 if TYPE_CHECKING:
     import xarray as xr
+    from tqdm import tqdm
 
 Refine = Callable[["xr.Dataset"], "xr.DataArray"]
 
@@ -39,69 +40,168 @@ def sweep(
     resume: bool = True,
     *,
     refine: Refine | None = None,
-    chunk: int = 8,
-    device: str | None = None,
+    chunk: int | None = None,
+    device: str | torch.device | None = None,
     precision: str = "float32",
+    memory_limit: int | str | None = None,
+    callbacks: Sequence[Callback] = (),
     worker_timeout: float = 60.0,
     progress: bool = True,
 ) -> "xr.Dataset":
-    """Train every combination of ``axes``, several seeds each, into one labelled dataset."""
-    grid = Grid(base, axes, seeds)  # type: ignore[arg-type]
-    measure = dict(measure or {})
+    """Train every combination of ``axes``, some seeds each, into one labelled dataset.
+
+    Runs are trained in blocks of ``chunk`` and reduced to numbers; a block is stored as soon as it
+    is finished. Killed at any moment and called again with the same arguments, a sweep goes on
+    where it was and gives the same result.
+
+    Args:
+        base: what the axes leave alone.
+        axes: dotted config path -> its values: ``{"training.weight_decay": [0.0, 5.0]}``.
+        seeds: how many runs per cell, or their seeds. A seed draws weights and noise (``seed``)
+            and split and corruption (``data.seed``), the latter unless ``data.seed`` is an axis or
+            ``data.protocol`` is "published", which fixes the data.
+        measure: name -> function of a :class:`~grokinterp.Run`, whose number, array or DataArray
+            becomes a variable. Every run must give the same shape.
+        store: folder of a zarr store, readable at any time with :func:`open_sweep`. None: memory.
+        executor: any ``concurrent.futures.Executor``: threads, processes, or Dask's
+            ``client.get_executor()``. None: this process, with all of torch's threads.
+        resume: go on with a store that is there; False refuses it.
+        refine: trains part of the grid only: given the dataset so far, it returns a boolean
+            DataArray over the axes, the cells to train next; asked again until it wants no more.
+        chunk: runs trained and stored together, at most; a crash loses this much. None: 8, or 64
+            on CUDA. With ``refine`` a block is one cell with all its seeds.
+        device: where to train; None takes CUDA if there is one.
+        precision: as for :func:`~grokinterp.train_many`.
+        memory_limit: as for :func:`~grokinterp.train_many`, per block.
+        callbacks: told about finished runs, numbered in C order of the grid.
+        worker_timeout: seconds to wait for a Dask cluster that has no workers.
+        progress: show one progress bar for all runs.
+
+    Returns:
+        Dataset over the axes and "seed", read from the store when looked at: ``final_accuracy``,
+        ``best_accuracy``, ``final_loss`` and ``best_loss`` by "subset"; ``final_norm``,
+        ``largest_norm``, ``n_changed``, ``n_test``, ``diverged_at`` (-1: never), the measures, and
+        ``done``. Runs not trained are NaN. ``attrs["provenance"]`` says how each session trained.
+
+    Raises:
+        SweepStoreError: the store belongs to another sweep, is damaged, in use, or not writable.
+        MeasureError: a measure failed; what was finished before is stored.
+        SweepExecutorError: no workers, or they died; what was finished is stored.
+    """
+    grid = Grid(base, axes, seed_list(seeds))
+    measure = _check_measures(measure or {}, grid)
+    place = check_training(list(grid.configs.flat), device, precision, memory_limit)
+    check_number("worker_timeout", worker_timeout, minimum=0.0, strict=True)
+    if chunk is None:
+        chunk = 64 if place.type == "cuda" else 8
     check_int("chunk", chunk, minimum=1)
-    for name in measure:
-        if name in (*KEPT, "done", "checksum", "subset", *grid.dims):
-            raise ValueError(f"measure has {name!r}, which the sweep holds already; rename it")
+    block = (*(1 for _ in grid.axes), len(grid.seeds)) if refine else grid.block_shape(chunk)
     identity = {
         "precision": precision,
         "measure": {name: fingerprint(take) for name, take in measure.items()},
         "refine": None if refine is None else fingerprint(refine),
     }
-    shape = (*(1 for _ in axes), len(grid.seeds)) if refine else grid.block_shape(chunk)
-    where = None if store is None else Path(store).expanduser()
+    work = Work(
+        measure=measure,
+        device=device,
+        precision=precision,
+        memory_limit=memory_limit,
+        threads=threads_per_task(executor),
+        keep_curves=bool(callbacks),
+    )
+    where = None if store is None else Path(store).expanduser().absolute()
     with locked(where):
-        kept = SweepStore(where, grid, shape, identity, resume=resume)
-        work = partial(
-            _train_block,
-            measure=measure,
-            device=device,
-            precision=precision,
-            threads=threads_per_task(executor),
+        kept = SweepStore(where, grid, block, identity, resume=resume)
+        _train(grid, kept, work, executor, refine, callbacks, worker_timeout, place, progress)
+    return kept.dataset()
+
+
+def _train(
+    grid: Grid,
+    kept: SweepStore,
+    work: Work,
+    executor: Executor | None,
+    refine: Refine | None,
+    callbacks: Sequence[Callback],
+    worker_timeout: float,
+    device: torch.device,
+    progress: bool,
+) -> None:
+    """Train what is wanted and not there yet, and note the session."""
+    from tqdm.auto import tqdm
+
+    started, before = time.perf_counter(), int(kept.done.sum())
+    tasks = _tasks(grid, kept, refine)
+    bar = tqdm(total=0, unit="step", disable=not (progress and tasks), desc="sweep")
+    numbers = np.arange(grid.size).reshape(grid.shape)
+    try:
+        with Dispatch(callbacks, list(grid.configs.flat)) as tell, bar:
+            while tasks:
+                bar.total += sum(task.steps for task in tasks)
+                for task, finished in _results(executor, work, tasks, worker_timeout, bar):
+                    kept.write(task.block, [run.row for run in finished])
+                    if executor is not None:
+                        bar.update(task.steps)
+                    bar.set_description(f"{int(kept.done.sum())}/{grid.size} runs", refresh=False)
+                    for number, run in zip(numbers[task.block].flat, finished, strict=True):
+                        for step, metrics in run.curves.items():
+                            tell.on_evaluation(int(number), step, metrics)
+                        tell.on_finish(int(number), run.final)
+                tasks = _tasks(grid, kept, refine) if refine else []
+    finally:
+        trained = int(kept.done.sum()) - before
+        if trained:
+            session = provenance(
+                device=str(device),
+                precision=work.precision,
+                wall_time_s=time.perf_counter() - started,
+                stack_size=int(np.prod(kept.block)),
+            )
+            kept.note_session(session | {"runs": trained, "executor": type(executor).__name__})
+
+
+def _tasks(grid: Grid, kept: SweepStore, refine: Refine | None) -> list[Task]:
+    """The blocks to train now."""
+    wanted = np.ones(grid.shape[:-1], dtype=bool)
+    if refine is not None:
+        asked = refine(kept.dataset().load())
+        if set(asked.dims) != set(grid.axes):
+            raise ValueError(
+                f"refine must return a boolean DataArray over {list(grid.axes)}, got dimensions "
+                f"{list(asked.dims)}"
+            )
+        wanted = asked.transpose(*grid.axes).values.astype(bool)
+    return [
+        Task(
+            block,
+            tuple(grid.configs[block].flat),
+            tuple(grid.describe(index) for index in indices(block)),
         )
-        started, before = time.perf_counter(), int(kept.done.sum())
-        todo = [block for block in grid.blocks(kept.block) if not kept.done[block].all()]
-        try:
-            with tqdm(total=grid.size, initial=before, unit="run", disable=not progress) as bar:
-                for block, rows in _results(executor, work, grid, todo, worker_timeout):
-                    kept.write(block, rows)
-                    bar.update(len(rows))
-        finally:
-            trained = int(kept.done.sum()) - before
-            if trained:
-                kept.note_session(
-                    provenance(
-                        device=str(device), precision=precision,
-                        wall_time_s=time.perf_counter() - started, stack_size=chunk,
-                    ) | {"runs": trained}
-                )  # fmt: skip
-        return kept.dataset()
+        for block in grid.blocks(kept.block)
+        if wanted[block[:-1]].any() and not kept.done[block].all()
+    ]
 
 
-def _results(executor, work, grid, todo, worker_timeout):
-    if executor is None:
-        for block in todo:
-            yield block, work(list(grid.configs[block].flat))
+def _results(
+    executor: Executor | None,
+    work: Work,
+    tasks: Sequence[Task],
+    worker_timeout: float,
+    bar: "tqdm[Any]",
+) -> Iterator[tuple[Task, list[Finished]]]:
+    if executor is not None:
+        yield from run_all(executor, work, tasks, worker_timeout=worker_timeout)
         return
-    tasks = {i: list(grid.configs[block].flat) for i, block in enumerate(todo)}
-    for configs, rows in run_all(executor, work, list(tasks.values()), worker_timeout=worker_timeout):
-        i = next(i for i, c in tasks.items() if c is configs)
-        yield todo[i], rows
+    for task in tasks:
+        yield task, work(task, bar)
 
 
-def _train_block(configs, *, measure, device, precision, threads):
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    runs = train_many(configs, device=device, precision=precision, progress=False)
-    return [summarise(run, measure) for run in runs]
+def _check_measures(measure: Mapping[str, Measure], grid: Grid) -> dict[str, Measure]:
+    if not isinstance(measure, Mapping):
+        raise TypeError(f"measure must map names to functions of a Run, got {measure!r}")
+    for name, take in measure.items():
+        if name in (*KEPT, *BOOKKEEPING, "subset", *grid.dims):
+            raise ValueError(f"measure has {name!r}, which the sweep holds already; rename it")
+        if not callable(take):
+            raise TypeError(f"measure {name!r} must be a function of a Run, got {take!r}")
+    return dict(measure)

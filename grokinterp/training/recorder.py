@@ -1,12 +1,12 @@
 """Collects what a stack looks like while it trains, and turns it into runs."""
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from grokinterp._checks import warn_user
 from grokinterp.config import build_model
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.runs import Run, provenance
@@ -22,10 +22,16 @@ class DivergenceWarning(UserWarning):
 
 
 class Recorder:
-    """Collects the history of a stack, on its device, and turns it into runs at the end."""
+    """Collects the history of a stack, on its device, and turns it into runs at the end.
 
-    def __init__(self, stack: Stack, probes: dict[str, Probe]) -> None:
-        self.stack, self.probes = stack, probes
+    Args:
+        stack: the runs.
+        probes: measured at every row.
+        numbers: what each run is called in messages.
+    """
+
+    def __init__(self, stack: Stack, probes: dict[str, Probe], numbers: Sequence[int]) -> None:
+        self.stack, self.probes, self.numbers = stack, probes, numbers
         self.steps: list[int] = []
         self._metrics: list[Tensor] = []
         self._norms: list[dict[str, Tensor]] = []
@@ -43,6 +49,13 @@ class Recorder:
         if self.probes:
             models = [self.model(run) for run in range(len(stack.configs))]
             self._probed.append([self._probe(model) for model in models])
+
+    def alive(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """The last row of every run that has not diverged, with the run's number."""
+        alive = self.stack.alive.tolist()
+        for number, lives, row in zip(self.numbers, alive, self._metrics[-1].tolist(), strict=True):
+            if lives:
+                yield number, dict(zip(METRICS, row, strict=True))
 
     def accuracies(self) -> dict[str, str]:
         """Mean train and test accuracy of the last row, for the progress bar."""
@@ -91,12 +104,12 @@ class Recorder:
         )
         if diverged >= 0:
             lr = stack.configs[i].training.lr
-            warnings.warn(
-                f"run {i}: the loss is NaN or infinite after {diverged} steps; training of this "
-                f"run stopped and its history up to step {steps[-1] if steps else 'none'} is kept. "
+            warn_user(
+                f"run {self.numbers[i]}: the loss is NaN or infinite after {diverged} steps; "
+                "training of this run stopped and its history up to step "
+                f"{steps[-1] if steps else 'none'} is kept. "
                 f"A smaller training.lr (now {lr}) usually helps",
                 DivergenceWarning,
-                stacklevel=5,
             )
         return Run(
             config=stack.configs[i],

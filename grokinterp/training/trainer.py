@@ -1,18 +1,30 @@
 """The one trainer: many runs of one architecture as a stack; a single run is a stack of one."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm.auto import tqdm
 
-from grokinterp._checks import check_choice
+from grokinterp._checks import check_choice, check_int
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
-from grokinterp.team import Team
+from grokinterp.team import Team, available_threads
+from grokinterp.tracking import Callback
+from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import RESERVED
+from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Probe, Recorder
 from grokinterp.training.stack import PRECISIONS, Stack
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    Bar = tqdm[Any]
+else:
+    Bar = Any
 
 
 def train(
@@ -21,11 +33,19 @@ def train(
     device: str | torch.device | None = None,
     precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
+    threads: int | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Run:
     """Train one run. A stack of one: see :func:`train_many` for the arguments."""
     return train_many(
-        [config], device=device, precision=precision, probes=probes, progress=progress
+        [config],
+        device=device,
+        precision=precision,
+        probes=probes,
+        threads=threads,
+        callbacks=callbacks,
+        progress=progress,
     )[0]
 
 
@@ -35,22 +55,31 @@ def train_many(
     device: str | torch.device | None = None,
     precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
+    memory_limit: int | str | None = None,
+    threads: int | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> list[Run]:
     """Train runs together; those that share an architecture, loss and steps form one stack.
 
-    Learning rate, weight decay, betas, seeds, split and corruption may differ within a stack. A
-    run is a function of its config: alone or in a stack it is the same up to rounding, which a
-    thousand steps amplify to a few examples and neurons, not to another phase.
+    Learning rate, weight decay, betas, noise, seeds, split and corruption may differ within a
+    stack. A run is a function of its config: alone or in a stack it is the same up to rounding,
+    which a thousand steps amplify to a few examples and neurons, not to another phase.
 
     Args:
         configs: one per run.
         device: where to train; None takes CUDA if there is one. Results come back on the CPU.
         precision: "float32"; "bfloat16" for the operands of matrix products, with float32
-            weights; or "float64".
+            weights; "float64"; or, on CUDA, "tf32".
         probes: name -> function of the hooked model, called at every evaluated step; numbers or
             arrays, which become variables of ``run.history``.
-        progress: show a progress bar.
+        memory_limit: bytes, or a text such as "4 GiB", for runs in training; larger stacks are
+            trained in chunks. None: half of the memory that is free. The runs returned come on
+            top, about 1 MB each at the papers' size.
+        threads: CPU threads to use; None: as many as torch uses.
+        callbacks: told about every evaluated step and finished run; see
+            :class:`~grokinterp.tracking.Callback`.
+        progress: show one progress bar for all runs.
 
     Returns:
         One :class:`~grokinterp.Run` per config, in order.
@@ -59,30 +88,133 @@ def train_many(
         DivergenceWarning: a loss became NaN or infinite. That run stops there, ``diverged_at``
             says at which step, and its history ends before it; the others go on.
     """
-    check_choice("precision", precision, PRECISIONS)
-    place = _device(device)
+    from tqdm.auto import tqdm
+
     configs = list(configs)
-    for config in configs:
-        if not isinstance(config, RunConfig):
-            raise TypeError(f"configs must be RunConfigs, got {config!r}")
+    check_training(configs, device, precision, memory_limit)
+    total = sum(config.training.steps for config in configs)
+    runs: dict[int, Run] = {}
+    bar = tqdm(total=total, unit="step", desc="training", disable=not (progress and total))
+    with Dispatch(callbacks, configs) as tell, bar:
+        for i, run in train_each(
+            configs,
+            device=device,
+            precision=precision,
+            probes=probes,
+            memory_limit=memory_limit,
+            threads=threads,
+            tell=tell,
+            bar=bar,
+        ):
+            runs[i] = run
+            tell.on_finish(i, final_metrics(run))
+            bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
+    return [runs[i] for i in range(len(configs))]
+
+
+def train_each(
+    configs: Sequence[RunConfig],
+    *,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
+    probes: Mapping[str, Probe] | None = None,
+    memory_limit: int | str | None = None,
+    threads: int | None = None,
+    tell: Dispatch | None = None,
+    bar: Bar | None = None,
+) -> Iterator[tuple[int, Run]]:
+    """Like :func:`train_many`, but hand out runs with their positions as their stacks finish.
+
+    One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
+    arguments are refused at once, before the first run is asked for.
+    """
+    place = check_training(configs, device, precision, memory_limit)
     for name in probes or {}:
         if name in RESERVED:
             raise ValueError(
                 f"probes has {name!r}, which the history holds already; choose another name"
             )
-    stacks: dict[tuple[object, ...], list[int]] = {}
-    for i, config in enumerate(configs):
-        training = config.training
-        program = (config.model, config.data.p, training.loss, training.steps, training.eval_every)
-        stacks.setdefault(program, []).append(i)
-    runs: dict[int, Run] = {}
-    total = sum(config.training.steps for config in configs)
-    with tqdm(total=total, unit="step", disable=not progress, desc="training") as bar:
-        for members in stacks.values():
-            chosen = [configs[i] for i in members]
-            trained = _train_stack(chosen, place, precision, dict(probes or {}), bar)
-            runs |= dict(zip(members, trained, strict=True))
-    return [runs[i] for i in range(len(configs))]
+    if threads is not None:
+        check_int("threads", threads, minimum=1)
+    job = _Job(
+        device=place,
+        precision=precision,
+        probes=dict(probes or {}),
+        workers=(threads or available_threads()) if place.type == "cpu" else 1,
+        tell=tell,
+        bar=bar,
+    )
+    itemsize = PRECISIONS[precision][0].itemsize
+    stacks = plan(configs, place, itemsize=itemsize, memory_limit=memory_limit)
+    return (
+        (i, run)
+        for members in stacks
+        for i, run in zip(members, _train_stack(configs, members, job), strict=True)
+    )
+
+
+def final_metrics(run: Run) -> dict[str, float]:
+    """The last row of a run's history, norms and probes left out; empty if there is none."""
+    if not run.history.sizes["step"]:
+        return {}
+    last = run.history.isel(step=-1)
+    return {name: float(last[name]) for name in METRICS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """How stacks are trained, and who wants to know."""
+
+    device: torch.device
+    precision: str
+    probes: dict[str, Probe]
+    workers: int
+    tell: Dispatch | None
+    bar: Bar | None
+
+
+def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
+    started = time.perf_counter()
+    training = configs[members[0]].training
+    evaluated = frozenset(training.evaluated_steps)
+    # Grad modes are per thread; the caller's own must not make workers' tensors differ from ours.
+    with torch.inference_mode(False), torch.no_grad(), Team(job.workers) as team:
+        stack = Stack([configs[i] for i in members], job.device, job.precision, team)
+        recorder = Recorder(stack, job.probes, members)
+        for step in range(training.steps + 1):
+            if step:
+                stack.step()
+                if job.bar is not None:
+                    job.bar.update(len(members))
+            if step in evaluated:
+                recorder.record(step)
+                if job.tell:
+                    for run, metrics in recorder.alive():
+                        job.tell.on_evaluation(run, step, metrics)
+                if job.bar is not None:
+                    job.bar.set_postfix(recorder.accuracies(), refresh=False)
+                if not bool(stack.alive.any()):
+                    break
+        if job.bar is not None:  # nothing is left to do for runs that all diverged
+            job.bar.update(len(members) * (training.steps - stack.optimizer.steps_done))
+    with torch.inference_mode(False):
+        return recorder.runs(job.precision, time.perf_counter() - started)
+
+
+def check_training(
+    configs: Sequence[RunConfig],
+    device: str | torch.device | None,
+    precision: str,
+    memory_limit: int | str | None,
+) -> torch.device:
+    """Refuse what cannot be trained, before anything is; return the device."""
+    for config in configs:
+        if not isinstance(config, RunConfig):
+            raise TypeError(f"configs must be RunConfigs, got {config!r}")
+    check_choice("precision", precision, PRECISIONS)
+    place = _device(device)
+    plan(configs, place, itemsize=PRECISIONS[precision][0].itemsize, memory_limit=memory_limit)
+    return place
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -98,30 +230,3 @@ def _device(device: str | torch.device | None) -> torch.device:
             "use device='cpu' or install a CUDA build of torch"
         )
     return place
-
-
-def _train_stack(
-    configs: list[RunConfig],
-    device: torch.device,
-    precision: str,
-    probes: dict[str, Probe],
-    bar: tqdm,
-) -> list[Run]:
-    started = time.perf_counter()
-    training = configs[0].training
-    workers = torch.get_num_threads() if device.type == "cpu" else 1
-    # Grad modes are per thread; the caller's own must not make workers' tensors differ from ours.
-    with torch.inference_mode(False), torch.no_grad(), Team(workers) as team:
-        stack = Stack(configs, device, precision, team)
-        recorder = Recorder(stack, probes)
-        recorder.record(0)
-        for step in range(1, training.steps + 1):
-            stack.step()
-            bar.update(len(configs))
-            if step % training.eval_every == 0 or step == training.steps:
-                recorder.record(step)
-                bar.set_postfix(recorder.accuracies(), refresh=False)
-                if not bool(stack.alive.any()):
-                    break
-    with torch.inference_mode(False):
-        return recorder.runs(precision, time.perf_counter() - started)

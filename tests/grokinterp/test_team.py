@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from grokinterp.team import Team
+from grokinterp.team import Team, use_threads
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -67,6 +67,29 @@ def test_overlapping_teams_leave_the_threads_of_others_alone() -> None:
         second.each(lambda worker: seen.append(torch.get_num_threads()))
         second.__exit__(None, None, None)
         assert seen == [2, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_thread_can_be_limited_without_changing_others() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen: dict[str, int] = {}
+
+        def limited() -> None:
+            use_threads(1)
+            seen["limited"] = torch.get_num_threads()
+
+        def later() -> None:
+            seen["later"] = torch.get_num_threads()
+
+        for target in (limited, later):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+        assert seen == {"limited": 1, "later": 2}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -1,0 +1,53 @@
+"""One callback that passes everything on to several."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+
+from grokinterp.config import RunConfig
+from grokinterp.tracking.base import Callback
+
+
+class Dispatch:
+    """Tells ``callbacks`` what happens, in order; every one that was started is also ended.
+
+    A context manager: entering starts them, leaving ends them, whatever happened in between.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], configs: Sequence[RunConfig]) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"callbacks must be instances of grokinterp.tracking.Callback, got {callback!r}"
+                )
+        self.callbacks, self.configs = list(callbacks), configs
+        self._endings = ExitStack()
+
+    def __bool__(self) -> bool:
+        return bool(self.callbacks)
+
+    def __enter__(self) -> "Dispatch":
+        with self._endings:  # if one cannot start, those before it end
+            for callback in self.callbacks:
+                callback.on_start(self.configs)
+                self._endings.callback(callback.on_end)
+            self._endings = self._endings.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._endings.close()
+
+    def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
+        """An evaluated step of one run."""
+        for callback in self.callbacks:
+            callback.on_evaluation(run, step, metrics)
+
+    def on_finish(self, run: int, summary: Mapping[str, float]) -> None:
+        """A finished run."""
+        for callback in self.callbacks:
+            callback.on_finish(run, self.configs[run], summary)
