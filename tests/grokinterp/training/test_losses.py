@@ -24,6 +24,15 @@ def test_mse_of_zero_logits_is_one_over_p() -> None:
     torch.testing.assert_close(LOSSES["mse"].per_example(zero, labels).mean(), want)
 
 
+def test_a_small_mse_survives_float32() -> None:
+    """The logit of the label is 1 + 1e-5, the others are 1e-6: no sum may cancel to rounding."""
+    labels = torch.arange(97)
+    logits = torch.full((97, 97), 1e-6) + torch.eye(97) * (1 + 1e-5 - 1e-6)
+    off = float(logits[0, 0].double()) - 1
+    want = torch.full((97,), (96 * 1e-12 + off**2) / 97)
+    torch.testing.assert_close(LOSSES["mse"].per_example(logits, labels), want, rtol=1e-5, atol=0)
+
+
 def test_cross_entropy_is_torchs() -> None:
     logits, labels = _logits_and_labels()
     want = torch.nn.CrossEntropyLoss()(logits, labels)

@@ -64,12 +64,19 @@ def test_history_is_what_the_final_model_gives() -> None:
         want = right[data.masks[name].numpy()].mean()
         assert float(last[f"{name}_accuracy"]) == pytest.approx(want, abs=1e-6)
     error = (logits - F.one_hot(data.labels, 11)).square().mean(dim=1)
-    for name in ("train", "test"):
+    for name in ("train", "test", "changed", "unchanged"):
         want = float(error[data.masks[name]].mean())
         assert float(last[f"{name}_loss"]) == pytest.approx(want, rel=1e-5)
     assert list(run.history.weight.values) == ["W_E[0]", "W_E[1]", "W_U"]
     norms = [run.model.W_E[0].norm(), run.model.W_E[1].norm(), run.model.W_U.norm()]
     np.testing.assert_allclose(last.norm, [float(n.detach()) for n in norms], rtol=1e-5)
+
+
+def test_an_empty_subset_has_no_score() -> None:
+    last = train(SMALL.replace({"data.corruption": 0.0})).history.isel(step=-1)
+    assert np.isnan(last.changed_loss)
+    assert np.isnan(last.changed_accuracy)
+    np.testing.assert_allclose(last.unchanged_loss, last.train_loss, rtol=1e-6)
 
 
 def test_history_starts_untrained_and_ends_at_the_last_step() -> None:
