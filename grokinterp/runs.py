@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +169,7 @@ def provenance(
     return {
         "versions": {package: installed(package) for package in packages}
         | {"python": platform.python_version()},
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "precision": precision,
         "stack_size": stack_size,

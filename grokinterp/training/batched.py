@@ -6,7 +6,7 @@ batched ones, and whatever can be hooked can be trained. On a CPU the hand-writt
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +37,8 @@ class BatchedPasses:
         self._model, self._layers = _Unchecked(model), first.model.n_layers
         self._per_example = LOSSES[first.training.loss].per_example
         self._dropouts = [Dropout.of(config) for config in stack.configs]
-        self._width, self._masks = first.model.d_mlp, None
+        self._width = first.model.d_mlp
+        self._masks: Masks | None = None
         self._buckets = [
             _Bucket(stack, rows) for rows in _similar([c.data.n_train for c in stack.configs])
         ]
@@ -87,7 +88,7 @@ class BatchedPasses:
         share: Float[Tensor, " n"],
         masks: Mapping[str, Tensor],
     ) -> Float[Tensor, ""]:
-        hooks = [(name, _multiply_by(mask)) for name, mask in masks.items()]
+        hooks: list[Any] = [(name, _multiply_by(mask)) for name, mask in masks.items()]
         with self._model.model.hooks(fwd_hooks=hooks):
             logits = self._forward(params, tokens)
         return self._per_example(logits, labels) @ share
@@ -99,9 +100,10 @@ class BatchedPasses:
         if not chosen:
             return {}
         size = bucket.tokens.shape[1]
-        if self._masks is None or self._masks.rows < size:
+        if self._masks is None:  # most stacks have no dropout and need no such buffers
+            most = max(other.tokens.shape[1] for other in self._buckets)
             self._masks = Masks(
-                size, self._width, self._layers, dtype=stack.weights.dtype, device=stack.device
+                most, self._width, self._layers, dtype=stack.weights.dtype, device=stack.device
             )
         masks: dict[str, Tensor] = {}
         for layer in range(self._layers):

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from grokinterp.data import SUBSETS, Dataset
 from grokinterp.training.losses import LOSSES
-from grokinterp.training.mlp_kernel import Batch, MLPKernel
 
 METRICS = tuple(f"{subset}_{score}" for score in ("loss", "accuracy") for subset in SUBSETS)
 
@@ -34,17 +33,12 @@ class Evaluation:
         self._loss = torch.empty(self.labels.shape, dtype=dtype, device=device)
         self._correct = torch.empty_like(self._loss)
 
-    def score(
-        self, run: int, pairs: slice, kernel: MLPKernel, weights: dict[str, Tensor], batch: Batch
-    ) -> None:
-        """Note loss and correctness of one run on one slice of the pairs."""
-        start = pairs.start
-        for logits in kernel.logits(weights, batch):
-            rows = slice(start, start + len(logits))
-            labels = self.labels[run, rows]
-            self._loss[run, rows] = self.per_example(logits, labels)
-            self._correct[run, rows] = (logits.argmax(dim=1) == labels).to(self._correct)
-            start = rows.stop
+    def note(self, run: int | slice, pairs: slice, logits: Float[Tensor, "*run pair p"]) -> None:
+        """Note loss and correctness of one run, or of several, on a slice of the pairs."""
+        labels = self.labels[run, pairs]
+        losses = self.per_example(logits.flatten(0, -2), labels.flatten())
+        self._loss[run, pairs] = losses.view_as(labels)
+        self._correct[run, pairs] = (logits.argmax(dim=-1) == labels).to(self._correct)
 
     def metrics(self) -> Float[Tensor, "run metric"]:
         """The scores noted last, averaged over each subset, in the order of ``METRICS``.

@@ -28,10 +28,9 @@ class Loss:
 def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Mean over classes of (logit - one-hot)^2, per example. Zero logits give 1 / p."""
     label = labels[:, None]
-    squares = logits.square()
-    # Put in place, not corrected for after the sum: a small loss would cancel to rounding.
-    squares.scatter_(1, label, (logits.gather(1, label) - 1).square())
-    return squares.mean(dim=1)
+    at_label = (logits.gather(1, label) - 1).square()
+    # Put in its place, not corrected for after the sum: a small loss would cancel to rounding.
+    return logits.square().scatter(1, label, at_label).mean(dim=1)
 
 
 def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,12 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
     training = configs[members[0]].training
     evaluated = frozenset(training.evaluated_steps)
     # Grad modes are per thread; the caller's own must not make workers' tensors differ from ours.
-    with torch.inference_mode(False), torch.no_grad(), Team(job.workers) as team:
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _float32_products("high" if job.precision == "tf32" else "highest"),
+        Team(job.workers) as team,
+    ):
         stack = Stack([configs[i] for i in members], job.device, job.precision, team)
         recorder = Recorder(stack, job.probes, members)
         for step in range(training.steps + 1):
@@ -201,6 +207,17 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
         return recorder.runs(job.precision, time.perf_counter() - started)
 
 
+@contextmanager
+def _float32_products(precision: str) -> Iterator[None]:
+    """How exact float32 products are, whatever the session has chosen; "high" is TF32 on CUDA."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def check_training(
     configs: Sequence[RunConfig],
     device: str | torch.device | None,
@@ -213,6 +230,11 @@ def check_training(
             raise TypeError(f"configs must be RunConfigs, got {config!r}")
     check_choice("precision", precision, PRECISIONS)
     place = _device(device)
+    if precision == "tf32" and place.type != "cuda":
+        raise ValueError(
+            f"precision='tf32' needs a CUDA device, got device={str(place)!r}; use 'float32', or "
+            "'bfloat16' for speed"
+        )
     plan(configs, place, itemsize=PRECISIONS[precision][0].itemsize, memory_limit=memory_limit)
     return place
 

@@ -1,0 +1,156 @@
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+import grokinterp as gi
+from grokinterp.tracking import Callback
+from grokinterp.training.plan import parse_bytes, plan, run_bytes
+from grokinterp.training.trainer import train_each
+
+CPU = torch.device("cpu")
+SMALL = gi.RunConfig(
+    data=gi.DataConfig(p=11, corruption=0.3),
+    model=gi.MLPConfig(d_mlp=20),
+    training=gi.TrainConfig(steps=20, eval_every=5),
+)
+
+
+def seeds(count: int) -> list[gi.RunConfig]:
+    return [SMALL.replace({"seed": seed}) for seed in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [(1000, 1000), ("1000", 1000), ("2 GiB", 2 * 2**30), ("1.5gb", 1.5e9), ("512 MiB", 2**29)],
+)
+def test_amounts_of_memory(amount: int | str, expected: float) -> None:
+    assert parse_bytes(amount) == expected
+
+
+@pytest.mark.parametrize("amount", ["much", "-1", 0, -5, "3 XB", True])
+def test_no_amount_of_memory(amount: int | str) -> None:
+    with pytest.raises(ValueError, match="memory_limit"):
+        gi.train_many([SMALL], memory_limit=amount, progress=False)
+
+
+def test_stacks_keep_to_the_limit_and_hold_every_run_once() -> None:
+    configs = seeds(10)
+    need = run_bytes(SMALL, CPU, 4)
+    stacks = plan(configs, CPU, itemsize=4, memory_limit=3 * need)
+    assert sorted(len(stack) for stack in stacks) == [1, 3, 3, 3]
+    assert sorted(i for stack in stacks for i in stack) == list(range(10))
+
+
+def test_a_limit_below_one_run_stops_before_training() -> None:
+    with pytest.raises(ValueError, match=r"memory_limit='10 KiB' is below one run.*raise it"):
+        train_each([SMALL], memory_limit="10 KiB")
+
+
+@pytest.mark.parametrize("changes", [{}, {"data.train_fraction": 0.9}, {"model.d_mlp": 400}])
+def test_the_estimate_covers_what_a_stack_holds(changes: dict[str, object]) -> None:
+    from grokinterp.team import Team
+    from grokinterp.training.stack import Stack
+
+    config = SMALL.replace(changes)
+    with torch.no_grad(), Team(1) as team:
+        stack = Stack([config.replace({"seed": s}) for s in range(4)], CPU, "float32", team)
+    optimizer = stack.optimizer
+    held = [stack.weights, stack.grads, optimizer.first, optimizer.second, optimizer._update]
+    assert sum(x.nbytes for x in held) / 4 < run_bytes(config, CPU, 4)
+
+
+def test_runs_are_the_same_in_chunks() -> None:
+    configs = seeds(5)
+    whole = gi.train_many(configs, precision="float64", progress=False)
+    limit = 2 * run_bytes(SMALL, CPU, 8)
+    pieces = gi.train_many(configs, precision="float64", memory_limit=limit, progress=False)
+    assert [run.provenance["stack_size"] for run in pieces] == [2, 2, 2, 2, 1]
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_allclose(one.history.norm, other.history.norm, rtol=1e-9)
+
+
+def test_runs_are_handed_out_as_their_stack_finishes() -> None:
+    limit = run_bytes(SMALL, CPU, 4)
+    given = train_each(seeds(3), memory_limit=limit)
+    first, run = next(given)
+    assert (first, run.config.seed) == (0, 0)
+
+
+class Notes(Callback):
+    def __init__(self) -> None:
+        self.seen: list[tuple[object, ...]] = []
+
+    def on_start(self, configs: Sequence[gi.RunConfig]) -> None:
+        self.seen.append(("start", len(configs)))
+
+    def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
+        self.seen.append(("row", run, step, metrics["test_accuracy"]))
+
+    def on_finish(self, run: int, config: gi.RunConfig, summary: Mapping[str, float]) -> None:
+        self.seen.append(("finish", run, config.seed, summary["test_accuracy"]))
+
+    def on_end(self) -> None:
+        self.seen.append(("end",))
+
+
+def test_callbacks_hear_of_every_row_and_run() -> None:
+    notes = Notes()
+    runs = gi.train_many(seeds(2), callbacks=[notes], progress=False)
+    assert notes.seen[0] == ("start", 2)
+    assert notes.seen[-1] == ("end",)
+    for i, run in enumerate(runs):
+        rows = [seen[2:] for seen in notes.seen if seen[:2] == ("row", i)]
+        expected = zip(run.history.step.values, run.history.test_accuracy.values, strict=True)
+        assert rows == [(int(step), float(value)) for step, value in expected]
+        assert ("finish", i, i, float(run.history.test_accuracy[-1])) in notes.seen
+
+
+def test_callbacks_end_even_if_training_fails() -> None:
+    notes = Notes()
+
+    def broken(model: gi.HookedMLP) -> float:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        gi.train(SMALL, callbacks=[notes], probes={"broken": broken}, progress=False)
+    assert notes.seen[-1] == ("end",)
+
+
+def test_a_callback_must_be_one() -> None:
+    with pytest.raises(TypeError, match=r"callbacks must be instances.*Callback, got 3"):
+        gi.train(SMALL, callbacks=[3], progress=False)  # pyright: ignore[reportArgumentType]
+
+
+def test_tf32_needs_a_gpu() -> None:
+    with pytest.raises(ValueError, match=r"tf32.*CUDA.*float32"):
+        gi.train(SMALL, device="cpu", precision="tf32", progress=False)
+
+
+def test_the_sessions_choice_of_float32_products_is_left_alone() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        gi.train(SMALL, progress=False)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_trainings_can_run_side_by_side() -> None:
+    want = gi.train(SMALL, precision="float64", progress=False)
+    got: list[gi.Run] = []
+    threads = [
+        threading.Thread(
+            target=lambda: got.append(gi.train(SMALL, precision="float64", progress=False))
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for run in got:
+        torch.testing.assert_close(run.model.W_U, want.model.W_U, rtol=1e-9, atol=1e-12)
