@@ -1,7 +1,7 @@
 """A grid of configs -> a labelled dataset on disk, resumable, on any executor."""
 
 from grokinterp.sweeps.executors import SweepExecutorError
-from grokinterp.sweeps.store import SweepStoreError, open_sweep
+from grokinterp.sweeps.reading import SweepStoreError, open_sweep
 from grokinterp.sweeps.summary import MeasureError
 from grokinterp.sweeps.sweep import sweep
 

@@ -1,6 +1,5 @@
 """Blocks of a sweep trained on any ``concurrent.futures`` executor, whatever becomes of it."""
 
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,8 @@ from concurrent.futures import (
 )
 from typing import Any, TypeVar
 
+from grokinterp.team import available_threads
+
 Task = TypeVar("Task")
 _LOOK_EVERY_S = 2.0
 
@@ -22,8 +23,39 @@ class SweepExecutorError(Exception):
     """The executor cannot do the work: no workers, or they keep dying; what is finished is kept."""
 
 
+def check_executor(executor: object) -> None:
+    """Refuse what is no executor, and pools whose workers are copies of this process."""
+    if executor is None:
+        return
+    if not isinstance(executor, Executor):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor, got {executor!r}; of a Dask client, "
+            "pass client.get_executor()"
+        )
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        # A copy of a process with threads can hang in torch, and it holds on to the store's lock.
+        raise ValueError(
+            "executor forks its workers, which torch does not survive; use "
+            'ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))'
+        )
+
+
+def check_sendable(executor: Executor | None, work: object) -> None:
+    """Refuse work that a pool of processes cannot be given."""
+    if not isinstance(executor, ProcessPoolExecutor):
+        return  # Dask sends functions by value
+    try:
+        pickle.dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"a measure cannot be sent to worker processes: {error}. Define it with def at the top "
+            "of a module; lambdas and functions inside functions work with threads and Dask"
+        ) from error
+
+
 def threads_per_task(executor: Executor | None) -> int | None:
-    """Threads one task may use, so that all workers together use the cores once.
+    """Threads one task may use, so that all workers together use what torch uses here.
 
     A Dask worker runs as many tasks at once as it was given threads, so each task gets one.
     None, without an executor: all that torch may use.
@@ -33,7 +65,7 @@ def threads_per_task(executor: Executor | None) -> int | None:
     workers = getattr(executor, "_max_workers", None)
     if not isinstance(workers, int):
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    return max(1, available_threads() // workers)
 
 
 def run_all(
@@ -51,52 +83,62 @@ def run_all(
     Raises:
         SweepExecutorError: no worker for ``worker_timeout`` seconds, or the executor broke.
     """
-    _check_picklable(executor, work)
     _await_dask_workers(executor, worker_timeout)
     failure: BaseException | None = None
     waiting: dict[Future[Any], Task] = {}
     try:
-        for task in tasks:
-            waiting[executor.submit(work, task)] = task
+        try:
+            for task in tasks:
+                waiting[_submit(executor, work, task)] = task
+        except RuntimeError as error:  # broken, or shut down
+            failure = error
+            _cancel(waiting)
         idle_since = time.monotonic()
         while waiting:
-            ready, _ = wait(waiting, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+            look = min(_LOOK_EVERY_S, worker_timeout)
+            ready, _ = wait(waiting, timeout=look, return_when=FIRST_COMPLETED)
             if ready or _dask_workers(executor) != 0:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > worker_timeout:
                 raise SweepExecutorError(_no_workers(worker_timeout))
             for future in ready:
                 task = waiting.pop(future)
-                if future.cancelled():
-                    continue
-                error = future.exception()
+                if future.cancelled():  # not by us: those we cancel are no longer waited for
+                    error: BaseException | None = BrokenExecutor("it cancelled its tasks")
+                else:
+                    error = future.exception()
                 if error is None:
                     yield task, future.result()
                 elif failure is None:
                     failure = error
-                    for other in waiting:
-                        other.cancel()
+                    _cancel(waiting)
     finally:
-        for future in waiting:
-            future.cancel()
+        _cancel(waiting)
     if isinstance(failure, BrokenExecutor) or type(failure).__name__ == "KilledWorker":
         raise SweepExecutorError(
-            f"workers died while training ({failure}): out of memory, or killed. What was finished "
-            "is stored; make a new executor (with fewer workers, or a smaller chunk) and resume"
+            f"workers died while training ({failure}): killed, out of memory, or a measure they "
+            "cannot import (one defined in a notebook, or a script without "
+            "'if __name__ == \"__main__\":'). What was finished is stored; make a new executor "
+            "(with fewer workers, or a smaller chunk) and resume"
         ) from failure
+    if isinstance(failure, RuntimeError) and "shutdown" in str(failure):
+        raise SweepExecutorError(f"{failure}; make a new executor and resume") from failure
     if failure is not None:
         raise failure
 
 
-def _check_picklable(executor: Executor, work: object) -> None:
-    if isinstance(executor, ProcessPoolExecutor):
-        try:
-            pickle.dumps(work)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise TypeError(
-                f"a measure cannot be sent to worker processes: {error}. Define it with def at the "
-                "top of a module; lambdas and functions inside functions work with threads and Dask"
-            ) from error
+def _submit(executor: Executor, work: Callable[[Task], Any], task: Task) -> Future[Any]:
+    if _dask_client(executor) is None:
+        return executor.submit(work, task)
+    # Otherwise Dask answers a block that failed before with the old error.
+    return executor.submit(work, task, pure=False)  # pyright: ignore[reportCallIssue]
+
+
+def _cancel(waiting: dict[Future[Any], Any]) -> None:
+    """Cancel what has not begun, and no longer wait for it."""
+    for future in list(waiting):
+        if future.cancel():
+            del waiting[future]
 
 
 def _dask_client(executor: Executor) -> Any:
@@ -106,7 +148,12 @@ def _dask_client(executor: Executor) -> Any:
 def _dask_workers(executor: Executor) -> int | None:
     """How many workers a Dask cluster has now; None for another executor."""
     client = _dask_client(executor)
-    return None if client is None else len(client.scheduler_info(n_workers=-1)["workers"])
+    if client is None:
+        return None
+    try:
+        return len(client.nthreads())
+    except (OSError, TimeoutError):  # the scheduler does not answer
+        return 0
 
 
 def _await_dask_workers(executor: Executor, timeout: float) -> None:

@@ -1,9 +1,10 @@
 """The runs of a sweep: every combination of some configs' fields, times seeds."""
 
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,7 +40,12 @@ class Grid:
     seeds: Sequence[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", {p: _values(p, v) for p, v in self.axes.items()})
+        if not isinstance(self.base, RunConfig):
+            raise TypeError(f"base must be a RunConfig, got {self.base!r}")
+        if not isinstance(self.axes, Mapping):
+            raise TypeError(f"axes must map dotted config paths to values, got {self.axes!r}")
+        listed = {path: _values(f"axis {path!r}", values) for path, values in self.axes.items()}
+        object.__setattr__(self, "axes", listed)
         for path in self.axes:
             if path == "seed":
                 raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
@@ -47,7 +53,16 @@ class Grid:
             clash = [other for other in self.axes if other.startswith(f"{path}.")]
             if clash:
                 raise ValueError(f"axes {path!r} and {clash[0]!r} set the same field; keep one")
-        _ = self.configs  # every combination must be valid before anything is trained
+        _ = self.coordinates  # labels must differ
+        # Every combination must be valid before anything is trained, and none trained twice.
+        seen: dict[RunConfig, tuple[int, ...]] = {}
+        for index, config in np.ndenumerate(self.configs):
+            other = seen.setdefault(config, index)
+            if other != index:
+                raise ValueError(
+                    f"two runs of the sweep are the same: {self.describe(other)}; and "
+                    f"{self.describe(index)}. Leave one of the values out"
+                )
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -85,9 +100,12 @@ class Grid:
     @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
         """The dimensions' labels; values that are no numbers are labelled by their text."""
-        return {path: _labels(path, values) for path, values in self.axes.items()} | {
-            "seed": np.asarray(self.seeds, dtype=np.int64)
-        }
+        labels = {}
+        for axis, (path, given) in enumerate(self.axes.items()):
+            # Read off the configs: there a user's function is a table with a name.
+            along = np.moveaxis(self.configs, axis, 0).reshape(len(given), -1)[:, 0]
+            labels[path] = _labels(path, [_field(config, path) for config in along])
+        return labels | {"seed": np.asarray(self.seeds, dtype=np.int64)}
 
     def describe(self, index: Sequence[int]) -> str:
         """A run's place in words, for messages."""
@@ -146,33 +164,42 @@ def indices(block: Block) -> Iterator[tuple[int, ...]]:
         yield tuple(offset + i for offset, i in zip(offsets, index, strict=True))
 
 
-def _values(path: str, values: object) -> tuple[Any, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"axis {path!r} must be a list of values, got {values!r}")
-    listed = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+def _values(name: str, values: object) -> tuple[Any, ...]:
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Set | Mapping):
+        raise TypeError(f"{name} must be a list of values, got {values!r}")
+    listed = tuple(v.tolist() if hasattr(v, "tolist") else v for v in values)  # NumPy's, torch's
     if not listed:
-        raise ValueError(f"axis {path!r} is empty; give at least one value or leave the axis out")
+        raise ValueError(f"{name} is empty; give at least one value or leave it out")
     for i, value in enumerate(listed):
         if value in listed[:i]:
-            raise ValueError(f"axis {path!r} has {value!r} twice; every value once")
+            raise ValueError(f"{name} has {value!r} twice; every value once")
     return listed
 
 
-def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def seed_list(seeds: object) -> tuple[int, ...]:
     """The seeds that ``seeds`` stands for: themselves, or 0, 1, ... if it is their number."""
+    if isinstance(seeds, np.integer):
+        seeds = int(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_int("seeds", seeds, minimum=1)
         return tuple(range(seeds))
     listed = _values("seeds", seeds)
     for seed in listed:
         check_int("each of seeds", seed, minimum=0)
+        if seed >= 2**63:
+            raise ValueError(f"each of seeds must be below 2**63, got {seed}")
     return listed
 
 
+def _field(config: RunConfig, path: str) -> Any:
+    section, _, name = path.partition(".")
+    value = getattr(config, section)
+    return getattr(value, name) if name else value
+
+
 def _labels(path: str, values: Sequence[Any]) -> np.ndarray:
-    if all(isinstance(v, bool) for v in values):
-        return np.asarray(values)
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+    booleans = [isinstance(v, bool) for v in values]
+    if all(booleans) or (not any(booleans) and all(isinstance(v, int | float) for v in values)):
         return np.asarray(values)
     texts = [v.name if isinstance(v, Table) else str(v) for v in values]
     if len(set(texts)) < len(texts):
@@ -188,6 +215,4 @@ def _describe(changes: Mapping[str, object]) -> str:
 
 
 def _digest(plain: object) -> str:
-    import hashlib
-
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -7,8 +7,8 @@ lost or altered is noticed instead of read.
 
 import json
 import os
+import re
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,17 +19,18 @@ import numpy as np
 
 from grokinterp.data import SUBSETS
 from grokinterp.sweeps.grid import Block, Grid, indices
+from grokinterp.sweeps.reading import (
+    BOOKKEEPING,
+    FORMAT,
+    SweepStoreError,
+    open_stored,
+    read_about,
+    tidy,
+)
 from grokinterp.sweeps.summary import DESCRIPTION, KEPT, MeasureError, Row
 
 if TYPE_CHECKING:
     import xarray as xr
-
-FORMAT = 1
-BOOKKEEPING = ("done", "checksum")
-
-
-class SweepStoreError(Exception):
-    """A sweep's store cannot be read, written or resumed; the message says why and what to do."""
 
 
 class SweepStore:
@@ -38,7 +39,7 @@ class SweepStore:
     Args:
         where: a folder, or None to keep everything in memory.
         grid: the runs.
-        block: the shape of a block.
+        block: the shape of a block; a store that is there keeps its own.
         identity: what else two sweeps must share to be one (measures, precision ...), for JSON.
         resume: whether an existing store may be gone on with.
 
@@ -59,31 +60,32 @@ class SweepStore:
         import zarr.storage
 
         self.where, self.grid = where, grid
+        self._place: Any = zarr.storage.MemoryStore() if where is None else where
+        self._arrays: dict[str, Any] = {}
+        self._shapes: dict[str, tuple[list[str], list[int]]] | None = None  # of the measures
+        self.done = np.zeros(grid.shape, dtype=bool)
         asked = json.loads(json.dumps(grid.to_dict() | dict(identity)))
         with self._clear_errors("prepare"):
             if where is None:
-                self._place: Any = zarr.storage.MemoryStore()
                 self._create(self._place, block, asked)
-            elif not where.exists() or not any(where.iterdir()):
-                self._place = where
-                where.parent.mkdir(parents=True, exist_ok=True)
-                fresh = Path(tempfile.mkdtemp(prefix=f".{where.name}.", dir=where.parent))
+            elif not where.exists() or (where.is_dir() and not any(where.iterdir())):
+                fresh = where.parent / f".{where.name}.new"
+                shutil.rmtree(fresh, ignore_errors=True)  # of a sweep that was killed here
                 try:
                     self._create(fresh, block, asked)
-                    fresh.chmod(0o755)
                     os.replace(fresh, where)
                 finally:
                     shutil.rmtree(fresh, ignore_errors=True)
             else:
-                self._place = where
                 self._check_same(asked, resume)
-                for leftover in where.glob("*/*.partial"):  # of a write that was killed
-                    leftover.unlink(missing_ok=True)
             self._group: Any = zarr.open_group(
                 self._place, mode="r+", zarr_format=2, use_consolidated=False
             )
-        self.block: tuple[int, ...] = tuple(self._group.attrs["block"])
-        self.done = self._check_whole()
+            self.block: tuple[int, ...] = tuple(self._group.attrs["block"])
+            if where is not None:
+                self._mend_labels()
+                self.done = self._check_whole()
+                self._tidy_up(where)
 
     def write(self, block: Block, rows: Sequence[Row]) -> None:
         """Store the rows of a block's runs (in C order); the block counts as done at the end.
@@ -115,30 +117,28 @@ class SweepStore:
 
     def dataset(self) -> "xr.Dataset":
         """What is stored so far, loaded lazily; runs that are not done are NaN."""
-        return _tidy(_open(self._place))
+        return tidy(open_stored(self._place))
 
     def _create(self, place: Any, block: Sequence[int], asked: Mapping[str, Any]) -> None:
         import xarray as xr
         import zarr
 
         grid = self.grid
-        nothing = {"subset": np.full(len(SUBSETS), np.nan)}
         variables: dict[str, Any] = {}
         for name, dims in KEPT.items():
-            blank = np.full((*grid.shape, *(len(nothing[dim]) for dim in dims)), np.nan)
+            blank = np.full((*grid.shape, *(len(SUBSETS) for _ in dims)), np.nan)
             attrs = {"long_name": DESCRIPTION[name]}
             variables[name] = ((*grid.dims, *dims), blank, attrs)
         variables["checksum"] = (grid.dims, np.zeros(grid.shape, dtype=np.int64))
         variables["done"] = (grid.dims, np.zeros(grid.shape, dtype=bool))
         template = xr.Dataset(
             variables,
-            coords=grid.coordinates | {"subset": list(SUBSETS)},
+            coords=self._labels(),
             attrs={
                 "format": FORMAT,
                 "base": json.dumps(asked["base"]),
                 "identity": json.dumps(dict(asked)),
                 "block": list(block),
-                "measured": json.dumps({}),
                 "provenance": json.dumps([]),
             },
         )
@@ -148,6 +148,9 @@ class SweepStore:
         }
         template.to_zarr(place, mode="w", zarr_format=2, consolidated=False, encoding=chunks)
         zarr.consolidate_metadata(place, zarr_format=2)
+
+    def _labels(self) -> dict[str, np.ndarray]:
+        return self.grid.coordinates | {"subset": np.asarray(SUBSETS)}
 
     def _check_same(self, asked: Mapping[str, Any], resume: bool) -> None:
         about = read_about(self._place)
@@ -163,77 +166,150 @@ class SweepStore:
                 "or choose another store"
             )
 
+    def _mend_labels(self) -> None:
+        """Write the axes' labels again where they are lost or altered; the arguments have them."""
+        for name, labels in self._labels().items():
+            array = self._array(name)
+            try:
+                whole = np.array_equal(array[:], labels)
+            except Exception:  # whatever a codec makes of altered bytes
+                whole = False
+            if not whole:
+                array[:] = labels
+
     def _check_whole(self) -> np.ndarray:
         """Which runs are done; every one of them must read back as it was written."""
-        stored = self._load()
-        done = np.array(stored["done"].values)
-        values = {str(n): v.values for n, v in stored.data_vars.items() if n not in BOOKKEEPING}
+        names = [str(name) for name in open_stored(self._place).data_vars]
+        values = {name: self._read(name) for name in names}
+        done, sums = values.pop("done").astype(bool), values.pop("checksum")
         for index in zip(*np.nonzero(done), strict=True):
             row = {name: array[index] for name, array in values.items()}
-            if _checksum(row) != int(stored["checksum"].values[index]):
+            if _checksum(row) != int(sums[index]):
                 raise SweepStoreError(
                     f"{self.where} is damaged: the run with {self.grid.describe(index)} does not "
-                    "read back as it was written. Remove the file "
-                    f"{self._done_file(index)} and resume: that block is trained again"
+                    f"read back as it was written. {self._remedy(index)}"
                 )
         return done
 
-    def _load(self) -> "xr.Dataset":
-        stored = _open(self._place)
+    def _read(self, name: str) -> np.ndarray:
+        array = self._array(name)
         try:
-            return stored.load()
-        except Exception as error:
-            for name in stored.data_vars:
-                array = self._array(name)
-                for block in self.grid.blocks(self.block):
-                    try:
-                        array[(*block, ...)]
-                    except Exception as cause:
-                        index = tuple(cut.start for cut in block)
-                        raise SweepStoreError(
-                            f"{self.where} is damaged: {name} of the runs around "
-                            f"{self.grid.describe(index)} cannot be read ({cause}). Remove the "
-                            f"file {self._done_file(index)} and resume: that block is "
-                            "trained again"
-                        ) from error
+            return array[...]
+        except Exception as error:  # whatever a codec makes of altered bytes
+            for block in self.grid.blocks(self.block):
+                try:
+                    array[(*block, ...)]
+                except Exception as cause:
+                    index = tuple(cut.start for cut in block)
+                    file = self._chunk_file(name, index, array.ndim)
+                    raise SweepStoreError(
+                        f"{self.where} is damaged: {file} cannot be read ({cause}). "
+                        f"{self._remedy(index)}"
+                    ) from error
             raise
 
-    def _done_file(self, index: Sequence[int]) -> Path:
+    def _remedy(self, index: Sequence[int]) -> str:
+        return (
+            f"Remove the file {self._chunk_file('done', index, len(index))} and resume: that block "
+            "is trained again"
+        )
+
+    def _chunk_file(self, name: str, index: Sequence[int], ndim: int) -> Path:
         chunk = [int(i) // step for i, step in zip(index, self.block, strict=True)]
-        return (self.where or Path("memory")) / "done" / ".".join(map(str, chunk))
+        chunk += [0] * (ndim - len(chunk))
+        return (self.where or Path("memory")) / name / ".".join(map(str, chunk))
+
+    def _tidy_up(self, where: Path) -> None:
+        """Remove what a killed session had begun to write: no reader may take it for a result.
+
+        A damaged chunk goes too; zarr would read it before it writes a block at the grid's edge.
+        """
+        for leftover in where.glob("**/*.partial"):
+            leftover.unlink(missing_ok=True)
+        unfinished = {
+            tuple(cut.start // step for cut, step in zip(block, self.block, strict=True)): block
+            for block in self.grid.blocks(self.block)
+            if not self.done[block].all()
+        }
+        for block in unfinished.values():
+            self.done[block] = False
+        for name in (*KEPT, *BOOKKEEPING, *self._measured()):
+            for file in (where / name).iterdir():
+                chunk = tuple(map(int, re.findall(r"\d+", file.name)))
+                if file.name[0] != "." and chunk[: len(self.block)] in unfinished:
+                    file.unlink()
+
+    def _measured(self) -> dict[str, tuple[list[str], list[int]]]:
+        """The stored measures' own dimensions and shapes, without the grid's."""
+        axes = len(self.grid.dims)
+        return {
+            str(name): (list(map(str, variable.dims[axes:])), list(variable.shape[axes:]))
+            for name, variable in open_stored(self._place).data_vars.items()
+            if name not in (*KEPT, *BOOKKEEPING)
+        }
 
     def _add_measures(self, rows: Sequence[Row], places: Sequence[tuple[int, ...]]) -> None:
         """Make arrays for measures seen for the first time; refuse shapes that changed."""
-        import zarr
-
-        known: dict[str, Any] = json.loads(str(self._group.attrs["measured"]))
-        fresh = {n: v for n, v in rows[0].items() if n not in KEPT and n not in known}
-        wanted = known | {n: [list(map(str, v.dims)), list(v.shape)] for n, v in fresh.items()}
+        measured = [name for name in rows[0] if name not in KEPT]
+        if not measured:
+            return
+        if self._shapes is None:
+            self._shapes = self._measured()
+        fresh = not self._shapes
+        wanted = self._shapes or {
+            name: (list(map(str, rows[0][name].dims)), list(rows[0][name].shape))
+            for name in measured
+        }
         for row, index in zip(rows, places, strict=True):
             for name, (dims, shape) in wanted.items():
-                if [list(map(str, row[name].dims)), list(row[name].shape)] != [dims, shape]:
+                if list(row[name].shape) != shape or list(map(str, row[name].dims)) != dims:
                     raise MeasureError(
-                        f"measure {name!r} returned shape {list(row[name].shape)} for the run with "
-                        f"{self.grid.describe(index)} after {shape} for others; every run must "
-                        "give the same shape (pad with NaN)"
+                        f"measure {name!r} returned {_shape(row[name].dims, row[name].shape)} for "
+                        f"the run with {self.grid.describe(index)} after {_shape(dims, shape)} for "
+                        "others; every run must give the same shape (pad with NaN)"
                     )
-        if not fresh:
-            return
-        for name, value in fresh.items():
-            array = self._group.create_array(
+        if fresh:
+            self._check_dims(wanted)
+            self._make_arrays(wanted)
+            self._shapes = wanted
+
+    def _make_arrays(self, wanted: Mapping[str, tuple[list[str], list[int]]]) -> None:
+        import zarr
+
+        for name, (dims, shape) in wanted.items():
+            self._group.create_array(
                 name,
-                shape=(*self.grid.shape, *value.shape),
-                chunks=(*self.block, *value.shape),
+                shape=(*self.grid.shape, *shape),
+                chunks=(*self.block, *shape),
                 dtype="float64",
                 fill_value=np.nan,
-                overwrite=True,
+                attributes={"_ARRAY_DIMENSIONS": [*self.grid.dims, *dims]},
+                overwrite=True,  # a killed session may have begun it
             )
-            array.attrs["_ARRAY_DIMENSIONS"] = [*self.grid.dims, *map(str, value.dims)]
-        self._group.attrs["measured"] = json.dumps(wanted)
         zarr.consolidate_metadata(self._place, zarr_format=2)
 
-    def _array(self, name: object) -> Any:
-        return self._group[str(name)]
+    def _check_dims(self, wanted: Mapping[str, tuple[list[str], list[int]]]) -> None:
+        """Refuse dimensions that would not fit into one dataset."""
+        taken = {*self.grid.dims, *KEPT, *BOOKKEEPING, *wanted}
+        sizes = {"subset": (len(SUBSETS), "the sweep")}
+        for name, (dims, shape) in wanted.items():
+            for dim, size in zip(dims, shape, strict=True):
+                if dim in taken or dims.count(dim) > 1:
+                    raise MeasureError(
+                        f"measure {name!r} has the dimension {dim!r}, a name that is taken; "
+                        "rename it"
+                    )
+                known, owner = sizes.setdefault(dim, (size, f"measure {name!r}"))
+                if known != size:
+                    raise MeasureError(
+                        f"measure {name!r} has {size} along {dim!r}, {owner} has {known}; "
+                        "rename one of the two dimensions"
+                    )
+
+    def _array(self, name: str) -> Any:
+        if name not in self._arrays:
+            self._arrays[name] = self._group[name]
+        return self._arrays[name]
 
     @contextmanager
     def _clear_errors(self, verb: str) -> Iterator[None]:
@@ -244,98 +320,35 @@ class SweepStore:
                 raise SweepStoreError(
                     f"{self.where} is in the way: {error}; choose another store"
                 ) from error
-            done = int(self.done.sum()) if hasattr(self, "done") else 0
             raise SweepStoreError(
                 f"cannot {verb} the store {self.where}: {error}. "
-                f"{done} of {self.grid.size} runs are stored; mend this and resume"
+                f"{int(self.done.sum())} of {self.grid.size} runs are stored; mend this and resume"
             ) from error
-
-
-def open_sweep(store: str | os.PathLike[str]) -> "xr.Dataset":
-    """The dataset of a sweep, finished or not; runs that are not ``done`` are NaN.
-
-    Raises:
-        SweepStoreError: there is no sweep there, or it was written by a newer grokinterp.
-    """
-    where = Path(store).expanduser()
-    read_about(where)
-    return _tidy(_open(where))
-
-
-@contextmanager
-def locked(where: Path | None) -> Iterator[None]:
-    """Keep other processes from writing to the same store meanwhile.
-
-    The lock is a file beside the store; it is released even if this process is killed.
-    """
-    if where is None:
-        yield
-        return
-    import filelock
-
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(where.parent / f".{where.name}.lock", timeout=0)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise SweepStoreError(
-            f"another process is writing to {where}; wait for it, or choose another store"
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise SweepStoreError(f"cannot write beside {where}: {error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def read_about(where: Any) -> dict[str, Any]:
-    """The attributes of a sweep's store, checked to be one."""
-    import zarr
-
-    try:
-        group = zarr.open_group(where, mode="r", zarr_format=2, use_consolidated=False)
-        about: dict[str, Any] = dict(group.attrs)
-    except (OSError, ValueError, KeyError) as error:
-        raise SweepStoreError(f"{where} is no sweep: {error}") from error
-    written = about.get("format")
-    if not isinstance(written, int) or "identity" not in about:
-        raise SweepStoreError(f"{where} is no sweep of grokinterp; choose another store")
-    if written > FORMAT:
-        raise SweepStoreError(
-            f"{where} was written in format {written}, this grokinterp reads up to {FORMAT}; "
-            "upgrade grokinterp"
-        )
-    return about
-
-
-def _open(place: Any) -> "xr.Dataset":
-    import xarray as xr
-
-    return xr.open_zarr(place, zarr_format=2, consolidated=False, chunks=None)
-
-
-def _tidy(stored: "xr.Dataset") -> "xr.Dataset":
-    """The variables for readers, in one order."""
-    measured = sorted({str(n) for n in stored.data_vars} - {*KEPT, *BOOKKEEPING})
-    return stored[[*KEPT, *measured, "done"]]
 
 
 def _checksum(row: Mapping[str, np.ndarray]) -> int:
     total = 0
     for name in sorted(row):
-        total = zlib.crc32(np.ascontiguousarray(row[name], dtype=np.float64).tobytes(), total)
+        value = np.ascontiguousarray(row[name], dtype=np.float64)
+        value = np.where(np.isnan(value), np.nan, value)  # zarr keeps no NaN's sign
+        total = zlib.crc32(value.tobytes(), total)
     return total
 
 
+def _shape(dims: Sequence[Any], shape: Sequence[int]) -> str:
+    return f"({', '.join(f'{dim}: {size}' for dim, size in zip(dims, shape, strict=True))})"
+
+
 def _differences(stored: object, asked: object, path: str = "") -> str:
-    """Where two plain structures differ, as 'path: then -> now'."""
+    """Where two plain structures differ, as 'path was this, now that'."""
     if isinstance(stored, dict) and isinstance(asked, dict):
-        keys = sorted(stored.keys() | asked.keys())
+        keys = [key for key in {**stored, **asked} if stored.get(key) != asked.get(key)]
         found = [
             _differences(stored.get(key), asked.get(key), f"{path}.{key}" if path else str(key))
             for key in keys
-            if stored.get(key) != asked.get(key) and (key != "runs" or len(keys) == 1)
+            if key != "runs" or len(keys) == 1
         ]
-        return "; ".join(found[:5]) or "the runs themselves"
+        return "; ".join(found[:5])
+    if path == "runs":
+        return "the runs themselves, by a value that its label does not show"
     return f"{path} was {stored!r}, now {asked!r}"

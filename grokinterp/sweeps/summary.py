@@ -1,5 +1,6 @@
 """What a sweep keeps of a run: the numbers that the phase rules need, and the user's measures."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Measure = Callable[[Run], Any]
-Row = dict[str, "xr.DataArray"]  # name -> value, its dimensions named
+Row = dict[str, "xr.Variable"]  # name -> value, its dimensions named
 
 # The variables of every sweep, by their dimensions beside the grid's.
 KEPT: dict[str, tuple[str, ...]] = {
@@ -27,9 +28,9 @@ KEPT: dict[str, tuple[str, ...]] = {
     "diverged_at": (),
 }
 DESCRIPTION = {
-    "final_accuracy": "accuracy at the last step, in evaluation mode",
+    "final_accuracy": "accuracy at the last step before any divergence, in evaluation mode",
     "best_accuracy": "largest accuracy in the history",
-    "final_loss": "loss at the last step, in evaluation mode",
+    "final_loss": "loss at the last step before any divergence, in evaluation mode",
     "best_loss": "smallest loss in the history",
     "final_norm": "Frobenius norm of all weights at the last step",
     "largest_norm": "largest Frobenius norm of all weights in the history",
@@ -55,7 +56,7 @@ def summarise(run: Run, measure: Mapping[str, Measure]) -> Row:
 def _kept(run: Run) -> Row:
     import xarray as xr
 
-    history = run.history
+    history = run.history.variables
     accuracy = np.stack([history[f"{subset}_accuracy"].values for subset in SUBSETS], axis=1)
     loss = np.stack([history[f"{subset}_loss"].values for subset in SUBSETS], axis=1)
     norm = np.sqrt((history["norm"].values ** 2).sum(axis=1))
@@ -74,12 +75,12 @@ def _kept(run: Run) -> Row:
         "diverged_at": -1 if run.diverged_at is None else run.diverged_at,
     }
     return {
-        name: xr.DataArray(np.asarray(values[name], dtype=np.float64), dims=dims)
+        name: xr.Variable(dims, np.asarray(values[name], dtype=np.float64))
         for name, dims in KEPT.items()
     }
 
 
-def _measured(name: str, take: Measure, run: Run) -> "xr.DataArray":
+def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
     import torch
     import xarray as xr
 
@@ -89,15 +90,22 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.DataArray":
     except Exception as error:
         raise MeasureError(f"measure {name!r} raised {type(error).__name__}: {error}") from error
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
+        real = value.detach().cpu()
+        value = (real if real.is_complex() else real.double()).numpy()
+    dims = [str(dim) for dim in value.dims] if isinstance(value, xr.DataArray) else None
     try:
-        array = value.astype(np.float64) if isinstance(value, xr.DataArray) else None
-        plain = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise MeasureError(
-            f"measure {name!r} must return a number, an array of numbers or a DataArray, "
-            f"got {value!r}"
-        ) from error
-    if array is not None:
-        return array.reset_coords(drop=True)
-    return xr.DataArray(plain, dims=[f"{name}_{axis}" for axis in range(plain.ndim)])
+        plain = np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise MeasureError(_no_numbers(name, value)) from error
+    if plain.dtype.kind not in "biuf":  # None, texts, complex numbers, datasets
+        raise MeasureError(_no_numbers(name, value))
+    if dims is None:
+        dims = [f"{name}_{axis}" for axis in range(plain.ndim)]
+    return xr.Variable(dims, plain.astype(np.float64))
+
+
+def _no_numbers(name: str, value: object) -> str:
+    return (
+        f"measure {name!r} must return a number, an array of numbers or a DataArray, got "
+        f"{reprlib.repr(value)} ({type(value).__name__})"
+    )

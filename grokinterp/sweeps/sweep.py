@@ -1,8 +1,11 @@
 """A grid of configs -> a labelled dataset, trained block by block and written as it goes."""
 
+import contextlib
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from grokinterp._checks import check_int, check_number
+from grokinterp._checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
-from grokinterp.sweeps.executors import run_all, threads_per_task
+from grokinterp.sweeps.executors import check_executor, check_sendable, run_all, threads_per_task
 from grokinterp.sweeps.fingerprint import fingerprint
 from grokinterp.sweeps.grid import Grid, indices, seed_list
-from grokinterp.sweeps.store import BOOKKEEPING, SweepStore, locked
+from grokinterp.sweeps.lock import locked
+from grokinterp.sweeps.reading import BOOKKEEPING, SweepStoreError
+from grokinterp.sweeps.store import SweepStore
 from grokinterp.sweeps.summary import KEPT, Measure
 from grokinterp.sweeps.tasks import Finished, Task, Work
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import check_training
 
 if TYPE_CHECKING:
@@ -61,19 +67,23 @@ def sweep(
             and split and corruption (``data.seed``), the latter unless ``data.seed`` is an axis or
             ``data.protocol`` is "published", which fixes the data.
         measure: name -> function of a :class:`~grokinterp.Run`, whose number, array or DataArray
-            becomes a variable. Every run must give the same shape.
+            becomes a variable. Every run must give the same shape; of a DataArray the dimensions'
+            names are kept, and their labels not.
         store: folder of a zarr store, readable at any time with :func:`open_sweep`. None: memory.
         executor: any ``concurrent.futures.Executor``: threads, processes, or Dask's
-            ``client.get_executor()``. None: this process, with all of torch's threads.
+            ``client.get_executor()``. None: this process, with all of torch's threads. Pools of
+            processes must not fork: ``ProcessPoolExecutor(n, mp_context=get_context("spawn"))``.
         resume: go on with a store that is there; False refuses it.
         refine: trains part of the grid only: given the dataset so far, it returns a boolean
-            DataArray over the axes, the cells to train next; asked again until it wants no more.
+            DataArray over the axes, the cells to train next; asked again until it wants none that
+            is not done.
         chunk: runs trained and stored together, at most; a crash loses this much. None: 8, or 64
             on CUDA. With ``refine`` a block is one cell with all its seeds.
         device: where to train; None takes CUDA if there is one.
         precision: as for :func:`~grokinterp.train_many`.
         memory_limit: as for :func:`~grokinterp.train_many`, per block.
-        callbacks: told about finished runs, numbered in C order of the grid.
+        callbacks: told about finished runs, numbered in C order of the grid; of runs that an
+            earlier session finished they hear nothing.
         worker_timeout: seconds to wait for a Dask cluster that has no workers.
         progress: show one progress bar for all runs.
 
@@ -83,15 +93,22 @@ def sweep(
         ``largest_norm``, ``n_changed``, ``n_test``, ``diverged_at`` (-1: never), the measures, and
         ``done``. Runs not trained are NaN. ``attrs["provenance"]`` says how each session trained.
 
+    Warns:
+        DivergenceWarning: some losses became NaN or infinite; once, for all runs of the sweep.
+
     Raises:
         SweepStoreError: the store belongs to another sweep, is damaged, in use, or not writable.
         MeasureError: a measure failed; what was finished before is stored.
         SweepExecutorError: no workers, or they died; what was finished is stored.
     """
     grid = Grid(base, axes, seed_list(seeds))
-    measure = _check_measures(measure or {}, grid)
+    measure = _check_measures({} if measure is None else measure, grid)
+    if refine is not None and not callable(refine):
+        raise TypeError(f"refine must be a function of a dataset, got {refine!r}")
     place = check_training(list(grid.configs.flat), device, precision, memory_limit)
     check_number("worker_timeout", worker_timeout, minimum=0.0, strict=True)
+    check_executor(executor)
+    tell = Dispatch(callbacks, list(grid.configs.flat))
     if chunk is None:
         chunk = 64 if place.type == "cuda" else 8
     check_int("chunk", chunk, minimum=1)
@@ -107,70 +124,83 @@ def sweep(
         precision=precision,
         memory_limit=memory_limit,
         threads=threads_per_task(executor),
-        keep_curves=bool(callbacks),
+        keep_curves=bool(tell),
     )
+    check_sendable(executor, work)
     where = None if store is None else Path(store).expanduser().absolute()
     with locked(where):
         kept = SweepStore(where, grid, block, identity, resume=resume)
-        _train(grid, kept, work, executor, refine, callbacks, worker_timeout, place, progress)
-    return kept.dataset()
+        started, before = time.perf_counter(), int(kept.done.sum())
+
+        def note_session() -> None:
+            if trained := int(kept.done.sum()) - before:
+                wall_time_s, size = time.perf_counter() - started, math.prod(kept.block)
+                about = provenance(
+                    device=str(place), precision=precision, wall_time_s=wall_time_s, stack_size=size
+                )
+                about |= {"runs": trained, "executor": type(executor).__name__}
+                kept.note_session(about)
+
+        try:
+            with warnings.catch_warnings():
+                # It would name a run by its place in a block; and an error here would lose blocks.
+                warnings.simplefilter("ignore", DivergenceWarning)
+                _train(kept, work, executor, refine, tell, worker_timeout, progress)
+        except BaseException:
+            with contextlib.suppress(SweepStoreError):  # the first error says more
+                note_session()
+            raise
+        note_session()
+    result = kept.dataset()
+    _warn_of_divergence(grid, result)
+    return result
 
 
 def _train(
-    grid: Grid,
     kept: SweepStore,
     work: Work,
     executor: Executor | None,
     refine: Refine | None,
-    callbacks: Sequence[Callback],
+    tell: Dispatch,
     worker_timeout: float,
-    device: torch.device,
     progress: bool,
 ) -> None:
-    """Train what is wanted and not there yet, and note the session."""
+    """Train what is wanted and not there yet."""
     from tqdm.auto import tqdm
 
-    started, before = time.perf_counter(), int(kept.done.sum())
-    tasks = _tasks(grid, kept, refine)
-    bar = tqdm(total=0, unit="step", disable=not (progress and tasks), desc="sweep")
+    grid = kept.grid
+    tasks = _tasks(kept, refine)
+    bar = tqdm(total=0, unit="step", disable=not (progress and tasks))
     numbers = np.arange(grid.size).reshape(grid.shape)
-    try:
-        with Dispatch(callbacks, list(grid.configs.flat)) as tell, bar:
-            while tasks:
-                bar.total += sum(task.steps for task in tasks)
-                for task, finished in _results(executor, work, tasks, worker_timeout, bar):
+
+    def show_runs() -> None:
+        bar.set_description(f"{int(kept.done.sum())}/{grid.size} runs", refresh=False)
+
+    show_runs()
+    with tell, bar:
+        while tasks:
+            bar.total += sum(task.steps for task in tasks)
+            results = _results(executor, work, tasks, worker_timeout, bar)
+            with contextlib.closing(results):  # on an error, cancel what has not begun
+                for task, finished in results:
                     kept.write(task.block, [run.row for run in finished])
+                    show_runs()
                     if executor is not None:
                         bar.update(task.steps)
-                    bar.set_description(f"{int(kept.done.sum())}/{grid.size} runs", refresh=False)
                     for number, run in zip(numbers[task.block].flat, finished, strict=True):
                         for step, metrics in run.curves.items():
                             tell.on_evaluation(int(number), step, metrics)
                         tell.on_finish(int(number), run.final)
-                tasks = _tasks(grid, kept, refine) if refine else []
-    finally:
-        trained = int(kept.done.sum()) - before
-        if trained:
-            session = provenance(
-                device=str(device),
-                precision=work.precision,
-                wall_time_s=time.perf_counter() - started,
-                stack_size=int(np.prod(kept.block)),
-            )
-            kept.note_session(session | {"runs": trained, "executor": type(executor).__name__})
+            tasks = _tasks(kept, refine) if refine else []
+        bar.refresh()
 
 
-def _tasks(grid: Grid, kept: SweepStore, refine: Refine | None) -> list[Task]:
+def _tasks(kept: SweepStore, refine: Refine | None) -> list[Task]:
     """The blocks to train now."""
+    grid = kept.grid
     wanted = np.ones(grid.shape[:-1], dtype=bool)
     if refine is not None:
-        asked = refine(kept.dataset().load())
-        if set(asked.dims) != set(grid.axes):
-            raise ValueError(
-                f"refine must return a boolean DataArray over {list(grid.axes)}, got dimensions "
-                f"{list(asked.dims)}"
-            )
-        wanted = asked.transpose(*grid.axes).values.astype(bool)
+        wanted = _wanted(refine(kept.dataset().load()), grid)
     return [
         Task(
             block,
@@ -182,13 +212,40 @@ def _tasks(grid: Grid, kept: SweepStore, refine: Refine | None) -> list[Task]:
     ]
 
 
+def _wanted(asked: Any, grid: Grid) -> np.ndarray:
+    """The cells that ``refine`` asks for, in the order of the grid."""
+    import xarray as xr
+
+    axes = list(grid.axes)
+    wanted = f"refine must return a boolean DataArray over {axes}"
+    if not isinstance(asked, xr.DataArray):
+        raise TypeError(f"{wanted}, got {type(asked).__name__}")
+    if set(asked.dims) != set(axes):
+        raise ValueError(
+            f"{wanted}, got dimensions {list(asked.dims)}; "
+            'reduce the others, as in asked.any("seed")'
+        )
+    if asked.dtype != bool:
+        raise TypeError(f"{wanted}, got {asked.dtype}; compare with something")
+    asked = asked.transpose(*axes)
+    for path in axes:
+        labels = grid.coordinates[path]
+        here = asked[path].values if path in asked.coords else labels
+        if asked.sizes[path] != len(labels) or not np.array_equal(here, labels):
+            raise ValueError(
+                f"{wanted}, with the labels {labels.tolist()} along {path!r} in this order, got "
+                f"{here.tolist()}"
+            )
+    return asked.values
+
+
 def _results(
     executor: Executor | None,
     work: Work,
     tasks: Sequence[Task],
     worker_timeout: float,
     bar: "tqdm[Any]",
-) -> Iterator[tuple[Task, list[Finished]]]:
+) -> Generator[tuple[Task, list[Finished]], None, None]:
     if executor is not None:
         yield from run_all(executor, work, tasks, worker_timeout=worker_timeout)
         return
@@ -196,10 +253,25 @@ def _results(
         yield task, work(task, bar)
 
 
+def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:
+    places = np.argwhere(result["diverged_at"].values >= 0)
+    if len(places):
+        shown = "; ".join(grid.describe(place) for place in places[:3])
+        more = "; ..." if len(places) > 3 else ""
+        warn_user(
+            f"{len(places)} of {grid.size} runs diverged, their loss is NaN or infinite: {shown}"
+            f"{more}. They stopped there; diverged_at says when. A smaller training.lr usually "
+            "helps",
+            DivergenceWarning,
+        )
+
+
 def _check_measures(measure: Mapping[str, Measure], grid: Grid) -> dict[str, Measure]:
     if not isinstance(measure, Mapping):
         raise TypeError(f"measure must map names to functions of a Run, got {measure!r}")
     for name, take in measure.items():
+        if not isinstance(name, str) or not name or "/" in name or name.startswith((".", "__")):
+            raise ValueError(f"measure has {name!r}, which cannot name a variable; rename it")
         if name in (*KEPT, *BOOKKEEPING, "subset", *grid.dims):
             raise ValueError(f"measure has {name!r}, which the sweep holds already; rename it")
         if not callable(take):

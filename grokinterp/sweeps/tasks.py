@@ -1,15 +1,20 @@
 """What a worker does: train one block of a sweep and reduce its runs to rows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 
 from grokinterp.config import RunConfig
+from grokinterp.runs import Run
 from grokinterp.sweeps.grid import Block
 from grokinterp.sweeps.summary import Measure, MeasureError, Row, summarise
-from grokinterp.team import use_threads
+from grokinterp.team import available_threads, use_threads
 from grokinterp.training.evaluation import METRICS
+from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import Bar, final_metrics, train_each
 
 
@@ -32,7 +37,7 @@ class Finished:
     """One run, reduced."""
 
     row: Row
-    final: Mapping[str, float]  # the last metrics of the history
+    final: Mapping[str, float]  # the last metrics of the history, if somebody listens
     curves: Mapping[int, Mapping[str, float]]  # step -> metrics, if somebody listens
 
 
@@ -46,27 +51,49 @@ class Work:
     memory_limit: int | str | None
     threads: int | None  # None: all that torch may use
     keep_curves: bool
+    driver: int = field(default_factory=os.getpid)  # the process that asked for it
 
     def __call__(self, task: Task, bar: "Bar | None" = None) -> list[Finished]:
         """The runs of a task, reduced, in its order."""
-        if self.threads is not None:
-            use_threads(1)  # for the measures; training brings its own threads
+        if os.getpid() != self.driver:  # the driver warns, where the user sees it
+            warnings.simplefilter("ignore", DivergenceWarning)
         done: dict[int, Finished] = {}
-        for i, run in train_each(
-            task.configs,
-            device=self.device,
-            precision=self.precision,
-            memory_limit=self.memory_limit,
-            threads=self.threads,
-            bar=bar,
-        ):
-            try:
-                row = summarise(run, self.measure)
-            except MeasureError as error:
-                raise MeasureError(f"{error}; in the run with {task.names[i]}") from error.__cause__
-            curves: dict[int, dict[str, float]] = {}
-            if self.keep_curves:
-                kept = run.history[list(METRICS)].to_dataframe()
-                curves = kept.to_dict(orient="index")
-            done[i] = Finished(row, final_metrics(run), curves)
+        with _one_thread_for_measures(self.threads):
+            for i, run in train_each(
+                task.configs,
+                device=self.device,
+                precision=self.precision,
+                memory_limit=self.memory_limit,
+                threads=self.threads,
+                bar=bar,
+            ):
+                done[i] = self._reduce(run, task.names[i])
         return [done[i] for i in range(len(task.configs))]
+
+    def _reduce(self, run: Run, name: str) -> Finished:
+        try:
+            row = summarise(run, self.measure)
+        except MeasureError as error:
+            raise MeasureError(f"{error}; in the run with {name}") from error.__cause__
+        if not self.keep_curves:
+            return Finished(row, {}, {})
+        columns = [run.history[name].values.tolist() for name in METRICS]
+        curves = {
+            step: dict(zip(METRICS, values, strict=True))
+            for step, *values in zip(run.history["step"].values.tolist(), *columns, strict=True)
+        }
+        return Finished(row, final_metrics(run), curves)
+
+
+@contextmanager
+def _one_thread_for_measures(threads: int | None) -> Iterator[None]:
+    """Workers share the cores, and training brings its own threads."""
+    before = available_threads()
+    if threads is None or before == 1:
+        yield
+        return
+    use_threads(1)
+    try:
+        yield
+    finally:
+        use_threads(before)
