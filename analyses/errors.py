@@ -9,10 +9,11 @@ import typer
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Turn what a user can mend (arguments, files) into a line on stderr and exit status 2."""
-    from grokinterp import RunFolderError
+    from grokinterp import MeasureError, RunFolderError, SweepExecutorError, SweepStoreError
 
+    mendable = (ValueError, TypeError, OSError, RunFolderError)
     try:
         yield
-    except (ValueError, TypeError, OSError, RunFolderError) as error:
+    except (*mendable, MeasureError, SweepExecutorError, SweepStoreError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error

@@ -1,38 +1,33 @@
 """One self-contained HTML page about a run: its figures, each with what to see in it."""
 
-import html
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from analyses import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from analyses.page import Section, write_page
 from analyses.summary import READ_AT, summarise, table_rows
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
     import xarray as xr
-
-
-class Section(NamedTuple):
-    """A figure and the sentence under it."""
-
-    figure: "go.Figure"
-    sentence: str
 
 
 def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
     """Write the page and return the run's summary (:func:`analyses.summary.summarise`)."""
     pruned = pruning.compute(run)
     summary = summarise(run, pruned)
-    page = _page(summary, sections(run, pruned, summary))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)
+    task = summary["task"]
+    write_page(
+        path,
+        heading=f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training "
+        f"labels redrawn: {summary['phase']}",
+        intro=f"{task['train_fraction']:.0%} of the {task['p'] ** 2} pairs train; "
+        f"{task['changed_labels']} of their labels are wrong. Figure numbers are those of Doshi "
+        "et al., arXiv:2310.13061.",
+        rows=table_rows(summary),
+        sections=sections(run, pruned, summary),
+    )
     return summary
 
 
@@ -122,43 +117,3 @@ def _about_controls(pruned: "xr.Dataset") -> str:
         f"{mean['changed']:.3f} on corrupted labels (mean of {chance.sizes['curve']} orders): "
         "compare this with the solid curves, where the order knows something about the neurons."
     )
-
-
-_BUTTONS = {"displaylogo": False}
-
-
-def _page(summary: dict[str, Any], parts: Sequence[Section]) -> str:
-    from plotly.offline import get_plotlyjs
-
-    task = summary["task"]
-    rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in table_rows(summary)
-    )
-    figures = "".join(
-        f"<section>{part.figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)}"
-        f"<p>{html.escape(part.sentence)}</p></section>"
-        for part in parts
-    )
-    heading = html.escape(
-        f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training labels "
-        f"redrawn: {summary['phase']}"
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 980px; margin: 2rem auto; padding: 0 1rem;
-        color: #222; }}
-table {{ border-collapse: collapse; }}
-th, td {{ text-align: left; font-weight: normal; padding: 0.15rem 1.5rem 0.15rem 0;
-          border-bottom: 1px solid #ddd; }}
-td {{ font-variant-numeric: tabular-nums; }}
-section {{ margin-top: 2.5rem; }}
-section p {{ margin: 0 70px; }}
-</style>
-<script>{get_plotlyjs()}</script></head>
-<body><h1>{heading}</h1>
-<p>{task["train_fraction"]:.0%} of the {task["p"] ** 2} pairs train; {task["changed_labels"]} of
-their labels are wrong. Figure numbers are those of Doshi et al., arXiv:2310.13061.</p>
-<table>{rows}</table>{figures}</body></html>
-"""

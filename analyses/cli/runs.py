@@ -1,4 +1,4 @@
-"""The command line: ``grokinterp demo``, ``grokinterp train``, ``grokinterp analyse``."""
+"""Commands for single runs: ``grokinterp demo``, ``train`` and ``analyse``."""
 
 import json
 from pathlib import Path
@@ -6,24 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analyses.cli.options import AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
 
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
 
-app = typer.Typer(
-    help="Train networks on corrupted modular arithmetic and see what their neurons do.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-
-Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace a run that is there")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 
 
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the run and report.html")] = Path("demo"),
     weight_decay: Annotated[float, typer.Option(help="try 0, 5, 15 and 20")] = 0.0,
@@ -46,16 +37,12 @@ def demo(
     _report(run, out / "report.html", as_json)
 
 
-@app.command()
 def train(
     out: Annotated[Path, typer.Argument(help="folder for the run")],
     config: Annotated[
         Path | None, typer.Option(help="a config in JSON, such as the one in a run's run.json")
     ] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="e.g. --set training.weight_decay=5"),
-    ] = None,
+    change: Changes = None,
     precision: Precision = "float32",
     device: Device = None,
     overwrite: Overwrite = False,
@@ -71,7 +58,6 @@ def train(
         typer.echo(f"run: {out}")
 
 
-@app.command()
 def analyse(
     run_dir: Annotated[Path, typer.Argument(help="folder of a saved run")],
     out: Annotated[Path | None, typer.Option(help="the HTML file; RUN_DIR/report.html")] = None,
@@ -140,17 +126,4 @@ def _read_config(file: Path | None, changes: list[str]) -> "RunConfig":
         if not isinstance(plain, dict):
             raise ValueError(f"--config {file} must hold a JSON object, got {plain!r}")
         plain = plain.get("config", plain)  # a run.json holds its config under this name
-    replaced: dict[str, object] = {}
-    for change in changes:
-        path, equals, text = change.partition("=")
-        if not equals:
-            raise ValueError(f"--set needs PATH=VALUE, got {change!r}")
-        try:
-            replaced[path] = json.loads(text)
-        except json.JSONDecodeError:
-            replaced[path] = text  # a bare word is a string
-    return RunConfig.from_dict(plain).replace(replaced)
-
-
-if __name__ == "__main__":
-    app()
+    return RunConfig.from_dict(plain).replace(read_values("--set", changes))

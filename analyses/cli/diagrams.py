@@ -1,0 +1,71 @@
+"""``grokinterp diagram``: the figures of a stored sweep, finished or not."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from analyses.cli.options import AsJson, read_values
+from analyses.errors import clear_errors
+
+
+def diagram(
+    sweep: Annotated[Path, typer.Argument(help="a sweep: SWEEP.zarr or SWEEP.nc")],
+    out: Annotated[
+        Path | None, typer.Option(help="the HTML file; by default diagram.html beside the sweep")
+    ] = None,
+    x: Annotated[str | None, typer.Option(help="axis to the right: data.train_fraction")] = None,
+    y: Annotated[str | None, typer.Option(help="axis upward: data.corruption")] = None,
+    panel: Annotated[str | None, typer.Option(help="axis with a panel for each value")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(metavar="PATH=VALUE", help="value of a further axis")
+    ] = None,
+    refined: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STRIDE",
+            help="infer what a sweep refined with this stride left out; known for --adaptive ones",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the phase diagram of a stored sweep, finished or not."""
+    with clear_errors():
+        from analyses import diagram_page
+        from analyses.phase_diagram import X, Y
+        from analyses.refine import Refinement
+
+        stored = diagram_page.load(sweep)
+        x, y, out = x or X, y or Y, out or sweep.parent / "diagram.html"
+        refinement = None if refined is None else Refinement(x=x, y=y, stride=refined)
+        phases = diagram_page.phases_of(stored, refinement)
+        heading, intro = diagram_page.describe(stored)
+        choice: dict[str, Any] = {"x": x, "y": y, "panel": panel}
+        summary = diagram_page.write_diagram(
+            phases, out, heading=heading, intro=intro, at=read_values("--at", at or []), **choice
+        )
+    print_diagram(summary, out, as_json)
+
+
+def print_diagram(summary: dict[str, Any], page: Path, as_json: bool) -> None:
+    """Cells per phase and panel, what the published rule says, and where the page is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from analyses.diagram_page import about_disagreements, cell_table
+
+    if as_json:
+        typer.echo(json.dumps(summary | {"diagram": str(page)}, indent=2))
+        return
+    heading, *rows = cell_table(summary)
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for i, title in enumerate(heading):
+        table.add_column(title, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    if summary["inferred"]:
+        typer.echo(f"{summary['inferred']} of these cells are inferred, not trained.")
+    typer.echo(about_disagreements(summary))
+    typer.echo(f"diagram: {page}")

@@ -1,0 +1,29 @@
+"""Options that several commands share, and how their values are read."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="e.g. --set training.weight_decay=5"),
+]
+
+
+def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """PATH=VALUE texts as a mapping; values are JSON, or else strings."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{option} needs PATH=VALUE, got {text!r}")
+        try:
+            values[path] = json.loads(value)
+        except json.JSONDecodeError:
+            values[path] = value  # a bare word is a string
+    return values

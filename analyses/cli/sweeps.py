@@ -1,0 +1,209 @@
+"""``grokinterp sweep``: a phase diagram of the paper, from its name to its page."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from analyses.cli.diagrams import print_diagram
+from analyses.cli.options import AsJson, Changes, Device, Precision, read_values
+from analyses.errors import clear_errors
+
+if TYPE_CHECKING:
+    from analyses.estimate import Estimate
+    from analyses.sweep_job import SweepJob
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+_LASTING = ("preset", "size", "sweep", "axes", "runs", "adaptive", "precision", "config")
+
+
+def sweep(
+    preset: Annotated[str | None, typer.Argument(help="such as fig3a; --list shows all")] = None,
+    list_presets: Annotated[bool, typer.Option("--list", help="list the presets")] = False,
+    size: Annotated[
+        str, typer.Option(help="tiny (seconds), small (9 x 10 cells), full (17 x 19)")
+    ] = "small",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for sweep.zarr, diagram.html and summary.json")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="runs per cell")] = 1,
+    workers: Annotated[
+        int, typer.Option(help="processes; 1 trains in this one, with all threads")
+    ] = 1,
+    precision: Precision = "float32",
+    device: Device = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the sweep that is in --out")
+    ] = False,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="train where phases meet, infer the rest")
+    ] = False,
+    panels: Annotated[
+        str | None, typer.Option(metavar="V1,V2,...", help="values of the panels, such as 0,5")
+    ] = None,
+    change: Changes = None,
+    per_neuron: Annotated[
+        bool, typer.Option("--per-neuron", help="keep the IPR of every neuron, not only the mean")
+    ] = False,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="for runs in training, such as '4 GiB'; half of what is free")
+    ] = None,
+    estimate_only: Annotated[
+        bool, typer.Option("--estimate-only", "--dry-run", help="say how long it takes, and stop")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a phase diagram of the paper, cell by cell, and draw it.
+
+    Killed at any moment, the same command with --resume goes on where it was.
+    """
+    if list_presets:
+        _print_list(as_json)
+        return
+    with clear_errors():
+        job, folder, title = _settle(
+            preset, size, out, panels, change,
+            seeds=seeds, workers=workers, precision=precision, device=device, adaptive=adaptive,
+            per_neuron=per_neuron, memory_limit=memory_limit,
+        )  # fmt: skip
+        if job.store.exists() and not (resume or estimate_only):
+            raise ValueError(
+                f"{folder} holds a sweep already; --resume goes on with it, --out takes another "
+                "folder"
+            )
+        plan = _plan(preset or "", size, job, job.estimate())
+        if not as_json:
+            _print_plan(plan, title)
+        elif estimate_only:
+            typer.echo(json.dumps(plan, indent=2))
+    if estimate_only:
+        return
+    with clear_errors():
+        try:
+            job.run(progress=not as_json)
+        except KeyboardInterrupt:
+            _print_interrupted(job)
+            raise typer.Exit(INTERRUPTED) from None
+        summary = _draw(job, folder, title, plan)
+    print_diagram(summary, folder / "diagram.html", as_json)
+
+
+def _settle(
+    name: str | None,
+    size: str,
+    out: Path | None,
+    panels: str | None,
+    change: list[str] | None,
+    **options: Any,
+) -> "tuple[SweepJob, Path, str]":
+    from analyses import presets
+    from analyses.sweep_job import SweepJob, settle
+
+    if name is None:
+        raise ValueError(f"name a preset, or --list them: {', '.join(sorted(presets.PRESETS))}")
+    chosen = presets.get(name)
+    base, axes = settle(
+        chosen,
+        size,
+        changes=read_values("--set", change or []),
+        values=None if panels is None else _numbers(panels),
+    )
+    folder = out or Path("sweeps") / f"{name}-{size}"
+    job = SweepJob(base=base, axes=axes, store=folder / "sweep.zarr", **options)
+    return job, folder, f"{chosen.figure} ({name}, {size}). {chosen.description}"
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(value) for value in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--panels needs numbers with commas between, got {text!r}") from None
+
+
+def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[str, Any]:
+    return {
+        "preset": name,
+        "size": size,
+        "sweep": str(job.store),
+        "axes": {path: list(values) for path, values in job.axes.items()},
+        "runs": job.grid.size,
+        "left": estimate.runs,
+        "steps": estimate.steps,
+        "seconds_estimated": round(estimate.seconds, 1),
+        "adaptive": job.adaptive,
+        "device": str(job.place),
+        "precision": job.precision,
+        "workers": job.workers,
+        "config": job.base.to_dict(),
+    }
+
+
+def _print_plan(plan: dict[str, Any], title: str) -> None:
+    from analyses.estimate import in_words
+    from analyses.panels import axis_label, value_label
+
+    typer.echo(title)
+    panel, *cells = plan["axes"]
+    values = ", ".join(value_label(value) for value in plan["axes"][panel])
+    grid = " x ".join(str(len(plan["axes"][path])) for path in cells)
+    kept = plan["runs"] - plan["left"]
+    typer.echo(f"{axis_label(panel)} {values}; {grid} cells each")
+    typer.echo(
+        f"{plan['runs']} runs of {plan['config']['training']['steps']} steps"
+        + (f", {kept} of them done" if kept else "")
+        + f"; {plan['device']}, {plan['precision']}, "
+        + ("1 process" if plan["workers"] == 1 else f"{plan['workers']} processes")
+    )
+    most = "at most " if plan["adaptive"] else ""
+    about = " (all cells; usually a third or half of them are trained)" if most else ""
+    if plan["left"]:
+        typer.echo(f"time: {most}{in_words(plan['seconds_estimated'])}{about}")
+    else:
+        typer.echo("nothing is left to train")
+
+
+def _print_interrupted(job: "SweepJob") -> None:
+    done = int(job.done.sum()) if job.store.exists() else 0
+    typer.echo(
+        f"\nInterrupted; {done} of {job.grid.size} runs are stored in {job.store}. The same "
+        "command with --resume goes on; grokinterp diagram draws what is there.",
+        err=True,
+    )
+
+
+def _draw(job: "SweepJob", folder: Path, title: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Write diagram.html and summary.json; return the latter."""
+    from analyses import diagram_page
+    from grokinterp import open_sweep
+
+    stored = open_sweep(job.store)
+    phases = diagram_page.phases_of(stored, job.refinement)
+    heading, _, description = title.partition(". ")
+    intro = f"{description} {diagram_page.describe(stored)[1]}"
+    page = folder / "diagram.html"
+    found = diagram_page.write_diagram(phases, page, heading=heading, intro=intro)
+    # What was estimated and left at the start is of no use afterwards.
+    lasting = {name: plan[name] for name in _LASTING}
+    summary = lasting | {"trained": int(stored.done.sum()), "diagram": str(page)} | found
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    return summary
+
+
+def _print_list(as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from analyses.presets import PRESETS, SIZES
+
+    if as_json:
+        typer.echo(
+            json.dumps({name: p.figure + ": " + p.description for name, p in PRESETS.items()})
+        )
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, preset in PRESETS.items():
+        table.add_row(name, preset.figure, preset.description)
+    Console().print(table)
+    for name, size in SIZES.items():
+        typer.echo(f"--size {name}: {size.what}")

@@ -1,0 +1,226 @@
+"""How long runs will take, from a handful of real steps, before any of them is started.
+
+A step's time grows linearly with the training set, so the smallest and the largest one are timed
+and the others lie on the line between them.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from grokinterp import RunConfig
+from grokinterp._checks import check_int
+from grokinterp.sweeps.summary import Measure
+from grokinterp.sweeps.tasks import Task, Work
+from grokinterp.team import available_threads
+from grokinterp.training.trainer import check_training
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    _Bar = tqdm[Any]
+else:
+    from tqdm import tqdm as _Bar
+
+_BUDGET_S = 0.3  # of timed steps for each training set
+_MOST_STEPS = 30
+_WARM_UP = RunConfig().replace({"data.p": 5, "model.d_mlp": 4, "training.steps": 2})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What is left to do and how long it should take."""
+
+    seconds: float
+    runs: int
+    steps: int  # updates of all these runs
+
+    def __str__(self) -> str:
+        return in_words(self.seconds)
+
+
+def estimate(
+    configs: Sequence[RunConfig],
+    *,
+    measure: Mapping[str, Measure] | None = None,
+    per_block: int = 8,
+    workers: int = 1,
+    threads: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
+    memory_limit: int | str | None = None,
+) -> Estimate:
+    """Time some steps and evaluations on this machine and multiply.
+
+    What is timed is what a sweep's worker does, measures included. Left out: starting worker
+    processes (some 10 s each), writing the store, and whatever else slows the machine later.
+
+    Args:
+        configs: the runs not done yet; none give zero seconds.
+        measure: as for ``grokinterp.sweep``.
+        per_block: runs trained together.
+        workers: blocks trained at the same time.
+        threads: CPU threads of each worker; None: all that torch may use.
+        device: as for ``grokinterp.sweep``.
+        precision: likewise.
+        memory_limit: likewise.
+    """
+    check_int("per_block", per_block, minimum=1)
+    check_int("workers", workers, minimum=1)
+    if not configs:
+        return Estimate(seconds=0.0, runs=0, steps=0)
+    place = check_training(configs, device, precision, memory_limit)
+    work = Work(
+        measure=dict(measure or {}),
+        device=device,
+        precision=precision,
+        memory_limit=memory_limit,
+        threads=threads,
+        keep_curves=False,
+    )
+    # A GPU's time does not grow with the runs of a block; a CPU's does once every thread has one.
+    together = per_block if place.type == "cuda" else min(per_block, threads or available_threads())
+    with ThreadPoolExecutor(1) as aside:  # workers limit the torch threads of the thread they use
+        costs = aside.submit(_costs, configs, work, together, place).result()
+    dearest = sum(sorted(costs)[-per_block:])
+    return Estimate(
+        seconds=max(sum(costs) / workers, dearest),
+        runs=len(configs),
+        steps=sum(config.training.steps for config in configs),
+    )
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it: "about 2 h 10 min"."""
+    if seconds < 1:
+        return "less than a second" if seconds > 0 else "no time"
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"about {round(seconds)} s"
+    if minutes < 60:
+        return f"about {minutes} min"
+    if minutes < 48 * 60:
+        hours, rest = divmod(round(minutes, -1), 60)
+        return f"about {hours} h {rest} min" if rest else f"about {hours} h"
+    days, hours = divmod(round(minutes / 60), 24)
+    return f"about {days} days {hours} h" if hours else f"about {days} days"
+
+
+def _costs(
+    configs: Sequence[RunConfig], work: Work, together: int, place: torch.device
+) -> list[float]:
+    """Seconds that each run adds."""
+    _time(_WARM_UP, work, 1, place)  # first calls load libraries and start threads
+    programs: dict[tuple[object, ...], list[RunConfig]] = {}
+    for config in configs:
+        training = config.training
+        program = (
+            config.model, config.data.p, training.loss,
+            training.dropout > 0, training.weight_noise > 0, training.update_noise > 0,
+        )  # fmt: skip
+        programs.setdefault(program, []).append(config)
+    costs = []
+    for members in programs.values():
+        sizes = {config.data.n_train: config for config in members}
+        least, most = min(sizes), max(sizes)
+        runs = min(together, len(members))
+        timed = {n: _measure(sizes[n], work, runs, place) for n in {least, most}}
+        row = sum(t.row for t in timed.values()) / len(timed)  # evaluation scores all pairs always
+        fixed = sum(t.fixed for t in timed.values()) / len(timed)
+        for config in members:
+            share = (config.data.n_train - least) / max(1, most - least)
+            step = (1 - share) * timed[least].step + share * timed[most].step
+            rows = len(config.training.evaluated_steps)
+            costs.append(config.training.steps * step + rows * row + fixed)
+    return costs
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    """Seconds for one run of a stack."""
+
+    step: float
+    row: float  # of the history
+    fixed: float  # drawing data and weights, measuring, packing
+
+
+def _measure(config: RunConfig, work: Work, runs: int, place: torch.device) -> _Times:
+    rough = _time(_short(config, 2, rows=1), work, runs, place)
+    steps = min(_MOST_STEPS, int(_BUDGET_S / max(rough.step * runs, 1e-6)))
+    if steps < 3:  # slow steps need no second look
+        return rough
+    return _time(_short(config, steps + 1, rows=3), work, runs, place)
+
+
+def _short(config: RunConfig, steps: int, *, rows: int) -> RunConfig:
+    """The same for a few steps, with some rows of history after the one at step 0."""
+    every = math.ceil(steps / rows)
+    return config.replace({"training.steps": steps, "training.eval_every": every})
+
+
+def _time(config: RunConfig, work: Work, runs: int, place: torch.device) -> _Times:
+    """Train copies of a run as a worker does, and look at the clock."""
+    clock = _Clock(place)
+    began = time.perf_counter()
+    work(Task((), (config,) * runs, ("an estimate",) * runs), clock)
+    total = time.perf_counter() - began
+    return _Times(
+        step=_rate(clock.steps),
+        row=_rate(clock.rows),
+        fixed=max(0.0, total - sum(lap.seconds for lap in [*clock.steps, *clock.rows])) / runs,
+    )
+
+
+@dataclass(frozen=True)
+class _Lap:
+    seconds: float
+    runs: int
+    first: bool  # of its stack: memory is touched for the first time
+
+
+def _rate(laps: Sequence[_Lap]) -> float:
+    settled = [lap for lap in laps if not lap.first] or laps
+    return sum(lap.seconds for lap in settled) / max(1, sum(lap.runs for lap in settled))
+
+
+@dataclass
+class _Laps:
+    """Where a stack is."""
+
+    runs: int = 0  # 0: not at its first step yet
+    at: float = field(default_factory=time.perf_counter)
+
+
+class _Clock(_Bar):
+    """Stands in for the trainer's progress bar, which hears of every step and every row."""
+
+    def __init__(self, place: torch.device) -> None:
+        super().__init__(disable=True)
+        self._place, self._stack = place, _Laps()
+        self.steps: list[_Lap] = []
+        self.rows: list[_Lap] = []
+
+    def update(self, n: float | None = 1) -> None:
+        """A step of ``n`` runs is over; 0 after the last step of a stack."""
+        seconds = self._lap()
+        if n:
+            self.steps.append(_Lap(seconds, int(n), first=not self._stack.runs))
+        self._stack.runs = int(n or 0)
+
+    def set_postfix(self, *_: object, **__: object) -> None:
+        """A row is over; the one before the first step has the stack's own start in it."""
+        seconds = self._lap()
+        if self._stack.runs:
+            self.rows.append(_Lap(seconds, self._stack.runs, first=False))
+
+    def _lap(self) -> float:
+        if self._place.type == "cuda":
+            torch.cuda.synchronize(self._place)
+        now = time.perf_counter()
+        seconds, self._stack.at = now - self._stack.at, now
+        return seconds

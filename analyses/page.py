@@ -1,0 +1,76 @@
+"""One self-contained HTML page: a heading, a table of numbers, and figures with what to see."""
+
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+class Section(NamedTuple):
+    """A figure and the sentence under it."""
+
+    figure: "go.Figure"
+    sentence: str
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    *,
+    heading: str,
+    intro: str,
+    rows: Sequence[tuple[str, ...]],
+    sections: Sequence[Section],
+    width: int = 980,
+) -> None:
+    """Write the page at once: a reader never meets half of one.
+
+    Args:
+        path: the HTML file; folders above it are made.
+        heading: title of the page.
+        intro: a paragraph under it.
+        rows: a table; the first entry of a row says what the others are.
+        sections: figures, in order.
+        width: of the page in pixels, at most.
+    """
+    from plotly.offline import get_plotlyjs
+
+    table = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f"<td>{html.escape(value)}</td>" for value in values)
+        + "</tr>"
+        for name, *values in rows
+    )
+    figures = "".join(
+        f"<section>{part.figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)}"
+        f"<p>{html.escape(part.sentence)}</p></section>"
+        for part in sections
+    )
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: {width}px; margin: 2rem auto;
+        padding: 0 1rem; color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: left; font-weight: normal; padding: 0.15rem 1.5rem 0.15rem 0;
+          border-bottom: 1px solid #ddd; }}
+td {{ font-variant-numeric: tabular-nums; }}
+section {{ margin-top: 2.5rem; }}
+section p {{ margin: 0 70px; }}
+</style>
+<script>{get_plotlyjs()}</script></head>
+<body><h1>{html.escape(heading)}</h1>
+<p>{html.escape(intro)}</p>
+<table>{table}</table>{figures}</body></html>
+"""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(page, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+_BUTTONS = {"displaylogo": False}
