@@ -163,7 +163,7 @@ def write_diagram(
     ]
     if "mean_ipr" in phases:
         about = "How periodic the weights are: near 1, a neuron sees a single frequency."
-        if "dead_share" in phases and phases.dead_share.notnull().any():
+        if "dead_share" in phases and (phases.dead_share >= 0.005).any():
             about += f" Up to {float(phases.dead_share.max()):.0%} of a network's neurons are dead."
         sections.append(Section(plot_ipr(phases, **choice), about))
     write_page(
@@ -173,8 +173,8 @@ def write_diagram(
     return summary
 
 
-def describe(sweep: "xr.Dataset") -> tuple[str, str]:
-    """Heading and introduction for a sweep of which nothing is known but its dataset."""
+def describe(sweep: "xr.Dataset") -> str:
+    """What was trained, as far as the dataset tells."""
     base = json.loads(sweep.attrs.get("base", "{}"))
     done = int(sweep.done.sum())
     axes = ", ".join(
@@ -186,14 +186,13 @@ def describe(sweep: "xr.Dataset") -> tuple[str, str]:
         operation = data["operation"]
         operation = operation if isinstance(operation, str) else operation["name"]
         what = (
-            f"{operation} mod {data['p']}, {model['d_mlp']} neurons ({model['act']}), "
+            f"Trained on {operation} mod {data['p']}, {model['d_mlp']} neurons ({model['act']}), "
             f"{training['loss']}, {training['steps']} steps. "
         )
     seeds = sweep.sizes["seed"]
     return (
-        "Phase diagram of a sweep",
         f"{what}Axes: {axes}; {seeds} {'seed' if seeds == 1 else 'seeds'}. "
-        f"{done} of {sweep.done.size} runs are trained.",
+        f"{done} of {sweep.done.size} runs are trained."
     )
 
 

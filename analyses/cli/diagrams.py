@@ -40,10 +40,14 @@ def diagram(
         x, y, out = x or X, y or Y, out or sweep.parent / "diagram.html"
         refinement = None if refined is None else Refinement(x=x, y=y, stride=refined)
         phases = diagram_page.phases_of(stored, refinement)
-        heading, intro = diagram_page.describe(stored)
         choice: dict[str, Any] = {"x": x, "y": y, "panel": panel}
         summary = diagram_page.write_diagram(
-            phases, out, heading=heading, intro=intro, at=read_values("--at", at or []), **choice
+            phases,
+            out,
+            heading="Phase diagram of a sweep",
+            intro=diagram_page.describe(stored),
+            at=read_values("--at", at or []),
+            **choice,
         )
     print_diagram(summary, out, as_json)
 

@@ -12,6 +12,7 @@ from analyses.errors import clear_errors
 
 if TYPE_CHECKING:
     from analyses.estimate import Estimate
+    from analyses.presets import Preset
     from analyses.sweep_job import SweepJob
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -62,7 +63,7 @@ def sweep(
         _print_list(as_json)
         return
     with clear_errors():
-        job, folder, title = _settle(
+        job, folder, chosen = _settle(
             preset, size, out, panels, change,
             seeds=seeds, workers=workers, precision=precision, device=device, adaptive=adaptive,
             per_neuron=per_neuron, memory_limit=memory_limit,
@@ -74,7 +75,7 @@ def sweep(
             )
         plan = _plan(preset or "", size, job, job.estimate())
         if not as_json:
-            _print_plan(plan, title)
+            _print_plan(plan, chosen)
         elif estimate_only:
             typer.echo(json.dumps(plan, indent=2))
     if estimate_only:
@@ -85,7 +86,7 @@ def sweep(
         except KeyboardInterrupt:
             _print_interrupted(job)
             raise typer.Exit(INTERRUPTED) from None
-        summary = _draw(job, folder, title, plan)
+        summary = _draw(job, folder, chosen, plan)
     print_diagram(summary, folder / "diagram.html", as_json)
 
 
@@ -96,7 +97,7 @@ def _settle(
     panels: str | None,
     change: list[str] | None,
     **options: Any,
-) -> "tuple[SweepJob, Path, str]":
+) -> "tuple[SweepJob, Path, Preset]":
     from analyses import presets
     from analyses.sweep_job import SweepJob, settle
 
@@ -111,7 +112,7 @@ def _settle(
     )
     folder = out or Path("sweeps") / f"{name}-{size}"
     job = SweepJob(base=base, axes=axes, store=folder / "sweep.zarr", **options)
-    return job, folder, f"{chosen.figure} ({name}, {size}). {chosen.description}"
+    return job, folder, chosen
 
 
 def _numbers(text: str) -> list[float]:
@@ -139,11 +140,11 @@ def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[s
     }
 
 
-def _print_plan(plan: dict[str, Any], title: str) -> None:
+def _print_plan(plan: dict[str, Any], preset: "Preset") -> None:
     from analyses.estimate import in_words
     from analyses.panels import axis_label, value_label
 
-    typer.echo(title)
+    typer.echo(f"{_heading(plan, preset)}. {preset.description}")
     panel, *cells = plan["axes"]
     values = ", ".join(value_label(value) for value in plan["axes"][panel])
     grid = " x ".join(str(len(plan["axes"][path])) for path in cells)
@@ -172,17 +173,20 @@ def _print_interrupted(job: "SweepJob") -> None:
     )
 
 
-def _draw(job: "SweepJob", folder: Path, title: str, plan: dict[str, Any]) -> dict[str, Any]:
+def _heading(plan: dict[str, Any], preset: "Preset") -> str:
+    return f"{preset.figure} ({plan['preset']}, {plan['size']})"
+
+
+def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any]) -> dict[str, Any]:
     """Write diagram.html and summary.json; return the latter."""
     from analyses import diagram_page
     from grokinterp import open_sweep
 
     stored = open_sweep(job.store)
     phases = diagram_page.phases_of(stored, job.refinement)
-    heading, _, description = title.partition(". ")
-    intro = f"{description} {diagram_page.describe(stored)[1]}"
+    intro = f"{preset.description} {diagram_page.describe(stored)}"
     page = folder / "diagram.html"
-    found = diagram_page.write_diagram(phases, page, heading=heading, intro=intro)
+    found = diagram_page.write_diagram(phases, page, heading=_heading(plan, preset), intro=intro)
     # What was estimated and left at the start is of no use afterwards.
     lasting = {name: plan[name] for name in _LASTING}
     summary = lasting | {"trained": int(stored.done.sum()), "diagram": str(page)} | found

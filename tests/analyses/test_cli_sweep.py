@@ -1,0 +1,313 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import grokinterp as gi
+from analyses import sweep_job
+from analyses.cli import app
+
+QUICK = ["--set", "data.p=13", "--set", "model.d_mlp=32", "--set", "training.steps=60"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_type_checker() -> Iterator[None]:
+    """The shell's user meets the code's own checks, not those of the tests' import hook."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def invoke(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def sweep(out: Path, *options: str) -> tuple[int, str, str]:
+    return invoke(
+        "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--out", out, *QUICK, *options
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished sweep of two seeds, and what the command printed."""
+    out = tmp_path_factory.mktemp("cli") / "sweep"
+    code, printed, err = sweep(out, "--seeds", "2", "--panels", "0,5,30")
+    assert code == 0, err
+    return out, printed
+
+
+def test_a_preset_is_trained_stored_and_drawn(drawn: tuple[Path, str]) -> None:
+    out, printed = drawn
+    stored = gi.open_sweep(out / "sweep.zarr")
+    assert dict(stored.done.sizes) == {
+        "training.weight_decay": 3, "data.train_fraction": 3, "data.corruption": 3, "seed": 2,
+    }  # fmt: skip
+    assert bool(stored.done.all())
+    assert bool(stored.mean_ipr.notnull().all())
+    assert "54 runs of 60 steps; cpu, float32, 1 process" in printed
+    assert re.search(r"time: (about \d+ s|less than a second)", printed)
+    page = (out / "diagram.html").read_text()
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
+    assert page.count('class="plotly-graph-div"') == 3  # phases, accuracies, IPR
+    assert "<h1>Fig. 3a (fig3a, tiny)</h1>" in page
+
+
+def test_the_summary_counts_every_cell(drawn: tuple[Path, str]) -> None:
+    out, printed = drawn
+    summary = json.loads((out / "summary.json").read_text())
+    panels = summary["cells"]
+    assert [sum(counts.values()) for counts in panels.values()] == [9, 9, 9]
+    for i, value in enumerate(("0", "5", "30")):
+        assert list(panels)[i].startswith(f"weight decay {value} ")
+    lines = [line.split() for line in printed.splitlines()]
+    for phase in {name for counts in panels.values() for name in counts}:
+        counts = [str(panel.get(phase, 0)) for panel in panels.values()]
+        assert [*phase.split(), *counts] in lines
+    assert summary["disagreements"]["of"] == summary["trained"] == 54
+    assert summary["config"]["model"]["d_mlp"] == 32
+
+
+def test_a_run_of_the_sweep_is_the_run_of_its_config(drawn: tuple[Path, str]) -> None:
+    stored = gi.open_sweep(drawn[0] / "sweep.zarr")
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=13, train_fraction=0.6, corruption=0.2, seed=1),
+        model=gi.MLPConfig(d_mlp=32),
+        training=gi.TrainConfig(steps=60, weight_decay=5.0),
+        seed=1,
+    )
+    last = gi.train(config, device="cpu", progress=False).history.isel(step=-1)
+    cell = stored.isel({"training.weight_decay": 1}).sel(
+        {"data.train_fraction": 0.6, "data.corruption": 0.2, "seed": 1}
+    )
+    for subset in ("train", "test", "changed"):
+        got = float(cell.final_accuracy.sel(subset=subset))
+        assert got == pytest.approx(float(last[f"{subset}_accuracy"]), abs=0.05)
+    assert float(cell.final_norm) == pytest.approx(
+        float(np.sqrt((last["norm"] ** 2).sum())), rel=1e-3
+    )
+
+
+def test_an_existing_sweep_needs_resume(drawn: tuple[Path, str]) -> None:
+    out, _ = drawn
+    options = ("--seeds", "2", "--panels", "0,5,30")
+    code, _, err = sweep(out, *options)
+    assert code == 2
+    assert re.fullmatch(r"Error: .* holds a sweep already; --resume goes on .*\n", err)
+    before = (out / "summary.json").read_text()
+    code, printed, _ = sweep(out, *options, "--resume")
+    assert code == 0
+    assert "nothing is left to train" in printed
+    assert (out / "summary.json").read_text() == before
+    code, _, err = sweep(out, *options, "--resume", "--set", "training.lr=0.1")
+    assert code == 2
+    assert re.fullmatch(r"Error: .*another sweep: training\.lr differ.*--out\n", err)
+    code, _, err = sweep(out, "--resume")
+    assert code == 2
+    assert re.search(r"the values of training\.weight_decay, the values of seed differ", err)
+    code, _, err = sweep(out, *options, "--resume", "--precision", "float64")
+    assert code == 2
+    assert re.fullmatch(r"Error: .*precision was 'float32', now 'float64'.*\n", err)
+
+
+def test_json_and_nothing_else(tmp_path: Path) -> None:
+    code, out, _ = sweep(tmp_path / "a", "--json", "--estimate-only")
+    plan = json.loads(out)
+    assert code == 0
+    assert not (tmp_path / "a").exists()
+    assert plan["runs"] == plan["left"] == 18
+    assert plan["steps"] == 18 * 60
+    assert 0 < plan["seconds_estimated"] < 60
+    code, out, _ = sweep(tmp_path / "a", "--json", "--panels", "5", "--per-neuron")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary == json.loads((tmp_path / "a" / "summary.json").read_text())
+    stored = gi.open_sweep(tmp_path / "a" / "sweep.zarr")
+    assert stored.ipr.shape == (1, 3, 3, 1, 32)
+    code, out, _ = sweep(
+        tmp_path / "a", "--json", "--panels", "5", "--per-neuron", "--estimate-only"
+    )
+    assert code == 0
+    assert json.loads(out)["left"] == json.loads(out)["seconds_estimated"] == 0
+
+
+def test_adaptive_infers_what_lies_between(tmp_path: Path) -> None:
+    """One phase everywhere: the four corners are enough. A redraw knows it was refined."""
+    options = ["--adaptive", "--panels", "0", "--set", "training.steps=1", "--json"]
+    code, out, err = sweep(tmp_path, *options)
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["trained"] == 4
+    assert summary["inferred"] == 5
+    assert list(summary["cells"].values()) == [{"confusion": 9}]
+    assert "inferred, not trained" in (tmp_path / "diagram.html").read_text()
+    code, out, _ = invoke(
+        "diagram", tmp_path / "sweep.zarr", "--out", tmp_path / "again.html", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["cells"] == summary["cells"]
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
+    few = ["--panels", "5", "--precision", "float64"]
+    assert sweep(tmp_path / "one", *few)[0] == 0
+    code, printed, err = sweep(tmp_path / "two", *few, "--workers", "2")
+    assert code == 0, err
+    assert "2 processes" in printed
+    one, two = (gi.open_sweep(tmp_path / name / "sweep.zarr") for name in ("one", "two"))
+    np.testing.assert_allclose(one.final_loss, two.final_loss, rtol=1e-6)
+
+
+def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: Path) -> None:
+    stored = gi.open_sweep(drawn[0] / "sweep.zarr")
+    stored.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
+    said = []
+    for source in (drawn[0] / "sweep.zarr", tmp_path / "sweep.nc"):
+        page = tmp_path / f"{source.suffix[1:]}.html"
+        code, out, err = invoke("diagram", source, "--out", page, "--json")
+        assert code == 0, err
+        assert "54 of 54 runs are trained" in page.read_text()
+        said.append(json.loads(out)["cells"])
+    summary = json.loads((drawn[0] / "summary.json").read_text())
+    assert said == [summary["cells"]] * 2
+    turned = [
+        "--x", "training.weight_decay", "--y", "data.corruption", "--panel", "data.train_fraction",
+    ]  # fmt: skip
+    code, out, _ = invoke("diagram", tmp_path / "sweep.nc", *turned, "--json")
+    assert code == 0
+    assert [sum(c.values()) for c in json.loads(out)["cells"].values()] == [9, 9, 9]
+    assert (tmp_path / "diagram.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep"], r"name a preset, or --list them: .*fig3a"),
+        (["sweep", "fig3c"], r"'fig3c' is unknown\. Did you mean 'fig3[ab]'"),
+        (["sweep", "fig3a", "--size", "big"], "size='big' is unknown"),
+        (["sweep", "fig3a", "--panels", "0;5"], "--panels needs numbers"),
+        (["sweep", "fig3a", "--panels", "0,0"], "has 0.0 twice"),
+        (["sweep", "fig3b", "--panels", "0,1"], r"dropout=1\.0.*dropout must lie in \[0\.0, 1"),
+        (["sweep", "fig3a", "--set", "training.wd=3"], r"no field.*training\.weight_decay"),
+        (["sweep", "fig3a", "--set", "training.weight_decay=3"], "is an axis.*use --panels"),
+        (["sweep", "fig3a", "--set", "data.corruption=.3"], "is an axis.*another --size"),
+        (["sweep", "fig3a", "--seeds", "0"], "seeds must be at least 1"),
+        (["sweep", "fig3a", "--workers", "0"], "workers must be at least 1"),
+        (["sweep", "fig3a", "--precision", "half"], "precision='half' is unknown"),
+        (["sweep", "fig3a", "--memory-limit", "1 KB"], "memory_limit='1 KB' is below one run"),
+        (["diagram", "missing.zarr"], "missing.zarr is not there"),
+        (["diagram", "tests"], "tests is no sweep"),
+        (["diagram", "pyproject.toml"], "pyproject.toml is no netCDF file"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = invoke(*arguments)
+    assert code == 2
+    assert re.fullmatch(f"Error: .*{message}.*\n", err), err
+    assert not (tmp_path / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [gi.MeasureError("a"), gi.SweepExecutorError("b"), gi.SweepStoreError("c")],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_of_a_sweep_are_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sweep_job.gi, "sweep", fail)
+    assert sweep(tmp_path)[::2] == (2, f"Error: {error}\n")
+
+
+def test_list_names_every_preset() -> None:
+    from analyses.presets import PRESETS
+
+    code, out, _ = invoke("sweep", "--list")
+    assert code == 0
+    for name, preset in PRESETS.items():
+        assert name in out
+        assert preset.figure in out
+    code, out, _ = invoke("sweep", "--list", "--json")
+    assert json.loads(out).keys() == PRESETS.keys()
+
+
+def start(out: Path, *options: str) -> "subprocess.Popen[str]":
+    """The command in a process of its own, once it has stored something and before its end."""
+    # Enough steps that it cannot be over before it is stopped.
+    command = [
+        sys.executable, "-m", "analyses.cli", "sweep", "fig3a", "--size", "tiny", "--device", "cpu",
+        "--out", str(out), "--set", "training.steps=3000", "--set", "data.p=13", *options,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    give_up = time.monotonic() + 180
+    while time.monotonic() < give_up and process.poll() is None:
+        if any((out / "sweep.zarr" / "done").glob("[0-9]*")):
+            return process
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"nothing was stored: {process.communicate()}")
+
+
+def resumed(out: Path, *options: str) -> str:
+    code, printed, err = invoke(
+        "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--out", out,
+        "--set", "training.steps=3000", "--set", "data.p=13", *options, "--resume",
+    )  # fmt: skip
+    assert code == 0, err
+    return printed
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = gi.open_sweep(tmp_path / "sweep.zarr").done
+    first = int(done.sum())
+    assert 0 < first < 18
+    code, _, err = invoke("diagram", tmp_path / "sweep.zarr", "--out", tmp_path / "half.html")
+    assert code == 0, err
+    assert "not trained" in (tmp_path / "half.html").read_text()
+    assert f"{first} of them done" in resumed(tmp_path)
+    assert bool(gi.open_sweep(tmp_path / "sweep.zarr").done.all())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, workers: str) -> None:
+    """Ctrl-C reaches every process of the terminal's foreground group."""
+    process = start(tmp_path, "--workers", workers)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    done = int(gi.open_sweep(tmp_path / "sweep.zarr").done.sum())
+    assert 0 < done < 18
+    assert f"Interrupted; {done} of 18 runs are stored" in err
+    assert "--resume" in err
+    assert "Traceback" not in out + err
+    assert f"{done} of them done" in resumed(tmp_path)
