@@ -10,7 +10,7 @@ kept as the "published" phase; it is no partition for small corruption.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """The papers' names, and two cases that they leave out."""
 
     COEXISTENCE = "coexistence"
@@ -36,9 +36,6 @@ class Phase(str, Enum):
     CONFUSION = "confusion"
     CLEAN_GENERALIZATION = "clean generalization"  # generalises and no label was changed
     DIVERGED = "diverged"  # NaN or infinite loss or weights; not a phase
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, kw_only=True)

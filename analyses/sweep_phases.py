@@ -127,13 +127,10 @@ def moved(
     import xarray as xr
 
     before = compute(sweep, thresholds)
-    known = before.n_seeds > 0
-    changed = xr.concat(
-        [known & (compute(sweep, cut).majority != before.majority) for cut in cuts], "cut"
-    )
+    changed = xr.concat([compute(sweep, cut).majority != before.majority for cut in cuts], "cut")
     cells = [dim for dim in changed.dims if dim != "cut"]
-    count = int(known.sum())
-    share = changed.sum(cells) / count if count else xr.full_like(changed.sum(cells), np.nan, float)
+    trained = int((before.n_seeds > 0).sum())
+    share = changed.sum(cells) / (trained or np.nan)
     return xr.Dataset({"moved": changed, "share": share}).assign_coords(
         learned=("cut", [cut.learned for cut in cuts]),
         not_memorised=("cut", [cut.not_memorised for cut in cuts]),

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 import grokinterp as gi
 from analyses import phases
@@ -234,6 +235,18 @@ def test_borderline_is_a_threshold_within_wilsons_interval(
 )
 def test_borderline_by_hand(known: dict[str, Any], n_test: int, expected: bool) -> None:
     assert phases.is_borderline(end(**known), n_test) is expected
+
+
+@pytest.mark.parametrize("n", [1, 30, 400])
+def test_borderline_is_scipys_interval_for_every_count(n: int) -> None:
+    right = np.arange(n + 1)
+    for level in (0.5, 0.9, 1.0):
+        cut = Thresholds(learned=level, not_memorised=0.0)
+        ends = [end(test=r / n, n_changed=0, changed=math.nan) for r in right]
+        intervals = [binomtest(int(r), n).proportion_ci(method="wilson") for r in right]
+        expected = [ci.low <= level <= ci.high for ci in intervals]
+        assert [phases.is_borderline(e, n, cut) for e in ends] == expected
+        assert any(expected)
 
 
 def test_borderline_uses_the_thresholds_that_decide() -> None:
