@@ -14,7 +14,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 def fingerprint(function: Any) -> str:
     """A name and a digest that change when a function's source does, and not between sessions.
 
-    Default arguments, arguments of ``functools.partial`` and variables of an enclosing function
+    Default arguments, arguments of ``functools.partial`` and plain values of an enclosing function
     count; what the function calls does not.
     """
     if isinstance(function, functools.partial):
@@ -29,7 +29,9 @@ def fingerprint(function: Any) -> str:
         source = _code_text(code) if code.co_name == "<lambda>" else inspect.getsource(function)
     except (OSError, TypeError):  # typed into a prompt
         source = _code_text(code)
-    cells = list(inspect.getclosurevars(function).nonlocals.items())
+    enclosed = inspect.getclosurevars(function).nonlocals
+    # Lists and the like are left out: an enclosed one is often there to be changed.
+    cells = [(k, v) for k, v in enclosed.items() if isinstance(v, (*_PLAIN, tuple))]
     bound = [_text(value) for value in (function.__defaults__, function.__kwdefaults__, cells)]
     digest = hashlib.sha256("\n".join([source, *bound]).encode()).hexdigest()[:12]
     return f"{function.__module__}.{function.__qualname__} {digest}"

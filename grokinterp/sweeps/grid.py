@@ -147,6 +147,7 @@ class Grid:
         configs = [config.to_dict() for config in self.configs.flat]
         return {
             "base": self.base.to_dict(),
+            "dims": list(self.dims),
             "axes": {path: labels.tolist() for path, labels in self.coordinates.items()},
             "runs": _digest(configs),
         }

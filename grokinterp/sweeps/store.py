@@ -2,7 +2,8 @@
 
 Every block of runs is one zarr chunk of every variable, written once by one process. ``done`` is
 written last, and ``checksum`` covers all values of a run, so that a block which is half written,
-lost or altered is noticed instead of read.
+lost or altered is noticed instead of read. Nothing is compressed: the usual codec reads on past the
+end of a truncated file, and numbers that differ in every run hardly shrink.
 """
 
 import json
@@ -84,8 +85,9 @@ class SweepStore:
             self.block: tuple[int, ...] = tuple(self._group.attrs["block"])
             if where is not None:
                 self._mend_labels()
-                self.done = self._check_whole()
+                self.done = self._read("done").astype(bool)
                 self._tidy_up(where)
+                self._check_whole()
 
     def write(self, block: Block, rows: Sequence[Row]) -> None:
         """Store the rows of a block's runs (in C order); the block counts as done at the end.
@@ -142,11 +144,10 @@ class SweepStore:
                 "provenance": json.dumps([]),
             },
         )
-        chunks = {
-            name: {"chunks": (*block, *variable.shape[len(block) :])}
-            for name, variable in template.data_vars.items()
-        }
-        template.to_zarr(place, mode="w", zarr_format=2, consolidated=False, encoding=chunks)
+        encoding: dict[str, Any] = {name: {"compressors": None} for name in template.variables}
+        for name, variable in template.data_vars.items():
+            encoding[str(name)]["chunks"] = (*block, *variable.shape[len(block) :])
+        template.to_zarr(place, mode="w", zarr_format=2, consolidated=False, encoding=encoding)
         zarr.consolidate_metadata(place, zarr_format=2)
 
     def _labels(self) -> dict[str, np.ndarray]:
@@ -177,19 +178,18 @@ class SweepStore:
             if not whole:
                 array[:] = labels
 
-    def _check_whole(self) -> np.ndarray:
-        """Which runs are done; every one of them must read back as it was written."""
-        names = [str(name) for name in open_stored(self._place).data_vars]
-        values = {name: self._read(name) for name in names}
-        done, sums = values.pop("done").astype(bool), values.pop("checksum")
-        for index in zip(*np.nonzero(done), strict=True):
+    def _check_whole(self) -> None:
+        """Every run that is done must read back as it was written."""
+        names = {str(name) for name in open_stored(self._place).data_vars}
+        values = {name: self._read(name) for name in names - {"done"}}
+        sums = values.pop("checksum")
+        for index in zip(*np.nonzero(self.done), strict=True):
             row = {name: array[index] for name, array in values.items()}
             if _checksum(row) != int(sums[index]):
                 raise SweepStoreError(
                     f"{self.where} is damaged: the run with {self.grid.describe(index)} does not "
                     f"read back as it was written. {self._remedy(index)}"
                 )
-        return done
 
     def _read(self, name: str) -> np.ndarray:
         array = self._array(name)
@@ -222,7 +222,7 @@ class SweepStore:
     def _tidy_up(self, where: Path) -> None:
         """Remove what a killed session had begun to write: no reader may take it for a result.
 
-        A damaged chunk goes too; zarr would read it before it writes a block at the grid's edge.
+        A damaged chunk goes too, which zarr would read before it writes a block at the grid's edge.
         """
         for leftover in where.glob("**/*.partial"):
             leftover.unlink(missing_ok=True)
@@ -283,6 +283,7 @@ class SweepStore:
                 chunks=(*self.block, *shape),
                 dtype="float64",
                 fill_value=np.nan,
+                compressors=None,
                 attributes={"_ARRAY_DIMENSIONS": [*self.grid.dims, *dims]},
                 overwrite=True,  # a killed session may have begun it
             )

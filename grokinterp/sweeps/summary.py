@@ -95,9 +95,9 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
     dims = [str(dim) for dim in value.dims] if isinstance(value, xr.DataArray) else None
     try:
         plain = np.asarray(value)
-    except ValueError as error:  # lists of different lengths
+    except (TypeError, ValueError) as error:  # a dataset, or lists of different lengths
         raise MeasureError(_no_numbers(name, value)) from error
-    if plain.dtype.kind not in "biuf":  # None, texts, complex numbers, datasets
+    if plain.dtype.kind not in "biuf":  # None, texts, complex numbers
         raise MeasureError(_no_numbers(name, value))
     if dims is None:
         dims = [f"{name}_{axis}" for axis in range(plain.ndim)]

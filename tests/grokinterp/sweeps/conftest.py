@@ -1,0 +1,87 @@
+"""A base config whose runs take milliseconds, and ways to look at what a sweep did."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import grokinterp as gi
+from grokinterp.sweeps import tasks
+
+
+@pytest.fixture
+def base() -> gi.RunConfig:
+    return gi.RunConfig(
+        data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3),
+        model=gi.MLPConfig(d_mlp=8),
+        training=gi.TrainConfig(steps=8, eval_every=4),
+    )
+
+
+@pytest.fixture
+def same() -> Callable[[xr.Dataset, xr.Dataset], None]:
+    """Equal in all numbers and labels; how and when it was trained may differ."""
+
+    def check(one: xr.Dataset, other: xr.Dataset) -> None:
+        one, other = one.load(), other.load()
+        assert one.attrs["base"] == other.attrs["base"]
+        xr.testing.assert_allclose(one.drop_attrs(), other.drop_attrs(), rtol=1e-5, atol=1e-7)
+        assert list(one.data_vars) == list(other.data_vars)
+
+    return check
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[gi.RunConfig]:
+    """The configs trained in this process so far, as a list that grows."""
+    seen: list[gi.RunConfig] = []
+    train_each = tasks.train_each
+
+    def watched(configs, **how):
+        seen.extend(configs)
+        return train_each(configs, **how)
+
+    monkeypatch.setattr(tasks, "train_each", watched)
+    return seen
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Every file below a folder, to see that nothing changed."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        files = (file for file in folder.rglob("*") if file.is_file())
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+    return read
+
+
+@pytest.fixture
+def measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """A module of measures that worker processes can import."""
+    import importlib
+    import sys
+
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "sweep_measures.py").write_text(
+        "import os, signal, torch\n"
+        "from pathlib import Path\n"
+        "def threads(run): return torch.get_num_threads()\n"
+        "def pid(run): return os.getpid()\n"
+        "def bias(run): return run.model.W_out[..., 0]\n"
+        "def kill_once(run):\n"
+        "    flag = Path(os.environ['KILL_FLAG'])\n"
+        "    if run.config.seed == 2 and flag.exists():\n"
+        "        flag.unlink()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return run.config.seed\n"
+        "def fails(run):\n"
+        "    if run.config.seed == 2: raise RuntimeError('no such thing')\n"
+        "    return 1\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("KILL_FLAG", str(tmp_path / "kill"))
+    yield importlib.import_module("sweep_measures")
+    sys.modules.pop("sweep_measures", None)

@@ -1,0 +1,158 @@
+"""Bad input is refused before anything is trained or written."""
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import grokinterp as gi
+
+LR = {"training.lr": [1e-3, 1e-2]}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"axes": {"training.weight_deca": [1.0]}}, ValueError, "training.weight_decay"),
+        ({"axes": {"training.nonsense": [1.0]}}, ValueError, "is no field"),
+        ({"axes": {"seed": [1, 2]}}, ValueError, "'seed' cannot be an axis.*seeds="),
+        ({"axes": {"training.lr": []}}, ValueError, "axis 'training.lr' is empty"),
+        ({"axes": {"training.lr": [0.1, 0.2, 0.1]}}, ValueError, "0.1 twice"),
+        ({"axes": {"training.lr": 0.1}}, TypeError, "axis 'training.lr' must be a list"),
+        ({"axes": {"data.operation": "addition"}}, TypeError, "must be a list"),
+        ({"axes": {"data.operation": {"addition", "a*b"}}}, TypeError, "must be a list"),
+        ({"axes": ["training.lr"]}, TypeError, "axes must map"),
+        (
+            {"axes": {"model": [gi.MLPConfig()], "model.d_mlp": [8]}},
+            ValueError,
+            "'model' and 'model.d_mlp' set the same field",
+        ),
+        (
+            {"axes": {"training.lr": [0.1, -1.0], "data.corruption": [0.0]}},
+            ValueError,
+            "training.lr=-1.0, data.corruption=0.0 is invalid.*lr",
+        ),
+        (
+            {"axes": {"data.train_fraction": [0.5, 0.001]}},
+            ValueError,
+            "data.train_fraction=0.001 is invalid",
+        ),
+        ({"axes": {"training.betas": [[0.9, 0.9], (0.9, 0.9)]}}, ValueError, "same"),
+        (
+            {"axes": {"data": [gi.DataConfig(p=7, seed=1), gi.DataConfig(p=7, seed=2)]}},
+            ValueError,
+            "same",
+        ),
+        ({"axes": {"data.operation": [lambda a, b: 0, lambda a, b: 1]}}, ValueError, "names"),
+        ({"base": {"data": {}}}, TypeError, "base must be a RunConfig"),
+        ({"seeds": 0}, ValueError, "seeds must be at least 1"),
+        ({"seeds": []}, ValueError, "seeds is empty"),
+        ({"seeds": [1, 1]}, ValueError, "seeds has 1 twice"),
+        ({"seeds": [-1]}, ValueError, "seeds must be at least 0"),
+        ({"seeds": [0.5]}, TypeError, "seeds must be an integer"),
+        ({"seeds": True}, TypeError, "seeds must be"),
+        ({"seeds": [2**70]}, ValueError, "seeds must be below"),
+        ({"chunk": 0}, ValueError, "chunk must be at least 1"),
+        ({"chunk": 2.5}, TypeError, "chunk must be an integer"),
+        ({"precision": "float16"}, ValueError, "precision='float16' is unknown"),
+        ({"device": "abacus"}, ValueError, "device='abacus'"),
+        ({"memory_limit": "1 KB"}, ValueError, "memory_limit='1 KB' is below one run"),
+        ({"memory_limit": "much"}, ValueError, "memory_limit='much' is no amount"),
+        ({"measure": {"ipr": 3}}, TypeError, "measure 'ipr' must be a function"),
+        ({"measure": [len]}, TypeError, "measure must map names"),
+        *[
+            ({"measure": {name: len}}, ValueError, f"{name!r}, which the sweep holds")
+            for name in ("final_loss", "done", "seed", "subset", "training.lr")
+        ],
+        ({"measure": {"a/b": len}}, ValueError, "cannot name a variable"),
+        ({"measure": {5: len}}, ValueError, "cannot name a variable"),
+        ({"refine": True}, TypeError, "refine must be a function"),
+        ({"callbacks": [print]}, TypeError, "callbacks must be instances"),
+        ({"executor": "threads"}, TypeError, "client.get_executor"),
+        ({"worker_timeout": 0.0}, ValueError, "worker_timeout"),
+    ],
+)
+def test_bad_input(base, tmp_path: Path, trained, change, error, message) -> None:
+    arguments = {"base": base, "axes": LR, "store": tmp_path / "s", "device": "cpu"} | change
+    with pytest.raises(error, match=message):
+        gi.sweep(**arguments)
+    assert not trained
+    assert not list(tmp_path.iterdir())
+
+
+def test_pools_that_cannot_do_the_work(base, tmp_path: Path, trained) -> None:
+    from multiprocessing import get_context
+
+    arguments = {"store": tmp_path / "s", "device": "cpu"}
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool,
+        pytest.raises(ValueError, match="spawn"),
+    ):
+        gi.sweep(base, LR, executor=pool, **arguments)
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(TypeError, match="top of a module"),
+    ):
+        gi.sweep(base, LR, measure={"m": lambda run: 1}, executor=pool, **arguments)
+    assert not trained
+    assert not list(tmp_path.iterdir())
+
+
+def raises(run: gi.Run) -> float:
+    raise KeyError("W_Q")
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (raises, "'m' raised KeyError: 'W_Q'"),
+        (lambda run: None, "'m' must return a number.*None"),
+        (lambda run: "0.5", "'m' must return a number"),
+        (lambda run: 1 + 2j, "'m' must return a number"),
+        (lambda run: [[1, 2], [3]], "'m' must return a number"),
+        (lambda run: run.history, "'m' must return a number"),
+        (lambda run: list(range(2 + run.config.seed)), r"'m' returned .*3\).*after .*2\)"),
+    ],
+)
+def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> None:
+    """Seed 0's block is stored, seed 1's is named; with the measure mended, seed 0 is not redone."""
+    healthy = [True]
+
+    def measure(run: gi.Run):
+        if healthy[0] or run.config.seed == 0:
+            return [0.0, 1.0]
+        return take(run)
+
+    arguments = {"store": tmp_path / "s", "chunk": 1, "device": "cpu", "progress": False}
+    healthy[0] = False
+    with pytest.raises(gi.MeasureError, match=f"(?s)measure {message}") as caught:
+        gi.sweep(base, {"training.lr": [0.01]}, 3, {"m": measure}, **arguments)
+    assert "the run with training.lr=0.01, seed=1" in str(caught.value)
+    assert gi.open_sweep(tmp_path / "s").done.values.tolist() == [[True, False, False]]
+    healthy[0] = True
+    trained.clear()
+    result = gi.sweep(base, {"training.lr": [0.01]}, 3, {"m": measure}, **arguments)
+    assert [config.seed for config in trained] == [1, 2]
+    assert result.m.shape == (1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        ({"m": ("seed",)}, "'m' has the dimension 'seed'"),
+        ({"m": ("m",)}, "'m' has the dimension 'm'"),
+        ({"m": ("done",)}, "'m' has the dimension 'done'"),
+        ({"m": ("subset",)}, "'m' has 2 along 'subset', the sweep has 4"),
+        ({"m": ("k",), "n": ("k",)}, "'n' has 3 along 'k', measure 'm' has 2"),
+    ],
+)
+def test_dimensions_that_do_not_fit(base, tmp_path: Path, measure, message) -> None:
+    import xarray as xr
+
+    take = {
+        name: lambda run, dims=dims, size=2 + i: xr.DataArray([0.0] * size, dims=dims)
+        for i, (name, dims) in enumerate(measure.items())
+    }
+    with pytest.raises(gi.MeasureError, match=message):
+        gi.sweep(base, {}, measure=take, store=tmp_path / "s", device="cpu", progress=False)
+    assert not gi.open_sweep(tmp_path / "s").done.any()

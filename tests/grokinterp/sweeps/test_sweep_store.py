@@ -1,0 +1,312 @@
+"""A sweep's store: gone on with, refused, damaged, locked, on a bad disk."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr.storage._local as local
+
+import grokinterp as gi
+from grokinterp.tracking import Callback
+
+AXES = {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]}
+
+
+def seed_of(run: gi.Run) -> list[int]:
+    return [run.config.seed, 5]
+
+
+def other_seed_of(run: gi.Run) -> list[int]:
+    return [run.config.seed, 6]
+
+
+def everything(dataset: xr.Dataset) -> xr.DataArray:
+    return xr.ones_like(dataset.done.isel(seed=0, drop=True), dtype=bool)
+
+
+@pytest.fixture
+def sweep(base: gi.RunConfig, tmp_path: Path):
+    def run(**changes) -> xr.Dataset:
+        arguments = {
+            "base": base,
+            "axes": AXES,
+            "seeds": 2,
+            "measure": {"m": seed_of},
+            "store": tmp_path / "s",
+            "chunk": 4,  # two learning rates, two seeds: the last block is cut off
+            "device": "cpu",
+            "progress": False,
+        }
+        return gi.sweep(**(arguments | changes))
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "s"
+
+
+def test_a_finished_sweep_is_not_trained_again(sweep, same, trained) -> None:
+    first = sweep().load()
+    assert len(trained) == 12
+    same(sweep(chunk=1), first)  # the store keeps its blocks
+    same(sweep(store=None), first)
+    assert len(trained) == 24
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"base": gi.RunConfig(data=gi.DataConfig(p=11))}, "base.data.p was 7, now 11"),
+        ({"axes": AXES | {"training.lr": [1e-3, 2e-2, 1e-1]}}, r"axes.training.lr was .*0.02"),
+        ({"axes": dict(list(AXES.items())[:1])}, "axes.data.corruption was"),
+        ({"axes": dict(reversed(AXES.items()))}, "dims was"),
+        ({"seeds": 3}, r"axes.seed was \[0, 1\], now \[0, 1, 2\]"),
+        ({"precision": "float64"}, "precision was 'float32', now 'float64'"),
+        ({"measure": {"m": other_seed_of}}, "measure.m was .*seed_of.*now .*other_seed_of"),
+        ({"measure": {"n": seed_of}}, "measure.m was .*now None"),
+        ({"refine": everything}, "refine was None, now .*everything"),
+        ({"resume": False}, "resume=True"),
+    ],
+)
+def test_another_sweep_is_refused(sweep, store, contents, trained, change, named) -> None:
+    sweep()
+    before, _ = contents(store), trained.clear()
+    with pytest.raises(gi.SweepStoreError, match=f"{store}.*{named}"):
+        sweep(**change)
+    assert contents(store) == before
+    assert not trained
+
+
+def test_an_operation_changed_behind_its_name_is_noticed(sweep, base) -> None:
+    def sweep_of(constant: int) -> None:
+        def rule(a: int, b: int) -> int:
+            return (a + constant * b) % 7
+
+        sweep(axes={"data.operation": ["addition", rule]})
+
+    sweep_of(2)
+    sweep_of(2)
+    with pytest.raises(gi.SweepStoreError, match="the runs themselves"):
+        sweep_of(3)
+
+
+def test_what_is_no_store(sweep, store, contents, trained) -> None:
+    with pytest.raises(gi.SweepStoreError, match="does not exist"):
+        gi.open_sweep(store)
+    store.write_text("mine")
+    for use in (sweep, lambda: gi.open_sweep(store)):
+        with pytest.raises(gi.SweepStoreError, match=f"{store} is a file"):
+            use()
+    with pytest.raises(gi.SweepStoreError, match="cannot write beside"):
+        sweep(store=store / "below")
+    assert store.read_text() == "mine"
+    store.unlink()
+    store.mkdir()
+    (store / "thesis.txt").write_text("mine")
+    for use in (sweep, lambda: gi.open_sweep(store)):
+        with pytest.raises(gi.SweepStoreError, match=f"{store} is no sweep"):
+            use()
+    assert contents(store) == {"thesis.txt": b"mine"}
+    assert not trained
+    (store / "thesis.txt").unlink()
+    sweep()  # an empty folder will do
+
+
+def test_a_newer_format(sweep, store, contents) -> None:
+    sweep()
+    about = json.loads((store / ".zattrs").read_text())
+    (store / ".zattrs").write_text(json.dumps(about | {"format": 2}))
+    before = contents(store)
+    for use in (sweep, lambda: gi.open_sweep(store)):
+        with pytest.raises(gi.SweepStoreError, match=r"format 2, .* up to 1; upgrade"):
+            use()
+    assert contents(store) == before
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
+@pytest.mark.parametrize(
+    "chunk", ["final_loss/1.0.0.0", "m/0.0.0.0", "checksum/0.0.0", "n_test/1.0.0", "done/1.0.0"]
+)
+def test_damage_is_noticed_and_mended(sweep, store, same, trained, chunk, damage) -> None:
+    first = sweep().load()
+    file, trained[:] = store / chunk, []
+    damage(file)
+    if chunk.startswith("done") and damage is not truncate:
+        same(sweep(), first)  # that block is simply not done
+    else:
+        with pytest.raises(gi.SweepStoreError, match="is damaged") as caught:
+            sweep()
+        assert not trained
+        done = store / "done" / ".".join(file.name.split(".")[:3])
+        assert f"Remove the file {done} and resume" in str(caught.value)
+        done.unlink()
+        same(sweep(), first)
+    count = len(trained)
+    assert count == (2 if chunk.partition("/")[2].startswith("1") else 4)  # one block
+    same(sweep(), first)
+    assert len(trained) == count
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
+@pytest.mark.parametrize("label", ["training.lr", "seed", "subset"])
+def test_lost_labels_are_written_again(sweep, store, same, trained, label, damage) -> None:
+    first = sweep().load()
+    trained.clear()
+    damage(store / label / "0")
+    same(sweep(), first)
+    assert not trained
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate])
+def test_lost_metadata(sweep, store, damage) -> None:
+    sweep()
+    damage(store / ".zmetadata")
+    for use in (sweep, lambda: gi.open_sweep(store).load()):
+        with pytest.raises(gi.SweepStoreError, match=r"damaged.*metadata.*zmetadata"):
+            use()
+
+
+def test_partial_files_are_removed(sweep, store, same) -> None:
+    first = sweep().load()
+    (store / "done" / "0.0.0.abc.partial").write_bytes(b"1")
+    (store / "abc.partial").write_bytes(b"1")
+    shutil.copytree(store, store.parent / ".s.new")  # of a sweep killed while it made a store
+    same(sweep(), first)
+    assert not list(store.rglob("*.partial"))
+
+
+def test_half_written_blocks_are_not_shown(sweep, store, same) -> None:
+    first = sweep().load()
+    (store / "done" / "1.0.0").unlink()
+    (store / "done" / "1.1.0").unlink()
+    shown = gi.open_sweep(store).load()
+    lost = first.isel({"training.lr": 2})
+    assert shown.final_loss.isel({"training.lr": 2}).isnull().all()
+    assert shown.m.isel({"training.lr": 2}).isnull().all()
+    assert lost.m.notnull().all()
+    xr.testing.assert_identical(
+        shown.isel({"training.lr": [0, 1]}).drop_attrs(),
+        first.isel({"training.lr": [0, 1]}).drop_attrs(),
+    )
+    same(sweep(), first)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_no_more(sweep, store, same, monkeypatch, trained, code) -> None:
+    """The message says how much is stored; that much is not trained again."""
+    put = local._put
+    broken = [False]
+
+    def refuse(path: Path, value, exclusive: bool = False) -> int:
+        broken[0] |= path.parent.name == "best_loss" and path.name == "1.0.0.0"
+        if broken[0]:
+            raise OSError(code, os.strerror(code), str(path))
+        return put(path, value, exclusive)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_put", refuse)
+        with pytest.raises(gi.SweepStoreError, match=rf"(?s)cannot write to .*{store}.*8 of 12"):
+            sweep()
+    assert gi.open_sweep(store).done.sum() == 8
+    trained.clear()
+    result = sweep().load()
+    assert len(trained) == 4
+    same(sweep(store=None), result)
+
+
+def test_a_disk_that_is_full_from_the_start(sweep, store, monkeypatch, trained) -> None:
+    def refuse(path: Path, value, exclusive: bool = False) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_put", refuse)
+        with pytest.raises(gi.SweepStoreError, match=r"cannot prepare .*0 of 12"):
+            sweep()
+    assert not trained
+    assert not store.exists()
+    sweep()
+
+
+def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
+    """The same with a file system that is really full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+
+        def large(run: gi.Run) -> np.ndarray:
+            return np.random.default_rng(run.config.seed).normal(size=20_000)
+
+        with pytest.raises(gi.SweepStoreError, match=r"No space left.* of 12 runs are stored"):
+            gi.sweep(base, {}, 12, {"m": large}, disk / "s", device="cpu", chunk=1, progress=False)
+        stored = gi.open_sweep(disk / "s").load()
+        assert 3 <= int(stored.done.sum()) <= 7  # 160 kB each
+        for seed in stored.seed[stored.done]:
+            want = np.random.default_rng(int(seed)).normal(size=20_000)
+            np.testing.assert_array_equal(stored.m.sel(seed=seed), want)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from grokinterp.sweeps.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_one_process_at_a_time(sweep, store, same, trained) -> None:
+    first = sweep().load()
+    trained.clear()
+    command = [sys.executable, "-c", HOLDER, str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(gi.SweepStoreError, match=f"another process is writing to {store}"):
+                sweep()
+            same(gi.open_sweep(store), first)  # reading is always allowed
+        finally:
+            holder.kill()  # SIGKILL: nothing is left to release the lock
+    same(sweep(), first)
+    assert not trained
+
+
+def test_one_thread_at_a_time(sweep, store) -> None:
+    errors = []
+
+    class Second(Callback):
+        def on_start(self, configs) -> None:
+            try:
+                sweep()
+            except gi.SweepStoreError as error:
+                errors.append(str(error))
+
+    sweep(callbacks=[Second()])
+    assert len(errors) == 1
+    assert "another process" in errors[0]
+    sweep()
