@@ -112,10 +112,12 @@ PRESETS = {
     "fig26-weight-decay": Preset(
         figure="Fig. 26",
         description="Cross-entropy: a narrow band of weight decays inverts, more gives confusion. "
-        "The paper does not state the values; those of Fig. 3a here, so that the losses compare.",
+        "The paper does not state the values. These lie around the band as found with alpha 0.6 "
+        "and xi 0.3 (1000 steps, one seed): coexistence at 3, full inversion at 5, test accuracy "
+        "lost at 10.",
         base=_CROSS_ENTROPY,
         panel=WEIGHT_DECAY,
-        values=_DECAYS,
+        values=(0.0, 3.0, 5.0, 10.0),
     ),
     "fig26-dropout": Preset(
         figure="Fig. 26",

@@ -12,9 +12,7 @@ from analyses.errors import clear_errors
 
 def diagram(
     sweep: Annotated[Path, typer.Argument(help="a sweep: SWEEP.zarr or SWEEP.nc")],
-    out: Annotated[
-        Path | None, typer.Option(help="the HTML file; by default diagram.html beside the sweep")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the HTML file; by default SWEEP.html")] = None,
     x: Annotated[str | None, typer.Option(help="axis to the right: data.train_fraction")] = None,
     y: Annotated[str | None, typer.Option(help="axis upward: data.corruption")] = None,
     panel: Annotated[str | None, typer.Option(help="axis with a panel for each value")] = None,
@@ -37,7 +35,7 @@ def diagram(
         from analyses.refine import Refinement
 
         stored = diagram_page.load(sweep)
-        x, y, out = x or X, y or Y, out or sweep.parent / "diagram.html"
+        x, y, out = x or X, y or Y, out or sweep.with_suffix(".html")
         refinement = None if refined is None else Refinement(x=x, y=y, stride=refined)
         phases = diagram_page.phases_of(stored, refinement)
         choice: dict[str, Any] = {"x": x, "y": y, "panel": panel}

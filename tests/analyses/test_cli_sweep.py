@@ -191,7 +191,7 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
     code, out, _ = invoke("diagram", tmp_path / "sweep.nc", *turned, "--json")
     assert code == 0
     assert [sum(c.values()) for c in json.loads(out)["cells"].values()] == [9, 9, 9]
-    assert (tmp_path / "diagram.html").exists()
+    assert (tmp_path / "sweep.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def start(out: Path, *options: str) -> "subprocess.Popen[str]":
     # Enough steps that it cannot be over before it is stopped.
     command = [
         sys.executable, "-m", "analyses.cli", "sweep", "fig3a", "--size", "tiny", "--device", "cpu",
-        "--out", str(out), "--set", "training.steps=3000", "--set", "data.p=13", *options,
+        "--out", str(out), "--set", "training.steps=1000", "--set", "data.p=13", *options,
     ]  # fmt: skip
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -276,7 +276,7 @@ def start(out: Path, *options: str) -> "subprocess.Popen[str]":
 def resumed(out: Path, *options: str) -> str:
     code, printed, err = invoke(
         "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--out", out,
-        "--set", "training.steps=3000", "--set", "data.p=13", *options, "--resume",
+        "--set", "training.steps=1000", "--set", "data.p=13", *options, "--resume",
     )  # fmt: skip
     assert code == 0, err
     return printed

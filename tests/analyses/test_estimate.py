@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jaxtyping
 import pytest
@@ -25,8 +25,8 @@ def no_type_checker() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-def configs(times: int = 1, **changes: object) -> list[gi.RunConfig]:
-    base = BASE.replace(changes)
+def configs(times: int = 1, changes: Mapping[str, object] | None = None) -> list[gi.RunConfig]:
+    base = BASE.replace(changes or {})
     return [
         base.replace({"data.train_fraction": a, "seed": s}) for s in range(times) for a in FRACTIONS
     ]
@@ -80,9 +80,9 @@ def test_time_grows_with_runs_steps_and_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert seconds(configs()) == pytest.approx(once)
     assert seconds(configs(5)) == pytest.approx(5 * once)
     longer = sum(expected(a, 800, 81) for a in FRACTIONS)
-    assert seconds(configs(**{"training.steps": 800})) == pytest.approx(longer)
+    assert seconds(configs(changes={"training.steps": 800})) == pytest.approx(longer)
     sparse = sum(expected(a, 400, 2) for a in FRACTIONS)
-    assert seconds(configs(**{"training.eval_every": 400})) == pytest.approx(sparse)
+    assert seconds(configs(changes={"training.eval_every": 400})) == pytest.approx(sparse)
     # Four workers, blocks of one run: a quarter, but never less than the dearest block takes.
     assert seconds(configs(8), workers=4, per_block=1) == pytest.approx(2 * once)
     assert seconds(configs(), workers=9, per_block=1) == pytest.approx(expected(0.8, 400, 41))
@@ -98,9 +98,9 @@ def test_every_program_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> No
         return module._Times(step=config.model.d_mlp * 1e-3, row=0.0, fixed=0.0)
 
     monkeypatch.setattr(module, "_time", times)
-    wide = configs(**{"model.d_mlp": 256})
-    noisy = configs(**{"training.dropout": 0.3})
-    total = seconds([*configs(), *wide, *noisy, *configs(**{"training.dropout": 0.6})])
+    wide = configs(changes={"model.d_mlp": 256})
+    noisy = configs(changes={"training.dropout": 0.3})
+    total = seconds([*configs(), *wide, *noisy, *configs(changes={"training.dropout": 0.6})])
     assert total == pytest.approx(3 * 400 * (0.128 + 0.256 + 2 * 0.128))
     assert {t[:2] for t in timed[1:]} == {(128, False), (256, False), (128, True)}
     assert {t[2] for t in timed[1:]} == {int(0.2 * 961), int(0.8 * 961)}
