@@ -1,12 +1,45 @@
-"""Draw the README's picture from a saved run: ``python docs/figures.py demo`` (needs kaleido)."""
+"""Draw the README's pictures (needs kaleido).
 
+python docs/figures.py pruning DEMO          a folder that ``grokinterp demo`` wrote
+python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig3a --per-neuron``;
+                                             also writes tutorials/data/phase_diagram.nc
+"""
+
+import json
 import sys
 from pathlib import Path
 
-from analyses import pruning
-from grokinterp import Run
+from analyses import phase_diagram, pruning, sweep_phases
+from grokinterp import Run, open_sweep
+
+HERE = Path(__file__).parent
+
+
+def draw_pruning(run: str) -> None:
+    """Accuracy while neurons are removed in order of IPR."""
+    data = pruning.compute(Run.load(run), orders=["ipr"])
+    figure = pruning.plot_pruning(data)
+    figure.write_image(HERE / "pruning.png", width=980, height=460, scale=1.5)
+
+
+def draw_phases(store: str) -> None:
+    """The phase diagram, and its numbers as one small file."""
+    sweep = open_sweep(store).load()
+    if not bool(sweep.done.all()):
+        raise SystemExit(f"{store}: {int((~sweep.done).sum())} runs are not trained yet")
+    # Single precision is plenty for the IPR of half a million neurons.
+    packed = {"ipr": {"dtype": "float32", "zlib": True, "shuffle": True}}
+    target = HERE.parent / "tutorials" / "data" / "phase_diagram.nc"
+    target.parent.mkdir(exist_ok=True)
+    sweep.rename({"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {}).to_netcdf(
+        target, engine="h5netcdf", encoding=packed
+    )
+    phases = sweep_phases.compute(sweep)
+    figure = phase_diagram.plot_diagram(phases, title="")
+    figure.write_image(HERE / "phase_diagram.png", width=1100, height=420, scale=1.5)
+    for session in json.loads(sweep.attrs["provenance"]):
+        print(session)
+
 
 if __name__ == "__main__":
-    data = pruning.compute(Run.load(sys.argv[1]), orders=["ipr"])
-    figure = pruning.plot_pruning(data)
-    figure.write_image(Path(__file__).with_name("pruning.png"), width=980, height=460, scale=1.5)
+    {"pruning": draw_pruning, "phases": draw_phases}[sys.argv[1]](sys.argv[2])

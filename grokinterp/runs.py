@@ -21,7 +21,7 @@ from grokinterp.models.mlp import HookedMLP
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMAT = 1  # raised when a folder written today could not be read by yesterday's code
+FORMAT = 2  # raised when a folder written today could not be read by yesterday's code
 _FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
 
 

@@ -1,9 +1,12 @@
 """One training step at the papers' default setting (p 97, N 500, alpha 0.5, two threads).
 
+Alone, and per run in a stack of 16.
+
 Baselines, timed in turn with the subject: the plain loop (one-hot input, two ``nn.Linear``,
 ``nn.MSELoss``, ``optim.AdamW``), and the step's three irreducible matrix products.
 """
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +18,7 @@ from grokinterp.team import Team
 from grokinterp.training.stack import Stack
 
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
+RUNS = 16  # in a stack
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -69,6 +73,26 @@ def test_step(precision: str, threads: int, compare: Callable[..., None]) -> Non
     with Team(threads) as team:
         stack = Stack([DEFAULT], torch.device("cpu"), precision, team)
         compare(stack.step, baselines, burst=10)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_stack_of_16(precision: str, threads: int, compare: Callable[..., None]) -> None:
+    cpu = torch.device("cpu")
+    configs = [DEFAULT.replace({"seed": seed}) for seed in range(RUNS)]
+    with Team(threads) as team:
+        stack = Stack(configs, cpu, precision, team)
+        singles = itertools.cycle([Stack([config], cpu, precision, team) for config in configs])
+        compare(
+            stack.step,
+            {
+                "single run": lambda: next(singles).step(),
+                "plain loop": plain_loop(),
+                "products": products(PRECISIONS[precision]),
+            },
+            burst=3,
+            rounds=12,
+            per=RUNS,
+        )
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

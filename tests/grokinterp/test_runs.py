@@ -138,7 +138,7 @@ def test_files_are_json_safetensors_and_hdf5(folder: Path, tiny_run: gi.Run) -> 
             assert raw.tolist() == tiny_run.model.W_U.detach().flatten().tolist()
     assert files["history.nc"].startswith(b"\x89HDF\r\n\x1a\n")
     about = read(folder)
-    assert about["format"] == 1
+    assert about["format"] == 2
     assert about["config"]["data"]["corruption"] == 0.3
     assert about["provenance"]["versions"]["torch"] == torch.__version__
 

@@ -1,0 +1,47 @@
+"""Peak memory of default-size runs, each measurement in a process of its own.
+
+``train_many`` returns all runs, so its memory grows with them; a sweep keeps a chunk.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+_PEAK = """
+import resource, sys
+import grokinterp as gi
+base = gi.RunConfig(data=gi.DataConfig(corruption=.35), training=gi.TrainConfig(steps=2))
+what, runs, chunk = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if what == "sweep":
+    gi.sweep(base, {}, seeds=runs, chunk=chunk, progress=False)
+else:
+    gi.train_many([base.replace({"seed": seed}) for seed in range(runs)], progress=False)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def peak_mib(what: str, runs: int, chunk: int) -> float:
+    command = [sys.executable, "-c", _PEAK, what, str(runs), str(chunk)]
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def test_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {
+        f"{what}, {runs} runs, chunk {chunk}": peak_mib(what, runs, chunk)
+        for what, runs, chunk in [
+            ("train_many", 16, 0),
+            ("train_many", 64, 0),
+            ("train_many", 256, 0),
+            ("sweep", 16, 16),
+            ("sweep", 64, 16),
+            ("sweep", 256, 16),
+            ("sweep", 256, 64),
+        ]
+    }
+    with capsys.disabled():
+        print("\npeak memory above the imports:")
+        for name, mib in measured.items():
+            print(f"  {mib:6.0f} MiB  {name}")
+    assert measured["sweep, 256 runs, chunk 16"] < 1.5 * measured["sweep, 16 runs, chunk 16"] + 50
