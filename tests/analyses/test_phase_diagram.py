@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import xarray as xr
 
 from analyses import phase_diagram, sweep_phases
 from analyses.phase_diagram import plot_accuracies, plot_diagram, plot_ipr
-from analyses.refine import Refinement
 from analyses.style import PHASE_COLOR
 from grokinterp.data import SUBSETS
 
@@ -246,37 +244,6 @@ def test_errors_name_axes_and_remedies(phases: xr.Dataset) -> None:
         plot_diagram(phases, at={"model.d_mlp": 3})
     with pytest.raises(ValueError, match=r"=7 is not there; it has 0, 5"):
         plot_diagram(phases, at={"training.weight_decay": 7})
-
-
-def shell(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "analyses.phase_diagram", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.parametrize("kind", ["nc", "zarr"])
-def test_script_draws_a_stored_sweep(kind: str, sweep: xr.Dataset, tmp_path: Path) -> None:
-    stored = tmp_path / f"sweep.{kind}"
-    if kind == "nc":
-        sweep.to_netcdf(stored, engine="h5netcdf")
-    else:
-        pytest.importorskip("zarr")
-        sweep.to_zarr(stored, zarr_format=2)
-    out = tmp_path / "new" / "figure.html"
-    done = shell(stored, "--out", out, "--refined", "2", "--at", "training.weight_decay=5")
-    assert done.returncode == 0, done.stderr
-    assert out.read_text(encoding="utf-8").count("Plotly.newPlot(") >= 2
-    expected = Refinement(stride=2).infer(sweep_phases.compute(sweep))
-    with xr.open_dataset(out.with_suffix(".nc"), engine="h5netcdf") as numbers:
-        xr.testing.assert_equal(numbers, expected)
-
-
-def test_script_does_not_overwrite_the_sweep(sweep: xr.Dataset, tmp_path: Path) -> None:
-    stored = tmp_path / "sweep.nc"
-    sweep.to_netcdf(stored, engine="h5netcdf")
-    done = shell(stored, "--out", tmp_path / "sweep.html")
-    assert done.returncode == 2
-    assert "would overwrite" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_light_import() -> None:
