@@ -96,12 +96,16 @@ def run_all(
         idle_since = time.monotonic()
         while waiting:
             look = min(_LOOK_EVERY_S, worker_timeout)
-            ready, _ = wait(waiting, timeout=look, return_when=FIRST_COMPLETED)
+            wait(waiting, timeout=look, return_when=FIRST_COMPLETED)
+            # Not what wait() gives back, which leaves out futures that a shutdown cancelled.
+            ready = [future for future in waiting if future.done()]
             if ready or _dask_workers(executor) != 0:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > worker_timeout:
                 raise SweepExecutorError(_no_workers(worker_timeout))
             for future in ready:
+                if future not in waiting:
+                    continue
                 task = waiting.pop(future)
                 if future.cancelled():  # not by us: those we cancel are no longer waited for
                     error: BaseException | None = BrokenExecutor("it cancelled its tasks")

@@ -170,21 +170,24 @@ def _train(
 
     grid = kept.grid
     tasks = _tasks(kept, refine)
-    bar = tqdm(total=0, unit="step", disable=not (progress and tasks))
+
+    def runs_done() -> str:
+        return f"{int(kept.done.sum())}/{grid.size} runs"
+
+    bar = tqdm(
+        total=sum(task.steps for task in tasks),
+        unit="step",
+        desc=runs_done(),
+        disable=not (progress and tasks),
+    )
     numbers = np.arange(grid.size).reshape(grid.shape)
-
-    def show_runs() -> None:
-        bar.set_description(f"{int(kept.done.sum())}/{grid.size} runs", refresh=False)
-
-    show_runs()
     with tell, bar:
         while tasks:
-            bar.total += sum(task.steps for task in tasks)
             results = _results(executor, work, tasks, worker_timeout, bar)
             with contextlib.closing(results):  # on an error, cancel what has not begun
                 for task, finished in results:
                     kept.write(task.block, [run.row for run in finished])
-                    show_runs()
+                    bar.set_description(runs_done(), refresh=False)
                     if executor is not None:
                         bar.update(task.steps)
                     for number, run in zip(numbers[task.block].flat, finished, strict=True):
@@ -192,6 +195,7 @@ def _train(
                             tell.on_evaluation(int(number), step, metrics)
                         tell.on_finish(int(number), run.final)
             tasks = _tasks(kept, refine) if refine else []
+            bar.total += sum(task.steps for task in tasks)
         bar.refresh()
 
 

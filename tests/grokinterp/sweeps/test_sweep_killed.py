@@ -64,7 +64,7 @@ def check_store(store: Path, want: xr.Dataset) -> None:
 
 
 def test_killed_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every write of a block with a new measure; some of making the store, one of noting the end."""
+    """Every write of a block with a new measure, some of making the store, one at the end."""
     want = sweep(None).load()
     with monkeypatch.context() as patch:
         writes = die_at_write(patch, 10**6)

@@ -115,7 +115,7 @@ def raises(run: gi.Run) -> float:
     ],
 )
 def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> None:
-    """Seed 0's block is stored, seed 1's is named; with the measure mended, seed 0 is not redone."""
+    """Seed 0's block is stored, seed 1 is named; the measure mended, seed 0 is not redone."""
     healthy = [True]
 
     def measure(run: gi.Run):

@@ -1,0 +1,50 @@
+"""How a grid is cut into blocks, and that a large one is quickly made."""
+
+import time
+
+import numpy as np
+import pytest
+
+import grokinterp as gi
+from grokinterp.sweeps.grid import Grid, indices
+
+AXES = {
+    "data.p": [7, 11],
+    "data.train_fraction": [0.3, 0.5, 0.7],
+    "training.weight_decay": [0.0, 1.0, 2.0, 3.0, 4.0],
+}
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 8, 10, 15, 1000])
+def test_blocks_cover_every_run_once_with_one_program_each(base: gi.RunConfig, runs: int) -> None:
+    grid = Grid(base, AXES, (0, 1))
+    shape = grid.block_shape(runs)
+    assert np.prod(shape) <= runs
+    count = np.zeros(grid.shape, dtype=int)
+    for block in grid.blocks(shape):
+        count[block] += 1
+        assert len({config.data.p for config in grid.configs[block].flat}) == 1
+        assert [grid.configs[i] for i in indices(block)] == list(grid.configs[block].flat)
+    assert (count == 1).all()
+
+
+def test_seeds_share_a_block_first(base: gi.RunConfig) -> None:
+    grid = Grid(base, AXES, (0, 1))
+    assert grid.block_shape(2) == (1, 1, 1, 2)
+    assert grid.block_shape(10) == (1, 1, 5, 2)
+    assert grid.block_shape(8) == (1, 1, 3, 2)  # 3 + 2, not 4 + 1
+
+
+def test_a_large_grid_is_quickly_made(base: gi.RunConfig) -> None:
+    axes = {
+        "data.train_fraction": np.linspace(0.2, 0.9, 17),
+        "data.corruption": np.linspace(0.0, 0.9, 19),
+        "training.weight_decay": [0.0, 5.0, 15.0, 20.0],
+    }
+    began = time.process_time()  # of this process alone, whatever else the machine does
+    grid = Grid(base, axes, (0, 1, 2))
+    grid.to_dict()
+    for index in np.ndindex(grid.shape):
+        grid.describe(index)
+    assert grid.size == 3876
+    assert time.process_time() - began < 4

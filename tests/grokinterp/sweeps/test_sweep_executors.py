@@ -1,0 +1,258 @@
+"""Sweeps on threads, processes and a Dask cluster, and what happens when workers die."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from operator import attrgetter
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import grokinterp as gi
+from grokinterp.tracking import Callback
+
+QUIET = {"device": "cpu", "progress": False}
+AXES = {"training.lr": [1e-3, 1e-2, 1e-1]}
+MEASURE = {"its_seed": attrgetter("config.seed"), "steps": attrgetter("config.training.steps")}
+
+
+@pytest.fixture(autouse=True)
+def no_orphans() -> Iterator[None]:
+    """Processes that a test started are gone when it ends; Python's own tracker may stay."""
+    yield
+    deadline = time.monotonic() + 20
+    while orphans := [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE
+        and "resource_tracker" not in " ".join(child.cmdline())
+    ]:
+        assert time.monotonic() < deadline, orphans
+        time.sleep(0.1)
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def test_threads(base: gi.RunConfig, tmp_path: Path, same) -> None:
+    before = torch.get_num_threads()
+    threads = {"threads": lambda run: torch.get_num_threads()}
+    with ThreadPoolExecutor(2) as pool:
+        result = gi.sweep(base, AXES, 4, MEASURE | threads, tmp_path / "s", pool, chunk=2, **QUIET)
+        assert pool.submit(torch.get_num_threads).result() == before  # as it was lent to us
+    assert (result.threads == 1).all()
+    assert torch.get_num_threads() == before
+    same(result.drop_vars("threads"), gi.sweep(base, AXES, 4, MEASURE, **QUIET))
+    assert (gi.sweep(base, {}, measure=threads, **QUIET).threads == before).all()
+
+
+def test_an_executor_that_works_in_this_thread(base: gi.RunConfig) -> None:
+    class Here(ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            future: Future = Future()
+            future.set_result(fn(*args, **kwargs))
+            return future
+
+    before = torch.get_num_threads()
+    with Here(2) as pool:
+        gi.sweep(base, AXES, executor=pool, **QUIET)
+    assert torch.get_num_threads() == before
+
+
+def test_a_failing_block_loses_no_other(base: gi.RunConfig, tmp_path: Path, trained) -> None:
+    """Blocks that run when one fails are stored; those that have not begun never begin."""
+    both_run = threading.Barrier(2)
+
+    def measure(run: gi.Run) -> float:
+        if run.config.seed < 2:
+            both_run.wait(30)
+        if run.config.seed == 1:
+            raise RuntimeError("no such thing")
+        time.sleep(0.3)
+        return run.config.seed
+
+    with ThreadPoolExecutor(2) as pool, pytest.raises(gi.MeasureError, match="seed=1"):
+        gi.sweep(base, {}, 40, {"m": measure}, tmp_path / "s", pool, chunk=1, **QUIET)
+    done = gi.open_sweep(tmp_path / "s").done.values
+    assert done[0]
+    assert not done[1]
+    assert done.sum() == len(trained) - 1 < 10
+
+
+def test_a_pool_that_was_shut_down(base: gi.RunConfig) -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(gi.SweepExecutorError, match="after shutdown; make a new executor"):
+        gi.sweep(base, {}, executor=pool, **QUIET)
+
+
+def test_a_pool_that_drops_its_tasks(base: gi.RunConfig, tmp_path: Path) -> None:
+    """As a Dask client does whose scheduler is gone; a sweep with holes must not look whole."""
+    pool = ThreadPoolExecutor(1)
+
+    def measure(run: gi.Run) -> float:
+        pool.shutdown(wait=False, cancel_futures=True)
+        return 1.0
+
+    with pytest.raises(gi.SweepExecutorError, match="cancelled its tasks"):
+        gi.sweep(base, {}, 6, {"m": measure}, tmp_path / "s", pool, chunk=1, **QUIET)
+    pool.shutdown()
+    assert gi.open_sweep(tmp_path / "s").done.sum() == 1
+
+
+@pytest.mark.slow
+def test_processes(base: gi.RunConfig, tmp_path: Path, same, measures, recwarn, capfd) -> None:
+    """Results, threads, one warning for diverged runs in words, a killed worker, and resuming."""
+    take = {"threads": measures.threads, "pid": measures.pid}
+    axes = {"training.lr": [1e-2, 1e25]}
+    with processes(2) as pool:
+        with pytest.warns(gi.DivergenceWarning, match=r"8 of 16 runs.*lr=1e\+25, seed=0") as caught:
+            result = gi.sweep(
+                base, axes, 8, MEASURE | take, tmp_path / "s", pool, chunk=2, **QUIET
+            ).load()
+        assert len(caught) == 1
+    assert "Divergence" not in capfd.readouterr().err  # nor do workers talk of it
+    assert os.getpid() not in result.pid
+    assert (result.threads == 1).all()
+    with pytest.warns(gi.DivergenceWarning):
+        same(result.drop_vars(["threads", "pid"]), gi.sweep(base, axes, 8, MEASURE, **QUIET))
+
+
+@pytest.mark.slow
+def test_a_killed_process_breaks_the_pool_and_loses_nothing(
+    base: gi.RunConfig, tmp_path: Path, same, measures
+) -> None:
+    flag = Path(os.environ["KILL_FLAG"])
+    flag.touch()
+    arguments = {"store": tmp_path / "s", "chunk": 1, **QUIET}
+    with (
+        processes(1) as pool,
+        pytest.raises(gi.SweepExecutorError, match=r"workers died.*is stored.*new executor"),
+    ):
+        gi.sweep(base, {}, 4, {"m": measures.kill_once}, executor=pool, **arguments)
+    assert not flag.exists()
+    assert gi.open_sweep(tmp_path / "s").done.values.tolist() == [True, True, False, False]
+    with pytest.raises(gi.SweepExecutorError, match="workers died"):  # broken for good
+        gi.sweep(base, {}, 4, {"m": measures.kill_once}, executor=pool, **arguments)
+    result = gi.sweep(base, {}, 4, {"m": measures.kill_once}, **arguments)
+    same(result, gi.sweep(base, {}, 4, {"m": measures.kill_once}, **QUIET))
+
+
+@pytest.fixture
+def dask(tmp_path: Path):
+    """Starts clusters on loopback and closes them."""
+    distributed = pytest.importorskip("distributed")
+    clusters = []
+
+    def start(workers: int):
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            processes=True,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            local_directory=str(tmp_path / "dask"),
+            silence_logs=50,
+        )
+        client = distributed.Client(cluster)
+        clusters[:0] = [client, cluster]
+        return client
+
+    yield start
+    for cluster in clusters:
+        cluster.close()
+
+
+def test_a_cluster_without_workers(base: gi.RunConfig, tmp_path: Path, dask, trained) -> None:
+    client = dask(0)
+    began = time.monotonic()
+    with pytest.raises(gi.SweepExecutorError, match=r"no worker for 1 s; start workers"):
+        gi.sweep(
+            base,
+            AXES,
+            store=tmp_path / "s",
+            executor=client.get_executor(),
+            worker_timeout=1.0,
+            **QUIET,
+        )
+    assert time.monotonic() - began < 20
+    assert not trained
+    with pytest.raises(TypeError, match=r"client.get_executor\(\)"):
+        gi.sweep(base, AXES, executor=client, **QUIET)
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, dask, same) -> None:
+    """Two worker processes; one is killed in the middle, both do work, and nothing shows."""
+    client = dask(2)
+    store, killed = tmp_path / "s", []
+
+    def slow(run: gi.Run) -> float:
+        import time
+
+        time.sleep(0.1)
+        return run.config.seed
+
+    class Kill(Callback):
+        def on_finish(self, run, config, summary) -> None:
+            if not killed:
+                pids = client.run(os.getpid)
+                killed.extend(pids.values())
+                os.kill(killed[0], signal.SIGKILL)
+
+    measure = {
+        "slow": slow,
+        "threads": lambda run: torch.get_num_threads(),
+        "pid": lambda run: os.getpid(),
+    }
+    result = gi.sweep(
+        base,
+        AXES,
+        8,
+        measure,
+        store,
+        client.get_executor(),
+        chunk=2,
+        callbacks=[Kill()],
+        **QUIET,
+    ).load()
+    assert len(killed) == 2
+    assert killed[1] in result.pid
+    assert os.getpid() not in result.pid
+    assert (result.threads == 1).all()
+    alone = gi.sweep(base, AXES, 8, {"slow": slow}, **QUIET)
+    same(result.drop_vars(["threads", "pid"]), alone)
+
+    def fails(run: gi.Run) -> float:
+        raise RuntimeError("no such thing")
+
+    with pytest.raises(gi.MeasureError, match=r"no such thing; in the run with .*seed="):
+        gi.sweep(base, AXES, 2, {"m": fails}, executor=client.get_executor(), **QUIET)
+
+    # All workers leave for good while it waits for them.
+    class Leave(Callback):
+        def on_finish(self, run, config, summary) -> None:
+            client.cluster.scale(0)
+
+    with pytest.raises(gi.SweepExecutorError, match="has had no worker for 1 s"):
+        gi.sweep(
+            base,
+            AXES,
+            8,
+            {"slow": slow},
+            tmp_path / "left",
+            client.get_executor(),
+            chunk=1,
+            callbacks=[Leave()],
+            worker_timeout=1.0,
+            **QUIET,
+        )
+    assert 0 < gi.open_sweep(tmp_path / "left").done.sum() < 24
+    same(gi.sweep(base, AXES, 8, {"slow": slow}, tmp_path / "left", **QUIET), alone)
