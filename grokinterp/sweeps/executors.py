@@ -13,6 +13,8 @@ from concurrent.futures import (
 )
 from typing import Any, TypeVar
 
+import torch
+
 from grokinterp.team import available_threads
 
 Task = TypeVar("Task")
@@ -23,8 +25,8 @@ class SweepExecutorError(Exception):
     """The executor cannot do the work: no workers, or they keep dying; what is finished is kept."""
 
 
-def check_executor(executor: object) -> None:
-    """Refuse what is no executor, and pools whose workers are copies of this process."""
+def check_executor(executor: object, device: torch.device) -> None:
+    """Refuse what is no executor, and workers that cannot use the device."""
     if executor is None:
         return
     if not isinstance(executor, Executor):
@@ -33,10 +35,9 @@ def check_executor(executor: object) -> None:
             "pass client.get_executor()"
         )
     context = getattr(executor, "_mp_context", None)
-    if context is not None and context.get_start_method() == "fork":
-        # A copy of a process with threads can hang in torch, and it holds on to the store's lock.
+    if device.type == "cuda" and context is not None and context.get_start_method() == "fork":
         raise ValueError(
-            "executor forks its workers, which torch does not survive; use "
+            "executor forks its workers, which CUDA does not survive; use "
             'ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))'
         )
 

@@ -144,7 +144,7 @@ class SweepStore:
                 "provenance": json.dumps([]),
             },
         )
-        encoding: dict[str, Any] = {name: {"compressors": None} for name in template.variables}
+        encoding: dict[str, Any] = {str(n): {"compressors": None} for n in template.variables}
         for name, variable in template.data_vars.items():
             encoding[str(name)]["chunks"] = (*block, *variable.shape[len(block) :])
         template.to_zarr(place, mode="w", zarr_format=2, consolidated=False, encoding=encoding)

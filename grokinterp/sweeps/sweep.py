@@ -71,8 +71,8 @@ def sweep(
             names are kept, and their labels not.
         store: folder of a zarr store, readable at any time with :func:`open_sweep`. None: memory.
         executor: any ``concurrent.futures.Executor``: threads, processes, or Dask's
-            ``client.get_executor()``. None: this process, with all of torch's threads. Pools of
-            processes must not fork: ``ProcessPoolExecutor(n, mp_context=get_context("spawn"))``.
+            ``client.get_executor()``. None: this process, with all of torch's threads. With
+            CUDA, processes must be spawned, not forked.
         resume: go on with a store that is there; False refuses it.
         refine: trains part of the grid only: given the dataset so far, it returns a boolean
             DataArray over the axes, the cells to train next; asked again until it wants none that
@@ -107,7 +107,7 @@ def sweep(
         raise TypeError(f"refine must be a function of a dataset, got {refine!r}")
     place = check_training(list(grid.configs.flat), device, precision, memory_limit)
     check_number("worker_timeout", worker_timeout, minimum=0.0, strict=True)
-    check_executor(executor)
+    check_executor(executor, place)
     tell = Dispatch(callbacks, list(grid.configs.flat))
     if chunk is None:
         chunk = 64 if place.type == "cuda" else 8
