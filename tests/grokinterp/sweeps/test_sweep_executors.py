@@ -125,6 +125,14 @@ def test_processes(base: gi.RunConfig, tmp_path: Path, same, measures, recwarn, 
         same(result.drop_vars(["threads", "pid"]), gi.sweep(base, axes, 8, MEASURE, **QUIET))
 
 
+def test_forked_processes(base: gi.RunConfig, tmp_path: Path, same) -> None:
+    """The default of many Pythons: copies of a process whose OpenMP threads have worked."""
+    torch.mm(*torch.ones(2, 500, 500))
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        result = gi.sweep(base, AXES, 2, MEASURE, tmp_path / "s", pool, chunk=2, **QUIET)
+    same(result, gi.sweep(base, AXES, 2, MEASURE, **QUIET))
+
+
 @pytest.mark.slow
 def test_a_killed_process_breaks_the_pool_and_loses_nothing(
     base: gi.RunConfig, tmp_path: Path, same, measures

@@ -4,8 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 import grokinterp as gi
+from grokinterp.sweeps.executors import check_executor
 
 LR = {"training.lr": [1e-3, 1e-2]}
 
@@ -88,7 +90,7 @@ def test_pools_that_cannot_do_the_work(base, tmp_path: Path, trained) -> None:
         ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool,
         pytest.raises(ValueError, match="spawn"),
     ):
-        gi.sweep(base, LR, executor=pool, **arguments)
+        check_executor(pool, torch.device("cuda"))
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(TypeError, match="top of a module"),
