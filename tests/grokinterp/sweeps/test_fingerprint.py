@@ -5,6 +5,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import pytest
+
 from grokinterp.sweeps.fingerprint import fingerprint
 
 
@@ -63,6 +65,7 @@ def test_a_lambda_does_not_depend_on_the_statement_around_it() -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
+@pytest.mark.slow
 def test_another_session_agrees() -> None:
     """Hash randomisation and addresses must not show."""
     program = (

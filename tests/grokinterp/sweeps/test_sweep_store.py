@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -269,12 +270,14 @@ def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+# Its forked child, as of a pool of workers, outlives it and must not go on holding the lock.
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from grokinterp.sweeps.lock import locked
 with locked(Path(sys.argv[1])):
-    print("held", flush=True)
+    if os.fork():
+        print("held", flush=True)
     time.sleep(100)
 """
 
@@ -283,7 +286,7 @@ def test_one_process_at_a_time(sweep, store, same, trained) -> None:
     first = sweep().load()
     trained.clear()
     command = [sys.executable, "-c", HOLDER, str(store)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as holder:
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
@@ -292,7 +295,11 @@ def test_one_process_at_a_time(sweep, store, same, trained) -> None:
             same(gi.open_sweep(store), first)  # reading is always allowed
         finally:
             holder.kill()  # SIGKILL: nothing is left to release the lock
-    same(sweep(), first)
+            holder.wait()
+            try:
+                same(sweep(), first)
+            finally:
+                os.killpg(holder.pid, signal.SIGKILL)
     assert not trained
 
 
