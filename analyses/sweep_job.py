@@ -20,6 +20,7 @@ from analyses.estimate import Estimate, estimate
 from analyses.measures import MEASURES, PER_NEURON
 from analyses.presets import Preset
 from analyses.refine import Refinement
+from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import threads_per_task
 from grokinterp.sweeps.grid import Grid, seed_list
 from grokinterp.training.trainer import check_training
@@ -98,12 +99,13 @@ class SweepJob:
 
     def estimate(self) -> Estimate:
         """The time that the runs not done should take; all of them, even if ``adaptive``."""
-        per_block = len(self.grid.seeds)
-        if not self.adaptive:  # as grokinterp.sweep cuts its blocks
-            chunk = 64 if self.place.type == "cuda" else 8
-            per_block = math.prod(self.grid.block_shape(chunk))
+        configs = list(self.grid.configs.flat)
         with _processes(self.workers) as executor:  # starts no process before it has work
             threads = threads_per_task(executor)
+            chunk = default_chunk(configs, self.place, executor)
+        per_block = len(self.grid.seeds)
+        if not self.adaptive:  # as grokinterp.sweep cuts its blocks
+            per_block = math.prod(self.grid.block_shape(chunk))
         return estimate(
             list(self.grid.configs[~self.done]),
             measure=self.measure,

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +154,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def provenance(
-    *, device: str, precision: str, wall_time_s: float, stack_size: int
-) -> dict[str, Any]:
-    """Which versions made a run, where and when."""
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
     from importlib.metadata import PackageNotFoundError, version
 
     def installed(package: str) -> str:
@@ -166,9 +165,18 @@ def provenance(
             return "not installed as a package"
 
     packages = ("grokinterp", "torch", "transformer-lens", "numpy", "xarray")
+    return (
+        *((package, installed(package)) for package in packages),
+        ("python", platform.python_version()),
+    )
+
+
+def provenance(
+    *, device: str, precision: str, wall_time_s: float, stack_size: int
+) -> dict[str, Any]:
+    """Which versions made a run, where and when."""
     return {
-        "versions": {package: installed(package) for package in packages}
-        | {"python": platform.python_version()},
+        "versions": dict(_versions()),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "precision": precision,

@@ -69,6 +69,15 @@ def threads_per_task(executor: Executor | None) -> int | None:
     return max(1, available_threads() // workers)
 
 
+def count_workers(executor: Executor) -> int:
+    """Tasks that run at the same time; one, if the executor does not tell."""
+    client = _dask_client(executor)
+    if client is not None:
+        return max(1, sum(client.nthreads().values()))
+    workers = getattr(executor, "_max_workers", 1)
+    return workers if isinstance(workers, int) else 1
+
+
 def run_all(
     executor: Executor,
     work: Callable[[Task], Any],

@@ -16,6 +16,7 @@ import torch
 from grokinterp._checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
+from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import check_executor, check_sendable, run_all, threads_per_task
 from grokinterp.sweeps.fingerprint import fingerprint
 from grokinterp.sweeps.grid import Grid, indices, seed_list
@@ -77,8 +78,9 @@ def sweep(
         refine: trains part of the grid only: given the dataset so far, it returns a boolean
             DataArray over the axes, the cells to train next; asked again until it wants none that
             is not done.
-        chunk: runs trained and stored together, at most; a crash loses this much. None: 8, or 64
-            on CUDA. With ``refine`` a block is one cell with all its seeds.
+        chunk: runs trained and stored together, at most; a crash loses this much. None: 8 runs
+            of the papers' size and up to 64 small ones, or 64 on CUDA. With ``refine`` a block is
+            one cell with all its seeds.
         device: where to train; None takes CUDA if there is one.
         precision: as for :func:`~grokinterp.train_many`.
         memory_limit: as for :func:`~grokinterp.train_many`, per block.
@@ -110,7 +112,7 @@ def sweep(
     check_executor(executor, place)
     tell = Dispatch(callbacks, list(grid.configs.flat))
     if chunk is None:
-        chunk = 64 if place.type == "cuda" else 8
+        chunk = default_chunk(list(grid.configs.flat), place, executor)
     check_int("chunk", chunk, minimum=1)
     block = (*(1 for _ in grid.axes), len(grid.seeds)) if refine else grid.block_shape(chunk)
     identity = {
