@@ -47,6 +47,7 @@ class SweepJob:
     device: str | None = None
     precision: str = "float32"
     memory_limit: str | None = None
+    chunk: int | None = None  # runs trained and stored together; None: by their size
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -102,7 +103,7 @@ class SweepJob:
         configs = list(self.grid.configs.flat)
         with _processes(self.workers) as executor:  # starts no process before it has work
             threads = threads_per_task(executor)
-            chunk = default_chunk(configs, self.place, executor)
+            chunk = self.chunk or default_chunk(configs, self.place, executor)
         per_block = len(self.grid.seeds)
         if not self.adaptive:  # as grokinterp.sweep cuts its blocks
             per_block = math.prod(self.grid.block_shape(chunk))
@@ -132,6 +133,7 @@ class SweepJob:
                 store=self.store,
                 executor=executor,
                 refine=self.refinement,
+                chunk=self.chunk,
                 device=self.device,
                 precision=self.precision,
                 memory_limit=self.memory_limit,

@@ -47,6 +47,10 @@ def sweep(
     per_neuron: Annotated[
         bool, typer.Option("--per-neuron", help="keep the IPR of every neuron, not only the mean")
     ] = False,
+    chunk: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs trained and stored together, which a crash may lose"),
+    ] = None,
     memory_limit: Annotated[
         str | None, typer.Option(help="for runs in training, such as '4 GiB'; half of what is free")
     ] = None,
@@ -66,7 +70,7 @@ def sweep(
         job, folder, chosen = _settle(
             preset, size, out, panels, change,
             seeds=seeds, workers=workers, precision=precision, device=device, adaptive=adaptive,
-            per_neuron=per_neuron, memory_limit=memory_limit,
+            per_neuron=per_neuron, memory_limit=memory_limit, chunk=chunk,
         )  # fmt: skip
         if job.store.exists() and not (resume or estimate_only):
             raise ValueError(

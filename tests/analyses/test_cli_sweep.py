@@ -259,7 +259,8 @@ def start(out: Path, *options: str) -> "subprocess.Popen[str]":
     # Enough steps that it cannot be over before it is stopped.
     command = [
         sys.executable, "-m", "analyses.cli", "sweep", "fig3a", "--size", "tiny", "--device", "cpu",
-        "--out", str(out), "--set", "training.steps=1000", "--set", "data.p=13", *options,
+        "--out", str(out), "--set", "training.steps=1000", "--set", "data.p=13", "--chunk", "3",
+        *options,
     ]  # fmt: skip
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
