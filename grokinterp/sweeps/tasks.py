@@ -1,5 +1,6 @@
 """What a worker does: train one block of a sweep and reduce its runs to rows."""
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,7 @@ class Work:
                 bar=bar,
             ):
                 done[i] = self._reduce(run, task.names[i])
+        gc.collect()  # hooked models are cycles; a block's must not stay for the next
         return [done[i] for i in range(len(task.configs))]
 
     def _reduce(self, run: Run, name: str) -> Finished:

@@ -5,6 +5,7 @@ batched ones, and whatever can be hooked can be trained. On a CPU the hand-writt
 ``shares`` are faster; both are held to the hooked model by tests.
 """
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class BatchedPasses:
 
     def __init__(self, stack: "Stack") -> None:
         first = stack.configs[0]
-        self._stack = stack
+        self._stack = weakref.proxy(stack)  # which owns this: a cycle would outlive training
         model = build_model(first).to(stack.device)
         self._model, self._layers = _Unchecked(model), first.model.n_layers
         self._per_example = LOSSES[first.training.loss].per_example

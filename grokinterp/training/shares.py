@@ -1,5 +1,6 @@
 """A stack's gradients on a CPU: each worker takes whole runs, or its share of a run's examples."""
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class SharedPasses:
 
     def __init__(self, stack: "Stack") -> None:
         first = stack.configs[0]
-        self._stack = stack
+        self._stack = weakref.proxy(stack)  # which owns this: a cycle would outlive training
         self._kernels = [
             MLPKernel(
                 first.model, first.data.p, first.training.loss, dtype=stack.weights.dtype,
