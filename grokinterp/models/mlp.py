@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.models.activations import ACTIVATIONS
+from grokinterp.models.base import HookedModel
+from grokinterp.models.norms import NORMS, make_norm
 from grokinterp.randomness import generator
 
 INITS = ("paper", "standard", "lazy")
@@ -28,6 +29,7 @@ class MLPConfig:
     n_layers: int = 1  # hidden layers; 1 is the paper's "two-layer" network
     act: str = "square"  # square, relu or gelu
     init: str = "paper"  # paper, standard or lazy
+    norm: str | None = None  # after every activation: None, "batch" or "layer"
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -35,19 +37,23 @@ class MLPConfig:
         check_int("n_layers", self.n_layers, minimum=1)
         check_choice("act", self.act, ACTIVATIONS)
         check_choice("init", self.init, INITS)
+        if self.norm is not None:
+            check_choice("norm", self.norm, NORMS)
 
 
-class HookedMLP(HookedRootModule):
+class HookedMLP(HookedModel):
     """f(a, b) = W_U^T act(... act(W_E[0, a] + W_E[1, b])), Doshi et al. 2023, eq. 1.
 
     Weights (the paper's, transposed):
         ``W_E`` [operand 2, p, d_mlp]: ``W_E[0]`` is U^T and ``W_E[1]`` is V^T.
         ``layers.{i}.W_in`` [d_mlp, d_mlp] for i >= 1: the hidden matrices.
         ``W_U`` [d_mlp, p]: the paper's W^T.
+        ``layers.{i}.norm.gamma`` and ``.beta`` [d_mlp], if there are norms.
 
     Hook points, in order:
         ``hook_embed`` [batch, operand 2, d_mlp]; ``layers.{i}.hook_pre`` and
-        ``layers.{i}.hook_post`` [batch, d_mlp]; ``hook_logits`` [batch, p].
+        ``layers.{i}.hook_post`` [batch, d_mlp], then the norm's ``layers.{i}.norm.hook_scale`` and
+        ``layers.{i}.norm.hook_normalized``; ``hook_logits`` [batch, p].
 
     Args:
         config: the architecture.
@@ -55,25 +61,23 @@ class HookedMLP(HookedRootModule):
         seed: draws the initial weights, from a generator of its own.
     """
 
+    cfg: MLPConfig
+    p: int
+    config_class = MLPConfig
+    dropout_places = ("pre", "post")
+
     def __init__(self, config: MLPConfig, *, p: int, seed: int = 0) -> None:
-        super().__init__()
-        check_int("p", p, minimum=2)
+        super().__init__(config, p=p)
         check_int("seed", seed, minimum=0)
-        self.cfg, self.p = config, p
         rng, width = generator(seed, "init"), config.d_mlp
         self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
         self.hook_embed = HookPoint()
         hidden = [None, *(_normal((width, width), _std(config, width), rng)
                           for _ in range(1, config.n_layers))]  # fmt: skip
-        self.layers = nn.ModuleList(HiddenLayer(config.act, W_in) for W_in in hidden)
+        self.layers = nn.ModuleList(HiddenLayer(config, W_in) for W_in in hidden)
         self.W_U = _normal((width, p), _std(config, width), rng)
         self.hook_logits = HookPoint()
         self.setup()
-
-    def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
-        """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
-        check_tokens(tokens, self.p)
-        return self.logits(tokens)
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
@@ -93,37 +97,28 @@ class HookedMLP(HookedRootModule):
         operands = {f"W_E[{i}]": state["W_E"][..., i, :, :] for i in range(2)}
         return operands | {name: weight for name, weight in state.items() if name != "W_E"}
 
+    @classmethod
+    def dropout_points(cls, config: MLPConfig, place: str) -> dict[str, tuple[int, ...]]:
+        """Every hidden layer's neurons, before ("pre") or after ("post") the activation."""
+        return {f"layers.{i}.hook_{place}": (config.d_mlp,) for i in range(config.n_layers)}
+
 
 class HiddenLayer(nn.Module):
-    """One hidden layer: its matrix (the first layer's is ``W_E``), then the activation."""
+    """One hidden layer: its matrix (the first layer's is ``W_E``), the activation, the norm."""
 
-    def __init__(self, act: str, W_in: nn.Parameter | None) -> None:
+    def __init__(self, config: MLPConfig, W_in: nn.Parameter | None) -> None:
         super().__init__()
         self.W_in = W_in
-        self.act = ACTIVATIONS[act].function
+        self.act = ACTIVATIONS[config.act].function
         self.hook_pre = HookPoint()
         self.hook_post = HookPoint()
+        self.norm = make_norm(config.norm, config.d_mlp)
 
     def forward(self, x: Float[Tensor, "batch d_mlp"]) -> Float[Tensor, "batch d_mlp"]:
-        """``act(x W_in)`` with both sides of the activation hooked."""
+        """``act(x W_in)``, normalised if the config says so."""
         pre = x if self.W_in is None else x @ self.W_in
-        return self.hook_post(self.act(self.hook_pre(pre)))
-
-
-def check_tokens(tokens: Tensor, p: int) -> None:
-    """Raise unless ``tokens`` is an integer tensor [batch, 2] of residues 0..p-1."""
-    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dtype == torch.bool:
-        kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
-        raise TypeError(f"tokens must be an integer tensor [batch, 2], got {kind}")
-    if tokens.ndim != 2 or tokens.shape[1] != 2:
-        raise ValueError(
-            f"tokens must have shape [batch, 2], one row (a, b) per pair, got {list(tokens.shape)}"
-        )
-    if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= p):
-        raise ValueError(
-            f"tokens must lie in 0..{p - 1} for p={p}, got values from {int(tokens.min())} "
-            f"to {int(tokens.max())}; take them mod p"
-        )
+        post = self.hook_post(self.act(self.hook_pre(pre)))
+        return post if self.norm is None else self.norm(post)
 
 
 def _std(config: MLPConfig, fan_in: int) -> float:

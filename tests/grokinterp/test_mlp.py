@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from grokinterp import HookedMLP, MLPConfig
-from grokinterp.models.mlp import check_tokens
+from grokinterp.models.base import check_tokens
 
 NN_ACTIVATIONS = {"relu": nn.ReLU(), "gelu": nn.GELU()}
 

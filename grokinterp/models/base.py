@@ -1,0 +1,182 @@
+"""What every network of the package shares: a task, hooks, and a place on disk or on the Hub."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from huggingface_hub import ModelHubMixin, hf_hub_download
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformer_lens import HookedRootModule
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp._checks import check_choice, check_int
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+class HookedModel(HookedRootModule, ModelHubMixin):
+    """A network that answers f(a, b) mod p, with a hook point on every activation.
+
+    A subclass is built as ``Model(config, p=..., seed=...)``, says how its ``logits`` come about,
+    and ends its constructor with ``self.setup()``.
+
+    Args:
+        config: the architecture, of the class's ``config_class``.
+        p: the modulus: the residues 0..p-1 are its first tokens and its first classes.
+    """
+
+    config_class: ClassVar[type]
+    # Where training may drop activations, the names that ``TrainConfig.dropout_at`` takes.
+    dropout_places: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Any, *, p: int | None) -> None:
+        super().__init__()
+        if not isinstance(config, self.config_class):
+            raise TypeError(f"config must be of type {self.config_class.__name__}, got {config!r}")
+        if p is not None:
+            check_int("p", p, minimum=2)
+        self.cfg, self.p = config, p
+
+    def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
+        """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
+        assert self.p is not None
+        check_tokens(tokens, self.p)
+        return self.logits(tokens)
+
+    def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
+        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights one by one, where a stored tensor holds several; any leading axes are kept."""
+        return state
+
+    @classmethod
+    def dropout_points(cls, config: Any, place: str) -> dict[str, tuple[int, ...]]:
+        """Hook points that dropout at ``place`` multiplies, with their shapes for one example.
+
+        Args:
+            config: the architecture.
+            place: one of ``dropout_places``, or several joined by "+".
+        """
+        raise NotImplementedError
+
+    @property
+    def is_hooked(self) -> bool:
+        """Whether anything looks at activations inside the network, so that none may be skipped."""
+        return any(
+            module._forward_hooks or module._forward_pre_hooks
+            or module._backward_hooks or module._backward_pre_hooks
+            for module in self.modules() if module is not self
+        )  # fmt: skip
+
+    def add_hook(self, name: str | Callable[[str], bool], *args: Any, **kwargs: Any) -> None:
+        """TransformerLens' ``add_hook``; a name that does not exist is refused with the nearest."""
+        self._check_hook_names(name)
+        super().add_hook(name, *args, **kwargs)
+
+    def get_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """TransformerLens' ``get_caching_hooks``; names that do not exist are refused."""
+        self._check_hook_names(
+            *(names_filter if isinstance(names_filter, list) else [names_filter])
+        )
+        return super().get_caching_hooks(names_filter, *args, **kwargs)
+
+    def _enable_hook_with_name(self, name: str, hook: Callable[..., Any], dir: Any) -> None:
+        self._check_hook_names(name)
+        super()._enable_hook_with_name(name, hook, dir)
+
+    def _check_hook_names(self, *names: object) -> None:
+        for name in names:
+            if isinstance(name, str) and not isinstance(self.mod_dict.get(name), HookPoint):
+                near = difflib.get_close_matches(name, self.hook_dict, n=3, cutoff=0.4)
+                raise ValueError(
+                    f"{name!r} is no hook point of {type(self).__name__}. "
+                    f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(self.hook_dict)}"
+                )
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As in ``nn.Module``; an error names every missing, extra and misshapen tensor."""
+        if strict:
+            check_state(type(self).__name__, self.state_dict(), state_dict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    # What huggingface_hub's save_pretrained, push_to_hub and from_pretrained call.
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        plain = {"class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg)}
+        (save_directory / CONFIG_FILE).write_text(json.dumps(plain, indent=2) + "\n")
+        state = {name: w.detach().contiguous() for name, w in self.state_dict().items()}
+        save_file(state, save_directory / WEIGHTS_FILE)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **_: Any,
+    ) -> "HookedModel":
+        folder = Path(model_id)
+        if folder.is_dir():
+            files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE)]
+            if missing := [file for file in files if not file.is_file()]:
+                raise FileNotFoundError(f"{missing[0]} is missing; {folder} holds no saved model")
+        else:
+            files = [
+                Path(hf_hub_download(
+                    model_id, name, revision=revision, cache_dir=cache_dir, token=token,
+                    force_download=force_download, local_files_only=local_files_only,
+                ))
+                for name in (CONFIG_FILE, WEIGHTS_FILE)
+            ]  # fmt: skip
+        plain = json.loads(files[0].read_text())
+        check_choice(f"class in {files[0]}", plain.get("class"), [cls.__name__])
+        state = load_file(files[1])
+        model = cls(cls.config_class(**plain["config"]), p=plain["p"])  # pyright: ignore[reportCallIssue]
+        model.to(next(w.dtype for w in state.values() if w.is_floating_point()))
+        model.load_state_dict(state)
+        return model.eval()
+
+
+def check_state(owner: str, ours: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    """Raise unless a ``state_dict`` has just the tensors of a model, each of its shape."""
+    wrong = [f"missing {name} {list(ours[name].shape)}" for name in ours.keys() - given.keys()]
+    wrong += [f"extra {name} {list(given[name].shape)}" for name in given.keys() - ours.keys()]
+    wrong += [
+        f"{name} is {list(given[name].shape)} and should be {list(ours[name].shape)}"
+        for name in ours.keys() & given.keys()
+        if given[name].shape != ours[name].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"the state_dict does not fit this {owner}: {'; '.join(sorted(wrong))}. "
+            "Build the model from the config that the tensors were saved with"
+        )
+
+
+def check_tokens(tokens: Tensor, p: int) -> None:
+    """Raise unless ``tokens`` is an integer tensor [batch, 2] of residues 0..p-1."""
+    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dtype == torch.bool:
+        kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise TypeError(f"tokens must be an integer tensor [batch, 2], got {kind}")
+    if tokens.ndim != 2 or tokens.shape[1] != 2:
+        raise ValueError(
+            f"tokens must have shape [batch, 2], one row (a, b) per pair, got {list(tokens.shape)}"
+        )
+    if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= p):
+        raise ValueError(
+            f"tokens must lie in 0..{p - 1} for p={p}, got values from {int(tokens.min())} "
+            f"to {int(tokens.max())}; take them mod p"
+        )

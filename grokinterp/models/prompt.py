@@ -1,0 +1,48 @@
+"""How a pair (a, b) is written as the sequence of tokens that a network reads."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+OPERANDS = ("a", "b")
+
+
+class Prompt:
+    """A template such as "a b", "a b =" or "eos a + b =", words separated by spaces.
+
+    The words ``a`` and ``b`` stand for the operands, whose tokens are the residues 0..p-1; every
+    other word is a symbol, and symbols get the tokens p, p + 1, ... in order of appearance.
+
+    Args:
+        template: the words; ``a`` and ``b`` occur once each.
+        p: the modulus.
+    """
+
+    def __init__(self, template: str, p: int) -> None:
+        check_prompt(template)
+        words = template.split()
+        symbols = list(dict.fromkeys(word for word in words if word not in OPERANDS))
+        self.length, self.d_vocab = len(words), p + len(symbols)
+        self._at = [words.index(operand) for operand in OPERANDS]
+        self._fixed = torch.tensor(
+            [0 if word in OPERANDS else p + symbols.index(word) for word in words]
+        )
+
+    def tokens(self, pairs: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch pos"]:
+        """The sequences of pairs (a, b), as int64."""
+        a, b = pairs.long().unbind(dim=1)
+        columns: list[Tensor] = [torch.full_like(a, int(token)) for token in self._fixed]
+        columns[self._at[0]], columns[self._at[1]] = a, b
+        return torch.stack(columns, dim=1)
+
+
+def check_prompt(template: object) -> None:
+    """Raise unless ``template`` is a prompt."""
+    if not isinstance(template, str):
+        raise TypeError(f"prompt must be a text such as 'a b =', got {template!r}")
+    words = template.split()
+    if any(words.count(operand) != 1 for operand in OPERANDS):
+        raise ValueError(
+            f"prompt={template!r} must have the words a and b once each, as in 'a b ='; "
+            "any other words are symbols with tokens of their own"
+        )
