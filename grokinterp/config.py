@@ -8,12 +8,35 @@ from typing import Any
 
 from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.data import DataConfig
+from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import HookedMLP, MLPConfig
 from grokinterp.tasks import Table
 from grokinterp.training.config import TrainConfig
 
-# Every architecture: the name in saved files, its config and its class.
-MODELS = {"mlp": (MLPConfig, HookedMLP)}
+# Every architecture: its name in saved files, and its class.
+MODELS: dict[str, type[HookedModel]] = {
+    "mlp": HookedMLP,
+}
+
+
+def register_model(kind: str, model: type[HookedModel]) -> None:
+    """Let runs use an architecture of your own.
+
+    Args:
+        kind: its name in saved configs.
+        model: a :class:`~grokinterp.models.HookedModel` built as ``model(config, p=..., seed=...)``
+            with a frozen dataclass as its ``config_class``.
+
+    Worker processes of a sweep must register it too: do so in a module that they import.
+    """
+    if not (isinstance(model, type) and issubclass(model, HookedModel)):
+        raise TypeError(f"model must be a subclass of HookedModel, got {model!r}")
+    config = getattr(model, "config_class", None)
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        raise TypeError(f"{model.__name__}.config_class must be a dataclass, got {config!r}")
+    if MODELS.get(kind, model) is not model:
+        raise ValueError(f"kind={kind!r} is taken by {MODELS[kind].__name__}; choose another name")
+    MODELS[kind] = model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +48,21 @@ class RunConfig:
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: MLPConfig = field(default_factory=MLPConfig)
+    model: Any = field(default_factory=MLPConfig)  # the config of a network in ``MODELS``
     training: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        for name, kinds in _SECTIONS.items():
+        for name, kinds in _sections().items():
             if not isinstance(getattr(self, name), kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds)
                 raise TypeError(f"{name} must be of type {expected}, got {getattr(self, name)!r}")
         check_int("seed", self.seed, minimum=0)
+        if self.training.dropout:
+            places = model_class(self).dropout_places
+            for place in self.training.dropout_at.split("+"):
+                check_choice(f"dropout_at of a {type(self.model).__name__}", place, places)
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
         """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""
@@ -56,14 +83,14 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; :meth:`from_dict` gives the config back."""
         plain = dataclasses.asdict(self)
-        kind = next(name for name, (config, _) in MODELS.items() if type(self.model) is config)
+        kind = next(name for name, model in MODELS.items() if model is model_class(self))
         return plain | {"model": {"kind": kind} | plain["model"]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
         """The config that :meth:`to_dict` made; unknown names are refused, missing ones default."""
         top = dict(plain)
-        data, model, training = (_fields(top.pop(name, {}), name) for name in _SECTIONS)
+        data, model, training = (_fields(top.pop(name, {}), name) for name in _sections())
         for name in ("operation", "second_operation"):
             if isinstance(data.get(name), Mapping):
                 table = _fields(data[name], f"data.{name}")
@@ -76,23 +103,24 @@ class RunConfig:
         check_choice("model.kind", kind, MODELS)
         return cls(
             data=_build(DataConfig, "data", data),
-            model=_build(MODELS[kind][0], "model", model),
+            model=_build(MODELS[kind].config_class, "model", model),
             training=_build(TrainConfig, "training", training),
             **_known(cls, "", top),
         )
 
 
-_SECTIONS: dict[str, tuple[type, ...]] = {
-    "data": (DataConfig,),
-    "model": tuple(config for config, _ in MODELS.values()),
-    "training": (TrainConfig,),
-}
+def _sections() -> dict[str, tuple[type, ...]]:
+    return {
+        "data": (DataConfig,),
+        "model": tuple(model.config_class for model in MODELS.values()),
+        "training": (TrainConfig,),
+    }
 
 
 def config_paths(config: RunConfig) -> list[str]:
     """Every dotted path of a config, sections first."""
     paths = [f.name for f in dataclasses.fields(config)]
-    for section in _SECTIONS:
+    for section in _sections():
         paths += [f"{section}.{f.name}" for f in dataclasses.fields(getattr(config, section))]
     return paths
 
@@ -111,9 +139,17 @@ def check_path(config: RunConfig, path: str) -> None:
         )
 
 
-def build_model(config: RunConfig) -> HookedMLP:
-    """The untrained network of a config, its weights drawn from ``config.seed``."""
-    _, model = next(entry for entry in MODELS.values() if isinstance(config.model, entry[0]))
+def model_class(config: RunConfig) -> type[HookedModel]:
+    """The class of a config's network."""
+    return next(m for m in MODELS.values() if type(config.model) is m.config_class)
+
+
+def build_model(config: RunConfig) -> Any:
+    """The untrained network of a config, its weights drawn from ``config.seed``.
+
+    A :class:`~grokinterp.models.HookedModel`, in training mode as any new ``nn.Module``.
+    """
+    model: Any = model_class(config)
     return model(config.model, p=config.data.p, seed=config.seed)
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
-from grokinterp.models.mlp import HookedMLP
+from grokinterp.models.base import HookedModel
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +39,7 @@ class Run:
 
     config: RunConfig
     dataset: Dataset
-    model: HookedMLP
+    model: Any  # a HookedModel, in evaluation mode
     history: "xr.Dataset"  # over "step": losses, accuracies, norm; see training.history
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
     provenance: dict[str, Any] = field(default_factory=dict)  # versions, device, wall time
@@ -104,8 +104,9 @@ class Run:
         try:
             config = RunConfig.from_dict(about["config"])
             state = load_file(path / "model.safetensors")
-            model = build_model(config).to(state["W_E"].dtype)
-            model.load_state_dict(state)
+            model: HookedModel = build_model(config)
+            model.to(next(iter(state.values())).dtype).load_state_dict(state)
+            model.eval()
             dataset = Dataset(**load_file(path / "dataset.safetensors"))
             with xr.open_dataset(path / "history.nc", engine="h5netcdf") as stored:
                 history = stored.load()

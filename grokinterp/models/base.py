@@ -68,6 +68,15 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         """
         raise NotImplementedError
 
+    def floats_per_example(self) -> int:
+        """How many activations the hook points see for one example: its memory, about."""
+        pair = torch.zeros(2, 2, dtype=torch.int64, device=next(self.parameters()).device)
+        was_training = self.training
+        with torch.no_grad():
+            _, cache = self.eval().run_with_cache(pair)
+        self.train(was_training)
+        return sum(activation.numel() for activation in cache.values()) // 2
+
     @property
     def is_hooked(self) -> bool:
         """Whether anything looks at activations inside the network, so that none may be skipped."""

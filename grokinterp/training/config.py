@@ -1,31 +1,52 @@
 """How one run is optimised."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
 from grokinterp.training.losses import LOSSES
 
-DROPOUT_PLACES = ("pre", "post")
+# Each optimiser, with the weight decays that it takes; the first is its default.
+OPTIMIZERS = {
+    "adamw": ("decoupled_zero", "decoupled_init"),
+    "adam": ("l2",),
+    "sgd": ("l2", "decoupled_zero", "decoupled_init"),
+}
 _ROWS_PER_DECADE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Full-batch AdamW; the defaults are the first paper's (Doshi et al. 2023, appendix A)."""
+    """Full-batch AdamW; the defaults are the first paper's (Doshi et al. 2023, appendix A).
 
-    steps: int = 2000  # full-batch updates
+    Weight decay acts on every weight, with lambda = ``weight_decay`` and eta = the learning rate:
+    "decoupled_zero" multiplies weights by 1 - eta lambda before the update (AdamW);
+    "decoupled_init" moves them towards where they started, by eta lambda (w0 - w); "l2" adds
+    lambda / 2 |w|^2 to the loss, so lambda w to its gradient. Losses that are reported are those of
+    the data alone.
+    """
+
+    steps: int = 2000  # updates
     lr: float = 1e-2
-    weight_decay: float = 0.0  # decoupled: each step multiplies all weights by 1 - lr * this
-    betas: tuple[float, float] = (0.9, 0.98)
+    warmup_steps: int = 0  # the rate of update t = 0, 1, ... is lr * min(1, t / warmup_steps)
+    batch_size: int | None = None  # None, or as many as there are if fewer: all training pairs
+    optimizer: str = "adamw"  # adamw, adam or sgd
+    weight_decay: float = 0.0
+    decay: str | None = None  # decoupled_zero, decoupled_init or l2; None: the optimiser's default
+    momentum: float = 0.0  # of sgd
+    betas: tuple[float, float] = (0.9, 0.98)  # of adam and adamw
     eps: float = 1e-8
-    loss: str = "mse"  # "mse" against one-hot labels, mean over classes too; or "cross_entropy"
+    # "mse" against one-hot labels, mean over classes too; "cross_entropy"; or "mse_softmax", the
+    # "mse" of probabilities (the second paper's, with the sign put right)
+    loss: str = "mse"
     # Steps between rows of the history, or "log": about 20 rows per decade of steps. Step 0 and the
     # last step always have a row.
     eval_every: int | str = 10
     # Regularisation by noise, drawn from the run's seed and absent from evaluation.
-    dropout: float = 0.0  # probability that a neuron is dropped for an example at a step
-    dropout_at: str = "pre"  # before the activation, as in the authors' code, or "post"
+    dropout: float = 0.0  # probability that an activation is dropped for an example at a step
+    # Where, joined by "+" if in several places. "pre" is before an MLP's activation, as in the
+    # authors' code, "post" after it; each architecture lists its own in ``dropout_places``.
+    dropout_at: str = "pre"
     weight_noise: float = 0.0  # std of noise on all weights, fresh at every training forward
     update_noise: float = 0.0  # std of noise on Adam's direction, before the learning rate
 
@@ -49,10 +70,48 @@ class TrainConfig:
         for beta in self.betas:
             check_number("betas", beta, minimum=0.0, below=1.0)
         check_choice("loss", self.loss, LOSSES)
+        check_int("warmup_steps", self.warmup_steps, minimum=0)
+        if self.batch_size is not None:
+            check_int("batch_size", self.batch_size, minimum=1)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice(f"decay with optimizer={self.optimizer!r}", self.decay_kind,
+                     OPTIMIZERS[self.optimizer])  # fmt: skip
+        check_number("momentum", self.momentum, minimum=0.0, below=1.0)
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"momentum={self.momentum} belongs to optimizer='sgd', not {self.optimizer!r}, "
+                "whose momentum is betas[0]"
+            )
         check_number("dropout", self.dropout, minimum=0.0, below=1.0)
-        check_choice("dropout_at", self.dropout_at, DROPOUT_PLACES)
+        if not isinstance(self.dropout_at, str):
+            raise TypeError(f"dropout_at must be a text such as 'pre', got {self.dropout_at!r}")
         check_number("weight_noise", self.weight_noise, minimum=0.0)
         check_number("update_noise", self.update_noise, minimum=0.0)
+
+    @property
+    def decay_kind(self) -> str:
+        """What weight decay does: ``decay``, or the optimiser's default."""
+        return self.decay or OPTIMIZERS[self.optimizer][0]
+
+    def at_batch_size(self, batch_size: int, *, reference: int = 256) -> "TrainConfig":
+        """The same training in batches, scaled as the first paper does to compare batch sizes.
+
+        The learning rate is multiplied by sqrt(batch_size / reference) and the number of steps by
+        reference / batch_size, so that as many examples are seen; ``eval_every`` likewise.
+
+        Source: Doshi et al. 2023, arXiv:2310.13061, appendix A.
+        """
+        check_int("batch_size", batch_size, minimum=1)
+        check_int("reference", reference, minimum=1)
+        longer = reference / batch_size
+        every = self.eval_every
+        return replace(
+            self,
+            batch_size=batch_size,
+            lr=self.lr * longer**-0.5,
+            steps=max(1, round(self.steps * longer)),
+            eval_every=max(1, round(every * longer)) if isinstance(every, int) else every,
+        )
 
     @property
     def evaluated_steps(self) -> tuple[int, ...]:

@@ -1,13 +1,16 @@
-"""Dropout as a function of the config, the step, the layer, the example and the neuron."""
+"""Dropout as a function of the config, the step, the place, the example and the activation."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp.config import RunConfig
+from grokinterp._checks import check_choice
+from grokinterp.config import RunConfig, model_class
 from grokinterp.randomness import Words, stream
+from grokinterp.training.minibatches import batch_rows
 
 _LANES = 4  # 16-bit draws in a 64-bit word
 _LEVELS = 1 << 16
@@ -15,7 +18,7 @@ _LEVELS = 1 << 16
 
 @dataclass(frozen=True)
 class Dropout:
-    """The dropout of one run: each neuron of each example is dropped independently at every step.
+    """The dropout of one run: activations of each example are dropped independently at every step.
 
     A kept activation is multiplied by 1 / (1 - rate), so that the mask has mean one.
 
@@ -24,7 +27,8 @@ class Dropout:
 
     seed: int  # the run's
     level: int  # of 65536 equally likely draws, how many drop
-    at: str  # "pre": before the activation, "post": after it
+    at: str  # "pre": before an MLP's activation, "post": after it, ...
+    points: tuple[tuple[str, tuple[int, ...]], ...]  # hook points with an example's shape
 
     @classmethod
     def of(cls, config: RunConfig) -> "Dropout | None":
@@ -34,7 +38,11 @@ class Dropout:
         follows the rounded one: the mask's mean is exactly one.
         """
         level = min(round(config.training.dropout * _LEVELS), _LEVELS - 1)
-        return cls(config.seed, level, config.training.dropout_at) if level else None
+        if not level:
+            return None
+        at = config.training.dropout_at
+        points = model_class(config).dropout_points(config.model, at)
+        return cls(config.seed, level, at, tuple(points.items()))
 
     @property
     def scale(self) -> float:
@@ -47,24 +55,28 @@ class Masks:
 
     Args:
         rows: most examples that are asked for at once.
-        width: neurons per layer.
-        n_layers: masks that are kept side by side.
+        dropout: whose points the buffers are for.
         dtype: of the masks.
         device: where the buffers live.
     """
 
     def __init__(
-        self, rows: int, width: int, n_layers: int, *, dtype: torch.dtype, device: torch.device
+        self, rows: int, dropout: Dropout, *, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._words_per_row = -(-width // _LANES)
-        self._words = Words(rows * self._words_per_row, device)
-        self._masks = torch.empty(n_layers, rows, width, dtype=dtype, device=device)
+        self.rows = rows
+        widths = [math.prod(shape) for _, shape in dropout.points]
+        self._words = Words(rows * -(-max(widths) // _LANES), device)
+        self._masks = [torch.empty(rows, n, dtype=dtype, device=device) for n in widths]
 
     def draw(
         self, dropout: Dropout, *, step: int, layer: int, start: int, count: int
-    ) -> Float[Tensor, "count d_mlp"]:
-        """The mask of ``count`` examples from number ``start`` on: 0 or ``dropout.scale``."""
-        mask, per_row = self._masks[layer, :count], self._words_per_row
+    ) -> Float[Tensor, "count width"]:
+        """The mask of ``count`` examples from number ``start`` on: 0 or ``dropout.scale``.
+
+        ``layer`` numbers the points; an example's activations there are one flat row.
+        """
+        mask = self._masks[layer][:count]
+        per_row = -(-mask.shape[1] // _LANES)
         source = stream(dropout.seed, "dropout", step, layer)
         words = self._words.draw(source, start * per_row, count * per_row)
         lanes = words.view(torch.int16).view(count, -1)[:, : mask.shape[1]]
@@ -73,34 +85,37 @@ class Masks:
 
 
 def dropout_mask(
-    config: RunConfig, *, step: int, layer: int, dtype: torch.dtype = torch.float32
-) -> Float[Tensor, "example d_mlp"]:
-    """What training multiplies a layer's activations by: 0, or 1 / (1 - dropout).
+    config: RunConfig, *, step: int, hook: str, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "example ..."]:
+    """What training multiplies the activations at a hook point by: 0, or 1 / (1 - dropout).
 
-    With these the hooked model does what training does, at ``layers.{layer}.hook_pre`` or, for
-    ``dropout_at="post"``, ``hook_post``::
+    With these the hooked model does what training does::
 
-        mask = dropout_mask(config, step=0, layer=0)
+        mask = dropout_mask(config, step=0, hook="layers.0.hook_pre")
         hook = ("layers.0.hook_pre", lambda activation, hook: activation * mask)
         model.run_with_hooks(tokens[is_train], fwd_hooks=[hook])
 
     Args:
         config: the run's; its seed draws the masks.
         step: updates made before this one; the first update is step 0.
-        layer: 0 .. n_layers - 1.
+        hook: a hook point at which the config drops.
         dtype: of the result.
 
     Returns:
-        One row per training example, in the order of the data set; all ones without dropout.
+        One row per example of that update's batch: all training examples in the order of the data
+        set, or a mini-batch in its own.
+
+    Raises:
+        ValueError: there is no dropout, or not at that hook point; the names are listed.
     """
-    n_layers = config.model.n_layers
-    if not 0 <= layer < n_layers:
-        raise ValueError(f"layer must lie in 0..{n_layers - 1}, got {layer}")
     if step < 0:
         raise ValueError(f"step must be at least 0, the first update, got {step}")
-    examples, width = config.data.n_train, config.model.d_mlp
     dropout = Dropout.of(config)
     if dropout is None:
-        return torch.ones(examples, width, dtype=dtype)
-    masks = Masks(examples, width, layer + 1, dtype=dtype, device=torch.device("cpu"))
-    return masks.draw(dropout, step=step, layer=layer, start=0, count=examples)
+        raise ValueError("training.dropout is 0: nothing is dropped; set it above 0")
+    check_choice("hook", hook, [name for name, _ in dropout.points])
+    layer = [name for name, _ in dropout.points].index(hook)
+    rows = batch_rows(config)
+    masks = Masks(rows, dropout, dtype=dtype, device=torch.device("cpu"))
+    mask = masks.draw(dropout, step=step, layer=layer, start=0, count=rows)
+    return mask.unflatten(1, dropout.points[layer][1])

@@ -13,16 +13,17 @@ from torch import Tensor
 class Loss:
     """A loss averaged over examples.
 
-    ``per_example(logits [n, p], labels [n])`` is the definition.
-    ``residual_(logits, at_label)`` turns logits in place into the gradient divided by
-    ``grad_scale(n, p)`` and returns the loss summed over examples, divided by
-    ``loss_scale(p)``; ``at_label`` are the labels' flat positions in ``logits``.
+    ``per_example(logits [n, p], labels [n])`` is the definition; the rest serves the passes that
+    are written out by hand, where there are some. ``residual_(logits, at_label)`` turns logits in
+    place into the gradient divided by ``grad_scale(n, p)`` and returns the loss summed over
+    examples, divided by ``loss_scale(p)``; ``at_label`` are the labels' flat positions in
+    ``logits``.
     """
 
     per_example: Callable[[Tensor, Tensor], Tensor]
-    residual_: Callable[[Tensor, Tensor], Tensor]
-    loss_scale: Callable[[int], float]
-    grad_scale: Callable[[int, int], float]
+    residual_: Callable[[Tensor, Tensor], Tensor] | None = None
+    loss_scale: Callable[[int], float] = lambda p: 1.0
+    grad_scale: Callable[[int, int], float] = lambda n, p: 1 / n
 
 
 def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -36,6 +37,15 @@ def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor
 def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Negative log-probability of the label, in nats, per example."""
     return F.cross_entropy(logits, labels, reduction="none")
+
+
+def mse_softmax(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Mean over classes of (probability - one-hot)^2, per example.
+
+    Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023),
+    whose formula has the wrong sign and whose code takes this mean.
+    """
+    return mse(logits.softmax(dim=1), labels)
 
 
 def _mse_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
@@ -55,7 +65,6 @@ def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
 
 LOSSES = {
     "mse": Loss(mse, _mse_residual_, lambda p: 1 / p, lambda n, p: 2 / (n * p)),
-    "cross_entropy": Loss(
-        cross_entropy, _cross_entropy_residual_, lambda p: 1.0, lambda n, p: 1 / n
-    ),
+    "cross_entropy": Loss(cross_entropy, _cross_entropy_residual_),
+    "mse_softmax": Loss(mse_softmax),
 }

@@ -68,6 +68,9 @@ class MLPKernel:
         device: torch.device,
     ) -> None:
         self.p, self.loss = p, LOSSES[loss]
+        if self.loss.residual_ is None:
+            raise ValueError(f"loss={loss!r} has no hand-written gradient")
+        self._residual_ = self.loss.residual_
         self.activation = ACTIVATIONS[config.act]
         self.dtype, self.matmul_dtype = dtype, matmul_dtype
         # On a GPU launching many small products costs more than cache misses do.
@@ -150,7 +153,7 @@ class MLPKernel:
             masks = self._draw_masks(dropout, step, start, n) if dropout else []
             start += n
             residual = self._forward(weights, forward, block, masks, dropout.at if dropout else "")
-            total += self.loss.residual_(residual, block.at_label)
+            total += self._residual_(residual, block.at_label)
             delta = self._lower(residual, self._logits_low[:n])
             for i in reversed(range(len(forward))):
                 post = self._post_low[i][:n]
@@ -198,13 +201,12 @@ class MLPKernel:
         return self._logits[:n]
 
     def _draw_masks(self, dropout: Dropout, step: int, start: int, n: int) -> list[Tensor]:
-        layers, (rows, width) = len(self._pre), self._grad.shape
         if self._masks is None:
             device = self._grad.device
-            self._masks = Masks(rows, width, layers, dtype=self.dtype, device=device)
+            self._masks = Masks(self.rows, dropout, dtype=self.dtype, device=device)
         return [
             self._masks.draw(dropout, step=step, layer=i, start=start, count=n)
-            for i in range(layers)
+            for i in range(len(self._pre))
         ]
 
     def _low_pre(self, i: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""AdamW over a stack of runs, each with its own learning rate, weight decay and betas."""
+"""One optimiser over a stack of runs, each with its own rates and weight decay."""
 
 from collections.abc import Sequence
 
@@ -9,33 +9,56 @@ from torch import Tensor
 from grokinterp.training.config import TrainConfig
 
 
-class StackedAdamW:
-    """Decoupled weight decay on every weight, then Adam: ``torch.optim.AdamW`` row by row.
+class StackedOptimizer:
+    """``torch.optim.AdamW``, ``Adam`` or ``SGD`` row by row, with weight decay to zero or to init.
 
     Args:
         weights: [run, parameter], updated in place.
-        configs: one per row; lr, weight_decay, betas and eps may differ.
+        configs: one per row; of one ``optimizer``, everything else may differ.
     """
 
     def __init__(self, weights: Float[Tensor, "run n"], configs: Sequence[TrainConfig]) -> None:
-        self.weights = weights
-        self.first, self.second, self._update = (torch.zeros_like(weights) for _ in range(3))
-        self.steps_done = 0
-        self.beta1, self.beta2, self.lr, weight_decay, self._eps = torch.tensor(
-            [(*c.betas, c.lr, c.weight_decay, c.eps) for c in configs], dtype=torch.float64
-        ).T[:, :, None]
-        self._one_minus_beta1 = (1 - self.beta1).to(weights)
-        self._one_minus_beta2 = (1 - self.beta2).to(weights)
-        self._lr = self.lr.to(weights)
-        self._keep = (1 - self.lr * weight_decay).to(weights)
+        self.weights, self.steps_done = weights, 0
+        self._adaptive = configs[0].optimizer != "sgd"
+        self.first = torch.zeros_like(weights)  # Adam's first moment, or SGD's momentum buffer
+        self.second = torch.zeros_like(weights) if self._adaptive else None
+        self._update = torch.empty_like(weights)
+
+        def column(values: Sequence[float]) -> Float[Tensor, "run 1"]:
+            column = torch.tensor(values, dtype=torch.float64, device=weights.device)
+            return column[:, None]
+
+        self.lr = column([c.lr for c in configs])
+        self._warmup = column([max(1, c.warmup_steps) for c in configs])
+        self._warm = column([float(c.warmup_steps == 0) for c in configs])  # from the first step
+        self._beta1, self._beta2 = (column([c.betas[i] for c in configs]) for i in (0, 1))
+        self._momentum = column([c.momentum for c in configs]).to(weights)
+        self._one_minus_beta1 = (1 - self._beta1).to(weights)
+        self._one_minus_beta2 = (1 - self._beta2).to(weights)
+        self._eps = column([c.eps for c in configs])
+
+        def decay(kind: str) -> Float[Tensor, "run 1"] | None:
+            if not any(c.weight_decay and c.decay_kind == kind for c in configs):
+                return None
+            return column([c.weight_decay * (c.decay_kind == kind) for c in configs])
+
+        l2 = decay("l2")
+        self._l2 = None if l2 is None else l2.to(weights)
+        self._to_zero, self._to_init = decay("decoupled_zero"), decay("decoupled_init")
+        self._start = None if self._to_init is None else weights.clone()
 
     def begin_step(self) -> None:
         """Count a step; :meth:`update` then applies it, all columns or some at a time."""
-        self.steps_done += 1
         like, t = self.weights, self.steps_done
-        bias2_root = (1 - self.beta2**t).sqrt()
-        self._rate = (self.lr / (1 - self.beta1**t) * bias2_root).to(like)
-        self._scaled_eps = (self._eps * bias2_root).to(like)
+        self.steps_done = t + 1
+        lr = self.lr * torch.maximum((t / self._warmup).clamp(max=1.0), self._warm)
+        self._lr = lr.to(like)
+        self._keep = None if self._to_zero is None else (1 - lr * self._to_zero).to(like)
+        self._return = None if self._to_init is None else (lr * self._to_init).to(like)
+        if self._adaptive:
+            bias2_root = (1 - self._beta2 ** (t + 1)).sqrt()
+            self._rate = (lr / (1 - self._beta1 ** (t + 1)) * bias2_root).to(like)
+            self._scaled_eps = (self._eps * bias2_root).to(like)
 
     def update(
         self,
@@ -46,18 +69,28 @@ class StackedAdamW:
     ) -> None:
         """Apply the step to some columns of every run still alive; ``grads`` has only those.
 
-        ``noise``, of the same columns, is added to Adam's direction and so multiplied by the
+        ``noise``, of the same columns, is added to the direction and so multiplied by the
         learning rate.
         """
-        weights, first, second, update = (
-            x[:, columns] for x in (self.weights, self.first, self.second, self._update)
-        )
-        first.lerp_(grads, self._one_minus_beta1)
-        second.lerp_(torch.mul(grads, grads, out=update), self._one_minus_beta2)
-        torch.sqrt(second, out=update).add_(self._scaled_eps)
-        torch.div(first, update, out=update).mul_(self._rate)
+        weights, first, update = (x[:, columns] for x in (self.weights, self.first, self._update))
+        if self._l2 is not None:
+            grads = torch.addcmul(grads, weights, self._l2)
+        if self.second is not None:
+            second = self.second[:, columns]
+            first.lerp_(grads, self._one_minus_beta1)
+            second.lerp_(torch.mul(grads, grads, out=update), self._one_minus_beta2)
+            torch.sqrt(second, out=update).add_(self._scaled_eps)
+            torch.div(first, update, out=update).mul_(self._rate)
+        else:
+            first.mul_(self._momentum).add_(grads)
+            torch.mul(first, self._lr, out=update)
         if noise is not None:
             update.addcmul_(noise, self._lr)
+        living = alive[:, None]
+        if self._return is not None and self._start is not None:
+            pull = torch.where(living, self._return, 0.0)
+            weights.addcmul_(self._start[:, columns] - weights, pull)
+        if self._keep is not None:
+            weights.mul_(torch.where(living, self._keep, 1.0))
         # Set to zero, not multiplied by it: the update of a diverged run may be NaN.
-        update.masked_fill_(~alive[:, None], 0.0)
-        weights.mul_(torch.where(alive[:, None], self._keep, 1.0)).sub_(update)
+        weights.sub_(update.masked_fill_(~living, 0.0))

@@ -20,8 +20,8 @@ def plan(
 ) -> list[list[int]]:
     """Positions in ``configs``, stack by stack.
 
-    Runs can share a stack if architecture, modulus, loss and evaluated steps agree. Within a
-    stack they are ordered by the size of their training sets.
+    Runs can share a stack if architecture, modulus, loss, optimiser, batch size and evaluated steps
+    agree. Within a stack they are ordered by the size of their training sets.
 
     Raises:
         ValueError: ``memory_limit`` is below what one run needs.
@@ -29,7 +29,8 @@ def plan(
     programs: dict[tuple[object, ...], list[int]] = {}
     for i, config in enumerate(configs):
         training = config.training
-        program = (config.model, config.data.p, training.loss, training.steps, training.eval_every)
+        program = (config.model, config.data.p, training.loss, training.steps, training.eval_every,
+                   training.optimizer, training.batch_size)  # fmt: skip
         programs.setdefault(program, []).append(i)
     limit = _free_memory(device) if memory_limit is None else parse_bytes(memory_limit)
     stacks = []
@@ -48,7 +49,8 @@ def plan(
 
 def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     """About how much memory one run takes in a stack, its history and its result included."""
-    parameters = sum(weight.numel() for weight in build_model(config).parameters())
+    model = build_model(config)
+    parameters = sum(weight.numel() for weight in model.parameters())
     pairs, n_train = config.data.p**2, config.data.n_train
     # weights, gradient, two moments, update; the finished model once more
     state = 6 * parameters * itemsize
@@ -56,8 +58,8 @@ def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     data = pairs * (2 * 32 + 6 * itemsize + 3) + n_train * 24
     if device.type == "cpu":
         return state + data  # activations live in buffers that all runs share
-    width = config.model.d_mlp * config.model.n_layers
-    activations = max(n_train, pairs) * (6 * width + 4 * config.data.p) * itemsize
+    # each activation once more for its gradient, and once for what autograd keeps
+    activations = max(n_train, pairs) * 3 * model.floats_per_example() * itemsize
     return state + data + activations
 
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from grokinterp._checks import warn_user
-from grokinterp.config import build_model
-from grokinterp.models.mlp import HookedMLP
+from grokinterp.config import build_model, model_class
+from grokinterp.models.base import HookedModel
 from grokinterp.runs import Run, provenance
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import build_history
 from grokinterp.training.stack import Stack
 
-Probe = Callable[[HookedMLP], Any]
+Probe = Callable[[Any], Any]  # of the hooked model
 
 
 class DivergenceWarning(UserWarning):
@@ -42,10 +42,12 @@ class Recorder:
         stack = self.stack
         metrics = stack.evaluate()
         stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
-        matrices = HookedMLP.weight_matrices(stack.named(stack.weights))
+        # gains and biases are no matrices
+        named = {n: w for n, w in stack.named(stack.weights).items() if len(stack.shapes[n]) > 1}
+        matrices = model_class(stack.configs[0]).weight_matrices(named)
         self.steps.append(step)
         self._metrics.append(metrics)
-        self._norms.append({name: w.norm(dim=(-2, -1)) for name, w in matrices.items()})
+        self._norms.append({name: w.flatten(1).norm(dim=1) for name, w in matrices.items()})
         if self.probes:
             models = [self.model(run) for run in range(len(stack.configs))]
             self._probed.append([self._probe(model) for model in models])
@@ -62,17 +64,17 @@ class Recorder:
         mean = dict(zip(METRICS, self._metrics[-1].mean(dim=0).tolist(), strict=True))
         return {name: f"{mean[f'{name}_accuracy']:.3f}" for name in ("train", "test")}
 
-    def model(self, run: int) -> HookedMLP:
-        """The hooked model of one run at its current weights, on the CPU."""
+    def model(self, run: int) -> HookedModel:
+        """The hooked model of one run at its current weights, on the CPU, in evaluation mode."""
         model = build_model(self.stack.configs[run]).to(self.stack.weights.dtype)
-        model.load_state_dict(self.stack.named(self.stack.weights[run].cpu()))
-        return model
+        model.load_state_dict(self.stack.state(run))
+        return model.eval()
 
     def runs(self, precision: str, wall_time_s: float) -> list[Run]:
         """The finished runs."""
         return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.configs))]
 
-    def _probe(self, model: HookedMLP) -> dict[str, Tensor]:
+    def _probe(self, model: HookedModel) -> dict[str, Tensor]:
         values = {}
         with torch.no_grad():
             for name, probe in self.probes.items():

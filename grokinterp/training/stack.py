@@ -8,11 +8,15 @@ from torch import Tensor
 
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
+from grokinterp.models.mlp import MLPConfig
 from grokinterp.team import Team
 from grokinterp.training.batched import BatchedPasses
 from grokinterp.training.evaluation import Evaluation
+from grokinterp.training.losses import LOSSES
+from grokinterp.training.minibatches import batch_rows
+from grokinterp.training.model_passes import ModelPasses
 from grokinterp.training.noise import Noise
-from grokinterp.training.optimizer import StackedAdamW
+from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.shares import SharedPasses, parts_per_run
 
 # Precision of weights and activations, and of the matrix products' operands.
@@ -24,17 +28,35 @@ PRECISIONS = {
 }
 
 
+# Examples per update below which a CPU vectorises over the runs; and above which a run's batch is
+# shared out over the cores.
+_SMALL_BATCH, _WORTH_SHARING = 64, 1024
+
+
+def by_hand(config: RunConfig) -> bool:
+    """Whether there are hand-written passes for a run."""
+    network, training = config.model, config.training
+    return (
+        isinstance(network, MLPConfig)
+        and network.norm is None
+        and training.batch_size is None
+        and LOSSES[training.loss].residual_ is not None
+    )
+
+
 class Stack:
     """The weights of many runs of one architecture, and the means to take a step with all.
 
     Weights, gradients and moments are [run, parameter]; named tensors are views into the rows.
+    Buffers (running statistics of batch norms) are kept by name, [run, ...].
 
     Args:
         configs: one per run; of one program (see ``plan``).
         device: where they are trained.
         precision: a name in ``PRECISIONS``.
         team: the worker threads; of one on CUDA.
-        batched: whether to vectorise over the runs; None: on everything but a CPU.
+        batched: whether to vectorise over the runs; None: on everything but a CPU, and there when
+            batches are so small that launching operations would cost more than they do.
     """
 
     def __init__(
@@ -48,27 +70,43 @@ class Stack:
     ) -> None:
         dtype, self.matmul_dtype = PRECISIONS[precision]
         self.configs, self.team, self.device = configs, team, device
-        batched = device.type != "cpu" if batched is None else batched
+        if batched is None:
+            small = len(configs) > 1 and batch_rows(configs[0]) <= _SMALL_BATCH
+            batched = device.type != "cpu" or (small and not by_hand(configs[0]))
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
         models = (build_model(config) for config in configs)
-        rows = []
+        rows, buffers = [], []
         for model in models:  # one at a time: a stack can be large
             self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
             flat = torch.cat([weight.detach().flatten() for weight in model.parameters()])
             rows.append(flat.to(device, dtype))
+            state = model.state_dict()
+            buffers.append({name: state[name] for name in state.keys() - self.shapes.keys()})
         self.weights = torch.stack(rows)
         del rows
-        parts = 1 if batched else parts_per_run(len(configs), team.size)
+        self.buffers = {
+            name: torch.stack([one[name] for one in buffers]).to(device, dtype)
+            for name in buffers[0]
+        }
+        # Batch statistics cannot be shared out, and a small batch is not worth it.
+        whole = batched or self.buffers or batch_rows(configs[0]) < _WORTH_SHARING
+        parts = 1 if whole else parts_per_run(len(configs), team.size)
         self.grads = torch.zeros(parts, *self.weights.shape, dtype=dtype, device=device)
         self.losses = torch.zeros(parts, len(configs), dtype=dtype, device=device)
         self.noise = Noise(configs, self.weights)
         loss = configs[0].training.loss
         self.evaluation = Evaluation(self.datasets, loss, dtype=dtype, device=device)
-        self.optimizer = StackedAdamW(self.weights, [config.training for config in configs])
+        self.optimizer = StackedOptimizer(self.weights, [config.training for config in configs])
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
-        self._passes = BatchedPasses(self) if batched else SharedPasses(self)
+        passes = BatchedPasses if batched else SharedPasses if by_hand(configs[0]) else ModelPasses
+        self._passes = passes(self)
+
+    def state(self, run: int) -> dict[str, Tensor]:
+        """What one run's model would have as ``state_dict``, copied to the CPU."""
+        buffers = {name: buffer[run].cpu().clone() for name, buffer in self.buffers.items()}
+        return self.named(self.weights[run].cpu()) | buffers
 
     def named(self, rows: Float[Tensor, "*stack n"]) -> dict[str, Tensor]:
         """Views of the weights by name, any leading axes kept."""
@@ -80,7 +118,7 @@ class Stack:
         }
 
     def step(self) -> None:
-        """One full-batch update of every run that is still alive."""
+        """One update of every run that is still alive."""
         if self.noise.on_weights:
             self.team.each(self._perturb)
         self._passes.gradients(self.optimizer.steps_done)

@@ -22,7 +22,8 @@ from grokinterp import (
 from grokinterp.data import CORRUPTIONS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import INITS
-from grokinterp.training.config import DROPOUT_PLACES
+from grokinterp.models.norms import NORMS
+from grokinterp.training.config import OPTIMIZERS
 from grokinterp.training.losses import LOSSES
 
 # The suite's type checker looks at a random item of a table's labels while a strategy makes them.
@@ -48,6 +49,7 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
     free = kind != "symmetric" or protocol == "independent"
     positive = st.floats(1e-300, 1e300)
     beta = st.floats(0.0, 1.0, exclude_max=True)
+    optimizer = draw(st.sampled_from(sorted(OPTIMIZERS)))
     return RunConfig(
         data=DataConfig(
             operation=draw(operations(p)),
@@ -64,17 +66,23 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
             n_layers=draw(st.integers(1, 9)),
             act=draw(st.sampled_from(sorted(ACTIVATIONS))),
             init=draw(st.sampled_from(INITS)),
+            norm=draw(st.sampled_from([None, *NORMS])),
         ),
         training=TrainConfig(
             steps=draw(st.integers(1, 10**9)),
             lr=draw(positive),
             weight_decay=draw(st.floats(0.0, 1e300)),
+            optimizer=optimizer,
+            decay=draw(st.sampled_from([None, *OPTIMIZERS[optimizer]])),
+            momentum=draw(beta) if optimizer == "sgd" else 0.0,
+            batch_size=draw(st.none() | st.integers(1, 10**6)),
+            warmup_steps=draw(st.integers(0, 10**6)),
             betas=(draw(beta), draw(beta)),
             eps=draw(positive),
             loss=draw(st.sampled_from(sorted(LOSSES))),
             eval_every=draw(st.just("log") | st.integers(1, 10**9)),
             dropout=draw(st.floats(0.0, 1.0, exclude_max=True)),
-            dropout_at=draw(st.sampled_from(DROPOUT_PLACES)),
+            dropout_at=draw(st.sampled_from(["pre", "post", "pre+post"])),
             weight_noise=draw(st.floats(0.0, 1e300)),
             update_noise=draw(st.floats(0.0, 1e300)),
         ),
@@ -105,11 +113,23 @@ def test_json_of_the_default_config_holds_plain_values() -> None:
             "protocol": "independent",
             "seed": 0,
         },
-        "model": {"kind": "mlp", "d_mlp": 500, "n_layers": 1, "act": "square", "init": "paper"},
+        "model": {
+            "kind": "mlp",
+            "d_mlp": 500,
+            "n_layers": 1,
+            "act": "square",
+            "init": "paper",
+            "norm": None,
+        },
         "training": {
             "steps": 2000,
             "lr": 0.01,
+            "warmup_steps": 0,
+            "batch_size": None,
+            "optimizer": "adamw",
             "weight_decay": 0.0,
+            "decay": None,
+            "momentum": 0.0,
             "betas": [0.9, 0.98],
             "eps": 1e-8,
             "loss": "mse",

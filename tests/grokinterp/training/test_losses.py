@@ -39,7 +39,20 @@ def test_cross_entropy_is_torchs() -> None:
     torch.testing.assert_close(LOSSES["cross_entropy"].per_example(logits, labels).mean(), want)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+def test_mse_on_softmax_is_torchs_and_falls_towards_the_label() -> None:
+    """The second paper's loss; its printed sign would make the right answer the worst."""
+    logits, labels = _logits_and_labels()
+    want = F.mse_loss(logits.softmax(dim=1), F.one_hot(labels, 7).double())
+    torch.testing.assert_close(LOSSES["mse_softmax"].per_example(logits, labels).mean(), want)
+    sure = 50 * F.one_hot(labels, 7).double()
+    assert float(LOSSES["mse_softmax"].per_example(sure, labels).max()) < 1e-20
+    # no answer at all among C classes: ((1 - 1/C)^2 + (C - 1) / C^2) / C = (C - 1) / C^2
+    zero = torch.zeros(1, 239, dtype=torch.float64)
+    value = float(LOSSES["mse_softmax"].per_example(zero, torch.tensor([3])))
+    assert value == pytest.approx(238 / 239**2)
+
+
+@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.residual_ is not None])
 def test_residual_is_the_gradient(name: str) -> None:
     loss = LOSSES[name]
     logits, labels = _logits_and_labels()
@@ -47,6 +60,7 @@ def test_residual_is_the_gradient(name: str) -> None:
     leaf = logits.clone().requires_grad_()
     mean = loss.per_example(leaf, labels).mean()
     (want,) = torch.autograd.grad(mean, leaf)
+    assert loss.residual_ is not None
     total = loss.residual_(logits, torch.arange(n) * p + labels)  # overwrites logits
     torch.testing.assert_close(logits * loss.grad_scale(n, p), want)
     torch.testing.assert_close(total * loss.loss_scale(p) / n, mean.detach())

@@ -46,7 +46,7 @@ def test_logits_are_the_hooked_models(config: MLPConfig, dtype: torch.dtype) -> 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("config", ARCHITECTURES, ids=lambda c: f"{c.act}-{c.n_layers}")
 def test_gradients_are_autograds(config: MLPConfig, loss: str, dtype: torch.dtype) -> None:
     model = HookedMLP(config, p=P, seed=3).to(dtype)

@@ -61,10 +61,10 @@ def plain_loop(config: gi.RunConfig) -> gi.HookedMLP:
 
     for step in range(t.steps):
         hooks = []
-        for layer in range(config.model.n_layers):
-            mask = dropout_mask(config, step=step, layer=layer, dtype=torch.float64)
+        for name in gi.HookedMLP.dropout_points(config.model, t.dropout_at) if t.dropout else ():
+            mask = dropout_mask(config, step=step, hook=name, dtype=torch.float64)
             hook = partial(lambda activation, hook, mask: activation * mask, mask=mask)
-            hooks.append((f"layers.{layer}.hook_{t.dropout_at}", hook))
+            hooks.append((name, hook))
         clean = [w.detach().clone() for w in parameters]
         add(noise(config, "weight_noise", size, step=step, dtype=torch.float64))
         optimizer.zero_grad()

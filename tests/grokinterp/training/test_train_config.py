@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,6 @@ def test_what_is_no_spacing_is_named() -> None:
         ("dropout", 1.0, r"dropout must lie in \[0.0, 1.0\), got 1.0"),
         ("dropout", -0.1, r"dropout must lie in \[0.0, 1.0\), got -0.1"),
         ("dropout", math.nan, "dropout must be finite"),
-        ("dropout_at", "after", "dropout_at='after' is unknown.* Known: post, pre"),
         ("weight_noise", -1.0, "weight_noise must lie in"),
         ("update_noise", math.inf, "update_noise must be finite"),
     ],
@@ -62,3 +62,36 @@ def test_what_is_no_spacing_is_named() -> None:
 def test_impossible_noise_is_named(field: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         gi.TrainConfig(**{field: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_dropout_goes_where_the_architecture_has_a_place() -> None:
+    gi.RunConfig(training=gi.TrainConfig(dropout=0.1, dropout_at="pre+post"))
+    with pytest.raises(ValueError, match=r"dropout_at of a MLPConfig='after' .*post, pre"):
+        gi.RunConfig(training=gi.TrainConfig(dropout=0.1, dropout_at="pre+after"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"optimizer": "adamW"}, "optimizer='adamW' is unknown"),
+        ({"optimizer": "adam", "decay": "decoupled_zero"}, "decay with optimizer='adam'='decoup"),
+        ({"decay": "l2"}, "decay with optimizer='adamw'='l2' is unknown"),
+        ({"momentum": 0.9}, "momentum=0.9 belongs to optimizer='sgd'"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
+    ],
+)
+def test_impossible_optimisers_are_named(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gi.TrainConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "lr", "steps"), [(8, 0.00177, 64000), (64, 0.005, 8000), (256, 0.01, 2000)]
+)
+def test_the_papers_batch_sizes(batch_size: int, lr: float, steps: int) -> None:
+    """Doshi et al. 2023, appendix A: the rates and steps of their mini-batch runs."""
+    scaled = gi.TrainConfig().at_batch_size(batch_size)
+    assert scaled.lr == pytest.approx(lr, rel=2e-3)
+    assert (scaled.batch_size, scaled.steps) == (batch_size, steps)
+    assert len(scaled.evaluated_steps) == len(gi.TrainConfig().evaluated_steps)
