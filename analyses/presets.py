@@ -6,7 +6,7 @@ sweep = gi.sweep(preset.config("small"), preset.axes("small"), measure=MEASURES)
 
 from dataclasses import dataclass
 
-from grokinterp import DataConfig, MLPConfig, RunConfig, TrainConfig
+from grokinterp import DataConfig, MLPConfig, RunConfig, TrainConfig, TransformerConfig
 from grokinterp._checks import check_choice
 
 X, Y = "data.train_fraction", "data.corruption"
@@ -38,7 +38,9 @@ SIZES = {
         "17 x 19 cells, all panels; the paper's grid",
     ),
 }
-_TOY_P, _TOY_STEPS, _TOY_NARROWER = 29, 300, 5
+_TOY_P, _TOY_STEPS, _TOY_EVERY = 29, 300, 10
+# What sets a network's width, the first that its config has, and how much narrower a toy is.
+_TOY_NARROWER = {"d_model": 4, "d_mlp": 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,23 +51,34 @@ class Preset:
     description: str  # what it shows, and what the paper leaves open
     base: RunConfig
     panel: str  # dotted path of the axis with one panel per value
-    values: tuple[float, ...]
+    values: tuple[float | str, ...]
+    # Train fraction and corruption of a figure that compares single networks, not diagrams.
+    cell: tuple[float, float] | None = None
 
     def config(self, size: str) -> RunConfig:
         """What the runs share. "tiny" is a toy: a small modulus, a narrow network, few steps."""
         check_choice("size", size, SIZES)
         if size != "tiny":
             return self.base
-        narrow = self.base.model.d_mlp // _TOY_NARROWER
+        model = self.base.model
+        width, narrower = next(item for item in _TOY_NARROWER.items() if hasattr(model, item[0]))
         return self.base.replace(
-            {"data.p": _TOY_P, "model.d_mlp": narrow, "training.steps": _TOY_STEPS}
+            {
+                "data.p": _TOY_P,
+                f"model.{width}": getattr(model, width) // narrower,
+                "training.steps": _TOY_STEPS,
+                "training.eval_every": _TOY_EVERY,
+            }
         )
 
-    def axes(self, size: str) -> dict[str, tuple[float, ...]]:
+    def axes(self, size: str) -> dict[str, tuple[float | str, ...]]:
         """Axes for ``grokinterp.sweep``; "tiny" has the first two panels only."""
         check_choice("size", size, SIZES)
         values = self.values[:2] if size == "tiny" else self.values
-        return {self.panel: values, X: SIZES[size].alphas, Y: SIZES[size].xis}
+        alphas, xis = SIZES[size].alphas, SIZES[size].xis
+        if self.cell is not None:
+            alphas, xis = ((value,) for value in self.cell)
+        return {self.panel: values, X: alphas, Y: xis}
 
 
 def get(name: str) -> Preset:
@@ -91,6 +104,42 @@ _CROSS_ENTROPY = _PAPER.replace({"training.loss": "cross_entropy"})
 # Fig. 3a quotes 0 and 20; the two between are those of the authors' code.
 _DECAYS = (0.0, 5.0, 15.0, 20.0)
 _DROPOUTS = (0.0, 0.3, 0.6, 0.9)
+
+_TRANSFORMER = RunConfig(
+    data=DataConfig(operation="addition", p=97),
+    model=TransformerConfig.paper1(d_model=128, n_heads=4, n_layers=1),
+    training=TrainConfig(steps=3000, lr=1e-3, loss="mse"),
+)
+# Two hidden layers; the first network, with one, is the paper's "two-layer" one.
+_THREE_LAYERS = RunConfig(
+    data=DataConfig(operation="addition", p=97),
+    model=MLPConfig(d_mlp=500, n_layers=2, act="relu", init="standard"),
+    training=TrainConfig(steps=5000, lr=1e-3, loss="mse"),
+)
+_SCAN = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+_NOT_STATED = "The paper's weight decays are not known; a scan from 0 to 10 here."
+_BATCHES = {"b8": 8, "b64": 64, "b256": 256, "full": None}
+_TRANSFORMER_AT_ONE = _TRANSFORMER.replace({WEIGHT_DECAY: 1.0})
+
+
+def _at_batch_sizes(figure: int, norm: str | None, what: str) -> dict[str, "Preset"]:
+    """A diagram for each batch size: it sets the learning rate and the number of steps, too."""
+    diagrams = {}
+    for name, batch_size in _BATCHES.items():
+        training, scaled = _PAPER.training, "the settings of Fig. 3, which are ours for this case"
+        if batch_size is not None:
+            training = training.at_batch_size(batch_size)
+            scaled = f"{training.steps} steps at a learning rate of {training.lr:.2g}"
+        diagrams[f"fig{figure}-{name}"] = Preset(
+            figure=f"Fig. {figure}",
+            description=f"{what}, batches of {batch_size or 'all training pairs'}: {scaled}. "
+            "Smaller batches bring more inversion. Weight decay 0.",
+            base=_PAPER.replace({"model.norm": norm, "training": training}),
+            panel=WEIGHT_DECAY,
+            values=(0.0,),
+        )
+    return diagrams
+
 
 PRESETS = {
     "fig3a": Preset(
@@ -167,5 +216,79 @@ PRESETS = {
         base=_PAPER.replace({"data.operation": "multiplication"}),
         panel=WEIGHT_DECAY,
         values=_DECAYS,
+    ),
+    "fig7a": Preset(
+        figure="Fig. 7a",
+        description="Transformer (one layer, bidirectional, no norms, as in the authors' code): "
+        f"weight decay favours generalisation. {_NOT_STATED}",
+        base=_TRANSFORMER,
+        panel=WEIGHT_DECAY,
+        values=_SCAN,
+    ),
+    "fig7b": Preset(
+        figure="Fig. 7b",
+        description="Three-layer ReLU MLP: weight decay favours generalisation. Biases are not "
+        f"stated; none here. The initial variance is that of Fig. 14, 2 / fan_in. {_NOT_STATED}",
+        base=_THREE_LAYERS,
+        panel=WEIGHT_DECAY,
+        values=_SCAN,
+    ),
+    **_at_batch_sizes(9, "batch", "BatchNorm after the activation"),
+    **_at_batch_sizes(10, None, "No norm"),
+    **_at_batch_sizes(11, "layer", "LayerNorm after the activation"),
+    "fig12-depth": Preset(
+        figure="Fig. 12",
+        description="Transformer: depth leaves the embedding's IPR alone. Single networks at "
+        "alpha 0.8 and xi 0.2. The paper does not state weight decay (1 here) and depths.",
+        base=_TRANSFORMER_AT_ONE,
+        panel="model.n_layers",
+        values=(1, 2, 3, 4),
+        cell=(0.8, 0.2),
+    ),
+    "fig12-heads": Preset(
+        figure="Fig. 12",
+        description="Transformer: more heads raise the embedding's IPR. Single networks at "
+        "alpha 0.8 and xi 0.2. The paper does not state weight decay (1 here) and numbers.",
+        base=_TRANSFORMER_AT_ONE,
+        panel="model.n_heads",
+        values=(1, 2, 4, 8),
+        cell=(0.8, 0.2),
+    ),
+    "fig12-tied": Preset(
+        figure="Fig. 12",
+        description="Transformer: tying W_U to the embedding lowers its IPR. Single networks at "
+        "alpha 0.8 and xi 0.2. The paper does not state the weight decay; 1 here.",
+        base=_TRANSFORMER_AT_ONE,
+        panel="model.tie_embedding",
+        values=(False, True),
+        cell=(0.8, 0.2),
+    ),
+    "fig13": Preset(
+        figure="Fig. 13",
+        description="Transformer: a little dropout helps, more than 0.1 does not. The paper does "
+        "not state the values, nor where it acts: on what attention and MLP add to the residual "
+        "stream here, without weight decay.",
+        base=_TRANSFORMER.replace({"training.dropout_at": "residual"}),
+        panel=DROPOUT,
+        values=(0.0, 0.05, 0.1, 0.2),
+    ),
+    "fig14": Preset(
+        figure="Fig. 14",
+        description="Three-layer ReLU MLP from initial variances 2 / fan_in and, lazier, "
+        "2 / N^(2/3). Biases are not stated (none here), nor is the weight decay; 1 here.",
+        base=_THREE_LAYERS.replace({WEIGHT_DECAY: 1.0}),
+        panel="model.init",
+        values=("standard", "lazy"),
+    ),
+    "fig15": Preset(
+        figure="Fig. 15",
+        description="BatchNorm in the three-layer ReLU MLP, batches of 64: coexistence only. The "
+        "paper does not state rate and steps; those of Fig. 7b here, scaled as in Fig. 9. No "
+        "weight decay.",
+        base=_THREE_LAYERS.replace(
+            {"model.norm": "batch", "training": _THREE_LAYERS.training.at_batch_size(64)}
+        ),
+        panel=WEIGHT_DECAY,
+        values=(0.0,),
     ),
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import grokinterp as gi
+from analyses import row_ipr
 from analyses.estimate import Estimate, estimate
 from analyses.measures import MEASURES, PER_NEURON
 from analyses.presets import Preset
@@ -24,6 +25,7 @@ from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import threads_per_task
 from grokinterp.sweeps.grid import Grid, seed_list
 from grokinterp.training.trainer import check_training
+from probes import task_basis
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +74,18 @@ class SweepJob:
 
     @property
     def measure(self) -> dict[str, Any]:
-        """IPR and dead neurons, for networks with one hidden layer."""
-        if self.base.model.n_layers > 1:
+        """IPR and dead neurons for MLPs with one hidden layer, IPR of the tables for others.
+
+        Nothing if these have a task without a periodic basis.
+        """
+        model, data = self.base.model, self.base.data
+        if isinstance(model, gi.MLPConfig) and model.n_layers == 1:
+            return PER_NEURON if self.per_neuron else MEASURES
+        try:
+            task_basis(data.operation, data.p)
+        except ValueError:
             return {}
-        return PER_NEURON if self.per_neuron else MEASURES
+        return row_ipr.MEASURES
 
     @property
     def done(self) -> np.ndarray:

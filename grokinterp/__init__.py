@@ -1,10 +1,24 @@
 """What a run is: task, corrupted data, hooked model, training, interventions, storage."""
 
 from grokinterp import models
-from grokinterp.config import RunConfig, build_model
+from grokinterp.config import RunConfig, build_model, register_model
 from grokinterp.data import DataConfig, Dataset, make_dataset
 from grokinterp.interventions import ablate, scale
-from grokinterp.models import HookedMLP, MLPConfig, closed_form_mlp
+from grokinterp.models import (
+    EmbeddingMLPConfig,
+    HookedEmbeddingMLP,
+    HookedLSTM,
+    HookedMLP,
+    HookedModel,
+    HookedModule,
+    HookedTransformer,
+    LSTMConfig,
+    MLPConfig,
+    TransformerConfig,
+    closed_form_mlp,
+    from_transformer_lens,
+    load_zhong2023,
+)
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
@@ -16,7 +30,14 @@ __all__ = [
     "DataConfig",
     "Dataset",
     "DivergenceWarning",
+    "EmbeddingMLPConfig",
+    "HookedEmbeddingMLP",
+    "HookedLSTM",
     "HookedMLP",
+    "HookedModel",
+    "HookedModule",
+    "HookedTransformer",
+    "LSTMConfig",
     "MLPConfig",
     "MeasureError",
     "Run",
@@ -26,13 +47,17 @@ __all__ = [
     "SweepStoreError",
     "Table",
     "TrainConfig",
+    "TransformerConfig",
     "ablate",
     "build_model",
     "closed_form_mlp",
+    "from_transformer_lens",
+    "load_zhong2023",
     "make_dataset",
     "models",
     "open_sweep",
     "operation_table",
+    "register_model",
     "scale",
     "sweep",
     "train",

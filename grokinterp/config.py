@@ -9,13 +9,19 @@ from typing import Any
 from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.data import DataConfig
 from grokinterp.models.base import HookedModel
+from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
+from grokinterp.models.lstm import HookedLSTM
 from grokinterp.models.mlp import HookedMLP, MLPConfig
+from grokinterp.models.transformer import HookedTransformer
 from grokinterp.tasks import Table
 from grokinterp.training.config import TrainConfig
 
 # Every architecture: its name in saved files, and its class.
 MODELS: dict[str, type[HookedModel]] = {
     "mlp": HookedMLP,
+    "embedding_mlp": HookedEmbeddingMLP,
+    "transformer": HookedTransformer,
+    "lstm": HookedLSTM,
 }
 
 

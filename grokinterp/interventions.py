@@ -1,18 +1,19 @@
-"""Hook functions that take neurons out of a network, or turn them up and down.
+"""Hook functions that take parts of a network out, turn them up and down, or exchange them.
 
 Each returns the ``fwd_hooks`` list that TransformerLens' ``run_with_hooks`` and ``hooks`` take::
 
     logits = model.run_with_hooks(tokens, fwd_hooks=ablate([3, 7]))
-    with model.hooks(fwd_hooks=scale(ipr > 0.5, 2.0)):
+    with model.hooks(fwd_hooks=scale(ipr > 0.5, 2.0, hook="blocks.0.mlp.hook_post")):
         logits = model(tokens)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice, check_int
@@ -22,114 +23,169 @@ ABLATIONS = ("zero", "mean", "resample")
 
 # What TransformerLens takes: hook names (or predicates on names) with hook functions.
 FwdHooks = list[tuple[str | Callable[..., Any], Callable[..., Any]]]
-Neurons = Sequence[int] | Tensor
+Chosen = Sequence[int] | Tensor
 
 
 def ablate(
-    neurons: Neurons,
+    neurons: Chosen,
     mode: str = "zero",
     *,
     layer: int = 0,
-    reference: Float[Tensor, "example d_mlp"] | None = None,
+    hook: str | None = None,
+    reference: Float[Tensor, "example ..."] | None = None,
     seed: int = 0,
 ) -> FwdHooks:
-    """Replace the activations of some neurons after the nonlinearity.
+    """Replace the activations of some neurons, after the nonlinearity or at any hook point.
 
     Args:
-        neurons: indices 0..d_mlp-1, or a boolean mask over the layer's neurons.
-        mode: "zero"; "mean" over examples; "resample": values from a random example, by one
-            permutation of the batch (or one draw from ``reference``) for all neurons.
-        layer: the hidden layer, 0 for the first.
-        reference: activations [example, d_mlp] that means and samples are taken from; by default
-            the batch that the hooked model is run on.
+        neurons: indices 0..d-1 on the activation's last axis, or a boolean mask over it.
+        mode: "zero"; "mean" over examples (of each position, if the activation has positions);
+            "resample": values from a random example, by one permutation of the batch (or one draw
+            from ``reference``) for all neurons.
+        layer: the hidden layer of an MLP, 0 for the first: short for
+            ``hook="layers.{layer}.hook_post"``.
+        hook: the hook point, whose activation is [example, ..., d].
+        reference: activations of the same shape, for any number of examples, that means and samples
+            are taken from; by default the batch that the hooked model is run on.
         seed: draws the examples of "resample".
-
-    Returns:
-        ``fwd_hooks`` on ``layers.{layer}.hook_post``.
 
     Raises:
         IndexError: a neuron does not exist (when the hook runs: only then is the width known).
     """
-    check_choice("mode", mode, ABLATIONS)
-    check_int("seed", seed, minimum=0)
-
-    def replace(post: Tensor, hook: HookPoint) -> Tensor:
-        index = _indices(neurons, post.shape[-1], str(hook.name)).to(post.device)
-        source = post if reference is None else reference.to(post)
-        if source.ndim != 2 or source.shape[1] != post.shape[1] or not len(source):
-            raise ValueError(
-                f"reference must be [example, {post.shape[1]}] like {hook.name}, with at least "
-                f"one example, got {list(source.shape)}"
-            )
-        changed = post.clone()
-        match mode:
-            case "zero":
-                changed[:, index] = 0.0
-            case "mean":
-                changed[:, index] = source[:, index].mean(dim=0)
-            case "resample":
-                changed[:, index] = source[_other_examples(len(source), len(post), seed)][:, index]
-        return changed
-
-    return [(_post_hook(layer), replace)]
+    return _replace("neurons", neurons, _post_hook(layer, hook), mode, reference, seed)
 
 
-def scale(neurons: Neurons, factor: float | Tensor, *, layer: int = 0) -> FwdHooks:
+def ablate_heads(
+    heads: Chosen,
+    mode: str = "zero",
+    *,
+    layer: int = 0,
+    reference: Float[Tensor, "example pos head d_head"] | None = None,
+    seed: int = 0,
+) -> FwdHooks:
+    """Replace what some attention heads hand on, ``blocks.{layer}.attn.hook_z``.
+
+    ``heads`` are indices or a boolean mask over the heads; the rest is as in :func:`ablate`.
+    """
+    check_int("layer", layer, minimum=0)
+    return _replace("heads", heads, f"blocks.{layer}.attn.hook_z", mode, reference, seed)
+
+
+def scale(
+    neurons: Chosen, factor: float | Tensor, *, layer: int = 0, hook: str | None = None
+) -> FwdHooks:
     """Multiply the activations of some neurons by ``factor`` (a number, or one per neuron).
 
-    Returns ``fwd_hooks`` on ``layers.{layer}.hook_post``; errors as for :func:`ablate`.
+    Neurons, ``layer``, ``hook`` and errors are as in :func:`ablate`.
     """
 
-    def multiply(post: Tensor, hook: HookPoint) -> Tensor:
-        index = _indices(neurons, post.shape[-1], str(hook.name)).to(post.device)
-        by = torch.as_tensor(factor).to(post)
+    def multiply(activation: Tensor, hook: HookPoint) -> Tensor:
+        index = _indices("neurons", neurons, activation.shape[-1], hook).to(activation.device)
+        by = torch.as_tensor(factor).to(activation)
         if by.ndim and by.shape != index.shape:
             raise ValueError(
                 f"factor must be one number or one per chosen neuron ({len(index)}), "
                 f"got shape {list(by.shape)}"
             )
-        changed = post.clone()
-        changed[:, index] *= by
-        return changed
+        return activation.index_copy(-1, index, activation[..., index] * by)
 
-    return [(_post_hook(layer), multiply)]
+    return [(_post_hook(layer, hook), multiply)]
 
 
-def _post_hook(layer: int) -> str:
+def patch(cache: Mapping[str, Tensor] | ActivationCache, names: Sequence[str]) -> FwdHooks:
+    """Put activations of another run in the place of this one's: activation patching.
+
+    Args:
+        cache: activations by hook name, as from ``run_with_cache`` on as many examples.
+        names: the hook points to patch.
+
+    Raises:
+        ValueError: a name that the cache does not hold; other shapes (when the hook runs).
+    """
+
+    def put(activation: Tensor, hook: HookPoint) -> Tensor:
+        other = cache[str(hook.name)]
+        if other.shape != activation.shape:
+            raise ValueError(
+                f"the cache holds {list(other.shape)} for {hook.name}, but this run has "
+                f"{list(activation.shape)}; run both on as many examples"
+            )
+        return other.to(activation)
+
+    for name in names:
+        check_choice("names", name, cache.keys())
+    return [(name, put) for name in names]
+
+
+def _post_hook(layer: int, hook: str | None) -> str:
     check_int("layer", layer, minimum=0)
-    return f"layers.{layer}.hook_post"
+    if hook is None:
+        return f"layers.{layer}.hook_post"
+    if layer:
+        raise ValueError(f"layer={layer} and hook={hook!r} exclude each other; leave out layer")
+    return hook
 
 
-def _indices(neurons: Neurons, width: int, where: str) -> Tensor:
+def _replace(
+    what: str, chosen: Chosen, name: str, mode: str, reference: Tensor | None, seed: int
+) -> FwdHooks:
+    check_choice("mode", mode, ABLATIONS)
+    check_int("seed", seed, minimum=0)
+    axis = {"neurons": -1, "heads": -2}[what]
+
+    def replace(activation: Tensor, hook: HookPoint) -> Tensor:
+        index = _indices(what, chosen, activation.shape[axis], hook).to(activation.device)
+        source = activation if reference is None else reference.to(activation)
+        if source.shape[1:] != activation.shape[1:] or not len(source):
+            shape = ", ".join(["example", *map(str, activation.shape[1:])])
+            raise ValueError(
+                f"reference must be [{shape}] like {hook.name}, with at least one example, "
+                f"got {list(source.shape)}"
+            )
+        values = source.index_select(axis, index)
+        match mode:
+            case "zero":
+                values = torch.zeros_like(values[:1])
+            case "mean":
+                values = values.mean(dim=0, keepdim=True)
+            case "resample":
+                values = values[_other_examples(len(source), len(activation), seed)]
+        values = values.expand(len(activation), *values.shape[1:])
+        return activation.index_copy(axis, index, values)
+
+    return [(name, replace)]
+
+
+def _indices(what: str, chosen: Chosen, width: int, hook: HookPoint) -> Tensor:
     try:
-        chosen = torch.as_tensor(neurons)
+        index = torch.as_tensor(chosen)
     except (TypeError, RuntimeError, ValueError) as error:
         raise TypeError(
-            f"neurons must be a list of indices or a boolean mask, got {neurons!r}"
+            f"{what} must be a list of indices or a boolean mask, got {chosen!r}"
         ) from error
-    if chosen.dtype == torch.bool:
-        if chosen.shape != (width,):
+    if index.dtype == torch.bool:
+        if index.shape != (width,):
             raise IndexError(
-                f"neurons is a mask of shape {list(chosen.shape)}, "
-                f"but {where} has {width} neurons; give one value per neuron"
+                f"{what} is a mask of shape {list(index.shape)}, "
+                f"but {hook.name} has {width} {what}; give one value per {what[:-1]}"
             )
-        return chosen.nonzero()[:, 0]
-    if chosen.numel() == 0:
-        return chosen.long().flatten()
-    if chosen.is_floating_point() or chosen.ndim != 1:
+        return index.nonzero()[:, 0]
+    if index.numel() == 0:
+        return index.long().flatten()
+    if index.is_floating_point() or index.ndim != 1:
         raise TypeError(
-            "neurons must be a list of indices or a boolean mask, got "
-            f"{chosen.dtype} of shape {list(chosen.shape)}"
+            f"{what} must be a list of indices or a boolean mask, got "
+            f"{index.dtype} of shape {list(index.shape)}"
         )
-    outside = chosen[(chosen < 0) | (chosen >= width)]
+    outside = index[(index < 0) | (index >= width)]
     if len(outside):
         raise IndexError(
-            f"neurons contains {outside[:5].tolist()}, but {where} has {width} neurons "
+            f"{what} contains {outside[:5].tolist()}, but {hook.name} has {width} {what} "
             f"(0..{width - 1})"
         )
-    if len(chosen.unique()) != len(chosen):
-        raise ValueError("neurons names a neuron twice; a mask must be boolean, not 0 and 1")
-    return chosen.long()
+    if len(index.unique()) != len(index):
+        raise ValueError(f"{what} names one of them twice; a mask must be boolean, not 0 and 1")
+    return index.long()
 
 
 def _other_examples(available: int, wanted: int, seed: int) -> Tensor:

@@ -1,6 +1,15 @@
 """Read-only measurements of networks: tensors in, frozen results out."""
 
+from probes.any_model import (
+    model_frequency_scores,
+    model_key_frequencies,
+    model_logit_spectrum,
+    model_neuron_spectra,
+    model_table_spectra,
+)
 from probes.attribution import neuron_attribution
+from probes.basis import Basis, task_basis
+from probes.embedding import TableSpectrum, table_spectrum
 from probes.fourier import (
     DominantMode,
     dominant_mode,
@@ -11,6 +20,14 @@ from probes.fourier import (
 )
 from probes.gini import gini, spectrum_gini
 from probes.ipr import NeuronIPR, ipr, neuron_ipr
+from probes.key_frequencies import (
+    FrequencyScores,
+    excluded_logits,
+    frequency_scores,
+    key_frequencies,
+    restricted_logits,
+)
+from probes.logit_spectrum import LogitSpectrum, logit_spectrum
 from probes.mlp import (
     NeuronWeights,
     mean_ipr,
@@ -19,34 +36,56 @@ from probes.mlp import (
     model_neuron_norms,
     neuron_weights,
 )
+from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
 from probes.norms import neuron_norms, weight_norms
 from probes.pruning import pruning_curve
 from probes.scores import accuracy, loss, subset_accuracy, subset_scores
+from probes.surface import Surface, surface
 
 __all__ = [
+    "Basis",
     "DominantMode",
+    "FrequencyScores",
+    "LogitSpectrum",
     "NeuronIPR",
+    "NeuronSpectrum",
     "NeuronWeights",
+    "Surface",
+    "TableSpectrum",
     "accuracy",
     "dominant_mode",
+    "excluded_logits",
     "fourier_basis",
+    "frequency_scores",
     "gini",
     "ipr",
     "is_dead",
+    "key_frequencies",
+    "logit_spectrum",
     "loss",
     "mean_ipr",
+    "model_frequency_scores",
+    "model_key_frequencies",
+    "model_logit_spectrum",
     "model_neuron_attribution",
     "model_neuron_ipr",
     "model_neuron_norms",
+    "model_neuron_spectra",
+    "model_table_spectra",
     "neuron_attribution",
     "neuron_ipr",
     "neuron_norms",
+    "neuron_spectrum",
     "neuron_weights",
     "power_shares",
     "power_spectrum",
     "pruning_curve",
+    "restricted_logits",
     "spectrum_gini",
     "subset_accuracy",
     "subset_scores",
+    "surface",
+    "table_spectrum",
+    "task_basis",
     "weight_norms",
 ]

@@ -1,6 +1,28 @@
 """Hooked networks, their configs and initialisations."""
 
+from grokinterp.models.base import HookedModel
 from grokinterp.models.closed_form import closed_form_mlp
+from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
+from grokinterp.models.hooked_module import HookedModule
+from grokinterp.models.loading import from_transformer_lens
+from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.mlp import HookedMLP, MLPConfig
+from grokinterp.models.transformer import HookedTransformer
+from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.models.zhong2023 import load_zhong2023
 
-__all__ = ["HookedMLP", "MLPConfig", "closed_form_mlp"]
+__all__ = [
+    "EmbeddingMLPConfig",
+    "HookedEmbeddingMLP",
+    "HookedLSTM",
+    "HookedMLP",
+    "HookedModel",
+    "HookedModule",
+    "HookedTransformer",
+    "LSTMConfig",
+    "MLPConfig",
+    "TransformerConfig",
+    "closed_form_mlp",
+    "from_transformer_lens",
+    "load_zhong2023",
+]

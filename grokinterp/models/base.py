@@ -5,11 +5,12 @@ import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformer_lens import HookedRootModule
@@ -18,6 +19,7 @@ from transformer_lens.hook_points import HookPoint
 from grokinterp._checks import check_choice, check_int
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+Model = TypeVar("Model", bound="HookedModel")
 
 
 class HookedModel(HookedRootModule, ModelHubMixin):
@@ -117,7 +119,14 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             check_state(type(self).__name__, self.state_dict(), state_dict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
-    # What huggingface_hub's save_pretrained, push_to_hub and from_pretrained call.
+    def adopt(self, state: dict[str, Tensor]) -> None:
+        """Take trained weights and their dtype, and change to evaluation mode."""
+        dtypes = (weight.dtype for weight in state.values() if weight.is_floating_point())
+        self.to(next(dtypes, torch.float32)).load_state_dict(state)
+        self.eval()
+
+    # huggingface_hub's save_pretrained and push_to_hub call the first; the second replaces its
+    # from_pretrained, which reads the config before we can say what is wrong with it.
 
     def _save_pretrained(self, save_directory: Path) -> None:
         plain = {"class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg)}
@@ -126,17 +135,31 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         save_file(state, save_directory / WEIGHTS_FILE)
 
     @classmethod
-    def _from_pretrained(
-        cls,
+    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]  # no model_kwargs
+        cls: "type[Model]",
+        pretrained_model_name_or_path: str | Path,
         *,
-        model_id: str,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
         force_download: bool = False,
-        local_files_only: bool = False,
         token: str | bool | None = None,
-        **_: Any,
-    ) -> "HookedModel":
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+    ) -> "Model":
+        """A network that ``save_pretrained`` or ``push_to_hub`` wrote, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a folder, or a repository "owner/name" on the Hub.
+            force_download: even what the cache has.
+            token: for repositories that are not public.
+            cache_dir: where downloads go.
+            local_files_only: take what the cache has.
+            revision: a branch, tag or commit.
+
+        Raises:
+            FileNotFoundError: the folder lacks a file.
+            ValueError: a file is corrupted, of another class, or its tensors do not fit.
+        """
+        model_id = str(pretrained_model_name_or_path)
         folder = Path(model_id)
         if folder.is_dir():
             files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE)]
@@ -150,13 +173,19 @@ class HookedModel(HookedRootModule, ModelHubMixin):
                 ))
                 for name in (CONFIG_FILE, WEIGHTS_FILE)
             ]  # fmt: skip
-        plain = json.loads(files[0].read_text())
-        check_choice(f"class in {files[0]}", plain.get("class"), [cls.__name__])
-        state = load_file(files[1])
-        model = cls(cls.config_class(**plain["config"]), p=plain["p"])  # pyright: ignore[reportCallIssue]
-        model.to(next(w.dtype for w in state.values() if w.is_floating_point()))
-        model.load_state_dict(state)
-        return model.eval()
+        try:
+            plain = json.loads(files[0].read_text())
+            saved, fields, p = plain["class"], plain["config"], plain["p"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{files[0]} is no saved config: {error!r}") from error
+        check_choice(f"class in {files[0]}", saved, [cls.__name__])
+        try:
+            state = load_file(files[1])
+        except SafetensorError as error:
+            raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
+        model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
+        model.adopt(state)
+        return model
 
 
 def check_state(owner: str, ours: dict[str, Tensor], given: dict[str, Tensor]) -> None:

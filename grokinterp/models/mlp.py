@@ -70,12 +70,14 @@ class HookedMLP(HookedModel):
         super().__init__(config, p=p)
         check_int("seed", seed, minimum=0)
         rng, width = generator(seed, "init"), config.d_mlp
-        self.W_E = _normal((2, p, width), _std(config, fan_in=2 * p), rng)
+        self.W_E = normal((2, p, width), _std(config, fan_in=2 * p), rng)
         self.hook_embed = HookPoint()
-        hidden = [None, *(_normal((width, width), _std(config, width), rng)
+        hidden = [None, *(normal((width, width), _std(config, width), rng)
                           for _ in range(1, config.n_layers))]  # fmt: skip
-        self.layers = nn.ModuleList(HiddenLayer(config, W_in) for W_in in hidden)
-        self.W_U = _normal((width, p), _std(config, width), rng)
+        self.layers = nn.ModuleList(
+            HiddenLayer(width, act=config.act, norm=config.norm, W_in=W_in) for W_in in hidden
+        )
+        self.W_U = normal((width, p), _std(config, width), rng)
         self.hook_logits = HookPoint()
         self.setup()
 
@@ -100,23 +102,36 @@ class HookedMLP(HookedModel):
     @classmethod
     def dropout_points(cls, config: MLPConfig, place: str) -> dict[str, tuple[int, ...]]:
         """Every hidden layer's neurons, before ("pre") or after ("post") the activation."""
-        return {f"layers.{i}.hook_{place}": (config.d_mlp,) for i in range(config.n_layers)}
+        return {
+            f"layers.{i}.hook_{name}": (config.d_mlp,)
+            for i in range(config.n_layers)
+            for name in place.split("+")
+        }
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer: its matrix (the first layer's is ``W_E``), the activation, the norm."""
+    """One hidden layer: its matrix and bias where it has them, the activation, the norm."""
 
-    def __init__(self, config: MLPConfig, W_in: nn.Parameter | None) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        act: str,
+        norm: str | None,
+        W_in: nn.Parameter | None,  # None where the input is the pre-activation itself
+        b_in: nn.Parameter | None = None,
+    ) -> None:
         super().__init__()
-        self.W_in = W_in
-        self.act = ACTIVATIONS[config.act].function
+        self.W_in, self.b_in = W_in, b_in
+        self.act = ACTIVATIONS[act].function
         self.hook_pre = HookPoint()
         self.hook_post = HookPoint()
-        self.norm = make_norm(config.norm, config.d_mlp)
+        self.norm = make_norm(norm, width)
 
-    def forward(self, x: Float[Tensor, "batch d_mlp"]) -> Float[Tensor, "batch d_mlp"]:
-        """``act(x W_in)``, normalised if the config says so."""
+    def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch width"]:
+        """``act(x W_in + b_in)``, normalised if the config says so."""
         pre = x if self.W_in is None else x @ self.W_in
+        pre = pre if self.b_in is None else pre + self.b_in
         post = self.hook_post(self.act(self.hook_pre(pre)))
         return post if self.norm is None else self.norm(post)
 
@@ -130,7 +145,8 @@ def _std(config: MLPConfig, fan_in: int) -> float:
     return 2**0.5 * config.d_mlp ** (-1 / 3)
 
 
-def _normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
+def normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
+    """Initial weights, normal with zero mean, in float32 on the CPU."""
     # Named, not left to torch's defaults: a run must not depend on the session's settings.
     drawn = torch.empty(shape, dtype=torch.float32, device="cpu")
     return nn.Parameter(drawn.normal_(0.0, std, generator=rng))

@@ -39,8 +39,9 @@ class BatchNorm(nn.Module):
                 )
             var, mean = torch.var_mean(x, dim=0, unbiased=False)
             unbiased = var.detach() * (len(x) / (len(x) - 1))
-            self.running_mean.lerp_(mean.detach().to(self.running_mean), _MOMENTUM)
-            self.running_var.lerp_(unbiased.to(self.running_var), _MOMENTUM)
+            for running, new in ((self.running_mean, mean.detach()), (self.running_var, unbiased)):
+                # lerp_ would say it in one call, but vmap has no rule for it
+                running.mul_(1 - _MOMENTUM).add_(new.to(running), alpha=_MOMENTUM)
         else:
             mean, var = self.running_mean, self.running_var
         scale = self.hook_scale((var + _EPS).sqrt())

@@ -1,0 +1,229 @@
+"""What Hypothesis 2.2 is judged by, measured on one network, each number with its control."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from grokinterp.data import Dataset
+from grokinterp.randomness import generator
+from grokinterp.tasks import Operation, operation_table
+from probes import (
+    Basis,
+    Surface,
+    accuracy,
+    excluded_logits,
+    key_frequencies,
+    logit_spectrum,
+    neuron_spectrum,
+    restricted_logits,
+    surface,
+    table_spectrum,
+    task_basis,
+)
+from probes.scores import loss
+
+# Whose number it is: the trained network's, that of the network before training, the mean, least
+# and largest over draws in which residues change their names, and the expectation for noise.
+OF: tuple[str, ...] = ("network", "untrained", "shuffled", "shuffled_low", "shuffled_high", "noise")
+MEASURES = ("row_ipr", "total_ipr", "key_share")
+SUBSETS = ("train", "test", "all", "changed")
+CONDITIONS = ("full", "restricted", "excluded", "only_key", "without_key", "without_random")
+
+Numbers = Mapping[str, float]
+
+
+class Question:
+    """A network, its task, the pairs that it is scored on, and the names that controls use.
+
+    Args:
+        model: a network that knows its task, or a :class:`probes.Surface`.
+        operation: the task; it must have a periodic basis.
+        dataset: what the network was trained on, if that is known.
+        draws: how many shuffles of the residues, and random sets of frequencies.
+        seed: of the draws.
+
+    Only pairs with a place in the basis count (none with a 0 in multiplication and division), and
+    accuracy is against the true labels: "train" are the training pairs whose given label is true,
+    "test" those held out, "all" both together, "changed" the training pairs with a wrong label.
+    """
+
+    def __init__(
+        self, model: Any, operation: Operation, dataset: Dataset | None, *, draws: int, seed: int
+    ) -> None:
+        self.surface: Surface = surface(model)
+        self.basis: Basis = task_basis(operation, self.surface.p)
+        self.clean = operation_table(operation, self.surface.p).flatten()
+        self.draws, self.seed = draws, seed
+        rng, order = generator(seed, "shuffled residues"), self.basis.order
+        self.shuffles = [
+            replace(self.basis, order=order[torch.randperm(len(order), generator=rng)])
+            for _ in range(draws)
+        ]
+        placed = torch.zeros(len(self.clean), dtype=torch.bool)
+        placed[self.basis.pairs] = True
+        self.masks: dict[str, Bool[Tensor, " pair"]] = {"all": placed}
+        self.given = self.clean
+        if dataset is not None:
+            if not torch.equal(dataset.clean_labels, self.clean):
+                raise ValueError(
+                    f"dataset has other true labels than {operation} mod {self.surface.p}; give "
+                    "the dataset of the network's own task"
+                )
+            self.given = dataset.labels
+            self.masks = {
+                "train": placed & dataset.is_train & ~dataset.is_changed,
+                "test": placed & dataset.is_test,
+                "all": placed & ~dataset.is_changed,
+                "changed": placed & dataset.is_changed,
+            }
+
+    @property
+    def judged_on(self) -> str:
+        """The subset whose accuracy says whether the network generalises."""
+        return "test" if "test" in self.masks else "all"
+
+    def accuracies(self, logits: Float[Tensor, "pair p"]) -> list[float]:
+        """Against the true labels, in the order of ``SUBSETS``; NaN for an unknown subset."""
+        none = torch.zeros_like(self.masks["all"])
+        return [accuracy(logits, self.clean, self.masks.get(name, none)) for name in SUBSETS]
+
+    def memorised(self, logits: Float[Tensor, "pair p"]) -> float:
+        """Share of the changed pairs that get their given, wrong label; NaN if there are none."""
+        none = torch.zeros_like(self.masks["all"])
+        return accuracy(logits, self.given, self.masks.get("changed", none))
+
+    def loss(self, logits: Float[Tensor, "pair p"], kind: str) -> float:
+        """On the pairs that are judged."""
+        return loss(logits, self.clean, self.masks[self.judged_on], kind=kind)
+
+
+def find_key_frequencies(question: Question, logits: Float[Tensor, "pair p"]) -> list[int]:
+    """:func:`probes.key_frequencies`; none where the logits have no spectrum."""
+    spectrum = logit_spectrum(logits, question.basis)
+    return [] if bool(spectrum.shares.isnan().any()) else key_frequencies(spectrum)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstMap:
+    """(I) How periodic the embedding is."""
+
+    shares: Float[Tensor, " frequency"]  # of its variance over residues
+    numbers: Mapping[str, Numbers]  # [measure][of]
+    n_features: int
+    n_dead: int
+
+
+def first_map(question: Question, key: list[int], untrained: Surface | None) -> FirstMap:
+    """Periodicity of the embedding (of both operands' tables, where each has its own)."""
+    table, basis = _first_table(question.surface), question.basis
+    found = table_spectrum(table, basis)
+
+    def measure(table: Tensor, basis: Basis) -> list[float]:
+        spectrum = table_spectrum(table, basis)
+        in_key = float(spectrum.shares[[k - 1 for k in key]].sum())
+        return [spectrum.mean_row_ipr, spectrum.total_ipr, in_key]
+
+    shuffled = torch.tensor([measure(table, other) for other in question.shuffles])
+    before = [torch.nan] * len(MEASURES)
+    if untrained is not None:
+        before = measure(_first_table(untrained), basis)
+    noise = [
+        noise_row_ipr(basis.period),
+        noise_total_ipr(basis.period, table.shape[1]),
+        sum(_weight(k, basis.period) for k in key) * 2 / (basis.period - 1),
+    ]
+    numbers = {
+        name: dict(zip(OF, (*first, *_spread(draws), last), strict=True))
+        for name, *first, draws, last in zip(
+            MEASURES, measure(table, basis), before, shuffled.T, noise, strict=True
+        )
+    }
+    return FirstMap(found.shares, numbers, table.shape[1], found.n_dead)
+
+
+def noise_row_ipr(period: int) -> float:
+    """Expected IPR of a vector of independent normal weights, as :func:`probes.ipr` defines it.
+
+    With S the total power and m real and n complex modes of the same mean power, E[sum x^2 / S^2]
+    is the integral over t > 0 of t E[sum x^2 exp(-t S)], which factorises over the modes.
+    """
+    from scipy.integrate import quad
+
+    real = 2 if period % 2 == 0 else 1  # modes without an imaginary part: 0 and period / 2
+    pairs = (period - real) // 2
+
+    def integrand(t: float) -> float:
+        common = t * (1 + 2 * t) ** (-real / 2) * (1 + t) ** -pairs
+        return common * (3 * real * (1 + 2 * t) ** -2 + 2 * pairs * (1 + t) ** -2)
+
+    return float(quad(integrand, 0, float("inf"))[0])
+
+
+def noise_total_ipr(period: int, n_features: int) -> float:
+    """Expected total IPR of a table of independent normal weights.
+
+    The shares are Dirichlet distributed, with n_features for every frequency (half of that for
+    period / 2).
+    """
+    alphas = [n_features * _weight(k, period) for k in range(1, period // 2 + 1)]
+    return sum(a * (a + 1) for a in alphas) / (sum(alphas) * (sum(alphas) + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """How purely the neurons of one layer follow one frequency each."""
+
+    hook: str
+    numbers: Numbers  # [of]: median, over living neurons, of the share of their best frequency
+    n_neurons: int
+    n_dead: int
+
+
+def layers(question: Question, untrained: Surface | None) -> Iterator[Layer]:
+    """(II) The neurons of every layer; none where no hook point is known to hold neurons."""
+    for hook in question.surface.neuron_hooks:
+        activations = question.surface.neurons(hook)
+        spectrum = neuron_spectrum(activations, question.basis)
+        shuffled = [_median_share(activations, other) for other in question.shuffles]
+        before = torch.nan
+        if untrained is not None:
+            before = _median_share(untrained.neurons(hook), question.basis)
+        values = (_median(spectrum.share), before, *_spread(torch.tensor(shuffled)), torch.nan)
+        numbers = dict(zip(OF, values, strict=True))
+        yield Layer(hook, numbers, activations.shape[-1], spectrum.n_dead)
+
+
+def projected_logits(
+    question: Question, logits: Float[Tensor, "pair p"], key: list[int]
+) -> dict[str, Float[Tensor, "pair p"]]:
+    """(II) The logits as functions of a + b at the key frequencies, and without those parts."""
+    return {
+        "full": logits,
+        "restricted": restricted_logits(logits, question.basis, key),
+        "excluded": excluded_logits(logits, question.basis, key),
+    }
+
+
+def _first_table(network: Surface) -> Float[Tensor, "p feature"]:
+    return torch.cat(list(network.embeddings.values()), dim=1)
+
+
+def _weight(k: int, period: int) -> float:
+    """Half for period / 2, which has a cosine and no sine."""
+    return 0.5 if 2 * k == period else 1.0
+
+
+def _spread(draws: Float[Tensor, " draw"]) -> tuple[float, float, float]:
+    return float(draws.mean()), float(draws.min()), float(draws.max())
+
+
+def _median_share(activations: Tensor, basis: Basis) -> float:
+    return _median(neuron_spectrum(activations, basis).share)
+
+
+def _median(values: Float[Tensor, " neuron"]) -> float:
+    return float(values.nanquantile(0.5)) if values.numel() else torch.nan

@@ -1,0 +1,135 @@
+"""Frequencies taken out of an embedding, as a function of the residue."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokinterp._checks import check_int
+
+
+def filter_frequencies(
+    table: Float[Tensor, "*operand residue d"], frequencies: Iterable[Any], *, keep: bool
+) -> Float[Tensor, "*operand residue d"]:
+    """Only (or all but) some frequencies of vectors that are periodic in the residue.
+
+    Args:
+        table: one vector per residue, in the order in which the task is periodic. Only read.
+        frequencies: integers, cycles per n residues, each in 1..n // 2; k and n - k are one
+            frequency.
+        keep: keep these frequencies and no others; if false, remove them and no others. The
+            constant part, the mean vector, always stays.
+
+    Returns:
+        A new table, computed in float64, of the dtype of ``table``.
+
+    Raises:
+        ValueError: a frequency out of range.
+    """
+    n = table.shape[-2]
+    chosen = _checked(frequencies, n)
+    modes = torch.fft.rfft(table.detach().double(), dim=-2)
+    stays = torch.full((modes.shape[-2],), not keep, device=table.device)
+    stays[chosen] = keep
+    stays[0] = True
+    return torch.fft.irfft(modes * stays[:, None], n=n, dim=-2).to(table.dtype)
+
+
+@contextmanager
+def filtered_embedding(
+    model: Any,
+    frequencies: Iterable[Any],
+    *,
+    keep: bool = True,
+    order: Int[Tensor, " place"] | None = None,
+) -> Iterator[None]:
+    """A network with only (or without) some frequencies in its embedding, for a while.
+
+    As in::
+
+        with filtered_embedding(model, [5, 11], keep=False):
+            logits = model(tokens)
+
+    The rows of the residues 0..p-1 in ``W_E`` are filtered, both operands' where each has a table
+    of its own; symbols such as "=" stay. A read-out that is tied to ``W_E`` changes with it. On
+    leaving, also by an error, the weights are again what they were, to the bit.
+
+    Args:
+        model: a network with its modulus ``p`` and ``W_E`` [vocab, d] or [2, p, d].
+        frequencies: as in :func:`filter_frequencies`, of the residues in ``order``.
+        keep: keep these frequencies and no others; if false, remove them and no others.
+        order: residues in the order in which the task is periodic, such as the powers of a
+            primitive root for multiplication; by default 0..p-1. Others keep their vectors.
+
+    Raises:
+        TypeError: the model lacks ``p`` or ``W_E``, or its ``W_E`` is a copy of the weights.
+        ValueError: a frequency out of range; an order that is none.
+    """
+    p, W_E = _modulus(model), _embedding(model)
+    places = torch.arange(p) if order is None else _order(order, p)
+    places = places.to(W_E.device)
+    filtered = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
+    before = W_E.detach().clone()
+    try:
+        with torch.no_grad():
+            W_E[..., places, :] = filtered
+        yield
+    finally:
+        with torch.no_grad():
+            W_E.copy_(before)
+
+
+def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
+    chosen: list[int] = []
+    for k in frequencies:
+        number: Any = k.item() if isinstance(k, Tensor | np.generic) else k
+        check_int("frequencies", number, minimum=1)
+        chosen.append(number)
+    if strange := [k for k in chosen if k > n // 2]:
+        raise ValueError(
+            f"frequencies contains {strange}, but {n} residues have the frequencies 1..{n // 2}; "
+            f"k and {n} - k are one frequency, named by the smaller number"
+        )
+    return chosen
+
+
+def _modulus(model: Any) -> int:
+    p = getattr(model, "p", None)
+    if p is None:
+        raise TypeError(f"{type(model).__name__} has no modulus p; set model.p")
+    check_int("model.p", p, minimum=2)
+    return p
+
+
+def _embedding(model: Any) -> Tensor:
+    W_E = getattr(model, "W_E", None)
+    if not isinstance(W_E, Tensor):
+        raise TypeError(f"{type(model).__name__} has no tensor W_E whose rows could be filtered")
+    if W_E.data_ptr() != model.W_E.data_ptr():
+        raise TypeError(
+            f"{type(model).__name__}.W_E is a new tensor each time, so that a change would be "
+            "lost; give a model whose W_E is the weight itself"
+        )
+    if W_E.ndim not in (2, 3) or W_E.shape[-2] < model.p:
+        raise ValueError(
+            f"W_E must be [vocab, d] or [2, p, d] with at least p={model.p} rows, "
+            f"got {list(W_E.shape)}"
+        )
+    return W_E
+
+
+def _order(order: Tensor, p: int) -> Tensor:
+    if order.ndim != 1 or order.is_floating_point() or order.dtype == torch.bool:
+        raise TypeError(
+            f"order must be a list of residues, got {order.dtype} of shape {list(order.shape)}"
+        )
+    inside = bool(((order >= 0) & (order < p)).all())
+    if not len(order) or not inside or len(order.unique()) != len(order):
+        raise ValueError(
+            f"order must hold residues in 0..{p - 1}, each at most once, got {order.tolist()}"
+        )
+    return order.long()

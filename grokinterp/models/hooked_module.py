@@ -1,0 +1,148 @@
+"""Hooks on somebody else's network: any ``nn.Module`` as a :class:`HookedModel`."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp.models.base import HookedModel
+from grokinterp.models.prompt import Prompt, check_prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookedModuleConfig:
+    """What a :class:`HookedModule` knows about its network: how the network is asked."""
+
+    prompt: str = "a b"
+
+    def __post_init__(self) -> None:
+        check_prompt(self.prompt)
+
+
+class HookedModule(HookedModel):
+    """Any network that reads token sequences, with a hook point on the output of every submodule.
+
+    ``model(pairs)`` writes the pairs out as the prompt's tokens and returns the network's logits,
+    of the last position where it has positions. Nothing of the network is copied or changed, save
+    for forward hooks on its submodules; its parameters are ``net.*``.
+
+    Hook points: ``{submodule}.hook_out`` for every submodule that a forward pass calls and whose
+    output is a tensor, named as in ``net.named_modules()``; then ``hook_logits`` [batch, classes].
+    A submodule that is called several times in one forward pass runs its hooks each time, and a
+    cache keeps the last.
+
+    Args:
+        net: maps integer tokens [batch, pos] to logits [batch, classes] or [batch, pos, classes].
+        p: the modulus: the residues 0..p-1 are the first tokens and the first classes.
+        prompt: the template of a sequence, see :class:`~grokinterp.models.prompt.Prompt`.
+
+    Raises:
+        ValueError: if ``net`` cannot read the prompt's tokens or gives something else.
+    """
+
+    cfg: HookedModuleConfig
+    p: int
+    config_class = HookedModuleConfig
+
+    def __init__(self, net: nn.Module, *, p: int, prompt: str = "a b") -> None:
+        super().__init__(HookedModuleConfig(prompt=prompt), p=p)
+        if not isinstance(net, nn.Module):
+            raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
+        self.net, self.prompt = net, Prompt(prompt, p)
+        # Outside the network: one more child would change what a Sequential or ModuleList does.
+        points = {f"{name}.hook_out": (HookPoint(), module) for name, module in self._try().items()}
+        for point, module in points.values():
+            # A partial, so that copies of the model get hooks on points of their own.
+            module.register_forward_hook(partial(_through, point))
+        self.hook_logits = HookPoint()
+        self.hook_dict = {name: point for name, (point, _) in points.items()}
+        self.hook_dict["hook_logits"] = self.hook_logits
+        self.setup()
+
+    def setup(self) -> None:
+        """Name the hook points; the network's own modules are not touched."""
+        for name, point in self.hook_dict.items():
+            point.name = name
+        self.mod_dict = dict(self.hook_dict)
+
+    def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
+        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        out = self.net(self.prompt.tokens(tokens))
+        return self.hook_logits(out if out.ndim == 2 else out[:, -1])
+
+    @property
+    def is_hooked(self) -> bool:
+        """Whether anything looks at activations at a hook point."""
+        return any(point.has_hooks() for point in self.hook_points())
+
+    def _try(self) -> dict[str, nn.Module]:
+        """Submodules whose output is a tensor, in the order of their calls on two sequences.
+
+        Raises unless these become logits. In evaluation mode: no statistics move, no RNG draws.
+        """
+        device = next((weight.device for weight in self.net.parameters()), None)
+        tokens = self.prompt.tokens(torch.tensor([[0, 0], [self.p - 1] * 2], device=device))
+        what = type(self.net).__name__
+        asked = f"prompt={self.cfg.prompt!r} at p={self.p} (tokens 0..{self.prompt.d_vocab - 1})"
+        called: dict[str, nn.Module] = {}
+        modes = {module: module.training for module in self.net.modules()}
+        handles = [
+            module.register_forward_hook(partial(_note, called, name))
+            for name, module in self.net.named_modules()
+            if name
+        ]
+        try:
+            with torch.no_grad():
+                out = self.net.eval()(tokens)
+        except Exception as error:
+            raise ValueError(
+                f"{what} failed on {asked}: {error!r}. Its vocabulary and context must hold them; "
+                "choose p and prompt as the network was trained"
+            ) from error
+        finally:
+            for handle in handles:
+                handle.remove()
+            for module, mode in modes.items():
+                module.training = mode
+        if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != 2:
+            got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise ValueError(
+                f"{what} must give logits [batch, classes] or [batch, pos, classes]; 2 sequences "
+                f"of {asked} gave {got}. Wrap it in a module that does"
+            )
+        if out.shape[-1] < self.p:
+            raise ValueError(
+                f"{what} has {out.shape[-1]} classes, fewer than p={self.p}; the first p must be "
+                "the residues"
+            )
+        return called
+
+    def _save_pretrained(self, save_directory: Path) -> NoReturn:
+        raise NotImplementedError(
+            f"JSON cannot rebuild a {type(self.net).__name__}; save the weights alone, with "
+            "safetensors.torch.save_model(model.net, file), and wrap the network again after "
+            "safetensors.torch.load_model"
+        )
+
+    @classmethod
+    def from_pretrained(cls, *_: Any, **__: Any) -> NoReturn:
+        """Refused: what the network is was never saved."""
+        raise NotImplementedError(
+            "a HookedModule is not rebuilt from files: load your network, then HookedModule(net)"
+        )
+
+
+def _note(
+    called: dict[str, nn.Module], name: str, module: nn.Module, inputs: Any, output: object
+) -> None:
+    if isinstance(output, Tensor):
+        called[name] = module
+
+
+def _through(point: HookPoint, module: nn.Module, inputs: Any, output: object) -> object:
+    return point(output) if isinstance(output, Tensor) else None

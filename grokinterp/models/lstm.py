@@ -1,0 +1,238 @@
+"""An LSTM that reads the pair as a sentence, with a hook on every gate and state of every step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp._checks import check_choice, check_int, plain_numbers
+from grokinterp.models.base import HookedModel
+from grokinterp.models.prompt import OPERANDS, Prompt, check_prompt
+from grokinterp.randomness import generator
+
+INITS = ("torch",)
+
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+# In batches of fewer times p, two calls of the fused kernel would cost more than they share.
+_SHARE_FROM = 2
+
+State = tuple[Float[Tensor, "layer rows d_hidden"], Float[Tensor, "layer rows d_hidden"]]  # (h, c)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMConfig:
+    """Architecture and initialisation of a :class:`HookedLSTM`.
+
+    Initialisation "torch" is the default of ``nn.Embedding`` (normal, variance 1), ``nn.LSTM``
+    and ``nn.Linear`` (both uniform within 1 / sqrt(d_hidden) of zero).
+    """
+
+    n_layers: int = 2
+    d_embed: int = 128
+    d_hidden: int = 128  # width of the states h and c, in every layer
+    prompt: str = "a b ="  # the words that are read; the answer is given after the last one
+    d_vocab: int | None = None  # tokens; None: just those of the prompt
+    d_vocab_out: int | None = None  # classes; None: p
+    init: str = "torch"
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        for name in ("n_layers", "d_embed", "d_hidden"):
+            check_int(name, getattr(self, name), minimum=1)
+        check_prompt(self.prompt)
+        for name in ("d_vocab", "d_vocab_out"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), minimum=2)
+        check_choice("init", self.init, INITS)
+
+    @classmethod
+    def paper2(cls, **changes: Any) -> "LSTMConfig":
+        """The second paper's LSTM, with the vocabulary of its code.
+
+        Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency",
+        Figs. 1 and 3.
+        """
+        return cls(**{"prompt": "eos a + b =", "d_vocab": 239, "d_vocab_out": 239} | changes)
+
+
+class HookedLSTM(HookedModel):
+    """Embedding, the layers of a ``torch.nn.LSTM``, and a linear read-out of the last state.
+
+    A layer's gates and states at step t, with s the logistic function and h, c zero at first::
+
+        i, f, o = s(W_i x_t + U_i h + b_i), s(W_f x_t + U_f h + b_f), s(W_o x_t + U_o h + b_o)
+        g = tanh(W_g x_t + U_g h + b_g);  c <- f c + i g;  h <- o tanh(c)
+
+    Weights:
+        ``embed.W_E`` [d_vocab, d_embed]; ``unembed.W_U`` [d_hidden, d_vocab_out].
+        ``lstm.weight_ih_l{l}`` [4 d_hidden, input], ``lstm.weight_hh_l{l}`` [4 d_hidden, d_hidden],
+        ``lstm.bias_ih_l{l}`` and ``lstm.bias_hh_l{l}`` [4 d_hidden]: those of ``torch.nn.LSTM``,
+        the rows of i, f, g and o in this order, b their sum.
+
+    Hook points, in order:
+        ``hook_embed`` [batch, pos, d_embed]; for every layer l and, in it, every step t the gates
+        ``layers.{l}.steps.{t}.hook_i``, ``hook_f``, ``hook_g``, ``hook_o`` after their nonlinearity
+        and the states ``hook_c``, ``hook_h`` [batch, d_hidden], then ``layers.{l}.hook_out``
+        [batch, pos, d_hidden], what the next layer or the read-out gets; ``hook_logits``
+        [batch, d_vocab_out].
+
+    Without hooks torch's fused kernel does the work, and what happens before the second operand is
+    read is computed once for each of its p possible beginnings. Under ``torch.func`` transforms,
+    which the kernel does not support, the steps are taken one by one.
+
+    Args:
+        config: the architecture.
+        p: the modulus.
+        seed: draws the initial weights, from a generator of its own.
+
+    Raises:
+        ValueError: a vocabulary of the config is too small for p.
+    """
+
+    cfg: LSTMConfig
+    p: int
+    config_class = LSTMConfig
+    dropout_places = ("embed", "between")
+
+    def __init__(self, config: LSTMConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p)
+        check_int("seed", seed, minimum=0)
+        self.prompt = Prompt(config.prompt, p)
+        places = [config.prompt.split().index(operand) for operand in OPERANDS]
+        self._first, self._second = places.index(min(places)), max(places)
+        d_vocab = _vocabulary("d_vocab", config.d_vocab, self.prompt.d_vocab, config, p)
+        d_vocab_out = _vocabulary("d_vocab_out", config.d_vocab_out, p, config, p)
+
+        rng, bound = generator(seed, "init"), config.d_hidden**-0.5
+        # Named, not left to torch's defaults: a run must not depend on the session's settings.
+        W_E = torch.empty(d_vocab, config.d_embed, dtype=torch.float32, device="cpu")
+        self.embed = nn.ParameterDict({"W_E": W_E.normal_(generator=rng)})
+        self.hook_embed = HookPoint()
+        # By way of "meta", where nn.LSTM cannot draw weights from the global generator.
+        self.lstm = nn.LSTM(
+            config.d_embed, config.d_hidden, config.n_layers, device="meta", dtype=torch.float32
+        ).to_empty(device="cpu")
+        with torch.no_grad():
+            for weight in self.lstm.parameters():
+                weight.uniform_(-bound, bound, generator=rng)
+        self.layers = nn.ModuleList(_Layer(self.prompt.length) for _ in range(config.n_layers))
+        W_U = torch.empty(config.d_hidden, d_vocab_out, dtype=torch.float32, device="cpu")
+        self.unembed = nn.ParameterDict({"W_U": W_U.uniform_(-bound, bound, generator=rng)})
+        self.hook_logits = HookPoint()
+        self.setup()
+
+    @property
+    def W_E(self) -> Float[Tensor, "d_vocab d_embed"]:
+        """The embedding; its rows 0..p-1 are the residues."""
+        return self.embed["W_E"]
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_hidden d_vocab_out"]:
+        """The read-out."""
+        return self.unembed["W_U"]
+
+    def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch d_vocab_out"]:
+        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        words = self.prompt.tokens(tokens)
+        if self.is_hooked:
+            embed = self.hook_embed(F.embedding(words, self.W_E))
+            out, _ = self._step_by_step(embed.transpose(0, 1), self._zeros(len(tokens)))
+            return self.hook_logits(out[-1] @ self.W_U)
+        run = self._step_by_step if torch._C._are_functorch_transforms_active() else self.lstm
+        state = self._zeros(len(tokens))
+        if len(tokens) >= _SHARE_FROM * self.p:
+            residues = torch.arange(self.p, device=tokens.device)
+            beginnings = self.prompt.tokens(residues[:, None].expand(-1, 2))[:, : self._second]
+            _, (h, c) = run(F.embedding(beginnings.T, self.W_E), self._zeros(self.p))
+            first = tokens[:, self._first].long()
+            state = h.index_select(1, first), c.index_select(1, first)
+            words = words[:, self._second :]
+        out, _ = run(F.embedding(words.T, self.W_E), state)
+        return self.hook_logits(out[-1] @ self.W_U)
+
+    def _step_by_step(
+        self, x: Float[Tensor, "pos rows d_embed"], state: State
+    ) -> tuple[Float[Tensor, "pos rows d_hidden"], State]:
+        """What ``self.lstm`` computes, written out."""
+        ends = []
+        for i, layer in enumerate(self.layers):
+            weights = [getattr(self.lstm, f"{name}_l{i}") for name in _WEIGHTS]
+            x, end = layer(x, (state[0][i], state[1][i]), weights)
+            ends.append(end)
+        h, c = zip(*ends, strict=True)
+        return x, (torch.stack(h), torch.stack(c))
+
+    def _zeros(self, rows: int) -> State:
+        zeros = self.W_E.new_zeros(self.cfg.n_layers, rows, self.cfg.d_hidden)
+        return zeros, zeros
+
+    @classmethod
+    def dropout_points(cls, config: LSTMConfig, place: str) -> dict[str, tuple[int, ...]]:
+        """The embeddings ("embed"), and what a layer hands to the next one ("between")."""
+        length = len(config.prompt.split())
+        points: dict[str, tuple[int, ...]] = {}
+        for name in place.split("+"):
+            check_choice("place", name, cls.dropout_places)
+            if name == "embed":
+                points["hook_embed"] = (length, config.d_embed)
+            else:
+                for i in range(config.n_layers - 1):
+                    points[f"layers.{i}.hook_out"] = (length, config.d_hidden)
+        return points
+
+
+class _Layer(nn.Module):
+    """The hook points of one layer, and the way through them."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(_Step() for _ in range(length))
+        self.hook_out = HookPoint()
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor], weights: list[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Outputs [pos, rows, d_hidden] and the last (h, c) for inputs [pos, rows, input]."""
+        weight_ih, weight_hh, bias_ih, bias_hh = weights
+        h, c = state
+        outputs = []
+        for step, from_input in zip(
+            self.steps, x @ weight_ih.T + (bias_ih + bias_hh), strict=False
+        ):
+            h, c = step(from_input + h @ weight_hh.T, c)
+            outputs.append(h)
+        out = self.hook_out(torch.stack(outputs, dim=1)).transpose(0, 1)
+        return out, (h, c)
+
+
+class _Step(nn.Module):
+    """The cell of one layer at one position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook_i, self.hook_f = HookPoint(), HookPoint()
+        self.hook_g, self.hook_o = HookPoint(), HookPoint()
+        self.hook_c, self.hook_h = HookPoint(), HookPoint()
+
+    def forward(
+        self, gates: Float[Tensor, "rows four_d_hidden"], c: Float[Tensor, "rows d_hidden"]
+    ) -> tuple[Float[Tensor, "rows d_hidden"], Float[Tensor, "rows d_hidden"]]:
+        """The next (h, c) from the gates before their nonlinearity and the last c."""
+        i, f, g, o = gates.chunk(4, dim=-1)
+        i, f = self.hook_i(i.sigmoid()), self.hook_f(f.sigmoid())
+        g, o = self.hook_g(g.tanh()), self.hook_o(o.sigmoid())
+        c = self.hook_c(f * c + i * g)
+        return self.hook_h(o * c.tanh()), c
+
+
+def _vocabulary(name: str, given: int | None, needed: int, config: LSTMConfig, p: int) -> int:
+    if given is not None and given < needed:
+        raise ValueError(
+            f"{name} must be at least {needed} for p={p} and prompt={config.prompt!r}, "
+            f"got {given}; leave it None for {needed}"
+        )
+    return needed if given is None else given

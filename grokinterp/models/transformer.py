@@ -1,0 +1,194 @@
+"""A transformer that keeps the contract of TransformerLens' ``HookedTransformer``."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens import ActivationCache
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp._checks import check_choice, check_int
+from grokinterp.models.base import HookedModel
+from grokinterp.models.prompt import Prompt
+from grokinterp.models.rows import Rows, TokenTable
+from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.models.transformer_init import Weights
+from grokinterp.models.transformer_parts import Block, Embed, LayerNorm, PosEmbed, Unembed
+from grokinterp.models.transformer_weights import TransformerWeights
+from grokinterp.randomness import generator
+
+
+class HookedTransformer(TransformerWeights, HookedModel):
+    """TransformerLens' class: its config fields, weights, hook points, properties and cache.
+
+    Without ``p`` it maps tokens [batch, pos] to logits [batch, pos, d_vocab_out], as there. With
+    ``p`` it answers f(a, b) mod p: it maps pairs [batch, 2] to the logits of the last position of
+    the config's prompt, [batch, d_vocab_out], whose first p are the residues.
+
+    A network for pairs computes only what is read: the last layer's queries, MLP and logits at the
+    last position, and the first layer's queries, keys and values once for every token at a
+    position, not for every pair. As soon as anything is hooked, all positions are computed, and
+    every activation has TransformerLens' shape; the results are the same up to rounding.
+
+    The norms' affine parts are not folded into the next matrix. As with an unfolded network of
+    TransformerLens', ``apply_ln`` and ``logit_attrs`` of the cache leave them out.
+
+    Args:
+        config: the architecture; ``cfg`` is this config with all sizes filled in.
+        p: the modulus, or None.
+        seed: draws the initial weights, from a generator of its own.
+    """
+
+    cfg: TransformerConfig
+    config_class = TransformerConfig
+    dropout_places = ("pre", "post", "embed", "attention", "residual", "mlp_out")
+
+    def __init__(self, config: TransformerConfig, *, p: int | None = None, seed: int = 0) -> None:
+        super().__init__(config, p=p)
+        check_int("seed", seed, minimum=0)
+        self.cfg = config = config.resolved(p)
+        weights = Weights(config, generator(seed, "init"))
+        self.embed, self.hook_embed = Embed(config, weights), HookPoint()
+        self.pos_embed, self.hook_pos_embed = PosEmbed(config, weights), HookPoint()
+        self.blocks = nn.ModuleList(Block(config, weights) for _ in range(config.n_layers))
+        self.ln_final = None
+        if config.normalization_type is not None and config.norm_position == "pre":
+            self.ln_final = LayerNorm(config)
+        self.unembed = Unembed(
+            config, weights, tied_to=self.embed if config.tie_embedding else None
+        )
+        self.prompt = self.table = None
+        if p is not None:
+            self.prompt = Prompt(config.prompt, p)
+            self.table = TokenTable(self.prompt, p)
+        self.setup()
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
+        """Logits of pairs at the last position, or of any tokens at all of them without ``p``."""
+        if self.p is not None:
+            return super().forward(tokens)
+        self._check_sequences(tokens)
+        return self.logits(tokens)
+
+    def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
+        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        if self.prompt is None or self.table is None:
+            return self._all_positions(tokens.long())
+        sequences = self.prompt.tokens(tokens)
+        if self.is_hooked:
+            return self._all_positions(sequences)[:, -1]
+        wanted = [Rows() for _ in self.blocks]
+        wanted[-1] = Rows(start=sequences.shape[1] - 1)
+        start = self.table.last if len(wanted) == 1 else 0
+        wanted[0] = Rows(start=start, index=self.table.rows(sequences))
+        return self._logits(self.table.tokens[None], self.table.positions, wanted)[:, 0]
+
+    def _all_positions(
+        self, tokens: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch pos classes"]:
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        return self._logits(tokens, positions, [Rows() for _ in self.blocks])
+
+    def _logits(
+        self, tokens: Int[Tensor, "one row"], positions: Int[Tensor, " row"], wanted: list[Rows]
+    ) -> Float[Tensor, "batch pos classes"]:
+        embed = self.hook_embed(self.embed(tokens))
+        pos_embed = self.pos_embed(positions).repeat(len(tokens), 1, 1)
+        resid = embed + self.hook_pos_embed(pos_embed)
+        for block, rows in zip(self.blocks, wanted, strict=True):
+            resid = block(resid, rows)
+        return self.unembed(resid if self.ln_final is None else self.ln_final(resid))
+
+    def run_with_cache(
+        self,
+        *args: Any,
+        return_cache_object: bool = True,
+        remove_batch_dim: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, Any]:
+        """TransformerLens' ``run_with_cache``: the output, and every activation.
+
+        Args:
+            *args: the tokens.
+            return_cache_object: an ``ActivationCache``; False gives the dict that it holds.
+            remove_batch_dim: of a single example.
+            **kwargs: ``names_filter`` and more, see ``HookedRootModule.run_with_cache``.
+        """
+        logits, cache = super().run_with_cache(*args, remove_batch_dim=remove_batch_dim, **kwargs)
+        if not return_cache_object:
+            return logits, cache
+        make = PostNormCache if self.cfg.norm_position == "post" else ActivationCache
+        return logits, make(cache, self, has_batch_dim=not remove_batch_dim)
+
+    @classmethod
+    def dropout_points(cls, config: TransformerConfig, place: str) -> dict[str, tuple[int, ...]]:
+        """Hook points that dropout at ``place`` multiplies, with their shapes for one example.
+
+        "embed" is the sum of the embeddings; in every layer, "attention" is the pattern, "pre" and
+        "post" are the neurons, "residual" is what attention and MLP add to the residual stream and
+        "mlp_out" what the MLP adds. Several are joined by "+".
+
+        Raises:
+            ValueError: a place is unknown, or in an MLP that ``attn_only`` leaves out.
+        """
+        pos, width = len(config.prompt.split()), config.d_model
+        neurons = (pos, config.d_mlp or 4 * width)
+        by_place = {
+            "pre": {"mlp.hook_pre": neurons},
+            "post": {"mlp.hook_post": neurons},
+            "embed": {"hook_resid_pre": (pos, width)},
+            "attention": {"attn.hook_pattern": (config.n_heads, pos, pos)},
+            "residual": {"hook_attn_out": (pos, width), "hook_mlp_out": (pos, width)},
+            "mlp_out": {"hook_mlp_out": (pos, width)},
+        }
+        points: dict[str, tuple[int, ...]] = {}
+        for name in place.split("+"):
+            check_choice("dropout place", name, cls.dropout_places)
+            if config.attn_only and name in ("pre", "post", "mlp_out"):
+                raise ValueError(f"dropout at {name!r} needs an MLP; attn_only=True has none")
+            for layer in range(1 if name == "embed" else config.n_layers):
+                points |= {f"blocks.{layer}.{hook}": at for hook, at in by_place[name].items()}
+        if config.attn_only:
+            return {name: shape for name, shape in points.items() if "mlp_out" not in name}
+        return points
+
+    def _check_sequences(self, tokens: Tensor) -> None:
+        n_ctx, d_vocab = self.cfg.n_ctx, self.cfg.d_vocab
+        assert n_ctx is not None
+        assert d_vocab is not None
+        if not isinstance(tokens, Tensor) or tokens.dtype not in _INTEGERS:
+            kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+            raise TypeError(f"tokens must be an integer tensor [batch, pos], got {kind}")
+        if tokens.ndim != 2 or not 0 < tokens.shape[1] <= n_ctx:
+            raise ValueError(
+                f"tokens must have shape [batch, pos] with 1 to n_ctx={n_ctx} positions, "
+                f"got {list(tokens.shape)}"
+            )
+        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= d_vocab):
+            raise ValueError(
+                f"tokens must lie in 0..{d_vocab - 1} for d_vocab={d_vocab}, got values from "
+                f"{int(tokens.min())} to {int(tokens.max())}"
+            )
+
+
+class PostNormCache(ActivationCache):
+    """TransformerLens' cache, of a network whose residual stream is normalised as it goes.
+
+    That stream is no sum of what the layers wrote, so a decomposition would not add up to it.
+    """
+
+    def decompose_resid(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused."""
+        raise ValueError(
+            "norm_position='post': every norm rescales the residual stream, which is therefore no "
+            "sum of the layers' outputs. Look at them one by one: cache['attn_out', layer], "
+            "cache['mlp_out', layer], or stack them with accumulated_resid"
+        )
+
+    def get_full_resid_decomposition(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused."""
+        self.decompose_resid()
+
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)

@@ -1,0 +1,146 @@
+"""TransformerLens' names for a transformer's weights, stacked over the layers."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens import FactoredMatrix
+
+from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.models.transformer_parts import Embed, PosEmbed, Unembed
+
+
+class TransformerWeights:
+    """The properties and lookups that notebooks, and TransformerLens' cache, use on a model.
+
+    Those of the layers are stacked along a first axis; a network without biases has biases of
+    zero. ``QK`` and ``OV`` are W_Q W_K^T and W_V W_O, [layer, head, d_model, d_model].
+    """
+
+    cfg: TransformerConfig
+    embed: Embed
+    pos_embed: PosEmbed
+    blocks: nn.ModuleList
+    unembed: Unembed
+
+    @property
+    def W_E(self) -> Float[Tensor, "d_vocab d_model"]:
+        """Token embeddings."""
+        return self.embed.W_E
+
+    @property
+    def W_pos(self) -> Float[Tensor, "n_ctx d_model"]:
+        """Position embeddings, learned or fixed."""
+        return self.pos_embed.W_pos
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_model d_vocab_out"]:
+        """The read-out; with the config's ``mup``, logits are ``unembed.scale`` times it."""
+        return self.unembed.W_U
+
+    @property
+    def b_U(self) -> Float[Tensor, " d_vocab_out"]:
+        """Biases of the logits."""
+        b_U = self.unembed.b_U
+        return self.W_U.new_zeros(self.W_U.shape[1]) if b_U is None else b_U
+
+    @property
+    def W_Q(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Query weights."""
+        return self._stack("attn.W_Q")
+
+    @property
+    def W_K(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Key weights."""
+        return self._stack("attn.W_K")
+
+    @property
+    def W_V(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Value weights."""
+        return self._stack("attn.W_V")
+
+    @property
+    def W_O(self) -> Float[Tensor, "layer head d_head d_model"]:
+        """The heads' output weights."""
+        return self._stack("attn.W_O")
+
+    @property
+    def b_Q(self) -> Float[Tensor, "layer head d_head"]:
+        """Query biases."""
+        return self._biases("attn.b_Q", self.W_Q[:, :, 0])
+
+    @property
+    def b_K(self) -> Float[Tensor, "layer head d_head"]:
+        """Key biases."""
+        return self._biases("attn.b_K", self.W_K[:, :, 0])
+
+    @property
+    def b_V(self) -> Float[Tensor, "layer head d_head"]:
+        """Value biases."""
+        return self._biases("attn.b_V", self.W_V[:, :, 0])
+
+    @property
+    def b_O(self) -> Float[Tensor, "layer d_model"]:
+        """Attention's output biases."""
+        return self._biases("attn.b_O", self.W_O[:, 0, 0])
+
+    @property
+    def W_in(self) -> Float[Tensor, "layer d_model d_mlp"]:
+        """The neurons' input weights."""
+        return self._stack("mlp.W_in")
+
+    @property
+    def b_in(self) -> Float[Tensor, "layer d_mlp"]:
+        """The neurons' biases."""
+        return self._biases("mlp.b_in", self.W_in[:, 0])
+
+    @property
+    def W_out(self) -> Float[Tensor, "layer d_mlp d_model"]:
+        """The neurons' output weights."""
+        return self._stack("mlp.W_out")
+
+    @property
+    def b_out(self) -> Float[Tensor, "layer d_model"]:
+        """The MLPs' output biases."""
+        return self._biases("mlp.b_out", self.W_out[:, 0])
+
+    @property
+    def QK(self) -> FactoredMatrix:
+        """Which direction attends to which, by layer and head."""
+        return FactoredMatrix(self.W_Q, self.W_K.mT)
+
+    @property
+    def OV(self) -> FactoredMatrix:
+        """What a head writes for which direction, by layer and head."""
+        return FactoredMatrix(self.W_V, self.W_O)
+
+    def tokens_to_residual_directions(
+        self, tokens: int | Int[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        """The direction of the residual stream, after the last norm, that raises a token's logit.
+
+        Its product with the stream is the logit without its bias: columns of ``W_U``, times the
+        scale of a config with ``mup``.
+        """
+        return self.unembed.scale * self.W_U.T[tokens]
+
+    def accumulated_bias(
+        self, layer: int, mlp_input: bool = False, include_mlp_biases: bool = True
+    ) -> Float[Tensor, " d_model"]:
+        """All that biases wrote into the stream that comes into a layer, or into its MLP.
+
+        Args:
+            layer: 0 to n_layers; n_layers means the unembedding.
+            mlp_input: the input of the layer's MLP and not of its attention.
+            include_mlp_biases: ``b_out`` as well as ``b_O``.
+        """
+        total = self.b_O[: layer + mlp_input].sum(dim=0)
+        if include_mlp_biases and not self.cfg.attn_only:
+            total = total + self.b_out[:layer].sum(dim=0)
+        return total
+
+    def _stack(self, name: str) -> Tensor:
+        part, leaf = name.split(".")
+        return torch.stack([getattr(getattr(block, part), leaf) for block in self.blocks])
+
+    def _biases(self, name: str, shaped_alike: Tensor) -> Tensor:
+        return self._stack(name) if self.cfg.biases else torch.zeros_like(shaped_alike)

@@ -1,0 +1,176 @@
+"""Checkpoints of Zhong et al. 2023, "The Clock and the Pizza", arXiv:2306.17844."""
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from grokinterp._checks import check_choice
+from grokinterp.models.base import check_state
+from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
+from grokinterp.models.loading import BUFFERS
+from grokinterp.models.prompt import Prompt
+from grokinterp.models.transformer import HookedTransformer
+from grokinterp.models.transformer_config import TransformerConfig
+
+# What torch.load and the reading of a configuration raise on files that are something else.
+_UNREADABLE = (
+    pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, KeyError, TypeError, ValueError,
+)  # fmt: skip
+# Their embedding MLPs: how embeddings are combined, the hidden layers, and how often the first
+# layer's bias counts: C applies that layer to each embedding and adds the results.
+_MLPS = {
+    "linear_A": ("sum", 1, 1),
+    "linear_B": ("sum", 2, 1),
+    "linear_C": ("sum", 2, 2),
+    "linear_D": ("concat", 1, 1),
+}
+# What the networks that can be loaded have in common, in the words of the metadata.
+_COMMON = {"causal": "false", "layernorm": "none", "tied": "false", "second_token_offset": "0"}
+
+
+def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
+    """A network for pairs from a checkpoint of theirs, in evaluation mode.
+
+    Attention is bidirectional with pattern r softmax + (1 - r), as in their code, and biases that
+    they do not have are zero. Reading a file never runs code in it.
+
+    Args:
+        path: ``model_ID.pt`` as in their repository (fjzzq2002/pizza), with ``config_ID.json``
+            beside it; or a safetensors file of the same tensors whose metadata has ``arch``
+            ("transformer" or "linear_A" .. "linear_D"), ``p`` and ``act``, and for a transformer
+            ``n_layers`` and ``attn_rate``.
+
+    Raises:
+        FileNotFoundError: the checkpoint or its configuration.
+        ValueError: the file is unreadable, describes another kind of network, or has missing,
+            extra or misshapen tensors; each is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path={str(path)!r} is no file")
+    checkpoint = _read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
+    for name, common in _COMMON.items():
+        if (value := checkpoint.about.get(name, common)) != common:
+            raise ValueError(f"{path.name} has {name}={value!r}; only {common!r} can be loaded")
+    arch = checkpoint.about.get("arch", "")
+    check_choice(f"arch in {path.name}", arch, ["transformer", *_MLPS])
+    return _transformer(checkpoint) if arch == "transformer" else _mlp(checkpoint, *_MLPS[arch])
+
+
+@dataclass(frozen=True, eq=False)
+class _Checkpoint:
+    path: Path
+    tensors: dict[str, Tensor]
+    about: dict[str, str]
+
+    def number(self, name: str) -> float:
+        """A number of the description."""
+        try:
+            return float(self.about[name])
+        except (KeyError, ValueError):
+            told = self.about.get(name)
+            raise ValueError(f"{self.path.name} has {name}={told!r}; needs a number") from None
+
+    def sizes(self, name: str, axes: int) -> tuple[int, ...]:
+        """The shape of a tensor from which those of others follow."""
+        if name not in self.tensors or self.tensors[name].ndim != axes:
+            got = list(self.tensors[name].shape) if name in self.tensors else "nothing"
+            raise ValueError(f"{self.path.name} must have {name} with {axes} axes, got {got}")
+        return tuple(self.tensors[name].shape)
+
+    def check(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Raise unless there are just the tensors of these shapes, by their names in the file."""
+        expected = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+        check_state(f"checkpoint, {self.path.name}", expected, self.tensors)
+
+
+def _transformer(checkpoint: _Checkpoint) -> HookedTransformer:
+    p, n_layers = int(checkpoint.number("p")), int(checkpoint.number("n_layers"))
+    words = "a b =" if checkpoint.about.get("equals_sign", "0") != "0" else "a b"
+    V, n_ctx = Prompt(words, p).d_vocab, len(words.split())
+    d, _ = checkpoint.sizes("embed.W_E", 2)
+    heads, d_head, _ = checkpoint.sizes("blocks.0.attn.W_Q", 3)
+    shapes = {"embed.W_E": (d, V), "pos_embed.W_pos": (n_ctx, d), "unembed.W_U": (d, V)}
+    for i in range(n_layers):
+        shapes |= {f"blocks.{i}.attn.W_{x}": (heads, d_head, d) for x in "QKV"}
+        shapes |= {
+            f"blocks.{i}.attn.W_O": (d, heads * d_head),
+            f"blocks.{i}.mlp.W_in": (4 * d, d), f"blocks.{i}.mlp.b_in": (4 * d,),
+            f"blocks.{i}.mlp.W_out": (d, 4 * d), f"blocks.{i}.mlp.b_out": (d,),
+        }  # fmt: skip
+    checkpoint.check(shapes)
+    config = TransformerConfig(
+        n_layers=n_layers, n_heads=heads, d_model=d, d_head=d_head, d_vocab_out=V,
+        act_fn=checkpoint.about.get("act", "").lower(), attn_rate=checkpoint.number("attn_rate"),
+        attention_dir="bidirectional", prompt=words, init="nanda",
+    )  # fmt: skip
+    model = HookedTransformer(config, p=p)
+    state = {name: torch.zeros_like(weight) for name, weight in model.state_dict().items()}
+    for name, weight in checkpoint.tensors.items():
+        # Theirs have the output axis first, ours the input axis, except in these two.
+        is_same = name in ("pos_embed.W_pos", "unembed.W_U") or weight.ndim == 1
+        weight = weight if is_same else weight.mT
+        state[name] = weight.unflatten(0, (heads, d_head)) if name.endswith("W_O") else weight
+    model.adopt(state)
+    return model
+
+
+def _mlp(checkpoint: _Checkpoint, combine: str, n_layers: int, biases: int) -> HookedEmbeddingMLP:
+    p = int(checkpoint.number("p"))
+    _, d_embed = checkpoint.sizes("embed.weight", 2)
+    width, _ = checkpoint.sizes("l1.weight", 2)
+    shapes = {"embed.weight": (p, d_embed), "unembed.weight": (p, width)}
+    shapes |= {f"l{i}.bias": (width,) for i in range(1, n_layers + 1)}
+    shapes |= {f"l{i}.weight": (width, width) for i in range(2, n_layers + 1)}
+    shapes["l1.weight"] = (width, 2 * d_embed if combine == "concat" else d_embed)
+    checkpoint.check(shapes)
+    config = EmbeddingMLPConfig.zhong2023(
+        d_embed=d_embed, hidden=(width,) * n_layers, combine=combine,
+        act=checkpoint.about.get("act", "").lower(),
+    )  # fmt: skip
+    tensors = checkpoint.tensors
+    state = {"embed.W_E": tensors["embed.weight"], "unembed.W_U": tensors["unembed.weight"].T}
+    for i in range(n_layers):
+        state[f"layers.{i}.W_in"] = tensors[f"l{i + 1}.weight"].T
+        state[f"layers.{i}.b_in"] = tensors[f"l{i + 1}.bias"] * (biases if i == 0 else 1)
+    model = HookedEmbeddingMLP(config, p=p)
+    model.adopt(state)
+    return model
+
+
+def _read_safetensors(path: Path) -> _Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return _Checkpoint(path, tensors, file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no readable safetensors file: {error}") from error
+
+
+def _read_torch(path: Path) -> _Checkpoint:
+    beside = path.with_name(path.name.replace("model_", "config_", 1)).with_suffix(".json")
+    if not beside.is_file():
+        raise FileNotFoundError(f"{beside} is missing; it holds the checkpoint's configuration")
+    try:
+        config = json.loads(beside.read_text())
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = {name: w for name, w in tensors.items() if not BUFFERS.fullmatch(name)}
+        about = {
+            "arch": f"linear_{config['model_type']}" if "model_type" in config else "transformer",
+            "p": config["C"],
+            "act": config.get("act_fn", "ReLU"),
+            "n_layers": config.get("n_layers", 1),
+            "attn_rate": config.get("attn_coeff"),
+            "second_token_offset": config["C"] if config.get("diff_vocab") else 0,
+            "equals_sign": config.get("eqn_sign", 0),
+        }
+    except _UNREADABLE as error:
+        raise ValueError(f"{path} or {beside.name} is unreadable: {error!r}") from error
+    if config.get("use_linear"):
+        about["arch"] = "use_linear"  # a third kind of network
+    return _Checkpoint(path, tensors, {name: str(value) for name, value in about.items()})

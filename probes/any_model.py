@@ -1,0 +1,89 @@
+"""The probes of periodicity, read off any network that has a :class:`~probes.surface.Surface`.
+
+Everywhere ``model`` is a network that knows its task, or a surface made for one that does not;
+``operation`` names the task, in whose basis everything is measured.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from grokinterp.tasks import Operation, operation_table
+from probes.basis import task_basis
+from probes.embedding import TableSpectrum, table_spectrum
+from probes.key_frequencies import FrequencyScores, frequency_scores, key_frequencies
+from probes.logit_spectrum import LogitSpectrum, logit_spectrum
+from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
+from probes.surface import surface
+
+
+def model_table_spectra(model: Any, operation: Operation) -> dict[str, TableSpectrum]:
+    """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one."""
+    network = surface(model)
+    basis = task_basis(operation, network.p)
+    tables = dict(network.embeddings)
+    if network.unembedding is not None:
+        tables["W_U"] = network.unembedding.T
+    return {name: table_spectrum(table, basis) for name, table in tables.items()}
+
+
+def model_neuron_spectra(
+    model: Any, operation: Operation, *, hooks: Iterable[str] | None = None
+) -> dict[str, NeuronSpectrum]:
+    """:func:`probes.neuron_spectrum` at each hook point, at the last position of the sequence.
+
+    Args:
+        model: see above.
+        operation: see above.
+        hooks: names of hook points; every layer's neurons by default.
+
+    Raises:
+        ValueError: no hooks given, and the model has none whose name says that it holds neurons.
+    """
+    network = surface(model)
+    basis = task_basis(operation, network.p)
+    hooks = network.neuron_hooks if hooks is None else tuple(hooks)
+    if not hooks:
+        raise ValueError(
+            f"{type(network.model).__name__} has no hook point named *.hook_post; "
+            f"give hooks=[...], from: {', '.join(network.model.hook_dict)}"
+        )
+    return {hook: neuron_spectrum(network.neurons(hook), basis) for hook in hooks}
+
+
+def model_logit_spectrum(model: Any, operation: Operation) -> LogitSpectrum:
+    """:func:`probes.logit_spectrum` of a network."""
+    network = surface(model)
+    return logit_spectrum(network.logits(), task_basis(operation, network.p))
+
+
+def model_key_frequencies(model: Any, operation: Operation) -> list[int]:
+    """:func:`probes.key_frequencies` of a network, by its logits."""
+    return key_frequencies(model_logit_spectrum(model, operation))
+
+
+def model_frequency_scores(
+    model: Any,
+    operation: Operation,
+    *,
+    frequencies: Iterable[int] | None = None,
+    mask: Bool[Tensor, " pair"] | None = None,
+    kind: str = "cross_entropy",
+) -> FrequencyScores:
+    """:func:`probes.frequency_scores` of a network against the task's true labels.
+
+    Args:
+        model: see above.
+        operation: see above.
+        frequencies: key frequencies; chosen by :func:`probes.key_frequencies` by default.
+        mask: pairs to score, in lexicographic order; all by default.
+        kind: of loss.
+    """
+    network = surface(model)
+    basis, logits = task_basis(operation, network.p), network.logits()
+    if frequencies is None:
+        frequencies = key_frequencies(logit_spectrum(logits, basis))
+    labels = operation_table(operation, network.p).flatten()
+    return frequency_scores(logits, labels, basis, frequencies, mask=mask, kind=kind)

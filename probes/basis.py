@@ -1,0 +1,97 @@
+"""The order of residues in which a task is periodic."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from grokinterp._checks import check_int
+from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Residues laid out so that the task becomes addition of places.
+
+    With x and y places of the two operands, each 0 .. period-1, the right answer to
+    (``order[x]``, ``order_b[y]``) is ``order[(x + y) % period]``. A residue that is in no order
+    (0 in multiplication and division) has no place, and no probe in this basis looks at it.
+    """
+
+    operation: str
+    p: int
+    order: Int[Tensor, " period"]  # residue at each place, of the first operand and the answer
+    sign_b: int  # -1 where the second operand counts backwards (subtraction, division), else +1
+
+    @property
+    def period(self) -> int:
+        """How many residues have a place: p, or p - 1 for multiplication and division."""
+        return len(self.order)
+
+    @property
+    def order_b(self) -> Int[Tensor, " period"]:
+        """Residue of the second operand at each place."""
+        return self.order[self.sign_b * torch.arange(self.period) % self.period]
+
+    @property
+    def pairs(self) -> Int[Tensor, "x y"]:
+        """Index, in the lexicographic list of all p * p pairs, of the pair at places (x, y)."""
+        return self.order[:, None] * self.p + self.order_b
+
+    @property
+    def frequencies(self) -> Int[Tensor, " frequency"]:
+        """1 .. period // 2, in cycles per period; k and period - k are the same frequency."""
+        return torch.arange(1, self.period // 2 + 1)
+
+    def check_frequencies(self, frequencies: Iterable[int]) -> list[int]:
+        """The frequencies as a list without repeats; raise if one is not a frequency here."""
+        chosen = [int(k) for k in frequencies]
+        if strange := [k for k in chosen if not 1 <= k <= self.period // 2]:
+            raise ValueError(
+                f"frequencies={strange} must lie in 1..{self.period // 2} for {self.operation} "
+                f"mod {self.p}, which has period {self.period}; k and {self.period} - k are one "
+                "frequency, named by the smaller number"
+            )
+        return list(dict.fromkeys(chosen))
+
+
+def task_basis(operation: Operation, p: int) -> Basis:
+    """The order of residues in which ``operation`` mod ``p`` is periodic.
+
+    Addition and subtraction are periodic in the residue itself, the latter with the second
+    operand reversed. Multiplication and division are periodic in the discrete logarithm to the
+    smallest primitive root, over the non-zero residues: period p - 1.
+
+    Raises:
+        ValueError: another operation, or a composite modulus for multiplication or division.
+    """
+    check_int("p", p, minimum=3)
+    if not isinstance(operation, str) or operation not in NAMED_OPERATIONS:
+        name = operation.name if isinstance(operation, Table) else operation
+        raise ValueError(
+            f"operation={name!r} has no known periodic basis; tasks that have one: "
+            f"{', '.join(NAMED_OPERATIONS)}"
+        )
+    if operation in ("addition", "subtraction"):
+        order = torch.arange(p)
+    elif is_prime(p):
+        order = torch.tensor(_powers_of_primitive_root(p))
+    else:
+        raise ValueError(
+            f"{operation} mod p={p} has no discrete logarithm, because {p} is composite; "
+            "choose a prime p"
+        )
+    return Basis(operation, p, order, -1 if operation in ("subtraction", "division") else 1)
+
+
+def _powers_of_primitive_root(p: int) -> list[int]:
+    """g^0, g^1, ..., g^(p-2) mod p for the smallest g whose powers are all non-zero residues."""
+    for g in range(2, p):
+        powers = [1]
+        while (power := powers[-1] * g % p) != 1:
+            powers.append(power)
+        if len(powers) == p - 1:
+            return powers
+    raise AssertionError(f"{p} is not prime")

@@ -1,0 +1,116 @@
+"""The verdict on a network that adds: the clock algorithm, the pizza algorithm, or neither."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+from grokinterp._checks import check_choice, check_number
+from grokinterp.tasks import operation_table
+from probes.basis import task_basis
+from probes.distance import distance_irrelevance
+from probes.scores import accuracy
+from probes.surface import surface
+from probes.symmetricity import gradient_symmetricity
+
+# Published: gradient symmetricity 0.994 (Model A) and 1 (Model Beta) of pizzas, 0.334 (Model B) of
+# a clock; distance irrelevance 0.172 and 0.230 of pizzas, 0.848 of a clock. An algorithm's bounds
+# lie a third of the way from its published network nearest to the other algorithm's.
+CLOCK_SYMMETRICITY, PIZZA_SYMMETRICITY = 0.55, 0.77
+PIZZA_IRRELEVANCE, CLOCK_IRRELEVANCE = 0.44, 0.64
+
+# In other tasks the operands do not play the same part, so a symmetric gradient means nothing.
+_SYMMETRIC_TASKS = ("addition", "multiplication")
+
+
+@dataclass(frozen=True)
+class ClockOrPizza:
+    """A verdict, why, and the numbers that it was given on."""
+
+    verdict: str  # "clock", "pizza", "neither" or "refused"
+    reason: str
+    accuracy: float  # over all pairs
+    gradient_symmetricity: float
+    distance_irrelevance: float
+
+
+def clock_or_pizza(
+    accuracy: float,
+    gradient_symmetricity: float,
+    distance_irrelevance: float,
+    *,
+    min_accuracy: float = 0.99,
+) -> ClockOrPizza:
+    """Which algorithm the two measures speak for, in a network that solves the task.
+
+    The clock multiplies the operands' embeddings: a symmetricity of at most 0.55 and an
+    irrelevance of at least 0.64. The pizza adds them: at least 0.77, and at most 0.44. Every other
+    network that solves the task is neither.
+
+    Args:
+        accuracy: over all pairs. The verdict is refused if it is below ``min_accuracy``, and if a
+            measure is NaN: an untrained network has symmetricity 0.6 and irrelevance 0.99.
+        gradient_symmetricity: the value of :func:`probes.gradient_symmetricity`.
+        distance_irrelevance: of :func:`probes.distance_irrelevance`.
+        min_accuracy: above 0, at most 1.
+
+    Source: the measures and networks of Zhong et al. 2023, arXiv:2306.17844. The bounds are ours:
+    a third of the way from the published values of one algorithm to those of the other.
+    """
+    check_number("min_accuracy", min_accuracy, minimum=0.0, strict=True)
+    if min_accuracy > 1:
+        raise ValueError(f"min_accuracy must be at most 1, got {min_accuracy}")
+    symmetricity, irrelevance = gradient_symmetricity, distance_irrelevance
+    told = f"gradient symmetricity {symmetricity:.3f} and distance irrelevance {irrelevance:.3f}"
+    if not accuracy >= min_accuracy:  # NaN is no accuracy either
+        verdict = "refused"
+        reason = (
+            f"accuracy {accuracy:.4f} over all pairs is below {min_accuracy}: of a network that "
+            f"does not solve the task, {told} do not tell an algorithm"
+        )
+    elif math.isnan(symmetricity) or math.isnan(irrelevance):
+        verdict, reason = "refused", f"{told} are not both defined"
+    else:
+        verdict = "neither"
+        if symmetricity <= CLOCK_SYMMETRICITY and irrelevance >= CLOCK_IRRELEVANCE:
+            verdict = "clock"
+        elif symmetricity >= PIZZA_SYMMETRICITY and irrelevance <= PIZZA_IRRELEVANCE:
+            verdict = "pizza"
+        reason = (
+            f"{told}; a clock has at most {CLOCK_SYMMETRICITY} and at least {CLOCK_IRRELEVANCE}, "
+            f"a pizza at least {PIZZA_SYMMETRICITY} and at most {PIZZA_IRRELEVANCE}"
+        )
+    return ClockOrPizza(verdict, reason, accuracy, symmetricity, irrelevance)
+
+
+def model_clock_or_pizza(
+    model: Any,
+    operation: str = "addition",
+    *,
+    triples: str | Int[Tensor, "triple 3"] = "all",
+    hook: str = "hook_embed",
+    min_accuracy: float = 0.99,
+) -> ClockOrPizza:
+    """:func:`probes.clock_or_pizza` of a network, measured over all pairs.
+
+    Args:
+        model: a network that knows its task, or a surface made for one that does not.
+        operation: "addition" or "multiplication" (which is addition of logarithms).
+        triples: as in :func:`probes.gradient_symmetricity`.
+        hook: as there.
+        min_accuracy: as in :func:`probes.clock_or_pizza`.
+
+    Raises:
+        ValueError: another operation, whose operands do not play the same part.
+    """
+    check_choice("operation", operation, _SYMMETRIC_TASKS)
+    network = surface(model)
+    logits = network.logits()
+    return clock_or_pizza(
+        accuracy(logits, operation_table(operation, network.p).flatten()),
+        gradient_symmetricity(network, triples=triples, hook=hook).value,
+        distance_irrelevance(logits, task_basis(operation, network.p)),
+        min_accuracy=min_accuracy,
+    )

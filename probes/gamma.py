@@ -1,0 +1,142 @@
+"""A norm's gamma against IPR: whether norms inside an MLP favour periodic neurons."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import rankdata
+from torch import Tensor
+
+from grokinterp._checks import check_number
+from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
+from grokinterp.models.mlp import HookedMLP
+from grokinterp.models.prompt import OPERANDS
+from grokinterp.tasks import Operation
+from probes.basis import task_basis
+from probes.ipr import ipr
+from probes.surface import surface
+
+_FEWEST = 4  # pairs that Fisher's interval needs
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation coefficient with its confidence interval; all NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class GammaIPR:
+    """The gains of a norm and the IPR of the neurons in front of it."""
+
+    gamma: Float[Tensor, " neuron"]  # magnitude: the sign is a matter of convention
+    ipr: Float[Tensor, " neuron"]  # NaN for a dead neuron
+    pearson: Correlation
+    spearman: Correlation
+
+    @property
+    def n_dead(self) -> int:
+        """Neurons without an IPR; they are in neither correlation."""
+        return int(self.ipr.isnan().sum())
+
+
+def gamma_ipr(
+    gamma: Float[Tensor, " neuron"], ipr: Float[Tensor, " neuron"], *, confidence: float = 0.95
+) -> GammaIPR:
+    """How |gamma| and IPR go together over neurons, those without an IPR left out.
+
+    Args:
+        gamma: the norm's gain of each neuron.
+        ipr: of each neuron; NaN for a dead one.
+        confidence: of the intervals, in (0, 1).
+
+    Returns:
+        Pearson's and Spearman's coefficients with intervals from Fisher's transformation, whose
+        variance is 1 / (n - 3), and 1.06 / (n - 3) for ranks. NaN where gamma or the IPR is
+        constant, as in an untrained norm, or with fewer than 4 neurons alive.
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, Figs. 5 and 15; of the rank's variance Fieller,
+    Hartley and Pearson 1957, doi:10.1093/biomet/44.3-4.470.
+    """
+    check_number("confidence", confidence, minimum=0.0, below=1.0, strict=True)
+    gain = gamma.detach().double().abs().cpu()
+    ipr = ipr.detach().double().cpu()
+    x, y = gain[~ipr.isnan()].numpy(), ipr[~ipr.isnan()].numpy()
+    pearson = spearman = Correlation(math.nan, math.nan, math.nan)
+    if len(x) >= _FEWEST and x.min() < x.max() and y.min() < y.max():
+        pearson = _fisher(np.corrcoef(x, y)[0, 1], 1 / (len(x) - 3), confidence)
+        spearman = _fisher(
+            np.corrcoef(rankdata(x), rankdata(y))[0, 1], 1.06 / (len(x) - 3), confidence
+        )
+    return GammaIPR(gain, ipr, pearson, spearman)
+
+
+def model_gamma_ipr(
+    model: Any, operation: Operation, *, confidence: float = 0.95
+) -> dict[str, GammaIPR]:
+    """:func:`probes.gamma_ipr` of every norm inside an MLP, by the name of its gamma.
+
+    A neuron's IPR is the mean over its vectors of weights to residues, in the task's basis: in
+    the first layer its input weights from each operand, in the last its output weights, and in an
+    MLP with one layer, as for :func:`probes.neuron_ipr`, all of them. Neurons of a layer between
+    have no such weights, and their norm is left out. A neuron is dead if one of these vectors is
+    zero, or if its activation is the same at all pairs, so that there is nothing to amplify.
+
+    Args:
+        model: a ``HookedMLP`` or a ``HookedEmbeddingMLP`` with norms. In the latter, input weights
+            are those from the residues by way of their embeddings.
+        operation: names the task.
+        confidence: of the intervals.
+
+    Raises:
+        TypeError: another network.
+        ValueError: an MLP without norms, or a task without a periodic basis.
+    """
+    if not isinstance(model, HookedMLP | HookedEmbeddingMLP):
+        raise TypeError(
+            f"{type(model).__name__} has no norm between neurons and their output weights; "
+            "gamma is that of a HookedMLP or a HookedEmbeddingMLP"
+        )
+    if model.cfg.norm is None:
+        raise ValueError("norm=None: this MLP has no gamma; it takes norm='batch' or 'layer'")
+    network, order = surface(model), task_basis(operation, model.p).order
+    layers: list[list[Tensor]] = [[] for _ in model.layers]
+    layers[0] += _input_weights(model)
+    layers[-1].append(model.W_U[:, : model.p].T)
+    found = {}
+    for i, tables in enumerate(layers):
+        if tables:
+            rows = torch.stack([ipr(table.detach().double().cpu()[order].T) for table in tables])
+            post = network.activations(f"layers.{i}.hook_post")
+            silent = (post == post[0]).all(dim=0)
+            gamma = model.get_parameter(f"layers.{i}.norm.gamma")
+            of_neurons = rows.mean(dim=0).masked_fill(silent, math.nan)
+            found[f"layers.{i}.norm.gamma"] = gamma_ipr(gamma, of_neurons, confidence=confidence)
+    return found
+
+
+def _input_weights(model: HookedMLP | HookedEmbeddingMLP) -> list[Float[Tensor, "p neuron"]]:
+    """What a residue adds to the first layer's neurons, for each operand."""
+    if isinstance(model, HookedMLP):
+        return list(model.W_E)
+    W_E, W_in = model.W_E[: model.p], model.layers[0].W_in
+    assert isinstance(W_in, Tensor)
+    if model.cfg.combine == "sum":
+        return [W_E @ W_in]  # one for both
+    words = model.cfg.prompt.split()
+    by_position = W_in.unflatten(0, (len(words), model.cfg.d_embed))
+    return [W_E @ by_position[words.index(operand)] for operand in OPERANDS]
+
+
+def _fisher(value: float, variance: float, confidence: float) -> Correlation:
+    """The interval of a coefficient whose inverse hyperbolic tangent has this variance."""
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * variance**0.5
+    centre = torch.tensor(value, dtype=torch.float64).atanh()  # infinite at 1, which math refuses
+    return Correlation(float(value), float((centre - half).tanh()), float((centre + half).tanh()))

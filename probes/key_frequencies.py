@@ -1,0 +1,136 @@
+"""Key frequencies: which they are, and what the logits are worth with and without them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from grokinterp._checks import check_number
+from probes.basis import Basis
+from probes.logit_spectrum import LogitSpectrum, check_logits
+from probes.scores import accuracy, loss
+
+
+def key_frequencies(
+    spectrum: LogitSpectrum, *, relative: float = 0.01, above_chance: float = 20.0
+) -> list[int]:
+    """The frequencies that the logits are made of, the strongest first; possibly none.
+
+    Chosen from the logits because embeddings mislead: a ReLU network's carry 2k beside each k.
+
+    Args:
+        spectrum: of the logits, in the task's basis.
+        relative: a key frequency's share is at least this times the largest share; 0.01 is an
+            amplitude of a tenth of the largest.
+        above_chance: and at least this times ``spectrum.chance``. Untrained networks stay below
+            about 5. A network that only memorised may not: look at its accuracy first.
+
+    Raises:
+        ValueError: the logits do not depend on the class, so there is nothing to choose from.
+    """
+    check_number("relative", relative, minimum=0.0)
+    check_number("above_chance", above_chance, minimum=0.0)
+    shares = spectrum.shares
+    if bool(shares.isnan().any()):
+        raise ValueError(
+            "the logits have no spectrum: they are the same for every class, or not finite; "
+            "key frequencies need a network that answers"
+        )
+    falling = shares.argsort(descending=True)
+    least = max(relative * float(shares.max()), above_chance * spectrum.chance)
+    return spectrum.frequencies[falling[shares[falling] >= least]].tolist()
+
+
+def restricted_logits(
+    logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
+) -> Float[Tensor, "pair p"]:
+    """Each class's logit as a constant plus cos and sin of w (a + b) at the given frequencies.
+
+    That is the projection, over all pairs, on 2 directions per frequency and the constant; a and b
+    stand for places in the basis (-b for subtraction, logarithms for multiplication). Pairs with
+    a residue that has no place get NaN. float64.
+
+    Raises:
+        ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
+
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5 (restricted loss).
+    """
+    logits = check_logits(logits, basis)
+    kept = [0, *basis.check_frequencies(frequencies)]
+    x = torch.arange(basis.period)
+    partner = (x[:, None] - x) % basis.period  # [sum, x]: the y with x + y = sum
+    by_sum = logits[basis.pairs[x, partner]].mean(dim=1)  # [sum, class]
+    modes = torch.fft.rfft(by_sum, dim=0)
+    only = torch.zeros_like(modes)
+    only[kept] = modes[kept]
+    by_sum = torch.fft.irfft(only, n=basis.period, dim=0)
+    restricted = torch.full_like(logits, torch.nan)
+    restricted[basis.pairs] = by_sum[(x[:, None] + x) % basis.period]
+    return restricted
+
+
+def excluded_logits(
+    logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
+) -> Float[Tensor, "pair p"]:
+    """The logits without cos and sin of w (a + b) at the given frequencies; the constant stays.
+
+    As in :func:`restricted_logits` otherwise. Without any frequency nothing is removed.
+
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5 (excluded loss).
+    """
+    removed = restricted_logits(logits, basis, frequencies)
+    return check_logits(logits, basis) - removed + restricted_logits(logits, basis, [])
+
+
+@dataclass(frozen=True)
+class FrequencyScores:
+    """Accuracy and loss of all of the logits, of the key frequencies alone, and of the rest."""
+
+    accuracy: dict[str, float]  # "full", "restricted", "excluded"
+    loss: dict[str, float]  # the same keys
+    n_pairs: int  # pairs scored: in the mask, and with a place in the basis
+
+
+def frequency_scores(
+    logits: Float[Tensor, "pair p"],
+    labels: Int[Tensor, " pair"],
+    basis: Basis,
+    frequencies: Iterable[int],
+    *,
+    mask: Bool[Tensor, " pair"] | None = None,
+    kind: str = "cross_entropy",
+) -> FrequencyScores:
+    """What key frequencies are worth: restricted and excluded accuracy and loss.
+
+    Args:
+        logits: of all p * p pairs in lexicographic order.
+        labels: of the same pairs.
+        basis: of the task.
+        frequencies: the key frequencies, each in 1 .. period // 2.
+        mask: pairs to score, all by default. The projection always uses all pairs; pairs with a
+            residue that has no place (0 in multiplication and division) are never scored.
+        kind: of loss, "cross_entropy" (nats) or "mse".
+
+    Raises:
+        ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
+
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5.
+    """
+    frequencies = list(frequencies)
+    variants = {
+        "full": check_logits(logits, basis),
+        "restricted": restricted_logits(logits, basis, frequencies),
+        "excluded": excluded_logits(logits, basis, frequencies),
+    }
+    scored = torch.zeros(basis.p**2, dtype=torch.bool)
+    scored[basis.pairs] = True
+    if mask is not None:
+        scored &= mask.cpu()
+    labels = labels.cpu()
+    return FrequencyScores(
+        accuracy={name: accuracy(values, labels, scored) for name, values in variants.items()},
+        loss={name: loss(values, labels, scored, kind=kind) for name, values in variants.items()},
+        n_pairs=int(scored.sum()),
+    )

@@ -1,0 +1,83 @@
+"""How much of the logits is trigonometry in a + b - c."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probes.basis import Basis
+from probes.embedding import real_energy
+
+
+@dataclass(frozen=True, eq=False)
+class LogitSpectrum:
+    """Share of the logits' variance in cos and sin of 2 pi k (x + y - z) / period, for each k.
+
+    x, y and z are the places of a, b and the class c in the task's basis: the residues themselves
+    for addition, -b for the second operand of subtraction, logarithms for multiplication.
+    """
+
+    period: int
+    frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
+    cos: Float[Tensor, " frequency"]  # even around the right answer
+    sin: Float[Tensor, " frequency"]  # odd around the right answer
+
+    @property
+    def shares(self) -> Float[Tensor, " frequency"]:
+        """Cosine and sine of each frequency together."""
+        return self.cos + self.sin
+
+    @property
+    def explained(self) -> float:
+        """Share of the logits' variance in all frequencies together."""
+        return float(self.shares.sum())
+
+    @property
+    def chance(self) -> float:
+        """Expected share of one frequency in independent random logits; of all: 1 / period^2."""
+        return 2 / (self.period**2 * (self.period - 1))
+
+
+def logit_spectrum(logits: Float[Tensor, "pair p"], basis: Basis) -> LogitSpectrum:
+    """Project the logits of all pairs and classes on functions of x + y - z.
+
+    The logits are first centred over the classes, which no softmax sees. What counts as their
+    variance is then the mean square over all (a, b, c) that have a place: for multiplication and
+    division neither the class 0 nor a pair with a 0.
+
+    Args:
+        logits: of all p * p pairs in lexicographic order. Only read.
+        basis: of the task.
+
+    Returns:
+        float64 shares; NaN if no logit depends on the class.
+
+    Raises:
+        ValueError: not [p * p, p].
+    """
+    grid = check_logits(logits, basis)[basis.pairs][..., basis.order]
+    grid = grid - grid[..., :1]  # equal logits are now exactly zero
+    grid -= grid.mean(dim=-1, keepdim=True)
+    x = torch.arange(basis.period)
+    answer = (x[:, None] + x)[..., None] + x  # place of the class that is d off the answer
+    by_offset = grid.gather(2, answer % basis.period).mean(dim=(0, 1))
+    modes = torch.fft.rfft(by_offset)
+    # The mean over n^2 pairs, and a DFT without 1 / n: back to the unit of a sum of squares.
+    unit = basis.period / grid.square().sum()
+    return LogitSpectrum(
+        period=basis.period,
+        frequencies=basis.frequencies,
+        cos=real_energy(modes.real.square(), basis.period) * unit,
+        sin=real_energy(modes.imag.square(), basis.period) * unit,
+    )
+
+
+def check_logits(logits: Float[Tensor, "pair classes"], basis: Basis) -> Float[Tensor, "pair p"]:
+    """The logits in float64 on the CPU; raise unless they are those of all pairs of the task."""
+    if logits.shape != (basis.p**2, basis.p):
+        raise ValueError(
+            f"logits must be [p * p, p], every pair and class of p={basis.p}, "
+            f"got {list(logits.shape)}"
+        )
+    return logits.detach().double().cpu()

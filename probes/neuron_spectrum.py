@@ -1,0 +1,112 @@
+"""Two-dimensional Fourier spectra of neurons over the (a, b) plane."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probes.basis import Basis
+from probes.fourier import is_dead
+
+# Neurons transformed at once: bounds the memory of the complex planes.
+_BLOCK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronSpectrum:
+    """How much of each neuron's variance over all pairs belongs to each frequency."""
+
+    frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
+    shares: Float[Tensor, "neuron frequency"]  # of the neuron's variance; NaN for a dead neuron
+    variance: Float[Tensor, " neuron"]  # over the pairs, in squared units of the activation
+
+    @property
+    def is_dead(self) -> Tensor:
+        """Neurons that do not vary over the pairs. Boolean, one per neuron."""
+        return self.shares.isnan().any(dim=1)
+
+    @property
+    def n_dead(self) -> int:
+        """How many neurons have no spectrum; they are left out of the means."""
+        return int(self.is_dead.sum())
+
+    @property
+    def frequency(self) -> Int[Tensor, " neuron"]:
+        """Each neuron's strongest frequency; -1 for a dead neuron."""
+        strongest = self.frequencies[self.shares.nan_to_num(0.0).argmax(dim=1)]
+        return strongest.masked_fill(self.is_dead, -1)
+
+    @property
+    def share(self) -> Float[Tensor, " neuron"]:
+        """Share of the neuron's variance at :attr:`frequency`; NaN for a dead neuron."""
+        return self.shares.max(dim=1).values
+
+    @property
+    def layer_shares(self) -> Float[Tensor, " frequency"]:
+        """Share of all neurons' variance together at each frequency; NaN if none is alive.
+
+        Neurons that hardly vary, whose own frequency says little, hardly count here.
+        """
+        alive = ~self.is_dead
+        variance = self.variance[alive]
+        return variance @ self.shares[alive] / variance.sum()
+
+    @property
+    def mean_share(self) -> float:
+        """:attr:`share` averaged over the neurons that are alive; NaN if none is."""
+        return float(self.share[~self.is_dead].mean())
+
+
+def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> NeuronSpectrum:
+    """Which frequency each neuron's activation over the (a, b) plane has, and how purely.
+
+    A frequency k owns eight directions over the plane, w being 2 pi k / period: cos wa, sin wa,
+    cos wb, sin wb and their four products (three directions if k = period / 2). Its share is the
+    part of the neuron's variance that they explain; what is left over mixes frequencies.
+
+    A nonlinearity makes harmonics: the square of cos(wa + s) + cos(wb + t) has 4/5 of its variance
+    at k, in the products, and 1/5 at 2k; the frequency reported is k. The square of cos(wa + s)
+    alone, which sees one operand, is reported as 2k.
+
+    Args:
+        activations: of all pairs, ``activations[a, b]``. Only read.
+        basis: the order of residues; pairs with a residue that has no place are left out.
+
+    Returns:
+        float64 shares; a neuron without variance over the pairs is dead: NaN, and counted.
+
+    Raises:
+        ValueError: not p * p pairs.
+
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 4.2 (neurons clustered by frequency).
+    """
+    if activations.shape[:2] != (basis.p, basis.p):
+        raise ValueError(
+            f"activations must be [p, p, neuron] with p={basis.p}, got {list(activations.shape)}"
+        )
+    planes = activations.detach().flatten(0, 1)[basis.pairs].permute(2, 0, 1)
+    blocks = [block.double().cpu() for block in planes.split(_BLOCK)]
+    return NeuronSpectrum(
+        frequencies=basis.frequencies,
+        shares=torch.cat([_shares(block) for block in blocks]),
+        variance=torch.cat([block.var(dim=(1, 2), correction=0) for block in blocks]),
+    )
+
+
+def _shares(planes: Float[Tensor, "neuron x y"]) -> Float[Tensor, "neuron frequency"]:
+    period = planes.shape[-1]
+    # Less one pair's value, a constant neuron is exactly zero and gives no rounding noise.
+    planes = planes - planes[:, :1, :1]
+    planes /= planes.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(planes.dtype).tiny)
+    power = torch.fft.fft2(planes).abs().square()
+    k = torch.arange(1, period // 2 + 1)
+    # Places of k and -k in the DFT; at period / 2 they are the same place, counted once.
+    ends = torch.stack([k, period - k])
+    own = torch.where(2 * k == period, 0.5, 1.0)
+    on_axes = (power[:, ends, 0] + power[:, 0, ends]).sum(dim=1) * own
+    products = power[:, ends[:, None], ends[None, :]].sum(dim=(1, 2)) * own**2
+    variance = power.flatten(1).sum(dim=1) - power[:, 0, 0]
+    shares = (on_axes + products) / variance[:, None]
+    return shares.masked_fill(is_dead(planes.flatten(1))[:, None], math.nan)

@@ -1,0 +1,241 @@
+"""What probes read off a network: its answers, activations and tables, for all pairs."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from grokinterp._checks import check_int
+from grokinterp.models.base import HookedModel
+from grokinterp.models.prompt import Prompt
+
+# Pairs in one forward pass: bounds the memory of activations.
+_BATCH = 4096
+# Where TransformerLens has [batch, head, query, key] instead of [batch, pos, ...].
+_BY_QUERY = ("hook_pattern", "hook_attn_scores")
+
+
+class Surface:
+    """A network over all p * p pairs of residues, in lexicographic order; made by :func:`surface`.
+
+    The network is run in evaluation mode and without gradients, whatever hooks it carries are
+    kept, and it is left as it was found. What is returned is a float64 copy on the CPU.
+    """
+
+    def __init__(self, model: Any, p: int, prompt: Prompt | None, length: int) -> None:
+        self.model, self.p = model, p
+        self._prompt, self._length = prompt, length
+
+    @cached_property
+    def pairs(self) -> Int[Tensor, "pair 2"]:
+        """All pairs (a, b), b running fastest."""
+        return torch.cartesian_prod(torch.arange(self.p), torch.arange(self.p))
+
+    def logits(self) -> Float[Tensor, "pair p"]:
+        """Logits of the p residues at the last position, other classes left out."""
+        with _evaluated(self.model), torch.no_grad():
+            logits = torch.cat([self._answers(self.model(tokens)) for tokens in self._batches()])
+        return logits.double().cpu()
+
+    def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:
+        """What passes through a hook point.
+
+        Args:
+            hook: a name in the model's ``hook_dict``.
+            position: in the sequence, where the activation has positions; the last by default.
+                Of attention patterns and scores it is the query's.
+
+        Raises:
+            ValueError: no such hook point; a position that does not exist; no activation of its
+                own for each pair.
+        """
+        if hook not in self.model.hook_dict:
+            known = list(self.model.hook_dict)
+            near = difflib.get_close_matches(hook, known, n=3, cutoff=0.4)
+            raise ValueError(
+                f"{hook!r} is no hook point of {_name(self.model)}. "
+                f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(known)}"
+            )
+        with _evaluated(self.model), torch.no_grad():
+            parts = []
+            for tokens in self._batches():
+                _, cache = self.model.run_with_cache(tokens, names_filter=hook)
+                parts.append(self._at_position(hook, cache[hook], len(tokens), position))
+        return torch.cat(parts).double().cpu()
+
+    def neurons(self, hook: str, *, position: int | None = None) -> Float[Tensor, "p p neuron"]:
+        """:meth:`activations` over the (a, b) plane, whatever axes they have made one."""
+        values = self.activations(hook, position=position)
+        return values.reshape(self.p, self.p, -1)
+
+    @cached_property
+    def neuron_hooks(self) -> tuple[str, ...]:
+        """Hook points that hold neurons: every MLP's ``hook_post``, every LSTM layer's last state.
+
+        A network that names its hooks otherwise has none; name them yourself.
+        """
+        posts = [name for name in self.model.hook_dict if name.split(".")[-1] == "hook_post"]
+        states: dict[str, dict[int, str]] = {}
+        for name in self.model.hook_dict:
+            if found := re.fullmatch(r"(.+)\.steps\.(\d+)\.hook_h", name):
+                states.setdefault(found[1], {})[int(found[2])] = name
+        return (*posts, *(steps[max(steps)] for steps in states.values()))
+
+    @property
+    def embeddings(self) -> Mapping[str, Float[Tensor, "p d"]]:
+        """A vector per residue: "W_E", or "W_E[0]" and "W_E[1]" where each operand has its own.
+
+        Raises:
+            TypeError: the model has no tensor ``W_E``.
+            ValueError: of another shape, or of another vocabulary than the task needs.
+        """
+        W_E = getattr(self.model, "W_E", None)
+        if not isinstance(W_E, Tensor):
+            raise TypeError(
+                f"{_name(self.model)} has no tensor W_E; embedding probes need W_E [vocab, d], or "
+                "[2, p, d] with a table per operand. For other weights use probes.table_spectrum"
+            )
+        rows = W_E.shape[-2] if W_E.ndim > 1 else 0
+        needed = self.p if self._prompt is None else self._prompt.d_vocab
+        if not (W_E.ndim == 2 or (W_E.ndim == 3 and len(W_E) == 2)) or rows < needed:
+            raise ValueError(
+                f"{_name(self.model)} has W_E {list(W_E.shape)}, but a task with p={self.p} needs "
+                f"[vocab, d] or [2, vocab, d] with a vocabulary of at least {needed}"
+            )
+        tables = W_E.detach()[..., : self.p, :].double().cpu()
+        if tables.ndim == 2:
+            return {"W_E": tables}
+        return {f"W_E[{operand}]": table for operand, table in enumerate(tables)}
+
+    @property
+    def unembedding(self) -> Float[Tensor, "d p"] | None:
+        """``W_U`` without the classes that are no residues; None if the model has none.
+
+        Raises:
+            ValueError: fewer than p classes.
+        """
+        W_U = getattr(self.model, "W_U", None)
+        if not isinstance(W_U, Tensor):
+            return None
+        if W_U.ndim != 2 or W_U.shape[1] < self.p:
+            raise ValueError(
+                f"{_name(self.model)} has W_U {list(W_U.shape)}, but a task with p={self.p} needs "
+                f"[d, classes] with at least {self.p} classes"
+            )
+        return W_U.detach()[:, : self.p].double().cpu()
+
+    def _batches(self) -> Iterator[Tensor]:
+        inputs = self.pairs if self._prompt is None else self._prompt.tokens(self.pairs)
+        weight = next(iter(self.model.parameters()), None) if _is_module(self.model) else None
+        yield from inputs.to("cpu" if weight is None else weight.device).split(_BATCH)
+
+    def _answers(self, output: object) -> Tensor:
+        """The residues' logits at the last position, of what the model returned."""
+        if not isinstance(output, Tensor) or output.ndim not in (2, 3):
+            kind = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"{_name(self.model)} returned {kind}; it must return logits [batch, classes] or "
+                "[batch, pos, classes]"
+            )
+        if output.shape[-1] < self.p:
+            raise ValueError(
+                f"{_name(self.model)} has {output.shape[-1]} classes, but a task with p={self.p} "
+                f"needs at least {self.p}"
+            )
+        at_last = output if output.ndim == 2 else output[:, -1]
+        return at_last[:, : self.p]
+
+    def _at_position(self, hook: str, value: Tensor, batch: int, position: int | None) -> Tensor:
+        if value.ndim < 2 or len(value) != batch:
+            raise ValueError(
+                f"{hook} has shape {list(value.shape)} for {batch} pairs: it holds no activation "
+                "of its own for each pair"
+            )
+        axis = 2 if hook.endswith(_BY_QUERY) else 1
+        if self._length and value.ndim > 2 and value.shape[axis] == self._length:
+            at = -1 if position is None else position
+            if not -self._length <= at < self._length:
+                raise ValueError(
+                    f"position={at} is not in the sequence; it has {self._length} positions"
+                )
+            return value.select(axis, at)
+        if position is not None:
+            raise ValueError(
+                f"position={position} was asked for, but {hook} {list(value.shape)} has no "
+                "positions; leave it out"
+            )
+        return value
+
+
+def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> Surface:
+    """What probes need of a network, whoever made it.
+
+    Args:
+        model: a network of ``grokinterp.models``, which knows its task; or any object with
+            TransformerLens' hook surface (``run_with_cache``, ``hook_dict``), such as
+            ``TransformerBridge.boot_native``'s, whose logits are [batch, classes] or
+            [batch, pos, classes]. A :class:`Surface` is returned as it is.
+        p: the modulus. Needed where the model does not know it.
+        prompt: how a pair is written as tokens, such as "a b =" (see
+            :class:`grokinterp.models.prompt.Prompt`). Needed, and allowed, in the same case.
+
+    Raises:
+        TypeError: the model lacks an attribute that probes need, or p or prompt is missing.
+        ValueError: its vocabulary, classes or modulus disagree with the task.
+    """
+    if isinstance(model, Surface):
+        if (p, prompt) != (None, None):
+            raise TypeError("p and prompt belong to the surface already; leave them out")
+        return model
+    for name in ("__call__", "run_with_cache", "hook_dict"):
+        if not hasattr(model, name):
+            raise TypeError(
+                f"{_name(model)} has no {name}; probes need TransformerLens' hook surface: "
+                "a model that can be called, with run_with_cache and hook_dict"
+            )
+    if isinstance(model, HookedModel) and model.p is not None:
+        if prompt is not None:
+            raise TypeError(f"{_name(model)} reads pairs and knows its prompt; leave prompt out")
+        if p not in (None, model.p):
+            raise ValueError(f"p={p}, but {_name(model)} was made for p={model.p}; leave p out")
+        own = getattr(model.cfg, "prompt", None)
+        length = 0 if own is None else Prompt(own, model.p).length
+        return Surface(model, model.p, None, length)
+    if p is None or prompt is None:
+        raise TypeError(
+            f"{_name(model)} does not know its task: give p and prompt, as in "
+            'surface(model, p=59, prompt="a b =")'
+        )
+    check_int("p", p, minimum=3)
+    written = Prompt(prompt, p)
+    made = Surface(model, p, written, written.length)
+    if isinstance(getattr(model, "W_E", None), Tensor):
+        _ = made.embeddings  # a token outside the vocabulary must not reach the model
+    return made
+
+
+@contextmanager
+def _evaluated(model: Any) -> Iterator[None]:
+    """Evaluation mode for a while, each module's own mode given back whatever happens."""
+    modes = {module: module.training for module in model.modules()} if _is_module(model) else {}
+    try:
+        if modes:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _is_module(model: object) -> bool:
+    return isinstance(model, nn.Module)
+
+
+def _name(model: object) -> str:
+    return type(model).__name__

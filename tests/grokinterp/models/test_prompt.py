@@ -1,0 +1,83 @@
+"""How pairs become token sequences."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from grokinterp.models.prompt import Prompt
+
+PAIRS = torch.tensor([[0, 1], [4, 3], [2, 2]])
+
+
+@pytest.mark.parametrize(
+    ("template", "row", "d_vocab"),
+    [  # the sequence of the pair (4, 3) at p = 5
+        ("a b", [4, 3], 5),
+        ("b a", [3, 4], 5),
+        ("a b =", [4, 3, 5], 6),
+        ("a + b =", [4, 5, 3, 6], 7),
+        ("eos a + b =", [5, 4, 6, 3, 7], 8),
+        ("= a = b =", [5, 4, 5, 3, 5], 6),  # one symbol, one token
+        ("  a\tb  = ", [4, 3, 5], 6),
+        ("b ab a", [3, 5, 4], 6),  # a word that only contains an operand's name
+    ],
+)
+def test_sequences_are_the_template_filled_in(template: str, row: list[int], d_vocab: int) -> None:
+    prompt = Prompt(template, 5)
+    sequences = prompt.tokens(PAIRS)
+    assert sequences[1].tolist() == row
+    assert (prompt.length, prompt.d_vocab) == (len(row), d_vocab)
+    assert sequences.shape == (3, len(row))
+    assert torch.equal(prompt.tokens(PAIRS[1:2])[0], sequences[1])
+
+
+def test_symbols_never_meet_residues() -> None:
+    p = 7
+    pairs = torch.tensor(list(itertools.product(range(p), repeat=2)))
+    sequences = Prompt("eos a + b =", p).tokens(pairs)
+    assert torch.equal(sequences[:, [1, 3]], pairs)
+    assert (sequences[:, [0, 2, 4]] >= p).all()
+    assert sequences.unique().tolist() == list(range(p + 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_sequences_are_int64_and_the_pairs_stay(dtype: torch.dtype) -> None:
+    pairs = PAIRS.to(dtype)
+    sequences = Prompt("a b =", 5).tokens(pairs)
+    assert sequences.dtype == torch.int64
+    sequences.zero_()
+    assert torch.equal(pairs, PAIRS.to(dtype))
+    assert Prompt("a b =", 5).tokens(pairs[:0]).shape == (0, 3)
+
+
+def test_vectorised_over_runs() -> None:
+    prompt, runs = Prompt("a + b =", 5), torch.stack([PAIRS, PAIRS.flip(1)])
+    expected = torch.stack([prompt.tokens(pairs) for pairs in runs])
+
+    def tokens(pairs: Tensor) -> Tensor:
+        return prompt.tokens(pairs)
+
+    assert torch.equal(vmap(tokens)(runs), expected)
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(
+    ("template", "error", "message"),
+    [
+        ("", ValueError, "prompt='' must have the words a and b once each"),
+        ("a =", ValueError, "prompt='a ='"),
+        ("a b a", ValueError, "prompt='a b a'"),
+        ("a+b", ValueError, "prompt='a.b' must have"),
+        ("A b", ValueError, "prompt='A b'"),
+        (None, TypeError, "prompt must be a text such as 'a b =', got None"),
+    ],
+)
+def test_templates_without_both_operands_are_refused(
+    template: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Prompt(template, 5)

@@ -1,0 +1,379 @@
+"""HookedTransformer against TransformerLens 3.9's values, TransformerLens 4 and torch.nn."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformer_lens import ActivationCache
+from transformer_lens.model_bridge import TransformerBridge
+
+from grokinterp.models.transformer import HookedTransformer, TransformerConfig
+
+boot_native: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
+FIXTURES = Path(__file__).parents[2] / "data" / "transformer_lens_3"
+SMALL: dict[str, Any] = {"d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 7, "n_ctx": 4}
+
+
+def network(**fields: Any) -> HookedTransformer:
+    """A small one in float64, with every parameter far from zero, biases and norms too."""
+    model = HookedTransformer(TransformerConfig(**SMALL | fields)).double()
+    rng = torch.Generator().manual_seed(11)
+    for weight in model.parameters():
+        weight.data.normal_(0.0, 0.5, generator=rng)
+    return model
+
+
+def tokens_for(model: HookedTransformer, batch: int = 5) -> Tensor:
+    assert model.cfg.d_vocab is not None
+    assert model.cfg.n_ctx is not None
+    rng = torch.Generator().manual_seed(12)
+    return torch.randint(model.cfg.d_vocab, (batch, model.cfg.n_ctx), generator=rng)
+
+
+def close(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+# TransformerLens
+
+
+def fixture(name: str) -> tuple[HookedTransformer, dict[str, Tensor]]:
+    config = TransformerConfig(**json.loads((FIXTURES / f"{name}.json").read_text()))
+    stored = load_file(FIXTURES / f"{name}.safetensors")
+    model = HookedTransformer(config)
+    prefix = "weights/"
+    model.load_state_dict(
+        {key.removeprefix(prefix): w for key, w in stored.items() if key.startswith(prefix)}
+    )
+    return model, stored
+
+
+FIXTURE_NAMES = ("one_layer_causal", "two_layer_bidirectional_ln")
+
+
+@pytest.mark.parametrize("name", FIXTURE_NAMES)
+def test_every_activation_of_transformer_lens_3(name: str) -> None:
+    model, stored = fixture(name)
+    logits, cache = model.run_with_cache(stored["tokens"])
+    torch.testing.assert_close(logits, stored["logits"], rtol=1e-5, atol=1e-6)
+    theirs = {key.removeprefix("cache/"): x for key, x in stored.items() if key[:6] == "cache/"}
+    assert set(cache.keys()) == set(theirs)
+    for hook, activation in theirs.items():
+        torch.testing.assert_close(cache[hook], activation, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FIXTURE_NAMES)
+def test_the_reference_values_notice_any_permuted_weight(name: str) -> None:
+    model, stored = fixture(name)
+    for parameter, weight in model.named_parameters():
+        kept = weight.data
+        weight.data = kept.roll(1, dims=-1)
+        logits = model(stored["tokens"])
+        weight.data = kept
+        # A bias of all keys shifts all scores of a query alike: the softmax does not see it.
+        moved = not torch.allclose(logits, stored["logits"], rtol=1e-5, atol=1e-6)
+        assert moved == (not parameter.endswith("b_K")), parameter
+
+
+def test_cached_activations_come_in_transformer_lens_order() -> None:
+    """The order of ``HookedTransformer.run_with_cache`` in TransformerLens 2 and 3."""
+    _, cache = network(normalization_type="LN").run_with_cache(torch.tensor([[0, 1]]))
+    assert list(cache.keys()) == [
+        "hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre",
+        "blocks.0.ln1.hook_scale", "blocks.0.ln1.hook_normalized",
+        "blocks.0.attn.hook_q", "blocks.0.attn.hook_k", "blocks.0.attn.hook_v",
+        "blocks.0.attn.hook_attn_scores", "blocks.0.attn.hook_pattern", "blocks.0.attn.hook_z",
+        "blocks.0.hook_attn_out", "blocks.0.hook_resid_mid",
+        "blocks.0.ln2.hook_scale", "blocks.0.ln2.hook_normalized",
+        "blocks.0.mlp.hook_pre", "blocks.0.mlp.hook_post",
+        "blocks.0.hook_mlp_out", "blocks.0.hook_resid_post",
+        "ln_final.hook_scale", "ln_final.hook_normalized", "unembed.hook_in", "unembed.hook_out",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("norm", [None, "LN"])
+@pytest.mark.parametrize("direction", ["causal", "bidirectional"])
+def test_transformer_lens_4_with_the_same_weights(direction: str, norm: str | None) -> None:
+    fields = {"n_layers": 2, "attention_dir": direction, "normalization_type": norm}
+    model = network(**fields, act_fn="gelu")
+    assert model.unembed.b_U is not None
+    model.unembed.b_U.data.zero_()  # their unembedding has no bias
+    native = boot_native(
+        SMALL | fields | {"d_head": 4, "d_vocab_out": 7, "act_fn": "gelu", "seed": 0}
+    )
+    theirs = {
+        name.replace("._original_component", ""): weight
+        for name, weight in native.named_parameters()
+    }
+    state = model.state_dict()
+    ours = {
+        "tok_embed.weight": state["embed.W_E"],
+        "pos.weight": state["pos_embed.W_pos"],
+        "head.weight": state["unembed.W_U"].T,
+    }
+    norms = {"ln_out": "ln_final"} if norm else {}
+    for i in range(2):
+        at, block = f"layers.{i}", f"blocks.{i}"
+        for letter in "qkv":
+            matrix = state[f"{block}.attn.W_{letter.upper()}"]
+            ours[f"{at}.attn.{letter}.weight"] = matrix.mT.flatten(0, 1)
+            ours[f"{at}.attn.{letter}.bias"] = state[f"{block}.attn.b_{letter.upper()}"].flatten()
+        ours[f"{at}.attn.o.weight"] = state[f"{block}.attn.W_O"].flatten(0, 1).T
+        ours[f"{at}.attn.o.bias"] = state[f"{block}.attn.b_O"]
+        for layer, letters in {"fc_in": "in", "fc_out": "out"}.items():
+            ours[f"{at}.mlp.{layer}.weight"] = state[f"{block}.mlp.W_{letters}"].T
+            ours[f"{at}.mlp.{layer}.bias"] = state[f"{block}.mlp.b_{letters}"]
+        norms |= {f"{at}.{ln}": f"{block}.{ln}" for ln in ("ln1", "ln2")} if norm else {}
+    for name, own in norms.items():
+        ours |= {f"{name}.weight": state[f"{own}.w"], f"{name}.bias": state[f"{own}.b"]}
+    assert set(theirs) == set(ours)
+    native.double()
+    for name, weight in theirs.items():
+        weight.data = ours[name].clone()
+
+    tokens = tokens_for(model)
+    logits, cache = model.run_with_cache(tokens)
+    expected, reference = native.run_with_cache(tokens)
+    close(logits, expected)
+    shared = {hook for hook in cache.keys() & reference.keys() if "scores" not in hook}
+    assert {"hook_embed", "blocks.1.attn.hook_pattern", "blocks.1.mlp.hook_post"} <= shared
+    for hook in shared:  # their native hook_attn_scores sees what the softmax returns
+        close(cache[hook], reference[hook])
+
+
+# torch.nn
+
+
+@pytest.mark.parametrize("act", ["relu", "gelu"])
+@pytest.mark.parametrize("direction", ["causal", "bidirectional"])
+def test_post_norm_with_sinusoids_is_torchs_encoder(direction: str, act: str) -> None:
+    model = network(
+        n_layers=2, normalization_type="LN", norm_position="post", attention_dir=direction,
+        positional_embedding_type="sinusoidal", act_fn=act,
+    )  # fmt: skip
+    tokens, state = tokens_for(model), model.state_dict()
+    assert "pos_embed.W_pos" not in state
+    x = state["embed.W_E"][tokens] + model.W_pos
+    mask = torch.full((4, 4), -torch.inf).double().triu(1) if direction == "causal" else None
+    for i in range(2):
+        layer = nn.TransformerEncoderLayer(12, 3, 20, 0.0, act, batch_first=True).double()
+        ours = {
+            name.removeprefix(f"blocks.{i}."): weight
+            for name, weight in state.items()
+            if name.startswith(f"blocks.{i}.")
+        }
+        layer.load_state_dict({
+            "self_attn.in_proj_weight": torch.cat(
+                [ours[f"attn.W_{c}"].mT.flatten(0, 1) for c in "QKV"]),
+            "self_attn.in_proj_bias": torch.cat([ours[f"attn.b_{c}"].flatten() for c in "QKV"]),
+            "self_attn.out_proj.weight": ours["attn.W_O"].flatten(0, 1).T,
+            "self_attn.out_proj.bias": ours["attn.b_O"],
+            "linear1.weight": ours["mlp.W_in"].T, "linear1.bias": ours["mlp.b_in"],
+            "linear2.weight": ours["mlp.W_out"].T, "linear2.bias": ours["mlp.b_out"],
+            "norm1.weight": ours["ln1.w"], "norm1.bias": ours["ln1.b"],
+            "norm2.weight": ours["ln2.w"], "norm2.bias": ours["ln2.b"],
+        })  # fmt: skip
+        x = layer(x, src_mask=mask)
+    close(model(tokens), x @ state["unembed.W_U"] + state["unembed.b_U"])
+
+
+def test_sinusoids_are_those_of_the_original_transformer() -> None:
+    """Vaswani et al. 2017, section 3.5: wavelengths in a geometric series, sine then cosine."""
+    model = network(positional_embedding_type="sinusoidal", d_model=6, n_heads=1, n_ctx=9)
+    fast, middle, slow = 1.0, 10_000 ** (-2 / 6), 10_000 ** (-4 / 6)
+    rows = [
+        [f(w * t) for w in (fast, middle, slow) for f in (torch.sin, torch.cos)]
+        for t in torch.arange(9.0, dtype=torch.float64)
+    ]
+    expected = torch.stack([torch.stack(row) for row in rows])
+    torch.testing.assert_close(model.W_pos, expected, rtol=0, atol=1e-6)  # made in float32
+
+
+# What attention sees
+
+
+@pytest.mark.parametrize("fields", [{}, {"attn_rate": 0.3}, {"n_layers": 2}])
+def test_a_causal_network_does_not_see_later_tokens(fields: dict[str, Any]) -> None:
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    later = torch.tensor([[1, 2, 5, 4]])
+    causal, both = network(**fields), network(**fields, attention_dir="bidirectional")
+    close(causal(tokens)[:, :2], causal(later)[:, :2])
+    assert (causal(tokens)[:, 2:] - causal(later)[:, 2:]).abs().min() > 1e-6
+    assert (both(tokens) - both(later)).abs().amin(dim=(0, 2)).min() > 1e-6
+
+
+def test_attention_rate_mixes_the_softmax_with_ones() -> None:
+    tokens = tokens_for(network())
+    softmax = network(attention_dir="bidirectional").run_with_cache(tokens)[1]["pattern", 0]
+    for rate in (0.0, 0.25):
+        model = network(attention_dir="bidirectional", attn_rate=rate)
+        close(model.run_with_cache(tokens)[1]["pattern", 0], rate * softmax + (1 - rate))
+    causal = network(attn_rate=0.0).run_with_cache(tokens)[1]["pattern", 0]
+    close(causal, torch.ones(4, 4).tril().double().expand_as(causal))
+
+
+@pytest.mark.parametrize(
+    ("fields", "divisor"),
+    [
+        ({}, 4**0.5),
+        ({"attn_scale": 3.0}, 3.0),
+        ({"use_attn_scale": False}, 1.0),
+        ({"mup": 1.0}, 4.0),
+        ({"mup": 0.0}, 2.0),
+        ({"d_head": 9}, 3.0),
+    ],
+)
+def test_scores_are_products_over_the_scale(fields: dict[str, Any], divisor: float) -> None:
+    model = network(attention_dir="bidirectional", **fields)
+    _, cache = model.run_with_cache(tokens_for(model))
+    products = torch.einsum("bqhd,bkhd->bhqk", cache["q", 0], cache["k", 0])
+    close(cache["attn_scores", 0], products / divisor)
+
+
+# TransformerLens' cache
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n_layers": 2},
+        {"n_layers": 2, "attn_only": True},
+        {"normalization_type": "LNPre"},
+        {"biases": False, "act_fn": "square"},
+        {"mup": 1.0},
+    ],
+)
+def test_the_parts_of_the_residual_stream_add_up(fields: dict[str, Any]) -> None:
+    model = network(**fields)
+    tokens = tokens_for(model)
+    logits, cache = model.run_with_cache(tokens)
+    assert isinstance(cache, ActivationCache)
+    last = model.cfg.n_layers - 1
+    parts, names = cache.decompose_resid(return_labels=True)
+    assert names[:2] == ["embed", "pos_embed"]
+    close(parts.sum(dim=0), cache["resid_post", last])
+    for neurons in (True, False):
+        full: Any = cache.get_full_resid_decomposition(expand_neurons=neurons)
+        close(full.sum(dim=0), cache["resid_post", last])
+    heads: Any = cache.stack_head_results(1)
+    close(heads.sum(dim=0) + model.b_O[0], cache["attn_out", 0])
+    stream: Any = cache.accumulated_resid(layer=None)
+    close(stream[-1], cache["resid_post", last])
+
+    each = cache.logit_attrs(parts, tokens=torch.full((5, 4), 3))
+    close(each.sum(dim=0) + model.unembed.scale * model.b_U[3], logits[..., 3])
+    close(cache.logit_attrs(parts, tokens=3), each)
+
+
+def test_a_post_norm_stream_is_not_decomposed() -> None:
+    model = network(normalization_type="LN", norm_position="post")
+    _, cache = model.run_with_cache(tokens_for(model))
+    with pytest.raises(ValueError, match="no sum of the layers' outputs"):
+        cache.decompose_resid()
+    with pytest.raises(ValueError, match="no sum of the layers' outputs"):
+        cache.get_full_resid_decomposition()
+
+
+def test_cache_as_a_dict_and_without_the_batch() -> None:
+    model = network()
+    _, cache = model.run_with_cache(tokens_for(model), return_cache_object=False)
+    assert type(cache) is dict
+    _, single = model.run_with_cache(tokens_for(model, 1), remove_batch_dim=True)
+    assert single["pattern", 0].shape == (3, 4, 4)
+    close(single.decompose_resid().sum(dim=0), single["resid_post", 0])
+
+
+def test_weights_have_transformer_lens_names_and_shapes() -> None:
+    model = network(n_layers=2, d_vocab_out=6)
+    shapes = {
+        "W_E": (7, 12), "W_pos": (4, 12), "W_U": (12, 6), "b_U": (6,),
+        "W_Q": (2, 3, 12, 4), "W_K": (2, 3, 12, 4), "W_V": (2, 3, 12, 4), "W_O": (2, 3, 4, 12),
+        "b_Q": (2, 3, 4), "b_K": (2, 3, 4), "b_V": (2, 3, 4), "b_O": (2, 12),
+        "W_in": (2, 12, 20), "b_in": (2, 20), "W_out": (2, 20, 12), "b_out": (2, 12),
+    }  # fmt: skip
+    bare = network(n_layers=2, d_vocab_out=6, biases=False)
+    for name, shape in shapes.items():
+        assert getattr(model, name).shape == getattr(bare, name).shape == shape
+        assert name.startswith("W") or not getattr(bare, name).any()
+    assert torch.equal(model.W_V[1], model.state_dict()["blocks.1.attn.W_V"])
+    assert torch.equal(model.b_out[1], model.state_dict()["blocks.1.mlp.b_out"])
+    QK: Any = model.QK.AB
+    OV: Any = model.OV.AB
+    close(QK, model.W_Q @ model.W_K.transpose(-2, -1))
+    close(OV, model.W_V @ model.W_O)
+    assert not any("b_" in name for name in bare.state_dict())
+
+
+def test_tied_embedding_has_one_matrix() -> None:
+    model = network(tie_embedding=True, d_vocab_out=5)
+    assert "unembed.W_U" not in model.state_dict()
+    assert torch.equal(model.W_U, model.W_E[:5].T)
+    untied = network(d_vocab_out=5)
+    untied.load_state_dict(model.state_dict() | {"unembed.W_U": model.W_E[:5].T})
+    tokens = tokens_for(model)
+    close(model(tokens), untied(tokens))
+    model(tokens).sum().backward()
+    untied(tokens).sum().backward()
+    grads = [untied.embed.W_E.grad, untied.unembed.W_U.grad, model.embed.W_E.grad]
+    assert grads[0] is not None
+    assert grads[1] is not None
+    assert grads[2] is not None
+    grads[0][:5] += grads[1].T
+    close(grads[2], grads[0])
+
+
+def test_what_a_hook_returns_is_what_the_network_goes_on_with() -> None:
+    model = network(n_layers=2)
+    tokens = tokens_for(model)
+    for name in model.hook_dict:
+        changed = model.run_with_hooks(tokens, fwd_hooks=[(name, lambda x, hook: 0.5 * x)])
+        assert not torch.allclose(changed, model(tokens)), name
+
+
+# Bad input
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"d_model": 10}, "d_model=10 is no multiple of n_heads=3; change one .*give d_head"),
+        ({"n_layers": 0}, "n_layers must be at least 1, got 0"),
+        ({"act_fn": "rleu"}, "act_fn='rleu' is unknown. Did you mean 'relu'"),
+        ({"normalization_type": "RMS"}, "normalization_type='RMS' is unknown"),
+        ({"norm_position": "post"}, "norm_position='post' needs a normalization_type"),
+        ({"attention_dir": "both"}, "attention_dir='both' is unknown"),
+        ({"positional_embedding_type": "rotary"}, "positional_embedding_type='rotary'"),
+        ({"attn_rate": 1.5}, r"attn_rate must lie in \[0, 1\], got 1.5"),
+        ({"attn_scale": -1.0}, r"attn_scale must lie in \(0"),
+        ({"prompt": "a a ="}, "prompt='a a =' must have the words a and b once"),
+        ({"init": "xavier"}, "init='xavier' is unknown"),
+        ({"n_ctx": None}, "n_ctx=None follows from a modulus p; give n_ctx, or p"),
+        ({"d_vocab": None}, "d_vocab=None follows from a modulus p"),
+        ({"tie_embedding": True, "d_vocab_out": 8}, "d_vocab_out=8 must be at most d_vocab=7"),
+    ],
+)
+def test_bad_configs_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HookedTransformer(TransformerConfig(**SMALL | fields))
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(
+    ("tokens", "error", "message"),
+    [
+        (torch.zeros(1, 4), TypeError, r"integer tensor \[batch, pos\], got torch.float32"),
+        ([[0]], TypeError, "got list"),
+        (torch.zeros(4, dtype=torch.long), ValueError, r"got \[4\]"),
+        (torch.zeros(1, 5, dtype=torch.long), ValueError, r"n_ctx=4 positions, got \[1, 5\]"),
+        (torch.tensor([[0, 7]]), ValueError, r"0\.\.6 for d_vocab=7, got values from 0 to 7"),
+        (torch.tensor([[-1, 0]]), ValueError, "values from -1 to 0"),
+    ],
+)
+def test_bad_tokens_are_refused(tokens: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=rf"^tokens must .*{message}"):
+        network()(tokens)
