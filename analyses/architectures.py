@@ -24,23 +24,23 @@ SETTINGS: dict[str, gi.RunConfig] = {
     "quadratic MLP": gi.RunConfig(
         data=_DATA,
         model=gi.MLPConfig(d_mlp=256),
-        training=gi.TrainConfig(steps=2000, lr=1e-2, weight_decay=5.0),
+        training=gi.TrainConfig(steps=1000, lr=1e-2, weight_decay=5.0),
     ),
     "3-layer ReLU MLP": gi.RunConfig(
         data=_DATA,
         model=gi.MLPConfig(d_mlp=256, n_layers=2, act="relu", init="standard"),
-        training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=10.0),
+        training=gi.TrainConfig(steps=1000, lr=3e-3, weight_decay=10.0),
     ),
     "1-layer transformer": gi.RunConfig(
         data=_DATA,
         model=gi.TransformerConfig.paper1(),
-        training=gi.TrainConfig(steps=2000, lr=3e-3, weight_decay=6.0, eval_every=20),
+        training=gi.TrainConfig(steps=600, lr=3e-3, weight_decay=6.0, eval_every=20),
     ),
     "2-layer LSTM": gi.RunConfig(
         data=_DATA,
         model=gi.LSTMConfig(),
         training=gi.TrainConfig(
-            steps=2000, lr=3e-3, weight_decay=3.0, batch_size=512, loss="cross_entropy",
+            steps=1500, lr=3e-3, weight_decay=3.0, batch_size=512, loss="cross_entropy",
             eval_every=20,
         ),
     ),

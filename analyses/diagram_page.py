@@ -186,7 +186,7 @@ def describe(sweep: "xr.Dataset") -> str:
         operation = data["operation"]
         operation = operation if isinstance(operation, str) else operation["name"]
         what = (
-            f"Trained on {operation} mod {data['p']}, {model['d_mlp']} neurons ({model['act']}), "
+            f"Trained on {operation} mod {data['p']}, {_network(model)}, "
             f"{training['loss']}, {training['steps']} steps. "
         )
     seeds = sweep.sizes["seed"]
@@ -194,6 +194,12 @@ def describe(sweep: "xr.Dataset") -> str:
         f"{what}Axes: {axes}; {seeds} {'seed' if seeds == 1 else 'seeds'}. "
         f"{done} of {sweep.done.size} runs are trained."
     )
+
+
+def _network(model: "Mapping[str, Any]") -> str:
+    if model["kind"] != "mlp":
+        return str(model["kind"]).replace("_", " ")
+    return f"{model['d_mlp']} neurons ({model['act']})"
 
 
 def _complete(choice: "Mapping[str, Any]") -> dict[str, Any]:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from analyses.hypothesis_evidence import Question
 from grokinterp.randomness import generator
-from probes import Surface, table_spectrum
+from probes import Surface, power_spectrum
+from probes.embedding import real_energy
 
 DOMINANT = 0.05  # share of a table's variance above which a frequency is dominant
 
@@ -34,9 +35,12 @@ def chosen_frequencies(question: Question, frequencies: list[int] | None) -> dic
     least = max(DOMINANT, (1 + 1e-9) / len(numbers))
     chosen: dict[str, Choice] = {}
     for name, table in tables.items():
-        groups = table.split(1, dim=1) if len(tables) > 1 else [table]
-        shares = torch.stack([table_spectrum(group, basis).shares for group in groups], dim=1)
-        chosen[name] = (shares > least).expand(-1, table.shape[1])
+        rows = table[basis.order].T
+        # Less its first value, a constant feature is exactly zero and gives no rounding noise.
+        energy = real_energy(power_spectrum(rows - rows[:, :1]), basis.period)
+        energy = energy if len(tables) > 1 else energy.sum(dim=0, keepdim=True)
+        is_own = energy > least * energy.sum(dim=1, keepdim=True)
+        chosen[name] = is_own.T.expand(-1, table.shape[1])
     return chosen
 
 

@@ -20,6 +20,10 @@ AXIS_LABEL = {
     "training.steps": "steps",
     "model.d_mlp": "neurons N",
     "model.act": "activation",
+    "model.n_layers": "layers",
+    "model.n_heads": "heads",
+    "model.tie_embedding": "tied embedding",
+    "model.init": "initialisation",
 }
 _WIDE = 4  # panels next to each other; more go below
 _TOP, _BOTTOM = 85, 130  # pixels around the panels, for title and legend
@@ -144,6 +148,8 @@ def axis_label(path: str) -> str:
 
 def value_label(value: object) -> str:
     """How a value of an axis is written: numbers without noise in the last digits."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     return f"{float(value):.6g}" if isinstance(value, int | float | np.number) else str(value)
 
 

@@ -3,7 +3,8 @@
 from grokinterp import models
 from grokinterp.config import RunConfig, build_model, register_model
 from grokinterp.data import DataConfig, Dataset, make_dataset
-from grokinterp.interventions import ablate, scale
+from grokinterp.frequencies import filter_frequencies, filtered_embedding
+from grokinterp.interventions import ablate, ablate_heads, patch, scale
 from grokinterp.models import (
     EmbeddingMLPConfig,
     HookedEmbeddingMLP,
@@ -49,14 +50,18 @@ __all__ = [
     "TrainConfig",
     "TransformerConfig",
     "ablate",
+    "ablate_heads",
     "build_model",
     "closed_form_mlp",
+    "filter_frequencies",
+    "filtered_embedding",
     "from_transformer_lens",
     "load_zhong2023",
     "make_dataset",
     "models",
     "open_sweep",
     "operation_table",
+    "patch",
     "register_model",
     "scale",
     "sweep",

@@ -55,7 +55,7 @@ def restricted_logits(
     Raises:
         ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
 
-    Source: Nanda et al. 2023, arXiv:2301.05217, section 5 (restricted loss).
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1 (restricted loss).
     """
     logits = check_logits(logits, basis)
     kept = [0, *basis.check_frequencies(frequencies)]
@@ -78,7 +78,7 @@ def excluded_logits(
 
     As in :func:`restricted_logits` otherwise. Without any frequency nothing is removed.
 
-    Source: Nanda et al. 2023, arXiv:2301.05217, section 5 (excluded loss).
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1 (excluded loss).
     """
     removed = restricted_logits(logits, basis, frequencies)
     return check_logits(logits, basis) - removed + restricted_logits(logits, basis, [])
@@ -116,7 +116,7 @@ def frequency_scores(
     Raises:
         ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
 
-    Source: Nanda et al. 2023, arXiv:2301.05217, section 5.
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1.
     """
     frequencies = list(frequencies)
     variants = {

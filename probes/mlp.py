@@ -44,6 +44,16 @@ def neuron_weights(model: object) -> NeuronWeights:
     return NeuronWeights(U=W_E[0].T, V=W_E[1].T, W=W_U)
 
 
+def check_no_norm(model: object, probe: str) -> None:
+    """Raise if the neurons of a two-layer network reach the logits through a norm."""
+    if any(getattr(layer, "norm", None) is not None for layer in getattr(model, "layers", ())):
+        raise ValueError(
+            f"{probe} takes the logits for a sum over neurons of activation times output weight, "
+            f"but this {type(model).__name__} normalises its activations first. Ablate neurons "
+            "with gi.ablate(..., hook='layers.0.norm.hook_normalized') instead"
+        )
+
+
 def model_neuron_ipr(model: object, *, r: float = 2.0) -> NeuronIPR:
     """:func:`probes.neuron_ipr` of a hooked two-layer network."""
     return neuron_ipr(*neuron_weights(model), r=r)
@@ -64,6 +74,7 @@ def model_neuron_attribution(
 ) -> Float[Tensor, " neuron"]:
     """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples."""
     weights = neuron_weights(model)
+    check_no_norm(model, "model_neuron_attribution")
     with torch.no_grad():
         _, cache = model.run_with_cache(tokens, names_filter="layers.0.hook_post")  # pyright: ignore[reportAttributeAccessIssue]
     return neuron_attribution(cache["layers.0.hook_post"], weights.W, labels)

@@ -80,7 +80,7 @@ def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> N
     Raises:
         ValueError: not p * p pairs.
 
-    Source: Nanda et al. 2023, arXiv:2301.05217, section 4.2 (neurons clustered by frequency).
+    Source: Nanda et al. 2023, arXiv:2301.05217, section 4.3 (neurons as sines and cosines).
     """
     if activations.shape[:2] != (basis.p, basis.p):
         raise ValueError(

@@ -13,7 +13,7 @@ from grokinterp._checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
 from grokinterp.team import Team
 from grokinterp.training.losses import LOSSES
-from probes.mlp import neuron_weights
+from probes.mlp import check_no_norm, neuron_weights
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200
@@ -35,6 +35,7 @@ def pruning_curve(
     """
     check_choice("loss", loss, LOSSES)
     W = neuron_weights(model).W
+    check_no_norm(model, "pruning_curve")
     width, p = W.shape
     if p != dataset.p:
         raise ValueError(f"the model has p={p} but the dataset p={dataset.p}; they must agree")

@@ -42,6 +42,10 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="a config in JSON, such as the one in a run's run.json")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="mlp, embedding_mlp, transformer or lstm; then --set its fields"),
+    ] = None,
     change: Changes = None,
     precision: Precision = "float32",
     device: Device = None,
@@ -50,7 +54,7 @@ def train(
 ) -> None:
     """Train one run and save it; ``grokinterp analyse`` then makes its report."""
     with clear_errors():
-        chosen = _read_config(config, change or [])
+        chosen = _read_config(config, model, change or [])
         _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
     if as_json:
         typer.echo(json.dumps({"run": str(out), "config": chosen.to_dict()}))
@@ -68,10 +72,11 @@ def analyse(
 
     with clear_errors():
         run = Run.load(run_dir)
-        if run.config.model.n_layers > 1:
+        if not _has_report(run.config):
             raise ValueError(
-                f"the report needs one hidden layer, {run_dir} has {run.config.model.n_layers}; "
-                "python -m analyses.training_curves works for any run"
+                f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
+                f"{run.config.model}; python -m analyses.training_curves and "
+                "python -m analyses.hypothesis work for any run"
             )
     _report(run, out or run_dir / "report.html", as_json)
 
@@ -90,10 +95,18 @@ def _train_and_save(
     from grokinterp.runs import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
-    probes = PROBES if config.model.n_layers == 1 else None
+    probes = PROBES if _has_report(config) else None
     run = train(config, precision=precision, device=device, probes=probes, progress=progress)
     run.save(out, overwrite=overwrite)
     return run
+
+
+def _has_report(config: "RunConfig") -> bool:
+    """Whether the network has neurons with one input and one output vector each."""
+    from grokinterp import MLPConfig
+
+    model = config.model
+    return isinstance(model, MLPConfig) and model.n_layers == 1 and model.norm is None
 
 
 def _report(run: "Run", out: Path, as_json: bool) -> None:
@@ -114,7 +127,7 @@ def _report(run: "Run", out: Path, as_json: bool) -> None:
     typer.echo(f"report: {out}")
 
 
-def _read_config(file: Path | None, changes: list[str]) -> "RunConfig":
+def _read_config(file: Path | None, model: str | None, changes: list[str]) -> "RunConfig":
     from grokinterp import RunConfig
 
     plain: dict[str, Any] = {}
@@ -126,4 +139,6 @@ def _read_config(file: Path | None, changes: list[str]) -> "RunConfig":
         if not isinstance(plain, dict):
             raise ValueError(f"--config {file} must hold a JSON object, got {plain!r}")
         plain = plain.get("config", plain)  # a run.json holds its config under this name
+    if model is not None:
+        plain["model"] = {"kind": model}
     return RunConfig.from_dict(plain).replace(read_values("--set", changes))

@@ -27,9 +27,9 @@ class HookedTransformer(TransformerWeights, HookedModel):
     the config's prompt, [batch, d_vocab_out], whose first p are the residues.
 
     A network for pairs computes only what is read: the last layer's queries, MLP and logits at the
-    last position, and the first layer's queries, keys and values once for every token at a
-    position, not for every pair. As soon as anything is hooked, all positions are computed, and
-    every activation has TransformerLens' shape; the results are the same up to rounding.
+    last position, and, for many pairs, the first layer's queries, keys and values once for every
+    token at a position. As soon as anything is hooked, all positions are computed, and every
+    activation has TransformerLens' shape; the results are the same up to rounding.
 
     The norms' affine parts are not folded into the next matrix. As with an unfolded network of
     TransformerLens', ``apply_ln`` and ``logit_attrs`` of the cache leave them out.
@@ -73,22 +73,24 @@ class HookedTransformer(TransformerWeights, HookedModel):
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        wanted = [Rows() for _ in self.blocks]
         if self.prompt is None or self.table is None:
-            return self._all_positions(tokens.long())
+            return self._of_sequences(tokens.long(), wanted)
         sequences = self.prompt.tokens(tokens)
         if self.is_hooked:
-            return self._all_positions(sequences)[:, -1]
-        wanted = [Rows() for _ in self.blocks]
+            return self._of_sequences(sequences, wanted)[:, -1]
         wanted[-1] = Rows(start=sequences.shape[1] - 1)
+        if sequences.numel() < len(self.table.tokens):  # few pairs have little to share
+            return self._of_sequences(sequences, wanted)[:, 0]
         start = self.table.last if len(wanted) == 1 else 0
         wanted[0] = Rows(start=start, index=self.table.rows(sequences))
         return self._logits(self.table.tokens[None], self.table.positions, wanted)[:, 0]
 
-    def _all_positions(
-        self, tokens: Int[Tensor, "batch pos"]
-    ) -> Float[Tensor, "batch pos classes"]:
+    def _of_sequences(
+        self, tokens: Int[Tensor, "batch pos"], wanted: list[Rows]
+    ) -> Float[Tensor, "batch wanted classes"]:
         positions = torch.arange(tokens.shape[1], device=tokens.device)
-        return self._logits(tokens, positions, [Rows() for _ in self.blocks])
+        return self._logits(tokens, positions, wanted)
 
     def _logits(
         self, tokens: Int[Tensor, "one row"], positions: Int[Tensor, " row"], wanted: list[Rows]

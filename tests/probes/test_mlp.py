@@ -17,6 +17,7 @@ from probes import (
     model_neuron_ipr,
     model_neuron_norms,
     neuron_weights,
+    pruning_curve,
 )
 
 ON_WEIGHTS = (neuron_weights, model_neuron_ipr, model_neuron_norms, mean_ipr)
@@ -163,3 +164,14 @@ def test_models_are_only_read(random_model: gi.HookedMLP) -> None:
     )
     assert all(weight.grad is None for weight in random_model.parameters())
     assert not any(point.fwd_hooks for point in random_model.hook_dict.values())
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_sums_over_neurons_are_refused_where_a_norm_comes_between(norm: str) -> None:
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=6, norm=norm), p=5).eval()
+    data = gi.make_dataset(gi.DataConfig(p=5))
+    with pytest.raises(ValueError, match="pruning_curve takes the logits for a sum over neurons"):
+        pruning_curve(model, data, torch.arange(6))
+    with pytest.raises(ValueError, match="model_neuron_attribution takes the logits for a sum"):
+        model_neuron_attribution(model, data.tokens, data.labels)
+    assert torch.equal(neuron_weights(model).U, model.W_E[0].T)  # the IPR is defined all the same

@@ -1,0 +1,158 @@
+"""Gradient symmetricity against angles known in advance and against gradients of the weights."""
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import sem
+from torch import Tensor, nn
+from transformer_lens import HookedRootModule
+from transformer_lens.hook_points import HookPoint
+from transformer_lens.model_bridge import TransformerBridge
+
+import grokinterp as gi
+from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
+from grokinterp.models.hooked_module import HookedModule
+from grokinterp.models.lstm import HookedLSTM, LSTMConfig
+from grokinterp.models.transformer import HookedTransformer
+from grokinterp.models.transformer_config import TransformerConfig
+from probes import surface
+from probes.symmetricity import gradient_symmetricity, published_triples
+
+P = 5
+
+
+class Bilinear(HookedRootModule):
+    """logit_c = W[c, 0] . E_a + W[c, 1] . E_b: the gradients are W's rows, whatever a and b are."""
+
+    def __init__(self, W: Tensor) -> None:
+        super().__init__()
+        self.W_E = nn.Parameter(torch.ones(P + 1, W.shape[-1], dtype=W.dtype))
+        self.W = nn.Parameter(W)
+        self.hook_embed = HookPoint()
+        self.setup()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embed = self.hook_embed(self.W_E[tokens])
+        assert tokens.shape[1] == 3
+        return torch.einsum("bod,cod->bc", embed[:, 1:], self.W)
+
+
+def bilinear(W: Tensor) -> Any:
+    return surface(Bilinear(W), p=P, prompt="= a b")
+
+
+def test_angles_by_hand() -> None:
+    angles = torch.tensor([0.0, 60.0, 90.0, 180.0, 45.0], dtype=torch.float64).deg2rad()
+    first = torch.tensor([2.0, 0.0], dtype=torch.float64).expand(P, 2)
+    second = 3 * torch.stack([angles.cos(), angles.sin()], dim=1)
+    found = gradient_symmetricity(bilinear(torch.stack([first, second], dim=1)))
+    by_class = found.cosines.view(P, P, P)
+    expected = torch.tensor([1.0, 0.5, 0.0, -1.0, 0.5**0.5], dtype=torch.float64)
+    torch.testing.assert_close(by_class, expected.expand(P, P, P), rtol=0, atol=1e-14)
+    assert found.value == pytest.approx((0.5 + 0.5**0.5) / 5, abs=1e-14)
+    assert (found.n_triples, found.n_left_out, found.standard_error) == (P**3, 0, 0.0)
+
+
+def test_zero_gradients_are_left_out_and_counted() -> None:
+    W = torch.ones(P, 2, 3, dtype=torch.float64)
+    W[0, 1] = 0.0
+    W[1] = 0.0
+    found = gradient_symmetricity(bilinear(W))
+    assert found.value == pytest.approx(1.0, abs=1e-14)
+    assert (found.n_triples, found.n_left_out) == (3 * P**2, 2 * P**2)
+    nothing = gradient_symmetricity(bilinear(0 * W))
+    assert nothing.value != nothing.value
+    assert nothing.n_triples == 0
+
+
+def test_the_published_triples() -> None:
+    triples = list(itertools.product(range(59), repeat=3))
+    random.Random(42).shuffle(triples)
+    assert published_triples(59).tolist() == [list(triple) for triple in triples[:100]]
+    assert len(published_triples(3)) == 27
+
+
+def networks() -> list[Any]:
+    transformer = TransformerConfig(d_model=8, n_heads=2, n_layers=2, normalization_type="LN")
+    mlp = EmbeddingMLPConfig(d_embed=6, hidden=(9,), prompt="a + b =")
+    return [
+        HookedTransformer(transformer, p=P, seed=1),
+        HookedLSTM(LSTMConfig(d_embed=6, d_hidden=8), p=P),
+        HookedEmbeddingMLP(mlp, p=P),
+    ]
+
+
+@pytest.mark.parametrize("model", networks(), ids=lambda model: type(model).__name__)
+def test_against_gradients_of_the_embedding_matrix(model: Any) -> None:
+    model = model.double().train()
+    triples = torch.tensor([[0, 1, 2], [3, 2, 2], [4, 0, 1], [0, 4, 4], [1, 3, 0]])
+    expected = []
+    for a, b, c in triples.tolist():  # a and b differ: each has a row of W_E to itself
+        logit = model(torch.tensor([[a, b]]))[0, c]
+        (gradient,) = torch.autograd.grad(logit, model.W_E)
+        expected.append(torch.cosine_similarity(gradient[a], gradient[b], dim=0))
+    before = torch.get_rng_state()
+    found = gradient_symmetricity(model, triples=triples)
+    torch.testing.assert_close(found.cosines, torch.stack(expected), rtol=0, atol=1e-10)
+    assert found.standard_error == pytest.approx(sem(torch.stack(expected).numpy()), rel=1e-8)
+    whole = gradient_symmetricity(model).cosines.view(P, P, P)
+    torch.testing.assert_close(whole[tuple(triples.T)], found.cosines, rtol=0, atol=1e-12)
+    # A probe only reads.
+    assert model.training
+    assert all(weight.grad is None for weight in model.parameters())
+    assert not model.hook_embed.has_hooks()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_that_adds_first_is_symmetric() -> None:
+    config = EmbeddingMLPConfig(d_embed=6, hidden=(9,), combine="sum")
+    for model in (HookedEmbeddingMLP(config, p=P), gi.closed_form_mlp(p=P, d_mlp=20)):
+        assert gradient_symmetricity(model).value == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_tied_readout_is_no_operand() -> None:
+    config = {"d_model": 8, "n_heads": 2, "prompt": "a b"}
+    tied = HookedTransformer(TransformerConfig(**config, tie_embedding=True), p=P).double()
+    free = HookedTransformer(TransformerConfig(**config), p=P).double()
+    free.load_state_dict(tied.state_dict() | {"unembed.W_U": tied.W_U.detach()})
+    found, expected = (gradient_symmetricity(model).cosines for model in (tied, free))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_other_peoples_networks() -> None:
+    config = {
+        "n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16, "act_fn": "relu",
+        "d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None,
+        "attention_dir": "causal", "seed": 0,
+    }  # fmt: skip
+    bridge = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
+    found = gradient_symmetricity(surface(bridge, p=P, prompt="a b ="))
+    assert found.n_triples == P**3
+    plain = nn.Sequential(nn.Embedding(P, 4), nn.Flatten(), nn.Linear(8, P))
+    wrapped = HookedModule(plain, p=P)
+    with pytest.raises(ValueError, match=r"hook='hook_embed' is no hook point of HookedModule"):
+        gradient_symmetricity(wrapped)
+    found = gradient_symmetricity(wrapped, hook="0.hook_out")
+    weight = plain[2].weight.detach().view(P, 2, 4)
+    expected = torch.cosine_similarity(weight[:, 0], weight[:, 1], dim=1).double()
+    torch.testing.assert_close(found.cosines.view(-1, P)[7], expected, rtol=0, atol=1e-6)
+
+
+def test_refusals(no_type_checker: None) -> None:
+    model = HookedTransformer(TransformerConfig(d_model=8, n_heads=2), p=P)
+    for triples, message in (
+        ("some", "triples='some' must be 'all', 'published' or a tensor"),
+        (torch.zeros(4, 2, dtype=torch.int64), r"integer tensor \[triple, 3\].*\[4, 2\]"),
+        (torch.tensor([[0, 1, P]]), r"residues 0\.\.4, got 0 to 5; take them mod p"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            gradient_symmetricity(model, triples=triples)
+    with pytest.raises(ValueError, match=r"must see embeddings \[batch, position, d\]"):
+        gradient_symmetricity(model, hook="blocks.0.attn.hook_pattern")
+    with torch.no_grad():
+        model.W_E.fill_(float("nan"))
+    with pytest.raises(ValueError, match="not finite; the network has diverged"):
+        gradient_symmetricity(model)
