@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Runs are padded to the largest training set among them, so only similar ones go together.
 _MOST_PADDING = 0.1
-_SCORED_AT_ONCE = 16  # runs
+_SCORE_BYTES = 2**28, 2**31  # activations of the runs that are scored at once; elsewhere than CPU
 
 
 class BatchedPasses:
@@ -47,6 +47,9 @@ class BatchedPasses:
         self._gradients = vmap(grad_and_value(self._loss))
         self._logits = vmap(self._forward, in_dims=(0, 0, None))
         self._pairs = stack.datasets[0].tokens.to(stack.device)
+        floats = len(self._pairs) * self._model.model.floats_per_example()
+        budget = _SCORE_BYTES[stack.device.type != "cpu"]
+        self._scored_at_once = max(1, budget // (floats * stack.weights.dtype.itemsize))
 
     def gradients(self, step: int) -> None:
         """Overwrite the stack's gradients and losses with those of update ``step``."""
@@ -66,8 +69,8 @@ class BatchedPasses:
         """Note loss and correctness of every run on all pairs."""
         stack = self._stack
         self._model.eval()
-        for start in range(0, len(stack.configs), _SCORED_AT_ONCE):
-            rows = slice(start, min(start + _SCORED_AT_ONCE, len(stack.configs)))
+        for start in range(0, len(stack.configs), self._scored_at_once):
+            rows = slice(start, min(start + self._scored_at_once, len(stack.configs)))
             buffers = {name: buffer[rows] for name, buffer in stack.buffers.items()}
             logits = self._logits(stack.named(stack.weights[rows]), buffers, self._pairs)
             stack.evaluation.note(rows, slice(None), logits)
