@@ -4,8 +4,9 @@ It says that a network that generalises on modular addition (I) maps the numbers
 features and (II) does trigonometry on these. A network is asked for nine things::
 
     generalises           accuracy on the test set at least ``threshold``
-    periodic embedding    row-wise or total IPR above that of every shuffle of the residues, by at
-                          least EMBEDDING of what is left to 1
+    periodic first map    row-wise or total IPR of the embedding, or IPR of the first layer's
+                          neurons as functions of one operand, above that of every shuffle of the
+                          residues, by at least FIRST_MAP of what is left to 1
     trigonometric logits  cos and sin of 2 pi k (a + b - c) / p, over all k, have at least LOGITS of
                           the logits' variance
     key alone suffices    logits as functions of a + b at the key frequencies: accuracy stays
@@ -23,8 +24,9 @@ right answers are a function of a + b - c, so a table of them has it, too. What 
 have is a periodic way there.
 
 The key frequencies are two sets. Those of the logits are :func:`probes.key_frequencies`. Those of
-the embedding are its dominant ones, which in a ReLU network are more, because it carries harmonics;
-see :func:`analyses.hypothesis_filter.chosen_frequencies`. For subtraction, multiplication and
+the embedding are its dominant ones, too, which in a ReLU network are more, because it carries
+harmonics; see :func:`analyses.hypothesis_filter.chosen_frequencies`. The more of all frequencies
+these are, the less the last three say: look at ``n_kept``. For subtraction, multiplication and
 division all of this is meant in the task's own basis (:func:`probes.task_basis`).
 """
 
@@ -67,10 +69,10 @@ __all__ = [
     "table",
 ]
 
-EMBEDDING, LOGITS, NEURONS = 0.05, 0.25, 0.1
+FIRST_MAP, LOGITS, NEURONS = 0.05, 0.25, 0.1
 STAYS, FALLS = 0.9, 0.5
 INGREDIENTS = (
-    "generalises", "periodic embedding", "trigonometric logits", "key alone suffices",
+    "generalises", "periodic first map", "trigonometric logits", "key alone suffices",
     "key is needed", "periodic neurons", "embedding: only key", "embedding: no key",
     "embedding: no others",
 )  # fmt: skip
@@ -111,10 +113,11 @@ def compute(
           ``random_accuracy``); ``memorised`` (run, condition): changed pairs that get their wrong
           label; ``loss`` (run, condition) on ``judged_on``, of the kind in the coordinate
           ``loss_kind``;
-        - ``periodicity`` (run, measure, of) of the embedding: mean IPR of its features, total IPR,
-          share of its variance in the logits' key frequencies; "of" is the network, the untrained
-          one, mean, least and largest over shuffles, or the expectation for noise; ``n_features``
-          and ``n_dead_features``;
+        - ``periodicity`` (run, measure, of): of the embedding the mean IPR of its features
+          ("row_ipr"), total IPR, and the share of its variance in the logits' key frequencies
+          ("key_share"); of the first layer's neurons, averaged over the other operand, the mean IPR
+          ("feature_ipr"). "of" is the network, the untrained one, mean, least and largest over
+          shuffles, or the expectation for noise. ``n_features`` and ``n_dead_features``;
         - ``neuron_share`` (run, layer, of): median over living neurons of the share of their best
           frequency; ``n_neurons``, ``n_dead_neurons`` and ``hook`` (run, layer);
         - ``logit_explained``, its expectation ``logit_chance`` for random logits and its mean
@@ -199,7 +202,7 @@ def compute_model(
 
     embedding = first_map(question, key, before)
     neurons = list(layers(question, before))
-    chosen = chosen_frequencies(question, given)
+    chosen = chosen_frequencies(question, given, key)
     answers = projected_logits(question, logits, key)
     answers["only_key"] = filtered_logits(question, chosen, keep=True)
     answers["without_key"] = filtered_logits(question, chosen, keep=False)
@@ -300,13 +303,13 @@ def _with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
     accuracy = one.accuracy.sel(subset=judged_on)
     full, chance = float(accuracy.sel(condition="full")), 1 / int(one.p)
     left = (accuracy - chance) / (full - chance if full > chance else np.nan)
-    above = [_above(one.periodicity.sel(measure=m)) for m in ("row_ipr", "total_ipr")]
+    above = [_above(one.periodicity.sel(measure=m)) for m in MEASURES[:-1]]
     in_layers = [_above(one.neuron_share.isel(layer=i)) for i in range(one.sizes["layer"])]
     explained = float(one.logit_explained)
 
     asked: dict[str, tuple[bool | None, str]] = {
         "generalises": (full >= threshold, f"accuracy {full:.3f}, at least {threshold:g}"),
-        "periodic embedding": _clearly(above, EMBEDDING),
+        "periodic first map": _clearly(above, FIRST_MAP),
         "trigonometric logits": (
             explained >= LOGITS, f"{explained:.3f} of the logits' variance, at least {LOGITS}"
         ),
@@ -321,7 +324,8 @@ def _with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
     failed = [f"{what}: {why}" for what, (ok, why) in asked.items() if ok is False]
     if full >= threshold:
         verdict = "not supported" if failed else "supported"
-        reason = "; ".join(failed) or "it has everything that was asked for"
+        kept = f"with {float(one.n_kept):.3g} of {one.sizes['frequency']} frequencies kept"
+        reason = "; ".join(failed) or f"it has everything that was asked for, {kept}"
     else:
         verdict = "not applicable"
         reason = f"does not generalise: {judged_on} accuracy is {full:.3f}, below {threshold:g}"

@@ -19,17 +19,19 @@ from probes import (
     key_frequencies,
     logit_spectrum,
     neuron_spectrum,
+    power_spectrum,
     restricted_logits,
     surface,
     table_spectrum,
     task_basis,
 )
+from probes.embedding import real_energy
 from probes.scores import loss
 
 # Whose number it is: the trained network's, that of the network before training, the mean, least
 # and largest over draws in which residues change their names, and the expectation for noise.
 OF: tuple[str, ...] = ("network", "untrained", "shuffled", "shuffled_low", "shuffled_high", "noise")
-MEASURES = ("row_ipr", "total_ipr", "key_share")
+MEASURES = ("row_ipr", "total_ipr", "feature_ipr", "key_share")
 SUBSETS = ("train", "test", "all", "changed")
 CONDITIONS = ("full", "restricted", "excluded", "only_key", "without_key", "without_random")
 
@@ -118,31 +120,55 @@ class FirstMap:
 
 
 def first_map(question: Question, key: list[int], untrained: Surface | None) -> FirstMap:
-    """Periodicity of the embedding (of both operands' tables, where each has its own)."""
-    table, basis = _first_table(question.surface), question.basis
-    found = table_spectrum(table, basis)
+    """Periodicity of the embedding (of both operands' tables, where each has its own).
 
-    def measure(table: Tensor, basis: Basis) -> list[float]:
+    And of the features that the first layer's neurons make of it, because a network whose operands
+    share a table may carry every frequency there, and only neurons tell them apart.
+    """
+    basis = question.basis
+
+    def measure(table: Tensor, seen: Tensor | None, basis: Basis) -> list[float]:
         spectrum = table_spectrum(table, basis)
         in_key = float(spectrum.shares[[k - 1 for k in key]].sum())
-        return [spectrum.mean_row_ipr, spectrum.total_ipr, in_key]
+        features = torch.nan if seen is None else _feature_ipr(seen, basis)
+        return [spectrum.mean_row_ipr, spectrum.total_ipr, features, in_key]
 
-    shuffled = torch.tensor([measure(table, other) for other in question.shuffles])
+    trained = _first_table(question.surface), _seen_by_neurons(question.surface)
+    shuffled = torch.tensor([measure(*trained, other) for other in question.shuffles])
     before = [torch.nan] * len(MEASURES)
     if untrained is not None:
-        before = measure(_first_table(untrained), basis)
+        before = measure(_first_table(untrained), _seen_by_neurons(untrained), basis)
+    table = trained[0]
     noise = [
         noise_row_ipr(basis.period),
         noise_total_ipr(basis.period, table.shape[1]),
+        torch.nan,  # activations are not normal
         sum(_weight(k, basis.period) for k in key) * 2 / (basis.period - 1),
     ]
     numbers = {
         name: dict(zip(OF, (*first, *_spread(draws), last), strict=True))
         for name, *first, draws, last in zip(
-            MEASURES, measure(table, basis), before, shuffled.T, noise, strict=True
+            MEASURES, measure(*trained, basis), before, shuffled.T, noise, strict=True
         )
     }
+    found = table_spectrum(table, basis)
     return FirstMap(found.shares, numbers, table.shape[1], found.n_dead)
+
+
+def _seen_by_neurons(network: Surface) -> Float[Tensor, "operand p neuron"] | None:
+    """The first layer's activations as functions of one operand, averaged over the other."""
+    if not network.neuron_hooks:
+        return None
+    activations = network.neurons(network.neuron_hooks[0])
+    return torch.stack([activations.mean(dim=1), activations.mean(dim=0)])
+
+
+def _feature_ipr(seen: Float[Tensor, "operand p neuron"], basis: Basis) -> float:
+    """Total IPR of each neuron's two functions together, averaged over living neurons."""
+    rows = seen[:, basis.order].transpose(1, 2)
+    energy = real_energy(power_spectrum(rows - rows[..., :1]), basis.period).sum(dim=0)
+    shares = energy / energy.sum(dim=1, keepdim=True)
+    return float(shares.square().sum(dim=1).nanmean())
 
 
 def noise_row_ipr(period: int) -> float:

@@ -18,19 +18,26 @@ DOMINANT = 0.05  # share of a table's variance above which a frequency is domina
 Choice = Bool[Tensor, "frequency feature"]
 
 
-def chosen_frequencies(question: Question, frequencies: list[int] | None) -> dict[str, Choice]:
+def chosen_frequencies(
+    question: Question, frequencies: list[int] | None, key: list[int]
+) -> dict[str, Choice]:
     """Which frequencies of which features of the embedding are its own, for each table.
 
     ``frequencies`` in every feature if they are given. Otherwise those that are dominant: above
     ``DOMINANT`` of the variance over residues, and above an even share, which is more for small
-    moduli. They are found in the table as a whole where both operands share it. Where each operand
-    has a table of its own, as in an MLP on one-hot pairs, its features are the inputs of neurons
-    and each neuron may have a frequency of its own: there they are found in each feature.
+    moduli. Where both operands share a table, they are found in the table as a whole, and ``key``,
+    the key frequencies of the logits, are added. Where each operand has a table of its own, as in
+    an MLP on one-hot pairs, its features are the inputs of neurons and each neuron may have a
+    frequency of its own: there they are found in each feature.
     """
     tables, basis = question.surface.embeddings, question.basis
     numbers = basis.frequencies[:, None]
+
+    def is_one_of(wanted: list[int]) -> Bool[Tensor, "frequency 1"]:
+        return torch.isin(numbers, torch.tensor(wanted, dtype=numbers.dtype))
+
     if frequencies is not None:
-        wanted = torch.isin(numbers, torch.tensor(frequencies, dtype=numbers.dtype))
+        wanted = is_one_of(frequencies)
         return {name: wanted.expand(-1, table.shape[1]) for name, table in tables.items()}
     least = max(DOMINANT, (1 + 1e-9) / len(numbers))
     chosen: dict[str, Choice] = {}
@@ -38,9 +45,12 @@ def chosen_frequencies(question: Question, frequencies: list[int] | None) -> dic
         rows = table[basis.order].T
         # Less its first value, a constant feature is exactly zero and gives no rounding noise.
         energy = real_energy(power_spectrum(rows - rows[:, :1]), basis.period)
-        energy = energy if len(tables) > 1 else energy.sum(dim=0, keepdim=True)
-        is_own = energy > least * energy.sum(dim=1, keepdim=True)
-        chosen[name] = is_own.T.expand(-1, table.shape[1])
+        if len(tables) == 1:
+            energy = energy.sum(dim=0, keepdim=True)
+        is_own = (energy > least * energy.sum(dim=1, keepdim=True)).T
+        if len(tables) == 1:
+            is_own |= is_one_of(key)
+        chosen[name] = is_own.expand(-1, table.shape[1])
     return chosen
 
 

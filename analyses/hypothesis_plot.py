@@ -23,6 +23,8 @@ _NUMBERS: dict[str, tuple[str, dict[str, str]]] = {
     "row-wise IPR, shuffled": ("periodicity", {"measure": "row_ipr", "of": "shuffled"}),
     "total IPR": ("periodicity", {"measure": "total_ipr", "of": "network"}),
     "total IPR, shuffled": ("periodicity", {"measure": "total_ipr", "of": "shuffled"}),
+    "feature IPR": ("periodicity", {"measure": "feature_ipr", "of": "network"}),
+    "feature IPR, shuffled": ("periodicity", {"measure": "feature_ipr", "of": "shuffled"}),
     "logits explained": ("logit_explained", {}),
     "neurons": ("neuron_share", {"of": "network"}),
     "neurons, shuffled": ("neuron_share", {"of": "shuffled"}),
@@ -196,7 +198,8 @@ def plot_table(
 
     asked = {
         "accuracy": "accuracy", "row-wise IPR": "row-wise<br>IPR",
-        "total IPR": "total<br>IPR", "logits explained": "logits<br>expl.", "neurons": "neurons",
+        "total IPR": "total<br>IPR", "feature IPR": "feature<br>IPR",
+        "logits explained": "logits<br>expl.", "neurons": "neurons",
         "only key": "only<br>key", "without key": "without<br>key",
         "without random": "without<br>random",
     }  # fmt: skip
@@ -210,7 +213,7 @@ def plot_table(
     ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
     figure = go.Figure(
         go.Table(
-            columnwidth=[1.7, 0.6, 0.75, 0.9, *[1.25] * 2, 0.8, 1.2, 0.8, 0.9, 0.95, 1.6],
+            columnwidth=[1.7, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5],
             header={"values": list(columns), "align": "left", "font": {"size": 12}},
             cells={
                 "values": list(columns.values()), "align": "left", "height": 26,

@@ -74,6 +74,7 @@ def circularity(
             f"components={components}, but a table {list(table.shape)} has at most {most}"
         )
     rows = table.detach().double().cpu()[basis.order]
+    rows = rows - rows[0]  # equal rows are now exactly zero
     rows = rows - rows.mean(dim=0)
     found, variance = _by_component(rows, basis.period)
     rng = generator(0, "circularity")
@@ -104,7 +105,7 @@ def _by_component(
 ) -> tuple[Float[Tensor, " component"], Float[Tensor, " component"]]:
     """Largest share of one frequency, and share of the variance, of all components."""
     directions, sizes, _ = torch.linalg.svd(rows, full_matrices=False)
-    energy = real_energy(power_spectrum(directions.T), period)
+    energy = real_energy(power_spectrum((directions * sizes).T), period)
     largest = energy.amax(dim=1) / energy.sum(dim=1)
     return largest, sizes.square() / sizes.square().sum()
 

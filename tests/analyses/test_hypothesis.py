@@ -97,9 +97,11 @@ def test_the_closed_form_network_supports_it() -> None:
     data = verdict_on(gi.closed_form_mlp(p=P, d_mlp=150))
     assert data.verdict.item() == "supported"
     assert failed(data) == set()
-    row_ipr, total_ipr = (data.periodicity.sel(of="network", measure=m).item()
-                          for m in ("row_ipr", "total_ipr"))  # fmt: skip
+    row_ipr, total_ipr, feature_ipr, _ = data.periodicity.sel(of="network").values
     assert row_ipr == pytest.approx(1.0, abs=1e-3)  # of a few neurons the frequency is 0
+    assert feature_ipr == pytest.approx(
+        1.0, abs=1e-3
+    )  # (cos + c)^2: of twice the frequency, purely
     # All five frequencies, about equally often: only neuron by neuron is the network periodic.
     assert total_ipr == pytest.approx(0.2, abs=0.01)
     assert data.n_kept.item() == pytest.approx(1.0, abs=0.15)
@@ -114,8 +116,8 @@ def test_a_table_of_answers_does_not_support_it_though_its_logits_are_trigonomet
     assert data.verdict.item() == "not supported"
     assert data.logit_explained.item() == pytest.approx(1.0)
     assert (accuracy(data, "full"), accuracy(data, "restricted")) == (1.0, 1.0)
-    assert {"periodic embedding", "periodic neurons", "embedding: only key"} <= failed(data)
-    assert "periodic embedding: -0.0" in data.reason.item()
+    assert {"periodic first map", "periodic neurons", "embedding: only key"} <= failed(data)
+    assert "periodic first map: -0.0" in data.reason.item()
 
 
 def test_periodic_neurons_that_are_not_used_do_not_help_a_table() -> None:
@@ -123,6 +125,29 @@ def test_periodic_neurons_that_are_not_used_do_not_help_a_table() -> None:
     assert data.verdict.item() == "not supported"
     assert failed(data) == {"embedding: only key", "embedding: no key"}
     assert accuracy(data, "without_key") == 1.0
+
+
+@pytest.mark.parametrize("solved", [True, False])
+def test_what_an_embedding_leaves_open_the_first_neurons_decide(solved: bool) -> None:
+    source = gi.closed_form_mlp(p=P, d_mlp=150) if solved else lookup_table()
+    config = gi.EmbeddingMLPConfig(
+        d_embed=P, hidden=(source.cfg.d_mlp,), act=source.cfg.act, biases=False, unembed_bias=False
+    )
+    model = gi.HookedEmbeddingMLP(config, p=P)
+    model.load_state_dict({
+        "embed.W_E": torch.eye(P), "layers.0.W_in": source.W_E.flatten(0, 1).detach(),
+        "unembed.W_U": source.W_U.detach(),
+    })  # fmt: skip
+    data = verdict_on(model)
+    row_ipr, total_ipr, feature_ipr, _ = data.periodicity.sel(of="network").values
+    assert (row_ipr, total_ipr) == pytest.approx((1 / 6, 1 / 5))  # one-hot: all frequencies alike
+    assert feature_ipr == pytest.approx(1.0 if solved else 0.2, abs=1e-3)
+    assert data.verdict.item() == ("supported" if solved else "not supported")
+    assert data.n_kept.item() == 5.0
+    if solved:
+        assert "5 of 5 frequencies kept" in data.reason.item()
+    else:
+        assert failed(data) == {"periodic first map", "periodic neurons"}
 
 
 @pytest.mark.parametrize("unit", [2, 7])
@@ -221,7 +246,7 @@ def test_one_set_of_frequencies_is_the_plain_filter(keep: bool) -> None:
     with filtered_embedding(model, [2, 5], keep=keep), torch.no_grad():
         want = model(pairs)
     asked = question(model)
-    chosen = chosen_frequencies(asked, [2, 5])
+    chosen = chosen_frequencies(asked, [2, 5], [])
     torch.testing.assert_close(filtered_logits(asked, chosen, keep=keep), want)
     assert all(torch.equal(w, before[name]) for name, w in model.state_dict().items())
 
@@ -234,7 +259,7 @@ def test_of_a_tied_embedding_only_the_way_in_is_filtered() -> None:
     answers = []
     for model in (tied, free):
         asked = question(model)
-        answers.append(filtered_logits(asked, chosen_frequencies(asked, [3]), keep=True))
+        answers.append(filtered_logits(asked, chosen_frequencies(asked, [3], []), keep=True))
     torch.testing.assert_close(answers[0], answers[1])
 
 
@@ -247,7 +272,7 @@ def test_a_bridge_model_is_filtered_and_given_back_as_it_was() -> None:
     }  # fmt: skip
     model = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
     before, asked = model.W_E.detach().clone(), question(surface(model, p=P, prompt="a b ="))
-    chosen = chosen_frequencies(asked, [1])
+    chosen = chosen_frequencies(asked, [1], [])
     changed = filtered_logits(asked, chosen, keep=False)
     assert not torch.allclose(changed, asked.surface.logits())
     assert torch.equal(model.W_E, before)
@@ -268,9 +293,9 @@ def test_dominant_frequencies_belong_to_a_shared_table_or_to_each_neuron() -> No
     def sets(chosen: Tensor) -> list[list[int]]:
         return [(1 + column.nonzero()[:, 0]).tolist() for column in chosen.T]
 
-    (one,) = chosen_frequencies(question(shared), None).values()
-    assert sets(one) == [[1, 2]] * 12  # shares .69, .30, .01
-    first, second = chosen_frequencies(question(own), None).values()
+    (one,) = chosen_frequencies(question(shared), None, [1, 5]).values()
+    assert sets(one) == [[1, 2, 5]] * 12  # shares .69, .30, .01, and a key frequency of the logits
+    first, second = chosen_frequencies(question(own), None, [5]).values()
     assert sets(first) == [[1], [2], [4]]
     assert sets(second) == [[2], [2, 4], []]
 
@@ -279,7 +304,7 @@ def test_dominant_frequencies_belong_to_a_shared_table_or_to_each_neuron() -> No
 def test_random_frequencies_are_as_many_others(shared: bool) -> None:
     model = transformer() if shared else gi.HookedMLP(gi.MLPConfig(d_mlp=40), p=P)
     asked = question(model, draws=6)
-    chosen = chosen_frequencies(asked, [2, 5])
+    chosen = chosen_frequencies(asked, [2, 5], [])
     draws = list(random_frequencies(asked, chosen))
     assert len(draws) == 6
     for drawn in draws:
@@ -289,7 +314,7 @@ def test_random_frequencies_are_as_many_others(shared: bool) -> None:
             assert (drawn[name] == drawn[name][:, :1]).all() == shared
     is_drawn = torch.cat([drawn[name] for drawn in draws for name in chosen], dim=1).any(dim=1)
     assert is_drawn.tolist() == [True, False, True, True, False]
-    most = chosen_frequencies(asked, [1, 2, 3])  # only two others are left
+    most = chosen_frequencies(asked, [1, 2, 3], [])  # only two others are left
     assert all((d.sum(dim=0) == 2).all() for d in next(random_frequencies(asked, most)).values())
 
 

@@ -1,13 +1,15 @@
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import grokinterp as gi
 from analyses import presets, row_ipr
+from analyses.diagram_page import describe
 from analyses.measures import MEASURES, PER_NEURON
 from analyses.presets import PRESETS, SIZES
-from analyses.sweep_job import settle
+from analyses.sweep_job import SweepJob, settle
 from grokinterp.sweeps.grid import Grid
 
 TENTHS = tuple(float(f"0.{i}") for i in range(1, 10))
@@ -35,7 +37,7 @@ def batches(size: int, steps: int, lr: float, every: int) -> dict[str, object]:
         ("fig3b", {}, "training.dropout", (0, 0.3, 0.6, 0.9)),
         ("fig29", {"model.d_mlp": 5000}, "training.weight_decay", (0, 5, 15, 20)),
         ("fig31", {"data.operation": "multiplication"}, "training.weight_decay", (0, 5, 15, 20)),
-        ("fig9-b8", {"model.norm": "batch"} | batches(8, 64000, 0.01 / 32**0.5, 320),
+        ("fig9-b8", {"model.norm": "batch"} | batches(8, 64000, 0.01 * 32**-0.5, 320),
          "training.weight_decay", (0,)),
         ("fig9-b64", {"model.norm": "batch"} | batches(64, 8000, 0.005, 40),
          "training.weight_decay", (0,)),
@@ -197,3 +199,19 @@ def test_measures_count_dead_neurons(half_solved_run: gi.Run) -> None:
     assert np.isnan(ipr).sum() == 10
     np.testing.assert_allclose(ipr[:130], 1.0, atol=1e-6)
     assert MEASURES["mean_ipr"](run) == pytest.approx(np.nanmean(ipr))
+
+
+def test_a_sweep_of_transformers_measures_tables_and_is_described(tmp_path: Path) -> None:
+    base, axes = settle(
+        presets.get("fig12-tied"), "tiny", changes={"data.p": 7, "training.steps": 2}, values=None
+    )
+    job = SweepJob(base=base, axes=axes, store=tmp_path / "sweep.zarr", device="cpu")
+    job.run(progress=False)
+    stored = gi.open_sweep(job.store)
+    for name in row_ipr.MEASURES:
+        assert np.isfinite(stored[name]).all()
+    assert "transformer, mse, 2 steps" in describe(stored)
+    one_layer = SweepJob(base=presets.get("fig3a").base, axes={}, store=tmp_path / "other.zarr")
+    assert one_layer.measure == MEASURES
+    strange = base.replace({"data.operation": "a**2 + b"})
+    assert SweepJob(base=strange, axes={}, store=tmp_path / "strange.zarr").measure == {}

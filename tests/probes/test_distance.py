@@ -40,13 +40,13 @@ def test_extremes_in_the_basis_of_the_task(operation: str, x: int, y: int) -> No
     logarithm = torch.full((P,), -1)
     logarithm[[pow(2, e, P) for e in range(P - 1)]] = torch.arange(P - 1)  # 2 generates mod 11
     is_log = operation in ("multiplication", "division")
-    place, period = (logarithm, P - 1) if is_log else (torch.arange(P), P)
+    place, period = (logarithm.double(), P - 1) if is_log else (torch.arange(P).double(), P)
     distance, total = ((x * place[:, None] + sign * y * place) * 2 * torch.pi / period
                        for sign in (-1, 1))  # fmt: skip
     basis = task_basis(operation, P)
-    assert distance_irrelevance(logits_with(distance.cos().double(), operation), basis) < 1e-7
+    assert distance_irrelevance(logits_with(distance.cos(), operation), basis) < 1e-7
     if not is_log:  # with an even period half of the sums do not occur at a distance
-        found = distance_irrelevance(logits_with(total.cos().double(), operation), basis)
+        found = distance_irrelevance(logits_with(total.cos(), operation), basis)
         assert found == pytest.approx(1.0, abs=1e-7)
 
 

@@ -136,7 +136,7 @@ def test_relabelling_moves_frequencies_and_nothing_else(model: HookedModel, unit
             close(after[name].shares[..., to], before[name].shares)
     before, after = (model_logit_spectrum(m, "addition").shares for m in (model, other))
     close(after[to], before)
-    assert (after - before).abs().max() > 1e-6  # to another frequency, and seen to be
+    assert (after - before).abs().max() > 0.1 * before.max()  # the move can be seen
 
 
 def test_a_rotation_of_the_residual_stream_moves_the_row_wise_ipr_only(

@@ -131,12 +131,12 @@ def test_other_peoples_networks() -> None:
     bridge = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
     found = gradient_symmetricity(surface(bridge, p=P, prompt="a b ="))
     assert found.n_triples == P**3
-    plain = nn.Sequential(nn.Embedding(P, 4), nn.Flatten(), nn.Linear(8, P))
-    wrapped = HookedModule(plain, p=P)
+    linear = nn.Linear(8, P)
+    wrapped = HookedModule(nn.Sequential(nn.Embedding(P, 4), nn.Flatten(), linear), p=P)
     with pytest.raises(ValueError, match=r"hook='hook_embed' is no hook point of HookedModule"):
         gradient_symmetricity(wrapped)
     found = gradient_symmetricity(wrapped, hook="0.hook_out")
-    weight = plain[2].weight.detach().view(P, 2, 4)
+    weight = linear.weight.detach().view(P, 2, 4)
     expected = torch.cosine_similarity(weight[:, 0], weight[:, 1], dim=1).double()
     torch.testing.assert_close(found.cosines.view(-1, P)[7], expected, rtol=0, atol=1e-6)
 
