@@ -28,6 +28,7 @@ _NUMBERS: dict[str, tuple[str, dict[str, str]]] = {
     "logits explained": ("logit_explained", {}),
     "neurons": ("neuron_share", {"of": "network"}),
     "neurons, shuffled": ("neuron_share", {"of": "shuffled"}),
+    "frequencies kept": ("n_kept", {}),
     "only key": ("judged", {"condition": "only_key"}),
     "without key": ("judged", {"condition": "without_key"}),
     "without random": ("judged", {"condition": "without_random"}),
@@ -95,7 +96,7 @@ def plot_verdicts(
     return figure.update_layout(
         margin={"r": 130, "t": 110, "l": 210},
         title=_TOP,
-        legend={"x": 0, "xref": "container", "xanchor": "left", "font": {"size": 13}},
+        legend_font_size=13,
     )
 
 
@@ -200,7 +201,7 @@ def plot_table(
         "accuracy": "accuracy", "row-wise IPR": "row-wise<br>IPR",
         "total IPR": "total<br>IPR", "feature IPR": "feature<br>IPR",
         "logits explained": "logits<br>expl.", "neurons": "neurons",
-        "only key": "only<br>key", "without key": "without<br>key",
+        "frequencies kept": "freq.<br>kept", "only key": "only<br>key", "without key": "without<br>key",
         "without random": "without<br>random",
     }  # fmt: skip
     columns = {
@@ -213,15 +214,15 @@ def plot_table(
     ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
     figure = go.Figure(
         go.Table(
-            columnwidth=[1.7, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5],
-            header={"values": list(columns), "align": "left", "font": {"size": 12}},
+            columnwidth=[2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.75, 0.85, 0.9, 1.5],
+            header={"values": list(columns), "align": "left", "font": {"size": 11}},
             cells={
                 "values": list(columns.values()), "align": "left", "height": 26,
-                "font": {"size": 12, "color": [*[BLACK] * (len(columns) - 1), ink]},
+                "font": {"size": 11, "color": [*[BLACK] * (len(columns) - 1), ink]},
             },
         )
     )  # fmt: skip
-    figure = finish(figure, title=title, height=150 + 27 * len(rows))
+    figure = finish(figure, title=title, height=150 + 30 * len(rows))
     return figure.update_layout(margin={"l": 10, "r": 10, "b": 10})
 
 

@@ -9,27 +9,38 @@ from grokinterp.config import config_paths
 from grokinterp.tasks import Table
 
 _KIND = "model"
+# What a label names first, if it tells runs apart: step and rate follow from the batch size.
+_FIRST = (_KIND, "data.", "training.batch_size", "training.weight_decay")
 # A difference that is not worth a label: it leaves the trained network alone.
 _UNSEEN = "training.eval_every"
 
 
 def run_labels(configs: Sequence[RunConfig]) -> list[str]:
-    """A short text for each config, from the fields in which they differ.
+    """A short text for each config, of just enough fields to tell them apart.
 
-    Different architectures are called by their kind instead of their fields. Texts that are alike
-    are numbered; a single config has the empty text.
+    The kind of network and its fields come first, then the data's and the training's. Configs that
+    are alike are numbered; a single one has the empty text.
     """
     all_fields = [_fields(config) for config in configs]
-    differing = [path for path in _paths(all_fields) if path != _UNSEEN]
-    if _KIND in differing:
-        differing = [path for path in differing if not path.startswith("model.")]
-    if "data.seed" in differing and all(f["data.seed"] == f["seed"] for f in all_fields):
-        differing.remove("data.seed")  # one seed gave both
-    labels = [", ".join(_text(path, fields[path]) for path in differing) for fields in all_fields]
+    chosen: list[str] = []
+    apart = 1
+    for path in sorted({path: None for fields in all_fields for path in fields}, key=_rank):
+        distinct = len({tuple(repr(f.get(p)) for p in [*chosen, path]) for f in all_fields})
+        if distinct > apart and path != _UNSEEN:
+            chosen.append(path)
+            apart = distinct
+    labels = [
+        ", ".join(_text(path, fields[path]) for path in chosen if path in fields)
+        for fields in all_fields
+    ]
     return [
         label if labels.count(label) == 1 else f"{label} (run {i})".strip()
         for i, label in enumerate(labels, 1)
     ]
+
+
+def _rank(path: str) -> int:
+    return next((i for i, start in enumerate(_FIRST) if path.startswith(start)), len(_FIRST))
 
 
 def _fields(config: RunConfig) -> dict[str, Any]:
@@ -40,17 +51,6 @@ def _fields(config: RunConfig) -> dict[str, Any]:
         if name:
             fields[path] = getattr(getattr(config, section), name)
     return fields | {"seed": config.seed}
-
-
-def _paths(all_fields: Sequence[dict[str, Any]]) -> list[str]:
-    """Fields that all have, and not all with the same value."""
-    first, *others = all_fields
-    return [
-        path
-        for path, value in first.items()
-        if all(path in fields for fields in others)
-        and any(fields[path] != value for fields in others)
-    ]
 
 
 def _text(path: str, value: object) -> str:

@@ -5,6 +5,7 @@ sweep = gi.sweep(preset.config("small"), preset.axes("small"), measure=MEASURES)
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from grokinterp import DataConfig, MLPConfig, RunConfig, TrainConfig, TransformerConfig
 from grokinterp._checks import check_choice
@@ -71,7 +72,7 @@ class Preset:
             }
         )
 
-    def axes(self, size: str) -> dict[str, tuple[float | str, ...]]:
+    def axes(self, size: str) -> dict[str, tuple[Any, ...]]:
         """Axes for ``grokinterp.sweep``; "tiny" has the first two panels only."""
         check_choice("size", size, SIZES)
         values = self.values[:2] if size == "tiny" else self.values

@@ -12,8 +12,9 @@ _EPS, _MOMENTUM = 1e-5, 0.1
 class BatchNorm(nn.Module):
     """As ``torch.nn.BatchNorm1d``: batch statistics in training, running ones in evaluation.
 
-    ``gamma`` and ``beta`` [width] are the affine part; hooks as in TransformerLens' norms:
-    ``hook_scale`` (what is divided by, [width]) and ``hook_normalized`` (the output).
+    ``gamma`` and ``beta`` [width] are the affine part; hooks are
+    ``hook_scale`` (what is divided by, [width]) and ``hook_normalized`` (the output: unlike in
+    TransformerLens' norms the affine part is in it).
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 5.
     """

@@ -27,7 +27,7 @@ def test_logits_and_answers_of_every_changed_example(corrupted_run: gi.Run) -> N
     pairs = data.tokens[data.is_changed].tolist()
     assert found.sizes["example"] == len(pairs) > 10
     for i, run in enumerate(runs):
-        counts = dict.fromkeys(("given", "true", "other"), 0)
+        counts: dict[str, int] = dict.fromkeys(corrupted_logits.ROLES, 0)
         for j, logits in enumerate(answered(run).tolist()):
             here = found.isel(run=i, example=j)
             a, b = pairs[j]

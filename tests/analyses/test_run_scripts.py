@@ -1,4 +1,4 @@
-"""The scripts of the analyses of norms, tables and corrupted logits: ``python -m analyses.NAME``."""
+"""The scripts of the analyses of norms, tables and corrupted logits."""
 
 import runpy
 import sys

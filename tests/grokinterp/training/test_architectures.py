@@ -1,0 +1,97 @@
+"""Every architecture trains alone, in a stack and vectorised, with dropout, to the same result."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import grokinterp as gi
+from grokinterp.config import MODELS
+from grokinterp.training import stack
+from grokinterp.training.batched import BatchedPasses
+from grokinterp.training.dropout import dropout_mask
+from grokinterp.training.losses import LOSSES
+from grokinterp.training.minibatches import batch_rows
+from grokinterp.training.model_passes import multiply_by
+from grokinterp.training.stack import Stack
+
+SMALL: dict[str, Any] = {
+    "mlp": gi.MLPConfig(d_mlp=8, n_layers=2, norm="layer"),
+    "embedding_mlp": gi.EmbeddingMLPConfig(d_embed=6, hidden=(8, 7), prompt="a b ="),
+    "transformer": gi.TransformerConfig(d_model=8, n_heads=2, n_layers=2, normalization_type="LN"),
+    "lstm": gi.LSTMConfig(d_embed=6, d_hidden=7),
+}
+BASE = gi.RunConfig(
+    data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.2),
+    training=gi.TrainConfig(steps=6, lr=1e-2, eval_every=3, loss="cross_entropy"),
+)
+
+
+def configs(kind: str, **changes: Any) -> list[gi.RunConfig]:
+    base = BASE.replace({"model": SMALL[kind]} | changes)
+    return [base.replace({"seed": s, "training.weight_decay": float(s)}) for s in range(3)]
+
+
+def train(configs: list[gi.RunConfig]) -> list[gi.Run]:
+    return gi.train_many(configs, precision="float64", progress=False)
+
+
+def assert_same(one: gi.Run, other: gi.Run) -> None:
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(
+            other.model.state_dict()[name], value, rtol=1e-7, atol=1e-9, msg=name
+        )
+
+
+def test_all_are_here() -> None:
+    assert SMALL.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("batch_size", [None, 8])
+@pytest.mark.parametrize("kind", SMALL)
+def test_alone_in_a_stack_and_vectorised(
+    kind: str, batch_size: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    several = configs(kind, **{"training.batch_size": batch_size})
+    together = train(several)
+    assert_same(train([several[1]])[0], together[1])
+    limit = 0 if batch_rows(several[0]) <= stack._SMALL_BATCH else 10**9  # the other passes
+    monkeypatch.setattr(stack, "_SMALL_BATCH", limit)
+    for one, other in zip(together, train(several), strict=True):
+        assert_same(one, other)
+    again = gi.Run.load(together[0].save(tmp_path / "run"))
+    assert torch.equal(again.model(again.dataset.tokens), together[0].model(again.dataset.tokens))
+    assert {"norm", "test_accuracy"} <= set(together[0].history)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [(k, place) for k in SMALL for place in MODELS[k].dropout_places]
+)
+def test_one_step_with_dropout_is_the_hooked_models(kind: str, place: str) -> None:
+    config = configs(
+        kind, **{"training.dropout": 0.4, "training.dropout_at": place, "training.steps": 1,
+                 "training.optimizer": "sgd", "training.lr": 1.0}
+    )[0]  # fmt: skip
+    model, data = gi.build_model(config).double(), gi.make_dataset(config.data)
+    hooks = [
+        (hook, multiply_by(dropout_mask(config, step=0, hook=hook, dtype=torch.float64)))
+        for hook in type(model).dropout_points(config.model, place)
+    ]  # fmt: skip
+    logits = model.run_with_hooks(data.tokens[data.is_train], fwd_hooks=hooks)
+    LOSSES["cross_entropy"].per_example(logits, data.labels[data.is_train]).mean().backward()
+    trained = train([config])[0].model
+    for (name, before), after in zip(model.named_parameters(), trained.parameters(), strict=True):
+        assert before.grad is not None
+        want = (before - before.grad).detach()
+        torch.testing.assert_close(after.detach(), want, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_dropout_is_drawn_for_each_run_of_a_vectorised_stack() -> None:
+    several = configs("transformer", **{"training.dropout": 0.3, "training.dropout_at": "residual"})
+    together = train(several)
+    with torch.no_grad(), stack.Team(1) as team:
+        assert isinstance(Stack(several, torch.device("cpu"), "float64", team)._passes,
+                          BatchedPasses)  # fmt: skip
+    for alone, one in zip(several, together, strict=True):
+        assert_same(train([alone])[0], one)
