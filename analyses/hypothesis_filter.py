@@ -1,7 +1,6 @@
 """The causal part of Hypothesis 2.2: frequencies kept in an embedding, or taken out of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,8 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.hypothesis_evidence import Question
+from grokinterp.frequencies import replaced_embedding
 from grokinterp.randomness import generator
-from probes import Surface, power_spectrum
+from probes import power_spectrum
 from probes.embedding import real_energy
 
 DOMINANT = 0.05  # share of a table's variance above which a frequency is dominant
@@ -87,7 +87,7 @@ def filtered_logits(
         changed = table.clone()
         changed[order] = torch.fft.irfft(modes, n=len(order), dim=0)
         filtered.append(changed)
-    with _embedding(network, torch.stack(filtered).squeeze(0)):
+    with replaced_embedding(network.model, torch.stack(filtered).squeeze(0)):
         if not _is_tied(network.model):
             return network.logits()
         before_readout = network.activations("unembed.hook_in")
@@ -96,25 +96,6 @@ def filtered_logits(
     with torch.no_grad():
         logits = network.model.unembed(before_readout.to(weight))
     return logits[:, : network.p].double().cpu()
-
-
-@contextmanager
-def _embedding(network: Surface, tables: Float[Tensor, "*operand p d"]) -> Iterator[None]:
-    """The network with other vectors for its residues, for a while."""
-    W_E: Tensor = network.model.W_E
-    if W_E.data_ptr() != network.model.W_E.data_ptr():
-        raise TypeError(
-            f"{type(network.model).__name__}.W_E is a new tensor each time, so its embedding "
-            "cannot be filtered; give a model whose W_E is the weight itself"
-        )
-    before = W_E.detach().clone()
-    try:
-        with torch.no_grad():
-            W_E[..., : network.p, :] = tables.to(W_E)
-        yield
-    finally:
-        with torch.no_grad():
-            W_E.copy_(before)
 
 
 def _is_tied(model: Any) -> bool:

@@ -201,7 +201,7 @@ def plot_table(
         "accuracy": "accuracy", "row-wise IPR": "row-wise<br>IPR",
         "total IPR": "total<br>IPR", "feature IPR": "feature<br>IPR",
         "logits explained": "logits<br>expl.", "neurons": "neurons",
-        "frequencies kept": "freq.<br>kept", "only key": "only<br>key", "without key": "without<br>key",
+        "only key": "only<br>key", "without key": "without<br>key",
         "without random": "without<br>random",
     }  # fmt: skip
     columns = {
@@ -214,7 +214,7 @@ def plot_table(
     ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
     figure = go.Figure(
         go.Table(
-            columnwidth=[2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.75, 0.85, 0.9, 1.5],
+            columnwidth=[2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5],
             header={"values": list(columns), "align": "left", "font": {"size": 11}},
             cells={
                 "values": list(columns.values()), "align": "left", "height": 26,

@@ -70,13 +70,36 @@ def filtered_embedding(
         ValueError: a frequency out of range; an order that is none.
     """
     p, W_E = _modulus(model), _embedding(model)
+    if W_E.ndim not in (2, 3) or W_E.shape[-2] < p:
+        raise ValueError(
+            f"W_E must be [vocab, d] or [2, p, d] with at least p={p} rows, got {list(W_E.shape)}"
+        )
     places = torch.arange(p) if order is None else _order(order, p)
     places = places.to(W_E.device)
-    filtered = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
+    table = W_E.detach()[..., :p, :].clone()
+    table[..., places, :] = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
+    with replaced_embedding(model, table):
+        yield
+
+
+@contextmanager
+def replaced_embedding(model: Any, table: Float[Tensor, "*operand residue d"]) -> Iterator[None]:
+    """A network with other vectors for its first tokens, the residues, for a while.
+
+    On leaving, also by an error, the weights are again what they were, to the bit.
+
+    Args:
+        model: a network with ``W_E`` [vocab, d], or [2, p, d] with a table per operand.
+        table: what the first rows become.
+
+    Raises:
+        TypeError: the model lacks ``W_E``, or its ``W_E`` is a copy of the weights.
+    """
+    W_E = _embedding(model)
     before = W_E.detach().clone()
     try:
         with torch.no_grad():
-            W_E[..., places, :] = filtered
+            W_E[..., : table.shape[-2], :] = table.to(W_E)
         yield
     finally:
         with torch.no_grad():
@@ -113,11 +136,6 @@ def _embedding(model: Any) -> Tensor:
         raise TypeError(
             f"{type(model).__name__}.W_E is a new tensor each time, so that a change would be "
             "lost; give a model whose W_E is the weight itself"
-        )
-    if W_E.ndim not in (2, 3) or W_E.shape[-2] < model.p:
-        raise ValueError(
-            f"W_E must be [vocab, d] or [2, p, d] with at least p={model.p} rows, "
-            f"got {list(W_E.shape)}"
         )
     return W_E
 

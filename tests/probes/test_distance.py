@@ -51,8 +51,8 @@ def test_extremes_in_the_basis_of_the_task(operation: str, x: int, y: int) -> No
 
 
 def test_a_constant_logit_has_no_spread() -> None:
-    found = distance_irrelevance(logits_with(torch.full((P, P), 0.1).double()),
-                                 task_basis("addition", P))  # fmt: skip
+    constant = torch.full((P, P), 0.1, dtype=torch.float64)
+    found = distance_irrelevance(logits_with(constant), task_basis("addition", P))
     assert found != found
 
 
