@@ -1,7 +1,7 @@
 """The networks on which Hypothesis 2.2 is tried: four architectures, clean and corrupted, controls.
 
-``python -m analyses.architectures OUT`` trains those that are not in OUT yet, about an hour on two
-cores for all of them, and then puts them to the test; kill it at any moment and call it again.
+``python -m analyses.architectures OUT`` trains those that are not in OUT yet, a quarter of an hour
+on two cores for all of them, and puts them to the test; kill it at any moment and call it again.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import typer
 
 import grokinterp as gi
 from analyses.errors import clear_errors
+from analyses.script import write_figures
 
 P = 59  # small enough that each groks within minutes, and prime
 CORRUPTION = 0.2
@@ -109,14 +110,27 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SETTINGS)}, ...")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:
-    """Train the networks that are missing and print where they are."""
+    """Train the networks that are missing, then test Hypothesis 2.2 on all."""
+    from analyses import hypothesis
+
     with clear_errors():
         known = (*SETTINGS, *CONTROLS)
         for name in only or ():
             if name not in known:
                 raise ValueError(f"--only {name!r} is unknown; settings are {', '.join(known)}")
-        for folder in collect(out, only or known, seeds):
-            typer.echo(folder)
+        folders = collect(out, only or known, seeds)
+        data = hypothesis.compute([gi.Run.load(folder) for folder in folders])
+        rows = hypothesis.table(data)
+        figures = [
+            hypothesis.plot_table(rows), hypothesis.plot_verdicts(data),
+            hypothesis.plot_spectra(data),
+        ]  # fmt: skip
+        write_figures("hypothesis", out, out / "hypothesis.html", data, figures)
+        for row in rows:
+            typer.echo(
+                f"{row['architecture']:24} {row['operation']:14} corruption {row['corruption']:.1f} "
+                f"seed {row['seed']!s:8} accuracy {row['accuracy']:.3f}  {row['verdict']}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""The networks of Hypothesis 2.2: trained once, found again, refused when they are others."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import grokinterp as gi
+from analyses import architectures
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two settings that train at once."""
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=6), training=gi.TrainConfig(steps=3)
+    )
+    monkeypatch.setattr(architectures, "SETTINGS", {"small": config})
+    monkeypatch.setattr(architectures, "CONTROLS", {"odd one": config.replace({"seed": 9})})
+
+
+def test_what_is_wanted_is_four_architectures_and_controls() -> None:
+    found = list(architectures.wanted((*architectures.SETTINGS, *architectures.CONTROLS), 3))
+    assert len(found) == 4 * 2 * 3 + len(architectures.CONTROLS)
+    assert len({run.folder for run in found}) == len({run.config for run in found}) == len(found)
+    corruptions = [run.config.data.corruption for run in found[:6]]
+    assert corruptions == [0.0] * 3 + [architectures.CORRUPTION] * 3
+    assert [run.config.seed for run in found[:3]] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_only_what_is_missing_is_trained(tmp_path: Path) -> None:
+    folders = architectures.collect(tmp_path, ["small", "odd one"], 2)
+    assert len(folders) == 5
+    written = {folder: (folder / "run.json").stat().st_mtime_ns for folder in folders}
+    shutil.rmtree(folders[1])
+    assert architectures.collect(tmp_path, ["small", "odd one"], 2) == folders
+    again = {folder: (folder / "run.json").stat().st_mtime_ns for folder in folders}
+    assert [f for f in folders if again[f] != written[f]] == [folders[1]]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architectures.collect(tmp_path, ["odd one"], 1)
+    other = architectures.CONTROLS["odd one"].replace({"training.lr": 1.0})
+    monkeypatch.setattr(architectures, "CONTROLS", {"odd one": other})
+    with pytest.raises(gi.RunFolderError, match="was trained with other settings"):
+        architectures.collect(tmp_path, ["odd one"], 1)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_writes_the_test_and_prints_a_line_per_run(tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(architectures.main)
+    result = CliRunner().invoke(app, [str(tmp_path), "--seeds", "1"])
+    assert result.exit_code == 0, result.output
+    assert "not applicable" in result.output
+    assert {"hypothesis.html", "hypothesis.nc"} <= {file.name for file in tmp_path.iterdir()}
+    wrong = CliRunner().invoke(app, [str(tmp_path), "--only", "LSTM"])
+    assert wrong.exit_code != 0
+    assert "--only 'LSTM' is unknown" in wrong.output
