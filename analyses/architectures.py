@@ -128,8 +128,9 @@ def main(
         write_figures("hypothesis", out, out / "hypothesis.html", data, figures)
         for row in rows:
             typer.echo(
-                f"{row['architecture']:24} {row['operation']:14} corruption {row['corruption']:.1f} "
-                f"seed {row['seed']!s:8} accuracy {row['accuracy']:.3f}  {row['verdict']}"
+                f"{row['architecture']:24} {row['operation']:14} "
+                f"corruption {row['corruption']:.1f} seed {row['seed']!s:8} "
+                f"accuracy {row['accuracy']:.3f}  {row['verdict']}"
             )
 
 
