@@ -80,7 +80,7 @@ def plot_over_time(
             x=data.step, y=data.mean_ipr, name="mean IPR", line={"color": GREEN, "width": 4},
             hovertemplate="step %{x}: %{y:.3f}",
         )  # fmt: skip
-    figure.update_xaxes(title="step (full-batch updates)")
+    figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(title="accuracy, IPR", range=[-0.03, 1.03])
     return finish(figure, title=title)
 

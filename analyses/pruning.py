@@ -100,7 +100,7 @@ def plot_pruning(
     """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import SUBSET_LABEL, SUBSET_STYLE, finish
+    from analyses.style import LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
 
     check_choice("quantity", quantity, ("accuracy", "loss"))
     check_choice("order", order, set(data.order.values.tolist()))
@@ -126,8 +126,8 @@ def plot_pruning(
     figure.update_xaxes(title="fraction of neurons removed", tickformat=".0%", range=[0, 1])
     if quantity == "accuracy":
         figure.update_yaxes(range=[-0.03, 1.03])
-    figure.update_yaxes(title=_UNIT.get(data.attrs["loss"]) if quantity == "loss" else "accuracy",
-                        col=1)  # fmt: skip
+    unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
+    figure.update_yaxes(title=unit, col=1)
     title = title or f"Removing neurons by {_NAME[order]}"
     figure = finish(figure, title=title, height=460)
     return figure.update_layout(legend={"y": 1.09}, margin_t=100)
@@ -177,7 +177,6 @@ def plot_controls(
 
 
 _NAME = {"ipr": "IPR", "norm": "weight norm", "attribution": "logit attribution", "random": ""}
-_UNIT = {"mse": "mean squared error", "cross_entropy": "cross-entropy (nats)"}
 
 
 def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int, Tensor]]:

@@ -21,6 +21,11 @@ SUBSET_LABEL = {
     "changed": "train, corrupted",
     "unchanged": "train, uncorrupted",
 }
+LOSS_LABEL = {
+    "mse": "mean squared error",
+    "cross_entropy": "cross-entropy (nats)",
+    "mse_softmax": "mean squared error of probabilities",
+}
 PHASE_COLOR = {
     "coexistence": ORANGE,
     "clean generalization": "#F0CE7A",

@@ -51,7 +51,7 @@ def plot_accuracy(curves: "xr.Dataset", *, title: str = "Training curves") -> "g
             annotation={"text": "share of true training labels", "font": {"size": 12}},
             annotation_position="bottom right",
         )  # fmt: skip
-    figure.update_xaxes(title="step (full-batch updates)")
+    figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(title="accuracy", range=[-0.03, 1.03])
     return finish(figure, title=title)
 
@@ -60,17 +60,16 @@ def plot_loss(curves: "xr.Dataset", *, title: str = "Losses") -> "go.Figure":
     """Train and test loss on a logarithmic axis."""
     import plotly.graph_objects as go
 
-    from analyses.style import SUBSET_STYLE, finish
+    from analyses.style import LOSS_LABEL, SUBSET_STYLE, finish
 
-    unit = {"mse": "mean squared error", "cross_entropy": "cross-entropy (nats)"}
     figure = go.Figure()
     for split in curves.split.values:
         figure.add_scatter(
             x=curves.step, y=curves["loss"].sel(split=split), name=split, line=SUBSET_STYLE[split],
             hovertemplate="step %{x}: %{y:.3e}",
         )  # fmt: skip
-    figure.update_xaxes(title="step (full-batch updates)")
-    figure.update_yaxes(title=unit[curves.attrs["loss"]], type="log", exponentformat="power")
+    figure.update_xaxes(title="step (updates)")
+    figure.update_yaxes(title=LOSS_LABEL[curves.attrs["loss"]], type="log", exponentformat="power")
     return finish(figure, title=title)
 
 

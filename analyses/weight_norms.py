@@ -51,7 +51,7 @@ def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figur
         x=norms.step, y=norms.test_accuracy, name="test accuracy", secondary_y=True,
         line=SUBSET_STYLE["test"] | {"width": 1.5}, hovertemplate="step %{x}: %{y:.4f}",
     )  # fmt: skip
-    figure.update_xaxes(title="step (full-batch updates)")
+    figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(title="Frobenius norm", rangemode="tozero", secondary_y=False)
     figure.update_yaxes(
         title="test accuracy", range=[0, 1.03], tickmode="linear", dtick=0.2, showgrid=False,

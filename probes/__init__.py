@@ -7,8 +7,11 @@ from probes.any_model import (
     model_neuron_spectra,
     model_table_spectra,
 )
-from probes.attribution import neuron_attribution
+from probes.attribution import LogitAttribution, logit_attribution, neuron_attribution
 from probes.basis import Basis, task_basis
+from probes.circularity import Circularity, circularity, model_circularity
+from probes.clock_pizza import ClockOrPizza, clock_or_pizza, model_clock_or_pizza
+from probes.distance import distance_irrelevance, model_distance_irrelevance
 from probes.embedding import TableSpectrum, table_spectrum
 from probes.fourier import (
     DominantMode,
@@ -18,6 +21,7 @@ from probes.fourier import (
     power_shares,
     power_spectrum,
 )
+from probes.gamma import Correlation, GammaIPR, gamma_ipr, model_gamma_ipr
 from probes.gini import gini, spectrum_gini
 from probes.ipr import NeuronIPR, ipr, neuron_ipr
 from probes.key_frequencies import (
@@ -41,11 +45,18 @@ from probes.norms import neuron_norms, weight_norms
 from probes.pruning import pruning_curve
 from probes.scores import accuracy, loss, subset_accuracy, subset_scores
 from probes.surface import Surface, surface
+from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
 
 __all__ = [
     "Basis",
+    "Circularity",
+    "ClockOrPizza",
+    "Correlation",
     "DominantMode",
     "FrequencyScores",
+    "GammaIPR",
+    "GradientSymmetricity",
+    "LogitAttribution",
     "LogitSpectrum",
     "NeuronIPR",
     "NeuronSpectrum",
@@ -53,18 +64,28 @@ __all__ = [
     "Surface",
     "TableSpectrum",
     "accuracy",
+    "circularity",
+    "clock_or_pizza",
+    "distance_irrelevance",
     "dominant_mode",
     "excluded_logits",
     "fourier_basis",
     "frequency_scores",
+    "gamma_ipr",
     "gini",
+    "gradient_symmetricity",
     "ipr",
     "is_dead",
     "key_frequencies",
+    "logit_attribution",
     "logit_spectrum",
     "loss",
     "mean_ipr",
+    "model_circularity",
+    "model_clock_or_pizza",
+    "model_distance_irrelevance",
     "model_frequency_scores",
+    "model_gamma_ipr",
     "model_key_frequencies",
     "model_logit_spectrum",
     "model_neuron_attribution",

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -37,10 +37,32 @@ class Surface:
         """All pairs (a, b), b running fastest."""
         return torch.cartesian_prod(torch.arange(self.p), torch.arange(self.p))
 
+    def run(
+        self, pairs: Int[Tensor, "pair 2"], fwd_hooks: Sequence[Any] = ()
+    ) -> Float[Tensor, "pair p"]:
+        """The residues' logits for some pairs, under hooks if there are any.
+
+        In evaluation mode, on the model's device, in its dtype, and with gradients if they are
+        enabled.
+        """
+        inputs = pairs if self._prompt is None else self._prompt.tokens(pairs)
+        weight = next(iter(self.model.parameters()), None) if _is_module(self.model) else None
+        inputs = inputs.to("cpu" if weight is None else weight.device)
+        with _evaluated(self.model):
+            if fwd_hooks:
+                return self._answers(self.model.run_with_hooks(inputs, fwd_hooks=list(fwd_hooks)))
+            return self._answers(self.model(inputs))
+
+    @property
+    def operands(self) -> list[int]:
+        """The positions of a and b in the sequence."""
+        own = getattr(getattr(self.model, "cfg", None), "prompt", "a b")
+        return (self._prompt or Prompt(own, self.p)).operands
+
     def logits(self) -> Float[Tensor, "pair p"]:
         """Logits of the p residues at the last position, other classes left out."""
-        with _evaluated(self.model), torch.no_grad():
-            logits = torch.cat([self._answers(self.model(tokens)) for tokens in self._batches()])
+        with torch.no_grad():
+            logits = torch.cat([self.run(pairs) for pairs in self.pairs.split(_BATCH)])
         return logits.double().cpu()
 
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:

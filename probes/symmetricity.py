@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp.models.prompt import Prompt
-from probes.surface import Surface, _evaluated, surface
+from probes.surface import Surface, surface
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
 _BATCH = 128
@@ -118,7 +117,7 @@ def _cosines(
         for column in classes.to(logits.device).T:
             chosen = logits.gather(1, column[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, embed, retain_graph=True)
-            columns.append(_cosine(*gradient[:, _operands(network)].double().unbind(dim=1)))
+            columns.append(_cosine(*gradient[:, network.operands].double().unbind(dim=1)))
     return torch.stack(columns, dim=1).cpu()
 
 
@@ -147,23 +146,14 @@ def _answers(
         embeds.append(value.detach().requires_grad_())
         return embeds[-1]
 
-    inputs = pairs if network._prompt is None else network._prompt.tokens(pairs)
-    weight = next(iter(model.parameters()))
-    with _evaluated(model):
-        output = model.run_with_hooks(inputs.to(weight.device), fwd_hooks=[(hook, cut)])
-    length = max(_operands(network)) + 1
+    logits = network.run(pairs, [(hook, cut)])
+    length = max(network.operands) + 1
     if len(embeds) != 1 or embeds[0].ndim != 3 or embeds[0].shape[1] < length:
         raise ValueError(
             f"hook={hook!r} must see embeddings [batch, position, d] of both operands once, got "
             f"{[list(embed.shape) for embed in embeds]}"
         )
-    return network._answers(output), embeds[0]
-
-
-def _operands(network: Surface) -> list[int]:
-    """Where the operands are among the positions."""
-    template = getattr(getattr(network.model, "cfg", None), "prompt", "a b")
-    return (network._prompt or Prompt(template, network.p))._at
+    return logits, embeds[0]
 
 
 def _check_triples(triples: Tensor, p: int) -> None:

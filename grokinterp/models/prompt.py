@@ -23,7 +23,7 @@ class Prompt:
         words = template.split()
         symbols = list(dict.fromkeys(word for word in words if word not in OPERANDS))
         self.length, self.d_vocab = len(words), p + len(symbols)
-        self._at = [words.index(operand) for operand in OPERANDS]
+        self.operands = [words.index(operand) for operand in OPERANDS]  # their positions
         self._fixed = torch.tensor(
             [0 if word in OPERANDS else p + symbols.index(word) for word in words]
         )
@@ -32,7 +32,7 @@ class Prompt:
         """The sequences of pairs (a, b), as int64."""
         a, b = pairs.long().unbind(dim=1)
         columns: list[Tensor] = [torch.full_like(a, int(token)) for token in self._fixed]
-        columns[self._at[0]], columns[self._at[1]] = a, b
+        columns[self.operands[0]], columns[self.operands[1]] = a, b
         return torch.stack(columns, dim=1)
 
 

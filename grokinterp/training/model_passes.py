@@ -2,7 +2,7 @@
 
 Each worker has one model, whose parameters it points at the weights and gradients of the run it is
 working on. It takes whole runs, or its share of a run's examples, and goes through them in blocks
-that are small enough to stay in cache.
+that bound its memory and are large enough to spend it on arithmetic.
 """
 
 import weakref
@@ -22,7 +22,7 @@ from grokinterp.training.minibatches import Minibatches
 if TYPE_CHECKING:
     from grokinterp.training.stack import Stack
 
-_BLOCK_BYTES = 6_000_000  # of an example's activations, times the examples worked on at once
+_BLOCK_BYTES = 30_000_000  # of an example's activations, times the examples worked on at once
 
 
 class ModelPasses:

@@ -95,7 +95,7 @@ def test_plots_draw_the_data(
     for trace, name in drawn:
         np.testing.assert_array_equal(trace.x, found.step)
         np.testing.assert_array_equal(trace.y, found[name])
-    assert axis_titles(over_time) == {"step (full-batch updates)", "accuracy, IPR"}
+    assert axis_titles(over_time) == {"step (updates)", "accuracy, IPR"}
 
     row: Any = grokking.plot_row(found)
     shift: Any = grokking.plot_shift(found)

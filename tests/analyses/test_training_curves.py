@@ -55,8 +55,8 @@ def test_plots_draw_the_curves(
     for trace, split in zip(loss.data, ["train", "test"], strict=True):
         np.testing.assert_array_equal(trace.y, curves["loss"].sel(split=split))
     assert loss.layout.yaxis.type == "log"
-    assert axis_titles(accuracy) == {"step (full-batch updates)", "accuracy"}
-    assert axis_titles(loss) == {"step (full-batch updates)", "mean squared error"}
+    assert axis_titles(accuracy) == {"step (updates)", "accuracy"}
+    assert axis_titles(loss) == {"step (updates)", "mean squared error"}
 
 
 def test_a_clean_run_has_no_line_at_its_share_of_true_labels(clean_run: gi.Run) -> None:

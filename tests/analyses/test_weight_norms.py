@@ -57,7 +57,7 @@ def test_plot_draws_norms_and_test_accuracy(
         np.testing.assert_array_equal(figure.data[i].y, found.norm[:, i])
     np.testing.assert_array_equal(figure.data[3].y, found.test_accuracy)
     assert all(trace.x.tolist() == found.step.values.tolist() for trace in figure.data)
-    axes = {"step (full-batch updates)", "Frobenius norm", "test accuracy"}
+    axes = {"step (updates)", "Frobenius norm", "test accuracy"}
     assert axis_titles(figure) == axes
 
 

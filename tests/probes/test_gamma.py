@@ -91,6 +91,16 @@ def test_the_outer_layers_of_a_deep_mlp() -> None:
     assert found["layers.2.norm.gamma"].ipr.nanmean() < 0.6
 
 
+def test_the_basis_is_that_of_the_task() -> None:
+    model = HookedMLP(MLPConfig(d_mlp=20, n_layers=2, norm="batch"), p=11, seed=2)
+    powers = [pow(2, e, 11) for e in range(10)]  # 2 generates the residues mod 11
+    with torch.no_grad():
+        model.W_E[:, powers] = gi.closed_form_mlp(p=10, d_mlp=20).W_E
+    found = model_gamma_ipr(model, "multiplication")["layers.0.norm.gamma"].ipr
+    torch.testing.assert_close(found, torch.ones(20).double(), rtol=0, atol=1e-6)
+    assert model_gamma_ipr(model, "addition")["layers.0.norm.gamma"].ipr.mean() < 0.7
+
+
 @pytest.mark.parametrize("combine", ["sum", "concat"])
 def test_embeddings_are_part_of_the_input_weights(combine: str) -> None:
     """One-hot embeddings make the network one on one-hot pairs."""
