@@ -93,15 +93,15 @@ def collect(out: Path, names: Sequence[str] = (*SETTINGS, *CONTROLS), seeds: int
     """
     found = list(wanted(names, seeds))
     missing = [run for run in found if not (out / run.folder / "run.json").is_file()]
+    for run in found:  # before minutes of training, not after
+        if run not in missing and gi.Run.load(out / run.folder).config != run.config:
+            raise gi.RunFolderError(
+                f"{out / run.folder} was trained with other settings; move it or choose another OUT"
+            )
     for label in dict.fromkeys(run.label for run in missing):
         group = [run for run in missing if run.label == label]
         for run, trained in zip(group, gi.train_many([g.config for g in group]), strict=True):
             trained.save(out / run.folder)
-    for run in found:
-        if gi.Run.load(out / run.folder).config != run.config:
-            raise gi.RunFolderError(
-                f"{out / run.folder} was trained with other settings; move it or choose another OUT"
-            )
     return [out / run.folder for run in found]
 
 

@@ -326,6 +326,8 @@ def _with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
         verdict = "not supported" if failed else "supported"
         kept = f"with {float(one.n_kept):.3g} of {one.sizes['frequency']} frequencies kept"
         reason = "; ".join(failed) or f"it has everything that was asked for, {kept}"
+        if unknown := [what for what, (ok, _) in asked.items() if ok is None]:
+            reason += f"; not measured: {', '.join(unknown)}"
     else:
         verdict = "not applicable"
         reason = f"does not generalise: {judged_on} accuracy is {full:.3f}, below {threshold:g}"
@@ -342,8 +344,10 @@ def _above(numbers: "xr.DataArray") -> tuple[bool, float]:
     return network > float(numbers.sel(of="shuffled_high")), excess
 
 
-def _clearly(found: list[tuple[bool, float]], least: float) -> tuple[bool, str]:
+def _clearly(found: list[tuple[bool, float]], least: float) -> tuple[bool | None, str]:
     is_clear = any(above and excess >= least for above, excess in found)
+    if not is_clear and any(np.isnan(excess) for _, excess in found):
+        return None, "not all of it could be measured"
     excess = ", ".join(f"{excess:.3f}" for _, excess in found)
     return is_clear, f"{excess} of the way from shuffled to 1, at least {least} and above them all"
 

@@ -27,6 +27,12 @@ def check_int(name: str, value: object, *, minimum: int) -> None:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
 
 
+def check_bool(name: str, value: object) -> None:
+    """Raise unless ``value`` is True or False; a text such as "False" would count as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, got {value!r} ({type(value).__name__})")
+
+
 def check_number(
     name: str,
     value: object,

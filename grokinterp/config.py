@@ -33,15 +33,29 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
         model: a :class:`~grokinterp.models.HookedModel` built as ``model(config, p=..., seed=...)``
             with a frozen dataclass as its ``config_class``.
 
-    Worker processes of a sweep must register it too: do so in a module that they import.
+    Registering a class again, as when a notebook's cell is run twice, replaces it. Worker processes
+    of a sweep must register it too: do so in a module that they import.
     """
     if not (isinstance(model, type) and issubclass(model, HookedModel)):
         raise TypeError(f"model must be a subclass of HookedModel, got {model!r}")
     config = getattr(model, "config_class", None)
-    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
-        raise TypeError(f"{model.__name__}.config_class must be a dataclass, got {config!r}")
-    if MODELS.get(kind, model) is not model:
+    frozen = isinstance(config, type) and dataclasses.is_dataclass(config) and (
+        config.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
+    )  # fmt: skip
+    if not frozen:
+        raise TypeError(
+            f"{model.__name__}.config_class must be a frozen dataclass, got {config!r}; "
+            "write @dataclass(frozen=True, kw_only=True)"
+        )
+    taken = MODELS.get(kind, model)
+    if (taken.__module__, taken.__qualname__) != (model.__module__, model.__qualname__):
         raise ValueError(f"kind={kind!r} is taken by {MODELS[kind].__name__}; choose another name")
+    for name, other in MODELS.items():
+        if name != kind and other.config_class is config:
+            raise ValueError(
+                f"{model.__name__} has the config_class of {other.__name__}, so that a config "
+                "would not say which of them it means; give it a dataclass of its own"
+            )
     MODELS[kind] = model
 
 
@@ -61,14 +75,24 @@ class RunConfig:
     def __post_init__(self) -> None:
         plain_numbers(self)
         for name, kinds in _sections().items():
-            if not isinstance(getattr(self, name), kinds):
+            if type(getattr(self, name)) not in kinds:
                 expected = " or ".join(kind.__name__ for kind in kinds)
                 raise TypeError(f"{name} must be of type {expected}, got {getattr(self, name)!r}")
         check_int("seed", self.seed, minimum=0)
         if self.training.dropout:
-            places = model_class(self).dropout_places
-            for place in self.training.dropout_at.split("+"):
-                check_choice(f"dropout_at of a {type(self.model).__name__}", place, places)
+            model, at = model_class(self), self.training.dropout_at
+            for place in at.split("+"):
+                check_choice(
+                    f"dropout_at of a {type(self.model).__name__}", place, model.dropout_places
+                )
+            if not model.dropout_points(self.model, at):
+                raise ValueError(
+                    f"dropout_at={at!r} has no place in {self.model}; choose another or dropout=0"
+                )
+        if self.training.batch_size == 1 and getattr(self.model, "norm", None) == "batch":
+            raise ValueError(
+                "batch_size=1 leaves norm='batch' no statistics; use at least 2, or norm='layer'"
+            )
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
         """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""

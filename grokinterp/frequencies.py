@@ -107,12 +107,8 @@ def replaced_embedding(model: Any, table: Float[Tensor, "*operand residue d"]) -
 
 
 def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
-    chosen: list[int] = []
-    for k in frequencies:
-        number: Any = k.item() if isinstance(k, Tensor | np.generic) else k
-        check_int("frequencies", number, minimum=1)
-        chosen.append(number)
-    if strange := [k for k in chosen if k > n // 2]:
+    chosen = plain_integers(frequencies)
+    if strange := [k for k in chosen if not 1 <= k <= n // 2]:
         raise ValueError(
             f"frequencies contains {strange}, but {n} residues have the frequencies 1..{n // 2}; "
             f"k and {n} - k are one frequency, named by the smaller number"
@@ -120,10 +116,21 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
     return chosen
 
 
+def plain_integers(frequencies: Iterable[Any]) -> list[int]:
+    """Frequencies as Python integers; raise for what is none, such as 2.5, "2" or True."""
+    chosen: list[int] = []
+    for k in frequencies:
+        number: Any = k.item() if isinstance(k, Tensor | np.generic) else k
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"frequencies must be integers, got {k!r}")
+        chosen.append(number)
+    return chosen
+
+
 def _modulus(model: Any) -> int:
     p = getattr(model, "p", None)
     if p is None:
-        raise TypeError(f"{type(model).__name__} has no modulus p; set model.p")
+        raise TypeError(f"{type(model).__name__} has no modulus p; build it with p=...")
     check_int("model.p", p, minimum=2)
     return p
 

@@ -135,7 +135,8 @@ def _replace(
 
     def replace(activation: Tensor, hook: HookPoint) -> Tensor:
         index = _indices(what, chosen, activation.shape[axis], hook).to(activation.device)
-        source = activation if reference is None else reference.to(activation)
+        # Detached: a mean is a constant to the network, through which no gradient may pass.
+        source = (activation if reference is None else reference.to(activation)).detach()
         if source.shape[1:] != activation.shape[1:] or not len(source):
             shape = ", ".join(["example", *map(str, activation.shape[1:])])
             raise ValueError(

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokinterp._checks import check_int
+from grokinterp.frequencies import plain_integers
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
 
 
@@ -47,7 +48,7 @@ class Basis:
 
     def check_frequencies(self, frequencies: Iterable[int]) -> list[int]:
         """The frequencies as a list without repeats; raise if one is not a frequency here."""
-        chosen = [int(k) for k in frequencies]
+        chosen = plain_integers(frequencies)
         if strange := [k for k in chosen if not 1 <= k <= self.period // 2]:
             raise ValueError(
                 f"frequencies={strange} must lie in 1..{self.period // 2} for {self.operation} "

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from grokinterp._checks import check_choice
 from grokinterp.data import Dataset
 from grokinterp.training.losses import LOSSES
+from probes.surface import surface
 
 
 def accuracy(
@@ -56,10 +56,10 @@ def subset_scores(
     """``{subset: {"accuracy": ..., "loss": ...}}`` for train, test, changed and unchanged labels.
 
     Scores are against the labels given in training (``dataset.labels``), which are the true ones
-    on the test set.
+    on the test set. The answer is the largest of the p residues' logits; the history of a run also
+    lets classes beyond p win, where a network has some.
     """
-    with torch.no_grad():
-        logits = model(dataset.tokens)
+    logits = surface(model).logits()
     return {
         name: {
             "accuracy": share,

@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from grokinterp._checks import check_int
-from grokinterp.models.base import HookedModel
+from grokinterp.models.base import HookedModel, evaluated
 from grokinterp.models.prompt import Prompt
 
 # Pairs in one forward pass: bounds the memory of activations.
@@ -45,13 +45,19 @@ class Surface:
         In evaluation mode, on the model's device, in its dtype, and with gradients if they are
         enabled.
         """
-        inputs = pairs if self._prompt is None else self._prompt.tokens(pairs)
-        weight = next(iter(self.model.parameters()), None) if _is_module(self.model) else None
-        inputs = inputs.to("cpu" if weight is None else weight.device)
-        with _evaluated(self.model):
+        inputs = self._inputs(pairs)
+        with _evaluation(self.model):
             if fwd_hooks:
                 return self._answers(self.model.run_with_hooks(inputs, fwd_hooks=list(fwd_hooks)))
             return self._answers(self.model(inputs))
+
+    def batches(self, size: int) -> Sequence[Int[Tensor, "pair 2"]]:
+        """All pairs in batches; in one if the network is hooked, for a hook may look at the batch.
+
+        Ablation by the mean or by resampling does, and would see other examples in each piece.
+        """
+        hooked = any(point._forward_hooks for point in self.model.hook_dict.values())
+        return self.pairs.split(len(self.pairs) if hooked else size)
 
     @property
     def operands(self) -> list[int]:
@@ -62,7 +68,7 @@ class Surface:
     def logits(self) -> Float[Tensor, "pair p"]:
         """Logits of the p residues at the last position, other classes left out."""
         with torch.no_grad():
-            logits = torch.cat([self.run(pairs) for pairs in self.pairs.split(_BATCH)])
+            logits = torch.cat([self.run(pairs) for pairs in self.batches(_BATCH)])
         return logits.double().cpu()
 
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:
@@ -84,10 +90,14 @@ class Surface:
                 f"{hook!r} is no hook point of {_name(self.model)}. "
                 f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(known)}"
             )
-        with _evaluated(self.model), torch.no_grad():
+        with _evaluation(self.model), torch.no_grad():
             parts = []
-            for tokens in self._batches():
+            for tokens in map(self._inputs, self.batches(_BATCH)):
                 _, cache = self.model.run_with_cache(tokens, names_filter=hook)
+                if hook not in cache:
+                    raise ValueError(
+                        f"{hook} exists, but nothing passes through it in this network"
+                    )
                 parts.append(self._at_position(hook, cache[hook], len(tokens), position))
         return torch.cat(parts).double().cpu()
 
@@ -152,10 +162,11 @@ class Surface:
             )
         return W_U.detach()[:, : self.p].double().cpu()
 
-    def _batches(self) -> Iterator[Tensor]:
-        inputs = self.pairs if self._prompt is None else self._prompt.tokens(self.pairs)
+    def _inputs(self, pairs: Tensor) -> Tensor:
+        """What the model reads for some pairs, on its device."""
+        inputs = pairs if self._prompt is None else self._prompt.tokens(pairs)
         weight = next(iter(self.model.parameters()), None) if _is_module(self.model) else None
-        yield from inputs.to("cpu" if weight is None else weight.device).split(_BATCH)
+        return inputs.to("cpu" if weight is None else weight.device)
 
     def _answers(self, output: object) -> Tensor:
         """The residues' logits at the last position, of what the model returned."""
@@ -242,17 +253,8 @@ def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> S
     return made
 
 
-@contextmanager
-def _evaluated(model: Any) -> Iterator[None]:
-    """Evaluation mode for a while, each module's own mode given back whatever happens."""
-    modes = {module: module.training for module in model.modules()} if _is_module(model) else {}
-    try:
-        if modes:
-            model.eval()
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _evaluation(model: Any) -> AbstractContextManager[None]:
+    return evaluated(model) if isinstance(model, nn.Module) else nullcontext()
 
 
 def _is_module(model: object) -> bool:

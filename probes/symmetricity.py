@@ -94,7 +94,8 @@ def gradient_symmetricity(
         pairs, classes = network.pairs, torch.arange(p).expand(p * p, p)
     else:
         raise ValueError(f"triples={triples!r} must be 'all', 'published' or a tensor [triple, 3]")
-    batches = zip(pairs.split(_BATCH), classes.split(_BATCH), strict=True)
+    size = len(network.batches(_BATCH)[0]) if whole else _BATCH
+    batches = zip(pairs.split(size), classes.split(size), strict=True)
     cosines = torch.cat([_cosines(network, *batch, hook).flatten() for batch in batches])
     return GradientSymmetricity(cosines, is_sample=not whole)
 

@@ -140,5 +140,8 @@ def _read_config(file: Path | None, model: str | None, changes: list[str]) -> "R
             raise ValueError(f"--config {file} must hold a JSON object, got {plain!r}")
         plain = plain.get("config", plain)  # a run.json holds its config under this name
     if model is not None:
-        plain["model"] = {"kind": model}
+        here = plain.get("model", {}).get("kind", model)
+        if here != model:
+            raise ValueError(f"--model {model} contradicts --config {file}, which has {here}")
+        plain["model"] = {"kind": model} | plain.get("model", {})
     return RunConfig.from_dict(plain).replace(read_values("--set", changes))

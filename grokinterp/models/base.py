@@ -3,7 +3,8 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -12,7 +13,8 @@ from huggingface_hub import ModelHubMixin, hf_hub_download
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
@@ -73,19 +75,31 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     def floats_per_example(self) -> int:
         """How many activations the hook points see for one example: its memory, about."""
         pair = torch.zeros(2, 2, dtype=torch.int64, device=next(self.parameters()).device)
-        was_training = self.training
-        with torch.no_grad():
-            _, cache = self.eval().run_with_cache(pair)
-        self.train(was_training)
-        return sum(activation.numel() for activation in cache.values()) // 2
+        with torch.no_grad(), evaluated(self):
+            _, cache = self.run_with_cache(pair)
+        return max(1, sum(activation.numel() for activation in cache.values()) // 2)
+
+    def setup(self) -> None:
+        """TransformerLens' ``setup``, to be called once all modules are there."""
+        super().setup()
+        self._types = [type(module) for module in self.modules()]
 
     @property
     def is_hooked(self) -> bool:
-        """Whether anything looks at activations inside the network, so that none may be skipped."""
-        return any(
-            module._forward_hooks or module._forward_pre_hooks
-            or module._backward_hooks or module._backward_pre_hooks
-            for module in self.modules() if module is not self
+        """Whether activations inside the network are looked at, so that none may be skipped.
+
+        By a hook of TransformerLens or of torch, or by a module of another type than was there at
+        :meth:`setup`.
+        """
+        modules = list(self.modules())
+        return bool(
+            [type(module) for module in modules] != self._types
+            or _has_any_global_hook()
+            or any(
+                module._forward_hooks or module._forward_pre_hooks
+                or module._backward_hooks or module._backward_pre_hooks
+                for module in modules if module is not self
+            )
         )  # fmt: skip
 
     def add_hook(self, name: str | Callable[[str], bool], *args: Any, **kwargs: Any) -> None:
@@ -99,6 +113,13 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             *(names_filter if isinstance(names_filter, list) else [names_filter])
         )
         return super().get_caching_hooks(names_filter, *args, **kwargs)
+
+    def add_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """TransformerLens' ``add_caching_hooks``; names that do not exist are refused."""
+        self._check_hook_names(
+            *(names_filter if isinstance(names_filter, list) else [names_filter])
+        )
+        return super().add_caching_hooks(names_filter, *args, **kwargs)
 
     def _enable_hook_with_name(self, name: str, hook: Callable[..., Any], dir: Any) -> None:
         self._check_hook_names(name)
@@ -186,6 +207,18 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
         model.adopt(state)
         return model
+
+
+@contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while, each module's own mode given back whatever happens."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def check_state(owner: str, ours: dict[str, Tensor], given: dict[str, Tensor]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int, plain_numbers
+from grokinterp._checks import check_bool, check_choice, check_int, plain_numbers
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import HiddenLayer, normal
@@ -60,8 +60,7 @@ class EmbeddingMLPConfig:
         check_choice("combine", self.combine, COMBINATIONS)
         check_choice("act", self.act, ACTIVATIONS)
         for name in ("biases", "unembed_bias"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            check_bool(name, getattr(self, name))
         if self.norm is not None:
             check_choice("norm", self.norm, NORMS)
         check_prompt(self.prompt)

@@ -139,6 +139,11 @@ class HookedLSTM(HookedModel):
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
         words = self.prompt.tokens(tokens)
         if self.is_hooked:
+            if self.lstm._forward_hooks or self.lstm._forward_pre_hooks:
+                raise ValueError(
+                    "a torch hook on .lstm would never run, because a hooked HookedLSTM goes step "
+                    "by step; hook layers.{l}.steps.{t}.hook_* or layers.{l}.hook_out instead"
+                )
             embed = self.hook_embed(F.embedding(words, self.W_E))
             out, _ = self._step_by_step(embed.transpose(0, 1), self._zeros(len(tokens)))
             return self.hook_logits(out[-1] @ self.W_U)

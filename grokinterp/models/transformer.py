@@ -74,6 +74,11 @@ class HookedTransformer(TransformerWeights, HookedModel):
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
         wanted = [Rows() for _ in self.blocks]
+        if self.p is not None and self.prompt is None:
+            raise ValueError(
+                f"p={self.p} was set on a HookedTransformer that was built without a task; build "
+                "it with p, which also says how pairs are written"
+            )
         if self.prompt is None or self.table is None:
             return self._of_sequences(tokens.long(), wanted)
         sequences = self.prompt.tokens(tokens)

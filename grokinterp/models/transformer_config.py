@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
+from grokinterp._checks import check_bool, check_choice, check_int, check_number, plain_numbers
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.prompt import Prompt, check_prompt
 
@@ -74,6 +74,8 @@ class TransformerConfig:
                 f"d_model={self.d_model} is no multiple of n_heads={self.n_heads}; "
                 "change one of them, or give d_head"
             )
+        for name in ("attn_only", "use_attn_scale", "tie_embedding", "biases"):
+            check_bool(name, getattr(self, name))
         check_choice("act_fn", self.act_fn, ACTIVATIONS)
         if self.normalization_type is not None:
             check_choice("normalization_type", self.normalization_type, NORMALIZATIONS)

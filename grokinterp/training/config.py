@@ -17,7 +17,7 @@ _ROWS_PER_DECADE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Full-batch AdamW; the defaults are the first paper's (Doshi et al. 2023, appendix A).
+    """Optimiser, loss and noise; the defaults are the first paper's (Doshi et al. 2023, app. A).
 
     Weight decay acts on every weight, with lambda = ``weight_decay`` and eta = the learning rate:
     "decoupled_zero" multiplies weights by 1 - eta lambda before the update (AdamW);
@@ -48,7 +48,7 @@ class TrainConfig:
     # authors' code, "post" after it; each architecture lists its own in ``dropout_places``.
     dropout_at: str = "pre"
     weight_noise: float = 0.0  # std of noise on all weights, fresh at every training forward
-    update_noise: float = 0.0  # std of noise on Adam's direction, before the learning rate
+    update_noise: float = 0.0  # std of noise on the direction, before the learning rate
 
     def __post_init__(self) -> None:
         plain_numbers(self)

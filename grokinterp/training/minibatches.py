@@ -29,6 +29,8 @@ class Minibatches:
 
         ``step`` counts the updates made before this one.
         """
+        if self.size == self.n_train:  # the full batch has no order
+            return torch.arange(self.n_train)
         epoch, place = divmod(step, self.n_train // self.size)
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(stream(self._seed, "batches", epoch) >> 1)

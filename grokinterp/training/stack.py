@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from grokinterp.config import RunConfig, build_model
+from grokinterp.config import RunConfig, build_model, model_class
 from grokinterp.data import Dataset, make_dataset
-from grokinterp.models.mlp import MLPConfig
+from grokinterp.models.base import HookedModel
+from grokinterp.models.mlp import HookedMLP
 from grokinterp.team import Team
 from grokinterp.training.batched import BatchedPasses
 from grokinterp.training.evaluation import Evaluation
@@ -35,20 +36,39 @@ _SMALL_BATCH, _WORTH_SHARING = 64, 1024
 
 def by_hand(config: RunConfig) -> bool:
     """Whether there are hand-written passes for a run."""
-    network, training = config.model, config.training
+    training = config.training
     return (
-        isinstance(network, MLPConfig)
-        and network.norm is None
+        model_class(config) is HookedMLP
+        and config.model.norm is None
         and training.batch_size is None
         and LOSSES[training.loss].residual_ is not None
+        and (not training.dropout or training.dropout_at in ("pre", "post"))
     )
+
+
+def _check_trainable(model: HookedModel) -> None:
+    """Refuse what a stack would train to something else than the model itself."""
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    if tied := set(names) - {name for name, _ in model.named_parameters()}:
+        raise ValueError(
+            f"{type(model).__name__} holds one parameter under several names: "
+            f"{', '.join(sorted(tied))} again. Tie weights by reading the other one in logits()"
+        )
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p:
+            raise ValueError(
+                f"{name} of {type(model).__name__} drops by the session's own random numbers, so "
+                "that no run could be repeated; set its p to 0 and use training.dropout at one "
+                "of the model's dropout_points"
+            )
 
 
 class Stack:
     """The weights of many runs of one architecture, and the means to take a step with all.
 
     Weights, gradients and moments are [run, parameter]; named tensors are views into the rows.
-    Buffers (running statistics of batch norms) are kept by name, [run, ...].
+    Buffers (running statistics of batch norms) are kept by name, [run, ...]; a run that diverged
+    goes on changing its own.
 
     Args:
         configs: one per run; of one program (see ``plan``).
@@ -78,6 +98,7 @@ class Stack:
         models = (build_model(config) for config in configs)
         rows, buffers = [], []
         for model in models:  # one at a time: a stack can be large
+            _check_trainable(model)
             self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
             flat = torch.cat([weight.detach().flatten() for weight in model.parameters()])
             rows.append(flat.to(device, dtype))

@@ -124,7 +124,7 @@ def test_accuracy_of_the_closed_form_network(d_mlp: int, low: float, high: float
 def test_a_model_of_another_modulus_is_refused() -> None:
     data = gi.make_dataset(gi.DataConfig(p=11))
     other = gi.HookedMLP(gi.MLPConfig(d_mlp=4), p=13)
-    with pytest.raises(ValueError, match=r"121 pairs and 11 classes, but logits are \[121, 13\]"):
+    with pytest.raises(ValueError, match=r"121 pairs and 11 classes, but logits are \[169, 13\]"):
         subset_scores(other, data)
     with pytest.raises(ValueError, match=r"model has p=13 but the dataset p=11"):
         pruning_curve(other, data, torch.arange(4))

@@ -17,7 +17,7 @@ from grokinterp.models.hooked_module import HookedModule
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
-from probes import surface
+from probes import gradient_symmetricity, surface
 
 P = 5
 PAIRS = torch.tensor([[a, b] for a in range(P) for b in range(P)])
@@ -275,3 +275,38 @@ def test_bad_hooks_and_positions_are_refused() -> None:
         network.activations("blocks.0.mlp.hook_post", position=3)
     with pytest.raises(ValueError, match=r"position=0 .* layers.0.hook_post \[25, 6\] has no pos"):
         surface(mlp()).activations("layers.0.hook_post", position=0)
+
+
+@pytest.mark.parametrize("mode", ["mean", "resample"])
+def test_an_ablation_that_looks_at_the_batch_sees_all_pairs(mode: str) -> None:
+    """P 67 has more pairs than one batch of a probe."""
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=4, init="lazy"), p=67).double()
+    hooks = gi.ablate([0, 2], mode=mode)
+    want = model.run_with_hooks(surface(model).pairs, fwd_hooks=hooks).detach()
+    with model.hooks(fwd_hooks=hooks):
+        torch.testing.assert_close(surface(model).logits(), want)
+        post = surface(model).activations("layers.0.hook_post")
+    torch.testing.assert_close(post @ model.W_U.detach(), want)
+
+
+def test_what_a_probe_replaces_by_a_mean_carries_no_gradient() -> None:
+    config = EmbeddingMLPConfig(d_embed=4, hidden=(6,), act="square", prompt="a b")
+    model = HookedEmbeddingMLP(config, p=7).double()
+    values = {}
+    for mode in ("zero", "mean", "resample"):
+        with model.hooks(fwd_hooks=gi.ablate([0, 1, 2], mode=mode)):
+            values[mode] = gradient_symmetricity(model).value
+    assert values["mean"] == pytest.approx(values["zero"])  # constants, whatever their value
+    assert values["resample"] == pytest.approx(values["zero"])
+    assert gradient_symmetricity(model).value != pytest.approx(values["zero"])
+
+
+def test_a_hook_point_through_which_nothing_passes_is_refused() -> None:
+    class Idle(gi.HookedMLP):
+        def __init__(self) -> None:
+            super().__init__(gi.MLPConfig(d_mlp=4), p=5)
+            self.hook_idle = HookPoint()
+            self.setup()
+
+    with pytest.raises(ValueError, match="hook_idle exists, but nothing passes through it"):
+        surface(Idle()).activations("hook_idle")

@@ -398,3 +398,12 @@ def test_wrong_weights_and_names_are_refused() -> None:
         model.load_state_dict(state)
     with pytest.raises(ValueError, match=r"'layers.0.hook_f' is no hook point.*hook_f"):
         model.run_with_hooks(PAIRS, fwd_hooks=[("layers.0.hook_f", nothing)])
+
+
+def test_a_torch_hook_on_the_fused_part_is_refused() -> None:
+    model = HookedLSTM(LSTMConfig(d_embed=4, d_hidden=3), p=5)
+    handle = model.lstm.register_forward_hook(lambda module, args, out: None)
+    with pytest.raises(ValueError, match=r"a torch hook on \.lstm would never run"):
+        model(torch.tensor([[0, 1]]))
+    handle.remove()
+    model(torch.tensor([[0, 1]]))

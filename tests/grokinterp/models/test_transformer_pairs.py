@@ -380,3 +380,25 @@ def test_symbols_are_no_operands() -> None:
         model(torch.tensor([[0, 5]]))
     with pytest.raises(ValueError, match=r"shape \[batch, 2\]"):
         model(torch.tensor([[0, 1, 5]]))
+
+
+def test_a_replaced_module_sees_every_position() -> None:
+    """What it does to other positions must not be skipped."""
+    model = HookedTransformer(TransformerConfig(d_model=8, n_heads=2), p=5, seed=1).double()
+
+    class Mixing(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.shape[1])
+            return x.mean(dim=1, keepdim=True).expand_as(x)
+
+    seen: list[int] = []
+    model.blocks[0].mlp = Mixing()
+    model(torch.tensor([[0, 1], [2, 3]]).repeat(20, 1))
+    assert seen == [3]
+
+
+def test_p_set_by_hand_is_refused() -> None:
+    model: Any = HookedTransformer(TransformerConfig(d_model=8, n_heads=2, d_vocab=6, n_ctx=3))
+    model.p = 5
+    with pytest.raises(ValueError, match="p=5 was set on a HookedTransformer"):
+        model(torch.tensor([[0, 1]]))

@@ -1,12 +1,16 @@
 """Every architecture trains alone, in a stack and vectorised, with dropout, to the same result."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
+from grokinterp import config as config_module
 from grokinterp.config import MODELS
 from grokinterp.training import stack
 from grokinterp.training.batched import BatchedPasses
@@ -15,6 +19,7 @@ from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.model_passes import multiply_by
 from grokinterp.training.stack import Stack
+from probes import subset_scores
 
 SMALL: dict[str, Any] = {
     "mlp": gi.MLPConfig(d_mlp=8, n_layers=2, norm="layer"),
@@ -29,7 +34,8 @@ BASE = gi.RunConfig(
 
 
 def configs(kind: str, **changes: Any) -> list[gi.RunConfig]:
-    base = BASE.replace({"model": SMALL[kind]} | changes)
+    model = SMALL.get(kind, gi.MLPConfig(d_mlp=8, n_layers=2, act="relu"))
+    base = BASE.replace({"model": model} | changes)
     return [base.replace({"seed": s, "training.weight_decay": float(s)}) for s in range(3)]
 
 
@@ -66,7 +72,9 @@ def test_alone_in_a_stack_and_vectorised(
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"), [(k, place) for k in SMALL for place in MODELS[k].dropout_places]
+    ("kind", "place"),
+    [(k, place) for k in SMALL for place in MODELS[k].dropout_places]
+    + [("plain mlp", "pre"), ("plain mlp", "post"), ("plain mlp", "pre+post")],
 )
 def test_one_step_with_dropout_is_the_hooked_models(kind: str, place: str) -> None:
     config = configs(
@@ -95,3 +103,105 @@ def test_dropout_is_drawn_for_each_run_of_a_vectorised_stack() -> None:
                           BatchedPasses)  # fmt: skip
     for alone, one in zip(several, together, strict=True):
         assert_same(train([alone])[0], one)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnConfig:
+    width: int = 6
+
+
+class Own(gi.HookedModel):
+    """A bilinear network, as a user would write it."""
+
+    config_class = OwnConfig
+
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p)
+        rng = torch.Generator().manual_seed(seed)
+        self.W_E = nn.Parameter(torch.randn(p, config.width, generator=rng))
+        self.W_U = nn.Parameter(torch.randn(config.width, p, generator=rng))
+        self.dropout = nn.Dropout(0.0)
+        self.hook_product = HookPoint()
+        self.setup()
+
+    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        a, b = self.W_E[tokens[:, 0]], self.W_E[tokens[:, 1]]
+        return self.hook_product(self.dropout(a * b)) @ self.W_U
+
+
+class Tied(Own):
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p, seed=seed)
+        self.again = self.W_E
+
+
+class Dropping(Own):
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p, seed=seed)
+        self.dropout.p = 0.5
+
+
+def register(monkeypatch: pytest.MonkeyPatch, model: type[gi.HookedModel]) -> gi.RunConfig:
+    monkeypatch.setattr(config_module, "MODELS", dict(MODELS))
+    gi.register_model("own", model)
+    return BASE.replace({"model": OwnConfig()})
+
+
+def test_a_network_of_ones_own_is_trained_and_saved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = register(monkeypatch, Own)
+    run = train([config])[0]
+    again = gi.Run.load(run.save(tmp_path / "own"))
+    assert isinstance(again.model, Own)
+    scored = subset_scores(again.model, run.dataset, kind="cross_entropy")
+    assert scored["test"]["loss"] == pytest.approx(float(run.history.test_loss[-1]))
+    assert float(run.history.train_loss[-1]) < float(run.history.train_loss[0])
+
+
+def test_what_would_be_trained_to_something_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValueError, match="Tied holds one parameter under several names: again"):
+        train([register(monkeypatch, Tied)])
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="dropout of Dropping drops by the session's own random"):
+        train([register(monkeypatch, Dropping)])
+
+
+def test_registrations_that_would_be_mistaken_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, Own)
+    with pytest.raises(ValueError, match="Tied has the config_class of Own"):
+        gi.register_model("tied", Tied)
+    with pytest.raises(ValueError, match="kind='own' is taken by Own"):
+        gi.register_model("own", Tied)
+
+    @dataclasses.dataclass
+    class Loose:
+        width: int = 3
+
+    monkeypatch.setattr(Tied, "config_class", Loose)
+    with pytest.raises(TypeError, match="must be a frozen dataclass"):
+        gi.register_model("tied", Tied)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Wider(gi.MLPConfig):
+        pass
+
+    with pytest.raises(TypeError, match="model must be of type MLPConfig or"):
+        BASE.replace({"model": Wider()})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": gi.LSTMConfig(n_layers=1), "training.dropout_at": "between"}, "has no place in"),
+        ({"model": gi.TransformerConfig(attn_only=True)}, "attn_only|no MLP"),
+        ({"model": gi.MLPConfig(norm="batch"), "training.batch_size": 1}, "no statistics"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_the_config(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        BASE.replace({"training.dropout": 0.1} | changes)
