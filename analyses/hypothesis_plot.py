@@ -83,7 +83,8 @@ def plot_verdicts(
             text=f"<b>{verdict}</b><br><sub>{why[verdict]}</sub>",
             hovertext=data.reason.values[row], font={"color": VERDICT_COLOR[verdict]},
         )  # fmt: skip
-    names = [f"{kind}<br><sub>{details}</sub>" for kind, details in _labels(data)]
+    labels = _labels(data)
+    names = [f"{kind}<br><sub>{details}</sub>" for kind, details in labels]
     figure.update_yaxes(
         tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], automargin=False,
         zeroline=False, showgrid=False,
@@ -94,7 +95,7 @@ def plot_verdicts(
     figure.update_xaxes(title=f"accuracy on {where} pairs", range=[-0.03, 1.03], zeroline=False)
     figure = finish(figure, title=title, height=200 + 52 * len(rows))
     return figure.update_layout(
-        margin={"r": 130, "t": 110, "l": 210},
+        margin={"r": 130, "t": 110, "l": max(210, 15 + 4.6 * max(len(d) for _, d in labels))},
         title=_TOP,
         legend_font_size=13,
     )

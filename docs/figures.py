@@ -3,13 +3,17 @@
 python docs/figures.py pruning DEMO          a folder that ``grokinterp demo`` wrote
 python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig3a --per-neuron``;
                                              also writes tutorials/data/phase_diagram.nc
+python docs/figures.py hypothesis OUT        what ``python -m analyses.architectures OUT`` wrote;
+                                             also writes docs/hypothesis.nc
 """
 
 import json
 import sys
 from pathlib import Path
 
-from analyses import phase_diagram, pruning, sweep_phases
+import xarray as xr
+
+from analyses import hypothesis, phase_diagram, pruning, sweep_phases
 from grokinterp import Run, open_sweep
 
 HERE = Path(__file__).parent
@@ -41,5 +45,15 @@ def draw_phases(store: str) -> None:
         print(session)
 
 
+def draw_hypothesis(out: str) -> None:
+    """The causal test on one seed of every setting, and the numbers of all runs."""
+    with xr.open_dataset(Path(out) / "hypothesis.nc", engine="h5netcdf") as stored:
+        data = stored.load()
+    data.to_netcdf(HERE / "hypothesis.nc", engine="h5netcdf")
+    figure = hypothesis.plot_verdicts(data.isel(run=data.seed.values == 0), title="")
+    figure.write_image(HERE / "hypothesis.png", width=950, scale=1.5)
+
+
 if __name__ == "__main__":
-    {"pruning": draw_pruning, "phases": draw_phases}[sys.argv[1]](sys.argv[2])
+    draw = {"pruning": draw_pruning, "phases": draw_phases, "hypothesis": draw_hypothesis}
+    draw[sys.argv[1]](sys.argv[2])
