@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import rankdata
 from torch import Tensor
 
 from grokinterp._checks import check_number
@@ -65,6 +64,8 @@ def gamma_ipr(
     Source: Doshi et al. 2023, arXiv:2310.13061, Figs. 5 and 15; of the rank's variance Fieller,
     Hartley and Pearson 1957, doi:10.1093/biomet/44.3-4.470.
     """
+    from scipy.stats import rankdata
+
     check_number("confidence", confidence, minimum=0.0, below=1.0, strict=True)
     gain = gamma.detach().double().abs().cpu()
     ipr = ipr.detach().double().cpu()

@@ -1,15 +1,19 @@
 """Fixtures that several packages' tests share."""
 
+import os
 from collections.abc import Iterator
 
 import jaxtyping
 import pytest
+import torch
 from hypothesis import settings
 
 import grokinterp as gi
 
 settings.register_profile("grokinterp", deadline=None)  # a busy machine is no bug
 settings.load_profile("grokinterp")
+if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     """The paper's default network: coexistence, and what pruning does to it (Fig. 6)."""
-    code, out, _ = invoke("demo", "--out", tmp_path / "demo", "--json")
+    code, out, _ = invoke("demo", "--out", tmp_path / "demo", "--precision", "bfloat16", "--json")
     summary = json.loads(out)
     assert code == 0
     assert (tmp_path / "demo" / "report.html").stat().st_size > 1e6

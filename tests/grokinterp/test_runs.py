@@ -394,7 +394,7 @@ def test_lacking_part_is_named(part: str, folder: Path) -> None:
         ("data", "p", 1, "p must be at least 2, got 1"),
         ("data", "alpha", 0.5, "'data.alpha' is unknown"),
         ("model", "act", "tanh", "act='tanh' is unknown"),
-        ("model", "kind", "transformer", "model.kind='transformer' is unknown"),
+        ("model", "kind", "rnn", "model.kind='rnn' is unknown"),
         ("model", "d_mlp", 17, "W_E is .* should be"),  # not the stored weights'
         ("training", "lr", "fast", "lr must be a number, got 'fast'"),
     ],
