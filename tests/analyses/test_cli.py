@@ -2,13 +2,14 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.cli import app
+from analyses.cli import app, runs
 
 TINY = [
     "--set", "data.p=11", "--set", "data.corruption=0.3", "--set", "model.d_mlp=24",
@@ -117,8 +118,14 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_demo(tmp_path: Path) -> None:
-    """The paper's default network: coexistence, and what pruning does to it (Fig. 6)."""
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's default network, at its step 1000: coexistence, and pruning it (Fig. 6)."""
+    train_and_save = runs._train_and_save
+
+    def half(config: gi.RunConfig, *arguments: Any, **options: Any) -> gi.Run:
+        return train_and_save(config.replace({"training.steps": 1000}), *arguments, **options)
+
+    monkeypatch.setattr(runs, "_train_and_save", half)
     code, out, _ = invoke("demo", "--out", tmp_path / "demo", "--precision", "bfloat16", "--json")
     summary = json.loads(out)
     assert code == 0

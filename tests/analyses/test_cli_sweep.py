@@ -263,8 +263,10 @@ def start(out: Path, *options: str) -> "subprocess.Popen[str]":
         *options,
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # As in a terminal; where the tests run in the background Ctrl-C is ignored, and inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     give_up = time.monotonic() + 180
     while time.monotonic() < give_up and process.poll() is None:
         if any((out / "sweep.zarr" / "done").glob("[0-9]*")):
