@@ -1,7 +1,7 @@
 """How long runs will take, from a handful of real steps, before any of them is started.
 
-A step's time grows linearly with the training set, so the smallest and the largest one are timed
-and the others lie on the line between them.
+A step's time grows linearly with the examples of an update, so the smallest and the largest number
+are timed and the others lie on the line between them.
 """
 
 import math
@@ -18,6 +18,7 @@ from grokinterp._checks import check_int
 from grokinterp.sweeps.summary import Measure
 from grokinterp.sweeps.tasks import Task, Work
 from grokinterp.team import available_threads
+from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.trainer import check_training
 
 if TYPE_CHECKING:
@@ -120,20 +121,20 @@ def _costs(
     for config in configs:
         training = config.training
         program = (
-            config.model, config.data.p, training.loss,
+            config.model, config.data.p, training.loss, training.optimizer,
             training.dropout > 0, training.weight_noise > 0, training.update_noise > 0,
         )  # fmt: skip
         programs.setdefault(program, []).append(config)
     costs = []
     for members in programs.values():
-        sizes = {config.data.n_train: config for config in members}
+        sizes = {batch_rows(config): config for config in members}
         least, most = min(sizes), max(sizes)
         runs = min(together, len(members))
         timed = {n: _measure(sizes[n], work, runs, place) for n in {least, most}}
         row = sum(t.row for t in timed.values()) / len(timed)  # evaluation scores all pairs always
         fixed = sum(t.fixed for t in timed.values()) / len(timed)
         for config in members:
-            share = (config.data.n_train - least) / max(1, most - least)
+            share = (batch_rows(config) - least) / max(1, most - least)
             step = (1 - share) * timed[least].step + share * timed[most].step
             rows = len(config.training.evaluated_steps)
             costs.append(config.training.steps * step + rows * row + fixed)

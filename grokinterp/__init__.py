@@ -23,11 +23,13 @@ from grokinterp.models import (
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
+from grokinterp.training.checkpoints import Checkpoint, at_step, reached
 from grokinterp.training.config import TrainConfig
 from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import train, train_many
 
 __all__ = [
+    "Checkpoint",
     "DataConfig",
     "Dataset",
     "DivergenceWarning",
@@ -51,6 +53,7 @@ __all__ = [
     "TransformerConfig",
     "ablate",
     "ablate_heads",
+    "at_step",
     "build_model",
     "closed_form_mlp",
     "filter_frequencies",
@@ -62,6 +65,7 @@ __all__ = [
     "open_sweep",
     "operation_table",
     "patch",
+    "reached",
     "register_model",
     "scale",
     "sweep",

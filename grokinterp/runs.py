@@ -6,8 +6,10 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from grokinterp._checks import check_choice
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
 from grokinterp.models.base import HookedModel
+from grokinterp.training.checkpoints import Checkpoint, from_json, to_json
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = 2  # raised when a folder written today could not be read by yesterday's code
 _FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
-
+_CHECKPOINT = "checkpoint-{}.safetensors"
 
 _DERIVED = ("report.html", "figures")  # made from a run; they go when it is replaced
 
@@ -43,6 +47,24 @@ class Run:
     history: "xr.Dataset"  # over "step": losses, accuracies, norm; see training.history
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
     provenance: dict[str, Any] = field(default_factory=dict)  # versions, device, wall time
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # kept on the way
+
+    def checkpoint(self) -> Checkpoint:
+        """The finished network, for training to start from with a fresh optimiser."""
+        last = self.history.isel(step=-1)
+        metrics = {str(name): float(value) for name, value in last.items() if not value.dims}
+        return Checkpoint(int(last["step"]), metrics, self.model.state_dict())
+
+    def model_at(self, name: str) -> Any:
+        """The hooked model of a checkpoint, in evaluation mode.
+
+        Raises:
+            ValueError: there is none of this name: its rule was not given, or never true.
+        """
+        check_choice("checkpoint", name, self.checkpoints)
+        model: HookedModel = build_model(self.config)
+        model.adopt(dict(self.checkpoints[name].state))
+        return model
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the run to a folder: safetensors for tensors, JSON, netCDF for the history.
@@ -72,12 +94,19 @@ class Run:
         save_file({k: v.detach().contiguous() for k, v in self.model.state_dict().items()}, model)
         save_file({f.name: getattr(self.dataset, f.name) for f in fields(Dataset)}, dataset)
         self.history.to_netcdf(history, engine="h5netcdf")
+        kept = {name: folder / _CHECKPOINT.format(name) for name in self.checkpoints}
+        for name, file in kept.items():
+            tensors = self.checkpoints[name].tensors()
+            save_file({key: t.detach().clone() for key, t in tensors.items()}, file)
         about = {
             "format": FORMAT,
             "config": self.config.to_dict(),
             "diverged_at": self.diverged_at,
             "provenance": self.provenance,
-            "sha256": {file.name: _sha256(file) for file in (model, dataset, history)},
+            "checkpoints": {name: _about(kept) for name, kept in self.checkpoints.items()},
+            "sha256": {
+                file.name: _sha256(file) for file in (model, dataset, history, *kept.values())
+            },
         }
         (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
 
@@ -92,7 +121,8 @@ class Run:
 
         path = Path(path).expanduser()
         about = _read_about(path)
-        for name in _FILES:
+        kept = about.get("checkpoints", {})
+        for name in (*_FILES, *(_CHECKPOINT.format(name) for name in kept)):
             file = path / name
             if not file.is_file():
                 raise RunFolderError(f"{file} is missing; the run folder is incomplete")
@@ -105,14 +135,31 @@ class Run:
             config = RunConfig.from_dict(about["config"])
             state = load_file(path / "model.safetensors")
             model: HookedModel = build_model(config)
-            model.to(next(iter(state.values())).dtype).load_state_dict(state)
-            model.eval()
+            model.adopt(state)
             dataset = Dataset(**load_file(path / "dataset.safetensors"))
             with xr.open_dataset(path / "history.nc", engine="h5netcdf") as stored:
                 history = stored.load()
+            checkpoints = {
+                name: Checkpoint.from_tensors(
+                    load_file(path / _CHECKPOINT.format(name)), step=about_it["step"],
+                    metrics=from_json(about_it["metrics"]), updates=about_it["updates"],
+                )
+                for name, about_it in kept.items()
+            }  # fmt: skip
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise RunFolderError(f"{path} cannot be read as a run: {error}") from error
-        return cls(config, dataset, model, history, about["diverged_at"], about["provenance"])
+        return cls(
+            config, dataset, model, history, about["diverged_at"], about["provenance"], checkpoints
+        )
+
+
+def _about(checkpoint: Checkpoint) -> dict[str, Any]:
+    moments = checkpoint.moments
+    return {
+        "step": checkpoint.step,
+        "metrics": to_json(checkpoint.metrics),
+        "updates": None if moments is None else moments.updates,
+    }
 
 
 def _swap(fresh: Path, path: Path) -> None:
@@ -147,7 +194,11 @@ def check_free(path: Path, *, overwrite: bool) -> None:
             f"{path} already holds a run; choose another folder or pass overwrite=True "
             "(--overwrite on the command line)"
         )
-    strangers = {entry.name for entry in path.iterdir()} - {"run.json", *_FILES, *_DERIVED}
+    ours = {"run.json", *_FILES, *_DERIVED}
+    strangers = {
+        entry.name for entry in path.iterdir()
+        if entry.name not in ours and not fnmatch(entry.name, _CHECKPOINT.format("*"))
+    }  # fmt: skip
     if strangers:
         raise RunFolderError(
             f"{path} also holds {', '.join(sorted(strangers))}, which replacing the run would "
@@ -173,9 +224,14 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def provenance(
-    *, device: str, precision: str, wall_time_s: float, stack_size: int
+    *,
+    device: str,
+    precision: str,
+    wall_time_s: float,
+    stack_size: int,
+    start: Checkpoint | None = None,
 ) -> dict[str, Any]:
-    """Which versions made a run, where and when."""
+    """Which versions made a run, where and when, and from what it started."""
     return {
         "versions": dict(_versions()),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,6 +239,7 @@ def provenance(
         "precision": precision,
         "stack_size": stack_size,
         "stack_wall_time_s": round(wall_time_s, 3),
+        "start": None if start is None else {"step": start.step, "sha256": start.digest},
     }
 
 

@@ -83,11 +83,7 @@ class BatchedPasses:
     ) -> Float[Tensor, "n p"]:
         stack = self._stack
         named = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
-        low = stack.matmul_dtype != stack.weights.dtype
-        with torch.autocast(
-            stack.device.type, stack.matmul_dtype if low else torch.bfloat16, enabled=low,
-            cache_enabled=False,
-        ):  # fmt: skip
+        with stack.products():
             return functional_call(self._model, named, (tokens,)).to(stack.weights.dtype)
 
     def _loss(

@@ -109,11 +109,7 @@ class ModelPasses:
 
     def _forward(self, model: HookedModel, tokens: Tensor) -> Tensor:
         stack = self._stack
-        low = stack.matmul_dtype != stack.weights.dtype
-        with torch.autocast(
-            stack.device.type, stack.matmul_dtype if low else torch.bfloat16, enabled=low,
-            cache_enabled=False,
-        ):  # fmt: skip
+        with stack.products():
             return model.logits(tokens).to(stack.weights.dtype)
 
     def _hooks(

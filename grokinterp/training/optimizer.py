@@ -15,9 +15,15 @@ class StackedOptimizer:
     Args:
         weights: [run, parameter], updated in place.
         configs: one per row; of one ``optimizer``, everything else may differ.
+        before: updates that each row's moments already have in them, if they are then filled.
     """
 
-    def __init__(self, weights: Float[Tensor, "run n"], configs: Sequence[TrainConfig]) -> None:
+    def __init__(
+        self,
+        weights: Float[Tensor, "run n"],
+        configs: Sequence[TrainConfig],
+        before: Sequence[int] | None = None,
+    ) -> None:
         self.weights, self.steps_done = weights, 0
         self._adaptive = configs[0].optimizer != "sgd"
         self.first = torch.zeros_like(weights)  # Adam's first moment, or SGD's momentum buffer
@@ -28,6 +34,7 @@ class StackedOptimizer:
             column = torch.tensor(values, dtype=torch.float64, device=weights.device)
             return column[:, None]
 
+        self.before = column(before or [0] * len(configs))
         self.lr = column([c.lr for c in configs])
         self._warmup = column([max(1, c.warmup_steps) for c in configs])
         self._warm = column([float(c.warmup_steps == 0) for c in configs])  # from the first step
@@ -56,8 +63,9 @@ class StackedOptimizer:
         self._keep = None if self._to_zero is None else (1 - lr * self._to_zero).to(like)
         self._return = None if self._to_init is None else (lr * self._to_init).to(like)
         if self._adaptive:
-            bias2_root = (1 - self._beta2 ** (t + 1)).sqrt()
-            self._rate = (lr / (1 - self._beta1 ** (t + 1)) * bias2_root).to(like)
+            updates = self.before + t + 1
+            bias2_root = (1 - self._beta2**updates).sqrt()
+            self._rate = (lr / (1 - self._beta1**updates) * bias2_root).to(like)
             self._scaled_eps = (self._eps * bias2_root).to(like)
 
     def update(

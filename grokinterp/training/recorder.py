@@ -1,6 +1,7 @@
 """Collects what a stack looks like while it trains, and turns it into runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from grokinterp._checks import warn_user
 from grokinterp.config import build_model, model_class
 from grokinterp.models.base import HookedModel
 from grokinterp.runs import Run, provenance
+from grokinterp.training.checkpoints import Checkpoint, Keeper, Row, Rule
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import build_history
 from grokinterp.training.stack import Stack
@@ -27,11 +29,20 @@ class Recorder:
     Args:
         stack: the runs.
         probes: measured at every row.
+        rules: when to keep a checkpoint of a run.
         numbers: what each run is called in messages.
     """
 
-    def __init__(self, stack: Stack, probes: dict[str, Probe], numbers: Sequence[int]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        probes: dict[str, Probe],
+        rules: Mapping[str, Rule],
+        numbers: Sequence[int],
+    ) -> None:
         self.stack, self.probes, self.numbers = stack, probes, numbers
+        runs = range(len(numbers)) if rules else ()
+        self._keepers = {run: Keeper(rules, partial(self.checkpoint, run)) for run in runs}
         self.steps: list[int] = []
         self._metrics: list[Tensor] = []
         self._norms: list[dict[str, Tensor]] = []
@@ -51,13 +62,19 @@ class Recorder:
         if self.probes:
             models = [self.model(run) for run in range(len(stack.configs))]
             self._probed.append([self._probe(model) for model in models])
+        if self._keepers:
+            for run, row in self._alive():
+                self._keepers[run].see(step, row)
 
     def alive(self) -> Iterator[tuple[int, dict[str, float]]]:
         """The last row of every run that has not diverged, with the run's number."""
+        return ((self.numbers[run], row) for run, row in self._alive())
+
+    def _alive(self) -> Iterator[tuple[int, dict[str, float]]]:
         alive = self.stack.alive.tolist()
-        for number, lives, row in zip(self.numbers, alive, self._metrics[-1].tolist(), strict=True):
+        for run, (lives, row) in enumerate(zip(alive, self._metrics[-1].tolist(), strict=True)):
             if lives:
-                yield number, dict(zip(METRICS, row, strict=True))
+                yield run, dict(zip(METRICS, row, strict=True))
 
     def accuracies(self) -> dict[str, str]:
         """Mean train and test accuracy of the last row, for the progress bar."""
@@ -66,9 +83,13 @@ class Recorder:
 
     def model(self, run: int) -> HookedModel:
         """The hooked model of one run at its current weights, on the CPU, in evaluation mode."""
-        model = build_model(self.stack.configs[run]).to(self.stack.weights.dtype)
-        model.load_state_dict(self.stack.state(run))
-        return model.eval()
+        model: HookedModel = build_model(self.stack.configs[run])
+        model.adopt(self.stack.state(run))
+        return model
+
+    def checkpoint(self, run: int, step: int, metrics: Row) -> Checkpoint:
+        """One run at its current weights, with its optimiser's moments."""
+        return Checkpoint(step, metrics, self.stack.state(run), self.stack.moments(run))
 
     def runs(self, precision: str, wall_time_s: float) -> list[Run]:
         """The finished runs."""
@@ -124,5 +145,7 @@ class Recorder:
                 precision=precision,
                 wall_time_s=wall_time_s,
                 stack_size=len(stack.configs),
+                start=stack.start[i],
             ),
+            checkpoints=self._keepers[i].kept if self._keepers else {},
         )

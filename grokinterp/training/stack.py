@@ -1,6 +1,7 @@
 """Many runs of one architecture, trained together: their weights, and a step of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.team import Team
 from grokinterp.training.batched import BatchedPasses
+from grokinterp.training.checkpoints import Checkpoint, Moments
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import batch_rows
@@ -75,6 +77,7 @@ class Stack:
         device: where they are trained.
         precision: a name in ``PRECISIONS``.
         team: the worker threads; of one on CUDA.
+        start: what each run starts from; None: weights drawn from its seed.
         batched: whether to vectorise over the runs; None: on everything but a CPU, and there when
             batches are so small that launching operations would cost more than they do.
     """
@@ -86,6 +89,7 @@ class Stack:
         precision: str,
         team: Team,
         *,
+        start: Sequence[Checkpoint | None] | None = None,
         batched: bool | None = None,
     ) -> None:
         dtype, self.matmul_dtype = PRECISIONS[precision]
@@ -95,10 +99,13 @@ class Stack:
             batched = device.type != "cpu" or (small and not by_hand(configs[0]))
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
-        models = (build_model(config) for config in configs)
+        self.start = start = start or [None] * len(configs)
         rows, buffers = [], []
-        for model in models:  # one at a time: a stack can be large
+        for config, checkpoint in zip(configs, start, strict=True):  # a stack can be large
+            model: HookedModel = build_model(config)
             _check_trainable(model)
+            if checkpoint is not None:
+                model.adopt(dict(checkpoint.state))
             self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
             flat = torch.cat([weight.detach().flatten() for weight in model.parameters()])
             rows.append(flat.to(device, dtype))
@@ -118,7 +125,15 @@ class Stack:
         self.noise = Noise(configs, self.weights)
         loss = configs[0].training.loss
         self.evaluation = Evaluation(self.datasets, loss, dtype=dtype, device=device)
-        self.optimizer = StackedOptimizer(self.weights, [config.training for config in configs])
+        moments = [None if checkpoint is None else checkpoint.moments for checkpoint in start]
+        self.optimizer = StackedOptimizer(
+            self.weights,
+            [config.training for config in configs],
+            [0 if kept is None else kept.updates for kept in moments],
+        )
+        for run, kept in enumerate(moments):
+            if kept is not None:
+                self._remember(run, kept)
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
         passes = BatchedPasses if batched else SharedPasses if by_hand(configs[0]) else ModelPasses
@@ -127,7 +142,33 @@ class Stack:
     def state(self, run: int) -> dict[str, Tensor]:
         """What one run's model would have as ``state_dict``, copied to the CPU."""
         buffers = {name: buffer[run].cpu().clone() for name, buffer in self.buffers.items()}
-        return self.named(self.weights[run].cpu()) | buffers
+        return self.named(self.weights[run].cpu().clone()) | buffers
+
+    def moments(self, run: int) -> Moments:
+        """What the optimiser remembers of one run, copied to the CPU."""
+        optimizer = self.optimizer
+        first, second = optimizer.first[run].cpu().clone(), None
+        if optimizer.second is not None:
+            second = self.named(optimizer.second[run].cpu().clone())
+        updates = int(optimizer.before[run]) + optimizer.steps_done
+        return Moments(updates, self.named(first), second)
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Matrix products in the stack's precision, for passes that run the model itself."""
+        low = self.matmul_dtype != self.weights.dtype
+        with torch.autocast(
+            self.device.type, self.matmul_dtype if low else torch.bfloat16, enabled=low,
+            cache_enabled=False,
+        ):  # fmt: skip
+            yield
+
+    def _remember(self, run: int, kept: Moments) -> None:
+        optimizer = self.optimizer
+        for rows, named in ((optimizer.first, kept.first), (optimizer.second, kept.second)):
+            if rows is not None and named is not None:
+                for name, moment in self.named(rows[run]).items():
+                    moment.copy_(named[name])
 
     def named(self, rows: Float[Tensor, "*stack n"]) -> dict[str, Tensor]:
         """Views of the weights by name, any leading axes kept."""

@@ -14,6 +14,7 @@ from grokinterp.runs import Run
 from grokinterp.team import Team, available_threads
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.training.checkpoints import Checkpoint, Rule, check_rules, check_starts
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import RESERVED
 from grokinterp.training.plan import plan
@@ -34,6 +35,8 @@ def train(
     device: str | torch.device | None = None,
     precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
+    checkpoints: Mapping[str, Rule] | None = None,
+    start: Checkpoint | None = None,
     threads: int | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
@@ -44,6 +47,8 @@ def train(
         device=device,
         precision=precision,
         probes=probes,
+        checkpoints=checkpoints,
+        start=[start],
         threads=threads,
         callbacks=callbacks,
         progress=progress,
@@ -56,6 +61,8 @@ def train_many(
     device: str | torch.device | None = None,
     precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
+    checkpoints: Mapping[str, Rule] | None = None,
+    start: Sequence[Checkpoint | None] | None = None,
     memory_limit: int | str | None = None,
     threads: int | None = None,
     callbacks: Sequence[Callback] = (),
@@ -74,6 +81,12 @@ def train_many(
             weights; "float64"; or, on CUDA, "tf32".
         probes: name -> function of the hooked model, called at every evaluated step; numbers or
             arrays, which become variables of ``run.history``.
+        checkpoints: name -> rule, such as ``reached(train_accuracy=0.99)`` or ``at_step(500)``;
+            the network at the first evaluated step at which the rule is true becomes
+            ``run.checkpoints[name]``. A rule that never was leaves no checkpoint.
+        start: for each run a checkpoint whose weights it starts from, with the optimiser's moments
+            if it has them; None: weights drawn from its seed. Steps count from 0 again, and
+            ``decoupled_init`` pulls back to the checkpoint.
         memory_limit: bytes, or a text such as "4 GiB", for runs in training; larger stacks are
             trained in chunks. None: half of the memory that is free. The runs returned come on
             top, about 1 MB each at the papers' size.
@@ -102,6 +115,8 @@ def train_many(
             device=device,
             precision=precision,
             probes=probes,
+            checkpoints=checkpoints,
+            start=start,
             memory_limit=memory_limit,
             threads=threads,
             tell=tell,
@@ -119,6 +134,8 @@ def train_each(
     device: str | torch.device | None = None,
     precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
+    checkpoints: Mapping[str, Rule] | None = None,
+    start: Sequence[Checkpoint | None] | None = None,
     memory_limit: int | str | None = None,
     threads: int | None = None,
     tell: Dispatch | None = None,
@@ -141,6 +158,8 @@ def train_each(
         device=place,
         precision=precision,
         probes=dict(probes or {}),
+        rules=check_rules(checkpoints),
+        start=check_starts(start, configs),
         workers=(threads or available_threads()) if place.type == "cpu" else 1,
         tell=tell,
         bar=bar,
@@ -169,6 +188,8 @@ class _Job:
     device: torch.device
     precision: str
     probes: dict[str, Probe]
+    rules: dict[str, Rule]
+    start: Sequence[Checkpoint | None]  # one per config
     workers: int
     tell: Dispatch | None
     bar: Bar | None
@@ -185,8 +206,11 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
         _float32_products("high" if job.precision == "tf32" else "highest"),
         Team(job.workers) as team,
     ):
-        stack = Stack([configs[i] for i in members], job.device, job.precision, team)
-        recorder = Recorder(stack, job.probes, members)
+        stack = Stack(
+            [configs[i] for i in members], job.device, job.precision, team,
+            start=[job.start[i] for i in members],
+        )  # fmt: skip
+        recorder = Recorder(stack, job.probes, job.rules, members)
         for step in range(training.steps + 1):
             if step:
                 stack.step()

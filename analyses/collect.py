@@ -1,0 +1,103 @@
+"""Runs that an analysis needs, each in a folder of its own: trained if it is not there yet."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+import grokinterp as gi
+from analyses.estimate import estimate
+from grokinterp.training.checkpoints import Rule
+from grokinterp.training.plan import plan
+from grokinterp.training.trainer import check_training
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Named:
+    """A run to be made, and the folder it gets."""
+
+    folder: str
+    config: gi.RunConfig
+    start: gi.Checkpoint | None = None  # None: from weights drawn from its seed
+
+
+def folder_name(*words: object) -> str:
+    """A folder's name from words and numbers: "mlp", 0.5, "seed 1" -> "mlp-0.5-seed-1"."""
+    return re.sub(r"[^\w.]+", "-", " ".join(str(word) for word in words)).strip("-")
+
+
+def collect(
+    out: Path,
+    wanted: Sequence[Named],
+    *,
+    checkpoints: Mapping[str, Rule] | None = None,
+    chunk: int = 12,
+    progress: bool = True,
+) -> list[gi.Run]:
+    """The runs, in order. What is not in ``out`` is trained and saved, stack by stack.
+
+    Killed at any moment and called again, it goes on where it was.
+
+    Args:
+        out: a folder with one folder per run.
+        wanted: what to make; folders must differ.
+        checkpoints: as for ``gi.train_many``, for all of them.
+        chunk: runs trained together, at most; a crash loses this much.
+        progress: say how long it will take, and show a bar per stack.
+
+    Raises:
+        RunFolderError: a folder holds another run, or one without the wanted checkpoints' rules.
+    """
+    if twice := {
+        n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder
+    }:
+        raise ValueError(f"two runs would share the folder {sorted(twice)[0]!r}")
+    runs: dict[str, gi.Run] = {}
+    missing: list[Named] = []
+    for named in wanted:  # refuse before minutes of training, not after
+        if (out / named.folder / "run.json").is_file():
+            runs[named.folder] = _load(out, named)
+        else:
+            missing.append(named)
+    if missing and progress:
+        left = estimate([named.config for named in missing], per_block=chunk)
+        typer.echo(
+            f"{len(missing)} of {len(wanted)} runs to train, {left.steps} steps: {left}; "
+            f"each is saved to {out} when its stack is done"
+        )
+    for stack in _stacks(missing, chunk):
+        trained = gi.train_many(
+            [named.config for named in stack],
+            checkpoints=checkpoints,
+            start=[named.start for named in stack],
+            progress=progress,
+        )
+        for named, run in zip(stack, trained, strict=True):
+            run.save(out / named.folder)
+            runs[named.folder] = run
+    return [runs[named.folder] for named in wanted]
+
+
+def _load(out: Path, named: Named) -> gi.Run:
+    run = gi.Run.load(out / named.folder)
+    start = None if named.start is None else named.start.digest
+    if run.config != named.config or (run.provenance.get("start") or {}).get("sha256") != start:
+        what = "with other settings" if run.config != named.config else "from another start"
+        raise gi.RunFolderError(
+            f"{out / named.folder} was trained {what}; move it or choose another folder"
+        )
+    return run
+
+
+def _stacks(missing: Sequence[Named], chunk: int) -> list[list[Named]]:
+    """Runs that can train together, at most ``chunk`` of them."""
+    configs = [named.config for named in missing]
+    place = check_training(configs, None, "float32", None)
+    together = plan(configs, place, itemsize=4, memory_limit=None)
+    return [
+        [missing[i] for i in members[first : first + chunk]]
+        for members in together
+        for first in range(0, len(members), chunk)
+    ]

@@ -1,0 +1,160 @@
+"""Checkpoints kept while training, and training that starts from one."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import grokinterp as gi
+
+CONFIG = gi.RunConfig(
+    data=gi.DataConfig(p=11),
+    model=gi.MLPConfig(d_mlp=12),
+    training=gi.TrainConfig(steps=30, eval_every=5, weight_decay=0.5),
+)
+HALF = {"half": gi.at_step(15)}
+ARCHITECTURES = {
+    "by hand": CONFIG,
+    "transformer": CONFIG.replace({"model": gi.TransformerConfig(d_model=8, n_heads=2, d_head=4)}),
+    "batch norm": CONFIG.replace({"model.norm": "batch"}),
+    "sgd": CONFIG.replace({"training.optimizer": "sgd", "training.momentum": 0.9}),
+    "adam, l2": CONFIG.replace({"training.optimizer": "adam"}),
+}
+
+
+def train(config: gi.RunConfig, **how: object) -> gi.Run:
+    return gi.train(config, progress=False, precision="float64", **how)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_going_on_from_a_checkpoint_is_not_having_stopped(config: gi.RunConfig) -> None:
+    """Half of the steps, then the other half with kept moments: the same as all at once."""
+    whole = train(config, checkpoints=HALF)
+    rest = train(config.replace({"training.steps": 15}), start=whole.checkpoints["half"])
+    for name, weight in rest.model.state_dict().items():
+        torch.testing.assert_close(weight, whole.model.state_dict()[name], rtol=0, atol=1e-12)
+    later = whole.history.sel(step=slice(15, None))
+    assert rest.history.train_loss.values == pytest.approx(later.train_loss.values, abs=1e-12)
+    assert rest.provenance["start"]["step"] == 15
+
+
+def test_a_fresh_optimiser_forgets(tmp_path: Path) -> None:
+    """Without moments it goes another way: that of torch's AdamW, started from these weights."""
+    whole = train(CONFIG, checkpoints=HALF)
+    half = whole.checkpoints["half"]
+    assert half.moments is not None
+    assert half.moments.updates == 15
+    fresh = train(CONFIG.replace({"training.steps": 3}), start=half.fresh())
+
+    model = whole.model_at("half").double().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.98), weight_decay=0.5)
+    data = whole.dataset
+    target = torch.nn.functional.one_hot(data.labels[data.is_train], 11).double()
+    for _ in range(3):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(data.tokens[data.is_train]), target).backward()
+        optimizer.step()
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(fresh.model.state_dict()[name], weight, rtol=0, atol=1e-10)
+
+
+def test_decay_to_init_pulls_back_to_the_checkpoint() -> None:
+    start = train(CONFIG).checkpoint()
+    pulled = CONFIG.replace(
+        {"training.decay": "decoupled_init", "training.weight_decay": 90.0, "seed": 5,
+         "training.steps": 200}
+    )  # fmt: skip
+    run = train(pulled, start=start)
+    for name, weight in run.model.state_dict().items():
+        assert (weight - start.state[name]).norm() < 0.1 * start.state[name].norm()
+
+
+def test_each_run_of_a_stack_has_its_own_start_and_checkpoints() -> None:
+    configs = [CONFIG.replace({"seed": seed, "training.weight_decay": seed}) for seed in range(3)]
+    alone = [train(config, checkpoints=HALF) for config in configs]
+    start = [alone[2].checkpoints["half"], None, alone[0].checkpoint()]
+    together = gi.train_many(configs, start=start, checkpoints=HALF, progress=False,
+                             precision="float64")  # fmt: skip
+    for run, config, given in zip(together, configs, start, strict=True):
+        want = train(config, start=given, checkpoints=HALF)
+        for name, weight in want.checkpoints["half"].state.items():
+            kept = run.checkpoints["half"].state[name]
+            torch.testing.assert_close(kept, weight, rtol=0, atol=1e-12)
+    assert together[1].provenance["start"] is None
+
+
+def test_rules_look_at_the_history() -> None:
+    rules = {
+        "first": gi.reached(train_accuracy=0.5),
+        "lasting": gi.reached(train_accuracy=0.5, rows=3),
+        "never": gi.reached(train_accuracy=0.5, below={"train_loss": 1e-9}),
+        "late": gi.at_step(12),
+        "own": lambda rows: len(rows) == 2,
+    }
+    run = train(CONFIG.replace({"training.weight_decay": 0.0}), checkpoints=rules)
+    good = run.history.step.values[run.history.train_accuracy.values >= 0.5]
+    steps = {name: kept.step for name, kept in run.checkpoints.items()}
+    assert steps == {"first": good[0], "lasting": good[0] + 10, "late": 15, "own": 5}
+    kept = run.checkpoints["first"]
+    row = run.history.sel(step=kept.step)
+    assert kept.metrics["train_accuracy"] == float(row.train_accuracy)
+    data = run.dataset
+    hits = run.model_at("first")(data.tokens).argmax(dim=1) == data.labels
+    assert float(hits[data.is_train].double().mean()) == kept.metrics["train_accuracy"]
+
+
+def test_checkpoints_are_saved(tmp_path: Path) -> None:
+    run = train(CONFIG, checkpoints=HALF | {"a-b": gi.at_step(0)})
+    rest = train(CONFIG, start=run.checkpoints["half"])
+    again = gi.Run.load(run.save(tmp_path / "run"))
+    assert set(again.checkpoints) == {"half", "a-b"}
+    for name, kept in run.checkpoints.items():
+        assert again.checkpoints[name].digest == kept.digest
+        assert again.checkpoints[name].step == kept.step
+    same = train(CONFIG, start=again.checkpoints["half"])
+    assert torch.equal(same.model.W_U, rest.model.W_U)
+    run.save(tmp_path / "run", overwrite=True)  # its checkpoints are no strangers
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["checkpoints"]["half"]["metrics"]["changed_accuracy"] is None  # JSON has no NaN
+    digest = rest.provenance["start"]["sha256"]
+    assert gi.Run.load(rest.save(tmp_path / "rest")).provenance["start"]["sha256"] == digest
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    folder = train(CONFIG, checkpoints=HALF).save(tmp_path / "run")
+    file = folder / "checkpoint-half.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(gi.RunFolderError, match=r"checkpoint-half.safetensors is truncated"):
+        gi.Run.load(folder)
+    file.unlink()
+    with pytest.raises(gi.RunFolderError, match="is missing"):
+        gi.Run.load(folder)
+
+
+def test_bad_input() -> None:
+    run = train(CONFIG.replace({"training.steps": 1}))
+    start = run.checkpoint()
+    larger = CONFIG.replace({"data.p": 13})
+    with pytest.raises(ValueError, match=r"does not fit this HookedMLP with p=13: .*W_E is"):
+        train(larger, start=start)
+    with pytest.raises(ValueError, match="one checkpoint or None per config, got 2 for 1"):
+        gi.train_many([CONFIG], start=[start, start])
+    with pytest.raises(TypeError, match=re.escape("take run.checkpoint()")):
+        gi.train_many([CONFIG], start=[run])  # pyright: ignore[reportArgumentType]
+    half = train(CONFIG, checkpoints=HALF).checkpoints["half"]
+    with pytest.raises(
+        ValueError, match=r"moments of another one; start from checkpoint.fresh\(\)"
+    ):
+        train(ARCHITECTURES["sgd"], start=half)
+    with pytest.raises(ValueError, match="checkpoint='half' is unknown"):
+        run.model_at("half")
+    with pytest.raises(ValueError, match=r"metric='accuracy' is unknown.*train_accuracy"):
+        gi.reached(accuracy=0.5)
+    with pytest.raises(ValueError, match="needs a bound"):
+        gi.reached()
+    with pytest.raises(ValueError, match="cannot name a file"):
+        train(CONFIG, checkpoints={"../x": gi.at_step(1)})
+    with pytest.raises(TypeError, match="needs a rule"):
+        train(CONFIG, checkpoints={"x": 3})
