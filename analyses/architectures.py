@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import grokinterp as gi
+from analyses.collect import Named, collect, folder_name
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 
@@ -62,47 +63,17 @@ def _controls() -> dict[str, gi.RunConfig]:
 CONTROLS = _controls()  # one seed each
 
 
-@dataclasses.dataclass(frozen=True)
-class Named:
-    """A run to be made, and the folder it gets."""
-
-    folder: str
-    label: str
-    config: gi.RunConfig
-
-
 def wanted(names: Sequence[str], seeds: int) -> Iterator[Named]:
     """The runs of some settings: clean and corrupted, each seed drawing data and weights anew."""
     for name in names:
         if name in CONTROLS:
-            yield Named(name.replace(" ", "-"), name, CONTROLS[name])
+            yield Named(folder_name(name), CONTROLS[name])
             continue
         for corruption in (0.0, CORRUPTION):
             for seed in range(seeds):
                 changes = {"data.corruption": corruption, "data.seed": seed, "seed": seed}
                 label = f"{name}, {corruption:.0%} corrupted" if corruption else name
-                folder = f"{label} seed {seed}".replace(", ", "-").replace(" ", "-")
-                yield Named(folder.replace("%", ""), label, SETTINGS[name].replace(changes))
-
-
-def collect(out: Path, names: Sequence[str] = (*SETTINGS, *CONTROLS), seeds: int = 3) -> list[Path]:
-    """Train what is not there yet, each run saved as soon as its stack is done; all folders.
-
-    Raises:
-        RunFolderError: a folder holds a run of another config.
-    """
-    found = list(wanted(names, seeds))
-    missing = [run for run in found if not (out / run.folder / "run.json").is_file()]
-    for run in found:  # before minutes of training, not after
-        if run not in missing and gi.Run.load(out / run.folder).config != run.config:
-            raise gi.RunFolderError(
-                f"{out / run.folder} was trained with other settings; move it or choose another OUT"
-            )
-    for label in dict.fromkeys(run.label for run in missing):
-        group = [run for run in missing if run.label == label]
-        for run, trained in zip(group, gi.train_many([g.config for g in group]), strict=True):
-            trained.save(out / run.folder)
-    return [out / run.folder for run in found]
+                yield Named(folder_name(label, "seed", seed), SETTINGS[name].replace(changes))
 
 
 def main(
@@ -118,8 +89,7 @@ def main(
         for name in only or ():
             if name not in known:
                 raise ValueError(f"--only {name!r} is unknown; settings are {', '.join(known)}")
-        folders = collect(out, only or known, seeds)
-        data = hypothesis.compute([gi.Run.load(folder) for folder in folders])
+        data = hypothesis.compute(collect(out, list(wanted(only or known, seeds))))
         rows = hypothesis.table(data)
         figures = [
             hypothesis.plot_table(rows), hypothesis.plot_verdicts(data),

@@ -1,0 +1,86 @@
+"""Runs in folders: trained once, found again, refused when they are others."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import grokinterp as gi
+from analyses import collect as module
+from analyses.collect import Named, collect, folder_name
+
+CONFIG = gi.RunConfig(
+    data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=6), training=gi.TrainConfig(steps=4)
+)
+WANTED = [Named(f"run-{seed}", CONFIG.replace({"seed": seed})) for seed in range(4)]
+
+
+def times(out: Path) -> dict[str, int]:
+    return {file.parent.name: file.stat().st_mtime_ns for file in out.glob("*/run.json")}
+
+
+def test_only_what_is_missing_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Named("other", CONFIG.replace({"training.steps": 5}))  # no stack with the rest
+    runs = collect(tmp_path, [*WANTED[:2], other, *WANTED[2:]], progress=False)
+    assert [run.config.training.steps for run in runs] == [4, 4, 5, 4, 4]
+    assert [run.config.seed for run in runs] == [0, 1, 0, 2, 3]
+    assert capsys.readouterr().out == ""
+    before = times(tmp_path)
+    shutil.rmtree(tmp_path / "run-1")
+    again = collect(tmp_path, WANTED)
+    after = times(tmp_path)
+    assert [name for name in after if after[name] != before[name]] == ["run-1"]
+    assert torch.equal(again[2].model.W_U, runs[3].model.W_U)
+    assert "1 of 4 runs to train, 4 steps: " in capsys.readouterr().out
+
+
+def test_an_interruption_loses_one_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, calls = module.gi.train_many, []
+
+    def interrupted(configs: list[gi.RunConfig], **how: object) -> list[gi.Run]:
+        calls.append(len(configs))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(configs, **how)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(module.gi, "train_many", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        collect(tmp_path, WANTED, chunk=2, progress=False)
+    assert len(times(tmp_path)) == 2
+    collect(tmp_path, WANTED, chunk=2, progress=False)
+    assert calls == [2, 2, 2]
+    assert len(times(tmp_path)) == 4
+
+
+def test_checkpoints_and_starts(tmp_path: Path) -> None:
+    rules = {"half": gi.at_step(2)}
+    first = collect(tmp_path, WANTED[:1], checkpoints=rules, progress=False)[0]
+    on = [Named("on", CONFIG, first.checkpoints["half"])]
+    again = collect(tmp_path, WANTED[:1], checkpoints=rules, progress=False)[0]
+    trained = collect(tmp_path, on, progress=False)[0]
+    found = collect(tmp_path, [Named("on", CONFIG, again.checkpoints["half"])], progress=False)[0]
+    assert torch.equal(found.model.W_U, trained.model.W_U)
+    assert not torch.equal(found.model.W_U, first.model.W_U)
+    for start in (None, first.checkpoint()):
+        with pytest.raises(gi.RunFolderError, match="on was trained from another start"):
+            collect(tmp_path, [Named("on", CONFIG, start)], progress=False)
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
+    collect(tmp_path, WANTED[:1], progress=False)
+    other = Named("run-0", CONFIG.replace({"training.lr": 1.0}))
+    with pytest.raises(gi.RunFolderError, match="run-0 was trained with other settings"):
+        collect(tmp_path, [WANTED[1], other], progress=False)
+    assert list(times(tmp_path)) == ["run-0"]  # refused before anything was trained
+    with pytest.raises(ValueError, match="two runs would share the folder 'run-0'"):
+        collect(tmp_path, [WANTED[0], other], progress=False)
+
+
+def test_folder_names() -> None:
+    assert folder_name("3-layer ReLU MLP, 20% corrupted", "seed", 1) == (
+        "3-layer-ReLU-MLP-20-corrupted-seed-1"
+    )
+    assert folder_name("mlp", 0.05, "wd", 1e-05) == "mlp-0.05-wd-1e-05"
