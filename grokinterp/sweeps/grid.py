@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 
 from grokinterp._checks import check_int
-from grokinterp.config import RunConfig, check_path
-from grokinterp.tasks import Table
-
-# Fields that decide which program trains a run: runs that differ in them cannot share a stack.
-_PROGRAM = ("data.p", "training.steps", "training.eval_every", "training.loss")
-# Runs that differ in these cost different amounts; a block takes them together last.
-_COSTLY = ("data.train_fraction",)
+from grokinterp.config import RunConfig
+from grokinterp.sweeps.axis import OWN_STACK, Axis, Values, check_apart, list_values, read_axis
 
 Block = tuple[slice, ...]  # one slice per axis and one for the seeds
 
@@ -29,14 +24,15 @@ class Grid:
 
     Args:
         base: what the axes do not change.
-        axes: dotted config path -> its values, at least one and no two alike.
+        axes: dotted config path -> its values, or name -> settings by their labels, each a mapping
+            of dotted paths to values; at least one and no two alike.
         seeds: one run per seed and cell. A seed is both ``seed`` (initial weights, training noise)
-            and ``data.seed`` (split and corruption), unless ``data.seed`` is an axis or
+            and ``data.seed`` (split and corruption), unless an axis sets ``data.seed`` or
             ``data.protocol`` is "published", which fixes the data.
     """
 
     base: RunConfig
-    axes: Mapping[str, Sequence[Any]]
+    axes: Mapping[str, Values]
     seeds: Sequence[int]
 
     def __post_init__(self) -> None:
@@ -44,15 +40,7 @@ class Grid:
             raise TypeError(f"base must be a RunConfig, got {self.base!r}")
         if not isinstance(self.axes, Mapping):
             raise TypeError(f"axes must map dotted config paths to values, got {self.axes!r}")
-        listed = {path: _values(f"axis {path!r}", values) for path, values in self.axes.items()}
-        object.__setattr__(self, "axes", listed)
-        for path in self.axes:
-            if path == "seed":
-                raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
-            check_path(self.base, path)
-            clash = [other for other in self.axes if other.startswith(f"{path}.")]
-            if clash:
-                raise ValueError(f"axes {path!r} and {clash[0]!r} set the same field; keep one")
+        check_apart(self.dimensions)
         _ = self.coordinates  # labels must differ
         # Every combination must be valid before anything is trained, and none trained twice.
         seen: dict[RunConfig, tuple[int, ...]] = {}
@@ -64,15 +52,20 @@ class Grid:
                     f"{self.describe(index)}. Leave one of the values out"
                 )
 
+    @cached_property
+    def dimensions(self) -> tuple[Axis, ...]:
+        """The axes, in order."""
+        return tuple(read_axis(self.base, name, values) for name, values in self.axes.items())
+
     @property
     def dims(self) -> tuple[str, ...]:
-        """Names of the dimensions: the axes' paths, then "seed"."""
-        return (*self.axes, "seed")
+        """Names of the dimensions: the axes', then "seed"."""
+        return (*(axis.name for axis in self.dimensions), "seed")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Values per axis, then the number of seeds."""
-        return (*(len(values) for values in self.axes.values()), len(self.seeds))
+        """Places per axis, then the number of seeds."""
+        return (*(len(axis.changes) for axis in self.dimensions), len(self.seeds))
 
     @property
     def size(self) -> int:
@@ -84,55 +77,43 @@ class Grid:
         """Every run's config, as an array of objects with this grid's shape."""
         configs = np.empty(self.shape, dtype=object)
         for index in np.ndindex(self.shape):
-            changes = {
-                path: values[i]
-                for (path, values), i in zip(self.axes.items(), index[:-1], strict=True)
-            }
+            places = list(zip(self.dimensions, index[:-1], strict=True))
+            changes = {path: v for axis, i in places for path, v in axis.changes[i].items()}
             try:
                 cell = self.base.replace(changes)
                 configs[index] = cell.replace(self._seeded(cell, self.seeds[index[-1]]))
             except (TypeError, ValueError) as error:
-                raise type(error)(
-                    f"the run with {_describe(changes)} is invalid: {error}"
-                ) from None
+                words = ", ".join(axis.describe(i) for axis, i in places) or "no changes"
+                raise type(error)(f"the run with {words} is invalid: {error}") from None
         return configs
 
     @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
         """The dimensions' labels; values that are no numbers are labelled by their text."""
-        labels = {}
-        for axis, (path, given) in enumerate(self.axes.items()):
-            # Read off the configs: there a user's function is a table with a name.
-            along = np.moveaxis(self.configs, axis, 0).reshape(len(given), -1)[:, 0]
-            labels[path] = _labels(path, [_field(config, path) for config in along])
+        labels: dict[str, np.ndarray] = {}
+        for i, axis in enumerate(self.dimensions):
+            along = np.moveaxis(self.configs, i, 0).reshape(len(axis.changes), -1)[:, 0]
+            labels[axis.name] = axis.coordinate(along)
         return labels | {"seed": np.asarray(self.seeds, dtype=np.int64)}
 
     def describe(self, index: Sequence[int]) -> str:
         """A run's place in words, for messages."""
         labels = self.coordinates
-        return _describe({dim: labels[dim][i] for dim, i in zip(self.dims, index, strict=True)})
+        return ", ".join(f"{dim}={labels[dim][i]}" for dim, i in zip(self.dims, index, strict=True))
 
     def block_shape(self, runs: int) -> tuple[int, ...]:
         """The largest regular blocks of at most ``runs`` runs that can be trained as one stack.
 
         Seeds come first, then axes that leave the amount of work alone.
         """
-
-        def rank(dim: str) -> int:
-            if dim == "seed":
-                return 0
-            if dim in _PROGRAM or not dim.startswith(("training.", "data.")):
-                return 3
-            return 2 if dim in _COSTLY else 1
-
-        extent = dict.fromkeys(self.dims, 1)
-        lengths = dict(zip(self.dims, self.shape, strict=True))
-        for dim in sorted(self.dims, key=rank):
-            if rank(dim) < 3:
-                room = max(1, runs // math.prod(extent.values()))
-                pieces = math.ceil(lengths[dim] / min(room, lengths[dim]))
-                extent[dim] = math.ceil(lengths[dim] / pieces)
-        return tuple(extent[dim] for dim in self.dims)
+        ranks = [*(axis.rank for axis in self.dimensions), 0]
+        extent = [1] * len(ranks)
+        for i in sorted(range(len(ranks)), key=ranks.__getitem__):
+            if ranks[i] < OWN_STACK:
+                room = max(1, runs // math.prod(extent))
+                pieces = math.ceil(self.shape[i] / min(room, self.shape[i]))
+                extent[i] = math.ceil(self.shape[i] / pieces)
+        return tuple(extent)
 
     def blocks(self, shape: Sequence[int]) -> list[Block]:
         """The whole grid cut into blocks of ``shape`` (smaller at the far ends)."""
@@ -152,8 +133,12 @@ class Grid:
             "runs": _digest(configs),
         }
 
+    @cached_property
+    def _axes_draw_data(self) -> bool:
+        return any("data.seed" in axis.paths for axis in self.dimensions)
+
     def _seeded(self, cell: RunConfig, seed: int) -> dict[str, object]:
-        if "data.seed" in self.axes or cell.data.protocol == "published":
+        if self._axes_draw_data or cell.data.protocol == "published":
             return {"seed": seed}
         return {"seed": seed, "data.seed": seed}
 
@@ -165,18 +150,6 @@ def indices(block: Block) -> Iterator[tuple[int, ...]]:
         yield tuple(offset + i for offset, i in zip(offsets, index, strict=True))
 
 
-def _values(name: str, values: object) -> tuple[Any, ...]:
-    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Set | Mapping):
-        raise TypeError(f"{name} must be a list of values, got {values!r}")
-    listed = tuple(v.tolist() if hasattr(v, "tolist") else v for v in values)  # NumPy's, torch's
-    if not listed:
-        raise ValueError(f"{name} is empty; give at least one value or leave it out")
-    for i, value in enumerate(listed):
-        if value in listed[:i]:
-            raise ValueError(f"{name} has {value!r} twice; every value once")
-    return listed
-
-
 def seed_list(seeds: object) -> tuple[int, ...]:
     """The seeds that ``seeds`` stands for: themselves, or 0, 1, ... if it is their number."""
     if isinstance(seeds, np.integer):
@@ -184,35 +157,12 @@ def seed_list(seeds: object) -> tuple[int, ...]:
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_int("seeds", seeds, minimum=1)
         return tuple(range(seeds))
-    listed = _values("seeds", seeds)
+    listed = list_values("seeds", seeds)
     for seed in listed:
         check_int("each of seeds", seed, minimum=0)
         if seed >= 2**63:
             raise ValueError(f"each of seeds must be below 2**63, got {seed}")
     return listed
-
-
-def _field(config: RunConfig, path: str) -> Any:
-    section, _, name = path.partition(".")
-    value = getattr(config, section)
-    return getattr(value, name) if name else value
-
-
-def _labels(path: str, values: Sequence[Any]) -> np.ndarray:
-    booleans = [isinstance(v, bool) for v in values]
-    if all(booleans) or (not any(booleans) and all(isinstance(v, int | float) for v in values)):
-        return np.asarray(values)
-    texts = [v.name if isinstance(v, Table) else str(v) for v in values]
-    if len(set(texts)) < len(texts):
-        raise ValueError(
-            f"axis {path!r} has two values with the same text, {max(texts, key=texts.count)!r}; "
-            "give them different names"
-        )
-    return np.asarray(texts)
-
-
-def _describe(changes: Mapping[str, object]) -> str:
-    return ", ".join(f"{path}={value}" for path, value in changes.items()) or "no changes"
 
 
 def _digest(plain: object) -> str:

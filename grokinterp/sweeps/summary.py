@@ -1,7 +1,7 @@
 """What a sweep keeps of a run: the numbers that the phase rules need, and the user's measures."""
 
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,14 @@ DESCRIPTION = {
 
 class MeasureError(Exception):
     """A measure raised, or returned what cannot be stored; the message names it and the run."""
+
+
+def check_name(argument: str, name: object, taken: Iterable[str]) -> None:
+    """Raise unless ``name``, from ``argument``, can be a new variable of a sweep's dataset."""
+    if not isinstance(name, str) or not name or "/" in name or name.startswith((".", "__")):
+        raise ValueError(f"{argument} has {name!r}, which cannot name a variable; rename it")
+    if name in taken:
+        raise ValueError(f"{argument} has {name!r}, which the sweep holds already; rename it")
 
 
 def summarise(run: Run, measure: Mapping[str, Measure]) -> Row:

@@ -16,6 +16,7 @@ import torch
 from grokinterp._checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
+from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import check_executor, check_sendable, run_all, threads_per_task
 from grokinterp.sweeps.fingerprint import fingerprint
@@ -23,7 +24,7 @@ from grokinterp.sweeps.grid import Grid, indices, seed_list
 from grokinterp.sweeps.lock import locked
 from grokinterp.sweeps.reading import BOOKKEEPING, SweepStoreError
 from grokinterp.sweeps.store import SweepStore
-from grokinterp.sweeps.summary import KEPT, Measure
+from grokinterp.sweeps.summary import KEPT, Measure, check_name
 from grokinterp.sweeps.tasks import Finished, Task, Work
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
@@ -39,7 +40,7 @@ Refine = Callable[["xr.Dataset"], "xr.DataArray"]
 
 def sweep(
     base: RunConfig,
-    axes: Mapping[str, Sequence[Any]],
+    axes: Mapping[str, Values],
     seeds: int | Sequence[int] = 1,
     measure: Mapping[str, Measure] | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -63,10 +64,13 @@ def sweep(
 
     Args:
         base: what the axes leave alone.
-        axes: dotted config path -> its values: ``{"training.weight_decay": [0.0, 5.0]}``.
+        axes: dotted config path -> its values: ``{"training.weight_decay": [0.0, 5.0]}``; or a
+            name of your own -> settings by their labels, each a mapping of dotted paths to values,
+            for what differs in several fields at once: ``{"setting": {"plain": {}, "decayed":
+            {"training.weight_decay": 5.0, "training.lr": 1e-3}}}``. The labels are the coordinate.
         seeds: how many runs per cell, or their seeds. A seed draws weights and noise (``seed``)
-            and split and corruption (``data.seed``), the latter unless ``data.seed`` is an axis or
-            ``data.protocol`` is "published", which fixes the data.
+            and split and corruption (``data.seed``), the latter unless an axis sets ``data.seed``
+            or ``data.protocol`` is "published", which fixes the data.
         measure: name -> function of a :class:`~grokinterp.Run`, whose number, array or DataArray
             becomes a variable. Every run must give the same shape; of a DataArray the dimensions'
             names are kept, and their labels not.
@@ -276,10 +280,7 @@ def _check_measures(measure: Mapping[str, Measure], grid: Grid) -> dict[str, Mea
     if not isinstance(measure, Mapping):
         raise TypeError(f"measure must map names to functions of a Run, got {measure!r}")
     for name, take in measure.items():
-        if not isinstance(name, str) or not name or "/" in name or name.startswith((".", "__")):
-            raise ValueError(f"measure has {name!r}, which cannot name a variable; rename it")
-        if name in (*KEPT, *BOOKKEEPING, "subset", *grid.dims):
-            raise ValueError(f"measure has {name!r}, which the sweep holds already; rename it")
+        check_name("measure", name, (*KEPT, *BOOKKEEPING, "subset", *grid.dims))
         if not callable(take):
             raise TypeError(f"measure {name!r} must be a function of a Run, got {take!r}")
     return dict(measure)

@@ -65,23 +65,23 @@ def measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object
 
     folder = tmp_path / "modules"
     folder.mkdir()
+    # Paths are written into it: a fork server's children have its environment, not the test's.
     (folder / "sweep_measures.py").write_text(
         "import os, signal, torch\n"
         "from pathlib import Path\n"
+        f"FOLDER = Path({str(tmp_path)!r})\n"
         "def threads(run): return torch.get_num_threads()\n"
         "def pid(run): return os.getpid()\n"
-        "def bias(run): return run.model.W_out[..., 0]\n"
         "def kill_once(run):\n"
-        "    flag = Path(os.environ['KILL_FLAG'])\n"
+        "    flag = FOLDER / 'kill'\n"
         "    if run.config.seed == 2 and flag.exists():\n"
         "        flag.unlink()\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return run.config.seed\n"
-        "def fails(run):\n"
-        "    if run.config.seed == 2: raise RuntimeError('no such thing')\n"
-        "    return 1\n"
+        "def note_errors():\n"
+        "    file = os.open(FOLDER / 'stderr', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+        "    os.dup2(file, 2)\n"
     )
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("KILL_FLAG", str(tmp_path / "kill"))
     yield importlib.import_module("sweep_measures")
     sys.modules.pop("sweep_measures", None)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -24,21 +25,22 @@ MEASURE = {"its_seed": attrgetter("config.seed"), "steps": attrgetter("config.tr
 
 @pytest.fixture(autouse=True)
 def no_orphans() -> Iterator[None]:
-    """Processes that a test started are gone when it ends; Python's own tracker may stay."""
+    """Processes that a test started are gone when it ends; Python's own servers may stay."""
     yield
     deadline = time.monotonic() + 20
+    us = psutil.Process()
+    servers = [
+        child
+        for child in us.children()
+        if re.search("multiprocessing.(resource_tracker|forkserver) ", " ".join(child.cmdline()))
+    ]
     while orphans := [
         child
-        for child in psutil.Process().children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE
-        and "resource_tracker" not in " ".join(child.cmdline())
+        for child in us.children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE and child not in servers
     ]:
         assert time.monotonic() < deadline, orphans
         time.sleep(0.1)
-
-
-def processes(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def test_threads(base: gi.RunConfig, tmp_path: Path, same) -> None:
@@ -108,17 +110,17 @@ def test_a_pool_that_drops_its_tasks(base: gi.RunConfig, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_processes(base: gi.RunConfig, tmp_path: Path, same, measures, recwarn, capfd) -> None:
-    """Results, threads, one warning for diverged runs in words, a killed worker, and resuming."""
+def test_processes(base: gi.RunConfig, tmp_path: Path, same, measures, forkserver) -> None:
+    """Results, threads, and one warning for diverged runs in words."""
     take = {"threads": measures.threads, "pid": measures.pid}
     axes = {"training.lr": [1e-2, 1e25]}
-    with processes(2) as pool:
+    with ProcessPoolExecutor(2, forkserver, measures.note_errors) as pool:
         with pytest.warns(gi.DivergenceWarning, match=r"8 of 16 runs.*lr=1e\+25, seed=0") as caught:
             result = gi.sweep(
                 base, axes, 8, MEASURE | take, tmp_path / "s", pool, chunk=2, **QUIET
             ).load()
         assert len(caught) == 1
-    assert "Divergence" not in capfd.readouterr().err  # nor do workers talk of it
+    assert "Divergence" not in (tmp_path / "stderr").read_text()  # nor do workers talk of it
     assert os.getpid() not in result.pid
     assert (result.threads == 1).all()
     with pytest.warns(gi.DivergenceWarning):
@@ -135,13 +137,13 @@ def test_forked_processes(base: gi.RunConfig, tmp_path: Path, same) -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_breaks_the_pool_and_loses_nothing(
-    base: gi.RunConfig, tmp_path: Path, same, measures
+    base: gi.RunConfig, tmp_path: Path, same, measures, forkserver
 ) -> None:
-    flag = Path(os.environ["KILL_FLAG"])
+    flag = tmp_path / "kill"
     flag.touch()
     arguments = {"store": tmp_path / "s", "chunk": 1, **QUIET}
     with (
-        processes(1) as pool,
+        ProcessPoolExecutor(1, forkserver) as pool,
         pytest.raises(gi.SweepExecutorError, match=r"workers died.*is stored.*new executor"),
     ):
         gi.sweep(base, {}, 4, {"m": measures.kill_once}, executor=pool, **arguments)
@@ -154,9 +156,11 @@ def test_a_killed_process_breaks_the_pool_and_loses_nothing(
 
 
 @pytest.fixture
-def dask(tmp_path: Path):
+def dask(tmp_path: Path, forkserver):
     """Starts clusters on loopback and closes them."""
     distributed = pytest.importorskip("distributed")
+    from dask import config
+
     clusters = []
 
     def start(workers: int):
@@ -173,7 +177,8 @@ def dask(tmp_path: Path):
         clusters[:0] = [client, cluster]
         return client
 
-    yield start
+    with config.set({"distributed.worker.multiprocessing-method": forkserver.get_start_method()}):
+        yield start
     for cluster in clusters:
         cluster.close()
 

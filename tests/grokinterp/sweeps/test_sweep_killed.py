@@ -1,10 +1,7 @@
 """A sweep killed at any moment and resumed equals one that nobody disturbed."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -63,16 +60,21 @@ def check_store(store: Path, want: xr.Dataset) -> None:
             xr.testing.assert_allclose(values, want[name].where(shown.done), rtol=1e-5)
 
 
-def test_killed_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every write of a block with a new measure, some of making the store, one at the end."""
+def test_killed_at_every_kind_of_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is made, a measure added, a block or a session written."""
     want = sweep(None).load()
     with monkeypatch.context() as patch:
         writes = die_at_write(patch, 10**6)
-        sweep(tmp_path / "undisturbed")
-    assert len(writes) > 60
-    # Two files for the measure's array, .zmetadata, a chunk of each of 12 variables.
-    in_blocks = writes.index("its_seed/.zarray") + 1
-    points = [*range(1, in_blocks, 20), *range(in_blocks, in_blocks + 15), len(writes) - 4]
+        sweep(tmp_path / "s")
+    last = len(writes) - 1 - writes[::-1].index("s/.zattrs")
+    kinds = [
+        ".s.new/.zgroup", "n_test/.zattrs", ".s.new/.zmetadata",
+        "its_seed/.zarray", "its_seed/.zattrs", "s/.zgroup", "s/.zattrs", "s/.zmetadata",
+        "final_accuracy/0.0.0", "its_seed/0.0.0", "checksum/0.0", "done/0.0",
+        "final_accuracy/1.0.0", "done/1.0",
+    ]  # fmt: skip
+    points = [*(writes.index(kind) + 1 for kind in kinds), last + 1]
+    assert points == sorted(points)
     for number in points:
         store = tmp_path / f"at {number}"
         with monkeypatch.context() as patch:
@@ -87,24 +89,10 @@ def test_killed_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert not list(store.rglob("*.partial"))
 
 
-# A process that imports everything once and forks a sweep for each line it reads.
-ZYGOTE = """
-import os, sys
-import numpy, torch, xarray, zarr, filelock
-import grokinterp as gi
-from tests_killed import BASE, AXES, measure
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        gi.sweep(BASE, AXES, 2, {"m": measure}, line.strip(), device="cpu", chunk=2,
-                 progress=False)
-        os._exit(0)
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(status, flush=True)
-"""
 SHARED = """
+import gc
 import grokinterp as gi
+gc.freeze()
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3),
     model=gi.MLPConfig(d_mlp=16),
@@ -113,11 +101,15 @@ BASE = gi.RunConfig(
 AXES = {"training.lr": [0.001, 0.01, 0.1], "data.corruption": [0.0, 0.1, 0.2, 0.3]}
 def measure(run):
     return run.model.W_E.flatten()
+def sweep(store):
+    return gi.sweep(BASE, AXES, 2, {"m": measure}, store, device="cpu", chunk=2, progress=False)
 """
 
 
 @pytest.mark.slow
-def test_five_times_sigkill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same) -> None:
+def test_five_times_sigkill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same, forkserver
+) -> None:
     folder, store = tmp_path / "modules", tmp_path / "s"
     folder.mkdir()
     (folder / "tests_killed.py").write_text(SHARED)
@@ -125,37 +117,23 @@ def test_five_times_sigkill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sam
     import tests_killed  # pyright: ignore[reportMissingImports]
 
     random_moment = random.Random(0)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    with subprocess.Popen(
-        [sys.executable, "-c", ZYGOTE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as zygote:
-        assert zygote.stdin is not None
-        assert zygote.stdout is not None
-        kept = []
-        for target in (0, 2, 4, 6, 9):
-            zygote.stdin.write(f"{store}\n")
-            zygote.stdin.flush()
-            child = int(zygote.stdout.readline())
-            deadline = time.monotonic() + 60
-            while sum(1 for _ in store.glob("done/[0-9]*")) < target:
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
-            time.sleep(random_moment.uniform(0.0, 0.05))
-            os.kill(child, signal.SIGKILL)
-            assert int(zygote.stdout.readline()) == signal.SIGKILL
-            kept.append(int(gi.open_sweep(store).done.sum()) if store.exists() else 0)
-        assert kept == sorted(kept)
-        assert 18 <= kept[-1] < 24
-        zygote.stdin.close()
-    arguments = {"device": "cpu", "progress": False, "chunk": 2}
-    measure = {"m": tests_killed.measure}
-    base, axes = tests_killed.BASE, tests_killed.AXES
-    want = gi.sweep(base, axes, 2, measure, **arguments).load()
-    result = gi.sweep(base, axes, 2, measure, store, **arguments)
+    kept = []
+    for target in (0, 2, 4, 6, 9):
+        process = forkserver.Process(target=tests_killed.sweep, args=(store,))
+        process.start()
+        deadline = time.monotonic() + 60
+        while sum(1 for _ in store.glob("done/[0-9]*")) < target:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(random_moment.uniform(0.0, 0.05))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        kept.append(int(gi.open_sweep(store).done.sum()) if store.exists() else 0)
+    assert kept == sorted(kept)
+    assert 18 <= kept[-1] < 24
+    want = tests_killed.sweep(None).load()
+    result = tests_killed.sweep(store)
     same(result, want)
     assert len(np.unique(want.final_loss.sel(subset="train"))) == 24
     same(xr.open_zarr(store)[list(result.data_vars)], want)

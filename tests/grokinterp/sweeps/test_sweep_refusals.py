@@ -46,6 +46,43 @@ LR = {"training.lr": [1e-3, 1e-2]}
             "same",
         ),
         ({"axes": {"data.operation": [lambda a, b: 0, lambda a, b: 1]}}, ValueError, "names"),
+        *[
+            ({"axes": {"setting": settings}}, error, message)
+            for settings, error, message in [
+                ({}, ValueError, "axis 'setting' is empty"),
+                ({"": {}}, ValueError, "axis 'setting' has the label ''"),
+                ({"a": {}, 3: LR}, ValueError, "has the label 3.*by a text"),
+                ({"a": 0.1}, TypeError, "'a' on axis 'setting' must map dotted"),
+                ({"a": {"training.lrr": 1}}, ValueError, "'training.lrr' is no field.*lr"),
+                ({"a": {"seed": 1}}, ValueError, "'a' on axis 'setting' sets 'seed'"),
+                ({"a": {}, "b": {}}, ValueError, "same: setting=a, seed=0; and setting=b"),
+            ]
+        ],
+        *[
+            ({"axes": {"setting": {"a": {"training.lr": 0.1}}} | other}, ValueError, message)
+            for other, message in [
+                (LR, "'setting' and 'training.lr' set the same field, 'training.lr'"),
+                ({"all": {"b": {"training": gi.TrainConfig()}}}, "'all' and 'setting' set the"),
+            ]
+        ],
+        ({"axes": {"training.lr": {"a": {}}}}, TypeError, "'training.lr' must be a list.*own"),
+        ({"axes": {"data": {"a": {}}}}, TypeError, "'data' must be a list.*own"),
+        ({"axes": {"seed": {"a": {}}}}, ValueError, "'seed' cannot be an axis"),
+        *[
+            ({"axes": {name: {"a": {}}}}, ValueError, message)
+            for name, message in [
+                ("", "axes has '', which cannot name a variable"),
+                ("a/b", "cannot name a variable"),
+                (5, "cannot name a variable"),
+                ("done", "axes has 'done', which the sweep holds already"),
+                ("subset", "which the sweep holds already"),
+            ]
+        ],
+        (
+            {"axes": {"setting": {"a": {}}}, "measure": {"setting": len}},
+            ValueError,
+            "measure has 'setting', which the sweep holds",
+        ),
         ({"base": {"data": {}}}, TypeError, "base must be a RunConfig"),
         ({"seeds": 0}, ValueError, "seeds must be at least 1"),
         ({"seeds": []}, ValueError, "seeds is empty"),

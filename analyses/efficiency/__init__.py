@@ -1,0 +1,1 @@
+"""Circuit efficiency: the second paper's experiments, as published and controlled."""

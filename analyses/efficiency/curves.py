@@ -1,0 +1,170 @@
+"""What one training curve says: when it crosses a level for good, whether it is flat, how it ended.
+
+Curves are read at the rows that were evaluated, however these are spaced. NaN, the mark of a
+diverged run, is below every level and never flat. A run that stopped before its budget because it
+diverged has a shorter history without NaN: ask ``run.diverged_at`` before asking for an outcome.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from grokinterp._checks import check_int, check_number
+
+Curve = Sequence[float] | np.ndarray
+
+_LONG_ENOUGH = 3  # times the median crossing time of the next larger training set that groks
+
+
+class Outcome(StrEnum):
+    """How a run's generalisation ended, as :func:`outcome` tells it."""
+
+    GROKKED = "grokked"
+    SEMI_GROKKED = "semi-grokked"
+    NOT_GENERALISED = "not generalised"
+    UNFINISHED = "unfinished"
+    DIVERGED = "diverged"
+
+
+def sustained_crossing(steps: Curve, values: Curve, level: float, rows: int = 5) -> float:
+    """First step of the first ``rows`` consecutive rows at or above ``level``.
+
+    One row above is not enough: accuracies of transformers jump and collapse around grokking.
+
+    Args:
+        steps: increasing, in updates.
+        values: the curve at these steps.
+        level: in the units of ``values``.
+        rows: how many rows in a row.
+
+    Returns:
+        A step; NaN if it was not crossed. It is then censored: the crossing time, if there is one,
+        is larger than the last step.
+    """
+    steps, values = _curve(steps, values)
+    check_int("rows", rows, minimum=1)
+    if len(values) < rows:
+        return float("nan")
+    above = np.lib.stride_tricks.sliding_window_view(values >= level, rows).all(axis=1)
+    return float(steps[above.argmax()]) if above.any() else float("nan")
+
+
+def is_flat(steps: Curve, values: Curve, share: float = 0.3, points: float = 0.02) -> bool:
+    """Whether a curve changes by less than ``points`` over the last ``share`` of its steps.
+
+    The last part is cut into thirds of equal length. The change is the range of the three medians,
+    times the length of the part over the distance in steps of the first and the last median: exact
+    for a line, blind to dips of a few rows, and not fooled by a hump.
+
+    Args:
+        steps: increasing, in updates.
+        values: the curve at these steps.
+        share: of the steps from the first to the last, in (0, 1).
+        points: in the units of ``values``; 0.02 is two points of accuracy.
+
+    Returns:
+        False also where it cannot be told: a third without rows, or a NaN.
+    """
+    steps, values = _curve(steps, values)
+    start, late = _late(steps, share)
+    third = np.minimum((3 * (steps - start) / (steps[-1] - start)).astype(int), 2)[late]
+    if len(np.unique(third)) < 3:
+        return False
+    medians = [np.median(values[late][third == i]) for i in range(3)]
+    first, last = (np.median(steps[late][third == i]) for i in (0, 2))
+    change = np.ptp(medians) * (steps[-1] - start) / (last - first)
+    return bool(change < points)
+
+
+def late_level(steps: Curve, values: Curve, share: float = 0.3) -> float:
+    """Median over the last ``share`` of the steps; one late collapse does not move it.
+
+    NaN if any of these rows is NaN.
+    """
+    steps, values = _curve(steps, values)
+    return float(np.median(values[_late(steps, share)[1]]))
+
+
+def halving_step(steps: Curve, loss: Curve, factor: float = 2.0) -> float:
+    """First evaluated step at which a loss is at most its first value over ``factor``; NaN if none.
+
+    Args:
+        steps: increasing, in updates.
+        loss: positive at the first row.
+        factor: 2 for halving, 10 for a fall by ten times; above 1.
+    """
+    steps, loss = _curve(steps, loss)
+    check_number("factor", factor, minimum=1.0, strict=True)
+    fallen = loss <= loss[0] / factor
+    return float(steps[fallen.argmax()]) if fallen.any() else float("nan")
+
+
+def outcome(
+    steps: Curve,
+    test_accuracy: Curve,
+    next_time: float | None = None,
+    *,
+    grokked: float = 0.9,
+    chance: float = 0.1,
+) -> Outcome:
+    """How a run ended, where a run that only has not grokked *yet* is told from one that stays.
+
+    In this order:
+
+    - "grokked": test accuracy crossed ``grokked`` and stayed there for 5 rows. What happens later
+      does not matter, since collapses after grokking are common.
+    - "diverged": the last row is NaN.
+    - "unfinished": the curve is not flat (:func:`is_flat`), or the run is shorter than 3 times
+      ``next_time``. Both matter: a run is flat for long before it groks.
+    - "not generalised": flat below ``chance``; "semi-grokked": flat between ``chance`` and
+      ``grokked``. A curve that is flat above ``grokked`` without 5 rows there is "unfinished".
+
+    Args:
+        steps: increasing, in updates.
+        test_accuracy: in 0..1 at these steps.
+        next_time: median steps to grok of the next larger training set that groks; None if it is
+            not known, and then length is not asked for; infinite if that median was not reached.
+        grokked: accuracy from which a run has generalised.
+        chance: accuracy below which it has not at all.
+
+    Source: the censoring rules for Fig. 9 of "Towards Understanding Grokking Phenomenon via Model
+    and Training Efficiency" (2023), whose runs end within 3 % of the step at which the next larger
+    fraction groks.
+    """
+    steps, values = _curve(steps, test_accuracy)
+    if not 0 <= chance < grokked <= 1:
+        raise ValueError(
+            "chance and grokked are accuracies with 0 <= chance < grokked <= 1, got "
+            f"chance={chance}, grokked={grokked}"
+        )
+    if not np.isnan(sustained_crossing(steps, values, grokked)):
+        return Outcome.GROKKED
+    if np.isnan(values[-1]):
+        return Outcome.DIVERGED
+    too_short = next_time is not None and not steps[-1] >= _LONG_ENOUGH * next_time
+    if too_short or not is_flat(steps, values):
+        return Outcome.UNFINISHED
+    level = late_level(steps, values)
+    if level < chance:
+        return Outcome.NOT_GENERALISED
+    return Outcome.SEMI_GROKKED if level < grokked else Outcome.UNFINISHED
+
+
+def _late(steps: np.ndarray, share: float) -> tuple[float, np.ndarray]:
+    """Where the last ``share`` of the steps starts, and which rows lie in it."""
+    check_number("share", share, minimum=0.0, below=1.0, strict=True)
+    start = steps[-1] - share * (steps[-1] - steps[0])
+    return start, steps >= start - 1e-9 * abs(start)  # rounding loses no row at the start
+
+
+def _curve(steps: Curve, values: Curve) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
+    if steps.ndim != 1 or steps.shape != values.shape or len(steps) < 2:
+        raise ValueError(
+            "a curve is two rows or more of steps and values, got shapes "
+            f"{steps.shape} and {values.shape}"
+        )
+    if not (np.diff(steps) > 0).all():
+        raise ValueError("steps must increase; sort the rows and drop repeated ones")
+    return steps, values

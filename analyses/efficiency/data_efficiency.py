@@ -1,0 +1,252 @@
+"""How much data each optimiser and regulariser needs to generalise (second paper, Fig. 4).
+
+``python -m analyses.efficiency.data_efficiency OUT`` trains nine settings on nine fractions of the
+pairs, and the same at another learning rate, as one sweep; kill it at any moment and call it again.
+
+The published panels differ in more than their titles say: the ones with weight decay are of AdamW,
+and batches and rates differ. Here every setting differs from one baseline in one thing, and is
+compared with it at the same rate, split by split.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+import grokinterp as gi
+from analyses.efficiency import settings
+from analyses.efficiency.curves import sustained_crossing
+from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+from analyses.sweep_job import SweepJob
+from grokinterp._checks import check_number
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LEVEL = 0.9  # of validation accuracy, for the first fraction that generalises
+GROKKED = 0.99  # of validation accuracy, for the time to grok
+READINGS = ("final", "best")  # the paper does not say which of the two it shows
+
+
+def grok_step(run: gi.Run) -> float:
+    """First step from which test accuracy stays at 99 % for five rows; NaN: not in this run."""
+    if run.history.sizes["step"] < 2:  # diverged at once
+        return float("nan")
+    return sustained_crossing(run.history.step.values, run.history.test_accuracy.values, GROKKED)
+
+
+def learning_rate(run: gi.Run) -> float:
+    """The run's learning rate."""
+    return run.config.training.lr
+
+
+MEASURES = {"grok_step": grok_step, "learning_rate": learning_rate}
+
+
+def compute(sweep: "xr.Dataset") -> "xr.Dataset":
+    """Validation accuracy by setting, learning rate and fraction, and what it says about data.
+
+    Intervals are 95 % Student t intervals over seeds, whose splits differ, too; those of accuracies
+    end at 0 and 1, and there are none with fewer than two seeds. With three seeds a t interval is
+    wide, and rough where some seeds grok and others do not.
+
+    Args:
+        sweep: of ``data_efficiency_settings``, with :data:`MEASURES`; it need not be finished, and
+            runs that are not done are left out.
+
+    Returns:
+        Dataset over "factor" (what is changed), "rate" ("low", "baseline", "high"), "fraction",
+        "seed" and "reading" ("final" or "best" of the history); NaN where nothing was trained:
+
+        * ``accuracy`` on the test set, 0..1, with ``mean``, ``low`` and ``high`` over seeds;
+        * ``overall`` (factor, rate, reading): mean over fractions, the average over seeds, with
+          ``overall_low`` and ``overall_high``; NaN unless all fractions of a seed are done;
+        * ``gain``, ``gain_low``, ``gain_high``: how far ``overall`` is above that of full-batch
+          Adam at the same rate, paired by seed (same split, same initial weights); for Adam itself
+          above Adam at the baseline rate;
+        * ``first_fraction``, ``first_low``, ``first_high``: see :func:`first_fraction`, at 90 %;
+        * ``grok_step`` (factor, rate, fraction, seed): NaN if the run ended first, or is not done;
+        * ``learning_rate`` (factor, rate), and ``n_done`` (factor, rate, fraction), seeds.
+
+    Raises:
+        ValueError: not such a sweep, or one without any finished run.
+
+    Source: second paper, Fig. 4; the matched comparison is ours.
+    """
+    import xarray as xr
+
+    if "setting" not in sweep.dims or not set(MEASURES) <= set(sweep.data_vars):
+        raise ValueError(
+            "compute takes a sweep of data_efficiency_settings with the measures "
+            f"{', '.join(MEASURES)}, got {dict(sweep.sizes)} with {', '.join(map(str, sweep))}"
+        )
+    if not bool(sweep.done.any()):
+        raise ValueError("no run of the sweep is done; train some of it first")
+    runs = _by_factor_and_rate(sweep.load())
+    readings = [runs[f"{name}_accuracy"].sel(subset="test", drop=True) for name in READINGS]
+    accuracy = xr.concat(readings, dim="reading").assign_coords(reading=list(READINGS))
+    accuracy = accuracy.transpose("factor", "rate", "fraction", "seed", "reading")
+    overall = accuracy.mean("fraction", skipna=False)
+    plain = overall.sel(factor=BASELINE, drop=True)
+    same_rate = plain.broadcast_like(overall)
+    reference = same_rate.where(overall.factor != BASELINE, plain.sel(rate="baseline", drop=True))
+    is_reference = (overall.factor == BASELINE) & (overall.rate == "baseline")
+    data = xr.Dataset({
+        "accuracy": accuracy,
+        **dict(zip(("mean", "low", "high"), _interval(accuracy, within=(0, 1)), strict=True)),
+        **_named("overall", _interval(overall, within=(0, 1))),
+        **_named("gain", _interval((overall - reference).where(~is_reference))),
+        "grok_step": runs.grok_step,
+        "learning_rate": runs.learning_rate.max(("fraction", "seed")),
+        "n_done": runs.done.sum("seed").astype(int),
+    })  # fmt: skip
+    first = first_fraction(data, LEVEL)
+    return data.assign(
+        first_fraction=first.value, first_low=first.low, first_high=first.high
+    ).assign_attrs(level=LEVEL, n_seeds=sweep.sizes["seed"])
+
+
+def first_fraction(data: "xr.Dataset", level: float = LEVEL) -> "xr.Dataset":
+    """Smallest fraction at which validation accuracy is at least ``level``.
+
+    Args:
+        data: as :func:`compute` returns it.
+        level: an accuracy in (0, 1].
+
+    Returns:
+        ``value``, of the mean over seeds; ``low`` and ``high``, the fractions where the upper and
+        the lower end of its interval get there first, which is what the intervals do not rule out.
+        NaN where that is at no fraction on the grid: it is above the largest, by how much is not
+        known (``low`` is NaN as well where there is no interval). All are exact to a step of the
+        grid only, downward.
+    """
+    import xarray as xr
+
+    check_number("level", level, minimum=0.0, strict=True)
+    if level > 1:
+        raise ValueError(f"level is an accuracy, at most 1, got {level}")
+    reached = {"value": data["mean"] >= level, "low": data["high"] >= level,
+               "high": data["low"] >= level}  # fmt: skip
+    return xr.Dataset(
+        {name: data.fraction.where(there).min("fraction") for name, there in reached.items()}
+    )
+
+
+def _by_factor_and_rate(sweep: "xr.Dataset") -> "xr.Dataset":
+    """The sweep with its settings taken apart; ``done`` is False where there is no such setting."""
+    factors, rates = zip(*map(cell, sweep.setting.values.tolist()), strict=True)
+    apart = sweep.assign_coords(factor=("setting", list(factors)), rate=("setting", list(rates)))
+    runs = apart.set_index(setting=["factor", "rate"]).unstack("setting")
+    runs = runs.reindex(factor=list(FACTORS), rate=list(RATES))
+    runs["done"] = runs.done.fillna(0).astype(bool)
+    runs = runs.rename({"data.train_fraction": "fraction"})
+    return runs.transpose("factor", "rate", "fraction", "seed", ...)
+
+
+def _interval(
+    values: "xr.DataArray", *, within: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple["xr.DataArray", "xr.DataArray", "xr.DataArray"]:
+    """Mean over seeds and the ends of its 95 % t interval."""
+    from scipy import stats
+
+    count, mean = values.count("seed"), values.mean("seed")
+    spread = values.std("seed", ddof=1) if values.sizes["seed"] > 1 else mean * np.nan
+    error = spread / count.clip(1) ** 0.5
+    half = (error * stats.t.ppf(0.975, (count - 1).clip(1))).where(count > 1)
+    return mean, (mean - half).clip(*within), (mean + half).clip(*within)
+
+
+def _named(name: str, found: tuple["xr.DataArray", ...]) -> dict[str, "xr.DataArray"]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+
+
+class Job(SweepJob):
+    """The sweep of a preset, with what it is measured by."""
+
+    @property
+    def measure(self) -> dict[str, Any]:
+        """The time to grok, and the learning rate."""
+        return dict(MEASURES)
+
+
+def job(out: Path, size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
+    """The sweep in a folder, not started."""
+    preset = get(size)
+    store = out / "data_efficiency.zarr"
+    return Job(base=preset.base, axes=preset.axes, seeds=seeds, store=store, workers=workers)
+
+
+def read_published(targets: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """The paper's curves, panel -> (fractions, accuracies in 0..1), from a file of its numbers.
+
+    Raises:
+        ValueError: the file has no curves of Fig. 4.
+    """
+    entries = json.loads(targets.read_text(encoding="utf-8"))
+    curves = [e["value"] for e in entries
+              if e["id"].startswith("p2.fig4.") and e["kind"] == "curve"]  # fmt: skip
+    if len(curves) != len(PANELS):
+        raise ValueError(
+            f"{targets} holds {len(curves)} curves of Fig. 4, wanted {len(PANELS)}: the entries "
+            "p2.fig4.*.curve in the order of the figure's panels"
+        )
+    shares = [(curve["x"], [y / 100 for y in curve["y"]]) for curve in curves]
+    return dict(zip(PANELS, shares, strict=True))
+
+
+def table(data: "xr.Dataset") -> list[Mapping[str, Any]]:
+    """One row per panel and version of it: what ranking and claims are read from, final values."""
+    final = data.sel(reading="final")
+    names = ("overall", "overall_low", "overall_high", "gain", "gain_low", "gain_high",
+             "first_fraction", "first_low", "first_high")  # fmt: skip
+    rows = []
+    for factor in FACTORS:
+        for rate in RATES:
+            here = final.sel(factor=factor, rate=rate)
+            if int(here.n_done.sum()):
+                numbers = {name: float(here[name]) for name in ("learning_rate", *names)}
+                rows.append({"setting": factor, "rate": rate} | numbers)
+    return rows
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder for the sweep's store and the figures")],
+    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    seeds: Annotated[int, typer.Option(min=1)] = settings.SEEDS,
+    workers: Annotated[int, typer.Option(help="processes; 1 trains here, with all threads")] = 1,
+    targets: Annotated[
+        Path | None, typer.Option(help="file of the paper's numbers, to draw its curves")
+    ] = None,
+) -> None:
+    """Train nine settings on nine fractions, at two learning rates, and see who needs less data."""
+    from analyses.efficiency.data_efficiency_plot import plot_curves, plot_ranking
+
+    with clear_errors():
+        published = None if targets is None else read_published(targets)
+        todo = job(out, size, seeds, workers)
+        left = todo.estimate()
+        typer.echo(f"{left.runs} of {todo.grid.size} runs to train, {left.steps} steps: {left}; "
+                   f"stored in {todo.store} block by block")  # fmt: skip
+        data = compute(todo.run())
+        figures = [
+            *(plot_curves(data, reading=reading, published=published) for reading in READINGS),
+            *(plot_ranking(data, reading=reading) for reading in READINGS),
+        ]
+        write_figures("data efficiency", out, out / "data_efficiency.html", data, figures)
+        for row in table(data):
+            typer.echo("  ".join(f"{name} {_shown(value)}" for name, value in row.items()))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if np.isnan(value) else f"{value:.3g}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,135 @@
+"""The optimisers and regularisers of the second paper's Fig. 4, as one named axis of a sweep.
+
+The paper compares full-batch Adam with eight others that differ from it in several things at once,
+not all of which it states. Here there is one baseline, full-batch Adam at the baseline rate, and
+every other setting changes one thing; and then the same once more at the high rate. Adam is AdamW
+without weight decay, to the bit, so that all full-batch settings are one optimiser.
+
+"published" has the sizes of the paper's code, with learning rates of 1e-4, 3.3e-4 and 1e-3 (the
+figure's 0.3 and 3 times a baseline, and its caption's 1e-4 and 1e-3), batches of 128, dropout 0.1
+and a decay of 0.1. Not recorded, and so ours: the noise levels, the steps (1e5, as for Fig. 1), and
+the full batch in all panels but one. Every seed draws its own split.
+
+"small" is the same network with modulus 31 (of 97), one layer (of two), width 64 (of 128), 128
+neurons (of 512), the prompt "a b =" and no unused tokens. Its rates are 15 times the paper's and
+its steps 1000, with weight decay 2, so that rate times decay times steps is 10: between the paper's
+3.3 at its baseline rate and 10 at the high one. Batches are of 64 pairs.
+"""
+
+import dataclasses
+from typing import Any
+
+import grokinterp as gi
+from analyses.efficiency import settings
+from grokinterp._checks import check_choice
+
+BASELINE = "full-batch Adam"
+RATES = ("low", "baseline", "high")
+
+# The figure's panels, in its order: what each changes, and at which learning rate it is drawn.
+PANELS: dict[str, tuple[str, str]] = {
+    "full-batch Adam": (BASELINE, "baseline"),
+    "small batches": ("small batches", "baseline"),
+    "update noise": ("update noise", "baseline"),
+    "dropout": ("dropout", "baseline"),
+    "decay to zero": ("decay to zero", "baseline"),
+    "decay to initialisation": ("decay to initialisation", "baseline"),
+    "low learning rate": (BASELINE, "low"),
+    "high learning rate": (BASELINE, "high"),
+    "weight noise": ("weight noise", "baseline"),
+}
+FACTORS = tuple(dict.fromkeys(factor for factor, _ in PANELS.values()))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A grid of settings, fractions and seeds at one size."""
+
+    base: gi.RunConfig  # full-batch Adam; its rate and fraction are set by the axes
+    rates: dict[str, float]  # by the names in ``RATES``
+    batch_size: int
+    update_noise: float = 1.0
+    dropout: float = 0.1
+    weight_decay: float
+    weight_noise: float = 0.01
+    fractions: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+    def changes(self, factor: str) -> dict[str, Any]:
+        """What a factor changes in the baseline."""
+        return {
+            BASELINE: {},
+            "small batches": {"training.batch_size": self.batch_size},
+            "update noise": {"training.update_noise": self.update_noise},
+            "dropout": {"training.dropout": self.dropout, "training.dropout_at": "mlp_out"},
+            "decay to zero": {"training.weight_decay": self.weight_decay},
+            "decay to initialisation": {
+                "training.weight_decay": self.weight_decay,
+                "training.decay": "decoupled_init",
+            },
+            "weight noise": {"training.weight_noise": self.weight_noise},
+        }[factor]
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """For ``gi.sweep``: "setting", labelled "factor, rate rate", and the train fraction.
+
+        Every factor is there at the baseline rate and at the high one; the low one is for Adam.
+        """
+        cells = [(factor, rate) for factor in FACTORS for rate in RATES[1:]] + [(BASELINE, "low")]
+        return {
+            "setting": {
+                label(*cell): {"training.lr": self.rates[cell[1]]} | self.changes(cell[0])
+                for cell in cells
+            },
+            "data.train_fraction": self.fractions,
+        }
+
+
+def label(factor: str, rate: str) -> str:
+    """A setting's label on the sweep's axis."""
+    return f"{factor}, {rate} rate"
+
+
+def cell(label: str) -> tuple[str, str]:
+    """The factor and the rate of a setting's label."""
+    factor, _, rate = label.removesuffix(" rate").rpartition(", ")
+    return factor, rate
+
+
+def get(size: str) -> Preset:
+    """The preset of a size: one of ``settings.SIZES``."""
+    check_choice("size", size, PRESETS)
+    return PRESETS[size]
+
+
+def _base(size: str, changes: dict[str, Any]) -> gi.RunConfig:
+    plain = {"training.weight_decay": 0.0, "training.batch_size": None}
+    return settings.network("transformer", size).replace(plain | changes)
+
+
+_RATES = {"low": 1.5e-3, "baseline": 5e-3, "high": 1.5e-2}
+_SMALLER = {
+    "data.p": 31, "model.prompt": "a b =", "model.d_mlp": 128,
+    "training.steps": 1000, "training.eval_every": 20,
+}  # fmt: skip
+PRESETS = {
+    "tiny": Preset(
+        base=_base("tiny", {}),
+        rates=_RATES,
+        batch_size=16,
+        weight_decay=2.0,
+        fractions=(0.3, 0.6, 0.9),
+    ),
+    "small": Preset(
+        base=_base("small", _SMALLER),
+        rates=_RATES,
+        batch_size=64,
+        weight_decay=2.0,
+    ),
+    "published": Preset(
+        base=_base("published", {}),
+        rates={"low": 1e-4, "baseline": 3.3e-4, "high": 1e-3},
+        batch_size=128,
+        weight_decay=0.1,
+    ),
+}

@@ -1,0 +1,308 @@
+"""Grokking across architectures and amounts of data (second paper, Figs. 1, 2 and 3).
+
+``python -m analyses.efficiency.grokking_across OUT`` trains what is not in OUT yet and draws it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from analyses.collect import Named, collect, folder_name
+from analyses.efficiency import settings
+from analyses.efficiency.curves import sustained_crossing
+from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
+from analyses.efficiency.survival import median_time
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+from grokinterp import Run
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+FRACTIONS = (0.3, 0.5, 0.7)
+LEVELS = (0.5, 0.9, 0.99)
+LEARNED = 0.99  # the level that delays are measured between
+# Validation has left chance at five times 1/p, which is the 5 % of the published numbers at p = 97.
+TIMES_CHANCE = 5.0
+SPLITS = ("train", "test")
+SPLIT_LABEL = {"train": "train", "test": "validation"}
+
+
+def collect_runs(
+    out: Path,
+    size: str,
+    seeds: int,
+    networks: Sequence[str] = settings.NETWORKS,
+    fractions: Sequence[float] = FRACTIONS,
+) -> list[Run]:
+    """Train what is not in ``out`` yet; every seed draws weights and split anew."""
+    return collect(out, [
+        Named(
+            folder_name(network, fraction, "seed", seed),
+            settings.with_fraction(
+                settings.seeded(settings.network(network, size), seed), fraction
+            ),
+        )
+        for network in networks for fraction in fractions for seed in range(seeds)
+    ])  # fmt: skip
+
+
+def compute(runs: Sequence[Run]) -> "xr.Dataset":
+    """Accuracies of all runs, when they cross levels, and how long validation lags behind.
+
+    A crossing is the step of the first of five evaluated rows in a row at or above the level, as
+    networks may collapse for a while. A run that ends first is censored: it would take longer than
+    its ``last_step``, how much longer is not known.
+
+    Args:
+        runs: of any networks, training fractions and seeds; no two of one cell.
+
+    Returns:
+        Dataset over "network", "fraction" and "seed", NaN where there is no such run:
+
+        * ``accuracy`` (..., split, step) and ``median_accuracy`` over seeds, 0..1, split being
+          train or test (the pairs held out);
+        * ``crossing`` (..., split, level), in steps, NaN where not crossed by ``last_step`` (...);
+          ``crossing_median``, ``crossing_low`` and ``crossing_high``: Kaplan-Meier median over
+          seeds and its 95 % interval, infinite where not reached;
+        * ``delay`` (...): step at which validation crosses 99 % over that at which training does,
+          NaN where either does not; ``delay_above`` (...): the bound if only training does, and
+          NaN otherwise; ``delay_median``, ``delay_low`` and ``delay_high`` as for crossings, NaN
+          where training crosses 99 % in no run;
+        * ``test_at_learned`` (...): validation accuracy where training crosses 99 %;
+        * ``train_at_leaving`` (...): training accuracy where validation crosses 5/p for the first
+          time, which leaves chance.
+
+    Source: second paper, Figs. 1-3 and section 3.
+    """
+    import xarray as xr
+
+    data = side_by_side(runs, ("network", "fraction", "seed"))
+    per_run = ("network", "fraction", "seed")
+    accuracy = xr.concat([data[f"{split}_accuracy"] for split in SPLITS], dim="split")
+    accuracy = accuracy.assign_coords(split=list(SPLITS)).transpose(*per_run, "split", "step")
+    shape = [data.sizes[axis] for axis in per_run]
+    crossing = np.full((*shape, len(SPLITS), len(LEVELS)), np.nan)
+    test_at_learned, train_at_leaving = np.full(shape, np.nan), np.full(shape, np.nan)
+    for at in np.argwhere(data.last_step.notnull().values):
+        cell = tuple(at)
+        # Rows of this run alone: others were evaluated at other steps.
+        curves = accuracy[cell].dropna("step")
+        if curves.sizes["step"] < 2:
+            continue  # diverged at once
+        steps, (train, test) = curves.step.values, curves.values
+        for i, values in enumerate((train, test)):
+            crossing[(*cell, i)] = [sustained_crossing(steps, values, level) for level in LEVELS]
+        leaving = TIMES_CHANCE * float(data.chance[at[0]])
+        test_at_learned[cell] = _at(steps, test, sustained_crossing(steps, train, LEARNED))
+        train_at_leaving[cell] = _at(steps, train, sustained_crossing(steps, test, leaving))
+    learned = crossing[..., LEVELS.index(LEARNED)]
+    delay = learned[..., 1] / learned[..., 0]
+    above = np.where(np.isnan(learned[..., 1]), data.last_step / learned[..., 0], np.nan)
+    budget = np.broadcast_to(data.last_step.values[..., None, None], crossing.shape)
+    crossings = _medians(crossing, budget, axis=2)
+    delays = _medians(delay, above, axis=2)
+    per_level = ("network", "fraction", "split", "level")
+    return xr.Dataset(
+        {
+            "accuracy": accuracy,
+            "median_accuracy": accuracy.median("seed"),
+            "crossing": ((*per_run, "split", "level"), crossing),
+            "delay": (per_run, delay),
+            "delay_above": (per_run, above),
+            "test_at_learned": (per_run, test_at_learned),
+            "train_at_leaving": (per_run, train_at_leaving),
+            **{f"crossing_{name}": (per_level, values) for name, values in crossings.items()},
+            **{f"delay_{name}": (per_run[:2], values) for name, values in delays.items()},
+            **{name: data[name] for name in ("last_step", "n_train", "chance")},
+        },
+        coords={"level": list(LEVELS)},
+    )
+
+
+def _at(steps: np.ndarray, values: np.ndarray, step: float) -> float:
+    """The value at one of the steps, NaN for no step."""
+    return np.nan if np.isnan(step) else float(values[steps == step][0])
+
+
+def _medians(times: np.ndarray, bounds: np.ndarray, *, axis: int) -> dict[str, np.ndarray]:
+    """Kaplan-Meier medians along an axis of ``times``; where NaN, they are above ``bounds``."""
+    times, bounds = np.moveaxis(times, axis, -1), np.moveaxis(bounds, axis, -1)
+    found = np.full((*times.shape[:-1], 3), np.nan)
+    for at in np.ndindex(times.shape[:-1]):
+        finished = ~np.isnan(times[at])
+        observed = np.where(finished, times[at], bounds[at])
+        known = observed > 0  # neither NaN nor of a run that diverged at once
+        if known.any():
+            found[at] = median_time(observed[known], finished[known])
+    return dict(zip(("median", "low", "high"), np.moveaxis(found, -1, 0), strict=True))
+
+
+def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+    """One row per run: what F6, F7 and the delays are read from; None where it did not happen."""
+    rows = []
+    for at in np.argwhere(data.last_step.notnull().values):
+        run = data.isel(dict(zip(data.last_step.dims, at, strict=True)))
+        learned = run.crossing.sel(level=LEARNED)
+        numbers = {
+            **{f"{SPLIT_LABEL[split]} 99 %": learned.sel(split=split) for split in SPLITS},
+            "delay": run.delay,
+            "delay above": run.delay_above,
+            "validation at train 99 %": run.test_at_learned,
+            "train at leaving chance": run.train_at_leaving,
+        }
+        rows.append(
+            {axis: run[axis].item() for axis in data.last_step.dims}
+            | {name: None if np.isnan(value) else value.item() for name, value in numbers.items()}
+        )
+    return rows
+
+
+def plot_networks(data: "xr.Dataset", *, fraction: float = 0.5) -> "go.Figure":
+    """Fig. 1: accuracies against steps, a panel per network."""
+    cells = data.sel(fraction=fraction)
+    panels = [cells.sel(network=network) for network in data.network.values]
+    return _plot_curves(panels, f"Grokking on {fraction:.0%} of the pairs")
+
+
+def plot_fractions(data: "xr.Dataset", *, network: str) -> "go.Figure":
+    """Figs. 2 and 3: accuracies of one network against steps, a panel per training fraction."""
+    cells = data.sel(network=network)
+    panels = [cells.sel(fraction=fraction) for fraction in data.fraction.values]
+    return _plot_curves(panels, f"Grokking and the amount of data: {NETWORK_LABEL[network]}")
+
+
+def plot_crossings(data: "xr.Dataset", *, level: float = LEARNED) -> "go.Figure":
+    """Steps to a level against training pairs: seeds, and their median; triangles are censored."""
+    from plotly.subplots import make_subplots
+
+    from analyses.style import SUBSET_STYLE, finish
+
+    symbols = {"train": "circle", "test": "diamond"}
+    networks = data.network.values
+    figure = make_subplots(
+        cols=len(networks), shared_yaxes=True, horizontal_spacing=0.04,
+        subplot_titles=[f"<b>{NETWORK_LABEL[network]}</b>" for network in networks],
+    )  # fmt: skip
+    for i, network in enumerate(networks):
+        place: dict[str, Any] = {"row": 1, "col": i + 1}
+        at_level = data.sel(network=network, level=level)
+        for split in SPLITS:
+            cells, color = at_level.sel(split=split), SUBSET_STYLE[split]["color"]
+            for seed in data.seed.values:
+                run = cells.sel(seed=seed)
+                figure.add_scatter(
+                    x=run.n_train, y=run.crossing, mode="markers", showlegend=False,
+                    marker={"color": color, "symbol": symbols[split], "size": 6, "opacity": 0.5},
+                    hovertemplate=f"seed {seed}, %{{x}} pairs: step %{{y}}<extra></extra>", **place,
+                )  # fmt: skip
+                figure.add_scatter(
+                    x=run.n_train, y=run.last_step.where(run.crossing.isnull()), mode="markers",
+                    marker={"color": color, "symbol": "triangle-up-open", "size": 11},
+                    name="not reached by then", legendgroup="censored",
+                    showlegend=bool(i == 0 and split == "test" and seed == data.seed.values[0]),
+                    hovertemplate=f"seed {seed}, %{{x}} pairs: after step %{{y}}<extra></extra>",
+                    **place,
+                )  # fmt: skip
+            figure.add_scatter(
+                x=cells.n_train, y=cells.crossing_median.where(np.isfinite(cells.crossing_median)),
+                mode="lines+markers", name=f"{SPLIT_LABEL[split]}, median of seeds",
+                legendgroup=split, showlegend=i == 0,
+                line={**SUBSET_STYLE[split], "width": 2},
+                marker={"symbol": symbols[split], "size": 10}, **place,
+            )  # fmt: skip
+    figure.update_xaxes(title="training pairs")
+    figure.update_yaxes(type="log", tickvals=LOG_TICKS)
+    figure.update_yaxes(title=f"step at which accuracy reaches {level:.0%}", col=1)
+    return _spacious(finish(figure, title="How long training and generalising take", height=460))
+
+
+def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
+    """Thin lines are seeds, thick ones their medians."""
+    from plotly.subplots import make_subplots
+
+    from analyses.style import GREY, finish
+
+    figure = make_subplots(
+        cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04,
+        subplot_titles=[_heading(panel) for panel in panels],
+    )  # fmt: skip
+    for i, panel in enumerate(panels):
+        place: dict[str, Any] = {"row": 1, "col": i + 1}
+        panel = panel.sel(step=slice(1, None))  # a logarithmic axis has no step 0
+        for split in SPLITS:
+            cells = panel.sel(split=split)
+            for seed in panel.seed.values:
+                _draw(figure, cells.accuracy.sel(seed=seed), split, place)
+            _draw(figure, cells.median_accuracy, split, place, median=True, legend=i == 0)
+        figure.add_hline(panel.chance.item(), line_dash="dot", line_color=GREY, **place)
+    figure.update_xaxes(type="log", title="step (updates)", exponentformat="power", dtick=1)
+    figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_yaxes(title="accuracy (dotted: chance)", col=1)
+    return _spacious(finish(figure, title=title, height=440))
+
+
+def _draw(
+    figure: "go.Figure",
+    curve: "xr.DataArray",
+    split: str,
+    place: dict[str, Any],
+    *,
+    median: bool = False,
+    legend: bool = False,
+) -> None:
+    from analyses.style import SUBSET_STYLE
+
+    curve = curve.dropna("step")
+    figure.add_scatter(
+        x=curve.step, y=curve, mode="lines", name=f"{SPLIT_LABEL[split]}, median of seeds",
+        line={**SUBSET_STYLE[split], "width": 3 if median else 1}, opacity=1.0 if median else 0.45,
+        legendgroup=split, showlegend=legend, hovertemplate="step %{x}: %{y:.4f}", **place,
+    )  # fmt: skip
+
+
+def _spacious(figure: "go.Figure") -> "go.Figure":
+    """Room for two lines over each panel, and the legend above them."""
+    figure.update_annotations(font_size=13)
+    return figure.update_layout(margin_t=140, legend={"y": 1.17})
+
+
+def _heading(panel: "xr.Dataset") -> str:
+    """The network, its data, and how long validation lags behind."""
+    name = f"<b>{NETWORK_LABEL[panel.network.item()]}, {panel.fraction.item():.0%}</b>"
+    delay, learned = panel.delay_median.item(), f"{LEARNED:.0%}"
+    if np.isnan(delay):
+        return f"{name}<br>training does not reach {learned}"
+    if np.isinf(delay):
+        return f"{name}<br>most never reach {learned} validation"
+    return f"{name}<br>{learned}: validation {delay:.3g} times later"
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Train the three networks on three amounts of data, and see which generalise late."""
+    with clear_errors():
+        data = compute(collect_runs(out, size, seeds))
+        figures = [
+            plot_networks(data),
+            *(plot_fractions(data, network=network) for network in data.network.values),
+            plot_crossings(data),
+        ]
+        write_figures("grokking across", out, out / "grokking_across.html", data, figures)
+        for row in table(data):
+            typer.echo("  ".join(f"{name} {_shown(value)}" for name, value in row.items()))
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    typer.run(main)

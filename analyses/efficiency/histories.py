@@ -1,0 +1,117 @@
+"""Histories of many runs side by side, on labelled axes, and how networks look in figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.style import BLUE, GREEN, ORANGE
+from grokinterp import Run, RunConfig
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CURVES = ("train_accuracy", "test_accuracy")
+NETWORK_LABEL = {"transformer": "transformer", "lstm": "LSTM", "mlp": "MLP"}
+LOG_TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+NETWORK_STYLE = {  # colour, dash and marker
+    "transformer": (BLUE, "solid", "circle"),
+    "lstm": (ORANGE, "dash", "square"),
+    "mlp": (GREEN, "dot", "diamond"),
+}
+
+
+def network_of(config: RunConfig) -> str:
+    """Which of the second paper's three networks a config has; the name of any other."""
+    kind = config.to_dict()["model"]["kind"]
+    return "mlp" if kind == "embedding_mlp" else kind
+
+
+AXES: dict[str, Callable[[RunConfig], Any]] = {
+    "network": network_of,
+    "weight_decay": lambda config: config.training.weight_decay,
+    "fraction": lambda config: config.data.train_fraction,
+    "seed": lambda config: config.seed,
+}
+
+
+def side_by_side(
+    runs: Sequence[Run],
+    axes: Sequence[str],
+    *,
+    labels: Mapping[str, Sequence[str]] | None = None,
+    numbers: Mapping[str, Sequence[float]] | None = None,
+) -> "xr.Dataset":
+    """Accuracies of runs over their networks, fractions, seeds and steps.
+
+    Args:
+        runs: no two of one cell.
+        axes: of ``AXES``, "network" and "fraction" among them.
+        labels: more axes, before the others, that are not told by the config: a label per run.
+        numbers: measured on the runs, one per run, to be laid out over the axes.
+
+    Returns:
+        Dataset over all axes and "step" (every step at which any run was evaluated):
+        ``train_accuracy`` and ``test_accuracy`` in 0..1, NaN where there is no such run, where it
+        was not evaluated, and after it diverged. Over all axes: ``last_step`` that was evaluated,
+        NaN where there is no such run; ``diverged``; and the ``numbers``, NaN likewise. Over
+        ("network", "fraction"): ``n_train``, in pairs. Over "network": ``chance``, 1/p.
+
+    Raises:
+        ValueError: no runs, two runs of one cell, or one network on two moduli.
+    """
+    import xarray as xr
+
+    if not runs:
+        raise ValueError("runs is empty; give at least one trained run")
+    columns = {
+        **(labels or {}),
+        **{axis: [AXES[axis](run.config) for run in runs] for axis in axes},
+    }
+    cells = list(zip(*columns.values(), strict=True))
+    if twice := {cell for i, cell in enumerate(cells) if cell in cells[:i]}:
+        named = ", ".join(
+            f"{axis}={value}" for axis, value in zip(columns, twice.pop(), strict=True)
+        )
+        raise ValueError(f"runs has two with {named}; keep one of them")
+    coords: dict[str, list[Any]] = {
+        # Networks stay in the order in which they come.
+        axis: list(dict.fromkeys(column)) if axis == "network" else sorted(set(column))
+        for axis, column in columns.items()
+    }
+    steps = sorted(set[int]().union(*(run.history.step.values.tolist() for run in runs)))
+    shape = [len(values) for values in coords.values()]
+    per_cell = ["last_step", *(numbers or {})]
+    found = {name: np.full((*shape, len(steps)), np.nan) for name in CURVES}
+    found |= {name: np.full(shape, np.nan) for name in per_cell}
+    found["diverged"] = np.zeros(shape, dtype=bool)
+    n_train = np.full((len(coords["network"]), len(coords["fraction"])), np.nan)
+    chance: dict[str, float] = {}
+    for i, (run, cell) in enumerate(zip(runs, cells, strict=True)):
+        at = tuple(values.index(value) for values, value in zip(coords.values(), cell, strict=True))
+        rows = np.searchsorted(steps, run.history.step.values)
+        for name in CURVES:
+            found[name][at][rows] = run.history[name].values
+        found["last_step"][at] = run.history.step.values.max(initial=0)
+        found["diverged"][at] = run.diverged_at is not None
+        for name, values in (numbers or {}).items():
+            found[name][at] = values[i]
+        network, task = network_of(run.config), run.config.data
+        if chance.setdefault(network, 1 / task.p) != 1 / task.p:
+            raise ValueError(
+                f"runs has {network} on p={task.p} and p={1 / chance[network]:.0f}; "
+                "compare one task at a time"
+            )
+        place = coords["network"].index(network), coords["fraction"].index(task.train_fraction)
+        n_train[place] = task.n_train
+    return xr.Dataset(
+        {
+            name: ((*coords, "step") if name in CURVES else tuple(coords), values)
+            for name, values in found.items()
+        }
+        | {
+            "n_train": (("network", "fraction"), n_train),
+            "chance": ("network", list(chance.values())),
+        },
+        coords={**coords, "step": steps},
+    )

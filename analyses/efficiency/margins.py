@@ -1,0 +1,51 @@
+"""How sure a network is of a label: its logit there, and how far that is above all others.
+
+All classes of the network count, those that are no residues too, as they do in its loss.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokinterp import HookedModel
+from grokinterp.models.base import evaluated
+
+_BATCH = 4096  # bounds the memory of activations
+
+
+def all_logits(
+    model: HookedModel, tokens: Int[Tensor, "example 2"]
+) -> Float[Tensor, "example classes"]:
+    """Logits of every class in evaluation mode: computed in the network's precision, float64."""
+    device = next(model.parameters()).device
+    with torch.no_grad(), evaluated(model):
+        return torch.cat([model(part.to(device)).double().cpu() for part in tokens.split(_BATCH)])
+
+
+def label_logits(
+    logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " example"]:
+    """Each example's logit at its label, before any softmax."""
+    return logits.gather(1, labels[:, None])[:, 0]
+
+
+def label_margins(
+    logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " example"]:
+    """The logit at the label minus the largest other: positive where the answer is the label."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return label_logits(logits, labels) - others.max(dim=1).values
+
+
+def correct_logits(
+    model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " example"]:
+    """:func:`label_logits` of a network."""
+    return label_logits(all_logits(model, tokens), labels)
+
+
+def margins(
+    model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " example"]:
+    """:func:`label_margins` of a network."""
+    return label_margins(all_logits(model, tokens), labels)

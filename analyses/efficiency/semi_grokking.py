@@ -1,0 +1,268 @@
+"""Semi-grokking near the critical amount of data, and runs that are merely unfinished (Fig. 9).
+
+A run that ends while its validation accuracy is in the middle has either stopped there for good,
+which is semi-grokking, or was stopped. ``python -m analyses.efficiency.semi_grokking OUT`` trains
+what is not in OUT yet for three times the usual budget, and judges it at both.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from analyses.collect import Named, collect, folder_name
+from analyses.efficiency import settings
+from analyses.efficiency.curves import Outcome, outcome, sustained_crossing
+from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
+from analyses.efficiency.survival import median_time
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+from analyses.style import BLACK, BLUE, GREY, ORANGE, SKY
+from grokinterp import Run
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+FRACTIONS = {  # around where each network stops to generalise
+    "tiny": (0.3, 0.6),
+    "small": (0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35),
+    "published": tuple(percent / 100 for percent in range(20, 31)),
+}
+LONGER = 3  # times the usual budget
+GROKKED, CHANCE = (
+    0.9,
+    0.1,
+)  # validation accuracy of a run that generalises, and of one that does not
+
+OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
+    Outcome.GROKKED: (BLUE, "circle", ""),
+    Outcome.SEMI_GROKKED: (ORANGE, "diamond", "x"),
+    Outcome.UNFINISHED: (SKY, "triangle-right-open", "/"),
+    Outcome.NOT_GENERALISED: (GREY, "square", "."),
+    Outcome.DIVERGED: (BLACK, "x", "+"),
+}
+
+
+def collect_runs(out: Path, size: str, seeds: int, network: str = "transformer") -> list[Run]:
+    """Train what is not in ``out`` yet; every seed draws weights and split anew."""
+    usual = settings.network(network, size)
+    long = usual.replace({"training.steps": LONGER * usual.training.steps})
+    return collect(out, [
+        Named(
+            folder_name("semi", network, fraction, "seed", seed),
+            settings.with_fraction(settings.seeded(long, seed), fraction),
+        )
+        for fraction in FRACTIONS[size] for seed in range(seeds)
+    ])  # fmt: skip
+
+
+def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr.Dataset":
+    """How runs ended, judged when they had trained for a part of their steps and for all.
+
+    Args:
+        runs: of any networks, training fractions and seeds; no two of one cell.
+        budgets: steps after which to judge; None: a third of the longest run, and all of it.
+
+    Returns:
+        Dataset over "network", "fraction" and "seed": ``test_accuracy`` (..., step), 0..1;
+        ``crossing`` in steps, of 90 % for 5 evaluated rows in a row, NaN where not by
+        ``last_step``; and, over "budget" too:
+
+        * ``outcome`` (..., seed): of :class:`~analyses.efficiency.curves.Outcome`, "" for no run.
+          What would be "semi-grokked" is "unfinished" until three times the Kaplan-Meier median
+          ``crossing_median`` (network, budget, fraction) of the next larger fraction for which it
+          is finite;
+        * ``last`` (..., seed): accuracy at the last row, and ``looks_semi``, whether that is
+          between 10 and 90 %, which is how the published figure is read;
+        * ``share`` (..., ending) of the seeds with each outcome.
+
+    Raises:
+        ValueError: no runs, two of one cell, or a budget that no run reaches.
+
+    Source: second paper, Fig. 9 and section 4.2. There "semi-grokking" is read off the last value.
+    """
+    import xarray as xr
+
+    data = side_by_side(runs, ("network", "fraction", "seed"))
+    longest = int(data.last_step.max())
+    budgets = sorted(budgets or {max(1, longest // LONGER), longest})
+    if not 0 < budgets[0] <= budgets[-1] <= longest:
+        raise ValueError(f"budgets must lie in 1..{longest}, the steps of the runs; got {budgets}")
+    judged = xr.concat([_judge(data, budget) for budget in budgets], dim="budget")
+    return xr.Dataset(
+        {name: data[name] for name in ("test_accuracy", "last_step", "n_train", "chance")}
+        | {"crossing": _crossing(data, longest)}
+        | dict(judged.items()),
+        coords={"budget": budgets},
+    )
+
+
+def _curve(data: "xr.Dataset", at: tuple[int, ...], budget: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and test accuracy of one run up to a step, without rows that are other runs'."""
+    curve = data.test_accuracy[at].sel(step=slice(None, budget)).dropna("step")
+    return curve.step.values, curve.values
+
+
+def _crossing(data: "xr.Dataset", budget: int) -> "xr.DataArray":
+    crossing = data.last_step.copy(data=np.full(data.last_step.shape, np.nan))
+    for at in np.ndindex(crossing.shape):
+        steps, values = _curve(data, at, budget)
+        if len(steps) > 1:
+            crossing[at] = sustained_crossing(steps, values, GROKKED)
+    return crossing
+
+
+def _judge(data: "xr.Dataset", budget: int) -> "xr.Dataset":
+    """Everything :func:`compute` says about one budget, knowing nothing that happened later."""
+    import xarray as xr
+
+    crossing, censored = _crossing(data, budget), data.last_step.clip(max=budget)
+    medians = np.full(crossing.shape[:2], np.nan)
+    ends = xr.full_like(crossing, "", dtype=object)
+    last = xr.full_like(crossing, np.nan)
+    for network, fraction in reversed(list(np.ndindex(medians.shape))):  # larger ones first
+        cell = (network, fraction)
+        exists = data.last_step[cell].notnull().values
+        finished = crossing[cell].notnull().values
+        times = np.where(finished, crossing[cell], censored[cell])
+        known = times > 0  # neither NaN nor of a run that diverged at once
+        if known.any():
+            medians[cell] = median_time(times[known], finished[known])[0]
+        larger = medians[network, fraction + 1 :]
+        next_time = next(iter(larger[np.isfinite(larger)]), None)
+        for seed in np.flatnonzero(exists):
+            at = (*cell, int(seed))
+            ends[at], last[at] = _end(data, at, budget, next_time)
+    count = data.last_step.notnull().sum("seed")
+    shares = [(ends == str(end)).sum("seed") / count.where(count > 0) for end in Outcome]
+    return xr.Dataset(
+        {
+            "outcome": ends.astype(str),
+            "last": last,
+            "looks_semi": (last >= CHANCE) & (last < GROKKED),
+            "crossing_median": (crossing.dims[:2], medians),
+            "share": xr.concat(shares, dim="ending"),
+        },
+        coords={"ending": [str(end) for end in Outcome]},
+    )
+
+
+def _end(
+    data: "xr.Dataset", at: tuple[int, ...], budget: int, next_time: float | None
+) -> tuple[str, float]:
+    """A run's outcome and its last accuracy."""
+    steps, values = _curve(data, at, budget)
+    # The history of a run that diverged ends without a mark.
+    diverged = bool(data.diverged[at]) and data.last_step[at] < budget
+    if len(steps) < 2:
+        return str(Outcome.DIVERGED), np.nan
+    end = outcome(steps, values, next_time, grokked=GROKKED, chance=CHANCE)
+    if diverged and end != Outcome.GROKKED:
+        end = Outcome.DIVERGED
+    return str(end), float(values[-1])
+
+
+def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "go.Figure":
+    """Fig. 9: validation accuracy against steps; colours are fractions, symbols how runs ended."""
+    import plotly.graph_objects as go
+    from plotly.colors import sample_colorscale
+
+    from analyses.style import finish
+
+    figure = go.Figure()
+    cells = data.sel(network=network).isel(budget=-1)
+    shades = sample_colorscale("Viridis_r", np.linspace(0.15, 1.0, data.sizes["fraction"]))
+    for fraction, shade in zip(data.fraction.values, shades, strict=True):
+        for seed in data.seed.values:
+            run = cells.sel(fraction=fraction, seed=seed)
+            curve = run.test_accuracy.dropna("step").sel(step=slice(1, None))
+            if not curve.size:
+                continue
+            symbol = OUTCOME_STYLE[Outcome(run.outcome.item())][1]
+            figure.add_scatter(
+                x=curve.step, y=curve, mode="lines+markers", name=f"{fraction:.3g}",
+                line={"color": shade, "width": 1.5}, legendgroup=str(fraction),
+                showlegend=bool(seed == data.seed.values[0]),
+                marker={"symbol": symbol, "size": [0] * (curve.size - 1) + [11]},
+                hovertemplate=f"{fraction:.3g}, seed {seed}: %{{x}}, %{{y:.3f}}<extra></extra>",
+            )  # fmt: skip
+    for end in Outcome:
+        if (cells.outcome == str(end)).any():
+            figure.add_scatter(
+                x=[None], y=[None], mode="markers", name=str(end),
+                marker={"color": BLACK, "symbol": OUTCOME_STYLE[end][1], "size": 10},
+            )  # fmt: skip
+    for budget in data.budget.values[:-1]:
+        figure.add_vline(budget, line_dash="dot", line_color=GREY)
+    figure.add_hline(cells.chance.item(), line_dash="dot", line_color=GREY)
+    figure.update_xaxes(
+        type="log", exponentformat="power", dtick=1,
+        title="step (updates; dotted: end of a smaller budget)",
+    )  # fmt: skip
+    figure.update_yaxes(title="validation accuracy (dotted: chance)", range=[-0.03, 1.03])
+    title = f"Near the critical amount of data: {NETWORK_LABEL[network]}"
+    return finish(figure, title=title, height=520).update_layout(
+        legend={
+            "orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top",
+            "tracegroupgap": 0,
+        },
+        legend_title="share of pairs<br>that train; outcome",
+    )  # fmt: skip
+
+
+def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Figure":
+    """Share of seeds that ended in each way against the training fraction, a panel per budget."""
+    from plotly.subplots import make_subplots
+
+    from analyses.style import finish
+
+    figure = make_subplots(
+        cols=data.sizes["budget"], shared_yaxes=True, horizontal_spacing=0.05,
+        subplot_titles=[f"<b>judged at step {budget}</b>" for budget in data.budget.values],
+    )  # fmt: skip
+    cells = data.sel(network=network)
+    fractions = [f"{fraction:.3g}" for fraction in data.fraction.values]
+    for i in range(data.sizes["budget"]):
+        for end in Outcome:
+            if not (cells.outcome == str(end)).any():
+                continue
+            color, _, pattern = OUTCOME_STYLE[end]
+            figure.add_bar(
+                x=fractions, y=cells.share.isel(budget=i).sel(ending=str(end)), name=str(end),
+                marker={"color": color, "pattern": {"shape": pattern, "fgcolor": BLACK}},
+                legendgroup=str(end), showlegend=i == 0, row=1, col=i + 1,
+                hovertemplate="%{x}: %{y:.0%} " + str(end) + "<extra></extra>",
+            )  # fmt: skip
+    figure.update_xaxes(title="share of pairs that train", type="category")
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(title="share of seeds", col=1)
+    title = f"Semi-grokked, or unfinished? {NETWORK_LABEL[network]}"
+    return finish(figure, title=title, height=440).update_layout(
+        barmode="stack", margin_t=120, legend={"y": 1.1}
+    )
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
+    with clear_errors():
+        data = compute(collect_runs(out, size, seeds))
+        figures = [plot(data) for plot in (plot_trajectories, plot_outcomes)]
+        write_figures("semi-grokking", out, out / "semi_grokking.html", data, figures)
+        for i, budget in enumerate(data.budget.values):
+            judged = data.isel(budget=i)
+            counts = [f"{int((judged.outcome == str(end)).sum())} {end}" for end in Outcome]
+            typer.echo(
+                f"judged at step {budget}: {', '.join(counts)}; "
+                f"{int(judged.looks_semi.sum())} with a last accuracy between 10 and 90 %"
+            )
+
+
+if __name__ == "__main__":
+    typer.run(main)

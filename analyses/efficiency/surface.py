@@ -1,0 +1,154 @@
+"""The loss of a mixture of two circuits as a function of its two weights.
+
+The mixture is ``w_mem M + w_gen G``, where M and G are tables [example, class] of what two frozen
+circuits say, as logits or as probabilities. Its loss is a surface over the plane of the weights;
+whatever can be worked out of the tables once is, so that steps along the surface are cheap.
+"""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokinterp._checks import check_choice
+
+# What may be mixed, and the losses of each. The names are those of a run's training: the mean
+# squared error of mixed probabilities is "mse_softmax", without another softmax.
+MIXED = {
+    "probabilities": ("mse_softmax", "cross_entropy"),
+    "logits": ("mse", "mse_softmax", "cross_entropy"),
+}
+
+
+class Surface(Protocol):
+    """Mean loss over some examples at any weights, (w_mem, w_gen) in the last axis."""
+
+    def loss(self, weights: Float[Tensor, "start 2"]) -> Float[Tensor, " start"]:
+        """The loss at each row of weights."""
+        ...
+
+    def gradient(
+        self, weights: Float[Tensor, "start 2"], rows: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "start 2"]:
+        """Its gradient with respect to the weights, over all examples or over some ``rows``."""
+        ...
+
+
+def loss_surface(
+    memorising: Float[Tensor, "example class"],
+    generalising: Float[Tensor, "example class"],
+    labels: Int[Tensor, " example"],
+    *,
+    mixed: str,
+    loss: str,
+) -> Surface:
+    """The surface of one loss over one set of examples, in float64.
+
+    Args:
+        memorising: what the memorising circuit says.
+        generalising: what the generalising circuit says.
+        labels: the classes that are asked for.
+        mixed: what both say, "probabilities" (the paper's code) or "logits".
+        loss: "mse_softmax", the mean over examples and classes of (probability - one-hot)^2;
+            "mse", the same of mixed logits; or "cross_entropy", in nats.
+
+    Weights that have not grown yet make no probabilities: mixed ones add up to w_mem + w_gen, 0 at
+    the start, where a logarithm has no finite slope. For "cross_entropy" of mixed probabilities a
+    uniform background of weight 1 is therefore mixed in and the sum divided by 1 + w_mem + w_gen:
+    like a network's, it starts at log(classes), and only growing weights bring it to 0.
+
+    Raises:
+        ValueError: an unknown ``mixed`` or ``loss``, or a loss that does not go with it.
+
+    Source: the second paper, section 5.1, and its code (mixed probabilities, mean over classes).
+    """
+    check_choice("mixed", mixed, MIXED)
+    check_choice(f"loss with mixed={mixed!r}", loss, MIXED[mixed])
+    tables = torch.stack([memorising, generalising]).double()
+    if mixed == "probabilities":
+        return _Quadratic(tables, labels) if loss == "mse_softmax" else _Background(tables, labels)
+    return _Quadratic(tables, labels) if loss == "mse" else _Softmax(tables, labels, loss)
+
+
+class _Quadratic:
+    """Mean squared error of the mixed tables against one-hot labels: a paraboloid.
+
+    With z = (w_mem, w_gen, -1), the residual of an example and class is a row [M, G, one-hot] times
+    z. The loss is ``|R z|^2`` for the triangular factor R of all rows, which unlike sums of squares
+    and products keeps small losses free of cancellation.
+    """
+
+    def __init__(self, tables: Float[Tensor, "2 example class"], labels: Tensor) -> None:
+        _, n, classes = tables.shape
+        one_hot = torch.nn.functional.one_hot(labels, classes).to(tables)
+        rows = torch.stack([*tables, one_hot], dim=-1) / classes**0.5
+        self._products = rows.mT @ rows  # [example, 3, 3], for batches
+        self._factor = torch.linalg.qr(rows.flatten(0, 1) / n**0.5, mode="r").R
+
+    def loss(self, weights: Tensor) -> Tensor:
+        return (_with_minus_one(weights) @ self._factor.mT).square().sum(dim=-1)
+
+    def gradient(self, weights: Tensor, rows: Tensor | None = None) -> Tensor:
+        z = _with_minus_one(weights)
+        if rows is None:
+            return 2 * (z @ self._factor.mT @ self._factor)[:, :2]
+        return 2 * (z @ self._products[rows].mean(dim=0))[:, :2]
+
+
+class _Background:
+    """Cross-entropy of probabilities mixed with a uniform background of weight 1."""
+
+    def __init__(self, tables: Float[Tensor, "2 example class"], labels: Tensor) -> None:
+        at_label = labels.expand(2, -1)[..., None]
+        self._at_label = tables.gather(-1, at_label)[..., 0].T  # [example, 2]
+        self._background = 1 / tables.shape[-1]
+
+    def loss(self, weights: Tensor) -> Tensor:
+        mass = self._background + weights @ self._at_label.T  # [start, example]
+        return weights.sum(dim=-1).log1p() - mass.log().mean(dim=-1)
+
+    def gradient(self, weights: Tensor, rows: Tensor | None = None) -> Tensor:
+        at_label = self._at_label if rows is None else self._at_label[rows]
+        mass = self._background + weights @ at_label.T
+        total = 1 + weights.sum(dim=-1, keepdim=True)
+        return 1 / total - mass.reciprocal() @ at_label / len(at_label)
+
+
+class _Softmax:
+    """Cross-entropy, or mean squared error of the softmax, of mixed logits."""
+
+    def __init__(self, tables: Float[Tensor, "2 example class"], labels: Tensor, loss: str) -> None:
+        self._tables, self._labels, self._squared = tables, labels, loss == "mse_softmax"
+
+    def loss(self, weights: Tensor) -> Tensor:
+        from grokinterp.training.losses import cross_entropy, mse_softmax
+
+        per_example = mse_softmax if self._squared else cross_entropy
+        # One start at a time: the tables are large, and so would be a mixture for every start.
+        return torch.stack(
+            [per_example(_mix(w, self._tables), self._labels).mean() for w in weights]
+        )
+
+    def gradient(self, weights: Tensor, rows: Tensor | None = None) -> Tensor:
+        tables = self._tables if rows is None else self._tables[:, rows]
+        labels = self._labels if rows is None else self._labels[rows]
+        return torch.stack([self._slope(w, tables, labels[:, None]) for w in weights])
+
+    def _slope(self, w: Tensor, tables: Tensor, label: Tensor) -> Tensor:
+        """By the chain rule: the loss by the mixed logits, times what each circuit adds to them."""
+        probability = _mix(w, tables).softmax(dim=-1)
+        residual = probability.scatter_add(1, label, -torch.ones_like(label).to(probability))
+        by_logit = residual
+        if self._squared:
+            inner = (probability * residual).sum(dim=-1, keepdim=True)
+            by_logit = probability * (residual - inner) * (2 / probability.shape[-1])
+        return (tables * by_logit).sum(dim=(1, 2)) / len(label)
+
+
+def _mix(w: Float[Tensor, " 2"], tables: Float[Tensor, "2 n c"]) -> Float[Tensor, "n c"]:
+    return w[0] * tables[0] + w[1] * tables[1]
+
+
+def _with_minus_one(weights: Float[Tensor, "start 2"]) -> Float[Tensor, "start 3"]:
+    return torch.nn.functional.pad(weights, (0, 1), value=-1.0)

@@ -1,0 +1,171 @@
+"""Where ungrokking happens, and whether weight decay moves the place (second paper, Fig. 8).
+
+"Independent of weight decay" is two claims: that ungrokking appears at every weight decay, and that
+it does so at the same amount of data. Each is answered with its own numbers.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses.efficiency.critical_size import Estimate, ungrokking_midpoint
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+HIGH, LOW = 0.9, 0.1  # mean validation accuracy before and after: what counts as ungrokking
+_STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
+_CURVES = ("moments", "network", "weight_decay")
+
+
+def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset":
+    """The data with the 50 % point of every curve, and what weight decay does to it.
+
+    Args:
+        data: what ``ungrokking.compute`` returns. Runs without a plateau count with the accuracy
+            that they had reached; ``n_unfinished`` tells how many these are.
+        reference: the weight decay that others are compared with; None: the one in the middle.
+
+    Returns:
+        ``data`` with, over "moments", "network" and "weight_decay":
+
+        * ``midpoint``, ``midpoint_low`` and ``midpoint_high``, in training pairs: where the final
+          test accuracy is halfway between its plateaus, with a 95 % interval; NaN where not
+          detected, and ``midpoint_reason`` says why;
+        * ``ratio``, ``ratio_low`` and ``ratio_high``: that place over the place at
+          ``reference``, seed by seed: the geometric mean, with a 95 % interval from Student's t of
+          the logarithms (three seeds have ten bootstrap samples, too few for one). Where accuracy
+          changes by more than a half from one size to the next, the place may be anywhere between
+          the two, and the interval holds what follows from that. NaN with fewer than two seeds for
+          which both places are known, and ``ratio_reason`` says so;
+        * ``n_runs``, and ``n_unfinished`` of them.
+
+        Over "network" and "weight_decay": ``kept``, ``kept_low``, ``kept_high`` and
+        ``kept_reason``, likewise for the place with the optimiser's moments kept over that with a
+        fresh optimiser. Over "moments" and "network": ``appears`` and ``place``, a sentence on each
+        claim, "" where there are no runs. Attribute: ``reference``.
+
+    Raises:
+        ValueError: no run has the reference weight decay.
+
+    Source: second paper, Fig. 8: "independent of weight decay".
+    """
+    decays = data.weight_decay.values.tolist()
+    reference = decays[len(decays) // 2] if reference is None else reference
+    if reference not in decays:
+        known = ", ".join(f"{decay:g}" for decay in decays)
+        raise ValueError(f"reference={reference} is no weight decay of the runs; these are {known}")
+    shape = [data.sizes[axis] for axis in _CURVES]
+    midpoints, ratios = (np.empty(shape, dtype=object) for _ in range(2))
+    final = data.final.transpose(*_CURVES, "seed", "fraction").values
+    by_seed = np.full((*final.shape[:-1], 3), np.nan)
+    for at in np.ndindex(*shape):
+        exists = data.n_train[at[1]].notnull().values  # another network may have more sizes
+        sizes, curves = data.n_train.values[at[1], exists], final[at][:, exists]
+        midpoints[at] = ungrokking_midpoint(sizes, curves, low=LOW, high=HIGH)
+        by_seed[at] = [_place_of(sizes, curve) for curve in curves]
+    for at in np.ndindex(*shape):
+        ratios[at] = _ratio(by_seed[at], by_seed[(*at[:2], decays.index(reference))])
+    kept = np.empty(shape[1:], dtype=object)
+    moments = data.moments.values.tolist()
+    absent = np.full_like(by_seed[0], np.nan)
+    fresh_and_kept = [
+        by_seed[moments.index(kind)] if kind in moments else absent for kind in ("fresh", "kept")
+    ]
+    for at in np.ndindex(*shape[1:]):
+        kept[at] = _ratio(fresh_and_kept[1][at], fresh_and_kept[0][at])
+    exists = data.last_step.notnull()
+    found = (
+        data.assign(
+            _variables("midpoint", _CURVES, midpoints)
+            | _variables("ratio", _CURVES, ratios)
+            | _variables("kept", _CURVES[1:], kept)
+        )
+        .assign_attrs(reference=reference)
+        .assign(
+            n_runs=exists.sum(("fraction", "seed")),
+            n_unfinished=(exists & ~data.flat).sum(("fraction", "seed")),
+        )
+    )
+    claims = [
+        _claims(found.isel(moments=i, network=j)) for i in range(shape[0]) for j in range(shape[1])
+    ]
+    appears, place = (np.reshape(texts, shape[:2]) for texts in zip(*claims, strict=True))
+    return found.assign(appears=(_CURVES[:2], appears), place=(_CURVES[:2], place))
+
+
+def _variables(name: str, axes: tuple[str, ...], found: np.ndarray) -> dict[str, tuple]:
+    """What the estimates say, each part under a name of its own."""
+    return {
+        name if part == "value" else f"{name}_{part}": (
+            axes, np.reshape([getattr(one, part) for one in found.flat], found.shape)
+        )
+        for part in ("value", "low", "high", "reason")
+    }  # fmt: skip
+
+
+def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float]:
+    """One seed's 50 % point, and between which sizes it lies where they are too far apart."""
+    place = ungrokking_midpoint(sizes, curve[None], low=LOW, high=HIGH, n_boot=1).value
+    if np.isnan(place):
+        return np.nan, np.nan, np.nan
+    sizes, curve = sizes[np.isfinite(curve)], curve[np.isfinite(curve)]
+    right = int(np.searchsorted(sizes, place))
+    if curve[right] - curve[right - 1] <= _STEEP:
+        return place, place, place
+    return place, sizes[right - 1], sizes[right]
+
+
+def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Estimate:
+    """How much larger places are than the same seeds' reference, with a paired interval."""
+    from scipy import stats
+
+    logs = np.log(places / reference[:, [0, 2, 1]])  # least where the reference is largest
+    logs = logs[np.isfinite(logs).all(axis=1)]
+    if len(logs) < 2:
+        known = "no seed shows" if not len(logs) else "one seed shows"
+        return Estimate(
+            np.nan, reason=f"not detected: {known} both 50 % points, and two are needed"
+        )
+    mean, least, most = logs.mean(axis=0)
+    half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs[:, 0])
+    low, high = min(mean - half, least), max(mean + half, most)
+    return Estimate(*np.exp([mean, low, high]).tolist())
+
+
+def _claims(curves: "xr.Dataset") -> tuple[str, str]:
+    """A sentence each: whether it appears at every weight decay, and whether its place stays."""
+    if not curves.n_runs.any():
+        return "", ""
+    ends, missing = [], []
+    for curve in (curves.sel(weight_decay=decay) for decay in curves.weight_decay.values):
+        mean = curve.final_mean.dropna("fraction").values
+        if not len(mean):
+            continue
+        decay = f"{curve.weight_decay.item():g}"
+        ends.append(f"{decay}: {mean[-1]:.3f} to {mean[0]:.3f}")
+        if not (mean[-1] > HIGH and mean[0] < LOW):
+            missing.append(decay)
+    appears = f"not at weight decay {', '.join(missing)}" if missing else "at every weight decay"
+    unfinished = f"{int(curves.n_unfinished.sum())} of {int(curves.n_runs.sum())} runs unfinished"
+    others = (curves.sel(weight_decay=decay) for decay in curves.weight_decay.values)
+    places = [
+        _place(other) for other in others
+        if other.n_runs and other.weight_decay != curves.attrs["reference"]
+    ] or ["nothing to compare"]  # fmt: skip
+    return (
+        f"ungrokking appears {appears} (validation accuracy from most to least data, "
+        f"by weight decay {'; '.join(ends)}; {unfinished})",
+        f"its 50 % point, against weight decay {curves.attrs['reference']:g}: {'; '.join(places)}",
+    )
+
+
+def _place(compared: "xr.Dataset") -> str:
+    """What one weight decay does to the place of the transition."""
+    decay = f"at {compared.weight_decay.item():g}"
+    if compared.ratio.isnull():
+        return f"{decay} {compared.ratio_reason.item()}"
+    low, high = compared.ratio_low.item(), compared.ratio_high.item()
+    word = "no shift detected" if low <= 1 <= high else "moves"
+    return f"{decay} {word}, {compared.ratio.item():.3g} times [{low:.3g}, {high:.3g}]"
