@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
 from torch.nn.utils.rnn import pad_sequence
 
 from grokinterp import Run
 from grokinterp._checks import check_int
-from probes import model_neuron_spectra
-from probes.gamma import GammaIPR, gamma_ipr, model_gamma_ipr
+from probes import GammaIPR, gamma_ipr, model_gamma_ipr, model_neuron_spectra
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -192,6 +190,8 @@ def _interval(
 
 def _both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson's and Spearman's coefficient [2, row] of rows of pairs; NaN for a constant row."""
+    from scipy.stats import rankdata
+
     return np.stack([_pearson(x, y), _pearson(rankdata(x, axis=1), rankdata(y, axis=1))])
 
 

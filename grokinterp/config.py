@@ -113,8 +113,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; :meth:`from_dict` gives the config back."""
         plain = dataclasses.asdict(self)
-        kind = next(name for name, model in MODELS.items() if model is model_class(self))
-        return plain | {"model": {"kind": kind} | plain["model"]}
+        return plain | {"model": {"kind": model_kind(self)} | plain["model"]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
@@ -169,9 +168,14 @@ def check_path(config: RunConfig, path: str) -> None:
         )
 
 
+def model_kind(config: RunConfig) -> str:
+    """The name in ``MODELS`` of a config's network."""
+    return next(k for k, model in MODELS.items() if type(config.model) is model.config_class)
+
+
 def model_class(config: RunConfig) -> type[HookedModel]:
     """The class of a config's network."""
-    return next(m for m in MODELS.values() if type(config.model) is m.config_class)
+    return MODELS[model_kind(config)]
 
 
 def build_model(config: RunConfig) -> Any:

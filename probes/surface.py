@@ -1,6 +1,5 @@
 """What probes read off a network: its answers, activations and tables, for all pairs."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from grokinterp._checks import check_int
-from grokinterp.models.base import HookedModel, evaluated
+from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 
 # Pairs in one forward pass: bounds the memory of activations.
@@ -84,11 +83,9 @@ class Surface:
                 own for each pair.
         """
         if hook not in self.model.hook_dict:
-            known = list(self.model.hook_dict)
-            near = difflib.get_close_matches(hook, known, n=3, cutoff=0.4)
             raise ValueError(
                 f"{hook!r} is no hook point of {_name(self.model)}. "
-                f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(known)}"
+                f"{nearest_hooks(self.model, hook)}"
             )
         with _evaluation(self.model), torch.no_grad():
             parts = []

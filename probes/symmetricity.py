@@ -1,6 +1,5 @@
 """Gradient symmetricity: whether a network treats its two operands alike."""
 
-import difflib
 import math
 import random
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
+from grokinterp.models.base import nearest_hooks
 from probes.surface import Surface, surface
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
@@ -137,10 +137,9 @@ def _answers(
     """The residues' logits, and the embeddings that they are a function of."""
     model, embeds = network.model, []
     if hook not in model.hook_dict:
-        near = difflib.get_close_matches(hook, model.hook_dict, n=3, cutoff=0.4)
         raise ValueError(
             f"hook={hook!r} is no hook point of {type(model).__name__}; give the one on its "
-            f"embeddings. Nearest: {', '.join(near) or 'none'}; all: {', '.join(model.hook_dict)}"
+            f"embeddings. {nearest_hooks(model, hook)}"
         )
 
     def cut(value: Tensor, hook: HookPoint) -> Tensor:

@@ -1,19 +1,31 @@
 """Fixtures that several packages' tests share."""
 
+import gc
+import multiprocessing
+import multiprocessing.forkserver
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 import grokinterp as gi
+from analyses import grokking
 
 settings.register_profile("grokinterp", deadline=None)  # a busy machine is no bug
 settings.load_profile("grokinterp")
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made out of garbage collections, which would visit it each time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +40,22 @@ def tiny_run() -> gi.Run:
     return gi.train(config, device="cpu", progress=False)
 
 
+@pytest.fixture(scope="session")
+def published_run(tmp_path_factory: pytest.TempPathFactory) -> gi.Run:
+    """The first paper's Fig. 1a, its data bit for bit; half a minute to make. Only read it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # above that of each test process
+        folder = folder.parent
+    with FileLock(folder / "published.lock"):
+        if not (folder / "published").exists():
+            config = gi.RunConfig(
+                data=gi.DataConfig(corruption=0.35, protocol="published"),
+                training=gi.TrainConfig(steps=1000, eval_every=20),
+            )
+            gi.train(config, probes=grokking.PROBES, progress=False).save(folder / "published")
+    return gi.Run.load(folder / "published")
+
+
 @pytest.fixture
 def no_type_checker() -> Iterator[None]:
     """What a user meets, who has no import hook: the code's own checks must refuse bad input."""
@@ -35,3 +63,43 @@ def no_type_checker() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> ForkServerContext:
+    """Starts processes as copies of one that has imported everything and done nothing else.
+
+    They are as good as new, but there in no time: a new one imports for seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["grokinterp", "probes", "distributed", "h5netcdf", "plotly.graph_objects", "plotly.io",
+         "rich.table", "scipy.stats", "typer", "xarray", "zarr"]
+    )  # fmt: skip
+    multiprocessing.forkserver.ensure_running()  # before somebody else chooses what it imports
+    return context
+
+
+@pytest.fixture
+def shell(
+    forkserver: ForkServerContext, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ForkServerProcess]]:
+    """``shell(folder, module, *arguments)`` starts ``python -m module arguments`` in a folder.
+
+    What it prints is in the folder's files ``stdout`` and ``stderr``.
+    """
+    monkeypatch.syspath_prepend(Path(__file__).parent / "children")
+    import shell_command  # pyright: ignore[reportMissingImports]
+
+    started: list[ForkServerProcess] = []
+
+    def start(folder: Path, module: str, *arguments: object) -> ForkServerProcess:
+        words = [str(argument) for argument in arguments]
+        process = forkserver.Process(target=shell_command.run, args=(module, words, str(folder)))
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()  # nothing, if it has ended

@@ -124,7 +124,7 @@ def outcome(
         steps: increasing, in updates.
         test_accuracy: in 0..1 at these steps.
         next_time: median steps to grok of the next larger training set that groks; None if it is
-            not known, and then length is not asked for; infinite if that median was not reached.
+            not known, and then length is not asked for; infinite or NaN if it was not reached.
         grokked: accuracy from which a run has generalised.
         chance: accuracy below which it has not at all.
 

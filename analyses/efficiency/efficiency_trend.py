@@ -117,20 +117,23 @@ def table(trend: "xr.Dataset") -> list[str]:
 
 def sentence(trend: "xr.Dataset") -> str:
     """What the paper's figure says, and what is left of it, in plain words."""
-    clean, margin = "random labels, equal step", "matched margin"
-    said = (
+    clean = "random labels, equal step"
+    parts = [
         "As published, by the norm of all parameters: "
         f"C_mem {_words(trend, 'C_mem', 'all parameters')}, "
-        f"C_gen {_words(trend, 'C_gen', 'all parameters')}. "
-        f"Unused embeddings left out: C_mem {_words(trend, 'C_mem', 'used parameters')}. "
-        f"At a common median margin: C_mem {_words(trend, 'C_mem', margin)}, "
-        f"random labels at equal steps {_words(trend, clean, margin)}, "
-        f"C_gen {_words(trend, 'C_gen, validation high', margin)}."
-    )
-    share = float(trend.share.sel(circuit=clean, measure=margin))
-    if math.isnan(share):
-        return said
-    return f"{said} Of the published slope, {share:.0%} is left for random labels."
+        f"C_gen {_words(trend, 'C_gen', 'all parameters')}.",
+        f"Unused embeddings left out: C_mem {_words(trend, 'C_mem', 'used parameters')}.",
+    ]
+    for measure in ("matched margin", "least"):
+        parts.append(
+            f"{MEASURES[measure].capitalize()}: C_mem {_words(trend, 'C_mem', measure)}, "
+            f"random labels at equal steps {_words(trend, clean, measure)}, "
+            f"C_gen {_words(trend, 'C_gen, validation high', measure)}."
+        )
+        share = float(trend.share.sel(circuit=clean, measure=measure))
+        if not math.isnan(share):
+            parts.append(f"Of the published slope, {share:.0%} is left there for random labels.")
+    return " ".join(parts)
 
 
 def _words(trend: "xr.Dataset", circuit: str, measure: str) -> str:
@@ -144,7 +147,7 @@ def _words(trend: "xr.Dataset", circuit: str, measure: str) -> str:
 def cost_curves(
     data: "xr.Dataset",
     *,
-    measure: str = "matched margin",
+    measure: str | None = None,
     memorising: str = "random labels, equal step",
     generalising: str = "C_gen, validation high",
 ) -> "xr.Dataset":
@@ -156,7 +159,7 @@ def cost_curves(
 
     Args:
         data: of ``model_efficiency.compute``.
-        measure: of ``MEASURES``.
+        measure: of ``MEASURES``; None: "least", or "matched margin" of a network without it.
         memorising: the circuit, of ``CIRCUITS``.
         generalising: likewise.
 
@@ -164,6 +167,7 @@ def cost_curves(
         Dataset over "seed" and "size" (training pairs): ``memorising`` and ``generalising``; and
         ``extended``, whether the latter is such a mean.
     """
+    measure = measure or ("matched margin" if data.attrs["no_least"] else "least")
     check_choice("measure", measure, MEASURES)
     for circuit in (memorising, generalising):
         check_choice("circuit", circuit, CIRCUITS)

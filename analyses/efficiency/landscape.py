@@ -39,8 +39,6 @@ def compute_landscape(
         ValueError: a speed that is not positive or comes twice, and what ``mixture.compute``
             refuses.
     """
-    import xarray as xr
-
     for name, speeds in (("memorising", memorising), ("generalising", generalising)):
         for speed in speeds:
             check_number(name, float(speed), minimum=0.0, strict=True)
@@ -102,4 +100,3 @@ def plot_landscape(landscape: "xr.Dataset", *, factor: float = 10.0) -> "go.Figu
     return finish(figure, title=title, height=520).update_layout(
         margin_t=110, plot_bgcolor="#DDDDDD"
     )
-

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.delay import Verdict
-from analyses.style import BLACK, BLUE, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE, finish
+from analyses.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -135,24 +135,24 @@ def plot_variants(
         for split, label in SPLIT_NAME.items():
             here = found.fall_step.sel(start=start, split=split, factor=factor)
             verdicts = found.verdict.sel(start=start)
-            rows = [(name, here.sel(variant=name).values.ravel()) for name in names]
-            steps = np.concatenate([values for _, values in rows])
-            symbol = np.where(np.isnan(steps), f"{_SYMBOL[split]}-open", _SYMBOL[split])
-            figure.add_scatter(
-                x=np.where(np.isnan(steps), last, steps),
-                y=[name for name, values in rows for _ in values],
-                customdata=np.concatenate([verdicts.sel(variant=n).values.ravel() for n in names]),
-                mode="markers", name=label, legendgroup=split, showlegend=col == 1,
-                marker={"color": {"train": BLUE, "test": ORANGE}[split], "size": 11,
-                        "symbol": symbol, "line": {"width": 1.5}, "opacity": 0.8},
-                hovertemplate=f"{label}: step %{{x}} (%{{customdata}})<extra></extra>",
-                row=1, col=col, cliponaxis=False,
-            )  # fmt: skip
+            steps = np.concatenate([here.sel(variant=name).values.ravel() for name in names])
+            said = np.concatenate([verdicts.sel(variant=n).values.ravel() for n in names])
+            rows = np.repeat(names, len(steps) // len(names))
+            fell = ~np.isnan(steps)
+            for some, symbol in ((fell, _SYMBOL[split]), (~fell, f"{_SYMBOL[split]}-open")):
+                figure.add_scatter(
+                    x=np.where(fell, steps, last)[some], y=rows[some], customdata=said[some],
+                    mode="markers", name=label, legendgroup=split,
+                    showlegend=col == 1 and some is fell, row=1, col=col, cliponaxis=False,
+                    marker={"color": SUBSET_STYLE[split]["color"], "size": 11, "symbol": symbol,
+                            "line": {"width": 1.5}, "opacity": 0.8},
+                    hovertemplate=f"{label}: step %{{x}} (%{{customdata}})<extra></extra>",
+                )  # fmt: skip
     figure.update_xaxes(
         title="step (updates)", type="log", dtick=1, minor={"dtick": "D1", "showgrid": True},
         range=[0.4, np.log10(last) + 0.08],
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=names)
     title = title or f"When losses have fallen by {factor:g} times (open: not by the end)"
     height = 170 + 30 * len(names)
     return finish(figure, title=title, height=height).update_layout(

@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 
 FRACTIONS = {  # around where each network stops to generalise
     "tiny": (0.3, 0.6),
-    "small": (0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35),
+    "small": (0.3, 0.35, 0.4, 0.45, 0.5, 0.6),
     "published": tuple(percent / 100 for percent in range(20, 31)),
 }
-LONGER = 3  # times the usual budget
-GROKKED, CHANCE = (
-    0.9,
-    0.1,
-)  # validation accuracy of a run that generalises, and of one that does not
+LONGER = {"tiny": 3, "small": 2, "published": 3}  # times the usual budget
+_EARLY = 0.5  # of the steps, after which runs are judged for the first time
+GROKKED, CHANCE = 0.9, 0.1  # validation accuracy of a run that generalises, and one that does not
 
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
     Outcome.GROKKED: (BLUE, "circle", ""),
@@ -49,7 +47,7 @@ OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
 def collect_runs(out: Path, size: str, seeds: int, network: str = "transformer") -> list[Run]:
     """Train what is not in ``out`` yet; every seed draws weights and split anew."""
     usual = settings.network(network, size)
-    long = usual.replace({"training.steps": LONGER * usual.training.steps})
+    long = usual.replace({"training.steps": LONGER[size] * usual.training.steps})
     return collect(out, [
         Named(
             folder_name("semi", network, fraction, "seed", seed),
@@ -64,7 +62,7 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
 
     Args:
         runs: of any networks, training fractions and seeds; no two of one cell.
-        budgets: steps after which to judge; None: a third of the longest run, and all of it.
+        budgets: steps after which to judge; None: a half of the longest run, and all of it.
 
     Returns:
         Dataset over "network", "fraction" and "seed": ``test_accuracy`` (..., step), 0..1;
@@ -88,7 +86,7 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
 
     data = side_by_side(runs, ("network", "fraction", "seed"))
     longest = int(data.last_step.max())
-    budgets = sorted(budgets or {max(1, longest // LONGER), longest})
+    budgets = sorted(budgets or {max(1, round(longest * _EARLY)), longest})
     if not 0 < budgets[0] <= budgets[-1] <= longest:
         raise ValueError(f"budgets must lie in 1..{longest}, the steps of the runs; got {budgets}")
     judged = xr.concat([_judge(data, budget) for budget in budgets], dim="budget")
@@ -249,10 +247,13 @@ def main(
     out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
     size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
     seeds: Annotated[int, typer.Option(min=1)] = 3,
+    network: Annotated[
+        str, typer.Option(help=f"of {', '.join(settings.NETWORKS)}")
+    ] = "transformer",
 ) -> None:
     """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
     with clear_errors():
-        data = compute(collect_runs(out, size, seeds))
+        data = compute(collect_runs(out, size, seeds, network))
         figures = [plot(data) for plot in (plot_trajectories, plot_outcomes)]
         write_figures("semi-grokking", out, out / "semi_grokking.html", data, figures)
         for i, budget in enumerate(data.budget.values):

@@ -132,7 +132,9 @@ _LOOKS = {
 }
 
 
-def plot_times(data: "xr.Dataset", *, title: str = "How long learning takes") -> "go.Figure":
+def plot_times(
+    data: "xr.Dataset", *, title: str = "How long learning takes (open triangles: longer)"
+) -> "go.Figure":
     """Steps against training pairs, a panel per network: seeds, and their median as a line.
 
     An open triangle is a run that ended before; a median that was not reached is left out.
@@ -148,7 +150,7 @@ def plot_times(data: "xr.Dataset", *, title: str = "How long learning takes") ->
 
 
 def plot_ratios(
-    data: "xr.Dataset", *, title: str = "How much longer generalising takes"
+    data: "xr.Dataset", *, title: str = "How much longer generalising takes (open triangles: more)"
 ) -> "go.Figure":
     """Time to generalise over the two others; an open triangle is a lower bound."""
     from analyses.style import GREY
@@ -174,8 +176,8 @@ def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
     figure = make_subplots(
         cols=len(names), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=names
     )
-    figure.update_xaxes(title="training pairs", type="log", exponentformat="none")
-    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_xaxes(title="training pairs")
+    figure.update_yaxes(type="log", exponentformat="none", dtick="D2")
     figure = finish(figure, title=title, height=480)
     return figure.update_layout(margin_t=130, legend_y=1.1)
 

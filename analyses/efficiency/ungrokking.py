@@ -28,38 +28,47 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GROKKED = 0.999  # train and validation accuracy of a start
-END = "end"  # a start's checkpoint with its optimiser's moments
-WEIGHT_DECAYS = {  # a tenth of the size's reference, the reference, and ten times as much
+LEVEL = {"tiny": GROKKED, "small": 0.99, "published": GROKKED}  # some small ones stop just below
+START = "grokked"  # the checkpoint of a start that is continued
+# Of the MLP (Fig. 8); the other networks have the middle one. At "small" a factor of 10 would be
+# too much: 0.1 changes little in its 1500 steps, and 10 takes all weights away.
+WEIGHT_DECAYS = {
     "tiny": (0.1, 1.0),
-    "small": (0.1, 1.0, 10.0),
+    "small": (0.3, 1.0, 3.0),
     "published": (0.01, 0.1, 1.0),
 }
+START_FRACTION = {"tiny": 0.5, "small": 0.7, "published": 0.5}
+STEPS = {"tiny": 20, "small": 1500, "published": 30_000}  # of the second training
 FRACTIONS = {
     "tiny": (0.1, 0.3),
-    "small": (0.025, 0.04, 0.06, 0.085, 0.12, 0.16, 0.21, 0.27, 0.35),
+    "small": (0.025, 0.05, 0.085, 0.13, 0.18, 0.25, 0.35),
     "published": tuple(percent / 100 for percent in range(1, 16)),
 }
 TAIL = 0.1  # final values are means over this share of the steps
-MOMENTS = ("fresh", "kept")
 
 
-def check_grokked(start: gi.Run, level: float = GROKKED) -> None:
-    """Raise unless a run ends with train and test accuracy of at least ``level``.
+def grokked(start: gi.Run, level: float = GROKKED) -> gi.Checkpoint:
+    """The network of a start that has grokked: its checkpoint ``START``, else its end.
+
+    The first time counts, since some networks lose their accuracy again and again for a while.
 
     Raises:
-        ValueError: it does not, with its numbers; or it diverged.
+        ValueError: neither has train and test accuracy of at least ``level``; with its numbers.
     """
-    named = f"start (a {network_of(start.config)}, seed {start.config.seed})"
-    if start.diverged_at is not None:
-        raise ValueError(f"{named} diverged after step {start.diverged_at}; choose another seed")
-    last = start.history.isel(step=-1)
-    accuracy = {name: float(last[f"{name}_accuracy"]) for name in ("train", "test")}
+    who = f"start (a {network_of(start.config)}, seed {start.config.seed})"
+    if START not in start.checkpoints and start.diverged_at is not None:
+        raise ValueError(f"{who} diverged after step {start.diverged_at}; use a smaller lr")
+    checkpoint = start.checkpoints[START] if START in start.checkpoints else start.checkpoint()
+    accuracy = {name: checkpoint.metrics[f"{name}_accuracy"] for name in ("train", "test")}
     if not all(value >= level for value in accuracy.values()):
         reached = ", ".join(f"{name} accuracy {value:.4f}" for name, value in accuracy.items())
+        best = float(start.history.test_accuracy.max())
         raise ValueError(
-            f"{named} has not grokked: {reached} at step {int(last.step)}, where {level} is asked "
-            "of both; train it for longer, choose another seed, or lower level"
+            f"{who} has not grokked: {reached} at step {checkpoint.step}, where {level} is asked "
+            f"of both (its best test accuracy was {best:.4f}); train it for longer, choose another "
+            "seed, or lower level"
         )
+    return checkpoint
 
 
 def continued(
@@ -78,10 +87,10 @@ def continued(
         start: the run; its split is kept, so that the smaller set is a part of its training set.
         fraction: of all pairs, less than the start's.
         weight_decay: from now on.
-        steps: updates from now on; about 200 rows of history.
-        kept: go on with the optimiser's moments, which the start must have kept in a checkpoint
-            ``END`` of its last step; otherwise the optimiser starts afresh, as in the paper.
-        level: accuracy that ``start`` must have, see :func:`check_grokked`.
+        steps: updates from now on.
+        kept: go on with the optimiser's moments, which only a checkpoint ``START`` has; otherwise
+            the optimiser starts afresh, as in the paper.
+        level: accuracy that ``start`` must have, see :func:`grokked`.
         fewer_than_classes: allow sets with fewer pairs than there are classes, as the paper's 1 %.
 
     Raises:
@@ -90,7 +99,12 @@ def continued(
 
     Source: second paper, Figs. 7 and 8; Varma et al. 2023, arXiv:2309.02390.
     """
-    check_grokked(start, level)
+    checkpoint = grokked(start, level)
+    if kept and checkpoint.moments is None:
+        raise ValueError(
+            f"start has no checkpoint {START!r}, so its optimiser's moments are lost; train it "
+            f"with checkpoints={{{START!r}: gi.reached(test_accuracy={level})}}"
+        )
     data = start.config.data
     if not 0 < fraction < data.train_fraction:
         raise ValueError(
@@ -99,7 +113,6 @@ def continued(
     config = settings.with_fraction(start.config, fraction).replace({
         "training.weight_decay": weight_decay,
         "training.steps": steps,
-        "training.eval_every": max(1, steps // 200),
     })  # fmt: skip
     if config.data.n_train < data.p and not fewer_than_classes:
         raise ValueError(
@@ -108,46 +121,59 @@ def continued(
         )
     words = network_of(config), "seed", config.seed, "wd", f"{weight_decay:g}", f"{fraction:g}"
     folder = folder_name("ungrok", *words, *(["kept"] if kept else []))
-    return Named(folder, config, _begin(start, kept=kept))
-
-
-def _begin(start: gi.Run, *, kept: bool) -> gi.Checkpoint:
-    if not kept:
-        return start.checkpoint()
-    if END not in start.checkpoints:
-        raise ValueError(
-            f"start has no checkpoint {END!r}, so its optimiser's moments are lost; train it with "
-            f"checkpoints={{{END!r}: gi.at_step(steps)}}"
-        )
-    return start.checkpoints[END]
+    return Named(folder, config, checkpoint if kept else checkpoint.fresh())
 
 
 def collect_runs(
-    out: Path, size: str, seeds: int, *, level: float = GROKKED
+    out: Path,
+    size: str,
+    seeds: int,
+    *,
+    networks: Sequence[str] | None = None,
+    controls: bool = True,
+    level: float | None = None,
 ) -> tuple[list[gi.Run], list[gi.Run]]:
     """Train what is not in ``out`` yet: the grokked starts, and what continues them; both.
+
+    Args:
+        out: a folder with one folder per run.
+        size: of ``settings.SIZES``.
+        seeds: how many of each.
+        networks: of ``settings.NETWORKS``; None: all.
+        controls: the MLP with other weight decays and with kept moments, too.
+        level: accuracy that a start must have; None: that of the size.
 
     Raises:
         ValueError: a start has not grokked.
     """
-    usual = [settings.network(network, size) for network in settings.NETWORKS]
-    steps = usual[0].training.steps
+    usual = [
+        settings.with_fraction(settings.network(network, size), START_FRACTION[size])
+        for network in networks or settings.NETWORKS
+    ]
+    level = LEVEL[size] if level is None else level
     starts = collect(out, [
         Named(
             folder_name("start", network_of(config), "seed", seed),
             settings.seeded(config, seed),
         )
         for config in usual for seed in range(seeds)
-    ], checkpoints={END: gi.at_step(steps)})  # fmt: skip
-    # The optimiser's moments are kept as a control, at the size's own weight decay alone.
-    kinds = [(weight_decay, False) for weight_decay in WEIGHT_DECAYS[size]]
-    kinds.append((usual[0].training.weight_decay, True))
+    ], checkpoints={START: gi.reached(train_accuracy=level, test_accuracy=level)})  # fmt: skip
+
+    def kinds(start: gi.Run) -> list[tuple[float, bool]]:
+        """Weight decays, and whether moments are kept; both vary for the MLP alone."""
+        own = start.config.training.weight_decay
+        if not controls:
+            return [(own, False)]
+        mlp = network_of(start.config) == "mlp"
+        decays = WEIGHT_DECAYS[size] if mlp else (own,)
+        return [*((decay, False) for decay in decays), *([(own, True)] if mlp else [])]
+
     runs = collect(out, [
         continued(
-            start, fraction, weight_decay, steps, kept=kept, level=level,
+            start, fraction, weight_decay, STEPS[size], kept=kept, level=level,
             fewer_than_classes=size == "published",
         )
-        for start in starts for weight_decay, kept in kinds for fraction in FRACTIONS[size]
+        for start in starts for weight_decay, kept in kinds(start) for fraction in FRACTIONS[size]
     ])  # fmt: skip
     return starts, runs
 
@@ -177,10 +203,12 @@ def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
 
     Source: second paper, Figs. 7 and 8.
     """
-    origins = {start.checkpoint().digest: ("fresh", start) for start in starts}
+    origins = {}
     for start in starts:
-        if END in start.checkpoints:
-            origins[start.checkpoints[END].digest] = ("kept", start)
+        checkpoint = start.checkpoints.get(START, start.checkpoint())
+        origins[checkpoint.fresh().digest] = ("fresh", start)
+        if checkpoint.moments is not None:
+            origins[checkpoint.digest] = ("kept", start)
     moments, unseen = [], []
     for run in runs:
         begun = (run.provenance.get("start") or {}).get("sha256")
@@ -227,7 +255,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
     size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
     seeds: Annotated[int, typer.Option(min=1)] = 3,
-    level: Annotated[float, typer.Option(help="accuracy that a start must have")] = GROKKED,
+    level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
 ) -> None:
     """Grok three networks, train them on with less data, and locate where they forget."""
     with clear_errors():
@@ -243,6 +271,14 @@ def main(
                 said = data.sel(network=network, moments=moments)
                 typer.echo(f"{network}, {moments} optimiser: {said.appears.item()}")
                 typer.echo(f"{network}, {moments} optimiser: {said.place.item()}")
+            kept = data.sel(network=network, weight_decay=data.attrs["reference"])
+            typer.echo(
+                f"{network}, 50 % point with kept over fresh moments: "
+                + (
+                    kept.kept_reason.item()
+                    or f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+                )
+            )
 
 
 if __name__ == "__main__":

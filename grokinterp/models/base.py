@@ -109,29 +109,25 @@ class HookedModel(HookedRootModule, ModelHubMixin):
 
     def get_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
         """TransformerLens' ``get_caching_hooks``; names that do not exist are refused."""
-        self._check_hook_names(
-            *(names_filter if isinstance(names_filter, list) else [names_filter])
-        )
+        self._check_hook_names(names_filter)
         return super().get_caching_hooks(names_filter, *args, **kwargs)
 
     def add_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
         """TransformerLens' ``add_caching_hooks``; names that do not exist are refused."""
-        self._check_hook_names(
-            *(names_filter if isinstance(names_filter, list) else [names_filter])
-        )
+        self._check_hook_names(names_filter)
         return super().add_caching_hooks(names_filter, *args, **kwargs)
 
     def _enable_hook_with_name(self, name: str, hook: Callable[..., Any], dir: Any) -> None:
         self._check_hook_names(name)
         super()._enable_hook_with_name(name, hook, dir)
 
-    def _check_hook_names(self, *names: object) -> None:
-        for name in names:
+    def _check_hook_names(self, names: object) -> None:
+        """Of one name or a list of them; a function can only choose among those there are."""
+        for name in names if isinstance(names, list) else [names]:
             if isinstance(name, str) and not isinstance(self.mod_dict.get(name), HookPoint):
-                near = difflib.get_close_matches(name, self.hook_dict, n=3, cutoff=0.4)
                 raise ValueError(
                     f"{name!r} is no hook point of {type(self).__name__}. "
-                    f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(self.hook_dict)}"
+                    f"{nearest_hooks(self, name)}"
                 )
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
@@ -219,6 +215,12 @@ def evaluated(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def nearest_hooks(model: Any, name: str) -> str:
+    """How to go on from a hook point that a model does not have: which it does."""
+    near = difflib.get_close_matches(name, model.hook_dict, n=3, cutoff=0.4)
+    return f"Nearest: {', '.join(near) or 'none'}; all: {', '.join(model.hook_dict)}"
 
 
 def check_state(owner: str, ours: dict[str, Tensor], given: dict[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp.models.base import HookedModel
+from grokinterp.models.base import HookedModel, evaluated
 from grokinterp.models.prompt import Prompt, check_prompt
 
 
@@ -90,15 +90,14 @@ class HookedModule(HookedModel):
         what = type(self.net).__name__
         asked = f"prompt={self.cfg.prompt!r} at p={self.p} (tokens 0..{self.prompt.d_vocab - 1})"
         called: dict[str, nn.Module] = {}
-        modes = {module: module.training for module in self.net.modules()}
         handles = [
             module.register_forward_hook(partial(_note, called, name))
             for name, module in self.net.named_modules()
             if name
         ]
         try:
-            with torch.no_grad():
-                out = self.net.eval()(tokens)
+            with torch.no_grad(), evaluated(self.net):
+                out = self.net(tokens)
         except Exception as error:
             raise ValueError(
                 f"{what} failed on {asked}: {error!r}. Its vocabulary and context must hold them; "
@@ -107,8 +106,6 @@ class HookedModule(HookedModel):
         finally:
             for handle in handles:
                 handle.remove()
-            for module, mode in modes.items():
-                module.training = mode
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != 2:
             got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(

@@ -11,7 +11,7 @@ from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice, check_int, plain_numbers
 from grokinterp.models.base import HookedModel
-from grokinterp.models.prompt import OPERANDS, Prompt, check_prompt
+from grokinterp.models.prompt import OPERANDS, Prompt, check_prompt, fitting_size
 from grokinterp.randomness import generator
 
 INITS = ("torch",)
@@ -104,8 +104,9 @@ class HookedLSTM(HookedModel):
         self.prompt = Prompt(config.prompt, p)
         places = [config.prompt.split().index(operand) for operand in OPERANDS]
         self._first, self._second = places.index(min(places)), max(places)
-        d_vocab = _vocabulary("d_vocab", config.d_vocab, self.prompt.d_vocab, config, p)
-        d_vocab_out = _vocabulary("d_vocab_out", config.d_vocab_out, p, config, p)
+        task = f"p={p} and prompt={config.prompt!r}"
+        d_vocab = fitting_size("d_vocab", config.d_vocab, self.prompt.d_vocab, task)
+        d_vocab_out = fitting_size("d_vocab_out", config.d_vocab_out, p, task)
 
         rng, bound = generator(seed, "init"), config.d_hidden**-0.5
         # Named, not left to torch's defaults: a run must not depend on the session's settings.
@@ -232,12 +233,3 @@ class _Step(nn.Module):
         g, o = self.hook_g(g.tanh()), self.hook_o(o.sigmoid())
         c = self.hook_c(f * c + i * g)
         return self.hook_h(o * c.tanh()), c
-
-
-def _vocabulary(name: str, given: int | None, needed: int, config: LSTMConfig, p: int) -> int:
-    if given is not None and given < needed:
-        raise ValueError(
-            f"{name} must be at least {needed} for p={p} and prompt={config.prompt!r}, "
-            f"got {given}; leave it None for {needed}"
-        )
-    return needed if given is None else given

@@ -36,6 +36,19 @@ class Prompt:
         return torch.stack(columns, dim=1)
 
 
+def fitting_size(name: str, given: int | None, needed: int, task: str) -> int:
+    """The size that a config gives for something, or the least that a task (in words) needs.
+
+    Raises:
+        ValueError: it gives less.
+    """
+    if given is not None and given < needed:
+        raise ValueError(
+            f"{name} must be at least {needed} for {task}, got {given}; leave it None for {needed}"
+        )
+    return needed if given is None else given
+
+
 def check_prompt(template: object) -> None:
     """Raise unless ``template`` is a prompt."""
     if not isinstance(template, str):

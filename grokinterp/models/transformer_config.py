@@ -6,7 +6,7 @@ from typing import Any
 
 from grokinterp._checks import check_bool, check_choice, check_int, check_number, plain_numbers
 from grokinterp.models.activations import ACTIVATIONS
-from grokinterp.models.prompt import Prompt, check_prompt
+from grokinterp.models.prompt import Prompt, check_prompt, fitting_size
 
 NORMALIZATIONS = ("LN", "LNPre")
 NORM_POSITIONS = ("pre", "post")
@@ -138,9 +138,9 @@ class TransformerConfig:
         else:
             words = Prompt(self.prompt, p)
             task = f"p={p} and the prompt {self.prompt!r}"
-            d_vocab = _at_least("d_vocab", self.d_vocab, words.d_vocab, task)
-            n_ctx = _at_least("n_ctx", self.n_ctx, words.length, task)
-            classes = _at_least("d_vocab_out", self.d_vocab_out, p, task)
+            d_vocab = fitting_size("d_vocab", self.d_vocab, words.d_vocab, task)
+            n_ctx = fitting_size("n_ctx", self.n_ctx, words.length, task)
+            classes = fitting_size("d_vocab_out", self.d_vocab_out, p, task)
         if self.tie_embedding and classes > d_vocab:
             raise ValueError(
                 f"d_vocab_out={classes} must be at most d_vocab={d_vocab} in a tied embedding"
@@ -159,9 +159,3 @@ def _given(name: str, size: int | None) -> int:
     if size is None:
         raise ValueError(f"{name}=None follows from a modulus p; give {name}, or p")
     return size
-
-
-def _at_least(name: str, size: int | None, needed: int, task: str) -> int:
-    if size is not None and size < needed:
-        raise ValueError(f"{name} must be at least {needed} for {task}, got {size}")
-    return size or needed

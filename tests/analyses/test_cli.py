@@ -2,10 +2,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jaxtyping
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import grokinterp as gi
@@ -52,12 +52,12 @@ def test_train_saves_the_run_that_was_asked_for(trained: Path) -> None:
 
 
 def test_a_runs_own_config_can_be_trained_again(trained: Path, tmp_path: Path) -> None:
-    code, out, _ = invoke(
-        "train", tmp_path / "again", "--config", trained / "run.json", "--set", "seed=5", "--json"
-    )
+    again, options = tmp_path / "again", ("--precision", "float64", "--set", "seed=5", "--json")
+    code, out, _ = invoke("train", again, "--config", trained / "run.json", *options)
     assert code == 0
     config = gi.RunConfig.from_dict(json.loads(out)["config"])
     assert config == gi.Run.load(trained).config.replace({"seed": 5})
+    assert gi.Run.load(again).model.W_E.dtype == torch.float64
 
 
 def test_analyse_writes_a_self_contained_page(trained: Path) -> None:
@@ -118,15 +118,19 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published_run: gi.Run) -> None:
     """The paper's default network, at its step 1000: coexistence, and pruning it (Fig. 6)."""
-    train_and_save = runs._train_and_save
+    asked: list[object] = []
 
-    def half(config: gi.RunConfig, *arguments: Any, **options: Any) -> gi.Run:
-        return train_and_save(config.replace({"training.steps": 1000}), *arguments, **options)
+    def trained(config: gi.RunConfig, out: Path, *options: object, progress: bool) -> gi.Run:
+        asked.extend((config, *options, progress))
+        published_run.save(out)
+        return published_run
 
-    monkeypatch.setattr(runs, "_train_and_save", half)
+    monkeypatch.setattr(runs, "_train_and_save", trained)
     code, out, _ = invoke("demo", "--out", tmp_path / "demo", "--precision", "bfloat16", "--json")
+    paper = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
+    assert asked == [paper, "bfloat16", None, False, False]
     summary = json.loads(out)
     assert code == 0
     assert (tmp_path / "demo" / "report.html").stat().st_size > 1e6

@@ -2,8 +2,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,17 +160,6 @@ def test_adaptive_infers_what_lies_between(tmp_path: Path) -> None:
     assert json.loads(out)["cells"] == summary["cells"]
 
 
-@pytest.mark.slow
-def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
-    few = ["--panels", "5", "--precision", "float64"]
-    assert sweep(tmp_path / "one", *few)[0] == 0
-    code, printed, err = sweep(tmp_path / "two", *few, "--workers", "2")
-    assert code == 0, err
-    assert "2 processes" in printed
-    one, two = (gi.open_sweep(tmp_path / name / "sweep.zarr") for name in ("one", "two"))
-    np.testing.assert_allclose(one.final_loss, two.final_loss, rtol=1e-6)
-
-
 def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: Path) -> None:
     stored = gi.open_sweep(drawn[0] / "sweep.zarr")
     stored.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
@@ -254,63 +241,64 @@ def test_list_names_every_preset() -> None:
     assert json.loads(out).keys() == PRESETS.keys()
 
 
-def start(out: Path, *options: str) -> "subprocess.Popen[str]":
-    """The command in a process of its own, once it has stored something and before its end."""
-    # Enough steps that it cannot be over before it is stopped.
-    command = [
-        sys.executable, "-m", "analyses.cli", "sweep", "fig3a", "--size", "tiny", "--device", "cpu",
-        "--out", str(out), "--set", "training.steps=1000", "--set", "data.p=13", "--chunk", "3",
-        *options,
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        # As in a terminal; where the tests run in the background Ctrl-C is ignored, and inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+# Enough steps that it cannot be over before it is stopped.
+LONGER = [
+    "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--panels", "5", "--chunk", "1",
+    "--precision", "float64", *QUICK, "--set", "training.steps=400",
+]  # fmt: skip
+
+
+def stopped(how: signal.Signals, shell, out: Path, *options: str) -> tuple[int, str]:
+    """The command, sent a signal once it has stored something: its exit code, and what it said.
+
+    Ctrl-C reaches every process of the terminal's foreground group.
+    """
+    out.mkdir()
+    process = shell(out, "analyses.cli", *LONGER, "--out", out, *options)
     give_up = time.monotonic() + 180
-    while time.monotonic() < give_up and process.poll() is None:
-        if any((out / "sweep.zarr" / "done").glob("[0-9]*")):
-            return process
-        time.sleep(0.05)
-    process.kill()
-    pytest.fail(f"nothing was stored: {process.communicate()}")
+    while not any((out / "sweep.zarr" / "done").glob("[0-9]*")):
+        if time.monotonic() > give_up or not process.is_alive():
+            process.kill()
+            pytest.fail(f"nothing was stored: {(out / 'stderr').read_text()}")
+        time.sleep(0.02)
+    os.killpg(process.pid, how)
+    process.join(60)
+    return process.exitcode, (out / "stdout").read_text() + (out / "stderr").read_text()
 
 
-def resumed(out: Path, *options: str) -> str:
-    code, printed, err = invoke(
-        "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--out", out,
-        "--set", "training.steps=1000", "--set", "data.p=13", *options, "--resume",
-    )  # fmt: skip
+def resumed(out: Path) -> str:
+    code, printed, err = invoke(*LONGER, "--out", out, "--resume")
     assert code == 0, err
     return printed
 
 
 @pytest.mark.slow
-def test_killed_and_resumed(tmp_path: Path) -> None:
-    process = start(tmp_path)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    done = gi.open_sweep(tmp_path / "sweep.zarr").done
-    first = int(done.sum())
-    assert 0 < first < 18
-    code, _, err = invoke("diagram", tmp_path / "sweep.zarr", "--out", tmp_path / "half.html")
+def test_killed_and_resumed(tmp_path: Path, shell) -> None:
+    out = tmp_path / "killed"
+    code, _ = stopped(signal.SIGKILL, shell, out)
+    assert code == -signal.SIGKILL
+    first = int(gi.open_sweep(out / "sweep.zarr").done.sum())
+    assert 0 < first < 9
+    code, _, err = invoke("diagram", out / "sweep.zarr", "--out", out / "half.html")
     assert code == 0, err
-    assert "not trained" in (tmp_path / "half.html").read_text()
-    assert f"{first} of them done" in resumed(tmp_path)
-    assert bool(gi.open_sweep(tmp_path / "sweep.zarr").done.all())
+    assert "not trained" in (out / "half.html").read_text()
+    assert f"{first} of them done" in resumed(out)
+    assert bool(gi.open_sweep(out / "sweep.zarr").done.all())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupt_says_how_to_go_on(tmp_path: Path, workers: str) -> None:
-    """Ctrl-C reaches every process of the terminal's foreground group."""
-    process = start(tmp_path, "--workers", workers)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    done = int(gi.open_sweep(tmp_path / "sweep.zarr").done.sum())
-    assert 0 < done < 18
-    assert f"Interrupted; {done} of 18 runs are stored" in err
-    assert "--resume" in err
-    assert "Traceback" not in out + err
-    assert f"{done} of them done" in resumed(tmp_path)
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, shell) -> None:
+    """And what two worker processes began ends as the work of one."""
+    for workers, named in (("1", "1 process"), ("2", "2 processes")):
+        out = tmp_path / workers
+        code, said = stopped(signal.SIGINT, shell, out, "--workers", workers)
+        assert code == 130, said
+        assert named in said
+        done = int(gi.open_sweep(out / "sweep.zarr").done.sum())
+        assert 0 < done < 9
+        assert f"Interrupted; {done} of 9 runs are stored" in said
+        assert "--resume" in said
+        assert "Traceback" not in said
+        assert f"{done} of them done" in resumed(out)
+    one, two = (gi.open_sweep(tmp_path / workers / "sweep.zarr") for workers in ("1", "2"))
+    np.testing.assert_allclose(one.final_loss, two.final_loss, rtol=1e-6)

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,11 +19,6 @@ def run_dir(corrupted_run: gi.Run, tmp_path_factory: pytest.TempPathFactory) -> 
     return corrupted_run.save(tmp_path_factory.mktemp("runs") / "tiny")
 
 
-def shell(module: str, *arguments: str | Path, where: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"analyses.{module}", *map(str, arguments)]
-    return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=120)
-
-
 def assert_self_contained(page: Path, *, figures: int) -> None:
     html = page.read_text(encoding="utf-8")
     assert html.startswith("<!doctype html>")
@@ -39,20 +33,23 @@ def assert_holds(file: Path, expected: xr.Dataset) -> None:
         xr.testing.assert_identical(stored.load(), expected)
 
 
-def test_pruning_script(run_dir: Path, corrupted_run: gi.Run, tmp_path: Path) -> None:
+def test_pruning_script(run_dir: Path, corrupted_run: gi.Run, tmp_path: Path, shell) -> None:
     out = tmp_path / "new" / "pruned.html"
-    done = shell("pruning", run_dir, "--order", "ipr", "--out", out, where=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(out), str(out.with_suffix(".nc"))]
+    process = shell(tmp_path, "analyses.pruning", run_dir, "--order", "ipr", "--out", out)
+    process.join(120)
+    assert process.exitcode == 0, (tmp_path / "stderr").read_text()
+    said = (tmp_path / "stdout").read_text()
+    assert said.split() == [str(out), str(out.with_suffix(".nc"))]
     assert_self_contained(out, figures=2)
     assert_holds(out.with_suffix(".nc"), pruning.compute(corrupted_run, orders=["ipr"]))
 
 
 def test_phases_script_writes_beside_the_run(
-    run_dir: Path, corrupted_run: gi.Run, tmp_path: Path
+    run_dir: Path, corrupted_run: gi.Run, tmp_path: Path, shell
 ) -> None:
-    done = shell("phases", run_dir, where=tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = shell(tmp_path, "analyses.phases", run_dir)
+    process.join(120)
+    assert process.exitcode == 0, (tmp_path / "stderr").read_text()
     assert_self_contained(run_dir / "figures" / "phases.html", figures=1)
     assert_holds(run_dir / "figures" / "phases.nc", phases.compute(corrupted_run))
     assert gi.Run.load(run_dir).config == corrupted_run.config  # its folder is still a run

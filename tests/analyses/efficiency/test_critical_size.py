@@ -76,7 +76,8 @@ def test_missing_circuits_are_left_out() -> None:
     curves[:, 2] = np.nan
     curves[1, 3] = np.nan
     found = efficiency_crossing(SIZES, curves, np.zeros_like(curves))
-    assert found.value == pytest.approx(300)
+    # What is left of the seeds agrees, and so does every resample.
+    assert [found.value, found.low, found.high] == pytest.approx([300] * 3)
     seeds = np.vstack([crossing_at(300, 300), np.full((1, len(SIZES)), np.nan)])
     assert efficiency_crossing(SIZES, seeds, 0 * seeds) == efficiency_crossing(
         SIZES, seeds[:2], 0 * seeds[:2]
@@ -182,6 +183,11 @@ def test_runs_that_do_not_exist_change_nothing(found: Estimate) -> None:
     budgets = np.vstack([np.full_like(times, budget), np.full((1, len(SIZES)), np.nan)])
     again = divergence_of_time(SIZES, np.vstack([times, times[:1]]), more, budgets)
     assert again == found
+    one_less = np.full_like(times, budget)
+    one_less[0, 2] = np.nan
+    again = divergence_of_time(SIZES, times, finished, one_less)
+    assert again.value == pytest.approx(found.value, rel=0.02)
+    assert again != found
 
 
 def test_few_finished_runs_are_not_fitted() -> None:

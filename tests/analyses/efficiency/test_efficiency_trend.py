@@ -118,7 +118,8 @@ def test_table_and_sentence_say_the_numbers() -> None:
     said = efficiency_trend.sentence(trend)
     assert "C_mem rises (as D^0.80" in said
     assert "random labels at equal steps rises (as D^0.60" in said
-    assert "75% is left" in said
+    assert "75% is left" in said  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
+    assert "88% is left" in said
 
 
 def test_curves_for_the_crossing(noisy: Any) -> None:
@@ -137,6 +138,12 @@ def test_curves_for_the_crossing(noisy: Any) -> None:
         np.testing.assert_allclose(curves.generalising[seed, ~there], mean)
         np.testing.assert_array_equal(curves.generalising[seed, there], own[seed, there])
         np.testing.assert_array_equal(curves.extended[seed], ~there)
+    least, margin = (
+        efficiency_trend.cost_curves(d) for d in (data, data.assign_attrs(no_least="none"))
+    )
+    own = data.cost.sel(circuit="random labels, equal step")
+    np.testing.assert_array_equal(least.memorising, own.sel(measure="least").T)
+    np.testing.assert_array_equal(margin.memorising, own.sel(measure="matched margin").T)
     with pytest.raises(ValueError, match="measure"):
         efficiency_trend.cost_curves(data, measure="used")
     with pytest.raises(ValueError, match="circuit"):

@@ -90,12 +90,14 @@ def found(data: xr.Dataset) -> xr.Dataset:
 
 def test_what_has_not_fallen_is_open_at_the_end(found: xr.Dataset) -> None:
     figure: Any = plot_variants(found)
-    train, test = figure.data[:2]  # of the first start, 10:1
+    train, _, test, never = figure.data[:4]  # of the first start, 10:1
     assert list(train.x) == [10] * 6
-    assert list(test.x) == [10, 10, 10, 25, 30, 30]
-    assert list(test.y) == ["plain"] * 3 + ["late"] * 3
-    assert list(test.marker.symbol) == ["diamond"] * 4 + ["diamond-open"] * 2
-    assert set(train.marker.symbol) == {"circle"}
+    assert list(test.x) == [10, 10, 10, 25]
+    assert list(test.y) == ["plain"] * 3 + ["late"]
+    assert (list(never.x), list(never.y)) == ([30, 30], ["late", "late"])
+    symbols = [trace.marker.symbol for trace in (train, test, never)]
+    assert symbols == ["circle", "diamond", "diamond-open"]
+    assert [t.name for t in figure.data if t.showlegend] == ["train", "validation"]
 
 
 def test_a_median_that_is_censored_is_not_told(found: xr.Dataset) -> None:

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.efficiency import mixture, mixture_runs
-from analyses.efficiency.mixture_variants import OF_HALVES, VARIANTS, Variant, compute
+from analyses.efficiency.mixture_variants import OF_HALVES, PUBLISHED, VARIANTS, Variant, compute
 from analyses.efficiency.sources import END
 from analyses.efficiency.tables import Tables
 
 P = 13
+real_landscape = mixture_runs.compute_landscape
 
 
 def make_run(fraction: float, model: gi.HookedModel, config: gi.RunConfig) -> gi.Run:
@@ -24,13 +25,13 @@ def make_run(fraction: float, model: gi.HookedModel, config: gi.RunConfig) -> gi
     config = config.replace({"data.train_fraction": fraction})
     run = gi.train(config, device="cpu", progress=False)
     kept = gi.Checkpoint(1, {}, model.state_dict())
-    names = ("memorising", "validated-generalising")
+    names = ("memorising", mixture_runs.SETTLED)
     return dataclasses.replace(run, model=model, checkpoints=dict.fromkeys(names, kept))
 
 
 @pytest.fixture(scope="module")
 def pair() -> dict[str, gi.Run]:
-    """C_gen in closed form, and C_mem of a neuron for every pair: right on its own, wrong on the rest."""
+    """C_gen in closed form, and C_mem with a neuron per pair, right where it was trained."""
     config = gi.RunConfig(
         data=gi.DataConfig(p=P, train_fraction=0.2),
         model=gi.MLPConfig(d_mlp=P * P, act="relu"),
@@ -73,10 +74,17 @@ def test_circuits_of_a_seed_have_nested_splits_and_their_weight_decays(
     for seed in (0, 1):
         few, many = (asked[f"mixture-small-{k}-seed-{seed}"] for k in mixture_runs.FRACTIONS)
         assert few.training.weight_decay == 0 < many.training.weight_decay
+        assert many.training.steps == 2 * few.training.steps
         masks = [gi.make_dataset(config.data).is_train for config in (few, many)]
         assert (masks[1] | ~masks[0]).all()
         assert few.data.seed == few.seed == seed
-    assert {"memorising", "validated-generalising"} <= asked["checkpoints"].keys()
+        assert few.training.loss == many.training.loss == "mse_softmax"
+    settled = asked["checkpoints"][mixture_runs.SETTLED]
+    half = asked["mixture-small-generalising-seed-0"].training.steps // 2
+    good = {"unchanged_accuracy": 1.0, "test_accuracy": 1.0}
+    assert settled([{"step": half, **good}])
+    assert not settled([{"step": half - 1, **good}])
+    assert not settled([{"step": half, **good, "test_accuracy": 0.99}])
 
 
 def test_protocols_differ_in_what_validation_may_have_seen(pair: dict[str, gi.Run]) -> None:
@@ -105,12 +113,8 @@ def test_curves_have_an_axis_for_variants_and_seeds(pair: dict[str, gi.Run]) -> 
     some = {name: VARIANTS[name] for name in list(VARIANTS)[:2]}
     found = compute([tables, tables], some, steps=10)
     assert dict(found.sizes) | {"variant": 2, "seed": 2, "step": 3} == dict(found.sizes)
-    alone = mixture.compute(
-        tables, config=VARIANTS[mixture_runs.PUBLISHED].config(tables, steps=10)
-    )
-    xr.testing.assert_allclose(
-        found.loss.sel(variant=mixture_runs.PUBLISHED, seed=1, drop=True), alone.loss
-    )
+    alone = mixture.compute(tables, config=VARIANTS[PUBLISHED].config(tables, steps=10))
+    xr.testing.assert_allclose(found.loss.sel(variant=PUBLISHED, seed=1, drop=True), alone.loss)
 
 
 def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
@@ -119,11 +123,15 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
     bad = pair | {"memorising": dataclasses.replace(pair["memorising"], checkpoints={})}
     tables = mixture_runs.protocols(pair)["leak-free"]
     monkeypatch.setattr(mixture_runs, "collect_runs", lambda out, size, seeds: [bad, pair][:seeds])
+    clean = mixture_runs.protocols
+    monkeypatch.setattr(
+        mixture_runs, "protocols", lambda runs: {"leak-free": clean(runs)["leak-free"]}
+    )
     monkeypatch.setattr(mixture_runs.halves, "collect_runs", lambda out, size, seeds: [pair])
     monkeypatch.setattr(mixture_runs, "halves_tables", lambda run: tables)
     monkeypatch.setattr(
         mixture_runs, "compute_landscape",
-        lambda tables, config: real(tables, [1.0, 10.0], [1.0], config),
+        lambda tables, config: real_landscape(tables, [1.0, 10.0], [1.0], config),
     )  # fmt: skip
     few = {name: VARIANTS[name] for name in (mixture_runs.EFFICIENT, mixture_runs.SGD)}
     monkeypatch.setattr(mixture_runs, "VARIANTS", few)
@@ -137,7 +145,7 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
         "seed 0 is left out, its networks are no C_mem and C_gen: the run has no" in result.output
     )
     assert "mixing takes about 1 min" in result.output
-    for group in ("as-published", "leak-free", "halves-of-one-network"):
+    for group in ("leak-free", "halves-of-one-network"):
         assert "Plotly.newPlot" in (tmp_path / f"mixture-{group}.html").read_text()
         with xr.open_dataset(tmp_path / f"mixture-{group}.nc", engine="h5netcdf") as data:
             assert {"loss", "fall_step", "verdict"} <= data.keys()
@@ -147,9 +155,6 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
     none = CliRunner().invoke(app, [*arguments, "1"])
     assert none.exit_code == 2
     assert "has no checkpoint 'memorising'" in none.output
-
-
-real = mixture_runs.compute_landscape
 
 
 def test_halves_are_asked_for_the_labels_that_were_given(

@@ -29,8 +29,21 @@ def test_without_censoring_it_is_the_median(n: int) -> None:
     assert math.isinf(high) == (n < 7)
 
 
+def test_the_band_is_the_log_log_one() -> None:
+    """By hand, for 7 runs without censoring: Greenwood's variance is S (1 - S) / n."""
+    left = np.arange(6, 0, -1) / 7
+    log = np.log(left)
+    half = stats.norm.ppf(0.975) * np.sqrt((1 - left) / left / 7) / log
+    low, high = (np.exp(log * np.exp(side * half)) for side in (-1, 1))
+    times = np.arange(1.0, 8)
+    want = (4.0, times[np.argmax(low <= 0.5)], times[np.argmax(high <= 0.5)])
+    assert median_time(times, [True] * 7) == want == (4.0, 1.0, 6.0)
+
+
 def test_half_is_reached_despite_rounding() -> None:
-    assert median_time([1, 2, 3, 4, 5, 6], [True] * 3 + [False] * 3)[0] == 3
+    """Of 24 runs, the product of the shares left after the 12th is 1/2 and one bit more."""
+    finished = [True] * 17 + [False] + [True] * 6
+    assert median_time(np.arange(1.0, 25), finished)[0] == 12
 
 
 def test_a_median_beyond_the_budget_is_not_reached() -> None:

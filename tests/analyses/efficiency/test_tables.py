@@ -22,7 +22,7 @@ def circuit(kind: str, seen: torch.Tensor, *, wrong: int = 0, p: int = P) -> Cir
     if kind == "memorising":
         right = seen.clone()
         right[seen.nonzero()[:wrong, 0]] = False
-    answers = torch.where(right, dataset.labels, (dataset.labels + 1) % p)
+    answers = torch.where(right, dataset.labels, (dataset.labels - 1) % p)
     made = Circuit.__new__(Circuit)  # not from a network: only its answers matter here
     for name, value in {
         "kind": kind, "source": "made up", "model": None, "dataset": dataset, "seen": seen,

@@ -13,7 +13,7 @@ import xarray as xr
 import grokinterp as gi
 from analyses.collect import collect
 from analyses.efficiency import settings, ungrokking
-from analyses.efficiency.ungrokking import check_grokked, compute, continued
+from analyses.efficiency.ungrokking import compute, continued, grokked
 
 P = 13
 STEPS = np.arange(0, 1001, 10)
@@ -65,19 +65,18 @@ def test_a_start_that_has_not_grokked_is_refused_with_its_numbers(
     ):
         continued(start, 0.2, 1.0, 100)
     if not np.isnan(test):
-        check_grokked(start, level=0.998)
+        assert grokked(start, level=0.998).step == 1000
 
 
 def test_a_start_that_diverged_after_grokking_is_refused(start: gi.Run) -> None:
     with pytest.raises(ValueError, match="mlp, seed 0\\) diverged after step 1003"):
-        check_grokked(dataclasses.replace(start, diverged_at=1003))
+        grokked(dataclasses.replace(start, diverged_at=1003))
 
 
 def test_a_continued_run_sees_a_part_of_what_its_start_saw(start: gi.Run) -> None:
     named = continued(start, 0.2, 0.3, 600)
     assert named.config.training.steps == 600
     assert named.config.training.weight_decay == 0.3
-    assert named.config.training.eval_every == 3
     assert named.config == settings.with_fraction(named.config, 0.2)  # with its batches
     smaller = gi.make_dataset(named.config.data)
     assert smaller.is_train.sum() == 33
@@ -105,7 +104,7 @@ def test_bad_fractions_are_refused(start: gi.Run) -> None:
 
 
 def test_moments_are_kept_only_if_there_are_some(start: gi.Run) -> None:
-    with pytest.raises(ValueError, match="no checkpoint 'end'"):
+    with pytest.raises(ValueError, match="no checkpoint 'grokked'"):
         continued(start, 0.2, 1.0, 10, kept=True)
 
 
@@ -180,7 +179,7 @@ def test_tiny_networks_from_start_to_dataset(
     (start,), runs = ungrokking.collect_runs(tmp_path, "tiny", 1, level=0.0)
     fresh, kept = (
         [run for run in runs if run.provenance["start"]["sha256"] == checkpoint.digest]
-        for checkpoint in (start.checkpoint(), start.checkpoints["end"])
+        for checkpoint in (start.checkpoints["grokked"].fresh(), start.checkpoints["grokked"])
     )
     assert [run.config.training.weight_decay for run in fresh] == [0.1, 1.0]
     assert [run.config.training.weight_decay for run in kept] == [1.0]
@@ -188,7 +187,7 @@ def test_tiny_networks_from_start_to_dataset(
     assert found.moments.values.tolist() == ["fresh", "kept"]
     begun = found.test_accuracy.sel(step=0, weight_decay=1.0).values
     with torch.no_grad():
-        said = start.model(start.dataset.tokens).argmax(dim=1) == start.dataset.labels
+        said = start.model_at("grokked")(start.dataset.tokens).argmax(dim=1) == start.dataset.labels
     outside = said[~fresh[0].dataset.is_train].double().mean().item()
     np.testing.assert_allclose(begun, outside)
     ends = found.test_accuracy.sel(weight_decay=1.0).isel(step=-1)

@@ -1,6 +1,7 @@
 """A measure's fingerprint changes with what it does, and not from session to session."""
 
 import functools
+import inspect
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -67,10 +68,13 @@ def test_a_lambda_does_not_depend_on_the_statement_around_it() -> None:
 
 @pytest.mark.slow
 def test_another_session_agrees() -> None:
-    """Hash randomisation and addresses must not show."""
+    """Hash randomisation and addresses must not show.
+
+    By path: the package around the module would import for seconds.
+    """
     program = (
-        "import functools\n"
-        "from grokinterp.sweeps.fingerprint import fingerprint\n"
+        "import functools, runpy, sys\n"
+        "fingerprint = runpy.run_path(sys.argv[1])['fingerprint']\n"
         "class Thing:\n"
         "    def __call__(self, run): return 1\n"
         "def inner(run): return 1\n"
@@ -79,8 +83,8 @@ def test_another_session_agrees() -> None:
     )
     answers = {
         subprocess.run(
-            [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(p for p in sys.path if p)},
+            [sys.executable, "-c", program, inspect.getfile(fingerprint)],
+            env={"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,

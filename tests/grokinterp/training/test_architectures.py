@@ -1,6 +1,7 @@
 """Every architecture trains alone, in a stack and vectorised, with dropout, to the same result."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,9 @@ from transformer_lens.hook_points import HookPoint
 import grokinterp as gi
 from grokinterp import config as config_module
 from grokinterp.config import MODELS
-from grokinterp.training import stack
-from grokinterp.training.batched import BatchedPasses
+from grokinterp.training import trainer
 from grokinterp.training.dropout import dropout_mask
 from grokinterp.training.losses import LOSSES
-from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.model_passes import multiply_by
 from grokinterp.training.stack import Stack
 from probes import subset_scores
@@ -62,8 +61,7 @@ def test_alone_in_a_stack_and_vectorised(
     several = configs(kind, **{"training.batch_size": batch_size})
     together = train(several)
     assert_same(train([several[1]])[0], together[1])
-    limit = 0 if batch_rows(several[0]) <= stack._SMALL_BATCH else 10**9  # the other passes
-    monkeypatch.setattr(stack, "_SMALL_BATCH", limit)
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
     for one, other in zip(together, train(several), strict=True):
         assert_same(one, other)
     again = gi.Run.load(together[0].save(tmp_path / "run"))
@@ -95,12 +93,13 @@ def test_one_step_with_dropout_is_the_hooked_models(kind: str, place: str) -> No
         torch.testing.assert_close(after.detach(), want, rtol=1e-9, atol=1e-12, msg=name)
 
 
-def test_dropout_is_drawn_for_each_run_of_a_vectorised_stack() -> None:
+def test_dropout_is_drawn_for_each_run_of_a_vectorised_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     several = configs("transformer", **{"training.dropout": 0.3, "training.dropout_at": "residual"})
-    together = train(several)
-    with torch.no_grad(), stack.Team(1) as team:
-        assert isinstance(Stack(several, torch.device("cpu"), "float64", team)._passes,
-                          BatchedPasses)  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
+        together = train(several)
     for alone, one in zip(several, together, strict=True):
         assert_same(train([alone])[0], one)
 

@@ -1,5 +1,6 @@
 """Autograd passes of any architecture, against the hand-written and the vectorised ones."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 
 import grokinterp as gi
 from grokinterp.team import Team
-from grokinterp.training import model_passes, stack
+from grokinterp.training import model_passes, stack, trainer
 from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches
 from grokinterp.training.model_passes import ModelPasses
@@ -45,7 +46,6 @@ def test_gradients_and_scores_are_those_of_the_hand_written_passes(
     with torch.no_grad(), Team(2) as team:
         by_hand = Stack(configs, CPU, "float64", team)
         monkeypatch.setattr(stack, "by_hand", lambda config: False)
-        monkeypatch.setattr(stack, "_SMALL_BATCH", 0)
         autograd = Stack(configs, CPU, "float64", team)
         assert isinstance(autograd._passes, ModelPasses)
         for one in (by_hand, autograd):
@@ -63,7 +63,7 @@ def test_both_ways_of_training_give_the_same_runs(
     change = {"model.norm": norm, "training.batch_size": batch_size, "training.loss": "mse_softmax"}
     configs = [BASE.replace(change | own) for own in VARIED]
     want = gi.train_many(configs, precision="float64", progress=False)
-    monkeypatch.setattr(stack, "_SMALL_BATCH", 0 if batch_size else 10**9)  # the other one
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
     got = gi.train_many(configs, precision="float64", progress=False)
     for one, other in zip(want, got, strict=True):
         for name, value in one.model.state_dict().items():

@@ -13,14 +13,6 @@ import grokinterp as gi
 pytestmark = pytest.mark.slow
 
 
-def history(*, weight_decay: float, steps: int, every: int) -> xr.Dataset:
-    config = gi.RunConfig(
-        data=gi.DataConfig(corruption=0.35, protocol="published"),
-        training=gi.TrainConfig(weight_decay=weight_decay, steps=steps, eval_every=every),
-    )
-    return gi.train(config, progress=False).history
-
-
 def first_step(curve: xr.DataArray, level: float) -> int:
     return int(curve.step[int((curve >= level).argmax("step"))])
 
@@ -44,9 +36,9 @@ def test_grokking_without_corruption() -> None:
         assert first_step(run.history.test_accuracy, 0.9) == pytest.approx(38, rel=0.25)
 
 
-def test_coexistence() -> None:
+def test_coexistence(published_run: gi.Run) -> None:
     """Fig. 1a: no weight decay, 1000 steps."""
-    run = history(weight_decay=0.0, steps=1000, every=20)
+    run = published_run.history
     last = run.isel(step=-1)
     assert float(last.train_accuracy) == pytest.approx(0.9783163, abs=0.01)
     assert float(last.test_accuracy) == pytest.approx(0.9829968, abs=0.01)
@@ -58,7 +50,11 @@ def test_coexistence() -> None:
 
 def test_full_inversion_is_on_the_floor() -> None:
     """Fig. 1c: weight decay 15, 500 steps; train accuracy is the share of true labels."""
-    run = history(weight_decay=15.0, steps=500, every=10)
+    config = gi.RunConfig(
+        data=gi.DataConfig(corruption=0.35, protocol="published"),
+        training=gi.TrainConfig(weight_decay=15.0, steps=500),
+    )
+    run = gi.train(config, progress=False).history
     last = run.isel(step=-1)
     assert float(last.test_accuracy) == pytest.approx(1.0, abs=0.01)
     assert float(last.train_accuracy) == pytest.approx(1 - 1629 / 4704, abs=0.002)

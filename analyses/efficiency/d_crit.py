@@ -1,0 +1,184 @@
+"""The critical data-set size of one task and network, from three kinds of evidence (section 4.2).
+
+``python -m analyses.efficiency.d_crit OUT`` trains what is not in OUT yet with one network, one
+weight decay and one batch rule, so that the three are about the same D_crit: what memorising and
+generalising cost in norm (where do the curves cross?), grokked networks trained on with less data
+(where is half of the validation accuracy lost?), and the time to grok (where does it diverge?).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+import grokinterp as gi
+from analyses.efficiency import (
+    agreement,
+    efficiency_runs,
+    efficiency_trend,
+    model_efficiency,
+    semi_grokking,
+    settings,
+    ungrokking,
+)
+from analyses.efficiency.critical_size import (
+    Estimate,
+    divergence_of_time,
+    efficiency_crossing,
+    ungrokking_midpoint,
+)
+from analyses.efficiency.histories import NETWORK_LABEL, network_of
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+
+def compute(
+    cost_runs: Sequence[gi.Run],
+    starts: Sequence[gi.Run],
+    reduced_runs: Sequence[gi.Run],
+    time_runs: Sequence[gi.Run],
+) -> "xr.Dataset":
+    """Three estimates of D_crit, whether they agree, and the curves that they come from.
+
+    Args:
+        cost_runs: of ``efficiency_runs.collect_runs``.
+        starts: grokked runs of ``ungrokking.collect_runs``.
+        reduced_runs: and what continued them.
+        time_runs: over train fractions, as of ``semi_grokking.collect_runs``.
+
+    Returns:
+        The table of ``agreement.compute`` over "estimator". The curves over training pairs:
+        ``memorising`` and ``generalising`` (seed, size), the least norm at a common margin;
+        ``final`` (reduced_seed, reduced_size), validation accuracy after training on;
+        ``time`` (time_seed, time_size) to 90 % validation accuracy, in steps, NaN where a run had
+        not got there by ``budget``. Attribute ``task``: network and weight decay, in words.
+
+    Raises:
+        ValueError: the runs are not of one network, modulus and weight decay.
+
+    Source: second paper, sections 4.2 and 5; Varma et al. 2023, arXiv:2309.02390.
+    """
+    task = _one_task([*cost_runs, *starts, *reduced_runs, *time_runs])
+    curves = efficiency_trend.cost_curves(model_efficiency.compute(cost_runs))
+    reduced = ungrokking.compute(reduced_runs, starts)
+    reduced = reduced.sel(moments="fresh").squeeze(["network", "weight_decay"])
+    grokking = semi_grokking.compute(time_runs).squeeze("network")
+    final = reduced.final.transpose("seed", "fraction").values
+    time = grokking.crossing.transpose("seed", "fraction").values
+    budget = grokking.last_step.transpose("seed", "fraction").values
+    estimates: dict[str, Estimate] = {
+        "efficiency crossing": efficiency_crossing(
+            curves["size"].values, curves.memorising.values, curves.generalising.values
+        ),
+        "ungrokking midpoint": ungrokking_midpoint(reduced.n_train.values, final),
+        "divergence of time": divergence_of_time(
+            grokking.n_train.values, time, ~np.isnan(time), budget
+        ),
+    }
+    table = agreement.compute(estimates, n_pairs=cost_runs[0].config.data.p ** 2)
+    return table.assign(
+        memorising=curves.memorising,
+        generalising=curves.generalising,
+        final=(("reduced_seed", "reduced_size"), final),
+        time=(("time_seed", "time_size"), time),
+        budget=(("time_seed", "time_size"), budget),
+    ).assign_coords(
+        reduced_size=reduced.n_train.values, time_size=grokking.n_train.values
+    ).assign_attrs(task=task)  # fmt: skip
+
+
+def _one_task(runs: Sequence[gi.Run]) -> str:
+    found = sorted({
+        f"{NETWORK_LABEL.get(network_of(c), network_of(c))}, p = {c.data.p}, weight decay "
+        f"{c.training.weight_decay:g}"
+        for c in (run.config for run in runs)
+    })  # fmt: skip
+    if len(found) != 1:
+        raise ValueError(
+            f"runs are of different tasks: {'; '.join(found)}. D_crit depends on all of these; "
+            "take runs that share them"
+        )
+    return found[0]
+
+
+def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
+    """What each estimate is read off, over the number of training pairs; estimates as bands."""
+    from plotly.subplots import make_subplots
+
+    from analyses.style import BLUE, GREEN, GREY, ORANGE, finish
+
+    figure = make_subplots(
+        rows=3, shared_xaxes=True, vertical_spacing=0.07,
+        subplot_titles=[f"{name}: {_words(data, name)}" for name in data.estimator.values],
+    )  # fmt: skip
+    lines = (
+        (1, "C_mem: norm needed", data.memorising, "size", ORANGE, "circle"),
+        (1, "C_gen: norm needed", data.generalising, "size", BLUE, "square"),
+        (2, "validation accuracy after training on", data.final, "reduced_size", GREEN, "diamond"),
+        (3, "steps to 90 % validation accuracy", data.time, "time_size", BLUE, "triangle-up"),
+        (3, "not by this step", data.budget.where(data.time.isnull()), "time_size", GREY,
+         "triangle-up-open"),
+    )  # fmt: skip
+    for row, name, values, along, color, symbol in lines:
+        for i, seed in enumerate(values.transpose(..., along).values):
+            figure.add_scatter(
+                x=values[along].values, y=seed, row=row, col=1, name=name, legendgroup=name,
+                showlegend=i == 0, mode="markers" if row == 3 else "lines+markers",
+                marker={"color": color, "symbol": symbol, "size": 8},
+                line={"color": color, "width": 1}, opacity=0.75,
+            )  # fmt: skip
+    for row, low, high in zip((1, 2, 3), data.low.values, data.high.values, strict=True):
+        if np.isfinite([low, high]).all():
+            place: dict[str, Any] = {"row": row, "col": 1}
+            figure.add_vrect(low, high, fillcolor=GREY, opacity=0.25, line_width=0, **place)
+    figure.update_xaxes(type="log")
+    figure.update_xaxes(title="training pairs D", row=3)
+    figure.update_yaxes(title="norm", type="log", row=1)
+    figure.update_yaxes(title="accuracy", range=[-0.05, 1.05], row=2)
+    figure.update_yaxes(title="steps", type="log", row=3)
+    figure.update_annotations(font_size=13)
+    figure = finish(
+        figure, title=title or f"Three ways to D_crit ({data.attrs['task']})", height=820
+    )
+    return figure.update_layout(legend={"y": -0.09, "yanchor": "top", "x": 0, "xanchor": "left"})
+
+
+def _words(data: "xr.Dataset", name: str) -> str:
+    one = data.sel(estimator=name)
+    if np.isnan(one.value):
+        return "not detected"
+    return f"{one.value:.0f} pairs" + (
+        "" if np.isnan(one.low) else f" [{one.low:.0f}, {one.high:.0f}]"
+    )
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    seeds: Annotated[int, typer.Option(min=1, help="five are better for the time to grok")] = 3,
+    network: Annotated[str, typer.Option(help="a network without norms: mlp")] = "mlp",
+) -> None:
+    """Train the networks that are missing, and estimate D_crit three times."""
+    with clear_errors():
+        costs = efficiency_runs.collect_runs(out, size, seeds, network)
+        starts, reduced = ungrokking.collect_runs(
+            out, size, seeds, networks=[network], controls=False
+        )
+        times = semi_grokking.collect_runs(out, size, seeds, network)
+        data = compute(costs, starts, reduced, times)
+        figures = [agreement.plot_estimates(data), plot_curves(data)]
+        write_figures("d_crit", out, out / "d_crit.html", data, figures)
+        for name in data.estimator.values:
+            reason = data.reason.sel(estimator=name).item()
+            typer.echo(f"{name}: {_words(data, name)}{f' ({reason})' if reason else ''}")
+        typer.echo(data.attrs["sentence"])
+
+
+if __name__ == "__main__":
+    typer.run(main)
