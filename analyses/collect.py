@@ -43,12 +43,13 @@ def collect(
     Args:
         out: a folder with one folder per run.
         wanted: what to make; folders must differ.
-        checkpoints: as for ``gi.train_many``, for all of them.
+        checkpoints: as for ``gi.train_many``, for all that are trained; a run that is there
+            already has those that it was trained with.
         chunk: runs trained together, at most; a crash loses this much.
         progress: say how long it will take, and show a bar per stack.
 
     Raises:
-        RunFolderError: a folder holds another run, or one without the wanted checkpoints' rules.
+        RunFolderError: a folder holds another run.
     """
     if twice := {
         n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder

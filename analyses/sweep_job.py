@@ -21,6 +21,7 @@ from analyses.estimate import Estimate, estimate
 from analyses.measures import MEASURES, PER_NEURON
 from analyses.presets import Preset
 from analyses.refine import Refinement
+from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import threads_per_task
 from grokinterp.sweeps.grid import Grid, seed_list
@@ -40,7 +41,7 @@ class SweepJob:
     """
 
     base: gi.RunConfig
-    axes: Mapping[str, Sequence[Any]]
+    axes: Mapping[str, Values]
     seeds: int = 1
     store: Path
     workers: int = 1  # processes; 1 is this one, with all of torch's threads
