@@ -11,7 +11,7 @@ from analyses.efficiency import coverage
         ("efficiency crossing", 3, 60),
         ("efficiency crossing", 5, 60),
         ("ungrokking midpoint", 3, 60),
-        ("divergence of time", 5, 5),
+        ("divergence of time", 5, 3),
     ],
 )
 def test_intervals_cover(estimator: str, seeds: int, replicates: int) -> None:

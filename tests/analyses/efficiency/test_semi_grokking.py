@@ -66,8 +66,8 @@ def test_a_longer_budget_tells_late_from_stuck() -> None:
     """At step 1000 both are flat in the middle; then one groks, and so the other may yet."""
     stuck = made(rising(100, high=0.4), fraction=0.2)
     late = made(rising(100, high=0.4) + rising(2000, high=0.6), fraction=0.3)
-    found = semi_grokking.compute([stuck, late])
-    assert found.budget.values.tolist() == [1000, 3000]
+    found = semi_grokking.compute([stuck, late], budgets=[1000, 3000])
+    assert semi_grokking.compute([stuck, late]).budget.values.tolist() == [1500, 3000]
     assert found.outcome.squeeze().values.tolist() == [
         ["semi-grokked", "semi-grokked"], ["unfinished", "grokked"]
     ]  # fmt: skip

@@ -175,7 +175,8 @@ def test_tiny_networks_from_start_to_dataset(
     monkeypatch.setattr(ungrokking, "collect", functools.partial(collect, progress=False))
     monkeypatch.setitem(ungrokking.FRACTIONS, "tiny", (0.2,))
     with pytest.raises(ValueError, match="has not grokked"):
-        ungrokking.collect_runs(tmp_path, "tiny", 1)
+        ungrokking.collect_runs(tmp_path / "strict", "tiny", 1)
+    monkeypatch.setattr(gi, "reached", lambda **_: gi.at_step(10))  # a toy groks by decree
     (start,), runs = ungrokking.collect_runs(tmp_path, "tiny", 1, level=0.0)
     fresh, kept = (
         [run for run in runs if run.provenance["start"]["sha256"] == checkpoint.digest]
