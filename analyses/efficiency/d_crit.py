@@ -14,22 +14,16 @@ import numpy as np
 import typer
 
 import grokinterp as gi
-from analyses.efficiency import (
-    agreement,
-    efficiency_runs,
-    efficiency_trend,
-    model_efficiency,
-    semi_grokking,
-    settings,
-    ungrokking,
-)
-from analyses.efficiency.critical_size import (
+from analyses.efficiency import semi_grokking, settings, ungrokking
+from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
+from analyses.efficiency.histories import NETWORK_LABEL, network_of
+from analyses.efficiency.statistics import agreement
+from analyses.efficiency.statistics.critical_size import (
     Estimate,
     divergence_of_time,
     efficiency_crossing,
     ungrokking_midpoint,
 )
-from analyses.efficiency.histories import NETWORK_LABEL, network_of
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 

@@ -18,8 +18,8 @@ import typer
 
 import grokinterp as gi
 from analyses.efficiency import settings
-from analyses.efficiency.curves import sustained_crossing
 from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
+from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 from analyses.sweep_job import SweepJob

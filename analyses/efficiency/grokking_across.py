@@ -12,9 +12,9 @@ import typer
 
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
-from analyses.efficiency.curves import sustained_crossing
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
-from analyses.efficiency.survival import median_time
+from analyses.efficiency.statistics.curves import sustained_crossing
+from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 from grokinterp import Run

@@ -14,9 +14,9 @@ import typer
 
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
-from analyses.efficiency.curves import Outcome, outcome, sustained_crossing
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
-from analyses.efficiency.survival import median_time
+from analyses.efficiency.statistics.curves import Outcome, outcome, sustained_crossing
+from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 from analyses.style import BLACK, BLUE, GREY, ORANGE, SKY
@@ -69,7 +69,7 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
         ``crossing`` in steps, of 90 % for 5 evaluated rows in a row, NaN where not by
         ``last_step``; and, over "budget" too:
 
-        * ``outcome`` (..., seed): of :class:`~analyses.efficiency.curves.Outcome`, "" for no run.
+        * ``outcome`` (..., seed): of ``statistics.curves.Outcome``, "" for no run.
           What would be "semi-grokked" is "unfinished" until three times the Kaplan-Meier median
           ``crossing_median`` (network, budget, fraction) of the next larger fraction for which it
           is finite;

@@ -18,8 +18,8 @@ import grokinterp as gi
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
-from analyses.efficiency.curves import is_flat
 from analyses.efficiency.histories import network_of, side_by_side
+from analyses.efficiency.statistics.curves import is_flat
 from analyses.efficiency.ungrokking_place import locate
 from analyses.errors import clear_errors
 from analyses.script import write_figures

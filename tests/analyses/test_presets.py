@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -169,6 +170,7 @@ def test_every_run_is_valid_and_no_number_has_noise(name: str, size: str) -> Non
     assert preset.description.endswith(".")
     assert preset.figure.removeprefix("Fig. ") in name.replace("fig", "")
     for values in grid.axes.values():
+        assert not isinstance(values, Mapping)
         if not isinstance(values[0], str):
             assert all(-Decimal(repr(+v)).as_tuple().exponent <= 2 for v in values)  # pyright: ignore[reportOperatorIssue]
             assert list(values) == sorted(values)

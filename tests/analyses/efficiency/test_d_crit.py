@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.collect import Named, collect
-from analyses.efficiency import d_crit, efficiency_runs, semi_grokking, settings, ungrokking
-from analyses.efficiency.critical_size import ungrokking_midpoint
+from analyses.efficiency import d_crit, semi_grokking, settings, ungrokking
+from analyses.efficiency.cost import efficiency_runs
+from analyses.efficiency.statistics.critical_size import ungrokking_midpoint
 
 SEEDS = 3
 

@@ -1,0 +1,186 @@
+"""Memorising and generalising circuits, C_mem and C_gen: frozen networks that prove what they are.
+
+A network becomes a circuit only if it does what its kind has to do; otherwise it is refused with
+its numbers. The second paper takes both from training without a look at validation
+(``DEFINITIONS["published"]``); by then its C_mem has often begun to generalise. The validated
+definitions ask for the validation accuracy as well. Where circuits come from: ``sources`` has
+checkpoints and constructions, ``halves`` splits one network into both.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+import probes
+from analyses.efficiency.circuits.margins import all_logits
+from analyses.efficiency.circuits.parameters import parameter_norm
+from analyses.efficiency.circuits.scores import scores
+from grokinterp import Dataset, HookedModel
+from grokinterp._checks import check_choice
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+KINDS = ("memorising", "generalising")
+SYMBOL = {"memorising": "C_mem", "generalising": "C_gen"}
+# How texts call the subsets of a dataset.
+SUBSET_NAME = {
+    "train": "train", "test": "validation", "changed": "changed-label",
+    "unchanged": "unchanged-label",
+}  # fmt: skip
+
+
+class CircuitError(ValueError):
+    """A network is not the circuit that it should be; the message has its numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """Bounds on accuracies by subset, on the labels given in training; of "test" the true ones."""
+
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
+
+    def shortfall(self, accuracies: Mapping[str, float]) -> float:
+        """By how much accuracy the bounds are missed, all together; 0 if all are kept.
+
+        A NaN, of an empty subset or a diverged network, keeps no bound: infinity.
+        """
+        gaps = [bound - accuracies[subset] for subset, bound in self.at_least.items()]
+        gaps += [accuracies[subset] - bound for subset, bound in self.at_most.items()]
+        return sum(math.inf if math.isnan(gap) else max(gap, 0.0) for gap in gaps)
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """The subsets that have a bound."""
+        return (*self.at_least, *self.at_most)
+
+    def __str__(self) -> str:
+        wanted = [f"{SUBSET_NAME[s]} accuracy >= {bound:g}" for s, bound in self.at_least.items()]
+        wanted += [f"{SUBSET_NAME[s]} accuracy <= {bound:g}" for s, bound in self.at_most.items()]
+        return " and ".join(wanted)
+
+
+# A validated C_gen may also have memorised changed labels; a half of a network may not.
+DEFINITIONS: Mapping[str, Mapping[str, Definition]] = {
+    "published": {kind: Definition(at_least={"train": 0.99}) for kind in KINDS},
+    "validated": {
+        "memorising": Definition(at_least={"train": 0.99}, at_most={"test": 0.05}),
+        "generalising": Definition(at_least={"unchanged": 0.999, "test": 0.999}),
+    },
+    "half": {
+        "memorising": Definition(at_least={"changed": 0.9}, at_most={"test": 0.1}),
+        "generalising": Definition(at_least={"test": 0.9}, at_most={"changed": 0.1}),
+    },
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Circuit:
+    """A frozen network that memorises or generalises, with the data that show it.
+
+    Raises:
+        CircuitError: the network does not keep its definition's bounds.
+        ValueError: network, dataset and ``seen`` do not belong together.
+    """
+
+    kind: str  # memorising or generalising
+    source: str  # how it was obtained, for people
+    model: HookedModel  # in evaluation mode
+    dataset: Dataset  # the task: its labels are what the circuit is measured on
+    # Pairs whose label in ``dataset`` training has shown the network: what a claim about
+    # generalisation must leave out.
+    seen: Bool[Tensor, " pair"]
+    definition: str = "validated"  # of ``DEFINITIONS``
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, KINDS)
+        check_choice("definition", self.definition, DEFINITIONS)
+        if self.model.p != self.dataset.p:
+            raise ValueError(
+                f"the network was made for p={self.model.p}, the dataset for p={self.dataset.p}; "
+                "give both of one task"
+            )
+        if self.seen.dtype != torch.bool or self.seen.shape != self.dataset.is_train.shape:
+            raise ValueError(
+                f"seen must be a mask over the {len(self.dataset.labels)} pairs, got "
+                f"{self.seen.dtype} {list(self.seen.shape)}"
+            )
+        self.check()
+
+    def check(self) -> None:
+        """Raise unless the network keeps its definition's bounds."""
+        wanted = DEFINITIONS[self.definition][self.kind]
+        found = {subset: self.accuracy(self.dataset.masks[subset]) for subset in wanted.subsets}
+        if wanted.shortfall(found) > 0:
+            numbers = ", ".join(f"{SUBSET_NAME[s]} {value:.3f}" for s, value in found.items())
+            raise CircuitError(
+                f"{SYMBOL[self.kind]} ({self.source}) must have {wanted}; it has {numbers}. Train "
+                "it longer or on other data, or choose another definition of "
+                f"{', '.join(DEFINITIONS)}"
+            )
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        return all_logits(self.model, self.dataset.tokens)
+
+    def logits(self) -> Float[Tensor, "pair classes"]:
+        """Logits of all pairs, float64; computed once."""
+        return self._logits
+
+    @cached_property
+    def norm(self) -> float:
+        """Euclidean norm of all parameters that are used, see ``parameters.parameter_norm``."""
+        return parameter_norm(self.model)
+
+    def accuracy(self, mask: Bool[Tensor, " pair"] | None = None) -> float:
+        """Share of some pairs, or of all, that get their label in ``dataset``; NaN for no pair."""
+        return probes.accuracy(self.logits(), self.dataset.labels, mask)
+
+    @cached_property
+    def scores(self) -> "xr.Dataset":
+        """What it does on train, test, changed and unchanged examples: ``scores.scores``."""
+        return scores(self.logits(), self.dataset)
+
+
+def check_compatible(*circuits: Circuit) -> None:
+    """Raise unless circuits can be put together: one task, one modulus, the same classes.
+
+    Raises:
+        ValueError: they differ in p, in the true labels, in the labels that they were given for
+            pairs seen by both, or in the number of classes.
+    """
+    for other in circuits[1:]:
+        _check_two(circuits[0], other)
+
+
+def _check_two(one: Circuit, other: Circuit) -> None:
+    names = f"{SYMBOL[one.kind]} ({one.source}) and {SYMBOL[other.kind]} ({other.source})"
+    if one.dataset.p != other.dataset.p:
+        raise ValueError(
+            f"{names} have different moduli, p={one.dataset.p} and p={other.dataset.p}; train "
+            "both on one task"
+        )
+    if differ := int((one.dataset.clean_labels != other.dataset.clean_labels).sum()):
+        raise ValueError(
+            f"{names} are of different tasks: their true labels differ on {differ} of "
+            f"{len(one.dataset.labels)} pairs; train both on one task"
+        )
+    both = one.seen & other.seen
+    if differ := int((one.dataset.labels != other.dataset.labels)[both].sum()):
+        raise ValueError(
+            f"{names} were given different labels for {differ} of the {int(both.sum())} pairs "
+            "that both have seen; train them on the same labels"
+        )
+    classes = [circuit.logits().shape[1] for circuit in (one, other)]
+    if classes[0] != classes[1]:
+        raise ValueError(
+            f"{names} have {classes[0]} and {classes[1]} classes, so their logits do not add; "
+            "train both with the same model.d_vocab_out"
+        )

@@ -1,0 +1,208 @@
+"""Where memorising and generalising circuits come from: checkpoints of training, and constructions.
+
+A memoriser is a network that fits its training labels and is no better than chance elsewhere. The
+published rule keeps one at train accuracy 99 %, when it may well generalise already. There are
+three cleaner ones, all kept by :func:`from_checkpoint`:
+
+- training stopped with validation accuracy below 5 % (``VALIDATED_RULES``), if there is such a
+  time;
+- :func:`random_labels`: nothing to generalise from. It shows what memorising costs, but the labels
+  that it knows are not the task's, so that it cannot be mixed with a C_gen;
+- :func:`random_elsewhere`: the task's labels on the training pairs and random ones on all others.
+  Its answers are those of a perfect memoriser of the training set, whose errors elsewhere are
+  confident. Inside it may still compute the rule and overrule it: what is certain are its answers.
+"""
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from analyses.efficiency.circuits.circuits import (
+    DEFINITIONS,
+    KINDS,
+    SUBSET_NAME,
+    SYMBOL,
+    Circuit,
+    CircuitError,
+    Definition,
+)
+from analyses.efficiency.circuits.margins import correct_logits
+from grokinterp import (
+    DataConfig,
+    Run,
+    RunConfig,
+    Table,
+    closed_form_mlp,
+    make_dataset,
+    reached,
+)
+from grokinterp._checks import check_choice, check_number
+from grokinterp.randomness import generator
+
+if TYPE_CHECKING:
+    from grokinterp.training.checkpoints import Rule
+
+END = "end"  # the finished network, in the place of a checkpoint's name
+
+
+def _rule(definition: Definition, *, rows: int = 1) -> "Rule":
+    """True once training keeps a definition's bounds."""
+    above, below = (
+        {f"{subset}_accuracy": bound for subset, bound in bounds.items()}
+        for bounds in (definition.at_least, definition.at_most)
+    )
+    return reached(rows=rows, below=below, **above)
+
+
+# For gi.train_many(checkpoints=...), and may be joined with |. The published C_gen is the end of
+# training: ``from_checkpoint(run, END, "generalising", definition="published")``.
+PUBLISHED_RULES = {"memorising": _rule(DEFINITIONS["published"]["memorising"])}
+VALIDATED_RULES = {
+    "validated-memorising": _rule(DEFINITIONS["validated"]["memorising"]),
+    "validated-generalising": _rule(DEFINITIONS["validated"]["generalising"], rows=5),
+}
+
+
+def from_checkpoint(
+    run: Run,
+    name: str,
+    kind: str,
+    *,
+    definition: str = "validated",
+    task: DataConfig | None = None,
+) -> Circuit:
+    """The circuit that a run had become when a checkpoint was kept.
+
+    Args:
+        run: trained with ``checkpoints=PUBLISHED_RULES | VALIDATED_RULES``, or with other rules.
+        name: of a checkpoint, or ``END`` for the finished network.
+        kind: "memorising" or "generalising".
+        definition: what it must do, of ``circuits.DEFINITIONS``.
+        task: measure it on this task instead of on the run's own, for runs of
+            :func:`random_elsewhere`. What the circuit has seen are then the training pairs that
+            were shown with the task's label.
+
+    Raises:
+        CircuitError: the checkpoint's rule never came true (the message says how close training
+            got), or the network does not keep the definition.
+        ValueError: the task has another modulus than the run.
+
+    Source: the second paper's code has C_mem = first evaluation with train accuracy >= 99 % and
+        C_gen = first evaluation from 98 % of the steps on, a moment before the end.
+    """
+    check_choice("kind", kind, KINDS)
+    check_choice("definition", definition, DEFINITIONS)
+    if name != END and name not in run.checkpoints:
+        raise CircuitError(_missing(run, name, kind, DEFINITIONS[definition][kind]))
+    step = run.config.training.steps if name == END else run.checkpoints[name].step
+    dataset = run.dataset if task is None else make_dataset(task)
+    if dataset.p != run.dataset.p:
+        raise ValueError(
+            f"task has p={dataset.p}, but the run was trained with p={run.dataset.p}; give the "
+            "task that its config was made from"
+        )
+    return Circuit(
+        kind=kind,
+        source=("end of training" if name == END else f"checkpoint {name!r}") + f", step {step}",
+        model=run.model if name == END else run.model_at(name),
+        dataset=dataset,
+        seen=run.dataset.is_train & (run.dataset.labels == dataset.labels),
+        definition=definition,
+    )
+
+
+def random_labels(config: RunConfig) -> RunConfig:
+    """The same training on the same inputs, every label drawn uniformly over all p classes."""
+    changes = {
+        "data.corruption": 1.0, "data.corruption_kind": "symmetric", "data.second_operation": None,
+    }  # fmt: skip
+    return config.replace(changes)
+
+
+def random_elsewhere(config: RunConfig) -> RunConfig:
+    """Training on all pairs but one: the config's labels where it trains, random ones elsewhere.
+
+    Random labels are uniform over all p classes; the 1/p of them that are true count as seen. As a
+    split must leave something out, it is the last pair of the shuffle, outside the train set. The
+    result of training is measured with ``from_checkpoint(..., task=config.data)``.
+    """
+    data = make_dataset(config.data)
+    drawn = torch.randint(
+        config.data.p, data.labels.shape, generator=generator(config.data.seed, "elsewhere")
+    )
+    labels = torch.where(data.is_train, data.labels, drawn)
+    table = Table("random elsewhere", config.data.p, tuple(labels.tolist()))
+    everything = 1 - 0.5 / len(labels)  # int(everything * p * p) is one less than p * p
+    return config.replace({
+        "data": replace(
+            config.data, operation=table, train_fraction=everything, corruption=0.0,
+            corruption_kind="symmetric", second_operation=None,
+        )
+    })  # fmt: skip
+
+
+def closed_form(
+    task: DataConfig, *, d_mlp: int = 500, median_logit: float | None = None, seed: int = 0
+) -> Circuit:
+    """The generalising circuit that nobody trained: the quadratic MLP with analytic weights.
+
+    It has seen nothing, so that every pair is fit for validation.
+
+    Args:
+        task: addition, of any modulus.
+        d_mlp: neurons.
+        median_logit: all weights are scaled alike so that the median correct logit over all pairs
+            is this; None leaves the closed form's own scale, at which it is about 1 and
+            probabilities are nearly uniform.
+        seed: of the closed form's phases.
+
+    Raises:
+        ValueError: another operation.
+        CircuitError: too few neurons for p to be right on nearly all pairs.
+
+    Source: ``gi.closed_form_mlp``.
+    """
+    if task.operation != "addition":
+        raise ValueError(
+            f"operation={task.operation!r} has no closed form here; use 'addition', or train a "
+            "C_gen"
+        )
+    model = closed_form_mlp(task.p, d_mlp, seed=seed).eval()
+    dataset = make_dataset(task)
+    if median_logit is not None:
+        check_number("median_logit", median_logit, minimum=0.0, strict=True)
+        now = float(correct_logits(model, dataset.tokens, dataset.clean_labels).median())
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight *= (median_logit / now) ** (1 / 3)  # logits are cubic in all weights
+    return Circuit(
+        kind="generalising",
+        source=f"closed form, {d_mlp} neurons",
+        model=model,
+        dataset=dataset,
+        seen=torch.zeros_like(dataset.is_train),
+    )
+
+
+def _missing(run: Run, name: str, kind: str, wanted: Definition) -> str:
+    """Why there is no such checkpoint, and how close training came to the definition."""
+    rows = [
+        {subset: float(run.history[f"{subset}_accuracy"][i]) for subset in wanted.subsets}
+        for i in range(run.history.sizes["step"])
+    ]
+    gaps = [wanted.shortfall(row) for row in rows]
+    kept = ", ".join(run.checkpoints) or "none"
+    start = f"the run has no checkpoint {name!r} (kept: {kept}). {SYMBOL[kind]} must have {wanted}"
+    closest = min(range(len(rows)), key=gaps.__getitem__, default=None)
+    if closest is None or math.isinf(gaps[closest]):
+        return f"{start}; training diverged before it could be measured"
+    step, steps = int(run.history.step[closest]), run.config.training.steps
+    numbers = ", ".join(f"{SUBSET_NAME[s]} {value:.3f}" for s, value in rows[closest].items())
+    if gaps[closest] == 0:
+        return (
+            f"{start}, and had at step {step}: {numbers}; train again with a rule of this name "
+            "in checkpoints="
+        )
+    return f"{start}; it came closest at step {step} of {steps}: {numbers}"

@@ -1,0 +1,1 @@
+"""What memorising and generalising cost: parameter norm, and steps of training."""

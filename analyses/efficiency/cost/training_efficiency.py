@@ -1,0 +1,220 @@
+"""Training efficiency: how many steps it takes to memorise, and how many to generalise.
+
+The second paper says that C_mem is learned faster than C_gen. Training accuracy on the task's own
+labels cannot show it, since a generalising network raises it too; random labels can, trained with
+the same rate, decay and batches. ``python -m analyses.efficiency.cost.training_efficiency OUT``
+uses the runs of ``model_efficiency``, in the same folder.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+import grokinterp as gi
+from analyses.efficiency.cost.efficiency_runs import collect_runs
+from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
+from analyses.efficiency.settings import SEEDS
+from analyses.efficiency.statistics.curves import sustained_crossing
+from analyses.efficiency.statistics.survival import median_time
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+from analyses.style import BLUE, ORANGE, RED
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+LEVEL = 0.99
+# What happens, on which labels (random or not), seen in which accuracy.
+EVENTS = {
+    "memorised": (True, "train_accuracy"),
+    "fitted": (False, "train_accuracy"),
+    "generalised": (False, "test_accuracy"),
+}
+# How much longer generalising takes than what is named.
+RATIOS = {"gap": "memorised", "delay": "fitted"}
+_CELL = ("network", "fraction", "seed")
+
+
+def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
+    """Steps to memorise random labels, to fit the task's, and to generalise.
+
+    A time is the first step of five evaluated rows in a row at or above the level. A run that ends
+    before that is censored: its time is above its last step.
+
+    Args:
+        runs: of any networks, fractions and seeds, on the task's labels and, with
+            ``data.corruption=1``, on random ones; no two of one cell.
+        level: of accuracy.
+
+    Returns:
+        Dataset over "network", "fraction" and "seed": ``time`` (..., "event") in steps, NaN where
+        there is no run or it is censored; and ``budget``, the last step, NaN where there is none.
+        ``ratio`` (..., "over") of the time to generalise over that to memorise random labels
+        ("gap") or to fit the task's ("delay"), and ``ratio_above``, the bound where only the
+        former is censored. Over seeds, ``time_median``, ``time_low``, ``time_high`` and
+        ``ratio_...``: Kaplan-Meier medians with 95 % intervals, infinite where not reached, NaN
+        where nothing is known. ``n_train`` ("fraction").
+
+    Raises:
+        ValueError: no run with the task's labels or none with random ones, labels of which only
+            some are random, two runs of one cell.
+    """
+    import xarray as xr
+
+    curves = {random: side_by_side(_with(runs, random), _CELL) for random in (False, True)}
+    curves = dict(zip(curves, xr.align(*curves.values(), join="outer"), strict=True))
+    shape = [curves[False].sizes[axis] for axis in _CELL]
+    time, budget = (np.full((*shape, len(EVENTS)), np.nan) for _ in range(2))
+    for i, (random, name) in enumerate(EVENTS.values()):
+        last = curves[random].last_step.transpose(*_CELL)
+        budget[..., i] = last.where(last > 0).values  # one that diverged at once says nothing
+        for at in np.argwhere(~np.isnan(budget[..., i])):
+            # Rows of this run alone: others were evaluated at other steps.
+            curve = curves[random][name].transpose(*_CELL, "step")[tuple(at)].dropna("step")
+            if curve.sizes["step"] > 1:
+                time[(*at, i)] = sustained_crossing(curve.step.values, curve.values, level)
+    data = xr.Dataset(
+        {"time": ((*_CELL, "event"), time), "budget": ((*_CELL, "event"), budget)},
+        coords={axis: curves[False][axis].values for axis in _CELL} | {"event": list(EVENTS)},
+        attrs={"level": level},
+    )
+    sizes = {run.config.data.train_fraction: run.config.data.n_train for run in runs}
+    data["n_train"] = ("fraction", [sizes[f] for f in data.fraction.values])
+    last = data.sel(event="generalised", drop=True)
+    before = data.time.sel(event=list(RATIOS.values())).rename(event="over")
+    before = before.assign_coords(over=list(RATIOS))
+    data["ratio"] = last.time / before
+    data["ratio_above"] = last.budget.where(last.time.isnull()) / before
+    for name, bound in (("time", data.budget), ("ratio", data.ratio_above)):
+        found = xr.apply_ufunc(
+            _median, data[name], bound, input_core_dims=[["seed"]] * 2,
+            output_core_dims=[["end"]], vectorize=True,
+        )  # fmt: skip
+        for i, end in enumerate(("median", "low", "high")):
+            data[f"{name}_{end}"] = found.isel(end=i)
+    return data
+
+
+def _with(runs: Sequence[gi.Run], random: bool) -> list[gi.Run]:
+    if bad := [c for run in runs if (c := run.config.data.corruption) not in (0.0, 1.0)]:
+        raise ValueError(
+            f"runs has one with data.corruption={bad[0]}; labels are all the task's (0) or all "
+            "random (1)"
+        )
+    chosen = [run for run in runs if (run.config.data.corruption == 1.0) == random]
+    if not chosen:
+        raise ValueError(
+            f"runs has none with data.corruption={float(random)}; it takes runs on the task's "
+            "labels (0) and on random ones (1)"
+        )
+    return chosen
+
+
+def _median(times: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Median and interval of times that, where NaN, are above their bounds."""
+    finished = ~np.isnan(times)
+    observed = np.where(finished, times, bounds)
+    known = ~np.isnan(observed)
+    return np.array(median_time(observed[known], finished[known]) if known.any() else [np.nan] * 3)
+
+
+# Label, colour, dash and marker.
+_LOOKS = {
+    "memorised": ("random labels memorised", RED, "dot", "diamond"),
+    "fitted": ("the task's labels fitted", BLUE, "solid", "circle"),
+    "generalised": ("generalised (validation)", ORANGE, "dash", "square"),
+    "gap": ("over memorising random labels", RED, "dot", "diamond"),
+    "delay": ("over fitting the task's labels", BLUE, "solid", "circle"),
+}
+
+
+def plot_times(
+    data: "xr.Dataset", *, title: str = "How long learning takes (open triangles: longer)"
+) -> "go.Figure":
+    """Steps against training pairs, a panel per network: seeds, and their median as a line.
+
+    An open triangle is a run that ended before; a median that was not reached is left out.
+    """
+    figure = _panels(data, title)
+    for i in range(data.sizes["network"]):
+        for event in data.event.values:
+            here = data.isel(network=i).sel(event=event)
+            bound = here.budget.where(here.time.isnull())
+            _draw(figure, here.n_train, here.time, bound, here.time_median, event, i + 1)
+    figure.update_yaxes(title=f"steps to accuracy {data.level:.0%}", col=1)
+    return figure
+
+
+def plot_ratios(
+    data: "xr.Dataset", *, title: str = "How much longer generalising takes (open triangles: more)"
+) -> "go.Figure":
+    """Time to generalise over the two others; an open triangle is a lower bound."""
+    from analyses.style import GREY
+
+    figure = _panels(data, title)
+    for i in range(data.sizes["network"]):
+        for over in data.over.values:
+            here = data.isel(network=i).sel(over=over)
+            _draw(
+                figure, here.n_train, here.ratio, here.ratio_above, here.ratio_median, over, i + 1
+            )
+    figure.add_hline(1.0, line_color=GREY, line_dash="dot")
+    figure.update_yaxes(title="steps to generalise over other steps", col=1)
+    return figure
+
+
+def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
+    from plotly.subplots import make_subplots
+
+    from analyses.style import finish
+
+    names = [f"<b>{NETWORK_LABEL.get(name, name)}</b>" for name in data.network.values]
+    figure = make_subplots(
+        cols=len(names), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=names
+    )
+    figure.update_xaxes(title="training pairs")
+    figure.update_yaxes(type="log", exponentformat="none", dtick="D2")
+    figure = finish(figure, title=title, height=480)
+    return figure.update_layout(margin_t=130, legend_y=1.1)
+
+
+def _draw(
+    figure: "go.Figure", pairs: Any, values: Any, bounds: Any, median: Any, kind: str, column: int
+) -> None:
+    label, color, dash, symbol = _LOOKS[kind]
+    place: dict[str, Any] = {"row": 1, "col": column, "legendgroup": kind}
+    for seed in values.seed.values:
+        for y, mark, what in ((values, symbol, ""), (bounds, "triangle-up-open", "more than ")):
+            figure.add_scatter(
+                x=pairs, y=y.sel(seed=seed), mode="markers", showlegend=False,
+                marker={"color": color, "symbol": mark, "size": 7 if y is values else 11},
+                opacity=0.6, **place,
+                hovertemplate=f"seed {seed}, %{{x}} pairs: {what}%{{y:.4g}}<extra></extra>",
+            )  # fmt: skip
+    figure.add_scatter(
+        x=pairs, y=median.where(np.isfinite(median)), mode="lines+markers", name=label,
+        line={"color": color, "dash": dash, "width": 2.5}, showlegend=column == 1,
+        marker={"symbol": symbol, "size": 9}, hovertemplate="%{x} pairs: median %{y:.4g}", **place,
+    )  # fmt: skip
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+    size: Annotated[str, typer.Option(help="tiny, small or published")] = "small",
+    seeds: Annotated[int, typer.Option(min=1)] = SEEDS,
+    name: Annotated[list[str] | None, typer.Option(help="transformer, lstm, mlp")] = None,
+) -> None:
+    """Train the networks that are missing, and time them; the MLP unless others are named."""
+    with clear_errors():
+        networks = name or ["mlp"]
+        data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
+        page = out / "training_efficiency.html"
+        write_figures("training efficiency", out, page, data, [plot_times(data), plot_ratios(data)])
+
+
+if __name__ == "__main__":
+    typer.run(main)

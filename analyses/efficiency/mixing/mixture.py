@@ -1,0 +1,245 @@
+"""Two frozen circuits mixed: only their weights are trained, and one may be faster (Fig. 5).
+
+``C_mix = w_mem C_mem + w_gen C_gen`` with ``w_mem = w_m1 w_m2`` and ``w_gen = w_g1 w_g2``. The
+second factors set how fast the products can grow: under gradient flow w_mem starts with a speed
+proportional to w_m2^2, under Adam, which moves every scalar by about its rate per step, to w_m2.
+
+Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023),
+section 5.1 and Fig. 5, after Varma et al. 2023, arXiv:2309.02390.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+import grokinterp as gi
+from analyses.efficiency.mixing.sectors import Sectors
+from analyses.efficiency.mixing.surface import MIXED, Surface, loss_surface
+from analyses.efficiency.mixing.tables import SPLITS, Tables
+from grokinterp._checks import check_choice, check_int
+from grokinterp.randomness import generator
+from grokinterp.training.optimizer import StackedOptimizer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SCALARS = ("w_m1", "w_m2", "w_g1", "w_g2")
+# The paper's two rows: (w_m2, w_g2), and first factors of 0.
+PRESETS = {"10:1": (10.0, 1.0), "1:1": (1.0, 1.0)}
+PUBLISHED_TRAINING = gi.TrainConfig(
+    steps=1500, lr=1e-3, warmup_steps=10, batch_size=512, loss="mse_softmax", eval_every=1
+)
+DECAY_OF = ("scalars", "circuits")
+_POINTS = 512  # of a curve, evaluated at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureConfig:
+    """How the four scalars are trained.
+
+    ``training`` is read as for a network: optimiser, rates, batches, loss, weight decay and its
+    kind (see :class:`grokinterp.TrainConfig`). Its weight decay lambda acts on one of two things:
+
+    - "scalars": the four scalars themselves, lambda / 2 times their squares, as the paper's code.
+    - "circuits": what a mixture's circuits would cost as networks. A network that is homogeneous of
+      degree one says w C with parameters w theta, whose squared norm is w^2 |theta|^2; so the
+      penalty is lambda / 2 (w_mem^2 |theta_mem|^2 + w_gen^2 |theta_gen|^2), and the circuit with
+      the smaller norm is the cheaper one. Its gradient is added to the loss's ("l2") or taken as
+      a step of its own before the optimiser's ("decoupled_zero").
+    """
+
+    mixed: str = "probabilities"  # or "logits"
+    training: gi.TrainConfig = PUBLISHED_TRAINING
+    decay_of: str = "scalars"
+    seed: int = 0  # draws the batches
+
+    def __post_init__(self) -> None:
+        training = self.training
+        check_choice("mixed", self.mixed, MIXED)
+        check_choice(f"training.loss with mixed={self.mixed!r}", training.loss, MIXED[self.mixed])
+        check_choice("decay_of", self.decay_of, DECAY_OF)
+        check_int("seed", self.seed, minimum=0)
+        for name in ("dropout", "weight_noise", "update_noise"):
+            if getattr(training, name):
+                raise ValueError(f"training.{name}={getattr(training, name)}: a mixture has none")
+        if self.decay_of == "circuits" and training.decay_kind == "decoupled_init":
+            raise ValueError(
+                "decay_of='circuits' draws towards a norm of zero; training.decay='decoupled_init' "
+                "does not go with it, 'decoupled_zero' and 'l2' do"
+            )
+
+
+def compute(
+    tables: Tables,
+    starts: Mapping[str, Sequence[float]] = PRESETS,
+    config: MixtureConfig | None = None,
+) -> "xr.Dataset":
+    """Train the scalars from every start; their curves.
+
+    Args:
+        tables: what the circuits say, and where the mixture is trained and tested.
+        starts: by name, (w_m2, w_g2) with first factors of 0, or all four (w_m1, w_m2, w_g1, w_g2).
+            All see the same batches.
+        config: how; by default as published.
+
+    Returns:
+        Dataset over ("start", "step", ...): ``scalars`` (scalar), ``weights`` (circuit: their
+        products), ``loss`` and ``accuracy`` (split: "train", "test"), on all pairs of the split
+        and without weight decay. NaN from where a start diverged.
+
+    Raises:
+        ValueError: no start or one of another length, decay of circuits without norms, or one that
+            would overshoot.
+    """
+    import xarray as xr
+
+    config = config or MixtureConfig()
+    first = starting_scalars(starts)
+    scalars = torch.stack(list(_trained(tables, first, config)), dim=1)  # [start, step, scalar]
+    weights = mixing_weights(scalars)
+    points = weights.flatten(0, 1)
+    losses, accuracies = [], []
+    for split in SPLITS:
+        memorising, generalising, labels = tables.on(split, mixed=config.mixed)
+        surface = surface_of(tables, split, config)
+        losses.append(torch.cat([surface.loss(part) for part in points.split(_POINTS)]))
+        accuracies.append(Sectors.of(memorising, generalising, labels).accuracy(points))
+    by_split = ("start", "step", "split")
+    shape = (*weights.shape[:2], len(SPLITS))
+    training = config.training
+    return xr.Dataset(
+        {
+            "scalars": (("start", "step", "scalar"), scalars.numpy()),
+            "weights": (("start", "step", "circuit"), weights.numpy()),
+            "loss": (by_split, torch.stack(losses, dim=-1).view(shape).numpy()),
+            "accuracy": (by_split, torch.stack(accuracies, dim=-1).view(shape).numpy()),
+        },
+        coords={
+            "start": list(starts),
+            "step": np.array(training.evaluated_steps),
+            "scalar": list(SCALARS),
+            "circuit": ["memorising", "generalising"],
+            "split": list(SPLITS),
+        },
+        attrs={
+            "mixed": config.mixed,
+            "loss": training.loss,
+            "optimizer": training.optimizer,
+            "lr": training.lr,
+            "weight_decay": training.weight_decay,
+            "decay": training.decay_kind,
+            "decay_of": config.decay_of,
+            "n_train": int(tables.is_train.sum()),
+            "n_test": int(tables.is_test.sum()),
+            "n_overlap": tables.overlap,
+            "n_errors": tables.errors,
+        },
+    )
+
+
+def starting_scalars(starts: Mapping[str, Sequence[float]]) -> Float[Tensor, "start 4"]:
+    """All four scalars of every start; first factors that are not given are 0."""
+    if not starts:
+        raise ValueError("starts is empty; give at least one, such as {'10:1': (10.0, 1.0)}")
+    for name, values in starts.items():
+        if len(values) not in (2, 4):
+            raise ValueError(
+                f"starts[{name!r}] has {len(values)} numbers; give (w_m2, w_g2) or "
+                "(w_m1, w_m2, w_g1, w_g2)"
+            )
+    full = [(0.0, v[0], 0.0, v[1]) if len(v) == 2 else tuple(v) for v in starts.values()]
+    return torch.tensor(full, dtype=torch.float64)
+
+
+def mixing_weights(scalars: Float[Tensor, "*start 4"]) -> Float[Tensor, "*start 2"]:
+    """(w_mem, w_gen), the products of the scalars."""
+    return scalars[..., 0::2] * scalars[..., 1::2]
+
+
+def by_scalar(
+    scalars: Float[Tensor, "*start 4"], slope: Float[Tensor, "*start 2"]
+) -> Float[Tensor, "*start 4"]:
+    """The gradient with respect to the scalars, from that with respect to the two weights."""
+    other = scalars[..., [1, 0, 3, 2]]  # each factor moves the product by the other one
+    return slope.repeat_interleave(2, dim=-1) * other
+
+
+def surface_of(tables: Tables, split: str, config: MixtureConfig) -> Surface:
+    """The mixture's loss over the pairs of a split."""
+    memorising, generalising, labels = tables.on(split, mixed=config.mixed)
+    return loss_surface(
+        memorising, generalising, labels, mixed=config.mixed, loss=config.training.loss
+    )
+
+
+def circuit_cost(tables: Tables, config: MixtureConfig) -> Float[Tensor, " 2"]:
+    """Curvature of the penalty on (w_mem, w_gen): lambda |theta|^2 of each circuit, or zeros.
+
+    Raises:
+        ValueError: weight decay of circuits whose norms are not known.
+    """
+    if config.decay_of == "scalars" or not config.training.weight_decay:
+        return torch.zeros(2, dtype=torch.float64)
+    norms = torch.tensor(tables.norms, dtype=torch.float64)
+    if norms.isnan().any():
+        raise ValueError("decay_of='circuits' needs tables.norms, the circuits' parameter norms")
+    return config.training.weight_decay * norms.square()
+
+
+def rates(training: gi.TrainConfig) -> Float[np.ndarray, " step"]:
+    """The learning rate of every update, with its warm-up."""
+    warm = np.arange(training.steps) / max(1, training.warmup_steps)
+    return training.lr * (np.minimum(1.0, warm) if training.warmup_steps else np.ones_like(warm))
+
+
+def _trained(
+    tables: Tables, scalars: Float[Tensor, "start 4"], config: MixtureConfig
+) -> Iterator[Float[Tensor, "start 4"]]:
+    """The scalars at every evaluated step."""
+    training, cost = config.training, circuit_cost(tables, config)
+    decoupled = training.decay_kind == "decoupled_zero" and bool(cost.any())
+    fastest = float((scalars.square().amax(dim=0).view(2, 2).amax(dim=1) * cost).max())
+    if decoupled and training.lr * fastest > 1:
+        raise ValueError(
+            f"weight_decay={training.weight_decay} on circuits of norms "
+            f"{tables.norms[0]:.4g} and {tables.norms[1]:.4g} would overshoot zero at lr="
+            f"{training.lr}; at these starts it must be at most "
+            f"{training.weight_decay / (training.lr * fastest):.3g}"
+        )
+    surface = surface_of(tables, "train", config)
+    # The cost of circuits is no square of a scalar, so the optimiser is not told of it.
+    own = replace(training, weight_decay=0.0) if cost.any() else training
+    scalars = scalars.clone()
+    optimizer = StackedOptimizer(scalars, [own] * len(scalars))
+    alive = torch.ones(len(scalars), dtype=torch.bool)
+    rows, evaluated = _batches(int(tables.is_train.sum()), config), set(training.evaluated_steps)
+    for step, lr in enumerate(rates(training)):
+        if step in evaluated:
+            yield scalars.clone()
+        slope = surface.gradient(mixing_weights(scalars), next(rows))
+        penalty = cost * mixing_weights(scalars)
+        if decoupled:
+            grads = by_scalar(scalars, slope)
+            scalars -= float(lr) * by_scalar(scalars, penalty)
+        else:
+            grads = by_scalar(scalars, slope + penalty)
+        optimizer.begin_step()
+        optimizer.update(grads, alive, slice(None))
+    yield scalars.clone()
+
+
+def _batches(n_train: int, config: MixtureConfig) -> Iterator[Int[Tensor, " batch"] | None]:
+    """Which training pairs each update sees: None for all, else parts of reshuffled epochs."""
+    size = config.training.batch_size
+    rng = generator(config.seed, "batches")
+    while True:
+        if size is None or size >= n_train:
+            yield None
+        else:
+            order = torch.randperm(n_train, generator=rng)
+            yield from order[: n_train // size * size].split(size)

@@ -1,0 +1,195 @@
+"""The mixture experiment from trained networks: as published, without leaks, and in variants.
+
+``python -m analyses.efficiency.mixing.mixture_runs OUT`` trains a C_mem on 20 % of the pairs
+and a C_gen on 90 % for every seed, mixes them, and does the same to the two halves of networks in
+Coexistence. Kill it at any moment and call it again.
+
+Splits are nested, as published, so that C_gen has seen what C_mem has seen and 10 % of the pairs
+are left that neither has. C_mem is trained without weight decay, which leaves it free of training
+errors at the end; the paper's had one, after training with a weight decay of 1. C_gen has the
+reference weight decay of ``settings``, for without it the small one does not generalise; the
+paper's had none.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+import grokinterp as gi
+from analyses.collect import Named, collect, folder_name
+from analyses.efficiency import settings
+from analyses.efficiency.circuits import halves
+from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
+from analyses.efficiency.mixing import gradient_flow, mixture
+from analyses.efficiency.mixing.delay import summary
+from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
+from analyses.efficiency.mixing.mixture_plot import plot_mixture, plot_scalars, plot_variants, table
+from analyses.efficiency.mixing.mixture_variants import (
+    EFFICIENT,
+    OF_HALVES,
+    SGD,
+    VARIANTS,
+    Variant,
+    compute,
+)
+from analyses.efficiency.mixing.tables import Tables, published_tables, tables_of
+from analyses.errors import clear_errors
+from analyses.script import write_figures
+from grokinterp.training.checkpoints import Rule
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_T = TypeVar("_T")
+_Made = TypeVar("_Made")
+
+FRACTIONS = {"memorising": 0.2, "generalising": 0.9}  # the paper's
+LOSS = "mse_softmax"  # of the paper's MLP, whatever the reference settings of a size have
+SETTLED = "settled"  # the checkpoint of the leak-free C_gen
+# Of the reference steps: some small C_gen have only just generalised by then.
+_STEPS = {"memorising": 1, "generalising": 2}
+
+
+def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
+    """For every seed the networks of C_mem and C_gen, by kind; trained if they are not in ``out``.
+
+    Splits of a seed are nested; seeds differ in split and weights.
+    """
+    wanted = []
+    for seed in range(seeds):
+        for kind, fraction in FRACTIONS.items():
+            base = settings.seeded(settings.network("mlp", size), seed)
+            config = settings.with_fraction(base, fraction).replace({"training.loss": LOSS})
+            if size != "published":
+                config = config.replace({"training.steps": _STEPS[kind] * config.training.steps})
+            if kind == "memorising":
+                config = config.replace({"training.weight_decay": 0.0})
+            wanted.append(Named(folder_name("mixture", size, kind, "seed", seed), config))
+    rules = PUBLISHED_RULES | {SETTLED: _settled(wanted[-1].config.training.steps // 2)}
+    runs = iter(collect(out, wanted, checkpoints=rules))
+    return [dict(zip(FRACTIONS, (next(runs), next(runs)), strict=True)) for _ in range(seeds)]
+
+
+def _settled(half: int) -> Rule:
+    """The first evaluation in the second half of training that a validated C_gen could be.
+
+    Late, so that its probabilities are sharp; not the last one, because accuracies of networks
+    under weight decay keep flickering by a pair.
+    """
+    late, right = gi.at_step(half), gi.reached(unchanged_accuracy=0.999, test_accuracy=0.999)
+    return lambda rows: late(rows) and right(rows)
+
+
+def protocols(runs: Mapping[str, gi.Run]) -> dict[str, Tables]:
+    """The tables of one seed's two networks, as published and leak-free.
+
+    As published: C_mem when its train accuracy first was 99 %, C_gen at the end of training,
+    validated on all that C_mem was not trained on. Leak-free: C_mem at the end, without training
+    errors and with a validation accuracy of at most 5 %; C_gen from the second half of training,
+    right on 99.9 % of train and validation; validated on what neither has seen.
+
+    Raises:
+        CircuitError, ValueError: a network that is not the circuit it should be, with its numbers.
+    """
+    memorising, generalising = runs["memorising"], runs["generalising"]
+    return {
+        "as published": published_tables(
+            from_checkpoint(memorising, "memorising", "memorising", definition="published"),
+            from_checkpoint(generalising, END, "generalising", definition="published"),
+        ),
+        "leak-free": tables_of(
+            from_checkpoint(memorising, END, "memorising"),
+            from_checkpoint(generalising, SETTLED, "generalising"),
+        ),
+    }
+
+
+def halves_tables(run: gi.Run) -> Tables:
+    """The memorising and the generalising half of one network in Coexistence.
+
+    The mixture is asked for the labels that training gave, wrong ones included, and validated on
+    the network's own test pairs. The memorising half alone need not know the unchanged labels.
+
+    Raises:
+        TypeError, ValueError: as ``halves.split``.
+    """
+    parts = halves.split(run)
+    return tables_of(parts["memorising"], parts["generalising"], errors="allowed")
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    steps: Annotated[int, typer.Option(min=50, help="of every mixture")] = 1500,
+) -> None:
+    """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
+    with clear_errors():
+        pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
+        networks = _usable(halves.collect_runs(out, size, seeds), halves_tables, "halves")
+        groups = {name: ([pair[name] for pair in pairs], VARIANTS) for name in pairs[0]}
+        groups["halves of one network"] = (networks, OF_HALVES)
+        seconds = sum(_seconds(tables, variants, steps) for tables, variants in groups.values())
+        typer.echo(f"mixing takes about {max(1, round(seconds / 60))} min")
+        for name, (tables, variants) in groups.items():
+            data = compute(tables, variants, steps=steps)
+            found = summary(data)
+            figures = [plot_variants(found, title=f"When losses have fallen by 10 times, {name}")]
+            figures += [
+                plot_mixture(
+                    data.sel(variant=v).assign_attrs(loss=variants[v].loss), title=f"{v}, {name}"
+                )
+                for v in variants
+            ]
+            if variants is VARIANTS:
+                figures += _predicted(tables[0], steps, name)
+            file = out / f"mixture-{name.replace(' ', '-')}.html"
+            write_figures(f"mixture, {name}", out, file, data.merge(found), figures)
+            for row in table(found):
+                typer.echo(f"{name}: " + "  ".join(
+                    f"{k} {v:.4g}" if isinstance(v, float) else str(v) for k, v in row.items()
+                ))  # fmt: skip
+
+
+def _predicted(tables: Tables, steps: int, name: str) -> list["go.Figure"]:
+    """Scalars of the first seed with their flows, and its landscape."""
+    figures = []
+    for variant in (EFFICIENT, SGD):
+        config = VARIANTS[variant].config(tables, steps=steps)
+        flow = gradient_flow.predict(tables, config=config)
+        title = f"Scalars and their {flow.attrs['flow']} flow: {variant}, {name}"
+        figures.append(plot_scalars(mixture.compute(tables, config=config), flow, title=title))
+    config = VARIANTS[EFFICIENT].config(tables, steps=steps)
+    return [*figures, plot_landscape(compute_landscape(tables, config=config))]
+
+
+def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> list[_Made]:
+    """What can be made of the seeds whose networks are circuits; the others are named."""
+    made, error = [], None
+    for seed, one in enumerate(found):
+        try:
+            made.append(make(one))
+        except ValueError as reason:
+            error = reason
+            typer.echo(f"seed {seed} is left out, its networks are no {what}: {reason}")
+    if error is not None and not made:
+        raise error
+    return made
+
+
+def _seconds(tables: Sequence[Tables], variants: Mapping[str, Variant], steps: int) -> float:
+    """About how long the mixtures take: what is done once, and what every step costs."""
+    times = []
+    for few in (25, 50):
+        begin = time.perf_counter()
+        compute(tables[:1], variants, steps=few)
+        times.append(time.perf_counter() - begin)
+    per_step = max(0.0, times[1] - times[0]) / 25
+    return (times[0] + per_step * steps) * len(tables)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,104 @@
+"""Ways to mix two circuits: what is mixed, loss, optimiser, and what weight decay acts on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from analyses.efficiency.mixing import mixture
+from analyses.efficiency.mixing.tables import Tables
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_COST = 0.1  # of circuits, see Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A way to mix and to train, made a :class:`mixture.MixtureConfig` for given circuits.
+
+    ``decay`` is None, "scalars" (decoupled, lambda 1) or "circuits" (in the loss, such that C_mem
+    alone, w_mem = 1, costs a tenth of the loss at the start, 1 / classes or log(classes)). SGD has
+    the full batch and a rate of classes / 400, at which the paper's faster circuit is stable.
+    """
+
+    mixed: str = "probabilities"
+    loss: str = "mse_softmax"
+    sgd: bool = False
+    decay: str | None = None
+
+    def config(self, tables: Tables, *, steps: int = 1500) -> mixture.MixtureConfig:
+        """The settings of this variant for two circuits; rows every 5 steps."""
+        classes = tables.memorising.shape[1]
+        start = math.log(classes) if self.loss == "cross_entropy" else 1 / classes
+        training = replace(mixture.PUBLISHED_TRAINING, loss=self.loss, steps=steps, eval_every=5)
+        if self.sgd:
+            training = replace(training, optimizer="sgd", lr=classes / 400, batch_size=None)
+        if self.decay == "scalars":
+            training = replace(training, weight_decay=1.0, decay="decoupled_zero")
+        if self.decay == "circuits":
+            cost = 2 * _COST * start / tables.norms[0] ** 2
+            optimizer = "sgd" if self.sgd else "adam"
+            training = replace(training, optimizer=optimizer, weight_decay=cost, decay="l2")
+        return mixture.MixtureConfig(
+            mixed=self.mixed, training=training, decay_of=self.decay or "scalars"
+        )
+
+
+PUBLISHED = "probabilities, MSE"
+EFFICIENT = "probabilities, MSE, decay of circuits"
+SGD = "probabilities, MSE, SGD"
+VARIANTS: dict[str, Variant] = {
+    PUBLISHED: Variant(),
+    "probabilities, MSE, decay of scalars": Variant(decay="scalars"),
+    EFFICIENT: Variant(decay="circuits"),
+    SGD: Variant(sgd=True),
+    "probabilities, MSE, SGD, decay of circuits": Variant(sgd=True, decay="circuits"),
+    "probabilities, cross-entropy": Variant(loss="cross_entropy"),
+    "probabilities, cross-entropy, decay of circuits": Variant(
+        loss="cross_entropy", decay="circuits"
+    ),
+    "logits, MSE": Variant(mixed="logits"),
+    "logits, MSE, decay of circuits": Variant(mixed="logits", decay="circuits"),
+    "logits, cross-entropy": Variant(mixed="logits", loss="cross_entropy"),
+    "logits, cross-entropy, decay of circuits": Variant(
+        mixed="logits", loss="cross_entropy", decay="circuits"
+    ),
+}
+# For the halves of a network that was trained on the squared error of its logits.
+OF_HALVES: dict[str, Variant] = {
+    "logits, squared error": Variant(mixed="logits", loss="mse"),
+    "logits, squared error, decay of circuits": Variant(
+        mixed="logits", loss="mse", decay="circuits"
+    ),
+}
+
+
+def compute(
+    tables: Sequence[Tables],
+    variants: Mapping[str, Variant] = VARIANTS,
+    *,
+    steps: int = 1500,
+) -> "xr.Dataset":
+    """Curves of all variants from both presets: ``mixture.compute`` over ("variant", "seed", ...).
+
+    Args:
+        tables: one per seed.
+        variants: by name.
+        steps: of every mixture.
+    """
+    import xarray as xr
+
+    def axis(name: str, of: Sequence["xr.Dataset"], values: Sequence[object]) -> "xr.Dataset":
+        return xr.concat(of, dim=xr.Variable(name, list(values)), combine_attrs="drop_conflicts")
+
+    found = [
+        axis(
+            "seed",
+            [mixture.compute(t, config=variant.config(t, steps=steps)) for t in tables],
+            range(len(tables)),
+        )
+        for variant in variants.values()
+    ]
+    return axis("variant", found, list(variants))
