@@ -16,7 +16,7 @@ import typer
 import grokinterp as gi
 from analyses.efficiency import semi_grokking, settings, ungrokking
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
-from analyses.efficiency.histories import NETWORK_LABEL, network_of
+from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, network_of
 from analyses.efficiency.statistics import agreement
 from analyses.efficiency.statistics.critical_size import (
     Estimate,
@@ -112,8 +112,8 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
         subplot_titles=[f"{name}: {_words(data, name)}" for name in data.estimator.values],
     )  # fmt: skip
     lines = (
-        (1, "C_mem: norm needed", data.memorising, "size", ORANGE, "circle"),
-        (1, "C_gen: norm needed", data.generalising, "size", BLUE, "square"),
+        (1, "C_mem", data.memorising, "size", ORANGE, "circle"),
+        (1, "C_gen", data.generalising, "size", BLUE, "square"),
         (2, "validation accuracy after training on", data.final, "reduced_size", GREEN, "diamond"),
         (3, "steps to 90 % validation accuracy", data.time, "time_size", BLUE, "triangle-up"),
         (3, "not by this step", data.budget.where(data.time.isnull()), "time_size", GREY,
@@ -131,11 +131,11 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
         if np.isfinite([low, high]).all():
             place: dict[str, Any] = {"row": row, "col": 1}
             figure.add_vrect(low, high, fillcolor=GREY, opacity=0.25, line_width=0, **place)
-    figure.update_xaxes(type="log")
+    figure.update_xaxes(type="log", tickvals=LOG_TICKS)
     figure.update_xaxes(title="training pairs D", row=3)
-    figure.update_yaxes(title="norm", type="log", row=1)
+    figure.update_yaxes(title="norm needed", type="log", row=1, nticks=4)
     figure.update_yaxes(title="accuracy", range=[-0.05, 1.05], row=2)
-    figure.update_yaxes(title="steps", type="log", row=3)
+    figure.update_yaxes(title="steps", type="log", row=3, tickvals=LOG_TICKS)
     figure.update_annotations(font_size=13)
     figure = finish(
         figure, title=title or f"Three ways to D_crit ({data.attrs['task']})", height=820
