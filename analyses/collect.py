@@ -9,6 +9,7 @@ import typer
 
 import grokinterp as gi
 from analyses.estimate import estimate
+from grokinterp.runs import check_free
 from grokinterp.training.checkpoints import Rule
 from grokinterp.training.plan import plan
 from grokinterp.training.trainer import check_training
@@ -49,7 +50,7 @@ def collect(
         progress: say how long it will take, and show a bar per stack.
 
     Raises:
-        RunFolderError: a folder holds another run.
+        RunFolderError: a folder holds another run, or something else.
     """
     if twice := {
         n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder
@@ -61,7 +62,10 @@ def collect(
         if (out / named.folder / "run.json").is_file():
             runs[named.folder] = _load(out, named)
         else:
+            check_free(out / named.folder, overwrite=False)
             missing.append(named)
+    if missing:
+        out.mkdir(parents=True, exist_ok=True)
     if missing and progress:
         left = estimate([named.config for named in missing], per_block=chunk)
         typer.echo(

@@ -50,10 +50,20 @@ class Run:
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # kept on the way
 
     def checkpoint(self) -> Checkpoint:
-        """The finished network, for training to start from with a fresh optimiser."""
+        """A copy of the finished network, for training to start from with a fresh optimiser.
+
+        Raises:
+            ValueError: the run diverged, so that its last row is not of its last weights.
+        """
+        if self.diverged_at is not None:
+            raise ValueError(
+                f"the run diverged after step {self.diverged_at}, so it has no finished network; "
+                "use a smaller training.lr, or one of its checkpoints"
+            )
         last = self.history.isel(step=-1)
         metrics = {str(name): float(value) for name, value in last.items() if not value.dims}
-        return Checkpoint(int(last["step"]), metrics, self.model.state_dict())
+        state = {name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
+        return Checkpoint(int(last["step"]), metrics, state)
 
     def model_at(self, name: str) -> Any:
         """The hooked model of a checkpoint, in evaluation mode.

@@ -6,6 +6,7 @@ generalising cost in norm (where do the curves cross?), grokked networks trained
 (where is half of the validation accuracy lost?), and the time to grok (where does it diverge?).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,14 +48,15 @@ def compute(
         time_runs: over train fractions, as of ``semi_grokking.collect_runs``.
 
     Returns:
-        The table of ``agreement.compute`` over "estimator". The curves over training pairs:
+        The table of ``agreement.compute`` over "estimator"; the midpoint's ``reason`` counts the
+        runs that have no plateau and are read where they ended. The curves over training pairs:
         ``memorising`` and ``generalising`` (seed, size), the least norm at a common margin;
         ``final`` (reduced_seed, reduced_size), validation accuracy after training on;
         ``time`` (time_seed, time_size) to 90 % validation accuracy, in steps, NaN where a run had
         not got there by ``budget``. Attribute ``task``: network and weight decay, in words.
 
     Raises:
-        ValueError: the runs are not of one network, modulus and weight decay.
+        ValueError: the runs are not of one network, operation, modulus and weight decay.
 
     Source: second paper, sections 4.2 and 5; Varma et al. 2023, arXiv:2309.02390.
     """
@@ -65,12 +67,15 @@ def compute(
     grokking = semi_grokking.compute(time_runs).squeeze("network")
     final = reduced.final.transpose("seed", "fraction").values
     time = grokking.crossing.transpose("seed", "fraction").values
-    budget = grokking.last_step.transpose("seed", "fraction").values
+    # A run that diverged at once says nothing about times.
+    budget = grokking.last_step.where(grokking.last_step > 0).transpose("seed", "fraction").values
     estimates: dict[str, Estimate] = {
         "efficiency crossing": efficiency_crossing(
             curves["size"].values, curves.memorising.values, curves.generalising.values
         ),
-        "ungrokking midpoint": ungrokking_midpoint(reduced.n_train.values, final),
+        "ungrokking midpoint": _with_unfinished(
+            ungrokking_midpoint(reduced.n_train.values, final), reduced
+        ),
         "divergence of time": divergence_of_time(
             grokking.n_train.values, time, ~np.isnan(time), budget
         ),
@@ -87,9 +92,20 @@ def compute(
     ).assign_attrs(task=task)  # fmt: skip
 
 
+def _with_unfinished(found: Estimate, reduced: "xr.Dataset") -> Estimate:
+    """The estimate, and how many of its accuracies are no plateaus."""
+    exists = reduced.last_step.notnull()
+    unfinished = int((exists & ~reduced.flat).sum())
+    if np.isnan(found.value) or not unfinished:
+        return found
+    said = f"{unfinished} of {int(exists.sum())} runs have no plateau and count as they ended"
+    return dataclasses.replace(found, reason="; ".join(filter(None, (found.reason, said))))
+
+
 def _one_task(runs: Sequence[gi.Run]) -> str:
     found = sorted({
-        f"{NETWORK_LABEL.get(network_of(c), network_of(c))}, p = {c.data.p}, weight decay "
+        f"{NETWORK_LABEL.get(network_of(c), network_of(c))}, "
+        f"{getattr(c.data.operation, 'name', c.data.operation)}, p = {c.data.p}, weight decay "
         f"{c.training.weight_decay:g}"
         for c in (run.config for run in runs)
     })  # fmt: skip

@@ -39,8 +39,12 @@ def collect_runs(
     networks: Sequence[str] = settings.NETWORKS,
     fractions: Sequence[float] = FRACTIONS,
 ) -> list[Run]:
-    """Train what is not in ``out`` yet; every seed draws weights and split anew."""
-    return collect(out, [
+    """Train what is not in ``out`` yet; every seed draws weights and split anew.
+
+    Raises:
+        ValueError: a fraction leaves fewer pairs than there are classes.
+    """
+    wanted = [
         Named(
             folder_name(network, fraction, "seed", seed),
             settings.with_fraction(
@@ -48,7 +52,10 @@ def collect_runs(
             ),
         )
         for network in networks for fraction in fractions for seed in range(seeds)
-    ])  # fmt: skip
+    ]  # fmt: skip
+    for named in wanted:
+        settings.check_classes(named.config)
+    return collect(out, wanted)
 
 
 def compute(runs: Sequence[Run]) -> "xr.Dataset":
@@ -278,7 +285,7 @@ def _heading(panel: "xr.Dataset") -> str:
     if np.isnan(delay):
         return f"{name}<br>training does not reach {learned}"
     if np.isinf(delay):
-        return f"{name}<br>most never reach {learned} validation"
+        return f"{name}<br>most do not reach {learned} validation here"
     return f"{name}<br>{learned}: validation {delay:.3g} times later"
 
 

@@ -58,7 +58,7 @@ def side_by_side(
         ("network", "fraction"): ``n_train``, in pairs. Over "network": ``chance``, 1/p.
 
     Raises:
-        ValueError: no runs, two runs of one cell, or one network on two moduli.
+        ValueError: no runs, two runs of one cell, or one network on two operations or moduli.
     """
     import xarray as xr
 
@@ -86,7 +86,7 @@ def side_by_side(
     found |= {name: np.full(shape, np.nan) for name in per_cell}
     found["diverged"] = np.zeros(shape, dtype=bool)
     n_train = np.full((len(coords["network"]), len(coords["fraction"])), np.nan)
-    chance: dict[str, float] = {}
+    tasks: dict[str, tuple[str, int]] = {}
     for i, (run, cell) in enumerate(zip(runs, cells, strict=True)):
         at = tuple(values.index(value) for values, value in zip(coords.values(), cell, strict=True))
         rows = np.searchsorted(steps, run.history.step.values)
@@ -97,11 +97,10 @@ def side_by_side(
         for name, values in (numbers or {}).items():
             found[name][at] = values[i]
         network, task = network_of(run.config), run.config.data
-        if chance.setdefault(network, 1 / task.p) != 1 / task.p:
-            raise ValueError(
-                f"runs has {network} on p={task.p} and p={1 / chance[network]:.0f}; "
-                "compare one task at a time"
-            )
+        here = str(getattr(task.operation, "name", task.operation)), task.p
+        if (other := tasks.setdefault(network, here)) != here:
+            words = " and ".join(f"{operation}, p={p}" for operation, p in (here, other))
+            raise ValueError(f"runs has {network} on {words}; compare one task at a time")
         place = coords["network"].index(network), coords["fraction"].index(task.train_fraction)
         n_train[place] = task.n_train
     return xr.Dataset(
@@ -111,7 +110,7 @@ def side_by_side(
         }
         | {
             "n_train": (("network", "fraction"), n_train),
-            "chance": ("network", list(chance.values())),
+            "chance": ("network", [1 / p for _, p in tasks.values()]),
         },
         coords={**coords, "step": steps},
     )

@@ -2,7 +2,7 @@
 
 A run that ends while its validation accuracy is in the middle has either stopped there for good,
 which is semi-grokking, or was stopped. ``python -m analyses.efficiency.semi_grokking OUT`` trains
-what is not in OUT yet for three times the usual budget, and judges it at both.
+what is not in OUT yet for two or three times the usual budget (``LONGER``), and judges it at both.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
         * ``outcome`` (..., seed): of ``statistics.curves.Outcome``, "" for no run.
           What would be "semi-grokked" is "unfinished" until three times the Kaplan-Meier median
           ``crossing_median`` (network, budget, fraction) of the next larger fraction for which it
-          is finite;
+          is finite, or of its own fraction if there is none;
         * ``last`` (..., seed): accuracy at the last row, and ``looks_semi``, whether that is
           between 10 and 90 %, which is how the published figure is read;
         * ``share`` (..., ending) of the seeds with each outcome.
@@ -129,8 +129,9 @@ def _judge(data: "xr.Dataset", budget: int) -> "xr.Dataset":
         known = times > 0  # neither NaN nor of a run that diverged at once
         if known.any():
             medians[cell] = median_time(times[known], finished[known])[0]
-        larger = medians[network, fraction + 1 :]
-        next_time = next(iter(larger[np.isfinite(larger)]), None)
+        # Its own comes last, which is what the largest fraction has.
+        neighbours = np.append(medians[network, fraction + 1 :], medians[cell])
+        next_time = next(iter(neighbours[np.isfinite(neighbours)]), None)
         for seed in np.flatnonzero(exists):
             at = (*cell, int(seed))
             ends[at], last[at] = _end(data, at, budget, next_time)
@@ -155,12 +156,13 @@ def _end(
     steps, values = _curve(data, at, budget)
     # The history of a run that diverged ends without a mark.
     diverged = bool(data.diverged[at]) and data.last_step[at] < budget
-    if len(steps) < 2:
-        return str(Outcome.DIVERGED), np.nan
-    end = outcome(steps, values, next_time, grokked=GROKKED, chance=CHANCE)
+    if len(steps) < 2:  # too few for a curve
+        end = Outcome.UNFINISHED
+    else:
+        end = outcome(steps, values, next_time, grokked=GROKKED, chance=CHANCE)
     if diverged and end != Outcome.GROKKED:
         end = Outcome.DIVERGED
-    return str(end), float(values[-1])
+    return str(end), float(values[-1]) if len(values) else np.nan
 
 
 def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "go.Figure":
@@ -253,8 +255,10 @@ def main(
 ) -> None:
     """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
     with clear_errors():
-        data = compute(collect_runs(out, size, seeds, network))
-        figures = [plot(data) for plot in (plot_trajectories, plot_outcomes)]
+        runs = collect_runs(out, size, seeds, network)
+        usual = settings.network(network, size).training.steps
+        data = compute(runs, budgets=(usual, LONGER[size] * usual))
+        figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
         write_figures("semi-grokking", out, out / "semi_grokking.html", data, figures)
         for i, budget in enumerate(data.budget.values):
             judged = data.isel(budget=i)

@@ -69,6 +69,16 @@ def with_fraction(config: gi.RunConfig, fraction: float) -> gi.RunConfig:
     return config.replace({"training.batch_size": min(most, -(-config.data.n_train // 2))})
 
 
+def check_classes(config: gi.RunConfig) -> None:
+    """Raise if the training set has fewer pairs than there are classes."""
+    data = config.data
+    if data.n_train < data.p:
+        raise ValueError(
+            f"fraction={data.train_fraction} leaves {data.n_train} pairs, fewer than the {data.p} "
+            f"classes; use at least {1 / data.p:.3g}"
+        )
+
+
 def seeded(config: gi.RunConfig, seed: int) -> gi.RunConfig:
     """Weights, noise and split drawn anew; splits of one seed are nested across fractions."""
     return config.replace({"seed": seed, "data.seed": seed})

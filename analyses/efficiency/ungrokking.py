@@ -19,7 +19,7 @@ from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
 from analyses.efficiency.histories import network_of, side_by_side
-from analyses.efficiency.statistics.curves import is_flat
+from analyses.efficiency.statistics.curves import is_flat, late_level
 from analyses.efficiency.ungrokking_place import locate
 from analyses.errors import clear_errors
 from analyses.script import write_figures
@@ -41,10 +41,9 @@ START_FRACTION = {"tiny": 0.5, "small": 0.7, "published": 0.5}
 STEPS = {"tiny": 20, "small": 1500, "published": 30_000}  # of the second training
 FRACTIONS = {
     "tiny": (0.1, 0.3),
-    "small": (0.025, 0.05, 0.085, 0.13, 0.18, 0.25, 0.35),
+    "small": (0.025, 0.05, 0.085, 0.13, 0.18, 0.25, 0.35, 0.5, 0.65),
     "published": tuple(percent / 100 for percent in range(1, 16)),
 }
-TAIL = 0.1  # final values are means over this share of the steps
 
 
 def grokked(start: gi.Run, level: float = GROKKED) -> gi.Checkpoint:
@@ -114,11 +113,8 @@ def continued(
         "training.weight_decay": weight_decay,
         "training.steps": steps,
     })  # fmt: skip
-    if config.data.n_train < data.p and not fewer_than_classes:
-        raise ValueError(
-            f"fraction={fraction} leaves {config.data.n_train} pairs, fewer than the {data.p} "
-            f"classes; use at least {data.p / data.p**2:.3g}, or fewer_than_classes=True"
-        )
+    if not fewer_than_classes:
+        settings.check_classes(config)
     words = network_of(config), "seed", config.seed, "wd", f"{weight_decay:g}", f"{fraction:g}"
     folder = folder_name("ungrok", *words, *(["kept"] if kept else []))
     return Named(folder, config, checkpoint if kept else checkpoint.fresh())
@@ -140,7 +136,7 @@ def collect_runs(
         size: of ``settings.SIZES``.
         seeds: how many of each.
         networks: of ``settings.NETWORKS``; None: all.
-        controls: the MLP with other weight decays and with kept moments, too.
+        controls: the MLP with other weight decays, too, and with the moments that starts kept.
         level: accuracy that a start must have; None: that of the size.
 
     Raises:
@@ -166,7 +162,8 @@ def collect_runs(
             return [(own, False)]
         mlp = network_of(start.config) == "mlp"
         decays = WEIGHT_DECAYS[size] if mlp else (own,)
-        return [*((decay, False) for decay in decays), *([(own, True)] if mlp else [])]
+        moments = mlp and START in start.checkpoints  # its end has none, see :func:`grokked`
+        return [*((decay, False) for decay in decays), *([(own, True)] if moments else [])]
 
     runs = collect(out, [
         continued(
@@ -190,7 +187,8 @@ def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
         "fraction" and "seed", NaN where there is no such run:
 
         * ``test_accuracy`` and ``train_accuracy`` (..., step), 0..1;
-        * ``final``: mean test accuracy over the last 10 % of the steps; NaN for a diverged run;
+        * ``final``: median test accuracy over the last 30 % of the steps, which the short collapses
+          of some transformers do not move; NaN for a diverged run;
           ``final_mean`` over seeds;
         * ``flat``: whether it has a plateau to be read (see ``curves.is_flat``): where not, the
           run is unfinished, and ``final`` is not where it would have ended;
@@ -205,7 +203,7 @@ def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
     """
     origins = {}
     for start in starts:
-        checkpoint = start.checkpoints.get(START, start.checkpoint())
+        checkpoint = start.checkpoints[START] if START in start.checkpoints else start.checkpoint()
         origins[checkpoint.fresh().digest] = ("fresh", start)
         if checkpoint.moments is not None:
             origins[checkpoint.digest] = ("kept", start)
@@ -234,8 +232,7 @@ def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
         cell = tuple(at)
         curve = data.test_accuracy[cell].dropna("step")
         ended = not bool(data.diverged[cell]) and curve.sizes["step"] > 1
-        late = curve.sel(step=slice((1 - TAIL) * float(curve.step[-1]), None))
-        final[cell] = late.mean() if ended else np.nan
+        final[cell] = late_level(curve.step.values, curve.values) if ended else np.nan
         flat[cell] = ended and is_flat(curve.step.values, curve.values)
         lowest[cell] = curve.min()
     return data.assign(
@@ -269,16 +266,19 @@ def main(
         for network in data.network.values:
             for moments in data.moments.values:
                 said = data.sel(network=network, moments=moments)
-                typer.echo(f"{network}, {moments} optimiser: {said.appears.item()}")
-                typer.echo(f"{network}, {moments} optimiser: {said.place.item()}")
-            kept = data.sel(network=network, weight_decay=data.attrs["reference"])
-            typer.echo(
-                f"{network}, 50 % point with kept over fresh moments: "
-                + (
-                    kept.kept_reason.item()
-                    or f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+                for claim in (said.appears.item(), said.place.item()):
+                    if claim:
+                        typer.echo(f"{network}, {moments} optimiser: {claim}")
+            kept = data.sel(network=network)
+            kept = kept.sel(weight_decay=kept.reference)
+            if kept.n_runs.all():  # with both kinds of moments
+                typer.echo(
+                    f"{network}, 50 % point with kept over fresh moments: "
+                    + (
+                        kept.kept_reason.item()
+                        or f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+                    )
                 )
-            )
 
 
 if __name__ == "__main__":

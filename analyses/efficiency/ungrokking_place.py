@@ -25,7 +25,8 @@ def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset
     Args:
         data: what ``ungrokking.compute`` returns. Runs without a plateau count with the accuracy
             that they had reached; ``n_unfinished`` tells how many these are.
-        reference: the weight decay that others are compared with; None: the one in the middle.
+        reference: the weight decay that others are compared with; None: for each network the
+            one in the middle of its own.
 
     Returns:
         ``data`` with, over "moments", "network" and "weight_decay":
@@ -44,7 +45,7 @@ def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset
         Over "network" and "weight_decay": ``kept``, ``kept_low``, ``kept_high`` and
         ``kept_reason``, likewise for the place with the optimiser's moments kept over that with a
         fresh optimiser. Over "moments" and "network": ``appears`` and ``place``, a sentence on each
-        claim, "" where there are no runs. Attribute: ``reference``.
+        claim, "" where there are no runs. Over "network": ``reference``.
 
     Raises:
         ValueError: no run has the reference weight decay.
@@ -52,21 +53,22 @@ def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset
     Source: second paper, Fig. 8: "independent of weight decay".
     """
     decays = data.weight_decay.values.tolist()
-    reference = decays[len(decays) // 2] if reference is None else reference
-    if reference not in decays:
-        known = ", ".join(f"{decay:g}" for decay in decays)
-        raise ValueError(f"reference={reference} is no weight decay of the runs; these are {known}")
+    exists = data.last_step.notnull()
+    references = [
+        _reference(decays, has_runs, reference)
+        for has_runs in exists.any(("moments", "fraction", "seed")).transpose(*_CURVES[1:]).values
+    ]
     shape = [data.sizes[axis] for axis in _CURVES]
     midpoints, ratios = (np.empty(shape, dtype=object) for _ in range(2))
     final = data.final.transpose(*_CURVES, "seed", "fraction").values
     by_seed = np.full((*final.shape[:-1], 3), np.nan)
     for at in np.ndindex(*shape):
-        exists = data.n_train[at[1]].notnull().values  # another network may have more sizes
-        sizes, curves = data.n_train.values[at[1], exists], final[at][:, exists]
+        own = data.n_train[at[1]].notnull().values  # another network may have more sizes
+        sizes, curves = data.n_train.values[at[1], own], final[at][:, own]
         midpoints[at] = ungrokking_midpoint(sizes, curves, low=LOW, high=HIGH)
         by_seed[at] = [_place_of(sizes, curve) for curve in curves]
     for at in np.ndindex(*shape):
-        ratios[at] = _ratio(by_seed[at], by_seed[(*at[:2], decays.index(reference))])
+        ratios[at] = _ratio(by_seed[at], by_seed[(*at[:2], decays.index(references[at[1]]))])
     kept = np.empty(shape[1:], dtype=object)
     moments = data.moments.values.tolist()
     absent = np.full_like(by_seed[0], np.nan)
@@ -75,24 +77,31 @@ def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset
     ]
     for at in np.ndindex(*shape[1:]):
         kept[at] = _ratio(fresh_and_kept[1][at], fresh_and_kept[0][at])
-    exists = data.last_step.notnull()
-    found = (
-        data.assign(
-            _variables("midpoint", _CURVES, midpoints)
-            | _variables("ratio", _CURVES, ratios)
-            | _variables("kept", _CURVES[1:], kept)
-        )
-        .assign_attrs(reference=reference)
-        .assign(
-            n_runs=exists.sum(("fraction", "seed")),
-            n_unfinished=(exists & ~data.flat).sum(("fraction", "seed")),
-        )
+    found = data.assign(
+        _variables("midpoint", _CURVES, midpoints)
+        | _variables("ratio", _CURVES, ratios)
+        | _variables("kept", _CURVES[1:], kept)
+    ).assign(
+        reference=("network", references),
+        n_runs=exists.sum(("fraction", "seed")),
+        n_unfinished=(exists & ~data.flat).sum(("fraction", "seed")),
     )
     claims = [
         _claims(found.isel(moments=i, network=j)) for i in range(shape[0]) for j in range(shape[1])
     ]
     appears, place = (np.reshape(texts, shape[:2]) for texts in zip(*claims, strict=True))
     return found.assign(appears=(_CURVES[:2], appears), place=(_CURVES[:2], place))
+
+
+def _reference(decays: list[float], has_runs: np.ndarray, wanted: float | None) -> float:
+    """The weight decay that one network's others are compared with."""
+    if wanted is None:
+        own = np.flatnonzero(has_runs)
+        return decays[own[len(own) // 2]]
+    if wanted not in decays:
+        known = ", ".join(f"{decay:g}" for decay in decays)
+        raise ValueError(f"reference={wanted} is no weight decay of the runs; these are {known}")
+    return wanted
 
 
 def _variables(name: str, axes: tuple[str, ...], found: np.ndarray) -> dict[str, tuple]:
@@ -140,24 +149,23 @@ def _claims(curves: "xr.Dataset") -> tuple[str, str]:
         return "", ""
     ends, missing = [], []
     for curve in (curves.sel(weight_decay=decay) for decay in curves.weight_decay.values):
-        mean = curve.final_mean.dropna("fraction").values
-        if not len(mean):
+        if not curve.n_runs:
             continue
-        decay = f"{curve.weight_decay.item():g}"
-        ends.append(f"{decay}: {mean[-1]:.3f} to {mean[0]:.3f}")
-        if not (mean[-1] > HIGH and mean[0] < LOW):
+        decay, mean = f"{curve.weight_decay.item():g}", curve.final_mean.dropna("fraction").values
+        ends.append(f"{decay}: " + (f"{mean[-1]:.3f} to {mean[0]:.3f}" if len(mean) else "none"))
+        if not (len(mean) and mean[-1] > HIGH and mean[0] < LOW):
             missing.append(decay)
     appears = f"not at weight decay {', '.join(missing)}" if missing else "at every weight decay"
     unfinished = f"{int(curves.n_unfinished.sum())} of {int(curves.n_runs.sum())} runs unfinished"
     others = (curves.sel(weight_decay=decay) for decay in curves.weight_decay.values)
+    reference = curves.reference.item()
     places = [
-        _place(other) for other in others
-        if other.n_runs and other.weight_decay != curves.attrs["reference"]
-    ] or ["nothing to compare"]  # fmt: skip
+        _place(other) for other in others if other.n_runs and other.weight_decay != reference
+    ] or ["nothing to compare"]
     return (
         f"ungrokking appears {appears} (validation accuracy from most to least data, "
         f"by weight decay {'; '.join(ends)}; {unfinished})",
-        f"its 50 % point, against weight decay {curves.attrs['reference']:g}: {'; '.join(places)}",
+        f"its 50 % point, against weight decay {reference:g}: {'; '.join(places)}",
     )
 
 

@@ -29,18 +29,21 @@ def plot_final(
 
     Args:
         data: of ``locate``.
-        weight_decay: of these runs; None: the reference.
+        weight_decay: of these runs; None: each network's reference.
         moments: of the optimiser, "fresh" or "kept".
     """
     import plotly.graph_objects as go
 
-    if weight_decay is None:
-        weight_decay = data.attrs["reference"]
-    figure = go.Figure()
+    figure, drawn = go.Figure(), set[str]()
     for network in data.network.values:
-        cells = data.sel(network=network, weight_decay=weight_decay, moments=moments)
-        _add_curve(figure, cells, NETWORK_LABEL[network], NETWORK_STYLE[network])
-    title = f"Ungrokking at weight decay {weight_decay:g}, optimiser {moments}"
+        curves = data.sel(network=network, moments=moments)
+        decay = curves.reference.item() if weight_decay is None else weight_decay
+        cells = curves.sel(weight_decay=decay)
+        if cells.n_runs:
+            _add_curve(figure, cells, NETWORK_LABEL[network], NETWORK_STYLE[network])
+            drawn.add(f"{decay:g}")
+    decays = " or ".join(sorted(drawn, key=float))
+    title = f"Ungrokking at weight decay {decays}, optimiser {moments}"
     return _finish_final(figure, data, title)
 
 
@@ -52,8 +55,8 @@ def plot_decay(data: "xr.Dataset", *, network: str = "mlp", moments: str = "fres
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    cells = data.sel(network=network, moments=moments)
-    for i, weight_decay in enumerate(data.weight_decay.values):
+    cells = _trained(data.sel(network=network, moments=moments))
+    for i, weight_decay in enumerate(cells.weight_decay.values):
         curve, style = cells.sel(weight_decay=weight_decay), _SERIES[i % len(_SERIES)]
         _add_curve(figure, curve, f"weight decay {weight_decay:g}", style)
         if curve.midpoint.notnull():
@@ -76,7 +79,8 @@ def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh
     from plotly.colors import sample_colorscale
     from plotly.subplots import make_subplots
 
-    decays = data.weight_decay.values
+    curves = _trained(data.sel(network=network, moments=moments))
+    decays = curves.weight_decay.values
     figure = make_subplots(
         cols=len(decays), shared_yaxes=True, horizontal_spacing=0.04,
         subplot_titles=[f"<b>weight decay {decay:g}</b>" for decay in decays],
@@ -84,7 +88,7 @@ def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh
     shades = sample_colorscale("Viridis_r", np.linspace(0.1, 1.0, data.sizes["fraction"]))
     for i, decay in enumerate(decays):
         place: dict[str, Any] = {"row": 1, "col": i + 1}
-        cells = data.sel(network=network, moments=moments, weight_decay=decay)
+        cells = curves.sel(weight_decay=decay)
         for fraction, shade in zip(data.fraction.values, shades, strict=True):
             size = cells.n_train.sel(fraction=fraction)
             for j, seed in enumerate(data.seed.values):
@@ -107,6 +111,11 @@ def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh
         },
         margin_t=90,
     )  # fmt: skip
+
+
+def _trained(curves: "xr.Dataset") -> "xr.Dataset":
+    """Those weight decays of one network at which it was trained."""
+    return curves.isel(weight_decay=np.flatnonzero(curves.n_runs))
 
 
 def _add_curve(

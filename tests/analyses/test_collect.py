@@ -84,3 +84,16 @@ def test_folder_names() -> None:
         "3-layer-ReLU-MLP-20-corrupted-seed-1"
     )
     assert folder_name("mlp", 0.05, "wd", 1e-05) == "mlp-0.05-wd-1e-05"
+
+
+def test_a_folder_that_is_taken_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.gi, "train_many", lambda *_, **__: pytest.fail("it was trained"))
+    (tmp_path / "run-1").mkdir()
+    (tmp_path / "run-1" / "notes.txt").write_text("mine")
+    with pytest.raises(gi.RunFolderError, match="run-1 exists and is no run folder"):
+        collect(tmp_path, WANTED, progress=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        collect(tmp_path / "file", WANTED, progress=False)

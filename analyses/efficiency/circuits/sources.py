@@ -197,7 +197,12 @@ def _missing(run: Run, name: str, kind: str, wanted: Definition) -> str:
     start = f"the run has no checkpoint {name!r} (kept: {kept}). {SYMBOL[kind]} must have {wanted}"
     closest = min(range(len(rows)), key=gaps.__getitem__, default=None)
     if closest is None or math.isinf(gaps[closest]):
-        return f"{start}; training diverged before it could be measured"
+        absent = [s for s in wanted.subsets if not run.dataset.masks[s].any()]
+        return (
+            f"{start}, and the run's data have no {SUBSET_NAME[absent[0]]} examples"
+            if absent
+            else f"{start}; training diverged before it could be measured"
+        )
     step, steps = int(run.history.step[closest]), run.config.training.steps
     numbers = ", ".join(f"{SUBSET_NAME[s]} {value:.3f}" for s, value in rows[closest].items())
     if gaps[closest] == 0:

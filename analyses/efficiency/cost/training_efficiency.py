@@ -54,10 +54,12 @@ def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
         Dataset over "network", "fraction" and "seed": ``time`` (..., "event") in steps, NaN where
         there is no run or it is censored; and ``budget``, the last step, NaN where there is none.
         ``ratio`` (..., "over") of the time to generalise over that to memorise random labels
-        ("gap") or to fit the task's ("delay"), and ``ratio_above``, the bound where only the
-        former is censored. Over seeds, ``time_median``, ``time_low``, ``time_high`` and
-        ``ratio_...``: Kaplan-Meier medians with 95 % intervals, infinite where not reached, NaN
-        where nothing is known. ``n_train`` ("fraction").
+        ("gap") or to fit the task's ("delay"); ``ratio_above``, the bound where only the former is
+        censored, and ``ratio_below``, where only the latter is. Over seeds, ``time_median``,
+        ``time_low``, ``time_high`` and ``ratio_...``: Kaplan-Meier medians with 95 % intervals,
+        infinite where not reached, NaN where nothing is known, and of ratios where any seed has
+        ``ratio_below``: without these seeds, which memorise slowest, the median would be too large.
+        ``n_train`` ("fraction").
 
     Raises:
         ValueError: no run with the task's labels or none with random ones, labels of which only
@@ -85,10 +87,11 @@ def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
     sizes = {run.config.data.train_fraction: run.config.data.n_train for run in runs}
     data["n_train"] = ("fraction", [sizes[f] for f in data.fraction.values])
     last = data.sel(event="generalised", drop=True)
-    before = data.time.sel(event=list(RATIOS.values())).rename(event="over")
+    before = data[["time", "budget"]].sel(event=list(RATIOS.values())).rename(event="over")
     before = before.assign_coords(over=list(RATIOS))
-    data["ratio"] = last.time / before
-    data["ratio_above"] = last.budget.where(last.time.isnull()) / before
+    data["ratio"] = last.time / before.time
+    data["ratio_above"] = last.budget.where(last.time.isnull()) / before.time
+    data["ratio_below"] = last.time / before.budget.where(before.time.isnull())
     for name, bound in (("time", data.budget), ("ratio", data.ratio_above)):
         found = xr.apply_ufunc(
             _median, data[name], bound, input_core_dims=[["seed"]] * 2,
@@ -96,7 +99,9 @@ def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
         )  # fmt: skip
         for i, end in enumerate(("median", "low", "high")):
             data[f"{name}_{end}"] = found.isel(end=i)
-    return data
+    bounded = data.ratio_below.notnull().any("seed")
+    ratios = [f"ratio_{end}" for end in ("median", "low", "high")]
+    return data.assign(data[ratios].where(~bounded))
 
 
 def _with(runs: Sequence[gi.Run], random: bool) -> list[gi.Run]:
@@ -150,9 +155,14 @@ def plot_times(
 
 
 def plot_ratios(
-    data: "xr.Dataset", *, title: str = "How much longer generalising takes (open triangles: more)"
+    data: "xr.Dataset",
+    *,
+    title: str = "How much longer generalising takes (open triangles up: more, down: less)",
 ) -> "go.Figure":
-    """Time to generalise over the two others; an open triangle is a lower bound."""
+    """Time to generalise over the two others; an open triangle is a bound, lower if it points up.
+
+    There is no median where a seed has an upper bound only.
+    """
     from analyses.style import GREY
 
     figure = _panels(data, title)
@@ -160,8 +170,9 @@ def plot_ratios(
         for over in data.over.values:
             here = data.isel(network=i).sel(over=over)
             _draw(
-                figure, here.n_train, here.ratio, here.ratio_above, here.ratio_median, over, i + 1
-            )
+                figure, here.n_train, here.ratio, here.ratio_above, here.ratio_median, over, i + 1,
+                below=here.ratio_below,
+            )  # fmt: skip
     figure.add_hline(1.0, line_color=GREY, line_dash="dot")
     figure.update_yaxes(title="steps to generalise over other steps", col=1)
     return figure
@@ -183,12 +194,16 @@ def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
 
 
 def _draw(
-    figure: "go.Figure", pairs: Any, values: Any, bounds: Any, median: Any, kind: str, column: int
-) -> None:
+    figure: "go.Figure", pairs: Any, values: Any, above: Any, median: Any, kind: str, column: int,
+    below: Any = None,
+) -> None:  # fmt: skip
     label, color, dash, symbol = _LOOKS[kind]
     place: dict[str, Any] = {"row": 1, "col": column, "legendgroup": kind}
+    drawn = [(values, symbol, ""), (above, "triangle-up-open", "more than ")]
+    if below is not None:
+        drawn.append((below, "triangle-down-open", "less than "))
     for seed in values.seed.values:
-        for y, mark, what in ((values, symbol, ""), (bounds, "triangle-up-open", "more than ")):
+        for y, mark, what in drawn:
             figure.add_scatter(
                 x=pairs, y=y.sel(seed=seed), mode="markers", showlegend=False,
                 marker={"color": color, "symbol": mark, "size": 7 if y is values else 11},

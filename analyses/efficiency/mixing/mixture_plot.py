@@ -23,7 +23,8 @@ _SYMBOL = {"train": "circle", "test": "diamond"}
 def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "go.Figure":
     """Accuracy and loss on train and validation, a row per start; a line per seed if there are any.
 
-    Losses are drawn from 1e-7 on, on a logarithmic axis.
+    Losses are drawn from 1e-7 on, on a logarithmic axis that ends above the largest one of a mixture
+    that did not diverge.
 
     Args:
         data: of ``mixture.compute``, or several with a "seed" axis.
@@ -50,7 +51,9 @@ def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "g
                         hovertemplate=f"{name}, step %{{x}}: %{{y:.4g}}<extra></extra>",
                     )  # fmt: skip
     figure.update_yaxes(title="accuracy", range=[-0.03, 1.03], col=1)
-    top = float(np.log10(data.loss.max())) + 0.3
+    # One that diverged may pass 1e200 on its way, and would flatten all others.
+    within = data.loss.where(np.isfinite(data.loss).all(["step", "split"]), data.loss.isel(step=0))
+    top = float(np.log10(within.max())) + 0.3
     loss = LOSS_LABEL[data.attrs["loss"]].replace(" of ", "<br>of ")
     figure.update_yaxes(
         title=loss, type="log", range=[np.log10(_LEAST), top], exponentformat="power", dtick=2,

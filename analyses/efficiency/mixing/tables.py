@@ -8,6 +8,7 @@ be needed for. Both are looked at here, before anything is mixed.
 import math
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -23,8 +24,8 @@ class Tables:
     """Logits of two circuits on all pairs of a task, with the pairs to train and to test on.
 
     Raises:
-        ValueError: tables of different shapes or with NaN or infinite logits, no pair to train or
-            to test on, or a pair on both sides.
+        ValueError: tables of different shapes or with NaN or infinite logits, masks of other pairs
+            or of numbers, no pair to train or to test on, or a pair on both sides.
     """
 
     memorising: Float[Tensor, "pair class"]
@@ -48,7 +49,13 @@ class Tables:
             if not getattr(self, name).isfinite().all():
                 raise ValueError(f"{name} has NaN or infinite logits; this network diverged")
         for split in SPLITS:
-            if not self.mask(split).any():
+            mask = self.mask(split)
+            if mask.dtype != torch.bool or len(mask) != len(self.labels):  # numbers would be rows
+                raise ValueError(
+                    f"is_{split} must be a mask over the {len(self.labels)} pairs, got "
+                    f"{mask.dtype} {list(mask.shape)}"
+                )
+            if not mask.any():
                 remedy = {
                     "train": "give is_train some pairs",
                     "test": "train the circuits on fewer pairs, so that both leave some unseen",

@@ -104,8 +104,9 @@ class TimeLaw:
     def critical_size(self) -> CriticalSize:
         """Maximum likelihood, and where the likelihood has fallen by ``student_drop(seeds)``."""
         start = np.array([0.0, 0.0, -1.0, -3.0])
-        tried = [self.fit_at(math.log(near), start) for near in _NEAR]
-        best, least = self.fit(min(tried, key=lambda found: found[1])[0])
+        # Each is followed to its end: with little noise the best one at first may lead nowhere.
+        tried = [self.fit(self.fit_at(math.log(near), start)[0]) for near in _NEAR]
+        best, least = min(tried, key=lambda found: found[1])
         drop = student_drop(len(self.log_times))
         # A wider spread over seeds is needed the farther away D_crit is, so the start has one.
         wide = np.append(best[:3], max(best[3], math.log(0.05)))

@@ -41,7 +41,7 @@ def test_nothing_is_detected_where_nothing_was_learned(
     ]  # fmt: skip
     assert data.value.isnull().all()
     assert all("not detected" in reason for reason in data.reason.values)
-    assert data.attrs["task"] == "MLP, p = 13, weight decay 1"
+    assert data.attrs["task"] == "MLP, addition, p = 13, weight decay 1"
     assert data.attrs["n_pairs"] == 169
     d_crit.plot_curves(data)
 
@@ -77,6 +77,11 @@ def test_each_estimator_reads_its_own_runs(runs: tuple[list[gi.Run], ...]) -> No
     assert sizes[1] < want.value < sizes[2]
     assert data.reduced_size.values.tolist() == sizes
     assert data.time.values.tolist() == [[600, 300]]
+    assert data.reason.sel(estimator="ungrokking midpoint") == "one seed: no interval"
+    falls = [dataclasses.replace(run, history=run.history.copy()) for run in reduced]
+    falls[0].history["test_accuracy"] = ("step", np.linspace(1, 0, 101))
+    unfinished = d_crit.compute(costs, starts, falls, slow)
+    assert "; 1 of 4 runs have no plateau" in unfinished.reason.values[1]
     never = [ended(slow[0], 0.0), slow[1]]
     assert np.isnan(d_crit.compute(costs, starts, reduced, never).time.values[0, 0])
 
@@ -89,6 +94,21 @@ def test_runs_of_different_tasks_are_refused(
     strange = collect(tmp_path, [Named("other", other)], progress=False)
     with pytest.raises(ValueError, match=r"different tasks: .*weight decay 0\.3; .*decay 1"):
         d_crit.compute(costs, starts, reduced, strange)
+    times = [
+        dataclasses.replace(run, config=run.config.replace({"data.operation": "subtraction"}))
+        for run in times
+    ]
+    with pytest.raises(ValueError, match=r"different tasks: MLP, addition, .*MLP, subtraction"):
+        d_crit.compute(costs, starts, reduced, times)
+
+
+def test_a_run_that_diverged_at_once_says_nothing(runs: tuple[list[gi.Run], ...]) -> None:
+    costs, starts, reduced, times = runs
+    gone = dataclasses.replace(
+        times[0], history=times[0].history.isel(step=slice(0, 1)), diverged_at=1
+    )
+    data = d_crit.compute(costs, starts, reduced, [gone, *times[1:]])
+    assert data.budget.isnull().values.tolist() == [[True, False]]
 
 
 def test_the_command(

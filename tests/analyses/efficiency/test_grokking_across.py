@@ -97,7 +97,7 @@ def test_what_never_happens_is_not_made_up() -> None:
     assert [row["delay"] for row in rows] == [None, None]
     figure: Any = grokking_across.plot_networks(found)
     headings = [annotation.text for annotation in figure.layout.annotations]
-    assert "never reach 99% validation" in headings[0]
+    assert "do not reach 99% validation here" in headings[0]
     assert "training does not reach" in headings[1]
 
 
@@ -171,3 +171,9 @@ def test_every_network_is_trained_on_every_fraction(monkeypatch: pytest.MonkeyPa
     assert named.config.data.train_fraction == 0.7
     assert named.config.data.seed == named.config.seed == 1
     assert named.config.model == settings.network("mlp", "published").model
+
+
+def test_fractions_with_fewer_pairs_than_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"0\.05 leaves 8 pairs, fewer than the 13 classes"):
+        grokking_across.collect_runs(tmp_path, "tiny", 1, fractions=(0.3, 0.05))
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """Runs side by side: every number is where its run's labels say, and nowhere else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -82,5 +84,9 @@ def test_what_cannot_be_laid_out_is_refused() -> None:
         side_by_side([made(), made()], AXES)
     small = settings.network("mlp", "small")
     other = gi.Run(small, gi.make_dataset(small.data), None, made().history)
-    with pytest.raises(ValueError, match="mlp on p=43 and p=13"):
+    with pytest.raises(ValueError, match="mlp on addition, p=43 and addition, p=13"):
         side_by_side([made(seed=1), other], AXES)
+    other = made()
+    config = other.config.replace({"data.operation": "subtraction"})
+    with pytest.raises(ValueError, match="mlp on subtraction, p=13 and addition, p=13"):
+        side_by_side([made(seed=1), dataclasses.replace(other, config=config)], AXES)

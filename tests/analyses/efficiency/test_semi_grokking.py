@@ -156,3 +156,19 @@ def test_networks_train_longer_than_usual(monkeypatch: pytest.MonkeyPatch) -> No
     assert found == [(percent / 100, seed) for percent in range(20, 31) for seed in (0, 1)]
     assert wanted[3].folder == "semi-transformer-0.21-seed-1"
     assert all(named.config.data.seed == named.config.seed for named in wanted)
+
+
+def test_one_row_is_neither_diverged_nor_a_plateau() -> None:
+    found = semi_grokking.compute([made(rising(500))], budgets=[10, 3000])
+    assert found.outcome.squeeze().values.tolist() == ["unfinished", "grokked"]
+    assert found["last"].squeeze()[0] == rising(500)[0]
+
+
+def test_the_largest_fraction_is_held_against_its_own_time() -> None:
+    """Two of three seeds grok at 1220: the third may yet until 3660, and there is no 4th."""
+    runs = [made(rising(1000), seed=seed) for seed in (0, 1)]
+    runs.append(made(rising(100, high=0.4), seed=2))
+    found = semi_grokking.compute(runs)
+    assert found.outcome.isel(budget=-1).values.ravel().tolist() == [
+        "grokked", "grokked", "unfinished"
+    ]  # fmt: skip

@@ -3,7 +3,14 @@
 import pytest
 
 import grokinterp as gi
-from analyses.efficiency.settings import NETWORKS, SIZES, network, seeded, with_fraction
+from analyses.efficiency.settings import (
+    NETWORKS,
+    SIZES,
+    check_classes,
+    network,
+    seeded,
+    with_fraction,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,10 @@ def test_all_sizes_and_networks_can_be_built() -> None:
         network("rnn", "small")
     with pytest.raises(ValueError, match="size='large' is unknown"):
         network("mlp", "large")
+
+
+def test_a_set_with_fewer_pairs_than_classes_is_refused() -> None:
+    config = network("mlp", "tiny")
+    with pytest.raises(ValueError, match=r"0\.07 leaves 11 pairs, fewer than the 13 classes"):
+        check_classes(with_fraction(config, 0.07))
+    check_classes(with_fraction(config, 0.08))

@@ -113,8 +113,8 @@ def test_what_is_read_off_a_curve(start: gi.Run) -> None:
     still = np.clip(1 - STEPS / 2000, 0, 1)  # a line: half of it is left
     runs = [went_on(start, falling, fraction=0.2), went_on(start, still, fraction=0.3)]
     found = compute(runs, [start]).squeeze()
-    # Eleven rows are left of the line, from step 900 to 1000.
-    np.testing.assert_allclose(found.final, [0.05, 1 - 950 / 2000])
+    # The last 30 % of the line, whose median is at step 850.
+    np.testing.assert_allclose(found.final, [0.05, 1 - 850 / 2000])
     np.testing.assert_allclose(found.lowest, [0.05, 0.5])
     assert found.flat.values.tolist() == [True, False]
     assert found.n_train.values.tolist() == [33, 50]
@@ -195,3 +195,16 @@ def test_tiny_networks_from_start_to_dataset(
     assert ends.notnull().all()
     weights = [run.model.state_dict() for run in (fresh[1], *kept)]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_start_without_moments_has_no_control_that_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is of an earlier call, whose level it did not reach."""
+    monkeypatch.setattr(
+        ungrokking, "collect",
+        lambda _, wanted, **__: [made_start() if n.start is None else n for n in wanted],
+    )  # fmt: skip
+    _, wanted = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], level=0.9)
+    decays, fractions = ungrokking.WEIGHT_DECAYS["tiny"], ungrokking.FRACTIONS["tiny"]
+    assert len(wanted) == len(decays) * len(fractions)

@@ -122,7 +122,7 @@ def test_it_appears_at_every_weight_decay() -> None:
 def test_any_weight_decay_can_be_the_reference() -> None:
     places = np.array([300.0, 300.0, 450.0])[:, None] * SEEDS
     found = locate(made(places[None]))  # the one in the middle
-    assert found.attrs["reference"] == 0.1
+    assert found.reference == 0.1
     np.testing.assert_allclose(found.ratio.squeeze(), [1, 1, 1.5], rtol=0.06)
     assert "against weight decay 0.1: at 0.01 no shift" in found.place.item()
     found = locate(made(places[None]), reference=1.0)
@@ -214,3 +214,46 @@ def test_trajectories_have_a_panel_per_weight_decay(found: xr.Dataset) -> None:
     assert shown == [f"{size:.0f}" for size in found.n_train.squeeze().values]
     last = found.test_accuracy.squeeze().isel(weight_decay=2, fraction=-1, seed=-1)
     assert figure.data[-1].y == pytest.approx(last.values[1:])
+
+
+@pytest.fixture(scope="module")
+def two_networks() -> xr.Dataset:
+    """An MLP at three weight decays, and a transformer at the smallest of them alone."""
+    one = made((300.0 * np.ones(3)[:, None] * SEEDS)[None])
+    other = one.assign_coords(network=["transformer"])
+    here = other.weight_decay == DECAYS[0]
+    numbers = ("final", "final_mean", "last_step", "test_accuracy")
+    other = other.assign({name: other[name].where(here) for name in numbers})
+    other["flat"] = other.flat & here
+    return locate(xr.concat([one, other], dim="network"))
+
+
+def test_each_network_has_a_reference_of_its_own(two_networks: xr.Dataset) -> None:
+    assert two_networks.reference.values.tolist() == [0.1, 0.01]
+    said = two_networks.place.sel(network="transformer").item()
+    assert said == "its 50 % point, against weight decay 0.01: nothing to compare"
+    figure: Any = ungrokking_plot.plot_final(two_networks)
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert [line.name for line in lines] == ["MLP", "transformer"]
+    assert all(np.isfinite(line.y).all() for line in lines)
+    assert "weight decay 0.01 or 0.1," in figure.layout.title.text
+
+
+def test_only_weight_decays_of_the_network_are_drawn(two_networks: xr.Dataset) -> None:
+    figure: Any = ungrokking_plot.plot_decay(two_networks, network="transformer")
+    names = {trace.name for trace in figure.data if trace.mode == "lines"}
+    assert names == {"weight decay 0.01"}
+    figure = ungrokking_plot.plot_trajectories(
+        two_networks.sel(weight_decay=list(DECAYS[::-1])), network="transformer"
+    )
+    assert len(figure.data) == len(FRACTIONS) * len(SEEDS)
+    assert any(trace.showlegend for trace in figure.data)
+
+
+def test_a_weight_decay_whose_runs_all_diverged_is_named() -> None:
+    data = made(np.full((1, 3, 3), 300.0))
+    alive = data.weight_decay != 1.0
+    gone = data.assign(final=data.final.where(alive), final_mean=data.final_mean.where(alive))
+    said = locate(gone).appears.item()
+    assert said.startswith("ungrokking appears not at weight decay 1 (")
+    assert "1: none" in said

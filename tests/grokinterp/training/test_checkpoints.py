@@ -158,3 +158,20 @@ def test_bad_input() -> None:
         train(CONFIG, checkpoints={"../x": gi.at_step(1)})
     with pytest.raises(TypeError, match="needs a rule"):
         train(CONFIG, checkpoints={"x": 3})
+
+
+def test_a_finished_network_is_copied() -> None:
+    run = train(CONFIG)
+    start = run.checkpoint()
+    digest = start.digest
+    run.model.W_U.data.zero_()
+    assert start.digest == digest
+
+
+def test_a_diverged_run_has_no_finished_network() -> None:
+    """Its last row is older than its weights."""
+    wild = CONFIG.replace({"training.optimizer": "sgd", "training.lr": 1e30})
+    with pytest.warns(gi.DivergenceWarning):
+        run = train(wild)
+    with pytest.raises(ValueError, match=r"diverged after step \d+, .* smaller training\.lr"):
+        run.checkpoint()

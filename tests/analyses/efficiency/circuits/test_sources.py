@@ -114,6 +114,9 @@ def test_a_rule_that_never_came_true_says_how_far_training_got(runs: dict[str, g
 def test_a_checkpoint_that_nobody_asked_for(runs: dict[str, gi.Run]) -> None:
     with pytest.raises(CircuitError, match=r"had at step \d+: train .* with a rule of this name"):
         from_checkpoint(runs["plain"], "mine", "memorising")
+    # Not that it diverged: there is nothing to measure this definition on.
+    with pytest.raises(CircuitError, match=r"mine.*data have no changed-label examples"):
+        from_checkpoint(runs["plain"], "mine", "memorising", definition="half")
 
 
 def test_the_end_of_training_is_no_c_gen_unless_it_generalises(runs: dict[str, gi.Run]) -> None:

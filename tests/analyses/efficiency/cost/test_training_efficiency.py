@@ -90,6 +90,24 @@ def test_medians_know_of_the_censored(data: Any) -> None:
     assert ratio.sel(fraction=0.2, over="delay") == np.inf
 
 
+def test_ratios_of_slow_memorisers_are_not_left_out(make: Callable[..., gi.Run]) -> None:
+    """Of 3 seeds that generalise, two memorise too late: most ratios are small, not the known 2."""
+    data = training_efficiency.compute([
+        *(make(20, 80, seed=s) for s in (0, 1, 2)),
+        make(40, 999, random=True, seed=0),
+        *(make(999, 999, random=True, seed=s) for s in (1, 2)),
+    ])  # fmt: skip
+    here = data.squeeze()
+    np.testing.assert_array_equal(here.ratio.sel(over="gap"), [2.0, np.nan, np.nan])
+    np.testing.assert_array_equal(here.ratio_below.sel(over="gap"), [np.nan, 0.4, 0.4])
+    for end in ("median", "low", "high"):
+        assert np.isnan(here[f"ratio_{end}"].sel(over="gap"))
+    assert here.ratio_median.sel(over="delay") == 4.0
+    figure: Any = training_efficiency.plot_ratios(data)
+    marks = [t for t in figure.data if t.marker.symbol == "triangle-down-open"]
+    assert [y for t in marks for y in t.y if np.isfinite(y)] == [0.4, 0.4]
+
+
 def test_a_crossing_has_to_last(make: Callable[..., gi.Run]) -> None:
     runs = [make(20, 170), make(20, 30, random=True)]
     time = training_efficiency.compute(runs).time.squeeze()

@@ -50,6 +50,15 @@ def test_every_curve_of_fig_5_is_drawn(
     assert expected <= axis_titles(figure)
 
 
+def test_a_start_that_diverged_does_not_flatten_the_others(data: xr.Dataset) -> None:
+    lost = data.copy(deep=True)
+    lost.loss[0, 1:3] = 1e200
+    lost.loss[0, 3:] = np.inf
+    for some in (lost, lost.isel(start=[0])):
+        top = plot_mixture(some).layout["yaxis2"].range[1]
+        assert top < np.log10(data.loss.max()) + 0.4
+
+
 def test_seeds_are_lines_with_one_name(data: xr.Dataset) -> None:
     seeds = xr.concat([data, 2 * data], dim=xr.Variable("seed", [0, 1]))
     figure: Any = plot_mixture(seeds)

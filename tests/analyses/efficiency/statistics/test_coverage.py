@@ -29,3 +29,9 @@ def test_replicates_are_drawn_by_the_seed() -> None:
     )
     assert first.identical(again)
     assert not first.equals(other)
+
+
+def test_a_value_without_an_interval_covers_nothing() -> None:
+    data = coverage.compute((1,), replicates=2, estimators=("ungrokking midpoint",)).squeeze()
+    assert data.detected == 0
+    assert data.coverage.isnull()

@@ -72,3 +72,16 @@ def test_runs_that_do_not_exist_do_not_count() -> None:
     without = TimeLaw(SIZES, times, FINISHED, exists).loss(AT)
     assert without[0] < TimeLaw(SIZES, TIMES, FINISHED, EXISTS).loss(AT)[0]
     assert np.isfinite(without[1]).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
+def test_times_with_little_noise_are_followed_to_their_critical_size(noise: float) -> None:
+    """A steep likelihood has places, far from the best one, where a search stops."""
+    sizes = np.round(100 * 1.3 ** np.arange(8))
+    shaken = np.exp(noise * np.random.default_rng(5).standard_normal((3, 8)))
+    times = 1e5 / (sizes - 90) * shaken
+    finished = times < 2000
+    law = TimeLaw(sizes, np.minimum(times, 2000), finished, np.ones_like(finished))
+    found = law.critical_size()
+    assert found.value == pytest.approx(90, rel=0.05)
+    assert found.low < 90 < found.high < sizes[1]
