@@ -131,7 +131,9 @@ def sentence(trend: "xr.Dataset") -> str:
             f"C_gen {_words(trend, 'C_gen, validation high', measure)}."
         )
         share = float(trend.share.sel(circuit=clean, measure=measure))
-        if not math.isnan(share):
+        if share < 0:
+            parts.append("For random labels that is the other way than the published slope.")
+        elif not math.isnan(share):
             parts.append(f"Of the published slope, {share:.0%} is left there for random labels.")
     return " ".join(parts)
 

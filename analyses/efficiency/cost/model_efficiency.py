@@ -212,7 +212,7 @@ def _equal_step(runs: Sequence[gi.Run]) -> int | None:
 def _at_steps(run: gi.Run) -> dict[str, gi.Checkpoint]:
     """A run's networks at steps that were set beforehand, the last one too."""
     kept = {name: kept for name, kept in run.checkpoints.items() if name.startswith(AT_STEP)}
-    return kept | {END: run.checkpoint()}
+    return kept if run.diverged_at is not None else kept | {END: run.checkpoint()}
 
 
 def _network(run: gi.Run, at: str, equal_step: int | None) -> tuple[gi.HookedModel | None, int]:

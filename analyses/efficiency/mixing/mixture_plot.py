@@ -23,8 +23,8 @@ _SYMBOL = {"train": "circle", "test": "diamond"}
 def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "go.Figure":
     """Accuracy and loss on train and validation, a row per start; a line per seed if there are any.
 
-    Losses are drawn from 1e-7 on, on a logarithmic axis that ends above the largest one of a mixture
-    that did not diverge.
+    Losses are drawn from 1e-7 on, on a logarithmic axis that ends above the largest loss of those
+    mixtures that did not diverge.
 
     Args:
         data: of ``mixture.compute``, or several with a "seed" axis.

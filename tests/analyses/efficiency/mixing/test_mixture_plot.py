@@ -55,7 +55,8 @@ def test_a_start_that_diverged_does_not_flatten_the_others(data: xr.Dataset) -> 
     lost.loss[0, 1:3] = 1e200
     lost.loss[0, 3:] = np.inf
     for some in (lost, lost.isel(start=[0])):
-        top = plot_mixture(some).layout["yaxis2"].range[1]
+        figure: Any = plot_mixture(some)
+        top = figure.layout.yaxis2.range[1]
         assert top < np.log10(data.loss.max()) + 0.4
 
 
