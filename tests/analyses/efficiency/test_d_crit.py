@@ -78,9 +78,9 @@ def test_each_estimator_reads_its_own_runs(runs: tuple[list[gi.Run], ...]) -> No
     assert data.reduced_size.values.tolist() == sizes
     assert data.time.values.tolist() == [[600, 300]]
     assert data.reason.sel(estimator="ungrokking midpoint") == "one seed: no interval"
-    falls = [dataclasses.replace(run, history=run.history.copy()) for run in reduced]
-    falls[0].history["test_accuracy"] = ("step", np.linspace(1, 0, 101))
-    unfinished = d_crit.compute(costs, starts, falls, slow)
+    rising = dataclasses.replace(reduced[-1], history=reduced[-1].history.copy())
+    rising.history["test_accuracy"] = ("step", np.linspace(0.9, 1, 101))
+    unfinished = d_crit.compute(costs, starts, [*reduced[:-1], rising], slow)
     assert "; 1 of 4 runs have no plateau" in unfinished.reason.values[1]
     never = [ended(slow[0], 0.0), slow[1]]
     assert np.isnan(d_crit.compute(costs, starts, reduced, never).time.values[0, 0])
