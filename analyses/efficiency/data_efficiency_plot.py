@@ -60,8 +60,7 @@ def plot_curves(
     figure.update_xaxes(title="pairs in training (%)", row=3)
     figure.update_yaxes(title="validation accuracy (%)", row=2, col=1)
     figure.update_annotations(font_size=14)
-    seeds = data.attrs["n_seeds"]
-    title = f"Data efficiency: {reading} validation accuracy, {seeds} seeds with 95 % t intervals"
+    title = f"Data efficiency: {reading} validation accuracy, {_seeds(data)}"
     figure = finish(figure, title=title, height=820)
     return figure.update_layout(margin_t=115, legend={"y": 1.045}, title_y=0.975)
 
@@ -117,8 +116,7 @@ def plot_ranking(data: "xr.Dataset", *, reading: str = "final") -> "go.Figure":
         range=[ticks[0] - 6, beyond + 7], tickangle=0, col=3,
     )  # fmt: skip
     figure.update_annotations(font_size=13)
-    seeds = data.attrs["n_seeds"]
-    title = f"Who needs less data: {reading} accuracy, {seeds} seeds with 95 % t intervals"
+    title = f"Who needs less data: {reading} accuracy, {_seeds(data)}"
     figure = finish(figure, title=title, height=560)
     return figure.update_layout(margin={"l": 170, "t": 140}, legend={"y": 1.11}, title_y=0.96)
 
@@ -167,3 +165,8 @@ def _points(
 
 def _rate_label(cells: "xr.Dataset", rate: str) -> str:
     return f"{rate} rate, {float(cells.learning_rate.max()):.2g}"
+
+
+def _seeds(data: "xr.Dataset") -> str:
+    seeds = data.attrs["n_seeds"]
+    return f"{seeds} seeds with 95 % t intervals" if seeds > 1 else "one seed"
