@@ -8,14 +8,14 @@ generalising cost in norm (where do the curves cross?), grokked networks trained
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 import grokinterp as gi
-from analyses.efficiency import semi_grokking, settings, ungrokking
+from analyses.efficiency import semi_grokking, ungrokking
+from analyses.efficiency.command import Out, Size
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, network_of
 from analyses.efficiency.statistics import agreement
@@ -169,8 +169,8 @@ def _words(data: "xr.Dataset", name: str) -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
+    out: Out,
+    size: Size = "small",
     seeds: Annotated[int, typer.Option(min=1, help="five are better for the time to grok")] = 3,
     network: Annotated[str, typer.Option(help="a network without norms: mlp")] = "mlp",
 ) -> None:

@@ -18,6 +18,7 @@ import typer
 
 import grokinterp as gi
 from analyses.efficiency import settings
+from analyses.efficiency.command import Seeds, Size
 from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.errors import clear_errors
@@ -216,8 +217,8 @@ def table(data: "xr.Dataset") -> list[Mapping[str, Any]]:
 
 def main(
     out: Annotated[Path, typer.Argument(help="folder for the sweep's store and the figures")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = settings.SEEDS,
+    size: Size = "small",
+    seeds: Seeds = settings.SEEDS,
     workers: Annotated[int, typer.Option(help="processes; 1 trains here, with all threads")] = 1,
     targets: Annotated[
         Path | None, typer.Option(help="file of the paper's numbers, to draw its curves")

@@ -5,13 +5,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
+from analyses.efficiency.command import Out, Seeds, Size, in_words
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
@@ -290,9 +291,9 @@ def _heading(panel: "xr.Dataset") -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
 ) -> None:
     """Train the three networks on three amounts of data, and see which generalise late."""
     with clear_errors():
@@ -304,11 +305,7 @@ def main(
         ]
         write_figures("grokking across", out, out / "grokking_across.html", data, figures)
         for row in table(data):
-            typer.echo("  ".join(f"{name} {_shown(value)}" for name, value in row.items()))
-
-
-def _shown(value: object) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+            typer.echo(in_words(row))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import typer
 
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
+from analyses.efficiency.command import Out, Seeds, Size
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import Outcome, outcome, sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
@@ -246,9 +247,9 @@ def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Fi
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
     network: Annotated[
         str, typer.Option(help=f"of {', '.join(settings.NETWORKS)}")
     ] = "transformer",

@@ -18,6 +18,7 @@ import grokinterp as gi
 from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
+from analyses.efficiency.command import Out, Seeds, Size
 from analyses.efficiency.histories import network_of, side_by_side
 from analyses.efficiency.statistics.curves import is_flat, late_level
 from analyses.efficiency.ungrokking_place import locate
@@ -249,9 +250,9 @@ def _accuracy(run: gi.Run, pairs: Bool[Tensor, " pair"]) -> float:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
     level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
 ) -> None:
     """Grok three networks, train them on with less data, and locate where they forget."""

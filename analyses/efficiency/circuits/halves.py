@@ -11,7 +11,7 @@ whose logits add up to the whole's exactly: a C_mem and a C_gen that one trainin
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from analyses.efficiency.circuits.circuits import KINDS, Circuit
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
+from analyses.efficiency.command import Out, Seeds, Size, in_words
 from analyses.errors import clear_errors
 from analyses.labels import run_labels
 from analyses.phases import EndPoint, Phase, phase_of
@@ -234,9 +235,9 @@ def collect_runs(out: Path, size: str, seeds: int) -> list[gi.Run]:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
 ) -> None:
     """Train networks in Coexistence and take them apart into a C_mem and a C_gen."""
     from analyses.efficiency.circuits.halves_plot import plot_cuts, plot_halves, table
@@ -246,8 +247,7 @@ def main(
         figures = [plot_halves(data), plot_cuts(data)]
         write_figures("halves of one network", out, out / "halves.html", data, figures)
         for row in table(data):
-            texts = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-            typer.echo("  ".join(texts))
+            typer.echo(in_words(row))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ left of the trend.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Defi
 from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
 from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
 from analyses.efficiency.circuits.sources import END
+from analyses.efficiency.command import Out, Seeds, Size
 from analyses.efficiency.cost.efficiency_runs import AT_STEP, collect_runs
 from analyses.efficiency.cost.needed_norm import (
     can_share_scale,
@@ -295,9 +295,9 @@ def _ratio(value: float, by: float) -> float:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help="tiny, small or published")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = SEEDS,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = SEEDS,
     name: Annotated[str, typer.Option(help="transformer, lstm or mlp")] = "mlp",
 ) -> None:
     """Train the networks that are missing, and compare what their logits cost."""

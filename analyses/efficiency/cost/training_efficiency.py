@@ -7,13 +7,13 @@ uses the runs of ``model_efficiency``, in the same folder.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 import grokinterp as gi
+from analyses.efficiency.command import Out, Seeds, Size
 from analyses.efficiency.cost.efficiency_runs import collect_runs
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.settings import SEEDS
@@ -218,9 +218,9 @@ def _draw(
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help="tiny, small or published")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = SEEDS,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = SEEDS,
     name: Annotated[list[str] | None, typer.Option(help="transformer, lstm, mlp")] = None,
 ) -> None:
     """Train the networks that are missing, and time them; the MLP unless others are named."""

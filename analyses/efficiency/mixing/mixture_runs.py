@@ -23,6 +23,7 @@ from analyses.collect import Named, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
+from analyses.efficiency.command import Out, Seeds, Size
 from analyses.efficiency.mixing import gradient_flow, mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
@@ -121,9 +122,9 @@ def halves_tables(run: gi.Run) -> Tables:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
-    size: Annotated[str, typer.Option(help=f"of {', '.join(settings.SIZES)}")] = "small",
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
     steps: Annotated[int, typer.Option(min=50, help="of every mixture")] = 1500,
 ) -> None:
     """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
