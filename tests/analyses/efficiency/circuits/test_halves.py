@@ -28,7 +28,11 @@ CONFIG = gi.RunConfig(
 
 @pytest.fixture(scope="module")
 def run() -> gi.Run:
-    """Random neurons first, whose read-out is the least-squares memory of the changed labels."""
+    """Random neurons first, whose read-out is the least-squares memory of the changed labels.
+
+    On unchanged examples they speak against the label: logits of 0 would leave the answer to
+    rounding.
+    """
     run = gi.train(CONFIG, device="cpu", progress=False)
     data, model, solution = run.dataset, run.model.double(), gi.closed_form_mlp(P, N_PERIODIC)
     rng = torch.Generator().manual_seed(0)
@@ -40,9 +44,8 @@ def run() -> gi.Run:
         given, true = (F.one_hot(x, P).double() for x in (data.labels, data.clean_labels))
         _, cache = model.run_with_cache(data.tokens)
         post = cache["layers.0.hook_post"][data.is_train, :N_NOISE]
-        model.W_U[:N_NOISE] = torch.linalg.lstsq(
-            post, (given - true)[data.is_train], driver="gelsd"
-        ).solution
+        memory = torch.where(data.is_changed[:, None], given - true, -0.1 * true)[data.is_train]
+        model.W_U[:N_NOISE] = torch.linalg.lstsq(post, memory, driver="gelsd").solution
         answers = model(data.tokens).argmax(dim=1) == data.labels
     history = run.history.copy(deep=True)
     for name, mask in data.masks.items():
