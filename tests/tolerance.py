@@ -4,8 +4,6 @@ A sum depends on the order of its terms, and that order on the processor, its in
 library and the number of threads. A tolerance that one machine just keeps fails on the next one.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 

@@ -57,6 +57,8 @@ def longest_path(model: HookedTransformer) -> int:
     """Terms in the sums between the tokens and the logits."""
     c = model.cfg
     assert c.d_mlp is not None
+    assert c.d_head is not None
+    assert c.n_ctx is not None
     attention = c.d_model + c.d_head + c.n_ctx + c.n_heads * c.d_head
     return c.n_layers * (attention + c.d_model + c.d_mlp) + c.d_model
 
