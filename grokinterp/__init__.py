@@ -25,6 +25,7 @@ from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError,
 from grokinterp.tasks import Table, operation_table
 from grokinterp.training.checkpoints import Checkpoint, at_step, reached
 from grokinterp.training.config import TrainConfig
+from grokinterp.training.interrupt import TrainingInterrupted
 from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import train, train_many
 
@@ -50,6 +51,7 @@ __all__ = [
     "SweepStoreError",
     "Table",
     "TrainConfig",
+    "TrainingInterrupted",
     "TransformerConfig",
     "ablate",
     "ablate_heads",

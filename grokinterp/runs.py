@@ -48,6 +48,7 @@ class Run:
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
     provenance: dict[str, Any] = field(default_factory=dict)  # versions, device, wall time
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # kept on the way
+    interrupted_at: int | None = None  # updates after which Ctrl-C stopped it; None: it ended
 
     def checkpoint(self) -> Checkpoint:
         """A copy of the finished network, for training to start from with a fresh optimiser.

@@ -92,7 +92,7 @@ class Recorder:
         return Checkpoint(step, metrics, self.stack.state(run), self.stack.moments(run))
 
     def runs(self, precision: str, wall_time_s: float) -> list[Run]:
-        """The finished runs."""
+        """The runs as they are now: unfinished where steps are left and the loss is finite."""
         return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.configs))]
 
     def _probe(self, model: HookedModel) -> dict[str, Tensor]:
@@ -117,7 +117,7 @@ class Recorder:
 
     def _run(self, i: int, precision: str, wall_time_s: float) -> Run:
         stack = self.stack
-        diverged = int(stack.diverged_at[i])
+        diverged, done = int(stack.diverged_at[i]), stack.optimizer.steps_done
         steps = [step for step in self.steps if diverged < 0 or step < diverged]
         history = build_history(
             steps,
@@ -140,6 +140,9 @@ class Recorder:
             model=self.model(i),
             history=history,
             diverged_at=diverged if diverged >= 0 else None,
+            interrupted_at=done
+            if diverged < 0 and done < stack.configs[i].training.steps
+            else None,
             provenance=provenance(
                 device=str(stack.device),
                 precision=precision,

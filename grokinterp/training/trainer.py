@@ -1,9 +1,10 @@
 """The one trainer: many runs of one architecture as a stack; a single run is a stack of one."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.training.checkpoints import Checkpoint, Rule, check_rules, check_starts
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import RESERVED
+from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Probe, Recorder
 from grokinterp.training.stack import PRECISIONS, Stack
@@ -98,6 +100,11 @@ def train_many(
     Returns:
         One :class:`~grokinterp.Run` per config, in order.
 
+    Raises:
+        TrainingInterrupted: Ctrl-C; a KeyboardInterrupt whose ``runs`` are what was trained so far.
+            The step under way is finished first; a second Ctrl-C loses the runs that are in
+            training.
+
     Warns:
         DivergenceWarning: a loss became NaN or infinite. That run stops there, ``diverged_at``
             says at which step, and its history ends before it; the others go on.
@@ -109,22 +116,29 @@ def train_many(
     total = sum(config.training.steps for config in configs)
     runs: dict[int, Run] = {}
     bar = tqdm(total=total, unit="step", desc="training", disable=not (progress and total))
-    with Dispatch(callbacks, configs) as tell, bar:
-        for i, run in train_each(
-            configs,
-            device=device,
-            precision=precision,
-            probes=probes,
-            checkpoints=checkpoints,
-            start=start,
-            memory_limit=memory_limit,
-            threads=threads,
-            tell=tell,
-            bar=bar,
-        ):
-            runs[i] = run
-            tell.on_finish(i, final_metrics(run))
-            bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
+    try:
+        with Dispatch(callbacks, configs) as tell, bar, Interrupt() as interrupt:
+            for i, run in train_each(
+                configs,
+                device=device,
+                precision=precision,
+                probes=probes,
+                checkpoints=checkpoints,
+                start=start,
+                memory_limit=memory_limit,
+                threads=threads,
+                tell=tell,
+                bar=bar,
+                stop=lambda: interrupt.asked,
+            ):
+                runs[i] = run
+                if run.interrupted_at is None:
+                    tell.on_finish(i, final_metrics(run))
+                    bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
+            if interrupt.asked:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        raise TrainingInterrupted([runs.get(i) for i in range(len(configs))]) from None
     return [runs[i] for i in range(len(configs))]
 
 
@@ -140,11 +154,13 @@ def train_each(
     threads: int | None = None,
     tell: Dispatch | None = None,
     bar: Bar | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, Run]]:
     """Like :func:`train_many`, but hand out runs with their positions as their stacks finish.
 
     One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
-    arguments are refused at once, before the first run is asked for.
+    arguments are refused at once, before the first run is asked for. Once ``stop()``, which is
+    asked after every step, is true, the runs of this stack come unfinished and no others begin.
     """
     place = check_training(configs, device, precision, memory_limit)
     for name in probes or {}:
@@ -163,12 +179,13 @@ def train_each(
         workers=(threads or available_threads()) if place.type == "cpu" else 1,
         tell=tell,
         bar=bar,
+        stop=stop,
     )
     itemsize = PRECISIONS[precision][0].itemsize
     stacks = plan(configs, place, itemsize=itemsize, memory_limit=memory_limit)
     return (
         (i, run)
-        for members in stacks
+        for members in takewhile(lambda _: not stop(), stacks)
         for i, run in zip(members, _train_stack(configs, members, job), strict=True)
     )
 
@@ -193,6 +210,7 @@ class _Job:
     workers: int
     tell: Dispatch | None
     bar: Bar | None
+    stop: Callable[[], bool]
 
 
 def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
@@ -211,21 +229,23 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
             start=[job.start[i] for i in members],
         )  # fmt: skip
         recorder = Recorder(stack, job.probes, job.rules, members)
+        stopped = False
         for step in range(training.steps + 1):
             if step:
                 stack.step()
                 if job.bar is not None:
                     job.bar.update(len(members))
-            if step in evaluated:
+            stopped = job.stop()
+            if step in evaluated or stopped:
                 recorder.record(step)
                 if job.tell:
                     for run, metrics in recorder.alive():
                         job.tell.on_evaluation(run, step, metrics)
                 if job.bar is not None:
                     job.bar.set_postfix(recorder.accuracies(), refresh=False)
-                if not bool(stack.alive.any()):
+                if stopped or not bool(stack.alive.any()):
                     break
-        if job.bar is not None:  # nothing is left to do for runs that all diverged
+        if job.bar is not None and not stopped:  # nothing is left to do for runs that all diverged
             job.bar.update(len(members) * (training.steps - stack.optimizer.steps_done))
     with torch.inference_mode(False):
         return recorder.runs(job.precision, time.perf_counter() - started)
