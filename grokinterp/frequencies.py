@@ -1,7 +1,7 @@
 """Frequencies taken out of an embedding, as a function of the residue."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._checks import check_int
+from grokinterp._checks import check_bool, check_int
 
 
 def filter_frequencies(
@@ -28,8 +28,15 @@ def filter_frequencies(
         A new table, computed in float64, of the dtype of ``table``.
 
     Raises:
-        ValueError: a frequency out of range.
+        TypeError: frequencies that are no integers.
+        ValueError: a frequency out of range, or a table of another shape or of integers.
     """
+    check_bool("keep", keep)
+    if table.ndim < 2 or not table.is_floating_point():
+        raise ValueError(
+            "table must hold one vector of floating-point numbers per residue, [..., residue, d], "
+            f"got {table.dtype} of shape {list(table.shape)}"
+        )
     n = table.shape[-2]
     chosen = _checked(frequencies, n)
     modes = torch.fft.rfft(table.detach().double(), dim=-2)
@@ -39,20 +46,21 @@ def filter_frequencies(
     return torch.fft.irfft(modes * stays[:, None], n=n, dim=-2).to(table.dtype)
 
 
-@contextmanager
 def filtered_embedding(
     model: Any,
     frequencies: Iterable[Any],
     *,
     keep: bool = True,
     order: Int[Tensor, " place"] | None = None,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """A network with only (or without) some frequencies in its embedding, for a while.
 
     As in::
 
         with filtered_embedding(model, [5, 11], keep=False):
             logits = model(tokens)
+
+    The arguments are read when this is called, the weights when the context is entered.
 
     The rows of the residues 0..p-1 in ``W_E`` are filtered, both operands' where each has a table
     of its own; symbols such as "=" stay. A read-out that is tied to ``W_E`` changes with it. On
@@ -69,32 +77,54 @@ def filtered_embedding(
         TypeError: the model lacks ``p`` or ``W_E``, or its ``W_E`` is a copy of the weights.
         ValueError: a frequency out of range; an order that is none.
     """
+    check_bool("keep", keep)
     p, W_E = _modulus(model), _embedding(model)
     if W_E.ndim not in (2, 3) or W_E.shape[-2] < p:
         raise ValueError(
             f"W_E must be [vocab, d] or [2, p, d] with at least p={p} rows, got {list(W_E.shape)}"
         )
-    places = torch.arange(p) if order is None else _order(order, p)
-    places = places.to(W_E.device)
-    table = W_E.detach()[..., :p, :].clone()
-    table[..., places, :] = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
-    with replaced_embedding(model, table):
-        yield
+    places = torch.arange(p, device="cpu") if order is None else _order(order, p)
+    chosen = _checked(frequencies, len(places))
+    return _filtered(model, p, chosen, places.to(W_E.device, copy=True), keep)
 
 
 @contextmanager
-def replaced_embedding(model: Any, table: Float[Tensor, "*operand residue d"]) -> Iterator[None]:
+def _filtered(
+    model: Any, p: int, frequencies: list[int], places: Int[Tensor, " place"], keep: bool
+) -> Iterator[None]:
+    W_E = _embedding(model).detach()
+    table = W_E[..., :p, :].clone()
+    table[..., places, :] = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
+    with _replaced(model, table):
+        yield
+
+
+def replaced_embedding(
+    model: Any, table: Float[Tensor, "*operand residue d"]
+) -> AbstractContextManager[None]:
     """A network with other vectors for its first tokens, the residues, for a while.
 
     On leaving, also by an error, the weights are again what they were, to the bit.
 
     Args:
         model: a network with ``W_E`` [vocab, d], or [2, p, d] with a table per operand.
-        table: what the first rows become.
+        table: what the first rows become. Copied.
 
     Raises:
         TypeError: the model lacks ``W_E``, or its ``W_E`` is a copy of the weights.
+        ValueError: a table of another shape, or of more rows.
     """
+    W_E = _embedding(model)
+    rows = table.shape[-2] if table.ndim > 1 else 0
+    if W_E[..., :rows, :].shape != table.shape:
+        raise ValueError(
+            f"table {list(table.shape)} does not fit the first rows of W_E {list(W_E.shape)}"
+        )
+    return _replaced(model, table.detach().clone())
+
+
+@contextmanager
+def _replaced(model: Any, table: Float[Tensor, "*operand residue d"]) -> Iterator[None]:
     W_E = _embedding(model)
     before = W_E.detach().clone()
     try:
@@ -118,6 +148,8 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
 
 def plain_integers(frequencies: Iterable[Any]) -> list[int]:
     """Frequencies as Python integers; raise for what is none, such as 2.5, "2" or True."""
+    if not isinstance(frequencies, Iterable):
+        raise TypeError(f"frequencies must be a list of integers, got {frequencies!r}")
     chosen: list[int] = []
     for k in frequencies:
         number: Any = k.item() if isinstance(k, Tensor | np.generic) else k
@@ -147,7 +179,8 @@ def _embedding(model: Any) -> Tensor:
     return W_E
 
 
-def _order(order: Tensor, p: int) -> Tensor:
+def _order(order: Any, p: int) -> Tensor:
+    order = order if isinstance(order, Tensor) else torch.as_tensor(order, device="cpu")
     if order.ndim != 1 or order.is_floating_point() or order.dtype == torch.bool:
         raise TypeError(
             f"order must be a list of residues, got {order.dtype} of shape {list(order.shape)}"

@@ -24,6 +24,25 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 Model = TypeVar("Model", bound="HookedModel")
 
 
+class LayerNeurons(str):
+    """The neurons of a layer, as a hook name that each network looks up for itself.
+
+    TransformerLens' own models do not know this class: to them it is the name of an MLP's neurons.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, layer: int) -> "LayerNeurons":
+        """Those of a layer, 0 for the first."""
+        return cls(f"blocks.{layer}.mlp.hook_post")
+
+    @property
+    def layer(self) -> int:
+        """The layer."""
+        return int(self.split(".")[1])
+
+
 class HookedModel(HookedRootModule, ModelHubMixin):
     """A network that answers f(a, b) mod p, with a hook point on every activation.
 
@@ -102,10 +121,15 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             )
         )  # fmt: skip
 
+    @property
+    def neuron_hooks(self) -> list[list[str]]:
+        """The hook points that each layer's neurons pass through, after their nonlinearity."""
+        return [[name] for name in self.hook_dict if name.split(".")[-1] == "hook_post"]
+
     def add_hook(self, name: str | Callable[[str], bool], *args: Any, **kwargs: Any) -> None:
         """TransformerLens' ``add_hook``; a name that does not exist is refused with the nearest."""
-        self._check_hook_names(name)
-        super().add_hook(name, *args, **kwargs)
+        for point in self._points(name):
+            super().add_hook(point, *args, **kwargs)
 
     def get_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
         """TransformerLens' ``get_caching_hooks``; names that do not exist are refused."""
@@ -117,12 +141,39 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         self._check_hook_names(names_filter)
         return super().add_caching_hooks(names_filter, *args, **kwargs)
 
-    def _enable_hook_with_name(self, name: str, hook: Callable[..., Any], dir: Any) -> None:
-        self._check_hook_names(name)
-        super()._enable_hook_with_name(name, hook, dir)
+    def _enable_hook(self, name: Any, hook: Callable[..., Any], dir: Any) -> None:
+        for point in self._points(name):
+            super()._enable_hook(point, hook, dir)
+
+    def _points(self, name: object) -> list[str]:
+        """The hook points of a name, of a layer's neurons, or of a function that chooses names."""
+        if isinstance(name, LayerNeurons):
+            return self._of_layer(name.layer)
+        if not callable(name):
+            self._check_hook_names(name)
+            return [str(name)]
+        if chosen := [point for point in self.hook_dict if name(point)]:
+            return chosen
+        raise ValueError(
+            f"the function {name!r} chooses no hook point of {type(self).__name__}, so that its "
+            f"hook would never run; all: {', '.join(self.hook_dict)}"
+        )
+
+    def _of_layer(self, layer: int) -> list[str]:
+        layers, name = self.neuron_hooks, type(self).__name__
+        if not layers:
+            raise ValueError(
+                f"{name} has no hook point named *.hook_post, so its neurons are not known; "
+                f"give hook=..., from: {', '.join(self.hook_dict)}"
+            )
+        if layer >= len(layers):
+            raise ValueError(
+                f"layer={layer}, but {name} has {len(layers)} layers of neurons, counted from 0"
+            )
+        return layers[layer]
 
     def _check_hook_names(self, names: object) -> None:
-        """Of one name or a list of them; a function can only choose among those there are."""
+        """Of one name or a list of them."""
         for name in names if isinstance(names, list) else [names]:
             if isinstance(name, str) and not isinstance(self.mod_dict.get(name), HookPoint):
                 raise ValueError(

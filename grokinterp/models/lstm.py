@@ -160,6 +160,12 @@ class HookedLSTM(HookedModel):
         out, _ = run(F.embedding(words.T, self.W_E), state)
         return self.hook_logits(out[-1] @ self.W_U)
 
+    @property
+    def neuron_hooks(self) -> list[list[str]]:
+        """Each layer's hidden states, at every step."""
+        steps = range(self.prompt.length)
+        return [[f"layers.{i}.steps.{t}.hook_h" for t in steps] for i in range(self.cfg.n_layers)]
+
     def _step_by_step(
         self, x: Float[Tensor, "pos rows d_embed"], state: State
     ) -> tuple[Float[Tensor, "pos rows d_hidden"], State]:

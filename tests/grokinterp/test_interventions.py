@@ -103,6 +103,18 @@ def test_resampling_permutes_the_batch(seed: int) -> None:
     torch.testing.assert_close(logits, changed @ model.W_U, rtol=0, atol=1e-12)
 
 
+def test_the_session_s_default_device_is_not_used() -> None:
+    model, post = mlp(), torch.ones(3, WIDTH)
+    torch.set_default_device("meta")
+    try:
+        hooks = [ablate([1, 2]), scale([1, 2], 3.0), ablate([1], "resample")]
+        hooks.append(ablate([1], "resample", reference=post))
+        for fwd_hooks in hooks:
+            assert model.run_with_hooks(TOKENS, fwd_hooks=fwd_hooks).device.type == "cpu"
+    finally:
+        torch.set_default_device(None)
+
+
 @pytest.mark.usefixtures("no_type_checker")  # which draws from Python's global generator
 def test_seed_decides_the_resampling() -> None:
     model = mlp()
@@ -145,6 +157,34 @@ def test_scaling_scales_the_readout(factor: float) -> None:
     logits, changed = seen(model, scale(CHOSEN, factor))
     torch.testing.assert_close(logits, activations(model) @ weights, rtol=0, atol=1e-12)
     assert torch.equal(changed[:, REST], activations(model)[:, REST])
+
+
+def test_a_number_keeps_the_digits_of_float64() -> None:
+    _, changed = seen(mlp(), scale(CHOSEN, 0.1))
+    assert torch.equal(changed[:, CHOSEN], activations(mlp())[:, CHOSEN] * 0.1)
+
+
+def test_gradients_reach_a_factor() -> None:
+    """As for a gate that is learned; the hook keeps the value that it was made with."""
+    model, gate = mlp(), torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    hooks = scale(CHOSEN, gate)
+    expected = (activations(model)[:, CHOSEN] @ model.W_U[CHOSEN]).sum()
+    for _ in range(2):  # one hook, several backward passes
+        gate.grad = None
+        model.run_with_hooks(TOKENS, fwd_hooks=hooks).sum().backward()
+        assert gate.grad is not None
+        torch.testing.assert_close(gate.grad, expected, rtol=1e-12, atol=0)
+
+
+def test_hooks_made_without_gradients_work_with_them() -> None:
+    with torch.inference_mode():
+        reference, factor = torch.ones(4, WIDTH), torch.full((4,), 3.0)
+        made = [ablate(torch.tensor(CHOSEN), "mean", reference=reference), scale(CHOSEN, factor)]
+    model = mlp().requires_grad_(True)
+    for hooks in made:
+        model.zero_grad()
+        model.run_with_hooks(TOKENS, fwd_hooks=hooks).square().sum().backward()
+        assert model.W_U.grad is not None
 
 
 def test_scaling_by_one_factor_per_neuron_keeps_their_order() -> None:
@@ -222,8 +262,7 @@ def test_interventions_add_up() -> None:
     ids=["zero", "mean", "resample", "scale"],
 )
 def test_activations_that_come_in_are_not_written_to(hooks: Any) -> None:
-    ((name, function),) = hooks
-    assert name == POST
+    ((_, function),) = hooks
     post = torch.rand(6, WIDTH, generator=torch.Generator().manual_seed(0))
     kept = post.clone()
     changed = function(post, HookPoint())
@@ -296,6 +335,11 @@ def test_no_hook_survives_an_error() -> None:
             r"list of indices or a boolean mask, got torch.int64 of shape \[1, 2",
         ),
         (3, TypeError, r"list of indices or a boolean mask, got torch.int64 of shape \[\]"),
+        (None, TypeError, r"neurons must be a list of indices or a boolean mask, got None"),
+        ("all", TypeError, r"list of indices or a boolean mask, got 'all'"),
+        ([1, None], TypeError, r"list of indices or a boolean mask, got \[1, None\]"),
+        (torch.tensor([1j]), TypeError, r"boolean mask, got torch.complex64 of shape \[1\]"),
+        ([1, 2, 1], ValueError, r"names one of them twice"),
     ],
 )
 def test_bad_neurons_are_refused(
@@ -314,6 +358,18 @@ def test_bad_arguments_are_refused() -> None:
     wrong: Any = 1.0
     with pytest.raises(TypeError, match=r"layer must be an integer, got 1.0 \(float\)"):
         scale([1], 2.0, layer=wrong)
+    for factor, told in ((None, "None"), ("2", "'2'"), ([1.0, None], "None"), (1j, "1j")):
+        with pytest.raises(TypeError, match=rf"factor must be a number, or one for each .*{told}"):
+            scale([1, 2], factor)  # pyright: ignore[reportArgumentType]
+    for factor in (float("nan"), float("inf"), torch.tensor([1.0, float("nan")])):
+        with pytest.raises(ValueError, match=r"factor must be finite, got .*(nan|inf)"):
+            scale([1, 2], factor)
+    for hook in (3, ["hook_embed"], lambda name: True):
+        with pytest.raises(TypeError, match="hook must be the name of a hook point"):
+            ablate([1], hook=hook)  # pyright: ignore[reportArgumentType]
+    for reference in (3, [[0.0] * WIDTH], torch.zeros(4, WIDTH, dtype=torch.int64)):
+        with pytest.raises(TypeError, match="reference must be a tensor of activations, got "):
+            ablate([1], "mean", reference=reference)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"one per chosen neuron \(2\), got shape \[3\]"):
         mlp().run_with_hooks(TOKENS, fwd_hooks=scale([1, 2], torch.ones(3)))
     for mode in ("mean", "resample"):

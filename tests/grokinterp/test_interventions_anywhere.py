@@ -97,6 +97,7 @@ def test_patching_everything_below_the_readout_gives_the_other_answers(lstm: Hoo
         assert torch.equal(lstm.run_with_cache(TOKENS)[1][GATE], cache[GATE])
 
 
+@pytest.mark.usefixtures("no_type_checker")
 def test_bad_places_and_patches_are_refused(
     lstm: HookedLSTM, transformer: HookedTransformer
 ) -> None:
@@ -115,5 +116,9 @@ def test_bad_places_and_patches_are_refused(
     _, cache = lstm.run_with_cache(TOKENS[:3])
     with pytest.raises(ValueError, match=r"names='layers.1.hook_outs' .*'layers.1.hook_out'"):
         patch(cache, ["layers.1.hook_outs"])
+    with pytest.raises(TypeError, match=r"names must be a list of hook names, got 'hook_embed'; g"):
+        patch(cache, "hook_embed")
+    with pytest.raises(TypeError, match=r"cache\['hook_embed'\] must be a tensor, got NoneType"):
+        patch({"hook_embed": None}, ["hook_embed"])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=rf"cache holds \[3, 12\] for {GATE}, .* \[49, 12\]; run"):
         lstm.run_with_hooks(TOKENS, fwd_hooks=patch(cache, [GATE]))
