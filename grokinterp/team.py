@@ -58,6 +58,7 @@ class Team:
         def begin() -> None:
             torch.get_num_threads()  # as in use_threads
             torch.set_num_threads(1)
+            torch.set_flush_denormal(True)  # of this thread alone, and it ends with the team
             all_started.wait()
 
         with _default_is_changing:

@@ -12,6 +12,7 @@ import torch
 from grokinterp._checks import check_choice, check_int
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
+from grokinterp.session import own_session
 from grokinterp.team import Team, available_threads
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
@@ -217,10 +218,8 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
     started = time.perf_counter()
     training = configs[members[0]].training
     evaluated = frozenset(training.evaluated_steps)
-    # Grad modes are per thread; the caller's own must not make workers' tensors differ from ours.
     with (
-        torch.inference_mode(False),
-        torch.no_grad(),
+        own_session(),
         _float32_products("high" if job.precision == "tf32" else "highest"),
         Team(job.workers) as team,
     ):
@@ -247,7 +246,6 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
                     break
         if job.bar is not None and not stopped:  # nothing is left to do for runs that all diverged
             job.bar.update(len(members) * (training.steps - stack.optimizer.steps_done))
-    with torch.inference_mode(False):
         return recorder.runs(job.precision, time.perf_counter() - started)
 
 
