@@ -9,10 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int, check_number
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_P
-from grokinterp._short import short_repr
+from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation, operation_table, resolve_operation
 
@@ -24,7 +21,7 @@ SUBSETS = ("train", "test", "changed", "unchanged")
 _PUBLISHED_SPLIT_SEED, _PUBLISHED_NOISE_SEED = 420, 0
 
 
-@frozen_config
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which task, how much of it is shown, and how much of that is corrupted.
 
@@ -42,7 +39,8 @@ class DataConfig:
     seed: int = 0  # feeds split and corruption, and nothing else
 
     def __post_init__(self) -> None:
-        check_int("p", self.p, minimum=2, maximum=MAX_P)
+        plain_numbers(self)
+        check_int("p", self.p, minimum=2)
         for argument in ("operation", "second_operation"):
             if getattr(self, argument) is not None or argument == "operation":
                 plain = resolve_operation(argument, getattr(self, argument), self.p)
@@ -83,7 +81,6 @@ class DataConfig:
         return int(self.corruption * self.n_train)
 
 
-@short_repr
 @dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
 class Dataset:
     """All pairs of a task in lexicographic order, with labels after corruption."""

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
+from probes.fourier import is_dead
 
 # Neurons transformed at once: bounds the memory of the complex planes.
 _BLOCK = 64
@@ -24,7 +24,7 @@ class NeuronSpectrum:
 
     @property
     def is_dead(self) -> Tensor:
-        """Neurons that vary too little to count (:mod:`probes.alive`). Boolean, one per neuron."""
+        """Neurons that do not vary over the pairs. Boolean, one per neuron."""
         return self.shares.isnan().any(dim=1)
 
     @property
@@ -59,9 +59,7 @@ class NeuronSpectrum:
         return float(self.share[~self.is_dead].mean())
 
 
-def neuron_spectrum(
-    activations: Float[Tensor, "p p neuron"], basis: Basis, *, alive_from: float = ALIVE
-) -> NeuronSpectrum:
+def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> NeuronSpectrum:
     """Which frequency each neuron's activation over the (a, b) plane has, and how purely.
 
     A frequency k owns eight directions over the plane, w being 2 pi k / period: cos wa, sin wa,
@@ -75,11 +73,9 @@ def neuron_spectrum(
     Args:
         activations: of all pairs, ``activations[a, b]``. Only read.
         basis: the order of residues; pairs with a residue that has no place are left out.
-        alive_from: the least standard deviation of a living neuron over the pairs, relative to the
-            layer's largest.
 
     Returns:
-        float64 shares; NaN for a dead neuron.
+        float64 shares; a neuron without variance over the pairs is dead: NaN, and counted.
 
     Raises:
         ValueError: not p * p pairs.
@@ -91,25 +87,19 @@ def neuron_spectrum(
             f"activations must be [p, p, neuron] with p={basis.p}, got {list(activations.shape)}"
         )
     planes = activations.detach().flatten(0, 1)[basis.pairs].permute(2, 0, 1)
-    blocks = [_shares(block.double().cpu()) for block in planes.split(_BLOCK)]
-    shares, deviation = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    dead = are_dead_sizes(deviation, alive_from)
+    blocks = [block.double().cpu() for block in planes.split(_BLOCK)]
     return NeuronSpectrum(
         frequencies=basis.frequencies,
-        shares=shares.masked_fill(dead[:, None], math.nan),
-        variance=deviation.square(),
+        shares=torch.cat([_shares(block) for block in blocks]),
+        variance=torch.cat([block.var(dim=(1, 2), correction=0) for block in blocks]),
     )
 
 
-def _shares(
-    planes: Float[Tensor, "neuron x y"],
-) -> tuple[Float[Tensor, "neuron frequency"], Float[Tensor, " neuron"]]:
-    """Shares of each frequency (NaN for a constant neuron), and the standard deviation."""
+def _shares(planes: Float[Tensor, "neuron x y"]) -> Float[Tensor, "neuron frequency"]:
     period = planes.shape[-1]
     # Less one pair's value, a constant neuron is exactly zero and gives no rounding noise.
     planes = planes - planes[:, :1, :1]
-    largest = planes.abs().amax(dim=(1, 2), keepdim=True)
-    planes /= largest.clamp(min=torch.finfo(planes.dtype).tiny)
+    planes /= planes.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(planes.dtype).tiny)
     power = torch.fft.fft2(planes).abs().square()
     k = torch.arange(1, period // 2 + 1)
     # Places of k and -k in the DFT; at period / 2 they are the same place, counted once.
@@ -118,5 +108,5 @@ def _shares(
     on_axes = (power[:, ends, 0] + power[:, 0, ends]).sum(dim=1) * own
     products = power[:, ends[:, None], ends[None, :]].sum(dim=(1, 2)) * own**2
     variance = power.flatten(1).sum(dim=1) - power[:, 0, 0]
-    deviation = variance.sqrt() / period**2 * largest[:, 0, 0]  # Parseval
-    return (on_axes + products) / variance[:, None], deviation
+    shares = (on_axes + products) / variance[:, None]
+    return shares.masked_fill(is_dead(planes.flatten(1))[:, None], math.nan)

@@ -1,5 +1,6 @@
 """Hooks on somebody else's network: any ``nn.Module`` as a :class:`HookedModel`."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,12 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._frozen import frozen_config
 from grokinterp.models.base import HookedModel, evaluated
 from grokinterp.models.prompt import Prompt, check_prompt
 
 
-@frozen_config
+@dataclass(frozen=True, kw_only=True)
 class HookedModuleConfig:
     """What a :class:`HookedModule` knows about its network: how the network is asked."""
 

@@ -249,7 +249,9 @@ def test_errors_name_argument_value_and_remedy() -> None:
 
 def test_its_name_is_the_same_in_every_session() -> None:
     # A stored sweep is told from others by this text.
-    assert repr(Refinement(stride=3)) == "Refinement(stride=3)"
+    assert repr(Refinement(stride=3)) == (
+        "Refinement(x='data.train_fraction', y='data.corruption', stride=3, thresholds=None)"
+    )
     assert Refinement() == Refinement()
 
 
