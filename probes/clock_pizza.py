@@ -20,20 +20,26 @@ from probes.symmetricity import gradient_symmetricity
 # lie a third of the way from its published network nearest to the other algorithm's.
 CLOCK_SYMMETRICITY, PIZZA_SYMMETRICITY = 0.55, 0.77
 PIZZA_IRRELEVANCE, CLOCK_IRRELEVANCE = 0.44, 0.64
+# A tenth of the way between the same networks: so near to a bound a verdict is borderline.
+NEAR_SYMMETRICITY, NEAR_IRRELEVANCE = 0.066, 0.062
 
 # In other tasks the operands do not play the same part, so a symmetric gradient means nothing.
 _SYMMETRIC_TASKS = ("addition", "multiplication")
+_TRIPLES = 1000  # drawn for the verdict: a standard error of 0.015 or less where cosines vary most
+_Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
 
 
 @dataclass(frozen=True)
 class ClockOrPizza:
     """A verdict, why, and the numbers that it was given on."""
 
-    verdict: str  # "clock", "pizza", "neither" or "refused"
+    verdict: str  # "clock", "pizza", "neither", "refused" or "not applicable"
     reason: str
     accuracy: float  # over all pairs
     gradient_symmetricity: float
     distance_irrelevance: float
+    standard_error: float = 0.0  # of the symmetricity, where it is that of a sample of triples
+    is_borderline: bool = False  # whether the verdict hangs on a near miss of a bound
 
 
 def clock_or_pizza(
@@ -41,28 +47,34 @@ def clock_or_pizza(
     gradient_symmetricity: float,
     distance_irrelevance: float,
     *,
+    standard_error: float = 0.0,
     min_accuracy: float = 0.99,
 ) -> ClockOrPizza:
     """Which algorithm the two measures speak for, in a network that solves the task.
 
     The clock multiplies the operands' embeddings: a symmetricity of at most 0.55 and an
     irrelevance of at least 0.64. The pizza adds them: at least 0.77, and at most 0.44. Every other
-    network that solves the task is neither.
+    network that solves the task is neither. The verdict is borderline if it would be another for
+    measures that differ by 0.066 and 0.062, a tenth of what tells the published networks apart;
+    the 95 % interval of a sampled symmetricity is added to that.
 
     Args:
         accuracy: over all pairs. The verdict is refused if it is below ``min_accuracy``, and if a
             measure is NaN: an untrained network has symmetricity 0.6 and irrelevance 0.99.
         gradient_symmetricity: the value of :func:`probes.gradient_symmetricity`.
         distance_irrelevance: of :func:`probes.distance_irrelevance`.
+        standard_error: of the symmetricity; 0 if it is over all triples.
         min_accuracy: above 0, at most 1.
 
     Source: the measures and networks of Zhong et al. 2023, arXiv:2306.17844. The bounds are ours:
     a third of the way from the published values of one algorithm to those of the other.
     """
+    check_number("standard_error", standard_error, minimum=0.0)
     check_number("min_accuracy", min_accuracy, minimum=0.0, strict=True)
     if min_accuracy > 1:
         raise ValueError(f"min_accuracy must be at most 1, got {min_accuracy}")
     symmetricity, irrelevance = gradient_symmetricity, distance_irrelevance
+    is_borderline = False
     told = f"gradient symmetricity {symmetricity:.3f} and distance irrelevance {irrelevance:.3f}"
     if not accuracy >= min_accuracy:  # NaN is no accuracy either
         verdict = "refused"
@@ -73,32 +85,52 @@ def clock_or_pizza(
     elif math.isnan(symmetricity) or math.isnan(irrelevance):
         verdict, reason = "refused", f"{told} are not both defined"
     else:
-        verdict = "neither"
-        if symmetricity <= CLOCK_SYMMETRICITY and irrelevance >= CLOCK_IRRELEVANCE:
-            verdict = "clock"
-        elif symmetricity >= PIZZA_SYMMETRICITY and irrelevance <= PIZZA_IRRELEVANCE:
-            verdict = "pizza"
+        verdict = _algorithm(symmetricity, irrelevance)
+        near = NEAR_SYMMETRICITY + _Z * standard_error
+        # The algorithms' regions are quadrants, so a neighbourhood's corners meet all that it does.
+        is_borderline = any(
+            _algorithm(symmetricity + x, irrelevance + y) != verdict
+            for x in (-near, near) for y in (-NEAR_IRRELEVANCE, NEAR_IRRELEVANCE)
+        )  # fmt: skip
         reason = (
             f"{told}; a clock has at most {CLOCK_SYMMETRICITY} and at least {CLOCK_IRRELEVANCE}, "
             f"a pizza at least {PIZZA_SYMMETRICITY} and at most {PIZZA_IRRELEVANCE}"
         )
-    return ClockOrPizza(verdict, reason, accuracy, symmetricity, irrelevance)
+        if is_borderline:
+            reason += "; borderline: a little to one side, and the verdict is another"
+    return ClockOrPizza(
+        verdict, reason, accuracy, symmetricity, irrelevance, standard_error, is_borderline
+    )
+
+
+def _algorithm(symmetricity: float, irrelevance: float) -> str:
+    if symmetricity <= CLOCK_SYMMETRICITY and irrelevance >= CLOCK_IRRELEVANCE:
+        return "clock"
+    if symmetricity >= PIZZA_SYMMETRICITY and irrelevance <= PIZZA_IRRELEVANCE:
+        return "pizza"
+    return "neither"
 
 
 def model_clock_or_pizza(
     model: Any,
     operation: str = "addition",
     *,
-    triples: str | Int[Tensor, "triple 3"] = "all",
-    hook: str = "hook_embed",
+    triples: str | int | Int[Tensor, "triple 3"] = _TRIPLES,
+    seed: int = 0,
+    hook: str | None = None,
     min_accuracy: float = 0.99,
 ) -> ClockOrPizza:
     """:func:`probes.clock_or_pizza` of a network, measured over all pairs.
 
+    The verdict is "not applicable" where the gradient symmetricity is: in a network whose operands
+    have input weights of their own, such as a ``HookedMLP``.
+
     Args:
         model: a network that knows its task, or a surface made for one that does not.
         operation: "addition" or "multiplication" (which is addition of logarithms).
-        triples: as in :func:`probes.gradient_symmetricity`.
+        triples: as in :func:`probes.gradient_symmetricity`; 1000 drawn at random by default. "all"
+            is exact, and takes a minute for p = 113.
+        seed: as there, for random triples.
         hook: as there.
         min_accuracy: as in :func:`probes.clock_or_pizza`.
 
@@ -108,9 +140,13 @@ def model_clock_or_pizza(
     check_choice("operation", operation, _SYMMETRIC_TASKS)
     network = surface(model)
     logits = network.logits()
+    share = accuracy(logits, operation_table(operation, network.p).flatten())
+    irrelevance = distance_irrelevance(logits, task_basis(operation, network.p))
+    found = gradient_symmetricity(network, triples=triples, seed=seed, hook=hook)
+    if found.not_applicable:
+        reason = f"gradient symmetricity: {found.not_applicable}"
+        return ClockOrPizza("not applicable", reason, share, math.nan, irrelevance)
+    error = 0.0 if math.isnan(found.standard_error) else found.standard_error
     return clock_or_pizza(
-        accuracy(logits, operation_table(operation, network.p).flatten()),
-        gradient_symmetricity(network, triples=triples, hook=hook).value,
-        distance_irrelevance(logits, task_basis(operation, network.p)),
-        min_accuracy=min_accuracy,
+        share, found.value, irrelevance, standard_error=error, min_accuracy=min_accuracy
     )

@@ -64,6 +64,17 @@ class Surface:
         own = getattr(getattr(self.model, "cfg", None), "prompt", "a b")
         return (self._prompt or Prompt(own, self.p)).operands
 
+    @property
+    def operands_share_input(self) -> bool:
+        """Whether one set of weights reads both operands, from one table of vectors.
+
+        Networks of ``grokinterp.models`` know. Of others only a ``W_E`` [2, ...], a table per
+        operand, says no.
+        """
+        W_E = getattr(self.model, "W_E", None)
+        own_tables = isinstance(W_E, Tensor) and W_E.ndim == 3
+        return not own_tables and getattr(self.model, "operands_share_input", True)
+
     def logits(self) -> Float[Tensor, "pair p"]:
         """Logits of the p residues at the last position, other classes left out."""
         with torch.no_grad():

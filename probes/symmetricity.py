@@ -10,12 +10,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
+from grokinterp._checks import check_int
 from grokinterp.models.base import nearest_hooks
+from grokinterp.randomness import generator
 from probes.surface import Surface, surface
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
 _BATCH = 128
 _PUBLISHED, _SEED = 100, 42
+_NOT_APPLICABLE = (
+    "each operand has input weights of its own, so the two gradients live in different spaces and "
+    "the angle between them depends on the bases chosen there, which the function does not"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +30,11 @@ class GradientSymmetricity:
 
     cosines: Float[Tensor, " triple"]  # in [-1, 1]; NaN where a gradient is zero
     is_sample: bool  # whether they are of some triples (a, b, c) only
+    not_applicable: str = ""  # why this network has no symmetricity; then there are no cosines
 
     @property
     def value(self) -> float:
-        """Mean over the triples that have a cosine; NaN if none has."""
+        """Mean over the triples that have a cosine; NaN if none has, or if not applicable."""
         return float(self._defined.mean())
 
     @property
@@ -56,8 +63,9 @@ class GradientSymmetricity:
 def gradient_symmetricity(
     model: Any,
     *,
-    triples: str | Int[Tensor, "triple 3"] = "all",
-    hook: str = "hook_embed",
+    triples: str | int | Int[Tensor, "triple 3"] = "all",
+    seed: int = 0,
+    hook: str | None = None,
 ) -> GradientSymmetricity:
     """Mean cosine between d logit_c / d E_a and d logit_c / d E_b over triples (a, b, c).
 
@@ -66,15 +74,26 @@ def gradient_symmetricity(
     anything else has exactly 1. An untrained network may have any value: see
     :func:`probes.clock_or_pizza`.
 
+    A cosine compares vectors of one space. Where each operand has input weights of its own (two
+    tables, or one and a concatenation) there are two: a change of basis in the second, undone in
+    the weights that read it, leaves the function as it is and gives another cosine. So there the
+    symmetricity is not applicable. A network that is not of ``grokinterp.models`` cannot be asked
+    whether it is so; that is left to you.
+
     Args:
         model: a network that knows its task, or a surface made for one that does not.
         triples: "all" p^3 of them; "published" for the sample of the paper's code, the first 100
-            of all triples in lexicographic order shuffled by ``random.Random(42)``; or triples of
+            of all triples in lexicographic order shuffled by ``random.Random(42)``; a number of
+            triples drawn at random, with replacement (all, where that is no more); or triples of
             your own, residues 0..p-1.
-        hook: the hook point of the embeddings, [batch, position, d].
+        seed: draws the random triples.
+        hook: the hook point of the embeddings, [batch, position, d]; "hook_embed" by default. Name
+            it to measure a network to which the symmetricity is not applicable all the same: at
+            this point of this network, in its basis.
 
     Returns:
         One cosine per triple, in the order of the triples, computed in the network's own dtype.
+        Its value is NaN, with a reason, where it is not applicable.
 
     Raises:
         ValueError: no such hook point or one without a vector per operand, triples that are none,
@@ -83,21 +102,41 @@ def gradient_symmetricity(
     Source: Zhong et al. 2023, arXiv:2306.17844, there over the published sample.
     """
     network = surface(model)
-    p, whole = network.p, isinstance(triples, str) and triples == "all"
-    if isinstance(triples, Tensor):
-        _check_triples(triples, p)
-        pairs, classes = triples[:, :2].cpu().long(), triples[:, 2:].cpu().long()
-    elif triples == "published":
-        chosen = published_triples(p)
-        pairs, classes = chosen[:, :2], chosen[:, 2:]
-    elif whole:
+    p, chosen = network.p, _chosen(triples, network.p, seed)
+    whole = chosen is None
+    if hook is None and not network.operands_share_input:
+        return GradientSymmetricity(torch.empty(0), not whole, _NOT_APPLICABLE)
+    hook = hook or "hook_embed"
+    if chosen is None:
         pairs, classes = network.pairs, torch.arange(p).expand(p * p, p)
     else:
-        raise ValueError(f"triples={triples!r} must be 'all', 'published' or a tensor [triple, 3]")
+        pairs, classes = chosen[:, :2], chosen[:, 2:]
     size = len(network.batches(_BATCH)[0]) if whole else _BATCH
     batches = zip(pairs.split(size), classes.split(size), strict=True)
     cosines = torch.cat([_cosines(network, *batch, hook).flatten() for batch in batches])
     return GradientSymmetricity(cosines, is_sample=not whole)
+
+
+def _chosen(
+    triples: str | int | Int[Tensor, "triple 3"], p: int, seed: int
+) -> Int[Tensor, "triple 3"] | None:
+    """The triples that are asked for; None for all of them."""
+    if isinstance(triples, Tensor):
+        _check_triples(triples, p)
+        return triples.cpu().long()
+    if triples == "published":
+        return published_triples(p)
+    if triples == "all":
+        return None
+    if isinstance(triples, str):
+        raise ValueError(
+            f"triples={triples!r} must be 'all', 'published', a number or a tensor [triple, 3]"
+        )
+    check_int("triples", triples, minimum=2)
+    check_int("seed", seed, minimum=0)
+    if triples >= p**3:
+        return None
+    return torch.randint(p, (triples, 3), generator=generator(seed, "triples"))
 
 
 def published_triples(p: int) -> Int[Tensor, "triple 3"]:

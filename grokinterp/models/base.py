@@ -122,6 +122,14 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         )  # fmt: skip
 
     @property
+    def operands_share_input(self) -> bool:
+        """Whether one set of weights reads both operands, from one table of vectors.
+
+        Only then do both operands' vectors, and gradients of them, live in one space.
+        """
+        return True
+
+    @property
     def neuron_hooks(self) -> list[list[str]]:
         """The hook points that each layer's neurons pass through, after their nonlinearity."""
         return [[name] for name in self.hook_dict if name.split(".")[-1] == "hook_post"]

@@ -152,6 +152,11 @@ class HookedEmbeddingMLP(HookedModel):
         return self.hook_logits(self.unembed(hidden))
 
     @property
+    def operands_share_input(self) -> bool:
+        """If embeddings are summed; of a concatenation each part has rows of W_in to itself."""
+        return self.cfg.combine == "sum"
+
+    @property
     def W_E(self) -> Tensor:
         """The embedding [d_vocab, d_embed]."""
         return self.embed.W_E

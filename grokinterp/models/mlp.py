@@ -90,6 +90,11 @@ class HookedMLP(HookedModel):
             hidden = layer(hidden)
         return self.hook_logits(hidden @ self.W_U)
 
+    @property
+    def operands_share_input(self) -> bool:
+        """Never: each operand has a table of its own."""
+        return False
+
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The matrices in a ``state_dict`` one by one, the two operands' tables apart.

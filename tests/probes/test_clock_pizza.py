@@ -1,5 +1,7 @@
 """Verdicts: the published networks' numbers, what lies between, and what is refused."""
 
+import math
+
 import pytest
 
 import grokinterp as gi
@@ -46,10 +48,52 @@ def test_a_network_that_solves_the_task_and_one_that_does_not() -> None:
     solved = gi.closed_form_mlp(p=11, d_mlp=400, seed=1)
     assert accuracy(surface(solved).logits(), gi.operation_table("addition", 11).flatten()) == 1.0
     found = model_clock_or_pizza(solved)
-    assert found.verdict != "refused"
-    assert found.gradient_symmetricity == pytest.approx(1.0, abs=1e-6)  # it adds first
-    untrained = gi.HookedMLP(gi.MLPConfig(d_mlp=400), p=11)
-    assert model_clock_or_pizza(untrained, triples="published").verdict == "refused"
+    assert found.verdict == "not applicable"  # U and V are no embeddings in one space
+    assert "each operand has input weights of its own" in found.reason
+    assert math.isnan(found.gradient_symmetricity)
+    assert found.accuracy == 1.0
+    asked = model_clock_or_pizza(solved, hook="hook_embed")
+    assert asked.verdict != "refused"
+    assert asked.gradient_symmetricity == pytest.approx(1.0, abs=1e-6)  # it adds first
+    untrained = gi.HookedTransformer(gi.TransformerConfig(d_model=8, n_heads=2), p=11)
+    assert model_clock_or_pizza(untrained).verdict == "refused"
+
+
+def test_the_default_verdict_is_given_on_a_sample() -> None:
+    model = gi.HookedTransformer(gi.TransformerConfig(d_model=8, n_heads=2), p=11, seed=2)
+    sample, other = model_clock_or_pizza(model), model_clock_or_pizza(model, seed=1)
+    whole = model_clock_or_pizza(model, triples="all")
+    assert whole.standard_error == 0.0
+    assert 0 < sample.standard_error < 0.04  # a thousand cosines, of standard deviation 1 at most
+    assert sample.gradient_symmetricity != other.gradient_symmetricity
+    for found in (sample, other):
+        assert found.gradient_symmetricity == pytest.approx(
+            whole.gradient_symmetricity, abs=4 * found.standard_error
+        )
+
+
+@pytest.mark.parametrize(
+    ("symmetricity", "irrelevance", "error", "verdict", "near"),
+    [
+        (0.993665, 0.171736, 0.0001, "pizza", False),
+        (0.333638, 0.848260, 0.047, "clock", False),
+        (0.570, 0.848, 0.0, "neither", True),
+        (0.540, 0.848, 0.0, "clock", True),
+        (0.617, 0.848, 0.0, "neither", False),
+        (0.617, 0.848, 0.001, "neither", True),
+        (0.3, 0.577, 0.0, "neither", False),
+        (0.3, 0.579, 0.0, "neither", True),
+        (0.76, 0.45, 0.0, "neither", True),  # of both bounds
+        (0.995, 0.908, 0.0, "neither", False),
+    ],
+)
+def test_a_near_miss_is_borderline(
+    symmetricity: float, irrelevance: float, error: float, verdict: str, near: bool
+) -> None:
+    found = clock_or_pizza(1.0, symmetricity, irrelevance, standard_error=error)
+    assert (found.verdict, found.is_borderline, found.standard_error) == (verdict, near, error)
+    assert ("borderline" in found.reason) is near
+    assert not clock_or_pizza(0.5, symmetricity, irrelevance, standard_error=error).is_borderline
 
 
 def test_bad_input() -> None:

@@ -75,7 +75,8 @@ def measured(model: Any) -> dict[str, float]:
     network = surface(model)
     logits, tables = network.logits(), model_table_spectra(network, "addition")
     circles = model_circularity(network, "addition")
-    symmetricity = gradient_symmetricity(network)
+    # Of MLPs whose operands have input weights of their own, too: no change here is one of bases.
+    symmetricity = gradient_symmetricity(network, hook="hook_embed")
     assert (symmetricity.n_triples, symmetricity.n_left_out) == (P**3, 0)
     assert all(circle.is_defined for circle in circles.values())
     return {

@@ -95,10 +95,10 @@ def test_against_gradients_of_the_embedding_matrix(model: Any) -> None:
         (gradient,) = torch.autograd.grad(logit, model.W_E)
         expected.append(torch.cosine_similarity(gradient[a], gradient[b], dim=0))
     before = torch.get_rng_state()
-    found = gradient_symmetricity(model, triples=triples)
+    found = gradient_symmetricity(model, triples=triples, hook="hook_embed")
     torch.testing.assert_close(found.cosines, torch.stack(expected), rtol=0, atol=1e-10)
     assert found.standard_error == pytest.approx(sem(torch.stack(expected).numpy()), rel=1e-8)
-    whole = gradient_symmetricity(model).cosines.view(P, P, P)
+    whole = gradient_symmetricity(model, hook="hook_embed").cosines.view(P, P, P)
     torch.testing.assert_close(whole[tuple(triples.T)], found.cosines, rtol=0, atol=1e-12)
     # A probe only reads.
     assert model.training
@@ -109,8 +109,78 @@ def test_against_gradients_of_the_embedding_matrix(model: Any) -> None:
 
 def test_a_network_that_adds_first_is_symmetric() -> None:
     config = EmbeddingMLPConfig(d_embed=6, hidden=(9,), combine="sum")
-    for model in (HookedEmbeddingMLP(config, p=P), gi.closed_form_mlp(p=P, d_mlp=20)):
-        assert gradient_symmetricity(model).value == pytest.approx(1.0, abs=1e-6)
+    added = HookedEmbeddingMLP(config, p=P)
+    assert gradient_symmetricity(added).value == pytest.approx(1.0, abs=1e-6)
+    tables = gi.closed_form_mlp(p=P, d_mlp=20)
+    found = gradient_symmetricity(tables, hook="hook_embed")  # the two are added at this point
+    assert found.value == pytest.approx(1.0, abs=1e-6)
+
+
+class TwoTables(HookedRootModule):
+    """An MLP on two embeddings side by side, each from a table of its own."""
+
+    def __init__(self, W_E: Tensor, W_in: Tensor, W_U: Tensor) -> None:
+        super().__init__()
+        self.W_E, self.W_in, self.W_U = (nn.Parameter(weight) for weight in (W_E, W_in, W_U))
+        self.hook_embed = HookPoint()
+        self.setup()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tables = torch.stack([self.W_E[0][tokens[:, 0]], self.W_E[1][tokens[:, 1]]], dim=1)
+        pre = torch.einsum("bod,odn->bn", self.hook_embed(tables), self.W_in)
+        return torch.relu(pre) @ self.W_U
+
+
+def test_where_operands_have_weights_of_their_own_the_angle_is_one_of_bases() -> None:
+    rng = torch.Generator().manual_seed(4)
+    shapes = [(2, P, 6), (2, 6, 40), (40, P), (6, 6)]
+    W_E, W_in, W_U, change = (torch.randn(s, generator=rng, dtype=torch.float64) for s in shapes)
+    change = torch.linalg.qr(change).Q
+    moved = torch.stack([W_E[0], W_E[1] @ change]), torch.stack([W_in[0], change.T @ W_in[1]])
+    one, same = (
+        surface(TwoTables(embed, read, W_U), p=P, prompt="a b")
+        for embed, read in ((W_E, W_in), moved)
+    )
+    torch.testing.assert_close(one.logits(), same.logits(), rtol=0, atol=1e-12)
+    values = [gradient_symmetricity(model, hook="hook_embed").value for model in (one, same)]
+    assert abs(values[0] - values[1]) > 0.05  # the same function
+    for model in (one, same):
+        found = gradient_symmetricity(model)
+        assert found.value != found.value
+        assert found.n_triples == 0
+        assert "input weights of its own" in found.not_applicable
+
+
+@pytest.mark.parametrize(
+    ("model", "applies"),
+    [
+        (HookedTransformer(TransformerConfig(d_model=8, n_heads=2), p=P), True),
+        (HookedLSTM(LSTMConfig(d_embed=6, d_hidden=8), p=P), True),
+        (HookedEmbeddingMLP(EmbeddingMLPConfig(d_embed=6, combine="sum"), p=P), True),
+        (HookedEmbeddingMLP(EmbeddingMLPConfig(d_embed=6, combine="concat"), p=P), False),
+        (gi.HookedMLP(gi.MLPConfig(d_mlp=8), p=P), False),
+    ],
+)
+def test_which_networks_have_a_symmetricity(model: Any, applies: bool) -> None:
+    found = gradient_symmetricity(model, triples=10)
+    assert bool(found.n_triples) is applies
+    assert (found.not_applicable == "") is applies
+
+
+def test_random_triples_are_a_fair_sample() -> None:
+    rng = torch.Generator().manual_seed(0)
+    model = bilinear(torch.randn(P, 2, 3, generator=rng, dtype=torch.float64))
+    whole = gradient_symmetricity(model)
+    assert not gradient_symmetricity(model, triples=P**3).is_sample  # as many as there are
+    seeds = [gradient_symmetricity(model, triples=100, seed=seed) for seed in (0, 0, 1)]
+    assert torch.equal(seeds[0].cosines, seeds[1].cosines)
+    assert not torch.equal(seeds[0].cosines, seeds[2].cosines)
+    for found in seeds[1:]:
+        assert found.is_sample
+        assert len(found.cosines) == 100
+        # Cosines have a standard deviation of at most 1.
+        assert 0 < found.standard_error <= 0.1
+        assert found.value == pytest.approx(whole.value, abs=4 * found.standard_error)
 
 
 def test_a_tied_readout_is_no_operand() -> None:
@@ -144,7 +214,8 @@ def test_other_peoples_networks() -> None:
 def test_refusals(no_type_checker: None) -> None:
     model = HookedTransformer(TransformerConfig(d_model=8, n_heads=2), p=P)
     for triples, message in (
-        ("some", "triples='some' must be 'all', 'published' or a tensor"),
+        ("some", "triples='some' must be 'all', 'published', a number or a tensor"),
+        (1, "triples must be at least 2, got 1"),
         (torch.zeros(4, 2, dtype=torch.int64), r"integer tensor \[triple, 3\].*\[4, 2\]"),
         (torch.tensor([[0, 1, P]]), r"residues 0\.\.4, got 0 to 5; take them mod p"),
     ):
