@@ -13,6 +13,7 @@ from torch.func import functional_call, grad, vmap
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
+from tests.tolerance import assert_agree
 
 P = 5
 PAIRS = torch.tensor(list(itertools.product(range(P), repeat=2)))
@@ -69,10 +70,10 @@ def loss(logits: Tensor, pairs: Tensor = PAIRS) -> Tensor:
     ("n_layers", "prompt"),
     [(1, "a b"), (2, "a b ="), (2, "b a"), (2, "eos a + b ="), (3, "= a b a2")],
 )
-@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("batch", [3, 25])  # 25 pairs share their 5 beginnings, 3 do not
 def test_values_and_gradients_are_those_of_torch_nn(
-    n_layers: int, prompt: str, dtype: torch.dtype, atol: float, batch: int
+    n_layers: int, prompt: str, dtype: torch.dtype, batch: int
 ) -> None:
     config = LSTMConfig(n_layers=n_layers, d_embed=6, d_hidden=4, prompt=prompt)
     model = HookedLSTM(config, p=P, seed=1).to(dtype)
@@ -89,9 +90,12 @@ def test_values_and_gradients_are_those_of_torch_nn(
         with model.hooks(fwd_hooks=hooks):
             logits = model(pairs)
         loss(logits, pairs).backward()
-        torch.testing.assert_close(logits, expected, rtol=0, atol=atol)
+        # per layer and step an input and a state, forwards and backwards, and the batch
+        n_terms = 2 * n_layers * len(prompt.split()) * (6 + 4) + batch
+        assert_agree(logits, expected, n_terms=n_terms)
         for name, weight in model.named_parameters():
-            torch.testing.assert_close(weight.grad, gradients[name], rtol=0, atol=atol)
+            assert weight.grad is not None
+            assert_agree(weight.grad, gradients[name], n_terms=n_terms, name=name)
 
 
 def test_the_fused_kernel_works_unless_something_looks_inside(
