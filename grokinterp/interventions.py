@@ -253,6 +253,8 @@ def _factors(factor: object) -> Tensor:
             if isinstance(factor, Tensor)
             else torch.as_tensor(factor, dtype=torch.float64, device="cpu")
         )
+    except OverflowError:
+        raise ValueError("factor must be finite, got an integer beyond float64's range") from None
     except (TypeError, RuntimeError, ValueError) as error:
         raise TypeError(f"{wanted}{factor!r}") from error
     if given.is_complex():

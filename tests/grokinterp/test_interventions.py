@@ -378,3 +378,5 @@ def test_bad_arguments_are_refused() -> None:
             ValueError, match=rf"reference must be \[example, 12\] like {POST}, .*got \[4, 13\]"
         ):
             mlp().run_with_hooks(TOKENS, fwd_hooks=hooks)
+    with pytest.raises(ValueError, match="factor must be finite, got an integer beyond float64"):
+        scale([0], 10**400)
