@@ -56,10 +56,17 @@ def phases_of(sweep: "xr.Dataset", refinement: Refinement | None = None) -> "xr.
         finite = (phases.phase != "") & (phases.phase != str(Phase.DIVERGED))
         phases["dead_share"] = sweep.dead_share.where(finite).mean("seed")
     if refinement is None:
-        standard = Refinement()
         chosen = json.loads(sweep.attrs.get("identity", "{}")).get("refine")
-        refinement = standard if chosen == fingerprint(standard) else None
+        refinement = Refinement() if _is_standard(chosen) else None
     return phases if refinement is None else refinement.infer(phases)
+
+
+def _is_standard(chosen: "str | Mapping[str, Any] | None") -> bool:
+    """Whether a fingerprint is that of the standard refinement, whatever its code was then."""
+    if isinstance(chosen, str):  # of a store in format 1
+        return chosen.startswith(repr(Refinement()))
+    name, settings = next(iter(fingerprint(Refinement()).items()))
+    return chosen is not None and chosen.get(name) == settings
 
 
 def summarise(phases: "xr.Dataset", **choice: Any) -> dict[str, Any]:

@@ -1,69 +1,148 @@
-"""What a function is, as text: two sweeps with different measures must not share a store."""
+"""What a function does, as data: two sweeps with different measures must not share a store.
 
-import functools
-import hashlib
-import inspect
-import re
-from collections.abc import Mapping
-from types import CodeType
+A function is its compiled code and all that the code refers to by name: helpers and other globals,
+enclosed variables, defaults, the attributes of objects. They are followed through all code but that
+of installed packages, which counts by name; ``probes`` and ``analyses`` are followed wherever they
+are installed. Addresses, the order of sets, line numbers, comments and docstrings do not count, nor
+does the module's name: run as a script or imported, a function is the same.
+"""
+
+import sys
+import types
+from collections import deque
+from collections.abc import Generator, Iterable
 from typing import Any
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+from grokinterp.sweeps.bytecode import instructions, signature
+from grokinterp.sweeps.contents import contents, digest, has_pieces, pieces, plain, title, unwrapped
+
+# Function, class or callable object -> its pieces ("code", "global SCALE" ...) -> each as text.
+Fingerprint = dict[str, dict[str, str]]
+
+_SHOWN = 80  # characters of a text; of a longer one the beginning and a digest are kept
+_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"  # its compiler's
+
+_Steps = Generator[Any, str, str]  # yields values, is sent their texts, returns a text
 
 
-def fingerprint(function: Any) -> str:
-    """A name and a digest that change when a function's source does, and not between sessions.
+def fingerprint(function: Any) -> Fingerprint:
+    """The pieces of a function or callable object; its own name comes first.
 
-    Default arguments, arguments of ``functools.partial`` and plain values of an enclosing function
-    count; what the function calls does not.
+    Equal between sessions and processes of one minor version of Python, whose compiler decides what
+    "code" is. What cannot be pickled (locks, files, generators) counts by its type alone.
     """
-    if isinstance(function, functools.partial):
-        return (
-            f"{fingerprint(function.func)} with {_text(function.args)} {_text(function.keywords)}"
-        )
-    if not hasattr(function, "__code__"):
-        return _of_instance(function)
-    code: CodeType = function.__code__
-    try:
-        # The source of a lambda is that of the whole statement around it.
-        source = _code_text(code) if code.co_name == "<lambda>" else inspect.getsource(function)
-    except (OSError, TypeError):  # typed into a prompt
-        source = _code_text(code)
-    enclosed = inspect.getclosurevars(function).nonlocals
-    # Lists and the like are left out: an enclosed one is often there to be changed.
-    cells = [(k, v) for k, v in enclosed.items() if isinstance(v, (*_PLAIN, tuple))]
-    bound = [_text(value) for value in (function.__defaults__, function.__kwdefaults__, cells)]
-    digest = hashlib.sha256("\n".join([source, *bound]).encode()).hexdigest()[:12]
-    return f"{function.__module__}.{function.__qualname__} {digest}"
+    walk = _Walk(within=frozenset())
+    name = walk.text(function)
+    walk.follow()
+    return {name: {}} | walk.parts
 
 
-def _of_instance(function: Any) -> str:
-    """A builtin, or an object that can be called: its text and the source of its call."""
-    call = inspect.getattr_static(type(function), "__call__", None)
-    source = f" {fingerprint(call)}" if inspect.isfunction(call) else ""
-    return f"{_without_address(repr(function))}{source}"
+class _Walk:
+    """Describes values as text; functions, classes and callables by a name, to be followed.
+
+    Args:
+        within: ids of the sets whose members are being described.
+    """
+
+    def __init__(self, within: frozenset[int]) -> None:
+        self.parts: Fingerprint = {}
+        self._within = within
+        self._names: dict[int, str] = {}  # id -> its key in parts
+        self._waiting: deque[Any] = deque()
+        self._known: dict[int, str] = {}  # id -> text
+        self._kept: list[Any] = []  # what is alive keeps its id
+        self._path: dict[int, int] = {}  # id -> depth, of the containers around a value
+        self._cycles = 0  # references back to one of these, so far
+
+    def follow(self) -> None:
+        """Describe what was only named so far, and all that this names."""
+        while self._waiting:
+            value = self._waiting.popleft()
+            self.parts[self._names[id(value)]] |= {
+                piece: self.text(part) for piece, part in pieces(value).items()
+            }
+
+    def text(self, value: Any) -> str:
+        """A value as short text. Steps are stacked here, so that data may be nested deeply."""
+        stack, answer = [self._steps(value)], ""
+        started = False
+        while stack:
+            try:
+                inner = stack[-1].send(answer) if started else next(stack[-1])
+                stack.append(self._steps(inner))
+                started = False
+            except StopIteration as end:
+                stack.pop()
+                answer, started = end.value, True
+        return answer
+
+    def _steps(self, value: Any) -> _Steps:
+        value = unwrapped(value)
+        if (text := plain(value)) is not None:
+            return _short(text)
+        if has_pieces(value):
+            return self._name(value)
+        if isinstance(value, set | frozenset):
+            return self._set(value)
+        if id(value) in self._path:
+            self._cycles += 1
+            return f"<{len(self._path) - self._path[id(value)]} up>"
+        if id(value) not in self._known:
+            self._path[id(value)], cycles = len(self._path), self._cycles
+            text = _short((yield from _from_parts(value)))
+            del self._path[id(value)]
+            if cycles != self._cycles:
+                return text  # it may be another one from elsewhere
+            self._kept.append(value)
+            self._known[id(value)] = text
+        return self._known[id(value)]
+
+    def _name(self, value: Any) -> str:
+        if id(value) not in self._names:
+            name, count = title(value), 1
+            while name in self.parts:
+                count += 1
+                name = f"{title(value)} ({count})"
+            self._names[id(value)], self.parts[name] = name, {}
+            self._kept.append(value)
+            self._waiting.append(value)
+        return self._names[id(value)]
+
+    def _set(self, values: Iterable[Any]) -> str:
+        """Each member by itself: their order, and so the names given on the way, is random."""
+        if id(values) in self._within:
+            return "<a set around>"
+        texts = []
+        for value in values:
+            walk = _Walk(self._within | {id(values)})
+            text = walk.text(value)
+            walk.follow()
+            texts.append(f"{text} {digest(repr(walk.parts))}" if walk.parts else text)
+        return _short(f"{{{', '.join(sorted(texts))}}}")
 
 
-def _text(value: Any) -> str:
-    """A value as text that is the same in another session."""
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_text, value))})"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(_text, value)))}}}"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_text(item)}' for key, item in value.items())}}}"
-    if isinstance(value, CodeType):
-        return _code_text(value)
-    if hasattr(value, "__code__"):  # not its fingerprint: it may enclose itself
-        return _code_text(value.__code__)
-    return _without_address(repr(value))
+def _from_parts(value: Any) -> _Steps:
+    """The text of a value made of others."""
+    texts = []
+    if isinstance(value, types.CodeType):
+        for operation, argument in instructions(value):
+            texts.append(f"{operation} {(yield argument)}")
+        return f"{digest(' '.join([repr(signature(value)), *texts]))} ({_PYTHON})"
+    if type(value) in (list, tuple):
+        for item in value:
+            text = plain(item)  # a short cut: a list may hold a million numbers
+            texts.append((yield item) if text is None else _short(text))
+        return f"[{', '.join(texts)}]" if type(value) is list else f"({', '.join(texts)})"
+    if type(value) is dict:
+        for key, item in value.items():
+            name = yield key
+            texts.append(f"{name}: {(yield item)}")
+        return f"{{{', '.join(texts)}}}"
+    kind = yield type(value)
+    for name, item in contents(value).items():
+        texts.append(f"{name}={(yield item)}")
+    return f"{kind}({', '.join(texts)})"
 
 
-def _without_address(text: str) -> str:
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _code_text(code: CodeType) -> str:
-    return f"{code.co_code.hex()} {code.co_names} {_text(code.co_consts)}"
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}... {digest(text)}"

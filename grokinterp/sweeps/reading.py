@@ -9,7 +9,7 @@ from grokinterp.sweeps.summary import KEPT
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMAT = 1  # raised when a store written today could not be read by yesterday's code
+FORMAT = 2  # raised when a store written today could not be read by yesterday's code
 BOOKKEEPING = ("done", "checksum")
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from grokinterp.data import SUBSETS
 from grokinterp.sweeps.grid import Block, Grid, indices
+from grokinterp.sweeps.identity import differences
 from grokinterp.sweeps.reading import (
     BOOKKEEPING,
     FORMAT,
@@ -155,11 +156,16 @@ class SweepStore:
 
     def _check_same(self, asked: Mapping[str, Any], resume: bool) -> None:
         about = read_about(self._place)
+        if about["format"] < FORMAT:
+            raise SweepStoreError(
+                f"{self.where} was begun by an earlier grokinterp, which compared measures in "
+                f"another way (format {about['format']}, now {FORMAT}): open_sweep reads it, but "
+                "only that version can go on with it. Choose another store"
+            )
         stored = json.loads(about["identity"])
         if stored != asked:
             raise SweepStoreError(
-                f"{self.where} holds a sweep with other arguments: {_differences(stored, asked)}. "
-                "Use the same arguments, or another store"
+                f"{self.where} holds a sweep with other arguments: {differences(stored, asked)}"
             )
         if not resume:
             raise SweepStoreError(
@@ -338,18 +344,3 @@ def _checksum(row: Mapping[str, np.ndarray]) -> int:
 
 def _shape(dims: Sequence[Any], shape: Sequence[int]) -> str:
     return f"({', '.join(f'{dim}: {size}' for dim, size in zip(dims, shape, strict=True))})"
-
-
-def _differences(stored: object, asked: object, path: str = "") -> str:
-    """Where two plain structures differ, as 'path was this, now that'."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        keys = [key for key in {**stored, **asked} if stored.get(key) != asked.get(key)]
-        found = [
-            _differences(stored.get(key), asked.get(key), f"{path}.{key}" if path else str(key))
-            for key in keys
-            if key != "runs" or len(keys) == 1
-        ]
-        return "; ".join(found[:5])
-    if path == "runs":
-        return "the runs themselves, by a value that its label does not show"
-    return f"{path} was {stored!r}, now {asked!r}"

@@ -75,6 +75,13 @@ def sweep(
             becomes a variable. Every run must give the same shape; of a DataArray the dimensions'
             names are kept, and their labels not.
         store: folder of a zarr store, readable at any time with :func:`open_sweep`. None: memory.
+            A store is gone on with only by the same ``measure`` and ``refine``: their code and
+            whatever it refers to by name, that is helpers, globals, enclosed variables, defaults
+            and attributes of objects, also inside these. Code of installed packages counts by name;
+            the provenance has the versions of the main ones. Not seen are files and environment
+            variables that are read when a function is called, what it looks up under names made
+            then (``getattr``, ``eval``), what its arguments bring along, and values that cannot be
+            pickled. A function that changes its own globals or lists is another one afterwards.
         executor: any ``concurrent.futures.Executor``: threads, processes, or Dask's
             ``client.get_executor()``. None: this process, with all of torch's threads. With
             CUDA, processes must be spawned, not forked.

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokinterp as gi
-from analyses import sweep_phases
+from analyses import diagram_page, sweep_phases
 from analyses.phases import Thresholds
 from analyses.refine import Refinement, refine_panel
+from grokinterp.sweeps.fingerprint import fingerprint
 
 ALPHA, XI = np.linspace(0.1, 0.9, 17).round(10), (np.arange(19) * 0.05).round(10)
 M, C, P, F, G, K, N = (
@@ -247,12 +248,27 @@ def test_errors_name_argument_value_and_remedy() -> None:
         Refinement(stride=0)
 
 
-def test_its_name_is_the_same_in_every_session() -> None:
-    # A stored sweep is told from others by this text.
-    assert repr(Refinement(stride=3)) == (
-        "Refinement(x='data.train_fraction', y='data.corruption', stride=3, thresholds=None)"
+def test_a_page_infers_cells_that_the_standard_refinement_left_out() -> None:
+    """Whatever code it had then; and not those that another one left out."""
+    full = sweep_of({0.0: diagrams(0.0, 0)[NAMES[0]]})
+    seen, _ = train_what_it_asks(Refinement(), full)
+    standard = fingerprint(Refinement())
+    older = {name: pieces | {"code": "older"} for name, pieces in standard.items()}
+    older["Refinement object"] = standard["Refinement object"]
+    # What it was in stores of format 1, among them those of the tutorials.
+    text = (
+        "Refinement(x='data.train_fraction', y='data.corruption', stride=4, thresholds=None) "
+        "analyses.refine.Refinement.__call__ 0123456789ab"
     )
-    assert Refinement() == Refinement()
+    chosen = {"standard": standard, "older": older, "text": text, "none": None}
+    chosen |= {"stride": fingerprint(Refinement(stride=3)), "mine": fingerprint(lambda data: data)}
+    inferred = {}
+    for name, refine in chosen.items():
+        seen.attrs["identity"] = json.dumps({"refine": refine})
+        inferred[name] = "inferred" in diagram_page.phases_of(seen)
+    assert inferred == {
+        "standard": True, "older": True, "text": True, "none": False, "stride": False, "mine": False
+    }  # fmt: skip
 
 
 def test_a_sweep_takes_it(tmp_path: Any) -> None:

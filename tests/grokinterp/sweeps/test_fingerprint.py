@@ -1,63 +1,435 @@
 """A measure's fingerprint changes with what it does, and not from session to session."""
 
-import functools
-import inspect
-import subprocess
-import sys
-from dataclasses import dataclass
+import importlib
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+import xarray as xr
 
-from grokinterp.sweeps.fingerprint import fingerprint
-
-
-def power(run: float, exponent: float = 2) -> float:
-    return run**exponent
-
-
-def closed_over(constant: object):
-    return lambda run: run + constant
+from grokinterp.sweeps.fingerprint import Fingerprint, fingerprint
+from grokinterp.sweeps.identity import differences
 
 
+def defined(source: str, name: str = "user") -> Any:
+    """The function ``f`` of a module with this source."""
+    module: dict[str, Any] = {"__name__": name}
+    exec(compile(source, "<user>", "exec"), module)
+    return module["f"]
+
+
+# Measures before and after an edit: what stands between dollar signs is one, then the other.
+EDITS = """
+## itself
+def f(run): return $1|2$
+
+## a helper
+def helper(run): return $1.|2.$
+def f(run): return helper(run)
+
+## a helper's helper
+def deep(run): return $1.|2.$
+def helper(run): return deep(run)
+def f(run): return helper(run)
+
+## a helper that is handed on
+def helper(run): return $1|2$
+def f(run): return list(map(helper, [run]))
+
+## a global number
+SCALE = $1.|2.$
+def f(run): return SCALE
+
+## a global list
+SCALE = [1, [$2|3$]]
+def f(run): return SCALE[0]
+
+## a helper's global
+SCALE = $1|2$
+def g(run): return SCALE
+def f(run): return g(run)
+
+## a global that shadows a builtin
+$max|min$ = lambda a: a
+def f(run): return max(run)
+
+## a global object
+class Settings: pass
+S = Settings()
+S.scale = $1|2$
+def f(run): return S.scale
+
+## an import under a name
+from numpy import $mean|median$ as m
+def f(run): return m(run)
+
+## an attribute of a package
+import numpy
+def f(run): return numpy.$mean|median$(run)
+
+## an import inside
+def f(run):
+    from math import $sin|cos$ as g
+    return g(run)
+
+## an enclosed number
+def make(k): return lambda run: k
+f = make($1|2$)
+
+## an enclosed number with an attribute's name
+def make(k):
+    def f(run):
+        run.k = k
+        return run
+    return f
+f = make($1|2$)
+
+## an enclosed list
+def make(k): return lambda run: k
+f = make([1, $2|3$])
+
+## an enclosed dict
+def make(k): return lambda run: k
+f = make(dict(a=$2|3$))
+
+## an enclosed set
+def make(k): return lambda run: k
+f = make(set((1, $2|3$)))
+
+## an enclosed array
+import numpy as np
+def make(k): return lambda run: k
+k = np.zeros(3001)
+k[1500] = $1|2$
+f = make(k)
+
+## an enclosed tensor
+import torch
+def make(k): return lambda run: k
+k = torch.zeros(3001)
+k[1500] = $1|2$
+f = make(k)
+
+## an enclosed function
+def make(g): return lambda run: g(run)
+f = make(lambda run: run * $1|2$)
+
+## the middle of an array in a partial
+import functools, numpy as np
+def g(run, k): return k
+k = np.zeros(3001)
+k[1500] = $1|2$
+f = functools.partial(g, k=k)
+
+## a partial's function
+import functools
+def g(run, k): return $k|-k$
+f = functools.partial(g, k=1)
+
+## a default
+def f(run, k=$1|2$): return k
+
+## which default
+def f(run, a=$1, b=2|2, b=1$): return a - b
+
+## a keyword-only default
+def f(run, *, k=$1|2$): return k
+
+## a keyword-only default of a helper
+def g(run, *, k=$1|2$): return k
+def f(run): return g(run)
+
+## a default that is an array
+import numpy
+def f(run, k=numpy.array([$1|2$])): return k
+
+## an attribute of a callable object
+class C:
+    def __init__(self, k): self.k = k
+    def __call__(self, run): return self.k
+f = C($1|2$)
+
+## an attribute's attribute
+class C:
+    def __call__(self, run): return self.of.k
+class D: pass
+f = C()
+f.of = D()
+f.of.k = $1|2$
+
+## an attribute in a slot
+class C:
+    __slots__ = ('k',)
+    def __call__(self, run): return self.k
+f = C()
+f.k = $1|2$
+
+## a method of a callable object
+class C:
+    def g(self, run): return $1|2$
+    def __call__(self, run): return self.g(run)
+f = C()
+
+## a base class
+class B:
+    def __call__(self, run): return $1|2$
+class C(B): pass
+f = C()
+
+## an attribute of a class
+class C:
+    k = $1|2$
+    def __call__(self, run): return self.k
+f = C()
+
+## a property
+class C:
+    @property
+    def k(self): return $1|2$
+    def __call__(self, run): return self.k
+f = C()
+
+## a static method
+class C:
+    @staticmethod
+    def k(): return $1|2$
+    def __call__(self, run): return self.k()
+f = C()
+
+## a list with attributes
+class C(list):
+    def __call__(self, run): return self[0]
+f = C([$1|2$])
+
+## the object of a method
+class C:
+    def __init__(self, k): self.k = k
+    def g(self, run): return self.k
+f = C($1|2$).g
+
+## the object of a builtin method
+f = [$1|2$].__getitem__
+
+## a class as a measure
+class f:
+    def __init__(self, run): self.k = $1|2$
+
+## a nested lambda
+def f(run): return sorted(run, key=lambda row: row[$0|1$])
+
+## a comprehension
+def f(run): return [x * $2|3$ for x in run]
+
+## a helper in a comprehension
+def g(x): return $1|2$
+def f(run): return [g(x) for x in run]
+
+## a nested class
+def f(run):
+    class C:
+        k = $1|2$
+    return C.k
+
+## a decorator's argument
+import functools
+def scaled(by):
+    def around(g):
+        @functools.wraps(g)
+        def inner(run): return by * g(run)
+        return inner
+    return around
+@scaled($1|2$)
+def f(run): return 1
+
+## a decorated function
+import functools
+@functools.cache
+def f(run): return $1|2$
+
+## under a package's decorator
+import torch
+@torch.no_grad()
+def f(run): return $1|2$
+
+## a function's attribute
+def f(run): return f.k
+f.k = $1|2$
+
+## an enumeration
+import enum
+class E(enum.Enum):
+    A = $1|2$
+def f(run): return E.A.value
+
+## a dataclass
+from dataclasses import dataclass
 @dataclass(frozen=True)
-class Callable:
-    threshold: float
+class C:
+    k: int = $1|2$
+    def __call__(self, run): return self.k
+f = C()
 
-    def __call__(self, run: float) -> bool:
-        return run > self.threshold
+## a regular expression
+import re
+P = re.compile('$a|b$')
+def f(run): return P.match(run)
+
+## the type of a number
+K = $1|1.0$
+def f(run): return K
+
+## the order of a list
+K = [$1, 2|2, 1$]
+def f(run): return K[0]
+
+## an operation
+def f(run): return run $+|-$ 1
+
+## what error is caught
+def f(run):
+    for i in run:
+        try: i()
+        except $ValueError|KeyError$: pass
+    return 1
+
+## two that call each other
+def f(run): return g(run - 1) if run else $1|2$
+def g(run): return f(run - 1)
+
+## a set of functions that holds itself
+def g(run): return $1|2$
+S = set()
+def f(run): return S
+S |= set((f, g))
+
+## a package's object around a function
+import numpy
+def g(x): return $1|2$
+f = numpy.vectorize(g)
+"""
 
 
-def test_different_functions_differ() -> None:
-    different = [
-        power,
-        functools.partial(power, exponent=3),
-        functools.partial(power, exponent=4),
-        lambda run: run + 1,
-        lambda run: run + 2,
-        lambda run, by=1: run + by,
-        lambda run, by=2: run + by,
-        closed_over(1),
-        closed_over(2),
-        Callable(0.1),
-        Callable(0.2),
-        len,
-        max,
-    ]
-    assert len({fingerprint(function) for function in different}) == len(different)
+def edits() -> dict[str, tuple[str, str]]:
+    found = {}
+    for block in EDITS.split("\n## ")[1:]:
+        name, source = block.split("\n", maxsplit=1)
+        start, edit, end = source.split("$")
+        before, after = edit.split("|")
+        found[name] = (start + before + end, start + after + end)
+    return found
 
 
-def test_equal_functions_agree() -> None:
-    assert fingerprint(closed_over(1)) == fingerprint(closed_over(1))
-    assert fingerprint(Callable(0.1)) == fingerprint(Callable(0.1))
-    count = []
+@pytest.mark.parametrize(("before", "after"), edits().values(), ids=edits())
+def test_an_edit_is_noticed_and_named(before: str, after: str) -> None:
+    one, other = fingerprint(defined(before)), fingerprint(defined(after))
+    assert one != other
+    assert fingerprint(defined(before)) == one
+    assert fingerprint(defined(f"'''Notes.'''\n# and more\n\n{before}", "elsewhere")) == one
+    assert json.loads(json.dumps(one)) == one  # as a store holds it
+    words = in_words(one, other)
+    assert re.match(r"measure.m (was .+, now .+|has changed: .+)\. What is stored", words), words
 
-    def counted(run: float) -> int:
-        count.append(run)
-        return len(count)
 
-    before = fingerprint(counted)
-    counted(1.0)  # what a function keeps for itself is not what it does
-    assert fingerprint(counted) == before
+def in_words(one: Fingerprint, other: Fingerprint) -> str:
+    stored, asked = ({"measure": {"m": given}, "refine": None} for given in (one, other))
+    return differences(stored, asked)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("a helper", "measure.m has changed: the code of helper. What is stored"),
+        ("a global number", "has changed: global SCALE of f, which was 1.0, now 2.0. What"),
+        (
+            "an enclosed list",
+            "has changed: enclosed k of make.<locals>.<lambda>, which was [1, 2], n",
+        ),
+        ("a keyword-only default", "default k of f, which was 1, now 2"),
+        ("an attribute of a callable object", "attribute k of C object, which was 1, now 2"),
+        ("an import under a name", "global m of f, which was numpy"),
+    ],
+)
+def test_the_message_says_what_changed(edit: str, message: str) -> None:
+    before, after = edits()[edit]
+    assert message in in_words(fingerprint(defined(before)), fingerprint(defined(after)))
+
+
+SAME = """
+## a comment
+def f(run): return 1
+--
+def f(run):
+    # one
+    return 1
+
+## a docstring
+def f(run): return [run, 300, None]
+--
+def f(run):
+    '''The answer.'''
+    return [run, 300, None]
+
+## a docstring of a method
+class C:
+    def __call__(self, run): return 1
+f = C()
+--
+class C:
+    '''A measure.'''
+    def __call__(self, run):
+        '''Of a run.'''
+        return 1
+f = C()
+
+## an annotation
+def f(run): return 1
+--
+def f(run: int) -> "float": return 1
+
+## a helper that is not called
+def f(run): return 1
+--
+def g(run): return 1
+def f(run): return 1
+
+## the order of a set
+S = {"a", "b"}
+def f(run): return S
+--
+S = {"b", "a"}
+def f(run): return S
+
+## where a nested class stands
+def f(run):
+    class C: k = 1
+    return C
+--
+
+
+def f(run):
+
+    class C: k = 1
+    return C
+"""
+
+
+def pairs() -> dict[str, tuple[str, str]]:
+    found = {}
+    for block in SAME.split("\n## ")[1:]:
+        name, sources = block.split("\n", maxsplit=1)
+        one, other = sources.split("--\n")
+        found[name] = (one, other)
+    return found
+
+
+@pytest.mark.parametrize(("one", "other"), pairs().values(), ids=pairs())
+def test_what_does_not_matter(one: str, other: str) -> None:
+    assert fingerprint(defined(one)) == fingerprint(defined(other))
 
 
 def test_a_lambda_does_not_depend_on_the_statement_around_it() -> None:
@@ -66,29 +438,124 @@ def test_a_lambda_does_not_depend_on_the_statement_around_it() -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
-@pytest.mark.slow
-def test_another_session_agrees() -> None:
-    """Hash randomisation and addresses must not show.
+COUNTING = """
+import functools
+COUNT = 0
+@functools.cache
+def looked_up(k): return k
+class C:
+    @functools.cached_property
+    def k(self): return 2
+c = C()
+def make():
+    calls = 0
+    def f(run):
+        global COUNT
+        nonlocal calls
+        calls += 1
+        COUNT += 1
+        return looked_up(run) + c.k
+    return f
+f = make()
+"""
 
-    By path: the package around the module would import for seconds.
-    """
-    program = (
-        "import functools, runpy, sys\n"
-        "fingerprint = runpy.run_path(sys.argv[1])['fingerprint']\n"
-        "class Thing:\n"
-        "    def __call__(self, run): return 1\n"
-        "def inner(run): return 1\n"
-        "print(fingerprint(lambda run: run in {'a', 'b', 'c', 'd'}), fingerprint(Thing()),\n"
-        "      fingerprint(functools.partial(max, inner, Thing())))\n"
-    )
-    answers = {
-        subprocess.run(
-            [sys.executable, "-c", program, inspect.getfile(fingerprint)],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
+
+def test_what_a_function_counts_or_looks_up_is_no_change() -> None:
+    f = defined(COUNTING)
+    before = fingerprint(f)
+    assert f(1) == 3
+    assert fingerprint(f) == before
+
+
+def unusual() -> dict[str, Any]:
+    ring: list[Any] = [1]
+    ring.append({"ring": ring})
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    shared: list[Any] = [1]
+    for _ in range(100):
+        shared = [shared, shared]  # 2 ** 100 paths lead through it
+    return {
+        "a ring": ring,
+        "nested deeply": deep,
+        "shared": shared,
+        "a lock": threading.Lock(),
+        "a generator": (i for i in range(3)),
+        "a module": torch,
+        "a huge integer": 10**5000,
+        "an empty array": np.zeros((0, 3)),
+        "a meta tensor": torch.empty(3, device="meta"),
+        "a sparse tensor": torch.eye(3).to_sparse(),
+        "a bfloat16 tensor": torch.ones((), dtype=torch.bfloat16),
+        "half a surrogate pair": "\ud800",
+        "a network": torch.nn.Linear(2, 3),
+        "a random generator": np.random.default_rng(0),
     }
-    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("value", unusual().values(), ids=unusual())
+def test_unusual_values(value: Any) -> None:
+    def f(run: Any) -> Any:
+        return value
+
+    one = fingerprint(f)
+    assert fingerprint(f) == one
+    value = [value, 1]
+    assert fingerprint(f) != one
+
+
+def test_labelled_arrays_count_by_their_numbers_and_labels() -> None:
+    def of(numbers: list[float], labels: list[int], name: str = "x") -> Fingerprint:
+        array = xr.DataArray(numbers, {name: labels}, [name])
+        assert array.dims == (name,)
+        return fingerprint(lambda run: array)
+
+    one = of([1.0, 2.0], [0, 1])
+    assert one == of([1.0, 2.0], [0, 1])
+    for other in (of([1.0, 3.0], [0, 1]), of([1.0, 2.0], [0, 2]), of([1.0, 2.0], [0, 1], "y")):
+        assert one != other
+
+
+def test_type_checks_around_a_function_do_not_count() -> None:
+    """A test session puts them around the probes, a command does not; both may use one store."""
+    from beartype import beartype
+    from jaxtyping import jaxtyped
+
+    def f(run: int) -> int:
+        return run
+
+    assert fingerprint(jaxtyped(f, typechecker=beartype)) == fingerprint(f)
+
+
+SCRIPT = """
+import enum, functools, json
+from grokinterp.sweeps.fingerprint import Fingerprint, fingerprint
+class Kind(enum.Enum):
+    A = "a"
+class Thing:
+    def __init__(self): self.of = {"a", "b", "c", "d"}
+    def __call__(self, run): return helper(run) in self.of
+def helper(run): return frozenset({"a", "b", "c", "d"}), Kind.A
+def f(run): return {"e", "f", "g"} | names
+names = {"x", "y", ("z", Thing)}
+def all_of_them():
+    given = f, Thing(), functools.partial(max, helper, Thing()), lambda run: names, Thing().__call__
+    return [fingerprint(function) for function in given]
+if __name__ == "__main__":
+    print(json.dumps({"hash": hash("a"), "fingerprints": all_of_them()}))
+"""
+
+
+def test_another_session_and_a_script_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell
+) -> None:
+    """Neither the random order of sets nor addresses show, nor that it is ``__main__`` there."""
+    (tmp_path / "fingerprinted.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(tmp_path)
+    script = shell(tmp_path, "fingerprinted")
+    module = importlib.import_module("fingerprinted")
+    script.join()
+    there = json.loads((tmp_path / "stdout").read_text())
+    assert there["hash"] != hash("a")
+    assert there["fingerprints"] == module.all_of_them()

@@ -154,21 +154,20 @@ def raises(run: gi.Run) -> float:
     ],
 )
 def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> None:
-    """Seed 0's block is stored, seed 1 is named; the measure mended, seed 0 is not redone."""
-    healthy = [True]
+    """Seed 0's block is stored, seed 1 is named; once it succeeds, seed 0 is not redone."""
+    healthy = tmp_path / "healthy"  # a variable would be a part of the measure
 
     def measure(run: gi.Run):
-        if healthy[0] or run.config.seed == 0:
+        if healthy.exists() or run.config.seed == 0:
             return [0.0, 1.0]
         return take(run)
 
     arguments = {"store": tmp_path / "s", "chunk": 1, "device": "cpu", "progress": False}
-    healthy[0] = False
     with pytest.raises(gi.MeasureError, match=f"(?s)measure {message}") as caught:
         gi.sweep(base, {"training.lr": [0.01]}, 3, {"m": measure}, **arguments)
     assert "the run with training.lr=0.01, seed=1" in str(caught.value)
     assert gi.open_sweep(tmp_path / "s").done.values.tolist() == [[True, False, False]]
-    healthy[0] = True
+    healthy.touch()
     trained.clear()
     result = gi.sweep(base, {"training.lr": [0.01]}, 3, {"m": measure}, **arguments)
     assert [config.seed for config in trained] == [1, 2]

@@ -47,10 +47,10 @@ def test_refine_trains_what_it_asks_for(base: gi.RunConfig, tmp_path: Path, trai
 
 
 def test_refine_goes_on_after_an_error(base: gi.RunConfig, tmp_path: Path, trained, same) -> None:
-    fail = [True]
+    healthy = tmp_path / "healthy"  # a variable would be a part of the measure
 
     def failing(run: gi.Run) -> float:
-        if fail[0] and run.config.training.lr == 0.1:
+        if run.config.training.lr == 0.1 and not healthy.exists():
             raise RuntimeError
         return 1.0
 
@@ -58,7 +58,7 @@ def test_refine_goes_on_after_an_error(base: gi.RunConfig, tmp_path: Path, train
     arguments |= {"measure": {"m": failing}}
     with pytest.raises(gi.MeasureError):
         gi.sweep(base, store=tmp_path / "s", **arguments)
-    fail[0] = False
+    healthy.touch()
     trained.clear()
     result = gi.sweep(base, store=tmp_path / "s", **arguments)
     assert {config.training.lr for config in trained} == {0.1}

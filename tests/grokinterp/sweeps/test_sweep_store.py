@@ -1,6 +1,7 @@
 """A sweep's store: gone on with, refused, damaged, locked, on a bad disk."""
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -87,6 +88,49 @@ def test_another_sweep_is_refused(sweep, store, contents, trained, change, named
     assert not trained
 
 
+HELPED = """
+from my_helpers import helper
+def f(run): return helper(run)
+def refine(dataset): return (dataset.final_loss[..., 0, 0] > helper(dataset)) | True
+"""
+
+
+@pytest.mark.parametrize("argument", ["measure", "refine"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_edited_helper_is_refused(
+    sweep, store, contents, trained, tmp_path, monkeypatch, argument, interrupted
+) -> None:
+    """Otherwise the numbers of both would stand beside each other in one variable."""
+
+    def arguments(value: float) -> dict:
+        (tmp_path / "my_helpers.py").write_text(f"def helper(run): return {value}")
+        (tmp_path / "my_measures.py").write_text(HELPED)
+        importlib.invalidate_caches()
+        for name in ("my_measures", "my_helpers"):
+            sys.modules.pop(name, None)
+        module = importlib.import_module("my_measures")
+        return {"measure": {"m": module.f}} if argument == "measure" else {"refine": module.refine}
+
+    class Stop(Callback):
+        def on_finish(self, run, config, summary) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            sweep(callbacks=[Stop()], **arguments(1.0))
+    else:
+        sweep(**arguments(1.0))
+    before, _ = contents(store), trained.clear()
+    with pytest.raises(gi.SweepStoreError, match=r"has changed: the code of helper\. .*go back"):
+        sweep(**arguments(2.5))
+    assert contents(store) == before
+    assert not trained
+    sweep(**arguments(1.0))
+    assert bool(trained) == interrupted
+
+
 def test_an_operation_changed_behind_its_name_is_noticed(sweep, base) -> None:
     def sweep_of(constant: int) -> None:
         def rule(a: int, b: int) -> int:
@@ -124,13 +168,21 @@ def test_what_is_no_store(sweep, store, contents, trained) -> None:
 
 def test_a_newer_format(sweep, store, contents) -> None:
     sweep()
-    about = json.loads((store / ".zattrs").read_text())
-    (store / ".zattrs").write_text(json.dumps(about | {"format": 2}))
+    edit_attributes(store, format=3)
     before = contents(store)
     for use in (sweep, lambda: gi.open_sweep(store)):
-        with pytest.raises(gi.SweepStoreError, match=r"format 2, .* up to 1; upgrade"):
+        with pytest.raises(gi.SweepStoreError, match=r"format 3, .* up to 2; upgrade"):
             use()
     assert contents(store) == before
+
+
+def edit_attributes(store: Path, **changes: object) -> None:
+    """In both of their places."""
+    about = json.loads((store / ".zattrs").read_text()) | changes
+    (store / ".zattrs").write_text(json.dumps(about))
+    everything = json.loads((store / ".zmetadata").read_text())
+    everything["metadata"][".zattrs"] = about
+    (store / ".zmetadata").write_text(json.dumps(everything))
 
 
 def truncate(file: Path) -> None:

@@ -1,0 +1,68 @@
+"""Where two sweeps differ, in words: a store is gone on with only by the sweep that began it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from grokinterp.sweeps.fingerprint import Fingerprint
+
+_MOST = 5  # differences that a message lists
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """What is not the same in two sweeps' identities, and what to do about it.
+
+    Args:
+        stored: of the sweep that began the store, as read from its JSON.
+        asked: of the one that would go on with it.
+    """
+    found = list(_plain(stored, asked))
+    functions = (_functions(stored), _functions(asked))
+    changed = []
+    for path in functions[0] | functions[1]:
+        changed += _of_functions(path, functions[0].get(path), functions[1].get(path))
+    if not found and not changed:  # no label shows it
+        found = ["the runs themselves, by a value that its label does not show"]
+    words = "; ".join([*found, *changed][:_MOST])
+    if not changed:
+        return f"{words}. Use the same arguments, or another store"
+    return (
+        f"{words}. What is stored was measured by the function as it was: go back to that, or use "
+        "another store. Enclosed variables, globals, defaults and attributes belong to it, also "
+        "where it changes them itself"
+    )
+
+
+def _functions(identity: Mapping[str, Any]) -> dict[str, Fingerprint]:
+    measures = {f"measure.{name}": given for name, given in identity["measure"].items()}
+    refine = {"refine": identity["refine"]} if identity["refine"] else {}
+    return measures | refine
+
+
+def _plain(stored: object, asked: object, path: str = "") -> Iterator[str]:
+    if stored == asked or path in ("runs", "measure", "refine"):
+        return
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in {**stored, **asked}:
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _plain(stored.get(key), asked.get(key), inner)
+    else:
+        yield f"{path} was {stored!r}, now {asked!r}"
+
+
+def _of_functions(path: str, stored: Fingerprint | None, asked: Fingerprint | None) -> list[str]:
+    if stored == asked:
+        return []
+    names = [next(iter(given)) if given else None for given in (stored, asked)]
+    if stored is None or asked is None or names[0] != names[1]:
+        return [f"{path} was {names[0]}, now {names[1]}"]
+    found = []
+    for name in stored | asked:
+        before, after = stored.get(name, {}), asked.get(name, {})
+        for piece in before | after:
+            was, now = before.get(piece, "not used"), after.get(piece, "not used")
+            if was != now and piece == "code":
+                found.append(f"the code of {name}")
+            elif was != now:
+                found.append(f"{piece} of {name}, which was {was}, now {now}")
+    # What is new or gone follows from a change in what refers to it.
+    return [f"{path} has changed: {'; '.join(found[:_MOST])}"]
