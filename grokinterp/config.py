@@ -13,6 +13,7 @@ from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.lstm import HookedLSTM
 from grokinterp.models.mlp import HookedMLP, MLPConfig
 from grokinterp.models.transformer import HookedTransformer
+from grokinterp.session import unaffected
 from grokinterp.tasks import Table
 from grokinterp.training.config import TrainConfig
 
@@ -31,7 +32,8 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
     Args:
         kind: its name in saved configs.
         model: a :class:`~grokinterp.models.HookedModel` built as ``model(config, p=..., seed=...)``
-            with a frozen dataclass as its ``config_class``.
+            with a frozen dataclass as its ``config_class``. It draws its weights from a generator
+            of its own and names their dtype: runs with the session's would not repeat.
 
     Registering a class again, as when a notebook's cell is run twice, replaces it. Worker processes
     of a sweep must register it too: do so in a module that they import.
@@ -178,6 +180,7 @@ def model_class(config: RunConfig) -> type[HookedModel]:
     return MODELS[model_kind(config)]
 
 
+@unaffected()
 def build_model(config: RunConfig) -> Any:
     """The untrained network of a config, its weights drawn from ``config.seed``.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation, operation_table, resolve_operation
 
 CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
@@ -116,6 +117,7 @@ class Dataset:
         }
 
 
+@unaffected()
 def make_dataset(config: DataConfig) -> Dataset:
     """All p * p pairs with split and corruption drawn from ``config.seed`` alone.
 

@@ -21,6 +21,7 @@ from grokinterp._checks import check_choice
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
 from grokinterp.models.base import HookedModel
+from grokinterp.session import unaffected
 from grokinterp.training.checkpoints import Checkpoint, from_json, to_json
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Run:
         (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
 
     @classmethod
+    @unaffected()
     def load(cls, path: str | os.PathLike[str]) -> "Run":
         """Read a folder that :meth:`save` wrote. Nothing in it is executed.
 

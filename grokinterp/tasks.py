@@ -109,9 +109,9 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
     check_int("p", p, minimum=2)
     operation = resolve_operation("operation", operation, p)
     if isinstance(operation, Table):
-        return torch.tensor(operation.labels).view(p, p)
-    a = torch.arange(p)[:, None].expand(p, p)
-    b = torch.arange(p)[None, :].expand(p, p)
+        return torch.tensor(operation.labels, device="cpu").view(p, p)
+    residues = torch.arange(p, device="cpu")
+    a, b = residues[:, None].expand(p, p), residues[None, :].expand(p, p)
     if operation in _NAMED:
         return _NAMED[operation](a, b, p)
     return _evaluate(_parse_polynomial("operation", operation), a, b, p)

@@ -25,11 +25,12 @@ def closed_form_mlp(p: int = 97, d_mlp: int = 500, *, seed: int = 0) -> HookedML
     """
     model = HookedMLP(MLPConfig(d_mlp=d_mlp, act="square"), p=p)
     rng = generator(seed, "closed_form")
-    frequency = 2 * math.pi / p * (torch.randperm(d_mlp, generator=rng) % p).double()
+    order = torch.randperm(d_mlp, generator=rng, device="cpu") % p
+    frequency = 2 * math.pi / p * order.double()
     phase_u, phase_v = math.pi - 2 * math.pi * torch.rand(
-        2, d_mlp, generator=rng, dtype=torch.float64
+        2, d_mlp, generator=rng, dtype=torch.float64, device="cpu"
     )
-    angle = torch.arange(p, dtype=torch.float64)[:, None] * frequency  # [p, d_mlp]
+    angle = torch.arange(p, dtype=torch.float64, device="cpu")[:, None] * frequency  # [p, d_mlp]
     scale = (2 / d_mlp) ** (1 / 3)
     with torch.no_grad():
         model.W_E[0] = scale * torch.cos(angle + phase_u)

@@ -24,14 +24,12 @@ class Prompt:
         symbols = list(dict.fromkeys(word for word in words if word not in OPERANDS))
         self.length, self.d_vocab = len(words), p + len(symbols)
         self.operands = [words.index(operand) for operand in OPERANDS]  # their positions
-        self._fixed = torch.tensor(
-            [0 if word in OPERANDS else p + symbols.index(word) for word in words]
-        )
+        self._fixed = [0 if word in OPERANDS else p + symbols.index(word) for word in words]
 
     def tokens(self, pairs: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch pos"]:
         """The sequences of pairs (a, b), as int64."""
         a, b = pairs.long().unbind(dim=1)
-        columns: list[Tensor] = [torch.full_like(a, int(token)) for token in self._fixed]
+        columns: list[Tensor] = [torch.full_like(a, token) for token in self._fixed]
         columns[self.operands[0]], columns[self.operands[1]] = a, b
         return torch.stack(columns, dim=1)
 

@@ -76,11 +76,12 @@ class TokenTable(nn.Module):
 
     def __init__(self, prompt: Prompt, p: int) -> None:
         super().__init__()
-        columns = prompt.tokens(torch.arange(p)[:, None].expand(p, 2)).T
-        sizes = [p if column[0] != column[-1] else 1 for column in columns]
-        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]
-        tokens = [column[:size] for column, size in zip(columns, sizes, strict=True)]
-        positions = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        columns = prompt.tokens(torch.arange(p, device="cpu")[:, None].expand(p, 2)).T
+        lengths = [p if column[0] != column[-1] else 1 for column in columns]
+        sizes = torch.tensor(lengths, device="cpu")
+        starts = sizes.cumsum(0) - sizes
+        tokens = [column[:size] for column, size in zip(columns, lengths, strict=True)]
+        positions = torch.arange(len(sizes), device="cpu").repeat_interleave(sizes)
         self.last = int(starts[-1])
         # Rows follow from the config: they move with the model, and are not saved with it.
         self.register_buffer("tokens", torch.cat(tokens), persistent=False)

@@ -181,8 +181,8 @@ class Unembed(nn.Module):
 
 def sinusoids(n_ctx: int, d_model: int) -> Float[Tensor, "n_ctx d_model"]:
     """Fixed position vectors, in float64; see :class:`PosEmbed`."""
-    entry = torch.arange(d_model, dtype=torch.float64)
-    angle = torch.arange(n_ctx)[:, None] / 10_000 ** ((entry - entry % 2) / d_model)
+    entry = torch.arange(d_model, dtype=torch.float64, device="cpu")
+    angle = torch.arange(n_ctx, device="cpu")[:, None] / 10_000 ** ((entry - entry % 2) / d_model)
     return torch.where(entry % 2 == 0, angle.sin(), angle.cos())
 
 

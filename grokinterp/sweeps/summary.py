@@ -8,6 +8,7 @@ import numpy as np
 
 from grokinterp.data import SUBSETS
 from grokinterp.runs import Run
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +94,7 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
     import xarray as xr
 
     try:
-        with torch.no_grad():
+        with unaffected(), torch.no_grad():
             value = take(run)
     except Exception as error:
         raise MeasureError(f"measure {name!r} raised {type(error).__name__}: {error}") from error

@@ -22,7 +22,7 @@ class Minibatches:
         self.n_train = config.data.n_train
         self.size = batch_rows(config)
         self._seed, self._epoch = config.seed, -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._order = torch.empty(0, dtype=torch.int64, device="cpu")
 
     def at(self, step: int) -> Int[Tensor, " batch"]:
         """Numbers of the examples, among the training pairs in the data set's order.
@@ -30,7 +30,7 @@ class Minibatches:
         ``step`` counts the updates made before this one.
         """
         if self.size == self.n_train:  # the full batch has no order
-            return torch.arange(self.n_train)
+            return torch.arange(self.n_train, device="cpu")
         epoch, place = divmod(step, self.n_train // self.size)
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(stream(self._seed, "batches", epoch) >> 1)

@@ -73,7 +73,7 @@ def noise(
     check_choice("kind", kind, KINDS)
     if step < 0:
         raise ValueError(f"step must be at least 0, the first update, got {step}")
-    return _fill_(torch.empty(n_parameters, dtype=dtype), config, kind, step, 0)
+    return _fill_(torch.empty(n_parameters, dtype=dtype, device="cpu"), config, kind, step, 0)
 
 
 def _fill_(out: Tensor, config: RunConfig, kind: str, step: int, start: int) -> Tensor:

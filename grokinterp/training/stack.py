@@ -46,8 +46,9 @@ def by_hand(config: RunConfig) -> bool:
     )
 
 
-def _check_trainable(model: HookedModel) -> None:
-    """Refuse what a stack would train to something else than the model itself."""
+def _check_trainable(config: RunConfig) -> None:
+    """Refuse a model that a stack would train to something else, or each time to something else."""
+    model: HookedModel = build_model(config)
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     if tied := set(names) - {name for name, _ in model.named_parameters()}:
         raise ValueError(
@@ -61,6 +62,13 @@ def _check_trainable(model: HookedModel) -> None:
                 "that no run could be repeated; set its p to 0 and use training.dropout at one "
                 "of the model's dropout_points"
             )
+    again = build_model(config).state_dict()
+    if any(not torch.equal(again[name], tensor) for name, tensor in model.state_dict().items()):
+        raise ValueError(
+            f"{type(model).__name__} has other weights each time it is built with the same seed, "
+            "so that no run could be repeated; draw them from "
+            "grokinterp.randomness.generator(seed, 'init')"
+        )
 
 
 class Stack:
@@ -97,10 +105,10 @@ class Stack:
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
         self.start = start = start or [None] * len(configs)
+        _check_trainable(configs[0])
         rows, buffers = [], []
         for config, checkpoint in zip(configs, start, strict=True):  # a stack can be large
             model: HookedModel = build_model(config)
-            _check_trainable(model)
             if checkpoint is not None:
                 model.adopt(dict(checkpoint.state))
             self.shapes = {name: weight.shape for name, weight in model.named_parameters()}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -219,8 +218,7 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
     training = configs[members[0]].training
     evaluated = frozenset(training.evaluated_steps)
     with (
-        own_session(),
-        _float32_products("high" if job.precision == "tf32" else "highest"),
+        own_session("high" if job.precision == "tf32" else "highest"),
         Team(job.workers) as team,
     ):
         stack = Stack(
@@ -247,17 +245,6 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
         if job.bar is not None and not stopped:  # nothing is left to do for runs that all diverged
             job.bar.update(len(members) * (training.steps - stack.optimizer.steps_done))
         return recorder.runs(job.precision, time.perf_counter() - started)
-
-
-@contextmanager
-def _float32_products(precision: str) -> Iterator[None]:
-    """How exact float32 products are, whatever the session has chosen; "high" is TF32 on CUDA."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def check_training(

@@ -1,14 +1,22 @@
 """What a session has set in torch neither changes a training nor is changed by one."""
 
-from collections.abc import Iterator
+import functools
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp.session import float32_products
 from grokinterp.team import Team, use_threads
+from grokinterp.training import trainer
+from grokinterp.training.dropout import dropout_mask
+from grokinterp.training.noise import noise
 
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=8), training=gi.TrainConfig(steps=4)
@@ -85,3 +93,189 @@ def test_weights_that_decay_away_end_at_zero(threads: int) -> None:
     run = gi.train(config, threads=threads, progress=False)
     for weight in run.model.parameters():
         assert not weight.any()
+
+
+@contextmanager
+def chosen(choose: Callable[[Any], object], now: object, before: object) -> Iterator[None]:
+    """A setting of the whole process, for a while."""
+    choose(now)
+    try:
+        yield
+    finally:
+        choose(before)
+
+
+SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "autocast": lambda: torch.autocast("cpu"),
+    "default device": lambda: torch.device("meta"),
+    "default dtype": lambda: chosen(torch.set_default_dtype, torch.bfloat16, torch.float32),
+    "inference mode": torch.inference_mode,
+    "deterministic": lambda: chosen(torch.set_deterministic_debug_mode, "error", "default"),
+    "products": lambda: chosen(torch.set_float32_matmul_precision, "medium", "highest"),
+}
+NETWORKS = {
+    "mlp": SMALL.model,
+    "batch norm": gi.MLPConfig(d_mlp=8, norm="batch"),
+    "embedding mlp": gi.EmbeddingMLPConfig(d_embed=6, hidden=(8,), prompt="a b ="),
+    "transformer": gi.TransformerConfig(
+        d_model=8, n_heads=2, positional_embedding_type="sinusoidal", normalization_type="LN"
+    ),
+    "lstm": gi.LSTMConfig(d_embed=6, d_hidden=7),
+}
+
+
+def product(model: Any) -> torch.Tensor:
+    """Something that a probe may compute: it depends on autocast, device and dtype."""
+    return model.W_U.T @ model.W_U
+
+
+def trained(network: str, threads: int) -> gi.Run:
+    config = SMALL.replace(
+        {"model": NETWORKS[network], "training.loss": "mse_softmax", "training.update_noise": 0.01}
+    )
+    return gi.train(config, probes={"product": product}, threads=threads, progress=False)
+
+
+trained_by_default = functools.cache(trained)  # every setting is compared with it
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_training_does_not_follow_the_session(network: str, setting: str, threads: int) -> None:
+    want = trained_by_default(network, threads)
+    with SETTINGS[setting]():
+        got = trained(network, threads)
+    assert got.history.identical(want.history)
+    state = want.model.state_dict()
+    for name, weight in got.model.state_dict().items():
+        assert torch.equal(weight, state[name]), name
+    assert not got.dataset.labels.is_inference()
+    assert all(weight.requires_grad for weight in got.model.parameters())
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name != "products"])
+def test_nothing_that_is_made_follows_the_session(setting: str, tmp_path: Path) -> None:
+    kinds = ("symmetric", "derangement", "pair_flip", "second_rule")
+    tasks = [
+        gi.DataConfig(p=5, corruption=0.5, corruption_kind=kind, operation=operation,
+                      second_operation="a*b" if kind == "second_rule" else None)
+        for kind in kinds for operation in ("addition", "a**2 - 3*b", lambda a, b: a)
+    ] + [gi.DataConfig(p=5, corruption=0.5, protocol="published")]  # fmt: skip
+    config = SMALL.replace({"training.dropout": 0.5, "training.weight_noise": 0.1})
+    path = gi.train(config, progress=False).save(tmp_path / "run")
+    pairs = gi.make_dataset(SMALL.data).tokens
+
+    def made() -> list[torch.Tensor]:
+        data = [gi.make_dataset(task) for task in tasks]
+        tensors = [x for one in data for x in (one.tokens, one.labels, *one.masks.values())]
+        for network in NETWORKS.values():
+            model = gi.build_model(SMALL.replace({"model": network}))
+            direct = type(model)(network, p=7)
+            with torch.autocast("cpu", enabled=False):
+                tensors += [*model.parameters(), *model.buffers(), direct.eval()(pairs)]
+        loaded = gi.Run.load(path)
+        tensors += [loaded.dataset.labels, *loaded.model.parameters()]
+        tensors += [*gi.closed_form_mlp(5, 6).parameters()]
+        tensors += [dropout_mask(config, step=0, hook="layers.0.hook_pre")]
+        tensors += [noise(config, "weight_noise", 9, step=0)]
+        return tensors
+
+    want = made()
+    with SETTINGS[setting]():
+        got = made()
+    for one, other in zip(got, want, strict=True):
+        torch.testing.assert_close(one, other)  # the logits' last digit depends on gradient modes
+
+
+def precision() -> str:
+    return torch.get_float32_matmul_precision()
+
+
+@pytest.fixture
+def medium() -> Iterator[None]:
+    """A session that has chosen a precision of its own."""
+    with chosen(torch.set_float32_matmul_precision, "medium", "highest"):
+        yield
+
+
+@pytest.mark.usefixtures("medium")
+def test_the_precision_of_products_outlasts_the_first_of_two_trainings() -> None:
+    """They overlap: the other one begins within the first and ends after it."""
+    second_began, first_ended = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def in_first(model: Any) -> float:
+        assert second_began.wait(60)
+        return 0.0
+
+    def in_second(model: Any) -> float:
+        second_began.set()
+        assert first_ended.wait(60)
+        seen.append(precision())
+        return 0.0
+
+    def first() -> None:
+        gi.train(SMALL, probes={"wait": in_first}, progress=False)
+        first_ended.set()
+
+    def second() -> None:
+        gi.train(SMALL, probes={"wait": in_second}, progress=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result()
+    assert seen == ["highest", "highest"]
+    assert precision() == "medium"
+
+
+@pytest.mark.usefixtures("medium")
+def test_trainings_that_want_another_precision_wait_for_their_turn() -> None:
+    seen: list[str] = []
+
+    def other() -> None:
+        with float32_products("high"):
+            seen.append(precision())
+
+    waiting = threading.Thread(target=other)
+    with float32_products("highest"):
+        waiting.start()
+        waiting.join(0.2)
+        with float32_products("highest"):
+            seen.append(precision())
+    waiting.join()
+    assert seen == ["highest", "high"]
+    assert precision() == "medium"
+
+
+@pytest.mark.usefixtures("medium")
+def test_two_precisions_inside_each_other_are_refused() -> None:
+    with float32_products("highest"):
+        with pytest.raises(RuntimeError, match="train in the same precision, or after"):
+            float32_products("high").__enter__()
+        assert precision() == "highest"
+    assert precision() == "medium"
+
+
+@pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
+@pytest.mark.parametrize("value", ["tf32", "none"])
+def test_a_precision_set_by_backend_is_given_back(backend: str, value: str) -> None:
+    """Torch, from 2.9 on, then refuses to say what the precision of all backends is."""
+    matmul: Any = getattr(getattr(torch.backends, backend), "matmul", None)
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("this torch has no precision by backend")
+    with chosen(torch.set_float32_matmul_precision, "highest", "highest"):
+        matmul.fp32_precision = value
+        run = gi.train(SMALL, probes={"high": lambda _: precision() == "highest"}, progress=False)
+        assert run.history.high.values.all()
+        assert matmul.fp32_precision == value
+
+
+def test_tf32_is_on_while_a_run_trains_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU too, where it is refused because it would change nothing."""
+    monkeypatch.setattr(trainer, "check_training", lambda *_: torch.device("cpu"))
+    run = gi.train(
+        SMALL, precision="tf32", probes={"high": lambda _: precision() == "high"}, progress=False
+    )
+    assert run.history.high.values.tolist() == [1.0, 1.0]
+    assert precision() == "highest"

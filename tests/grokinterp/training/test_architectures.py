@@ -140,6 +140,12 @@ class Dropping(Own):
         self.dropout.p = 0.5
 
 
+class Unseeded(Own):
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p, seed=seed)
+        self.W_U = nn.Parameter(torch.randn(config.width, p))
+
+
 def register(monkeypatch: pytest.MonkeyPatch, model: type[gi.HookedModel]) -> gi.RunConfig:
     monkeypatch.setattr(config_module, "MODELS", dict(MODELS))
     gi.register_model("own", model)
@@ -166,6 +172,9 @@ def test_what_would_be_trained_to_something_else_is_refused(
     monkeypatch.undo()
     with pytest.raises(ValueError, match="dropout of Dropping drops by the session's own random"):
         train([register(monkeypatch, Dropping)])
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="Unseeded has other weights each time it is built"):
+        train([register(monkeypatch, Unseeded)])
 
 
 def test_registrations_that_would_be_mistaken_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,16 +129,6 @@ def test_tf32_needs_a_gpu() -> None:
         gi.train(SMALL, device="cpu", precision="tf32", progress=False)
 
 
-def test_the_sessions_choice_of_float32_products_is_left_alone() -> None:
-    before = torch.get_float32_matmul_precision()
-    try:
-        torch.set_float32_matmul_precision("medium")
-        gi.train(SMALL, progress=False)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def test_trainings_can_run_side_by_side() -> None:
     want = gi.train(SMALL, precision="float64", progress=False)
     got: list[gi.Run] = []

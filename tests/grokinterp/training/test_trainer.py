@@ -260,19 +260,6 @@ def test_probes_work_in_float64_without_keeping_the_weights() -> None:
     np.testing.assert_allclose(rows[-1], run.model.W_U[0].detach())
 
 
-def test_a_run_does_not_depend_on_the_sessions_settings() -> None:
-    want = train(SMALL)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with torch.inference_mode():
-            got = train(SMALL)
-    finally:
-        torch.set_default_dtype(before)
-    assert torch.equal(got.model.W_U, want.model.W_U)
-    assert got.model.W_U.requires_grad
-
-
 def test_divergence_at_the_start_keeps_the_neighbours_and_their_probes() -> None:
     wild = gi.MLPConfig(n_layers=14, init="lazy", d_mlp=64)
     config = SMALL.replace({"model": wild, "training.steps": 3})
