@@ -83,6 +83,7 @@ def main(
 ) -> None:
     """Train the networks that are missing, then test Hypothesis 2.2 on all."""
     from analyses import hypothesis
+    from analyses.hypothesis_plot import verdict_text
 
     with clear_errors():
         known = (*SETTINGS, *CONTROLS)
@@ -100,7 +101,7 @@ def main(
             typer.echo(
                 f"{row['architecture']:24} {row['operation']:14} "
                 f"corruption {row['corruption']:.1f} seed {row['seed']!s:8} "
-                f"accuracy {row['accuracy']:.3f}  {row['verdict']}"
+                f"accuracy {row['accuracy']:.3f}  {verdict_text(row)}"
             )
 
 

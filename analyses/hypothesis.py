@@ -17,6 +17,7 @@ features and (II) does trigonometry on these. A network is asked for nine things
     embedding: no key     without them: accuracy falls
     embedding: no others  without as many random other frequencies: accuracy stays, on average
 
+FIRST_MAP, LOGITS, NEURONS, STAYS and FALLS are numbers of :mod:`analyses.hypothesis_verdict`.
 Accuracy stays if at least STAYS of what it is above chance (1 / p) is left, and falls if at most
 FALLS is. A network that does not generalise is "not applicable"; one that does is "supported" if it
 has all the rest, else "not supported". What is asked of the logits is necessary but not enough:
@@ -50,6 +51,7 @@ from analyses.hypothesis_evidence import (
 )
 from analyses.hypothesis_filter import chosen_frequencies, filtered_logits, random_frequencies
 from analyses.hypothesis_plot import plot_spectra, plot_table, plot_verdicts, table
+from analyses.hypothesis_verdict import with_verdict
 from grokinterp import Run, build_model
 from grokinterp._checks import check_int, check_number
 from grokinterp.data import Dataset
@@ -68,14 +70,6 @@ __all__ = [
     "plot_verdicts",
     "table",
 ]
-
-FIRST_MAP, LOGITS, NEURONS = 0.05, 0.25, 0.1
-STAYS, FALLS = 0.9, 0.5
-INGREDIENTS = (
-    "generalises", "periodic first map", "trigonometric logits", "key alone suffices",
-    "key is needed", "periodic neurons", "embedding: only key", "embedding: no key",
-    "embedding: no others",
-)  # fmt: skip
 
 
 def compute(
@@ -106,7 +100,9 @@ def compute(
         weight_decay, steps, seed, data_seed, and setting: the config without seeds), NaN or ""
         where something is unknown:
 
-        - ``verdict``, ``reason``, ``judged_on``; ``passed`` (run, ingredient), 1 or 0;
+        - ``verdict``, ``reason``, ``judged_on`` and ``n_judged``, how many pairs these are;
+          ``passed`` (run, ingredient), 1 or 0; ``near`` (run, ingredient), 1 where it was near to
+          passing or failing; ``borderline``, whether the verdict hangs on that;
         - ``accuracy`` (run, condition, subset): of the network ("full"), of its logits restricted
           to the key frequencies or without them ("restricted", "excluded"), and with the embedding
           filtered ("only_key", "without_key", "without_random", a mean whose draws are in
@@ -223,6 +219,7 @@ def compute_model(
     data = xr.Dataset(
         {
             "judged_on": ("run", [question.judged_on]),
+            "n_judged": ("run", [int(question.masks[question.judged_on].sum())]),
             "accuracy": (("run", "condition", "subset"), scored[None, :, :-2]),
             "memorised": (("run", "condition"), scored[None, :, -2]),
             "loss": (("run", "condition"), scored[None, :, -1]),
@@ -271,7 +268,7 @@ def compute_model(
         },
         attrs={"threshold": threshold},
     )  # fmt: skip
-    return _with_verdict(data, threshold)
+    return with_verdict(data, threshold)
 
 
 def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
@@ -294,72 +291,6 @@ def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
         parts, "run", data_vars="all", coords="different", compat="equals", join="outer",
         fill_value=fill, combine_attrs="override",
     )  # fmt: skip
-
-
-def _with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
-    """Apply the rule of this module to the numbers of one run."""
-    one = data.isel(run=0)
-    judged_on = str(one.judged_on.item())
-    accuracy = one.accuracy.sel(subset=judged_on)
-    full, chance = float(accuracy.sel(condition="full")), 1 / int(one.p)
-    left = (accuracy - chance) / (full - chance if full > chance else np.nan)
-    above = [_above(one.periodicity.sel(measure=m)) for m in MEASURES[:-1]]
-    in_layers = [_above(one.neuron_share.isel(layer=i)) for i in range(one.sizes["layer"])]
-    explained = float(one.logit_explained)
-
-    asked: dict[str, tuple[bool | None, str]] = {
-        "generalises": (full >= threshold, f"accuracy {full:.3f}, at least {threshold:g}"),
-        "periodic first map": _clearly(above, FIRST_MAP),
-        "trigonometric logits": (
-            explained >= LOGITS, f"{explained:.3f} of the logits' variance, at least {LOGITS}"
-        ),
-        "key alone suffices": _stays(left, "restricted"),
-        "key is needed": _falls(left, "excluded"),
-        "periodic neurons": _clearly(in_layers, NEURONS) if in_layers else (None, "no neurons"),
-        "embedding: only key": _stays(left, "only_key"),
-        "embedding: no key": _falls(left, "without_key"),
-        "embedding: no others": _stays(left, "without_random"),
-    }  # fmt: skip
-    passed = [np.nan if ok is None else float(ok) for ok, _ in asked.values()]
-    failed = [f"{what}: {why}" for what, (ok, why) in asked.items() if ok is False]
-    if full >= threshold:
-        verdict = "not supported" if failed else "supported"
-        kept = f"with {float(one.n_kept):.3g} of {one.sizes['frequency']} frequencies kept"
-        reason = "; ".join(failed) or f"it has everything that was asked for, {kept}"
-        if unknown := [what for what, (ok, _) in asked.items() if ok is None]:
-            reason += f"; not measured: {', '.join(unknown)}"
-    else:
-        verdict = "not applicable"
-        reason = f"does not generalise: {judged_on} accuracy is {full:.3f}, below {threshold:g}"
-    return data.assign(
-        verdict=("run", [verdict]), reason=("run", [reason]),
-        passed=(("run", "ingredient"), [passed]),
-    ).assign_coords(ingredient=list(INGREDIENTS))  # fmt: skip
-
-
-def _above(numbers: "xr.DataArray") -> tuple[bool, float]:
-    """Whether the network is above every shuffle; and how far of the way from their mean to 1."""
-    network, shuffled = (float(numbers.sel(of=of)) for of in ("network", "shuffled"))
-    excess = (network - shuffled) / (1 - shuffled)
-    return network > float(numbers.sel(of="shuffled_high")), excess
-
-
-def _clearly(found: list[tuple[bool, float]], least: float) -> tuple[bool | None, str]:
-    is_clear = any(above and excess >= least for above, excess in found)
-    if not is_clear and any(np.isnan(excess) for _, excess in found):
-        return None, "not all of it could be measured"
-    excess = ", ".join(f"{excess:.3f}" for _, excess in found)
-    return is_clear, f"{excess} of the way from shuffled to 1, at least {least} and above them all"
-
-
-def _stays(left: "xr.DataArray", condition: str) -> tuple[bool, str]:
-    share = float(left.sel(condition=condition))
-    return share >= STAYS, f"{share:.3f} of the accuracy is left, at least {STAYS}"
-
-
-def _falls(left: "xr.DataArray", condition: str) -> tuple[bool, str]:
-    share = float(left.sel(condition=condition))
-    return share <= FALLS, f"{share:.3f} of the accuracy is left, at most {FALLS}"
 
 
 def _architecture(network: Surface) -> str:

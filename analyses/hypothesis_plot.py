@@ -78,9 +78,10 @@ def plot_verdicts(
             "supported": "", "not supported": f"fails {(passed == 0).sum()} of {len(passed)}",
             "not applicable": f"accuracy {float(judged.sel(condition='full')[row]):.3f}",
         }  # fmt: skip
+        told = [why[verdict], "borderline" if data.borderline.values[row] else ""]
         figure.add_annotation(
             x=1.02, xref="paper", xanchor="left", y=row, align="left", showarrow=False,
-            text=f"<b>{verdict}</b><br><sub>{why[verdict]}</sub>",
+            text=f"<b>{verdict}</b><br><sub>{', '.join(filter(None, told))}</sub>",
             hovertext=data.reason.values[row], font={"color": VERDICT_COLOR[verdict]},
         )  # fmt: skip
     labels = _labels(data)
@@ -159,8 +160,9 @@ def table(data: "xr.Dataset") -> list[dict[str, Any]]:
     """One row per run; after several seeds of one setting also their mean, least and largest.
 
     Each row has the setting, ``seed`` (a number, or "mean", "least", "largest"), the numbers with
-    their controls (of the neurons those of the most periodic layer), ``verdict`` and ``reason``.
-    Runs are of one setting if their configs differ in nothing but seeds.
+    their controls (of the neurons those of the most periodic layer), ``verdict``, ``reason`` and
+    ``borderline`` (how many seeds are, in a summary). Runs are of one setting if their configs
+    differ in nothing but seeds.
     """
     data = _sorted(data)
     numbers = {name: _number(data, *place) for name, place in _NUMBERS.items()}
@@ -175,6 +177,7 @@ def table(data: "xr.Dataset") -> list[dict[str, Any]]:
                 settings[i] | {"seed": data.seed.values[i].item()}
                 | {name: float(values[i]) for name, values in numbers.items()}
                 | {name: str(data[name].values[i]) for name in ("verdict", "reason")}
+                | {"borderline": int(data.borderline[i])}
             )  # fmt: skip
         if len(same) > 1:
             verdicts, counts = np.unique(data.verdict.values[same], return_counts=True)
@@ -184,6 +187,7 @@ def table(data: "xr.Dataset") -> list[dict[str, Any]]:
                     settings[same[0]] | {"seed": name}
                     | {column: float(summary(values[same])) for column, values in numbers.items()}
                     | {"verdict": tally, "reason": ""}
+                    | {"borderline": int(data.borderline[same].sum())}
                 )  # fmt: skip
     return rows
 
@@ -210,7 +214,7 @@ def plot_table(
         "ξ": [_text(row["corruption"]) for row in rows],
         "seed": [str(row["seed"]).removesuffix(".0").replace("nan", "") for row in rows],
         **{heading: [cell(row, name) for row in rows] for name, heading in asked.items()},
-        "verdict": [row["verdict"] for row in rows],
+        "verdict": [verdict_text(row) for row in rows],
     }
     ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
     figure = go.Figure(
@@ -225,6 +229,14 @@ def plot_table(
     )  # fmt: skip
     figure = finish(figure, title=title, height=150 + 30 * len(rows))
     return figure.update_layout(margin={"l": 10, "r": 10, "b": 10})
+
+
+def verdict_text(row: dict[str, Any]) -> str:
+    """The verdict of a row of the table, and whether (or how many seeds) it is borderline."""
+    count = row["borderline"]
+    if isinstance(row["seed"], float):
+        return row["verdict"] + (", borderline" if count else "")
+    return row["verdict"] + (f" ({count} borderline)" if count else "")
 
 
 def _sorted(data: "xr.Dataset") -> "xr.Dataset":

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.wilson import interval_holds
 from grokinterp import Run
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
-
-
-_Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
 
 
 class Phase(StrEnum):
@@ -171,7 +169,7 @@ def are_borderline(
 ) -> np.ndarray:
     """:func:`is_borderline` for any number of end points and their test-set sizes."""
     cut = thresholds or Thresholds()
-    return _interval_holds(ends.test, n_test, [cut.learned]) | _interval_holds(
+    return interval_holds(ends.test, n_test, [cut.learned]) | interval_holds(
         ends.changed, ends.n_changed, [cut.learned, cut.not_memorised]
     )
 
@@ -251,21 +249,6 @@ def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
 def _first_that_holds(rules: Sequence[tuple[Phase, np.ndarray]], otherwise: Phase) -> np.ndarray:
     names, conditions = [str(phase) for phase, _ in rules], [holds for _, holds in rules]
     return np.select(conditions, names, default=str(otherwise))
-
-
-def _interval_holds(share: Any, n: Any, levels: Sequence[float]) -> np.ndarray:
-    """Whether Wilson's 95 % interval of ``share`` of ``n`` holds a level; never if n = 0 or NaN."""
-    share, n = np.broadcast_arrays(np.asarray(share, dtype=float), n)
-    known = (n > 0) & ~np.isnan(share)
-    n = np.where(known, n, 1)
-    right = np.rint(np.where(known, share, 0) * n)
-    part = right / n
-    middle = (2 * right + _Z**2) / (2 * (n + _Z**2))
-    half = _Z * np.sqrt(4 * right * (1 - part) + _Z**2) / (2 * (n + _Z**2))
-    low = np.where(right == 0, 0.0, middle - half)  # exactly: a level of 0 or 1 lies inside
-    high = np.where(right == n, 1.0, middle + half)
-    inside = [(low <= level) & (level <= high) for level in levels]
-    return known & np.logical_or.reduce(inside)
 
 
 def _norm_ratio(run: Run) -> float:
