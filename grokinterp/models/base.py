@@ -3,10 +3,11 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, no_type_check
 
 import torch
 from huggingface_hub import ModelHubMixin, hf_hub_download
@@ -70,10 +71,27 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
         assert self.p is not None
         check_tokens(tokens, self.p)
+        return self._hooked_logits(tokens)
+
+    def _hooked_logits(
+        self, tokens: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch *pos classes"]:
+        """:meth:`logits` with all hooks that there are by now, also in a compiled network.
+
+        Compiled code sees no hook that is added later: a network that is hooked runs uncompiled.
+        """
+        # The second also where a frame around this one was not compiled, but logits would be.
+        if torch.compiler.is_compiling() or "torch._dynamo" in sys.modules:
+            outside: Any = torch.compiler.disable(_uncompiled_if_hooked, recursive=False)
+            return outside(self, tokens)
         return self.logits(tokens)
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
-        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        """The forward pass without token validation, as vectorised code needs it.
+
+        Give ``torch.compile`` the network and not this method, whose compiled code would not see
+        hooks that are added later.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -114,12 +132,8 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         return bool(
             [type(module) for module in modules] != self._types
             or _has_any_global_hook()
-            or any(
-                module._forward_hooks or module._forward_pre_hooks
-                or module._backward_hooks or module._backward_pre_hooks
-                for module in modules if module is not self
-            )
-        )  # fmt: skip
+            or count_hooks(module for module in modules if module is not self)
+        )
 
     @property
     def operands_share_input(self) -> bool:
@@ -262,6 +276,21 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
         model.adopt(state)
         return model
+
+
+def count_hooks(modules: Iterable[nn.Module]) -> int:
+    """How many hooks of torch's, which TransformerLens' are as well, modules have."""
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks)
+        + len(module._backward_hooks) + len(module._backward_pre_hooks)
+        for module in modules
+    )  # fmt: skip
+
+
+@no_type_check  # whose wrapper would be compiled
+def _uncompiled_if_hooked(model: HookedModel, tokens: Tensor) -> Tensor:
+    is_hooked = torch.compiler.disable(lambda: model.is_hooked)()
+    return (torch.compiler.disable(model.logits) if is_hooked else model.logits)(tokens)
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp.models.base import HookedModel, evaluated
+from grokinterp.models.base import HookedModel, count_hooks, evaluated
 from grokinterp.models.prompt import Prompt, check_prompt
 
 
@@ -62,6 +63,7 @@ class HookedModule(HookedModel):
         self.hook_logits = HookPoint()
         self.hook_dict = {name: point for name, (point, _) in points.items()}
         self.hook_dict["hook_logits"] = self.hook_logits
+        self._own_hooks = self._n_hooks()
         self.setup()
 
     def setup(self) -> None:
@@ -77,8 +79,11 @@ class HookedModule(HookedModel):
 
     @property
     def is_hooked(self) -> bool:
-        """Whether anything looks at activations at a hook point."""
-        return any(point.has_hooks() for point in self.hook_points())
+        """Whether anything looks at activations, at a hook point or by a hook of torch's."""
+        return self._n_hooks() != self._own_hooks or bool(_has_any_global_hook())
+
+    def _n_hooks(self) -> int:
+        return count_hooks(self.hook_points()) + count_hooks(self.net.modules())
 
     def _try(self) -> dict[str, nn.Module]:
         """Submodules whose output is a tensor, in the order of their calls on two sequences.

@@ -69,7 +69,7 @@ class HookedTransformer(TransformerWeights, HookedModel):
         if self.p is not None:
             return super().forward(tokens)
         self._check_sequences(tokens)
-        return self.logits(tokens)
+        return self._hooked_logits(tokens)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
