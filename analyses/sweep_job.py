@@ -199,7 +199,6 @@ def _processes(count: int) -> Iterator[Executor | None]:
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    warnings.simplefilter("ignore", gi.DivergenceWarning)
 
 
 def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

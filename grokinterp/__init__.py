@@ -25,8 +25,8 @@ from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError,
 from grokinterp.tasks import Table, operation_table
 from grokinterp.training.checkpoints import Checkpoint, at_step, reached
 from grokinterp.training.config import TrainConfig
+from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.interrupt import TrainingInterrupted
-from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import train, train_many
 
 __all__ = [

@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -28,7 +27,7 @@ from grokinterp.sweeps.summary import KEPT, Measure, check_name
 from grokinterp.sweeps.tasks import Finished, Task, Work
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
-from grokinterp.training.recorder import DivergenceWarning
+from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.trainer import check_training
 
 if TYPE_CHECKING:
@@ -155,10 +154,7 @@ def sweep(
                 kept.note_session(about)
 
         try:
-            with warnings.catch_warnings():
-                # It would name a run by its place in a block; and an error here would lose blocks.
-                warnings.simplefilter("ignore", DivergenceWarning)
-                _train(kept, work, executor, refine, tell, worker_timeout, progress)
+            _train(kept, work, executor, refine, tell, worker_timeout, progress)
         except BaseException:
             with contextlib.suppress(SweepStoreError):  # the first error says more
                 note_session()

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from grokinterp.sweeps.grid import Block
 from grokinterp.sweeps.summary import Measure, MeasureError, Row, summarise
 from grokinterp.team import available_threads, use_threads
 from grokinterp.training.evaluation import METRICS
-from grokinterp.training.recorder import DivergenceWarning
 from grokinterp.training.trainer import Bar, final_metrics, train_each
 
 
@@ -56,8 +54,6 @@ class Work:
 
     def __call__(self, task: Task, bar: "Bar | None" = None) -> list[Finished]:
         """The runs of a task, reduced, in its order."""
-        if os.getpid() != self.driver:  # the driver warns, where the user sees it
-            warnings.simplefilter("ignore", DivergenceWarning)
         done: dict[int, Finished] = {}
         with _one_thread_for_measures(self.threads):
             for i, run in train_each(

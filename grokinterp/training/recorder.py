@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grokinterp._checks import warn_user
 from grokinterp.config import build_model, model_class
 from grokinterp.models.base import HookedModel
 from grokinterp.runs import Run, provenance
@@ -17,10 +16,6 @@ from grokinterp.training.history import build_history
 from grokinterp.training.stack import Stack
 
 Probe = Callable[[Any], Any]  # of the hooked model
-
-
-class DivergenceWarning(UserWarning):
-    """A run's loss became NaN or infinite; it was stopped and what came before is kept."""
 
 
 class Recorder:
@@ -125,15 +120,6 @@ class Recorder:
             {name: torch.stack([row[name][i] for row in self._norms]) for name in self._norms[0]},
             {name: [row[i][name] for row in self._probed] for name in self.probes},
         )
-        if diverged >= 0:
-            lr = stack.configs[i].training.lr
-            warn_user(
-                f"run {self.numbers[i]}: the loss is NaN or infinite after {diverged} steps; "
-                "training of this run stopped and its history up to step "
-                f"{steps[-1] if steps else 'none'} is kept. "
-                f"A smaller training.lr (now {lr}) usually helps",
-                DivergenceWarning,
-            )
         return Run(
             config=stack.configs[i],
             dataset=stack.datasets[i],

@@ -16,6 +16,7 @@ from grokinterp.team import Team, available_threads
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.training.checkpoints import Checkpoint, Rule, check_rules, check_starts
+from grokinterp.training.divergence import warn_of_divergence
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import RESERVED
 from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
@@ -132,6 +133,7 @@ def train_many(
                 stop=lambda: interrupt.asked,
             ):
                 runs[i] = run
+                warn_of_divergence(i, run)
                 if run.interrupted_at is None:
                     tell.on_finish(i, final_metrics(run))
                     bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
@@ -161,6 +163,7 @@ def train_each(
     One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
     arguments are refused at once, before the first run is asked for. Once ``stop()``, which is
     asked after every step, is true, the runs of this stack come unfinished and no others begin.
+    Nobody is warned of runs that diverged.
     """
     place = check_training(configs, device, precision, memory_limit)
     for name in probes or {}:

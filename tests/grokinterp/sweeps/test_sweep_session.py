@@ -1,6 +1,8 @@
 """Refinement, callbacks and progress of a sweep."""
 
 import re
+import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -182,3 +184,24 @@ def test_no_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys) -> None:
     gi.sweep(base, {}, store=tmp_path / "s", **QUIET)
     gi.sweep(base, {}, store=tmp_path / "s", device="cpu")  # nothing to do, nothing to show
     assert capsys.readouterr() == ("", "")
+
+
+def test_sweeps_in_two_threads_leave_warnings_alone(base: gi.RunConfig) -> None:
+    """The second begins inside the first and outlives it."""
+    began, ended = threading.Event(), threading.Event()
+
+    class Second(Callback):
+        def on_start(self, configs) -> None:
+            began.set()
+            assert ended.wait(60)
+
+    class First(Callback):
+        def on_start(self, configs) -> None:
+            second.start()
+            assert began.wait(60)
+
+    second = threading.Thread(target=lambda: gi.sweep(base, {}, callbacks=[Second()], **QUIET))
+    gi.sweep(base, {}, callbacks=[First()], **QUIET)
+    ended.set()
+    second.join()
+    assert gi.DivergenceWarning not in [category for _, _, category, *_ in warnings.filters]

@@ -1,0 +1,22 @@
+"""Telling the user that a run diverged: by whoever knows how its runs are called."""
+
+from grokinterp._checks import warn_user
+from grokinterp.runs import Run
+
+
+class DivergenceWarning(UserWarning):
+    """A run's loss became NaN or infinite; it was stopped and what came before is kept."""
+
+
+def warn_of_divergence(number: int, run: Run) -> None:
+    """Warn if a run diverged, and call it by this number."""
+    if run.diverged_at is None:
+        return
+    steps = run.history["step"].values
+    warn_user(
+        f"run {number}: the loss is NaN or infinite after {run.diverged_at} steps; "
+        "training of this run stopped and its history up to step "
+        f"{steps[-1] if len(steps) else 'none'} is kept. "
+        f"A smaller training.lr (now {run.config.training.lr}) usually helps",
+        DivergenceWarning,
+    )
