@@ -43,6 +43,11 @@ def load(path: str | os.PathLike[str]) -> "xr.Dataset":
     return open_sweep(where)
 
 
+_STANDARD = (  # the repr of Refinement(), as stores in format 1 have it
+    "Refinement(x='data.train_fraction', y='data.corruption', stride=4, thresholds=None)"
+)
+
+
 def phases_of(sweep: "xr.Dataset", refinement: Refinement | None = None) -> "xr.Dataset":
     """:func:`analyses.sweep_phases.compute`, with cells inferred that a refined sweep left out.
 
@@ -64,7 +69,7 @@ def phases_of(sweep: "xr.Dataset", refinement: Refinement | None = None) -> "xr.
 def _is_standard(chosen: "str | Mapping[str, Any] | None") -> bool:
     """Whether a fingerprint is that of the standard refinement, whatever its code was then."""
     if isinstance(chosen, str):  # of a store in format 1
-        return chosen.startswith(repr(Refinement()))
+        return chosen.startswith(_STANDARD)
     name, settings = next(iter(fingerprint(Refinement()).items()))
     return chosen is not None and chosen.get(name) == settings
 

@@ -31,16 +31,18 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
 
     Returns:
         Dataset with ``train_accuracy``, ``test_accuracy`` and, if measured, ``mean_ipr`` over
-        "step"; ``row`` (when, residue) of U; ``ipr`` (when, neuron); "when" is before or after
-        training. Attributes: ``neuron`` and the ``frequency`` of its row after training.
+        "step"; ``row`` (when, residue) of U; ``ipr`` (when, neuron), NaN where dead, and ``n_dead``
+        (when); "when" is before or after training. Attributes: ``neuron`` and the ``frequency`` of
+        its row after training.
     """
     import xarray as xr
 
     untrained = build_model(run.config)
     models = {"before": untrained, "after": run.model}
-    ipr = torch.stack([model_neuron_ipr(model).ipr for model in models.values()])
+    found = {when: model_neuron_ipr(model) for when, model in models.items()}
+    ipr = torch.stack([one.ipr for one in found.values()])
     if neuron is None:
-        neuron = _clearest_neuron(model_neuron_ipr(run.model))
+        neuron = _clearest_neuron(found["after"])
     if not 0 <= neuron < ipr.shape[1]:
         raise ValueError(f"neuron must lie in 0..{ipr.shape[1] - 1}, got {neuron}")
     rows = torch.stack([neuron_weights(model).U[neuron] for model in models.values()])
@@ -49,6 +51,7 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
     return run.history[measured].assign(
         row=xr.DataArray(rows.numpy(), dims=("when", "residue")),
         ipr=xr.DataArray(ipr.numpy(), dims=("when", "neuron")),
+        n_dead=("when", [one.n_dead for one in found.values()]),
     ).assign_coords(when=list(models)).assign_attrs(
         neuron=neuron, frequency=int(dominant_mode(rows[1]).frequency)
     )  # fmt: skip

@@ -113,14 +113,15 @@ def compute(
           ("row_ipr"), total IPR, and the share of its variance in the logits' key frequencies
           ("key_share"); of the first layer's neurons, averaged over the other operand, the mean IPR
           ("feature_ipr"). "of" is the network, the untrained one, mean, least and largest over
-          shuffles, or the expectation for noise. ``n_features`` and ``n_dead_features``;
+          shuffles, or the expectation for noise. ``n_features`` and ``n_dead_features``, those that
+          are in no mean (:mod:`probes.alive`);
         - ``neuron_share`` (run, layer, of): median over living neurons of the share of their best
           frequency; ``n_neurons``, ``n_dead_neurons`` and ``hook`` (run, layer);
         - ``logit_explained``, its expectation ``logit_chance`` for random logits and its mean
           ``logit_shuffled`` over shuffles; ``logit_key_share``;
         - ``embedding_share``, ``logit_share``, ``is_key`` and ``kept_share``, the share of the
-          embedding's features that keep a frequency (run, frequency); ``n_kept``, their mean
-          number per feature.
+          embedding's living features that keep a frequency (run, frequency); ``n_kept``, the mean
+          number of frequencies that one keeps.
 
     Raises:
         ValueError: no runs, a task without a periodic basis, or frequencies that do not exist.
@@ -210,7 +211,7 @@ def compute_model(
 
     at_random = np.array([scores(one) for one in draws])
     scored = np.array([*(scores(answers[c]) for c in CONDITIONS[:-1]), at_random.mean(axis=0)])
-    kept = torch.cat(list(chosen.values()), dim=1).double()
+    kept = torch.cat(list(chosen.values()), dim=1).double()[:, ~embedding.is_dead]
     is_key = torch.isin(basis.frequencies, torch.tensor(key, dtype=torch.int64))
     key_share = spectrum.shares[is_key].sum()
     shuffled = [logit_spectrum(logits, other).explained for other in question.shuffles]
@@ -228,8 +229,8 @@ def compute_model(
                 ("run", "measure", "of"),
                 [[[embedding.numbers[m][of] for of in OF] for m in MEASURES]],
             ),
-            "n_features": ("run", [embedding.n_features]),
-            "n_dead_features": ("run", [embedding.n_dead]),
+            "n_features": ("run", [len(embedding.is_dead)]),
+            "n_dead_features": ("run", [int(embedding.is_dead.sum())]),
             "neuron_share": (
                 ("run", "layer", "of"),
                 np.array([[[layer.numbers[of] for of in OF] for layer in neurons]]).reshape(

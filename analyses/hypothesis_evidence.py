@@ -25,6 +25,7 @@ from probes import (
     table_spectrum,
     task_basis,
 )
+from probes.alive import are_dead_sizes
 from probes.embedding import real_energy
 from probes.scores import loss
 
@@ -115,8 +116,7 @@ class FirstMap:
 
     shares: Float[Tensor, " frequency"]  # of its variance over residues
     numbers: Mapping[str, Numbers]  # [measure][of]
-    n_features: int
-    n_dead: int
+    is_dead: Bool[Tensor, " feature"]
 
 
 def first_map(question: Question, key: list[int], untrained: Surface | None) -> FirstMap:
@@ -152,7 +152,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
         )
     }
     found = table_spectrum(table, basis)
-    return FirstMap(found.shares, numbers, table.shape[1], found.n_dead)
+    return FirstMap(found.shares, numbers, found.row_ipr.isnan())
 
 
 def _seen_by_neurons(network: Surface) -> Float[Tensor, "operand p neuron"] | None:
@@ -164,11 +164,16 @@ def _seen_by_neurons(network: Surface) -> Float[Tensor, "operand p neuron"] | No
 
 
 def _feature_ipr(seen: Float[Tensor, "operand p neuron"], basis: Basis) -> float:
-    """Total IPR of each neuron's two functions together, averaged over living neurons."""
+    """Total IPR of each neuron's two functions together, averaged over living neurons.
+
+    A neuron is dead here if both functions together hardly vary.
+    """
     rows = seen[:, basis.order].transpose(1, 2)
     energy = real_energy(power_spectrum(rows - rows[..., :1]), basis.period).sum(dim=0)
-    shares = energy / energy.sum(dim=1, keepdim=True)
-    return float(shares.square().sum(dim=1).nanmean())
+    total = energy.sum(dim=1)
+    alive = ~are_dead_sizes(total.sqrt())
+    shares = energy[alive] / total[alive, None]
+    return float(shares.square().sum(dim=1).mean())
 
 
 def noise_row_ipr(period: int) -> float:

@@ -19,7 +19,7 @@ def mean_ipr(run: Run) -> float:
 
 
 def dead_share(run: Run) -> float:
-    """Share of the neurons whose weights are all zero, or too small to have a spectrum."""
+    """Share of the neurons that are dead: a vector of weights below 1e-3 of the layer's largest."""
     return float(probes.model_neuron_ipr(run.model).ipr.isnan().double().mean())
 
 

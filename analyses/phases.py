@@ -17,6 +17,8 @@ import numpy as np
 
 from analyses.wilson import interval_holds
 from grokinterp import Run
+from grokinterp._checks import check_number
+from grokinterp._frozen import frozen_config
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -36,7 +38,7 @@ class Phase(StrEnum):
     DIVERGED = "diverged"  # NaN or infinite loss or weights; not a phase
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class Thresholds:
     """Accuracies from which a subset counts as learned, and up to which as not memorised."""
 
@@ -44,6 +46,8 @@ class Thresholds:
     not_memorised: float = 0.10
 
     def __post_init__(self) -> None:
+        for name in ("learned", "not_memorised"):
+            check_number(name, getattr(self, name))
         if not 0 <= self.not_memorised < self.learned <= 1:
             raise ValueError(
                 "thresholds are accuracies with 0 <= not_memorised < learned <= 1, got "

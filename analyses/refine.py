@@ -6,7 +6,6 @@ fits between the lines of the coarse grid is not seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,15 @@ import numpy as np
 
 from analyses import sweep_phases
 from analyses.phases import Thresholds
-from grokinterp._checks import check_int
+from grokinterp._checks import check_int, check_text, check_type
+from grokinterp._frozen import frozen_config
+from grokinterp._short import short
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class Refinement:
     """Which cells of a sweep to train next; pass it as ``grokinterp.sweep(..., refine=...)``.
 
@@ -37,8 +38,12 @@ class Refinement:
 
     def __post_init__(self) -> None:
         check_int("stride", self.stride, minimum=1)
+        for name in ("x", "y"):
+            check_text(name, getattr(self, name), example="data.corruption")
+        if self.thresholds is not None:
+            check_type("thresholds", self.thresholds, Thresholds)
         if self.x == self.y:
-            raise ValueError(f"x and y must be two different axes, got {self.x!r} twice")
+            raise ValueError(f"x and y must be two different axes, got {short(self.x)} twice")
 
     def __call__(self, sweep: "xr.Dataset") -> "xr.DataArray":
         """The cells to train next, True over the axes of the sweep; none when it is complete."""

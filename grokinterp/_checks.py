@@ -1,36 +1,46 @@
 """Argument checks whose messages name the argument, the value and the remedy."""
 
-import dataclasses
 import difflib
 import math
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
-import numpy as np
+from grokinterp._short import short
 
-
-def plain_numbers(config: Any) -> None:
-    """Turn a frozen dataclass's NumPy scalars (as from ``np.linspace``) into Python's, in place."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, np.generic):
-            object.__setattr__(config, field.name, value.item())
+# Bounds of single numbers. What several numbers make together, such as the size of a network, is
+# checked where they meet.
+_LONGEST = 2**128  # no count is higher, and no seed needs to be
+_FLOAT32_MAX = 2.0**128 - 2.0**104  # training computes in float32, where more is infinite
 
 
-def check_int(name: str, value: object, *, minimum: int) -> None:
-    """Raise unless ``value`` is a plain integer of at least ``minimum``."""
+def check_int(name: str, value: object, *, minimum: int, maximum: int = _LONGEST) -> None:
+    """Raise unless ``value`` is a plain integer of at least ``minimum``, at most ``maximum``."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be an integer, got {_with_type(value)}")
     if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+        raise ValueError(f"{name} must be at least {minimum}, got {short(value)}")
+    if value > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {short(value)}")
 
 
 def check_bool(name: str, value: object) -> None:
     """Raise unless ``value`` is True or False; a text such as "False" would count as true."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be true or false, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be true or false, got {_with_type(value)}")
+
+
+def check_type(name: str, value: object, *kinds: type) -> None:
+    """Raise unless ``value`` is of one of these classes, and not of one derived from them."""
+    if type(value) not in kinds:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be of type {expected}, got {short(value)}")
+
+
+def check_text(name: str, value: object, *, example: str) -> None:
+    """Raise unless ``value`` is a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text such as {example!r}, got {_with_type(value)}")
 
 
 def check_number(
@@ -43,23 +53,32 @@ def check_number(
 ) -> None:
     """Raise unless ``value`` is finite and in [minimum, below), or (minimum, below) if strict."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
-    if not math.isfinite(value):
+        raise TypeError(f"{name} must be a number, got {_with_type(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
+    if abs(value) > _FLOAT32_MAX:
+        raise ValueError(f"{name} must be at most 3.4e38, float32's largest, got {short(value)}")
     low_ok = value > minimum if strict else value >= minimum
     if not (low_ok and value < below):
         left = "(" if strict else "["
-        raise ValueError(f"{name} must lie in {left}{minimum}, {below}), got {value}")
+        raise ValueError(f"{name} must lie in {left}{minimum}, {below}), got {short(value)}")
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     """Raise unless ``value`` is one of ``known``; suggest the nearest and list all."""
     known = sorted(known)
-    if value in known:
-        return
-    near = difflib.get_close_matches(str(value), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name}={value!r} is unknown.{hint} Known: {', '.join(known)}")
+    words = ", ".join(known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {words}, got {_with_type(value)}")
+    if value not in known:
+        hint = nearest(value, known)
+        raise ValueError(f"{name}={short(value)} is unknown.{hint} Known: {words}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A sentence that suggests what is spelt most like ``word``; empty if nothing is."""
+    near = difflib.get_close_matches(word[:100], known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
@@ -68,3 +87,7 @@ def warn_user(message: str, category: type[Warning]) -> None:
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("grokinterp."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def _with_type(value: object) -> str:
+    return f"{short(value)} ({type(value).__name__})"

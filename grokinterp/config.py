@@ -3,10 +3,11 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from grokinterp._checks import check_choice, check_int, plain_numbers
+from grokinterp._checks import check_choice, check_int, check_type
+from grokinterp._frozen import frozen_config
 from grokinterp.data import DataConfig
 from grokinterp.models.base import HookedModel
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
@@ -61,7 +62,7 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
     MODELS[kind] = model
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class RunConfig:
     """Everything a run depends on. Hashable: it can name a cell of a sweep.
 
@@ -75,12 +76,10 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
         for name, kinds in _sections().items():
-            if type(getattr(self, name)) not in kinds:
-                expected = " or ".join(kind.__name__ for kind in kinds)
-                raise TypeError(f"{name} must be of type {expected}, got {getattr(self, name)!r}")
+            check_type(name, getattr(self, name), *kinds)
         check_int("seed", self.seed, minimum=0)
+        model_class(self).check_size(self.model, self.data.p)
         if self.training.dropout:
             model, at = model_class(self), self.training.dropout_at
             for place in at.split("+"):
@@ -91,9 +90,12 @@ class RunConfig:
                 raise ValueError(
                     f"dropout_at={at!r} has no place in {self.model}; choose another or dropout=0"
                 )
-        if self.training.batch_size == 1 and getattr(self.model, "norm", None) == "batch":
+        examples = min(self.training.batch_size or self.data.n_train, self.data.n_train)
+        if examples == 1 and getattr(self.model, "norm", None) == "batch":
             raise ValueError(
-                "batch_size=1 leaves norm='batch' no statistics; use at least 2, or norm='layer'"
+                f"norm='batch' has no statistics of one example, got batch_size="
+                f"{self.training.batch_size} and {self.data.n_train} training pairs; use at least "
+                "2 of both, or norm='layer'"
             )
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":

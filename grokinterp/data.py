@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
+from grokinterp._checks import check_choice, check_int, check_number
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_P
+from grokinterp._short import short_repr
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation, operation_table, resolve_operation
@@ -22,7 +25,7 @@ SUBSETS = ("train", "test", "changed", "unchanged")
 _PUBLISHED_SPLIT_SEED, _PUBLISHED_NOISE_SEED = 420, 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class DataConfig:
     """Which task, how much of it is shown, and how much of that is corrupted.
 
@@ -40,8 +43,7 @@ class DataConfig:
     seed: int = 0  # feeds split and corruption, and nothing else
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
-        check_int("p", self.p, minimum=2)
+        check_int("p", self.p, minimum=2, maximum=MAX_P)
         for argument in ("operation", "second_operation"):
             if getattr(self, argument) is not None or argument == "operation":
                 plain = resolve_operation(argument, getattr(self, argument), self.p)
@@ -82,6 +84,7 @@ class DataConfig:
         return int(self.corruption * self.n_train)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
 class Dataset:
     """All pairs of a task in lexicographic order, with labels after corruption."""

@@ -1,6 +1,7 @@
 """The operation tables: what f(a, b) mod p the network has to learn."""
 
 import ast
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, check_text
+from grokinterp._limits import MAX_EXPRESSION, MAX_P
+from grokinterp._short import short, short_repr
 
 
 def is_prime(p: int) -> bool:
@@ -37,6 +40,7 @@ _NAMED: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
 NAMED_OPERATIONS = tuple(_NAMED)
 
 
+@short_repr
 @dataclass(frozen=True)
 class Table:
     """A user's own operation, as data: it can be hashed, sent to a worker and saved as JSON."""
@@ -46,7 +50,13 @@ class Table:
     labels: tuple[int, ...]  # f(a, b) for all pairs in lexicographic order, p * p values
 
     def __post_init__(self) -> None:
-        check_int("Table.p", self.p, minimum=2)
+        check_text("Table.name", self.name, example="max")
+        check_int("Table.p", self.p, minimum=2, maximum=MAX_P)
+        if not isinstance(self.labels, list | tuple):
+            raise TypeError(
+                f"Table.labels must be a tuple of p*p integers, got {short(self.labels)}; of an "
+                "array, take tuple(array.flatten().tolist())"
+            )
         object.__setattr__(self, "labels", tuple(self.labels))  # a list would not be hashable
         if len(self.labels) != self.p**2:
             raise ValueError(
@@ -56,18 +66,24 @@ class Table:
             if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < self.p:
                 a, b = divmod(index, self.p)
                 raise ValueError(
-                    f"operation {self.name!r} gives {label!r} at ({a}, {b}); "
+                    f"operation {self.name!r} gives {short(label)} at ({a}, {b}); "
                     f"labels must be integers 0..{self.p - 1} (take the result mod p)"
                 )
 
     @classmethod
     def from_function(cls, function: Callable[[int, int], int], p: int) -> "Table":
         """Tabulate ``function(a, b)``, called once per pair with Python integers."""
-        check_int("p", p, minimum=2)
-        labels = (function(a, b) for a in range(p) for b in range(p))
-        plain = tuple(int(v) if hasattr(v, "__index__") and not isinstance(v, bool) else v
-                      for v in labels)  # fmt: skip
-        return cls(name=getattr(function, "__name__", "function"), p=p, labels=plain)
+        check_int("p", p, minimum=2, maximum=MAX_P)
+        name, labels = getattr(function, "__name__", "function"), []
+        for a, b in itertools.product(range(p), repeat=2):
+            try:
+                label = function(a, b)
+            except Exception as error:
+                error.add_note(f"in the operation {name!r} at ({a}, {b})")
+                raise
+            plain = hasattr(label, "__index__") and not isinstance(label, bool)
+            labels.append(int(label) if plain else label)
+        return cls(name=name, p=p, labels=tuple(labels))
 
 
 Operation = str | Table | Callable[[int, int], int]
@@ -85,7 +101,8 @@ def resolve_operation(argument: str, operation: Operation, p: int) -> str | Tabl
             )
     elif not isinstance(operation, str):
         raise TypeError(
-            f"{argument} must be a name, a polynomial in a and b, or a function, got {operation!r}"
+            f"{argument} must be a name, a polynomial in a and b, or a function, got "
+            f"{short(operation)}"
         )
     elif operation == "division" and not is_prime(p):
         raise ValueError(
@@ -106,7 +123,7 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
             a function of two Python integers, or a :class:`Table`.
         p: the modulus, at least 2.
     """
-    check_int("p", p, minimum=2)
+    check_int("p", p, minimum=2, maximum=MAX_P)
     operation = resolve_operation("operation", operation, p)
     if isinstance(operation, Table):
         return torch.tensor(operation.labels, device="cpu").view(p, p)
@@ -119,6 +136,11 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
 
 def _parse_polynomial(argument: str, text: str) -> ast.expr:
     """The syntax tree of a polynomial; nothing is ever executed, so a config file is only data."""
+    if len(text) > MAX_EXPRESSION:
+        raise ValueError(
+            f"{argument}={short(text)} has {len(text)} characters, more than the {MAX_EXPRESSION} "
+            "of a polynomial; give a function"
+        )
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
         valid = _is_polynomial(tree) and bool(_names(tree))

@@ -1,5 +1,6 @@
 """Read-only measurements of networks: tensors in, frozen results out."""
 
+from probes.alive import is_dead
 from probes.any_model import (
     model_frequency_scores,
     model_key_frequencies,
@@ -17,7 +18,6 @@ from probes.fourier import (
     DominantMode,
     dominant_mode,
     fourier_basis,
-    is_dead,
     power_shares,
     power_spectrum,
 )

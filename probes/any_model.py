@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from grokinterp.tasks import Operation, operation_table
+from probes.alive import ALIVE
 from probes.basis import task_basis
 from probes.embedding import TableSpectrum, table_spectrum
 from probes.key_frequencies import FrequencyScores, frequency_scores, key_frequencies
@@ -19,18 +20,26 @@ from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
 from probes.surface import surface
 
 
-def model_table_spectra(model: Any, operation: Operation) -> dict[str, TableSpectrum]:
+def model_table_spectra(
+    model: Any, operation: Operation, *, alive_from: float = ALIVE
+) -> dict[str, TableSpectrum]:
     """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one."""
     network = surface(model)
     basis = task_basis(operation, network.p)
     tables = dict(network.embeddings)
     if network.unembedding is not None:
         tables["W_U"] = network.unembedding.T
-    return {name: table_spectrum(table, basis) for name, table in tables.items()}
+    return {
+        name: table_spectrum(table, basis, alive_from=alive_from) for name, table in tables.items()
+    }
 
 
 def model_neuron_spectra(
-    model: Any, operation: Operation, *, hooks: Iterable[str] | None = None
+    model: Any,
+    operation: Operation,
+    *,
+    hooks: Iterable[str] | None = None,
+    alive_from: float = ALIVE,
 ) -> dict[str, NeuronSpectrum]:
     """:func:`probes.neuron_spectrum` at each hook point, at the last position of the sequence.
 
@@ -38,6 +47,7 @@ def model_neuron_spectra(
         model: see above.
         operation: see above.
         hooks: names of hook points; every layer's neurons by default.
+        alive_from: as in :func:`probes.neuron_spectrum`.
 
     Raises:
         ValueError: no hooks given, and the model has none whose name says that it holds neurons.
@@ -50,7 +60,9 @@ def model_neuron_spectra(
             f"{type(network.model).__name__} has no hook point named *.hook_post; "
             f"give hooks=[...], from: {', '.join(network.model.hook_dict)}"
         )
-    return {hook: neuron_spectrum(network.neurons(hook), basis) for hook in hooks}
+    return {
+        hook: neuron_spectrum(network.neurons(hook), basis, alive_from=alive_from) for hook in hooks
+    }
 
 
 def model_logit_spectrum(model: Any, operation: Operation) -> LogitSpectrum:

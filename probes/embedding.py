@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probes.alive import ALIVE, only_living
 from probes.basis import Basis
 from probes.fourier import power_spectrum
 from probes.ipr import ipr
@@ -28,7 +29,7 @@ class TableSpectrum:
 
     @property
     def n_dead(self) -> int:
-        """Features that are zero at every residue; they are left out of :attr:`mean_row_ipr`."""
+        """Features that are dead (:mod:`probes.alive`), left out of :attr:`mean_row_ipr`."""
         return int(self.row_ipr.isnan().sum())
 
     @property
@@ -45,12 +46,15 @@ class TableSpectrum:
         return self.frequencies[falling[self.shares[falling] > threshold]].tolist()
 
 
-def table_spectrum(table: Float[Tensor, "residue feature"], basis: Basis) -> TableSpectrum:
+def table_spectrum(
+    table: Float[Tensor, "residue feature"], basis: Basis, *, alive_from: float = ALIVE
+) -> TableSpectrum:
     """Which frequencies a table of vectors, one per residue, is made of.
 
     Args:
         table: an embedding [p, d_model], or input or (transposed) output weights [p, neuron].
         basis: the order of residues; a residue without a place is left out.
+        alive_from: the least norm of a living feature, relative to the largest.
 
     Returns:
         Shares per frequency, summed over features, the mean over residues removed: a rotation of
@@ -71,7 +75,9 @@ def table_spectrum(table: Float[Tensor, "residue feature"], basis: Basis) -> Tab
     rows = table.detach().double().cpu()[basis.order].T
     # Less the first residue, a constant feature is exactly zero and gives no rounding noise.
     energy = real_energy(power_spectrum(rows - rows[:, :1]), basis.period).sum(dim=0)
-    return TableSpectrum(basis.frequencies, energy / energy.sum(), ipr(rows))
+    return TableSpectrum(
+        basis.frequencies, energy / energy.sum(), ipr(only_living(rows, alive_from))
+    )
 
 
 def real_energy(

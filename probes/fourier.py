@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Below this L2 norm a vector counts as dead: float32 squares underflow at about 4e-23.
-DEAD_NORM = 1e-20
+from probes.alive import by_largest, is_dead
 
 
 def fourier_basis(p: int) -> Float[Tensor, "p p"]:
@@ -36,33 +35,31 @@ def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows fr
     return torch.fft.rfft(weights.double(), dim=-1).abs().square()
 
 
-def is_dead(weights: Float[Tensor, "*rows p"]) -> Tensor:
-    """Rows without a spectrum: L2 norm below ``DEAD_NORM``, or NaN. Boolean, one per row."""
-    largest, unit = _by_largest(weights)
-    return ~(unit.norm(dim=-1) * largest[..., 0] >= DEAD_NORM)
-
-
 def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
-    """Each frequency's share of a row's one-sided power; sums to 1. NaN for a dead row."""
-    _, unit = _by_largest(weights)
+    """Each frequency's share of a row's one-sided power; sums to 1.
+
+    A row is looked at by itself, however small beside others: only a row of L2 norm below 1e-20 (or
+    NaN) has no shares, NaN.
+    """
+    _, unit = by_largest(weights)
     power = power_spectrum(unit)
     shares = power / power.sum(dim=-1, keepdim=True)
-    return shares.masked_fill(is_dead(weights)[..., None], math.nan)
+    return shares.masked_fill(is_dead(weights, alive_from=0.0)[..., None], math.nan)
 
 
 @dataclass(frozen=True, eq=False)
 class DominantMode:
     """The strongest frequency of each row: row(x) is close to A cos(2 pi k x / p + phase)."""
 
-    frequency: Int[Tensor, "*rows"]  # k, cycles per p residues, 0 .. p // 2; -1 for a dead row
-    phase: Float[Tensor, "*rows"]  # radians in (-pi, pi]; NaN for a dead row
-    share: Float[Tensor, "*rows"]  # of the row's one-sided power; NaN for a dead row
+    frequency: Int[Tensor, "*rows"]  # k, cycles per p residues, 0 .. p // 2; -1 without a spectrum
+    phase: Float[Tensor, "*rows"]  # radians in (-pi, pi]; NaN without a spectrum
+    share: Float[Tensor, "*rows"]  # of the row's one-sided power; NaN without a spectrum
 
 
 def dominant_mode(weights: Float[Tensor, "*rows p"]) -> DominantMode:
     """Frequency, phase and power share of the strongest mode of each row, DC included."""
     shares = power_shares(weights)
-    dead = is_dead(weights)
+    dead = is_dead(weights, alive_from=0.0)
     share, frequency = shares.nan_to_num(0.0).max(dim=-1)
     at_peak = torch.fft.rfft(weights.double(), dim=-1).gather(-1, frequency[..., None])[..., 0]
     return DominantMode(
@@ -70,10 +67,3 @@ def dominant_mode(weights: Float[Tensor, "*rows p"]) -> DominantMode:
         phase=at_peak.angle().masked_fill(dead, math.nan),
         share=share.masked_fill(dead, math.nan),
     )
-
-
-def _by_largest(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows in float64 divided by their largest entry, so that no square under- or overflows."""
-    weights = weights.double()
-    largest = weights.abs().amax(dim=-1, keepdim=True)
-    return largest, weights / torch.where(largest > 0, largest, 1.0)

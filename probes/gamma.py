@@ -15,6 +15,7 @@ from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.prompt import OPERANDS
 from grokinterp.tasks import Operation
+from probes.alive import ALIVE, are_dead_sizes, only_living
 from probes.basis import task_basis
 from probes.ipr import ipr
 from probes.surface import surface
@@ -80,21 +81,23 @@ def gamma_ipr(
 
 
 def model_gamma_ipr(
-    model: Any, operation: Operation, *, confidence: float = 0.95
+    model: Any, operation: Operation, *, confidence: float = 0.95, alive_from: float = ALIVE
 ) -> dict[str, GammaIPR]:
     """:func:`probes.gamma_ipr` of every norm inside an MLP, by the name of its gamma.
 
     A neuron's IPR is the mean over its vectors of weights to residues, in the task's basis: in
     the first layer its input weights from each operand, in the last its output weights, and in an
     MLP with one layer, as for :func:`probes.neuron_ipr`, all of them. Neurons of a layer between
-    have no such weights, and their norm is left out. A neuron is dead if one of these vectors is
-    zero, or if its activation is the same at all pairs, so that there is nothing to amplify.
+    have no such weights, and their norm is left out. A neuron is dead if one of these vectors is,
+    or if its activation hardly varies over the pairs, so that there is nothing to amplify.
 
     Args:
         model: a ``HookedMLP`` or a ``HookedEmbeddingMLP`` with norms. In the latter, input weights
             are those from the residues by way of their embeddings.
         operation: names the task.
         confidence: of the intervals.
+        alive_from: the least size of what a living neuron has, relative to the layer's largest
+            (:mod:`probes.alive`): the norm of each vector, and the activation's deviation.
 
     Raises:
         TypeError: another network.
@@ -114,11 +117,12 @@ def model_gamma_ipr(
     found = {}
     for i, tables in enumerate(layers):
         if tables:
-            rows = torch.stack([ipr(table.detach().double().cpu()[order].T) for table in tables])
+            rows = [table.detach().double().cpu()[order].T for table in tables]
+            iprs = torch.stack([ipr(only_living(vectors, alive_from)) for vectors in rows])
             post = network.activations(f"layers.{i}.hook_post")
-            silent = (post == post[0]).all(dim=0)
+            silent = are_dead_sizes((post - post[0]).std(dim=0, correction=0), alive_from)
             gamma = model.get_parameter(f"layers.{i}.norm.gamma")
-            of_neurons = rows.mean(dim=0).masked_fill(silent, math.nan)
+            of_neurons = iprs.mean(dim=0).masked_fill(silent, math.nan)
             found[f"layers.{i}.norm.gamma"] = gamma_ipr(gamma, of_neurons, confidence=confidence)
     return found
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
 
 
@@ -17,8 +18,9 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "
         r: the exponent, above 1; the papers use 2.
 
     Returns:
-        Dimensionless float64; 1 for a pure cosine, at least (p // 2 + 1) ** (1 - r). NaN for a
-        dead (all-zero) row, which has no spectrum.
+        Dimensionless float64; 1 for a pure cosine, at least (p // 2 + 1) ** (1 - r). NaN for an
+        all-zero row, which has no spectrum. Rows are not compared: before a mean over the rows of
+        a layer, leave out those that :func:`probes.is_dead` names.
 
     Raises:
         ValueError: r <= 1 (the sum would not measure concentration).
@@ -36,7 +38,7 @@ class NeuronIPR:
     """IPR of every neuron of a two-layer network, and what it is made of."""
 
     ipr: Float[Tensor, " neuron"]  # mean of the three parts; NaN if any of them is dead
-    parts: Float[Tensor, "part neuron"]  # of U, V and W, in this order
+    parts: Float[Tensor, "part neuron"]  # of U, V and W, in this order; NaN for a dead vector
     modes: DominantMode  # strongest mode of each part, [part, neuron]
 
     @property
@@ -65,17 +67,21 @@ def neuron_ipr(
     W: Float[Tensor, "neuron p"],
     *,
     r: float = 2.0,
+    alive_from: float = ALIVE,
 ) -> NeuronIPR:
     """IPR of each neuron: the mean over its two input vectors and its output vector.
+
+    A neuron is dead, without an IPR, if one of its vectors is (:mod:`probes.alive`).
 
     Args:
         U: input weights of the first operand, one row per neuron.
         V: input weights of the second operand, one row per neuron.
         W: output weights, one row per neuron (the transpose of the paper's W).
         r: the exponent of :func:`ipr`.
+        alive_from: the least norm of a living vector, relative to the largest of U, V or W.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eqs. 3 and 4.
     """
-    vectors = torch.stack([U, V, W])
+    vectors = only_living(torch.stack([U, V, W]), alive_from)
     parts = ipr(vectors, r=r)
     return NeuronIPR(ipr=parts.mean(dim=0), parts=parts, modes=dominant_mode(vectors))

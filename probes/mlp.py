@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probes.alive import ALIVE
 from probes.attribution import neuron_attribution
 from probes.ipr import NeuronIPR, neuron_ipr
 from probes.norms import neuron_norms
@@ -54,9 +55,9 @@ def check_no_norm(model: object, probe: str) -> None:
         )
 
 
-def model_neuron_ipr(model: object, *, r: float = 2.0) -> NeuronIPR:
+def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
     """:func:`probes.neuron_ipr` of a hooked two-layer network."""
-    return neuron_ipr(*neuron_weights(model), r=r)
+    return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
 
 
 def mean_ipr(model: object) -> float:

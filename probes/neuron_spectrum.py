@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
-from probes.fourier import is_dead
 
 # Neurons transformed at once: bounds the memory of the complex planes.
 _BLOCK = 64
@@ -24,7 +24,7 @@ class NeuronSpectrum:
 
     @property
     def is_dead(self) -> Tensor:
-        """Neurons that do not vary over the pairs. Boolean, one per neuron."""
+        """Neurons that vary too little to count (:mod:`probes.alive`). Boolean, one per neuron."""
         return self.shares.isnan().any(dim=1)
 
     @property
@@ -59,7 +59,9 @@ class NeuronSpectrum:
         return float(self.share[~self.is_dead].mean())
 
 
-def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> NeuronSpectrum:
+def neuron_spectrum(
+    activations: Float[Tensor, "p p neuron"], basis: Basis, *, alive_from: float = ALIVE
+) -> NeuronSpectrum:
     """Which frequency each neuron's activation over the (a, b) plane has, and how purely.
 
     A frequency k owns eight directions over the plane, w being 2 pi k / period: cos wa, sin wa,
@@ -73,9 +75,11 @@ def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> N
     Args:
         activations: of all pairs, ``activations[a, b]``. Only read.
         basis: the order of residues; pairs with a residue that has no place are left out.
+        alive_from: the least standard deviation of a living neuron over the pairs, relative to the
+            layer's largest.
 
     Returns:
-        float64 shares; a neuron without variance over the pairs is dead: NaN, and counted.
+        float64 shares; NaN for a dead neuron.
 
     Raises:
         ValueError: not p * p pairs.
@@ -87,19 +91,25 @@ def neuron_spectrum(activations: Float[Tensor, "p p neuron"], basis: Basis) -> N
             f"activations must be [p, p, neuron] with p={basis.p}, got {list(activations.shape)}"
         )
     planes = activations.detach().flatten(0, 1)[basis.pairs].permute(2, 0, 1)
-    blocks = [block.double().cpu() for block in planes.split(_BLOCK)]
+    blocks = [_shares(block.double().cpu()) for block in planes.split(_BLOCK)]
+    shares, deviation = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    dead = are_dead_sizes(deviation, alive_from)
     return NeuronSpectrum(
         frequencies=basis.frequencies,
-        shares=torch.cat([_shares(block) for block in blocks]),
-        variance=torch.cat([block.var(dim=(1, 2), correction=0) for block in blocks]),
+        shares=shares.masked_fill(dead[:, None], math.nan),
+        variance=deviation.square(),
     )
 
 
-def _shares(planes: Float[Tensor, "neuron x y"]) -> Float[Tensor, "neuron frequency"]:
+def _shares(
+    planes: Float[Tensor, "neuron x y"],
+) -> tuple[Float[Tensor, "neuron frequency"], Float[Tensor, " neuron"]]:
+    """Shares of each frequency (NaN for a constant neuron), and the standard deviation."""
     period = planes.shape[-1]
     # Less one pair's value, a constant neuron is exactly zero and gives no rounding noise.
     planes = planes - planes[:, :1, :1]
-    planes /= planes.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(planes.dtype).tiny)
+    largest = planes.abs().amax(dim=(1, 2), keepdim=True)
+    planes /= largest.clamp(min=torch.finfo(planes.dtype).tiny)
     power = torch.fft.fft2(planes).abs().square()
     k = torch.arange(1, period // 2 + 1)
     # Places of k and -k in the DFT; at period / 2 they are the same place, counted once.
@@ -108,5 +118,5 @@ def _shares(planes: Float[Tensor, "neuron x y"]) -> Float[Tensor, "neuron freque
     on_axes = (power[:, ends, 0] + power[:, 0, ends]).sum(dim=1) * own
     products = power[:, ends[:, None], ends[None, :]].sum(dim=(1, 2)) * own**2
     variance = power.flatten(1).sum(dim=1) - power[:, 0, 0]
-    shares = (on_axes + products) / variance[:, None]
-    return shares.masked_fill(is_dead(planes.flatten(1))[:, None], math.nan)
+    deviation = variance.sqrt() / period**2 * largest[:, 0, 0]  # Parseval
+    return (on_axes + products) / variance[:, None], deviation

@@ -41,6 +41,22 @@ def tiny_run() -> gi.Run:
 
 
 @pytest.fixture(scope="session")
+def with_weak_neurons() -> gi.HookedMLP:
+    """The analytic solution, and neurons of noise whose weights are 2e-4 as large. Only read it."""
+    p, living, width = 13, 60, 100
+    rng = torch.Generator().manual_seed(0)
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=width), p=p)
+    solution = gi.closed_form_mlp(p=p, d_mlp=living)
+    size = 2e-4 * solution.W_E.std().item()
+    with torch.no_grad():
+        model.W_E.copy_(size * torch.randn(2, p, width, generator=rng))
+        model.W_U.copy_(size * torch.randn(width, p, generator=rng))
+        model.W_E[..., :living] = solution.W_E
+        model.W_U[:living] = solution.W_U
+    return model
+
+
+@pytest.fixture(scope="session")
 def published_run(tmp_path_factory: pytest.TempPathFactory) -> gi.Run:
     """The first paper's Fig. 1a, its data bit for bit; half a minute to make. Only read it."""
     folder = tmp_path_factory.getbasetemp()

@@ -20,6 +20,8 @@ from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice, check_int
+from grokinterp._limits import MAX_P, check_parameters
+from grokinterp._short import short
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 Model = TypeVar("Model", bound="HookedModel")
@@ -64,7 +66,8 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         if not isinstance(config, self.config_class):
             raise TypeError(f"config must be of type {self.config_class.__name__}, got {config!r}")
         if p is not None:
-            check_int("p", p, minimum=2)
+            check_int("p", p, minimum=2, maximum=MAX_P)
+        self.check_size(config, p)
         self.cfg, self.p = config, p
 
     def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
@@ -98,6 +101,20 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights one by one, where a stored tensor holds several; any leading axes are kept."""
         return state
+
+    @classmethod
+    def parameter_count(cls, config: Any, p: int | None) -> int:
+        """Numbers that training changes, counted without building the network.
+
+        0 for a class that does not say: then it cannot be refused for its size.
+        """
+        return 0
+
+    @classmethod
+    def check_size(cls, config: Any, p: int | None) -> None:
+        """Raise unless a network has few enough parameters to be trained."""
+        task = "" if p is None else f" with p={p}"
+        check_parameters(f"{short(config)}{task}", cls.parameter_count(config, p))
 
     @classmethod
     def dropout_points(cls, config: Any, place: str) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """MLPs on embedded tokens, concatenated or summed, with a hook on every activation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,19 +11,22 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_bool, check_choice, check_int, plain_numbers
+from grokinterp._checks import check_bool, check_choice, check_int
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_LAYERS
+from grokinterp._short import short
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import HiddenLayer, normal
 from grokinterp.models.norms import NORMS
-from grokinterp.models.prompt import Prompt, check_prompt
+from grokinterp.models.prompt import check_prompt, vocabulary
 from grokinterp.randomness import generator
 
 COMBINATIONS = ("concat", "sum")
 INITS = ("torch", "zhong")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class EmbeddingMLPConfig:
     """Architecture and initialisation of a :class:`HookedEmbeddingMLP`.
 
@@ -46,15 +49,13 @@ class EmbeddingMLPConfig:
     init: str = "torch"  # torch or zhong
 
     def __post_init__(self) -> None:
-        if isinstance(self.hidden, list):  # from JSON; a config is hashable
-            object.__setattr__(self, "hidden", tuple(self.hidden))
-        plain_numbers(self)
         check_int("d_embed", self.d_embed, minimum=1)
         if not isinstance(self.hidden, tuple) or not self.hidden:
             raise TypeError(
                 "hidden must hold the widths of at least one hidden layer, as in (256, 256); "
-                f"got {self.hidden!r}"
+                f"got {short(self.hidden)}"
             )
+        check_int("the number of hidden layers", len(self.hidden), minimum=1, maximum=MAX_LAYERS)
         for i, width in enumerate(self.hidden):
             check_int(f"hidden[{i}]", width, minimum=1)
         check_choice("combine", self.combine, COMBINATIONS)
@@ -116,12 +117,7 @@ class HookedEmbeddingMLP(HookedModel):
     def __init__(self, config: EmbeddingMLPConfig, *, p: int, seed: int = 0) -> None:
         super().__init__(config, p=p)
         check_int("seed", seed, minimum=0)
-        self.prompt = Prompt(config.prompt, p)
-        d_vocab, classes = config.d_vocab or self.prompt.d_vocab, config.d_vocab_out or p
-        check_int(
-            f"d_vocab (p={p}, prompt={config.prompt!r})", d_vocab, minimum=self.prompt.d_vocab
-        )
-        check_int(f"d_vocab_out (p={p})", classes, minimum=p)
+        self.prompt, d_vocab, classes = vocabulary(config, p)
         rng, zhong = generator(seed, "init"), config.init == "zhong"
         std = (2 / config.hidden[0]) ** 0.5 if zhong else 1.0
         self.embed = Embed(normal((d_vocab, config.d_embed), std, rng))
@@ -165,6 +161,20 @@ class HookedEmbeddingMLP(HookedModel):
     def W_U(self) -> Tensor:
         """The read-out [last hidden width, d_vocab_out]."""
         return self.unembed.W_U
+
+    @classmethod
+    def parameter_count(cls, config: EmbeddingMLPConfig, p: int | None) -> int:
+        """Embedding, hidden matrices with biases and norms, and read-out."""
+        assert p is not None
+        prompt, d_vocab, classes = vocabulary(config, p)
+        tokens = prompt.length if config.combine == "concat" else 1
+        vectors = int(config.biases) + (0 if config.norm is None else 2)
+        hidden = pairwise([tokens * config.d_embed, *config.hidden])
+        return (
+            d_vocab * config.d_embed
+            + sum((before + vectors) * width for before, width in hidden)
+            + (config.hidden[-1] + int(config.unembed_bias)) * classes
+        )
 
     @classmethod
     def dropout_points(cls, config: EmbeddingMLPConfig, place: str) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,5 @@
 """Hooks on somebody else's network: any ``nn.Module`` as a :class:`HookedModel`."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
 
+from grokinterp._frozen import frozen_config
 from grokinterp.models.base import HookedModel, count_hooks, evaluated
 from grokinterp.models.prompt import Prompt, check_prompt
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class HookedModuleConfig:
     """What a :class:`HookedModule` knows about its network: how the network is asked."""
 

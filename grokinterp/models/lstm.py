@@ -1,6 +1,5 @@
 """An LSTM that reads the pair as a sentence, with a hook on every gate and state of every step."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,9 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int, plain_numbers
+from grokinterp._checks import check_choice, check_int
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_LAYERS
 from grokinterp.models.base import HookedModel
-from grokinterp.models.prompt import OPERANDS, Prompt, check_prompt, fitting_size
+from grokinterp.models.prompt import OPERANDS, check_prompt, vocabulary
 from grokinterp.randomness import generator
 
 INITS = ("torch",)
@@ -23,7 +24,7 @@ _SHARE_FROM = 2
 State = tuple[Float[Tensor, "layer rows d_hidden"], Float[Tensor, "layer rows d_hidden"]]  # (h, c)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class LSTMConfig:
     """Architecture and initialisation of a :class:`HookedLSTM`.
 
@@ -40,8 +41,8 @@ class LSTMConfig:
     init: str = "torch"
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
-        for name in ("n_layers", "d_embed", "d_hidden"):
+        check_int("n_layers", self.n_layers, minimum=1, maximum=MAX_LAYERS)
+        for name in ("d_embed", "d_hidden"):
             check_int(name, getattr(self, name), minimum=1)
         check_prompt(self.prompt)
         for name in ("d_vocab", "d_vocab_out"):
@@ -101,13 +102,9 @@ class HookedLSTM(HookedModel):
     def __init__(self, config: LSTMConfig, *, p: int, seed: int = 0) -> None:
         super().__init__(config, p=p)
         check_int("seed", seed, minimum=0)
-        self.prompt = Prompt(config.prompt, p)
+        self.prompt, d_vocab, d_vocab_out = vocabulary(config, p)
         places = [config.prompt.split().index(operand) for operand in OPERANDS]
         self._first, self._second = places.index(min(places)), max(places)
-        task = f"p={p} and prompt={config.prompt!r}"
-        d_vocab = fitting_size("d_vocab", config.d_vocab, self.prompt.d_vocab, task)
-        d_vocab_out = fitting_size("d_vocab_out", config.d_vocab_out, p, task)
-
         rng, bound = generator(seed, "init"), config.d_hidden**-0.5
         # Named, not left to torch's defaults: a run must not depend on the session's settings.
         W_E = torch.empty(d_vocab, config.d_embed, dtype=torch.float32, device="cpu")
@@ -181,6 +178,16 @@ class HookedLSTM(HookedModel):
     def _zeros(self, rows: int) -> State:
         zeros = self.W_E.new_zeros(self.cfg.n_layers, rows, self.cfg.d_hidden)
         return zeros, zeros
+
+    @classmethod
+    def parameter_count(cls, config: LSTMConfig, p: int | None) -> int:
+        """Embedding, four gates per layer, and read-out."""
+        assert p is not None
+        _, d_vocab, classes = vocabulary(config, p)
+        first, later, width = config.d_embed, config.n_layers - 1, config.d_hidden
+        inputs = first + later * width  # of all layers
+        gates = 4 * width * (inputs + config.n_layers * (width + 2))
+        return d_vocab * config.d_embed + gates + width * classes
 
     @classmethod
     def dropout_points(cls, config: LSTMConfig, place: str) -> dict[str, tuple[int, ...]]:

@@ -1,13 +1,13 @@
 """The papers' MLP on one-hot pairs, with a TransformerLens hook on every activation."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int, plain_numbers
+from grokinterp._checks import check_choice, check_int
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.base import HookedModel
 from grokinterp.models.norms import NORMS, make_norm
@@ -16,7 +16,7 @@ from grokinterp.randomness import generator
 INITS = ("paper", "standard", "lazy")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class MLPConfig:
     """Architecture and initialisation of a :class:`HookedMLP`; it has no biases.
 
@@ -32,9 +32,8 @@ class MLPConfig:
     norm: str | None = None  # after every activation: None, "batch" or "layer"
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
         check_int("d_mlp", self.d_mlp, minimum=1)
-        check_int("n_layers", self.n_layers, minimum=1)
+        check_int("n_layers", self.n_layers, minimum=1, maximum=MAX_LAYERS)
         check_choice("act", self.act, ACTIVATIONS)
         check_choice("init", self.init, INITS)
         if self.norm is not None:
@@ -103,6 +102,13 @@ class HookedMLP(HookedModel):
         """
         operands = {f"W_E[{i}]": state["W_E"][..., i, :, :] for i in range(2)}
         return operands | {name: weight for name, weight in state.items() if name != "W_E"}
+
+    @classmethod
+    def parameter_count(cls, config: MLPConfig, p: int | None) -> int:
+        """Tables of the operands, hidden matrices, gains and offsets of norms, and read-out."""
+        assert p is not None
+        norms = 0 if config.norm is None else 2 * config.n_layers
+        return config.d_mlp * (3 * p + (config.n_layers - 1) * config.d_mlp + norms)
 
     @classmethod
     def dropout_points(cls, config: MLPConfig, place: str) -> dict[str, tuple[int, ...]]:

@@ -1,8 +1,14 @@
 """How a pair (a, b) is written as the sequence of tokens that a network reads."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
+
+from grokinterp._checks import check_int, check_text
+from grokinterp._limits import MAX_WORDS
+from grokinterp._short import short
 
 OPERANDS = ("a", "b")
 
@@ -47,13 +53,24 @@ def fitting_size(name: str, given: int | None, needed: int, task: str) -> int:
     return needed if given is None else given
 
 
+def vocabulary(config: Any, p: int) -> tuple[Prompt, int, int]:
+    """How a model's config has pairs written, its number of tokens, and its number of classes.
+
+    Raises:
+        ValueError: one of them is too small for p.
+    """
+    prompt, task = Prompt(config.prompt, p), f"p={p} and prompt={config.prompt!r}"
+    d_vocab = fitting_size("d_vocab", config.d_vocab, prompt.d_vocab, task)
+    return prompt, d_vocab, fitting_size("d_vocab_out", config.d_vocab_out, p, task)
+
+
 def check_prompt(template: object) -> None:
     """Raise unless ``template`` is a prompt."""
-    if not isinstance(template, str):
-        raise TypeError(f"prompt must be a text such as 'a b =', got {template!r}")
-    words = template.split()
+    check_text("prompt", template, example="a b =")
+    words = str(template).split()
+    check_int("the number of words in prompt", len(words), minimum=0, maximum=MAX_WORDS)
     if any(words.count(operand) != 1 for operand in OPERANDS):
         raise ValueError(
-            f"prompt={template!r} must have the words a and b once each, as in 'a b ='; "
+            f"prompt={short(template)} must have the words a and b once each, as in 'a b ='; "
             "any other words are symbols with tokens of their own"
         )

@@ -12,7 +12,7 @@ from grokinterp._checks import check_choice, check_int
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import Prompt
 from grokinterp.models.rows import Rows, TokenTable
-from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.models.transformer_config import TransformerConfig, count_parameters
 from grokinterp.models.transformer_init import Weights
 from grokinterp.models.transformer_parts import Block, Embed, LayerNorm, PosEmbed, Unembed
 from grokinterp.models.transformer_weights import TransformerWeights
@@ -127,6 +127,11 @@ class HookedTransformer(TransformerWeights, HookedModel):
             return logits, cache
         make = PostNormCache if self.cfg.norm_position == "post" else ActivationCache
         return logits, make(cache, self, has_batch_dim=not remove_batch_dim)
+
+    @classmethod
+    def parameter_count(cls, config: TransformerConfig, p: int | None) -> int:
+        """Embeddings, blocks, norms and unembedding; fixed positions count like learned ones."""
+        return count_parameters(config.resolved(p))
 
     @classmethod
     def dropout_points(cls, config: TransformerConfig, place: str) -> dict[str, tuple[int, ...]]:

@@ -1,10 +1,11 @@
 """The architecture of a transformer, in TransformerLens' words."""
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
-from grokinterp._checks import check_bool, check_choice, check_int, check_number, plain_numbers
+from grokinterp._checks import check_bool, check_choice, check_int, check_number
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.prompt import Prompt, check_prompt, fitting_size
 
@@ -15,7 +16,7 @@ POSITIONAL_EMBEDDINGS = ("sinusoidal", "standard")
 INITS = ("gpt2", "nanda", "paper1", "paper2")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class TransformerConfig:
     """Architecture and initialisation of a :class:`HookedTransformer`.
 
@@ -63,8 +64,8 @@ class TransformerConfig:
     init: str = "gpt2"
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
-        for name in ("n_layers", "d_model", "n_heads"):
+        check_int("n_layers", self.n_layers, minimum=1, maximum=MAX_LAYERS)
+        for name in ("d_model", "n_heads"):
             check_int(name, getattr(self, name), minimum=1)
         for name in ("d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out"):
             if getattr(self, name) is not None:
@@ -95,7 +96,7 @@ class TransformerConfig:
         if self.attn_rate > 1:
             raise ValueError(f"attn_rate must lie in [0, 1], got {self.attn_rate}")
         if self.mup is not None:
-            check_number("mup", self.mup)
+            check_number("mup", self.mup, minimum=-10.0, below=10.0)  # of a power of d_model
         check_prompt(self.prompt)
         check_choice("init", self.init, INITS)
 
@@ -153,6 +154,22 @@ class TransformerConfig:
             n_ctx=n_ctx,
             d_vocab_out=classes,
         )
+
+
+def count_parameters(config: TransformerConfig) -> int:
+    """Embeddings, blocks, norms and unembedding of a resolved config, fixed positions included."""
+    heads, width, neurons = config.n_heads * (config.d_head or 0), config.d_model, config.d_mlp or 0
+    biases, norm = int(config.biases), 2 * width if config.normalization_type == "LN" else 0
+    attention = 4 * heads * width + biases * (3 * heads + width)
+    mlp = 0 if config.attn_only else 2 * neurons * width + biases * (neurons + width) + norm
+    classes = config.d_vocab_out or 0
+    return (
+        ((config.d_vocab or 0) + (config.n_ctx or 0)) * width
+        + config.n_layers * (attention + norm + mlp)
+        + (norm if config.norm_position == "pre" else 0)
+        + (0 if config.tie_embedding else width * classes)
+        + biases * classes
+    )
 
 
 def _given(name: str, size: int | None) -> int:

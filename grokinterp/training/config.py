@@ -1,9 +1,12 @@
 """How one run is optimised."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from grokinterp._checks import check_choice, check_int, check_number, plain_numbers
+from grokinterp._checks import check_choice, check_int, check_number, check_text
+from grokinterp._frozen import frozen_config
+from grokinterp._limits import MAX_ROWS, MAX_STEPS
+from grokinterp._short import short
 from grokinterp.training.losses import LOSSES
 
 # Each optimiser, with the weight decays that it takes; the first is its default.
@@ -15,7 +18,7 @@ OPTIMIZERS = {
 _ROWS_PER_DECADE = 20
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class TrainConfig:
     """Optimiser, loss and noise; the defaults are the first paper's (Doshi et al. 2023, app. A).
 
@@ -51,22 +54,23 @@ class TrainConfig:
     update_noise: float = 0.0  # std of noise on the direction, before the learning rate
 
     def __post_init__(self) -> None:
-        plain_numbers(self)
-        check_int("steps", self.steps, minimum=1)
+        check_int("steps", self.steps, minimum=1, maximum=MAX_STEPS)
         if isinstance(self.eval_every, str):
             if self.eval_every != "log":
-                raise ValueError(
-                    f"eval_every={self.eval_every!r} is unknown; give a number of steps or 'log'"
-                )
+                given = short(self.eval_every)
+                raise ValueError(f"eval_every={given} is unknown; give a number of steps or 'log'")
         else:
             check_int("eval_every", self.eval_every, minimum=1)
+            if self.steps > MAX_ROWS * self.eval_every:
+                raise ValueError(
+                    f"eval_every={self.eval_every} gives the {self.steps} steps more than "
+                    f"{MAX_ROWS} rows of history; make it larger, or 'log'"
+                )
         check_number("lr", self.lr, minimum=0.0, strict=True)
         check_number("weight_decay", self.weight_decay, minimum=0.0)
         check_number("eps", self.eps, minimum=0.0, strict=True)
-        if isinstance(self.betas, list):
-            object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives a list
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:
-            raise ValueError(f"betas must be a pair of numbers in [0, 1), got {self.betas}")
+            raise ValueError(f"betas must be a pair of numbers in [0, 1), got {short(self.betas)}")
         for beta in self.betas:
             check_number("betas", beta, minimum=0.0, below=1.0)
         check_choice("loss", self.loss, LOSSES)
@@ -74,8 +78,9 @@ class TrainConfig:
         if self.batch_size is not None:
             check_int("batch_size", self.batch_size, minimum=1)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice(f"decay with optimizer={self.optimizer!r}", self.decay_kind,
-                     OPTIMIZERS[self.optimizer])  # fmt: skip
+        if self.decay is not None:
+            with_it = f"decay with optimizer={self.optimizer!r}"
+            check_choice(with_it, self.decay, OPTIMIZERS[self.optimizer])
         check_number("momentum", self.momentum, minimum=0.0, below=1.0)
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
@@ -83,8 +88,7 @@ class TrainConfig:
                 "whose momentum is betas[0]"
             )
         check_number("dropout", self.dropout, minimum=0.0, below=1.0)
-        if not isinstance(self.dropout_at, str):
-            raise TypeError(f"dropout_at must be a text such as 'pre', got {self.dropout_at!r}")
+        check_text("dropout_at", self.dropout_at, example="pre")
         check_number("weight_noise", self.weight_noise, minimum=0.0)
         check_number("update_noise", self.update_noise, minimum=0.0)
 

@@ -19,6 +19,7 @@ from grokinterp import (
     TrainConfig,
     build_model,
 )
+from grokinterp._limits import MAX_ROWS, MAX_STEPS
 from grokinterp.data import CORRUPTIONS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import INITS
@@ -47,14 +48,16 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
     kind = draw(st.sampled_from(CORRUPTIONS))
     protocol = draw(st.sampled_from(["independent", "published"]))
     free = kind != "symmetric" or protocol == "independent"
-    positive = st.floats(1e-300, 1e300)
+    positive = st.floats(1e-300, 1e38)
     beta = st.floats(0.0, 1.0, exclude_max=True)
     optimizer = draw(st.sampled_from(sorted(OPTIMIZERS)))
+    steps = draw(st.integers(1, MAX_STEPS))
+    fewest = -(-steps // MAX_ROWS)
     return RunConfig(
         data=DataConfig(
             operation=draw(operations(p)),
             p=p,
-            train_fraction=draw(st.floats(1.01 / p**2, 1.0, exclude_max=True)),
+            train_fraction=draw(st.floats(2.01 / p**2, 1.0, exclude_max=True)),
             corruption=draw(st.floats(0.0, 1.0)),
             corruption_kind=kind,
             second_operation=draw(operations(p)) if kind == "second_rule" else None,
@@ -62,16 +65,16 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
             seed=draw(st.integers(0, 2**70)) if free else 0,
         ),
         model=MLPConfig(
-            d_mlp=draw(st.integers(1, 10**6)),
+            d_mlp=draw(st.integers(1, 10**4)),
             n_layers=draw(st.integers(1, 9)),
             act=draw(st.sampled_from(sorted(ACTIVATIONS))),
             init=draw(st.sampled_from(INITS)),
             norm=draw(st.sampled_from([None, *NORMS])),
         ),
         training=TrainConfig(
-            steps=draw(st.integers(1, 10**9)),
+            steps=steps,
             lr=draw(positive),
-            weight_decay=draw(st.floats(0.0, 1e300)),
+            weight_decay=draw(st.floats(0.0, 1e38)),
             optimizer=optimizer,
             decay=draw(st.sampled_from([None, *OPTIMIZERS[optimizer]])),
             momentum=draw(beta) if optimizer == "sgd" else 0.0,
@@ -80,11 +83,11 @@ def run_configs(draw: st.DrawFn) -> RunConfig:
             betas=(draw(beta), draw(beta)),
             eps=draw(positive),
             loss=draw(st.sampled_from(sorted(LOSSES))),
-            eval_every=draw(st.just("log") | st.integers(1, 10**9)),
+            eval_every=draw(st.just("log") | st.integers(fewest, MAX_STEPS)),
             dropout=draw(st.floats(0.0, 1.0, exclude_max=True)),
             dropout_at=draw(st.sampled_from(["pre", "post", "pre+post"])),
-            weight_noise=draw(st.floats(0.0, 1e300)),
-            update_noise=draw(st.floats(0.0, 1e300)),
+            weight_noise=draw(st.floats(0.0, 1e38)),
+            update_noise=draw(st.floats(0.0, 1e38)),
         ),
         seed=draw(st.integers(0, 2**70)),
     )

@@ -9,7 +9,7 @@ section 5.1 and Fig. 5, after Varma et al. 2023, arXiv:2309.02390.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,8 @@ import grokinterp as gi
 from analyses.efficiency.mixing.sectors import Sectors
 from analyses.efficiency.mixing.surface import MIXED, Surface, loss_surface
 from analyses.efficiency.mixing.tables import SPLITS, Tables
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, check_type
+from grokinterp._frozen import frozen_config
 from grokinterp.randomness import generator
 from grokinterp.training.optimizer import StackedOptimizer
 
@@ -38,7 +39,7 @@ DECAY_OF = ("scalars", "circuits")
 _POINTS = 512  # of a curve, evaluated at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen_config
 class MixtureConfig:
     """How the four scalars are trained.
 
@@ -59,6 +60,7 @@ class MixtureConfig:
     seed: int = 0  # draws the batches
 
     def __post_init__(self) -> None:
+        check_type("training", self.training, gi.TrainConfig)
         training = self.training
         check_choice("mixed", self.mixed, MIXED)
         check_choice(f"training.loss with mixed={self.mixed!r}", training.loss, MIXED[self.mixed])

@@ -233,9 +233,11 @@ def test_vocabulary_follows_from_the_prompt_or_is_larger() -> None:
     assert tiny(prompt="a + b =").W_E.shape == (7, 6)
     assert tiny(prompt="a + b =", d_vocab=9).W_E.shape == (9, 6)
     assert tiny().W_U.shape == (7, 5)
-    with pytest.raises(ValueError, match=r"d_vocab .*p=5, prompt='a b ='.* at least 6, got 5"):
+    with pytest.raises(
+        ValueError, match=r"d_vocab .* at least 6 for p=5 and prompt='a b =', got 5"
+    ):
         tiny(prompt="a b =", d_vocab=5)
-    with pytest.raises(ValueError, match=r"d_vocab_out .*p=5.* at least 5, got 4"):
+    with pytest.raises(ValueError, match=r"d_vocab_out .* at least 5 for p=5 .*, got 4"):
         tiny(d_vocab_out=4)
 
 

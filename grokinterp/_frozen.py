@@ -1,0 +1,80 @@
+"""What every config is: a frozen dataclass of plain values that answers a typo with the nearest."""
+
+import dataclasses
+import functools
+from typing import Any, TypeVar, dataclass_transform
+
+import numpy as np
+
+from grokinterp._checks import nearest
+from grokinterp._short import short_repr
+
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,)
+)
+def frozen_config(cls: Class) -> Class:
+    """``@dataclass(frozen=True, kw_only=True)`` for configs.
+
+    Before the class's own ``__post_init__`` runs, NumPy's scalars become Python's, lists become
+    tuples, an int in a float field becomes a float, and -0.0 becomes 0.0, so that equal configs
+    have the same JSON. A field that does not exist is refused with the nearest that does. The
+    ``repr`` leaves out what has its default.
+    """
+    check = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        for field in dataclasses.fields(cls):
+            plain = _plain(getattr(self, field.name), field.type in (float, float | None))
+            object.__setattr__(self, field.name, plain)
+        if check is not None:
+            check(self)
+
+    cls.__post_init__ = __post_init__
+    cls = short_repr(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def __init__(self: Any, *values: Any, **fields: Any) -> None:
+        if values:
+            raise TypeError(f"{cls.__name__} takes its fields by name: {_names(cls)[0]}=...")
+        for name in fields:
+            check_field(cls, name)
+        init(self, **fields)
+
+    cls.__init__ = __init__
+    return cls
+
+
+def check_field(config: type, name: str) -> None:
+    """Raise a TypeError unless a config class has the field ``name``; suggest the nearest."""
+    known = _names(config)
+    if name in known:
+        return
+    hint = nearest(name, known)
+    for field in dataclasses.fields(config):
+        section: Any = field.default_factory
+        if dataclasses.is_dataclass(section) and name in _names(section):
+            hint = f" Did you mean {field.name}={section.__name__}({name}=...)?"  # pyright: ignore[reportAttributeAccessIssue]
+    raise TypeError(f"{config.__name__} has no field {name!r}.{hint} Fields: {', '.join(known)}")
+
+
+def _names(config: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(config) if field.init]
+
+
+def _plain(value: Any, is_float: bool) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item, is_float=False) for item in value)
+    if is_float and type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:  # the class's own check says what is wrong
+            return value
+    if type(value) is float and value == 0:
+        return 0.0
+    return value

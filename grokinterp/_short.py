@@ -1,0 +1,86 @@
+"""Any value as one short line: what error messages quote, and the repr of configs and results."""
+
+import dataclasses
+import math
+import reprlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+
+Class = TypeVar("Class", bound=type)
+
+_FEW = 4  # entries of an array that are shown, not only its shape
+_LONG_BITS = 256  # integers of more bits are described: Python refuses to print very long ones
+
+
+class _Short(reprlib.Repr):
+    """``reprlib`` with words of its own for arrays, networks and dataclasses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+        self.maxtuple = self.maxlist = self.maxdict = 6
+        self.maxlevel = 4
+
+    def repr1(self, x: Any, level: int) -> str:
+        """The short form of ``x``, at most ``level`` containers deep."""
+        if isinstance(x, np.generic):
+            x = x.item()
+        kind = type(x).__name__
+        if isinstance(x, Tensor | np.ndarray):
+            if math.prod(x.shape) > _FEW:
+                return f"{kind}{list(x.shape)}"
+            return f"{kind}({self.repr1(x.tolist(), level)})"
+        if isinstance(x, nn.Module):
+            return f"{kind}({sum(weight.numel() for weight in x.parameters())} parameters)"
+        if type(x).__module__.startswith("xarray.") and hasattr(x, "sizes"):
+            return f"xarray.{kind}({', '.join(f'{dim} {n}' for dim, n in x.sizes.items())})"
+        if dataclasses.is_dataclass(x) and not isinstance(x, type):
+            return f"{type(x).__qualname__}({self._fields(x, level)})"
+        if isinstance(x, Mapping):
+            return self.repr_dict(dict(x), level)
+        return " ".join(super().repr1(x, level).split())
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Digits, or how many there are of them."""
+        if x.bit_length() > _LONG_BITS:
+            return f"an integer of {round(x.bit_length() * math.log10(2))} digits"
+        return repr(x)
+
+    def _fields(self, x: Any, level: int) -> str:
+        if level <= 0:
+            return "..."
+        shown = (
+            f"{field.name}={self.repr1(getattr(x, field.name), level - 1)}"
+            for field in dataclasses.fields(x)
+            if field.repr and not _is_default(field, getattr(x, field.name))
+        )
+        return ", ".join(shown)
+
+
+def _is_default(field: "dataclasses.Field[Any]", value: Any) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    else:
+        default = field.default
+    return type(value) is type(default) and (value == default) is True
+
+
+_SHORT = _Short()
+
+
+def short(value: object) -> str:
+    """``repr(value)`` cut to a line, arrays named by their shape."""
+    return _SHORT.repr(value)
+
+
+def short_repr(cls: Class) -> Class:
+    """Give a dataclass a ``repr`` of one short line, to be written above ``@dataclass``.
+
+    Fields that have their default are left out. Arrays are named by their shape, long texts and
+    containers are cut in the middle.
+    """
+    setattr(cls, "__repr__", short)  # noqa: B010  # a plain assignment is refused by type checkers
+    return cls
