@@ -112,6 +112,7 @@ CALL: dict[str, list[Any]] = {
     "memory_limit": [None, "1 GiB", 2**30],
     "probes": [None, "norm"],
     "checkpoints": [None, "rules"],
+    "start": [None],
 }
 SEEDS = [0, 1, 12, 2**40]
 

@@ -118,6 +118,7 @@ def examine(case: Case, folder: Path) -> Report:
         check_run(run, config, report)
         with refusals(report, "save and load", NAMES):
             check_disk(run, folder, report)
+        check_starts(run, report)
         agree_in_company(case, run.config, report)
         probe_everything(run, report.findings)
         use_hooks(run, case.number, report.findings)
@@ -253,6 +254,21 @@ def check_disk(run: gi.Run, folder: Path, report: Report) -> None:
     with torch.no_grad():
         logits = [model(run.dataset.tokens).nan_to_num() for model in (run.model, back.model)]
     report.check(torch.equal(*logits), "load gives other logits")
+
+
+def check_starts(run: gi.Run, report: Report) -> None:
+    """Training from a checkpoint begins at its network."""
+    if run.diverged_at is not None:
+        return
+    starts = [run.checkpoint(), *(kept for kept in run.checkpoints.values())]
+    config = run.config.replace({"training.steps": 1})
+    with refusals(report, "start", NAMES):
+        runs = gi.train_many([config] * len(starts), start=starts, device="cpu", progress=False)
+    for start, rest in zip(starts, runs, strict=True):
+        loss, begun = start.metrics["train_loss"], float(rest.history.train_loss[0])
+        coarse = run.provenance["precision"] == "bfloat16"
+        near = abs(loss - begun) <= (0.1 if coarse else 1e-4) * max(1e-3, abs(loss))
+        report.check(near, f"starts at a loss of {begun} from a checkpoint's {loss}")
 
 
 def agree_in_company(case: Case, config: gi.RunConfig, report: Report) -> None:
