@@ -43,6 +43,9 @@ class Team:
 
     Use as a context manager. The caller's own number of torch threads, and that of threads it
     starts, stay as they are.
+
+    Raises:
+        ValueError: the machine cannot start as many threads (on entering).
     """
 
     def __init__(self, size: int) -> None:
@@ -65,6 +68,12 @@ class Team:
             threads = torch.get_num_threads()
             try:
                 wait([self._pool.submit(begin) for _ in range(self.size)])
+            except RuntimeError as error:  # not all could start: those that did must not wait on
+                all_started.abort()
+                self._pool.shutdown(cancel_futures=True)
+                raise ValueError(
+                    f"threads={self.size} are more than this machine can start; give fewer"
+                ) from error
             finally:
                 torch.set_num_threads(threads)
         return self

@@ -93,3 +93,19 @@ def test_a_thread_can_be_limited_without_changing_others() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads_that_cannot_all_start_are_refused_and_none_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, start = threading.active_count(), threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if threading.active_count() > before + 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(ValueError, match="threads=9 are more than this machine can start"):
+        Team(9).__enter__()
+    assert threading.active_count() == before
