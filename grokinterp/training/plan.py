@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from grokinterp.config import RunConfig, build_model
+from grokinterp.config import RunConfig, build_model, model_class
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _DEFAULT_SHARE = 0.5  # of the memory that is free when training starts
@@ -24,7 +24,7 @@ def plan(
     agree. Within a stack they are ordered by the size of their training sets.
 
     Raises:
-        ValueError: ``memory_limit`` is below what one run needs.
+        ValueError: one run needs more than ``memory_limit``, or without a limit more than is free.
     """
     programs: dict[tuple[object, ...], list[int]] = {}
     for i, config in enumerate(configs):
@@ -32,12 +32,19 @@ def plan(
         program = (config.model, config.data.p, training.loss, training.steps, training.eval_every,
                    training.optimizer, training.batch_size)  # fmt: skip
         programs.setdefault(program, []).append(i)
-    limit = _free_memory(device) if memory_limit is None else parse_bytes(memory_limit)
+    free = _free_memory(device)
+    limit = int(_DEFAULT_SHARE * free) if memory_limit is None else parse_bytes(memory_limit)
     stacks = []
     for members in programs.values():
         members.sort(key=lambda i: configs[i].data.n_train)
         need = run_bytes(configs[members[-1]], device, itemsize)
-        if need > limit and memory_limit is not None:
+        if memory_limit is None and need > free:
+            raise ValueError(
+                f"a run of p={configs[members[-1]].data.p} and {configs[members[-1]].model} needs "
+                f"about {need / 2**30:.1f} GiB, and {device} has {free / 2**30:.1f} free; train a "
+                "smaller network, or give a memory_limit to try nevertheless"
+            )
+        if memory_limit is not None and need > limit:
             raise ValueError(
                 f"memory_limit={memory_limit!r} is below one run, which needs about "
                 f"{need / 2**20:.0f} MiB; raise it or train a smaller network"
@@ -49,8 +56,9 @@ def plan(
 
 def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     """About how much memory one run takes in a stack, its history and its result included."""
-    model = build_model(config)
-    parameters = sum(weight.numel() for weight in model.parameters())
+    parameters = model_class(config).parameter_count(config.model, config.data.p)
+    if not parameters:  # a user's own class that does not count them
+        parameters = sum(weight.numel() for weight in build_model(config).parameters())
     pairs, n_train = config.data.p**2, config.data.n_train
     # weights, gradient, two moments, update; the finished model once more
     state = 6 * parameters * itemsize
@@ -59,7 +67,8 @@ def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     if device.type == "cpu":
         return state + data  # activations live in buffers that all runs share
     # each activation once more for its gradient, and once for what autograd keeps
-    activations = max(n_train, pairs) * 3 * model.floats_per_example() * itemsize
+    floats = build_model(config).floats_per_example()
+    activations = max(n_train, pairs) * 3 * floats * itemsize
     return state + data + activations
 
 
@@ -78,8 +87,7 @@ def parse_bytes(amount: int | str) -> int:
 def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-    else:
-        import psutil
+        return free
+    import psutil
 
-        free = psutil.virtual_memory().available
-    return int(_DEFAULT_SHARE * free)
+    return psutil.virtual_memory().available

@@ -1,7 +1,9 @@
 import threading
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -144,3 +146,20 @@ def test_trainings_can_run_side_by_side() -> None:
         thread.join()
     for run in got:
         torch.testing.assert_close(run.model.W_U, want.model.W_U, rtol=1e-9, atol=1e-12)
+
+
+def test_a_run_that_no_memory_holds_is_refused_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """2 * 4000 * 30,000 + 30,000 * 4000 weights, six times over in float32, are 8.0 GiB."""
+    wide = SMALL.replace({"data.p": 4000, "model.d_mlp": 30_000})
+    available = SimpleNamespace(available=2**33)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
+    monkeypatch.setattr("grokinterp.training.plan.build_model", None)
+    with pytest.raises(
+        ValueError, match=r"p=4000 and MLPConfig\(d_mlp=30000\) needs about 9.* 8.0"
+    ):
+        plan([wide], CPU, itemsize=4, memory_limit=None)
+    assert plan([wide], CPU, itemsize=4, memory_limit="16 GiB") == [[0]]
+    available.available = 2**34
+    assert plan([wide], CPU, itemsize=4, memory_limit=None) == [[0]]
