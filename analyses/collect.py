@@ -9,12 +9,14 @@ import typer
 
 import grokinterp as gi
 from analyses.estimate import estimate
+from grokinterp._short import short_repr
 from grokinterp.runs import check_free
 from grokinterp.training.checkpoints import Rule
 from grokinterp.training.plan import plan
 from grokinterp.training.trainer import check_training
 
 
+@short_repr
 @dataclasses.dataclass(frozen=True, eq=False)
 class Named:
     """A run to be made, and the folder it gets."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from grokinterp.data import Dataset
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation, operation_table
@@ -110,6 +111,7 @@ def find_key_frequencies(question: Question, logits: Float[Tensor, "pair p"]) ->
     return [] if bool(spectrum.shares.isnan().any()) else key_frequencies(spectrum)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class FirstMap:
     """(I) How periodic the embedding is."""
@@ -204,6 +206,7 @@ def noise_total_ipr(period: int, n_features: int) -> float:
     return sum(a * (a + 1) for a in alphas) / (sum(alphas) * (sum(alphas) + 1))
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Layer:
     """How purely the neurons of one layer follow one frequency each."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from grokinterp._short import one_line
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -15,6 +17,9 @@ class Section(NamedTuple):
 
     figure: "go.Figure"
     sentence: str
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def write_page(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grokinterp._short import short_repr
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
@@ -30,6 +32,7 @@ _TOP, _BOTTOM = 85, 130  # pixels around the panels, for title and legend
 _HEIGHT = {1: 420, 2: 360, 3: 290, 4: 240}  # pixels of a panel, by panels next to each other
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Panels:
     """Panels in the order of the panel axis; x and y are named as in the sweep."""

@@ -19,6 +19,7 @@ from analyses.wilson import interval_holds
 from grokinterp import Run
 from grokinterp._checks import check_number
 from grokinterp._frozen import frozen_config
+from grokinterp._short import short_repr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -55,6 +56,7 @@ class Thresholds:
             )
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class EndPoint:
     """What the rules look at: accuracies at the last step, in evaluation mode."""
@@ -91,6 +93,7 @@ class EndPoint:
         )
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: arrays have no single truth value
 class EndPoints:
     """:class:`EndPoint` of many runs: arrays of one shape, or that broadcast to one."""

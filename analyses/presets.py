@@ -9,6 +9,7 @@ from typing import Any
 
 from grokinterp import DataConfig, MLPConfig, RunConfig, TrainConfig, TransformerConfig
 from grokinterp._checks import check_choice
+from grokinterp._short import short_repr
 
 X, Y = "data.train_fraction", "data.corruption"
 WEIGHT_DECAY, DROPOUT = "training.weight_decay", "training.dropout"
@@ -44,6 +45,7 @@ _TOY_P, _TOY_STEPS, _TOY_EVERY = 29, 300, 10
 _TOY_NARROWER = {"d_model": 4, "d_mlp": 5}
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """One phase diagram: what its runs share, and what its panels differ in."""

@@ -21,6 +21,7 @@ from analyses.estimate import Estimate, estimate
 from analyses.measures import MEASURES, PER_NEURON
 from analyses.presets import Preset
 from analyses.refine import Refinement
+from grokinterp._short import short_repr
 from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import threads_per_task
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class SweepJob:
     """One sweep, ready to start or to go on with; nothing is trained or written before :meth:`run`.

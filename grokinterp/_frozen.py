@@ -7,7 +7,7 @@ from typing import Any, TypeVar, dataclass_transform
 import numpy as np
 
 from grokinterp._checks import nearest
-from grokinterp._short import short_repr
+from grokinterp._short import short
 
 Class = TypeVar("Class", bound=type)
 
@@ -33,7 +33,9 @@ def frozen_config(cls: Class) -> Class:
             check(self)
 
     cls.__post_init__ = __post_init__
-    cls = short_repr(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+
+    cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    setattr(cls, "__repr__", short)  # noqa: B010  # in full, however long
     init = cls.__init__
 
     @functools.wraps(init)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 Class = TypeVar("Class", bound=type)
 
 _FEW = 4  # entries of an array that are shown, not only its shape
+_LONGEST = 500  # characters
 _LONG_BITS = 256  # integers of more bits are described: Python refuses to print very long ones
 
 
@@ -22,7 +23,7 @@ class _Short(reprlib.Repr):
         super().__init__()
         self.maxstring = self.maxother = 80
         self.maxtuple = self.maxlist = self.maxdict = 6
-        self.maxlevel = 4
+        self.maxlevel = 3
 
     def repr1(self, x: Any, level: int) -> str:
         """The short form of ``x``, at most ``level`` containers deep."""
@@ -33,12 +34,18 @@ class _Short(reprlib.Repr):
             if math.prod(x.shape) > _FEW:
                 return f"{kind}{list(x.shape)}"
             return f"{kind}({self.repr1(x.tolist(), level)})"
+        if type(x).__module__.startswith("plotly."):
+            return f"plotly.{kind}"
         if isinstance(x, nn.Module):
             return f"{kind}({sum(weight.numel() for weight in x.parameters())} parameters)"
         if type(x).__module__.startswith("xarray.") and hasattr(x, "sizes"):
             return f"xarray.{kind}({', '.join(f'{dim} {n}' for dim, n in x.sizes.items())})"
         if dataclasses.is_dataclass(x) and not isinstance(x, type):
             return f"{type(x).__qualname__}({self._fields(x, level)})"
+        names = getattr(x, "_fields", ())
+        if isinstance(x, tuple) and names:  # a NamedTuple
+            parts = [f"{n}={self.repr1(part, level - 1)}" for n, part in zip(names, x, strict=True)]
+            return f"{kind}({', '.join(parts)})"
         if isinstance(x, Mapping):
             return self.repr_dict(dict(x), level)
         return " ".join(super().repr1(x, level).split())
@@ -72,15 +79,24 @@ _SHORT = _Short()
 
 
 def short(value: object) -> str:
-    """``repr(value)`` cut to a line, arrays named by their shape."""
+    """``repr(value)`` on one line: arrays by their shape, long texts and containers cut.
+
+    Of a dataclass, fields that have their default are left out.
+    """
     return _SHORT.repr(value)
 
 
-def short_repr(cls: Class) -> Class:
-    """Give a dataclass a ``repr`` of one short line, to be written above ``@dataclass``.
+def one_line(value: object) -> str:
+    """The same, with what is nested shown as deep as 500 characters allow."""
+    texts = (_SHORT.repr1(value, level) for level in range(_SHORT.maxlevel, 0, -1))
+    text = ""
+    for text in texts:
+        if len(text) <= _LONGEST:
+            break
+    return text
 
-    Fields that have their default are left out. Arrays are named by their shape, long texts and
-    containers are cut in the middle.
-    """
-    setattr(cls, "__repr__", short)  # noqa: B010  # a plain assignment is refused by type checkers
+
+def short_repr(cls: Class) -> Class:
+    """Give a dataclass :func:`one_line` as its ``repr``; to be written above ``@dataclass``."""
+    setattr(cls, "__repr__", one_line)  # noqa: B010  # type checkers know no plain assignment
     return cls

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from grokinterp._checks import check_choice
+from grokinterp._short import short_repr
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
 from grokinterp.models.base import HookedModel
@@ -38,6 +39,7 @@ class RunFolderError(Exception):
     """A run folder cannot be read or written; the message says which file and what to do."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Run:
     """What :func:`~grokinterp.train` returns: a config, its data, the network and its history."""
@@ -47,7 +49,8 @@ class Run:
     model: Any  # a HookedModel, in evaluation mode
     history: "xr.Dataset"  # over "step": losses, accuracies, norm; see training.history
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
-    provenance: dict[str, Any] = field(default_factory=dict)  # versions, device, wall time
+    # Versions, device, wall time.
+    provenance: dict[str, Any] = field(default_factory=dict, repr=False)
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # kept on the way
     interrupted_at: int | None = None  # updates after which Ctrl-C stopped it; None: it ended
 

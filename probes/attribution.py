@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from grokinterp.models.base import check_tokens
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
@@ -30,6 +31,7 @@ def neuron_attribution(
     return (post.double() * centred[:, labels].T).mean(dim=0)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class LogitAttribution:
     """What each part of a network adds to a label's logit above the mean over the residues."""

@@ -8,10 +8,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokinterp._checks import check_int
+from grokinterp._short import short_repr
 from grokinterp.frequencies import plain_integers
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Basis:
     """Residues laid out so that the task becomes addition of places.

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokinterp._checks import check_int
+from grokinterp._short import short_repr
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation
 from probes.basis import Basis, task_basis
@@ -19,6 +20,7 @@ from probes.surface import surface
 _ROUNDING, _DRAWS, _TOLERANCE = 1e-7, 4, 1e-3
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Circularity:
     """How circular the largest principal components of a table are, and how sure that is."""

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokinterp._checks import check_choice, check_number
+from grokinterp._short import short_repr
 from grokinterp.tasks import operation_table
 from probes.basis import task_basis
 from probes.distance import distance_irrelevance
@@ -29,6 +30,7 @@ _TRIPLES = 1000  # drawn for the verdict: a standard error of 0.015 or less wher
 _Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
 
 
+@short_repr
 @dataclass(frozen=True)
 class ClockOrPizza:
     """A verdict, why, and the numbers that it was given on."""

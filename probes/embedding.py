@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from probes.alive import ALIVE, only_living
 from probes.basis import Basis
 from probes.fourier import power_spectrum
 from probes.ipr import ipr
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class TableSpectrum:
     """How periodic a table [residue, feature] is, in the basis of a task."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from probes.alive import by_largest, is_dead
 
 
@@ -47,6 +48,7 @@ def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows freq
     return shares.masked_fill(is_dead(weights, alive_from=0.0)[..., None], math.nan)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class DominantMode:
     """The strongest frequency of each row: row(x) is close to A cos(2 pi k x / p + phase)."""

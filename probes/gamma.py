@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokinterp._checks import check_number
+from grokinterp._short import short_repr
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.prompt import OPERANDS
@@ -23,6 +24,7 @@ from probes.surface import surface
 _FEWEST = 4  # pairs that Fisher's interval needs
 
 
+@short_repr
 @dataclass(frozen=True)
 class Correlation:
     """A correlation coefficient with its confidence interval; all NaN where it is undefined."""
@@ -32,6 +34,7 @@ class Correlation:
     high: float
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class GammaIPR:
     """The gains of a norm and the IPR of the neurons in front of it."""

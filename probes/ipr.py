@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
 
@@ -33,6 +34,7 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "
     return (power_shares(weights) ** r).sum(dim=-1)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronIPR:
     """IPR of every neuron of a two-layer network, and what it is made of."""

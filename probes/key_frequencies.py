@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokinterp._checks import check_number
+from grokinterp._short import short_repr
 from probes.basis import Basis
 from probes.logit_spectrum import LogitSpectrum, check_logits
 from probes.scores import accuracy, loss
@@ -84,6 +85,7 @@ def excluded_logits(
     return check_logits(logits, basis) - removed + restricted_logits(logits, basis, [])
 
 
+@short_repr
 @dataclass(frozen=True)
 class FrequencyScores:
     """Accuracy and loss of all of the logits, of the key frequencies alone, and of the rest."""

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from probes.basis import Basis
 from probes.embedding import real_energy
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class LogitSpectrum:
     """Share of the logits' variance in cos and sin of 2 pi k (x + y - z) / period, for each k.

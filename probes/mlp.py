@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import one_line
 from probes.alive import ALIVE
 from probes.attribution import neuron_attribution
 from probes.ipr import NeuronIPR, neuron_ipr
@@ -18,6 +19,9 @@ class NeuronWeights(NamedTuple):
     U: Float[Tensor, "neuron p"]  # input weights of the first operand
     V: Float[Tensor, "neuron p"]  # input weights of the second operand
     W: Float[Tensor, "neuron p"]  # output weights, transposed
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def neuron_weights(model: object) -> NeuronWeights:

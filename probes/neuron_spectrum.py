@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
 
@@ -14,6 +15,7 @@ from probes.basis import Basis
 _BLOCK = 64
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronSpectrum:
     """How much of each neuron's variance over all pairs belongs to each frequency."""

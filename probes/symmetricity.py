@@ -11,6 +11,7 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_int
+from grokinterp._short import short_repr
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
 from probes.surface import Surface, surface
@@ -24,6 +25,7 @@ _NOT_APPLICABLE = (
 )
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class GradientSymmetricity:
     """Cosines between the gradients of a logit with respect to the two operands' embeddings."""

@@ -22,6 +22,7 @@ from typing import Any
 import grokinterp as gi
 from analyses.efficiency import settings
 from grokinterp._checks import check_choice
+from grokinterp._short import short_repr
 
 BASELINE = "full-batch Adam"
 RATES = ("low", "baseline", "high")
@@ -41,6 +42,7 @@ PANELS: dict[str, tuple[str, str]] = {
 FACTORS = tuple(dict.fromkeys(factor for factor, _ in PANELS.values()))
 
 
+@short_repr
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preset:
     """A grid of settings, fractions and seeds at one size."""

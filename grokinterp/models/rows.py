@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from grokinterp._short import short_repr
 from grokinterp.models.prompt import Prompt
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Rows:
     """What the rows of a block's input are, and of which of them its output is wanted.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from grokinterp._short import short_repr
 from grokinterp.config import RunConfig, check_path, config_paths
 from grokinterp.sweeps.reading import BOOKKEEPING
 from grokinterp.sweeps.summary import KEPT, check_name
@@ -25,6 +26,7 @@ _COSTLY = ("data.train_fraction",)
 OWN_STACK = 3  # the rank of an axis along which every place is a program of its own
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Axis:
     """A dimension by its name, as :func:`read_axis` makes it."""

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from grokinterp._checks import check_int
+from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
 from grokinterp.sweeps.axis import OWN_STACK, Axis, Values, check_apart, list_values, read_axis
 
 Block = tuple[slice, ...]  # one slice per axis and one for the seeds
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Grid:
     """All runs of a sweep, addressed by one index per axis and one for the seed.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.sweeps.grid import Block
@@ -17,6 +18,7 @@ from grokinterp.training.evaluation import METRICS
 from grokinterp.training.trainer import Bar, final_metrics, train_each
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Task:
     """A block of runs; everything a worker needs travels in it and in :class:`Work`."""
@@ -31,6 +33,7 @@ class Task:
         return sum(config.training.steps for config in self.configs)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Finished:
     """One run, reduced."""
@@ -40,6 +43,7 @@ class Finished:
     curves: Mapping[int, Mapping[str, float]]  # step -> metrics, if somebody listens
 
 
+@short_repr
 @dataclass(frozen=True)
 class Work:
     """How blocks are trained: call it with a task. Can be pickled if the measures can."""

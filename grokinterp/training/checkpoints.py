@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from grokinterp._checks import check_choice, check_int, check_number
+from grokinterp._short import short_repr
 from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.training.evaluation import METRICS
@@ -16,6 +17,7 @@ Row = Mapping[str, float]  # "step" and the metrics of a history
 Rule = Callable[[Sequence[Row]], bool]  # of all rows so far, the last one the newest
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Moments:
     """What an optimiser remembers: Adam's two moments, or SGD's momentum, by parameter."""
@@ -25,6 +27,7 @@ class Moments:
     second: Mapping[str, Tensor] | None = None  # none for SGD
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A network after some updates: what training can start from."""
@@ -129,6 +132,7 @@ def at_step(step: int) -> Rule:
     return _AtStep(step)
 
 
+@short_repr
 @dataclass(eq=False)
 class Keeper:
     """Keeps checkpoints of one run while it trains: for every rule the first time it is true.

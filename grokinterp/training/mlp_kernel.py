@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import MLPConfig
 from grokinterp.training.dropout import Dropout, Masks
@@ -24,6 +25,7 @@ from grokinterp.training.losses import LOSSES
 _BLOCK_BYTES = 2_400_000
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Block:
     """Some examples, as the row numbers that gathers and scatters need."""
@@ -33,6 +35,7 @@ class Block:
     at_label: Int[Tensor, " n"]  # position of each label in the flattened logits
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Examples of one run, cut into blocks."""

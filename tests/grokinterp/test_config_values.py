@@ -124,7 +124,8 @@ def test_equal_configs_have_one_json() -> None:
 def test_a_repr_holds_what_is_not_the_default() -> None:
     assert repr(gi.RunConfig()) == "RunConfig()"
     config = gi.RunConfig(data=gi.DataConfig(p=5, operation=max), seed=2)
-    table = "Table(name='max', p=5, labels=(0, 1, 2, 3, 4, 1, ...))"
+    assert repr(config.data.operation) == "Table(name='max', p=5, labels=(0, 1, 2, 3, 4, 1, ...))"
+    table = "Table(name='max', p=5, labels=(...))"
     assert repr(config) == f"RunConfig(data=DataConfig(operation={table}, p=5), seed=2)"
 
 

@@ -23,6 +23,7 @@ from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
 from grokinterp import Dataset, HookedModel
 from grokinterp._checks import check_choice
+from grokinterp._short import short_repr
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +41,7 @@ class CircuitError(ValueError):
     """A network is not the circuit that it should be; the message has its numbers."""
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Definition:
     """Bounds on accuracies by subset, on the labels given in training; of "test" the true ones."""
@@ -81,6 +83,7 @@ DEFINITIONS: Mapping[str, Mapping[str, Definition]] = {
 }
 
 
+@short_repr
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Circuit:
     """A frozen network that memorises or generalises, with the data that show it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.tables import Tables
+from grokinterp._short import short_repr
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _COST = 0.1  # of circuits, see Variant
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """A way to mix and to train, made a :class:`mixture.MixtureConfig` for given circuits.

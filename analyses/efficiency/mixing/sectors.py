@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._short import short_repr
+
 _MEMBERS = 1 << 24  # comparisons made at once; a mask of as many bytes
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
 class Sectors:
     """Where each example is answered rightly: angles within ``half_width`` of ``centre``."""

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from analyses.efficiency.circuits.circuits import Circuit, check_compatible
 from grokinterp._checks import check_choice
+from grokinterp._short import short_repr
 
 SPLITS = ("train", "test")
 _ASKED = ("refused", "allowed")
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
 class Tables:
     """Logits of two circuits on all pairs of a task, with the pairs to train and to test on.
