@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -161,7 +162,7 @@ def check_rules(rules: Mapping[str, Rule] | None) -> dict[str, Rule]:
     if rules is not None and not isinstance(rules, Mapping):
         raise TypeError(f"checkpoints must map names to rules such as at_step(100), got {rules!r}")
     for name, rule in (rules or {}).items():
-        if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(
                 f"checkpoints has {name!r}, which cannot name a file; use letters, digits, - and _"
             )
