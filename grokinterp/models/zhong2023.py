@@ -1,7 +1,9 @@
 """Checkpoints of Zhong et al. 2023, "The Clock and the Pizza", arXiv:2306.17844."""
 
 import json
+import math
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +31,10 @@ _MLPS = {
     "linear_C": ("sum", 2, 2),
     "linear_D": ("concat", 1, 1),
 }
-# What the networks that can be loaded have in common, in the words of the metadata.
-_COMMON = {"causal": "false", "layernorm": "none", "tied": "false", "second_token_offset": "0"}
+# What the networks that can be loaded do not have, in the words of the metadata.
+_WITHOUT = {"causal": "false", "layernorm": "none", "tied": "false", "second_token_offset": "0"}
+# How metadata (texts) and JSON (false, 0, null) say that something is not there, or is.
+_OFF, _ON = ("", "0", "0.0", "false", "none"), ("1", "1.0", "true")
 
 
 def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
@@ -54,10 +58,10 @@ def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
     if not path.is_file():
         raise FileNotFoundError(f"path={str(path)!r} is no file")
     checkpoint = _read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
-    for name, common in _COMMON.items():
-        if (value := checkpoint.about.get(name, common)) != common:
+    for name, common in _WITHOUT.items():
+        if _text(value := checkpoint.about.get(name)) not in _OFF:
             raise ValueError(f"{path.name} has {name}={value!r}; only {common!r} can be loaded")
-    arch = checkpoint.about.get("arch", "")
+    arch = str(checkpoint.about.get("arch", ""))
     check_choice(f"arch in {path.name}", arch, ["transformer", *_MLPS])
     return _transformer(checkpoint) if arch == "transformer" else _mlp(checkpoint, *_MLPS[arch])
 
@@ -66,15 +70,49 @@ def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
 class _Checkpoint:
     path: Path
     tensors: dict[str, Tensor]
-    about: dict[str, str]
+    about: dict[str, object]  # texts of the metadata, or values of the JSON file
+
+    def __post_init__(self) -> None:
+        for name, tensor in self.tensors.items():
+            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+                got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+                raise ValueError(f"{self.path.name} must hold weights, but {name} is {got}")
+            if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+                # A few bytes can claim any size; a network of that size would be allocated.
+                raise ValueError(
+                    f"{self.path.name} does not hold all numbers of {name} {list(tensor.shape)}"
+                )
 
     def number(self, name: str) -> float:
         """A number of the description."""
+        told = self.about.get(name)
         try:
-            return float(self.about[name])
-        except (KeyError, ValueError):
-            told = self.about.get(name)
-            raise ValueError(f"{self.path.name} has {name}={told!r}; needs a number") from None
+            number = math.nan if isinstance(told, bool) else float(told)  # pyright: ignore[reportArgumentType]
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"{self.path.name} has {name}={told!r}; needs a number")
+        return number
+
+    def count(self, name: str, *, at_most: int) -> int:
+        """A whole number of things, of which the file can hold no more than ``at_most``."""
+        number = self.number(name)
+        if number != int(number) or not 1 <= number <= at_most:
+            raise ValueError(
+                f"{self.path.name} has {name}={self.about[name]!r}; with its tensors this must be "
+                f"a whole number from 1 to {at_most}"
+            )
+        return int(number)
+
+    @property
+    def p(self) -> int:
+        """The modulus."""
+        return self.count("p", at_most=sum(tensor.numel() for tensor in self.tensors.values()))
+
+    @property
+    def act(self) -> str:
+        """The activation function in our words."""
+        return str(self.about.get("act", "")).lower()
 
     def sizes(self, name: str, axes: int) -> tuple[int, ...]:
         """The shape of a tensor from which those of others follow."""
@@ -90,8 +128,8 @@ class _Checkpoint:
 
 
 def _transformer(checkpoint: _Checkpoint) -> HookedTransformer:
-    p, n_layers = int(checkpoint.number("p")), int(checkpoint.number("n_layers"))
-    words = "a b =" if checkpoint.about.get("equals_sign", "0") != "0" else "a b"
+    p, n_layers = checkpoint.p, checkpoint.count("n_layers", at_most=len(checkpoint.tensors))
+    words = "a b =" if _flag(checkpoint.path, "equals_sign", checkpoint.about) else "a b"
     V, n_ctx = Prompt(words, p).d_vocab, len(words.split())
     d, _ = checkpoint.sizes("embed.W_E", 2)
     heads, d_head, _ = checkpoint.sizes("blocks.0.attn.W_Q", 3)
@@ -106,7 +144,7 @@ def _transformer(checkpoint: _Checkpoint) -> HookedTransformer:
     checkpoint.check(shapes)
     config = TransformerConfig(
         n_layers=n_layers, n_heads=heads, d_model=d, d_head=d_head, d_vocab_out=V,
-        act_fn=checkpoint.about.get("act", "").lower(), attn_rate=checkpoint.number("attn_rate"),
+        act_fn=checkpoint.act, attn_rate=checkpoint.number("attn_rate"),
         attention_dir="bidirectional", prompt=words, init="nanda",
     )  # fmt: skip
     model = HookedTransformer(config, p=p)
@@ -121,7 +159,7 @@ def _transformer(checkpoint: _Checkpoint) -> HookedTransformer:
 
 
 def _mlp(checkpoint: _Checkpoint, combine: str, n_layers: int, biases: int) -> HookedEmbeddingMLP:
-    p = int(checkpoint.number("p"))
+    p = checkpoint.p
     _, d_embed = checkpoint.sizes("embed.weight", 2)
     width, _ = checkpoint.sizes("l1.weight", 2)
     shapes = {"embed.weight": (p, d_embed), "unembed.weight": (p, width)}
@@ -131,7 +169,7 @@ def _mlp(checkpoint: _Checkpoint, combine: str, n_layers: int, biases: int) -> H
     checkpoint.check(shapes)
     config = EmbeddingMLPConfig.zhong2023(
         d_embed=d_embed, hidden=(width,) * n_layers, combine=combine,
-        act=checkpoint.about.get("act", "").lower(),
+        act=checkpoint.act,
     )  # fmt: skip
     tensors = checkpoint.tensors
     state = {"embed.W_E": tensors["embed.weight"], "unembed.W_U": tensors["unembed.weight"].T}
@@ -143,13 +181,26 @@ def _mlp(checkpoint: _Checkpoint, combine: str, n_layers: int, biases: int) -> H
     return model
 
 
+def _flag(path: Path, name: str, about: Mapping[str, object]) -> bool:
+    """Whether a description says that something is there; not, if it says nothing."""
+    value = about.get(name)
+    if _text(value) not in (*_OFF, *_ON):
+        raise ValueError(f"{path.name} has {name}={value!r}; needs true or false")
+    return _text(value) in _ON
+
+
+def _text(value: object) -> str:
+    return str(value).strip().lower()
+
+
 def _read_safetensors(path: Path) -> _Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return _Checkpoint(path, tensors, file.metadata() or {})
+            about: dict[str, object] = dict(file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f"{path} is no readable safetensors file: {error}") from error
+    return _Checkpoint(path, tensors, about)
 
 
 def _read_torch(path: Path) -> _Checkpoint:
@@ -160,17 +211,18 @@ def _read_torch(path: Path) -> _Checkpoint:
         config = json.loads(beside.read_text())
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         tensors = {name: w for name, w in tensors.items() if not BUFFERS.fullmatch(name)}
-        about = {
+        about: dict[str, object] = {
             "arch": f"linear_{config['model_type']}" if "model_type" in config else "transformer",
             "p": config["C"],
             "act": config.get("act_fn", "ReLU"),
             "n_layers": config.get("n_layers", 1),
             "attn_rate": config.get("attn_coeff"),
-            "second_token_offset": config["C"] if config.get("diff_vocab") else 0,
-            "equals_sign": config.get("eqn_sign", 0),
         }
     except _UNREADABLE as error:
         raise ValueError(f"{path} or {beside.name} is unreadable: {error!r}") from error
-    if config.get("use_linear"):
+    about["equals_sign"] = _flag(beside, "eqn_sign", config)
+    if _flag(beside, "use_linear", config):
         about["arch"] = "use_linear"  # a third kind of network
-    return _Checkpoint(path, tensors, {name: str(value) for name, value in about.items()})
+    if _flag(beside, "diff_vocab", config):
+        about["second_token_offset"] = config["C"]
+    return _Checkpoint(path, tensors, about)
