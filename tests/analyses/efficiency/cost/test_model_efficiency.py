@@ -126,17 +126,18 @@ def test_every_circuit_is_its_network(data: Any) -> None:
     for circuit, (step, logit) in known.items():
         here = data.sel(circuit=circuit, seed=0)
         assert (here.step == step).all(), circuit
-        np.testing.assert_allclose(here.median_logit, logit)
-        np.testing.assert_allclose(here.median_margin, logit)
-        np.testing.assert_allclose(here.least_margin, logit)
-        np.testing.assert_allclose(here.logits, logit)
+        np.testing.assert_allclose(here.median_logit, logit, rtol=1e-5)
+        np.testing.assert_allclose(here.median_margin, logit, rtol=1e-5)
+        np.testing.assert_allclose(here.least_margin, logit, rtol=1e-5)
+        np.testing.assert_allclose(here.logits, logit, rtol=1e-5)
         assert (here.train_accuracy == 1).all()
         assert (here.missing == "").all()
     stored = data.n_train.where(~data.circuit.str.startswith("C_gen"), P**2)
     end = data.sel(seed=0, circuit=["random labels, equal step", "C_gen"])
     expected = np.sqrt(rest() + 6.0**2 * stored + (10 * data.fraction) ** 2)
     cost = end.cost.sel(measure="all parameters")
-    np.testing.assert_allclose(cost, expected.sel(circuit=end.circuit).transpose(*cost.dims))
+    want = expected.sel(circuit=end.circuit).transpose(*cost.dims)
+    np.testing.assert_allclose(cost, want, rtol=1e-5)
     assert data.attrs["equal_step"] == 4  # at step 1 they had not memorised
 
 
@@ -169,7 +170,7 @@ def test_the_sample_of_logits_is_the_published_one() -> None:
     assert found[-1] == pytest.approx(
         np.percentile(right, 95), abs=0.51 * float(np.diff(right).max())
     )
-    assert set(found.round(5)) <= set(right.astype(float).round(5))
+    assert np.abs(found[:, None] - right).min(axis=1).max() < 1e-5  # float32; they are .05 apart
     assert (np.diff(found) >= 0).all()
     assert data.median_logit.sel(circuit="C_gen").item() == pytest.approx(np.median(right))
     assert data.least_margin.sel(circuit="C_gen").item() < 0
