@@ -3,9 +3,9 @@
 import html
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from grokinterp._files import replacing
 from grokinterp._short import one_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write_page(
     sections: Sequence[Section],
     width: int = 980,
 ) -> None:
-    """Write the page at once: a reader never meets half of one.
+    """Write the page, whole or not at all; every text is shown as it is, never read as HTML.
 
     Args:
         path: the HTML file; folders above it are made.
@@ -71,11 +71,8 @@ section p {{ margin: 0 70px; }}
 <p>{html.escape(intro)}</p>
 <table>{table}</table>{figures}</body></html>
 """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as file:
+        file.write_text(page, encoding="utf-8")
 
 
 _BUTTONS = {"displaylogo": False}

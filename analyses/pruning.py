@@ -206,7 +206,7 @@ if __name__ == "__main__":
     import typer
 
     from analyses.errors import clear_errors
-    from analyses.script import write_figures
+    from analyses.script import html_path, write_figures
 
     def main(
         run_dir: Path,
@@ -216,8 +216,9 @@ if __name__ == "__main__":
     ) -> None:
         """Prune a saved run in one order and write the curves as an HTML file."""
         with clear_errors():
+            page = html_path("pruning", run_dir, out)
             data = compute(Run.load(run_dir), orders=[order], random_seeds=random_seeds)
             figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
-            write_figures("pruning", run_dir, out, data, figures)
+            write_figures("pruning", run_dir, page, data, figures)
 
     typer.run(main)

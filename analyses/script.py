@@ -8,6 +8,7 @@ import typer
 
 from analyses.errors import clear_errors
 from grokinterp import Run
+from grokinterp._files import replacing
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,8 +27,9 @@ def run_script(
         out: Annotated[Path | None, typer.Option(help="where the HTML file goes")] = None,
     ) -> None:
         with clear_errors():
+            page = html_path(name, run_dirs[0], out)  # refused before minutes of work, not after
             data = compute([Run.load(run_dir) for run_dir in run_dirs])
-            write_figures(name, run_dirs[0], out, data, [plot(data) for plot in plots])
+            write_figures(name, run_dirs[0], page, data, [plot(data) for plot in plots])
 
     typer.run(main)
 
@@ -43,6 +45,17 @@ def one_run(compute: Callable[[Run], "xr.Dataset"]) -> Callable[[list[Run]], "xr
     return only
 
 
+def html_path(name: str, run_dir: Path, out: Path | None) -> Path:
+    """Where an analysis writes its figures: ``out``, by default into the run's folder.
+
+    Raises:
+        ValueError: ``out`` names no HTML file.
+    """
+    if out is not None and out.suffix != ".html":
+        raise ValueError(f"out must end in .html, got {out}; the numbers go to a .nc beside it")
+    return out or run_dir / "figures" / f"{name}.html"
+
+
 def write_figures(
     name: str,
     run_dir: Path,
@@ -51,14 +64,13 @@ def write_figures(
     figures: Sequence["go.Figure"],
 ) -> None:
     """One self-contained HTML file of figures, and the numbers behind them as netCDF beside it."""
-    out = out or run_dir / "figures" / f"{name}.html"
-    if out.suffix != ".html":
-        raise ValueError(f"out must end in .html, got {out}; the numbers go to a .nc beside it")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = html_path(name, run_dir, out)
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=i == 0) for i, figure in enumerate(figures)
     ]
     page = "<!doctype html><meta charset='utf-8'>"
-    out.write_text(f"{page}<title>{name}</title>" + "\n".join(parts), encoding="utf-8")
-    data.to_netcdf(out.with_suffix(".nc"), engine="h5netcdf")
+    with replacing(out) as file:
+        file.write_text(f"{page}<title>{name}</title>" + "\n".join(parts), encoding="utf-8")
+    with replacing(out.with_suffix(".nc")) as file:
+        data.to_netcdf(file, engine="h5netcdf")
     typer.echo(f"{out}\n{out.with_suffix('.nc')}")

@@ -15,6 +15,7 @@ import xarray as xr
 
 from analyses import hypothesis, phase_diagram, pruning, sweep_phases
 from grokinterp import Run, open_sweep
+from grokinterp._files import replacing
 
 HERE = Path(__file__).parent
 
@@ -34,10 +35,9 @@ def draw_phases(store: str) -> None:
     # Single precision is plenty for the IPR of half a million neurons.
     packed = {"ipr": {"dtype": "float32", "zlib": True, "shuffle": True}}
     target = HERE.parent / "tutorials" / "data" / "phase_diagram.nc"
-    target.parent.mkdir(exist_ok=True)
-    sweep.rename({"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {}).to_netcdf(
-        target, engine="h5netcdf", encoding=packed
-    )
+    named = sweep.rename({"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {})
+    with replacing(target) as file:
+        named.to_netcdf(file, engine="h5netcdf", encoding=packed)
     phases = sweep_phases.compute(sweep)
     figure = phase_diagram.plot_diagram(phases, title="")
     figure.write_image(HERE / "phase_diagram.png", width=1100, height=420, scale=1.5)
@@ -49,7 +49,8 @@ def draw_hypothesis(out: str) -> None:
     """The causal test on one seed of every setting, and the numbers of all runs."""
     with xr.open_dataset(Path(out) / "hypothesis.nc", engine="h5netcdf") as stored:
         data = stored.load()
-    data.to_netcdf(HERE / "hypothesis.nc", engine="h5netcdf")
+    with replacing(HERE / "hypothesis.nc") as file:
+        data.to_netcdf(file, engine="h5netcdf")
     figure = hypothesis.plot_verdicts(data.isel(run=data.seed.values == 0), title="")
     figure.write_image(HERE / "hypothesis.png", width=950, scale=1.5)
 

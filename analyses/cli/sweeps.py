@@ -185,6 +185,7 @@ def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any])
     """Write diagram.html and summary.json; return the latter."""
     from analyses import diagram_page
     from grokinterp import open_sweep
+    from grokinterp._files import replacing
 
     stored = open_sweep(job.store)
     phases = diagram_page.phases_of(stored, job.refinement)
@@ -194,7 +195,8 @@ def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any])
     # What was estimated and left at the start is of no use afterwards.
     lasting = {name: plan[name] for name in _LASTING}
     summary = lasting | {"trained": int(stored.done.sum()), "diagram": str(page)} | found
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    with replacing(folder / "summary.json") as file:
+        file.write_text(json.dumps(summary, indent=2), encoding="utf-8")
     return summary
 
 

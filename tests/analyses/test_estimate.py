@@ -3,6 +3,7 @@ from collections.abc import Iterator, Mapping
 
 import jaxtyping
 import pytest
+import torch
 
 import grokinterp as gi
 from analyses.estimate import estimate, in_words
@@ -88,6 +89,23 @@ def test_time_grows_with_runs_steps_and_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert seconds(configs(), workers=9, per_block=1) == pytest.approx(expected(0.8, 400, 41))
 
 
+def test_a_lap_of_a_stack_is_shared_by_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps of 4 runs that take .4 s each are .1 s for one run; a row of .8 s is .2 s."""
+    from analyses import estimate as module
+
+    now = 0.0
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now)
+    clock = module._Clock(torch.device("cpu"))
+    clock.set_postfix({})  # the row at step 0, with the stack's start in it
+    for seconds, report in ((1.0, clock.update), (0.4, clock.update), (0.4, clock.update)):
+        now += seconds
+        report(4)
+    now += 0.8
+    clock.set_postfix({})
+    assert module._rate(clock.steps) == pytest.approx(0.1)  # without the first, which warms up
+    assert module._rate(clock.rows) == pytest.approx(0.2)
+
+
 def test_every_program_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     from analyses import estimate as module
 
@@ -114,8 +132,6 @@ def test_bad_arguments_are_refused() -> None:
 
 
 def test_torch_threads_stay_as_they_are() -> None:
-    import torch
-
     before = torch.get_num_threads()
     estimate(configs(), threads=1, workers=2, device="cpu")
     assert torch.get_num_threads() == before
