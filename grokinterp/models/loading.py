@@ -17,14 +17,13 @@ _SHARED = (
 )  # fmt: skip
 # Those that change the function, with the values at which they do not.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
-    "attn_scores_soft_cap": (-1.0, None),
+    "attn_scores_soft_cap": (-1.0, 0.0, None),
     "clip_qkv": (None,),
     "final_rms": (False,),
     "gated_mlp": (False,),
-    "layer_norm_folding": (False,),
     "load_in_4bit": (False,),
     "num_experts": (None,),
-    "output_logits_soft_cap": (-1.0, None),
+    "output_logits_soft_cap": (-1.0, 0.0, None),
     "parallel_attn_mlp": (False,),
     "post_embedding_ln": (False,),
     "quantization_method": (None,),
@@ -41,7 +40,8 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
 _IRRELEVANT = {
     "attn_types", "checkpoint_index", "checkpoint_label_type", "checkpoint_value",
     "decoder_start_token_id", "default_prepend_bos", "device", "dtype", "experts_per_token",
-    "from_checkpoint", "init_mode", "init_weights", "initializer_range", "model_name", "n_devices",
+    "from_checkpoint", "init_mode", "init_weights", "initializer_range", "layer_norm_folding",
+    "model_name", "n_devices",
     "n_params", "norm_topk_prob", "NTK_by_parts_factor", "NTK_by_parts_high_freq_factor",
     "NTK_by_parts_low_freq_factor", "NTK_original_ctx_len", "original_architecture",
     "relative_attention_max_distance", "relative_attention_num_buckets", "rotary_adjacent_pairs",
@@ -53,6 +53,8 @@ _IRRELEVANT = {
     "yarn_beta_fast", "yarn_beta_slow", "yarn_factor", "yarn_global_attn_only",
     "yarn_original_max_position_embeddings", "yarn_truncate",
 }  # fmt: skip
+# Those of MLPs, which say nothing about a network that has none.
+_OF_MLPS = {"act_fn", "d_mlp", "gated_mlp", "num_experts"}
 # What their attention layers keep in a state_dict besides weights.
 BUFFERS = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos)")
 
@@ -68,7 +70,8 @@ def from_transformer_lens(
 
     Args:
         state_dict: its ``state_dict()``; masks and the like, which are no weights, may be in it.
-        config: its ``cfg``, or a dict of the same fields.
+        config: its ``cfg``, or a dict of the same fields. What is not set (-1, None or left out) is
+            what TransformerLens makes of it: ``d_vocab_out`` is ``d_vocab``, also with a ``p``.
         p: the modulus, if it answers f(a, b) mod p; the residues are its first tokens and classes.
         prompt: how it reads a pair, if there is a p.
 
@@ -80,11 +83,20 @@ def from_transformer_lens(
             extra or misshapen; each is named.
     """
     fields = dict(config) if isinstance(config, Mapping) else dict(vars(config))
-    if missing := [name for name in _REQUIRED if fields.get(name) in (None, -1)]:
+    if missing := [name for name in _REQUIRED if _is_unset(fields, name)]:
         raise ValueError(f"config does not say {', '.join(missing)}; give TransformerLens' cfg")
+    if fields.get("attn_only"):
+        fields = {name: value for name, value in fields.items() if name not in _OF_MLPS}
+    # What TransformerLens fills in, where it is not what our config fills in.
+    shared = {
+        "n_heads": fields["d_model"] // fields["d_head"],
+        "d_vocab_out": fields["d_vocab"],
+        "normalization_type": "LN",
+    }
+    shared |= {name: fields[name] for name in _SHARED if not _is_unset(fields, name)}
     for name, value in fields.items():
         if name == "n_key_value_heads":
-            neutral = (None, fields.get("n_heads"))
+            neutral = (None, shared["n_heads"])
         elif name in _SHARED or name in _IRRELEVANT:
             continue
         elif name not in _NEUTRAL:
@@ -96,13 +108,14 @@ def from_transformer_lens(
             neutral = _NEUTRAL[name]
         if value not in neutral:
             raise ValueError(f"config has {name}={value!r}, which HookedTransformer cannot express")
-    # -1 and None are "not set" there, but for the norm, whose None is "no norm"
-    shared = {"n_heads": fields["d_model"] // fields["d_head"], "normalization_type": "LN"} | {
-        name: fields[name]
-        for name in _SHARED
-        if name in fields and (name == "normalization_type" or fields[name] not in (None, -1))
-    }
     weights = {name: w for name, w in state_dict.items() if not BUFFERS.fullmatch(name)}
     model = HookedTransformer(TransformerConfig(**shared, prompt=prompt), p=p)
     model.adopt(weights)
     return model
+
+
+def _is_unset(fields: Mapping[str, Any], name: str) -> bool:
+    """-1 and None are "not set" there, but for the norm, whose None is "no norm"."""
+    if name == "normalization_type":
+        return name not in fields
+    return fields.get(name) in (None, -1)

@@ -139,6 +139,51 @@ def test_fields_that_cannot_be_expressed_are_refused(field: str, value: object) 
 
 def test_as_many_key_value_heads_as_heads_is_nothing_new() -> None:
     from_transformer_lens(weights(), CONFIG | {"n_key_value_heads": 2})
+    from_transformer_lens(weights(), CONFIG | {"n_key_value_heads": 2, "n_heads": -1})
+
+
+@pytest.mark.parametrize("unset", [{}, {"d_vocab_out": -1}, {"d_vocab_out": None}])
+def test_unset_classes_are_the_tokens_also_with_a_modulus(unset: dict[str, Any]) -> None:
+    """TransformerLens takes d_vocab, here 6 for p = 5 and "=", where our config would take p."""
+    draw = torch.Generator().manual_seed(3)
+    state = weights()
+    state["unembed.W_U"] = torch.randn(8, 6, generator=draw, dtype=torch.float64)
+    state["unembed.b_U"] = torch.randn(6, generator=draw, dtype=torch.float64)
+    config = {name: value for name, value in CONFIG.items() if name != "d_vocab_out"} | unset
+    model = from_transformer_lens(state, config, p=5)
+    expected = by_hand(state, SEQUENCES, 3**0.5, causal=True)[:, -1]
+    torch.testing.assert_close(model(all_pairs(5)), expected, rtol=1e-11, atol=1e-11)
+
+
+def test_unset_neurons_are_four_times_the_width() -> None:
+    draw = torch.Generator().manual_seed(4)
+    state = weights()
+    for name, shape in {"W_in": (8, 32), "b_in": (32,), "W_out": (32, 8)}.items():
+        state[f"blocks.0.mlp.{name}"] = torch.randn(shape, generator=draw, dtype=torch.float64)
+    model = from_transformer_lens(state, CONFIG | {"d_mlp": None})
+    expected = by_hand(state, SEQUENCES, 3**0.5, causal=True)
+    torch.testing.assert_close(model(SEQUENCES), expected, rtol=1e-11, atol=1e-11)
+
+
+def test_fields_of_mlps_say_nothing_without_one() -> None:
+    """TransformerLens builds no MLP then, and keeps whatever these fields say."""
+    state = {name: w for name, w in weights().items() if "mlp" not in name and "ln2" not in name}
+    of_mlps = {"act_fn": "gelu_new", "d_mlp": None, "gated_mlp": True, "num_experts": 4}
+    model = from_transformer_lens(state, CONFIG | of_mlps | {"attn_only": True})
+    zeros = {name: w * ("W_out" not in name and "b_out" not in name) for name, w in
+             weights().items() if w.is_floating_point() and w.ndim}  # fmt: skip
+    expected = by_hand(zeros, SEQUENCES, 3**0.5, causal=True)
+    torch.testing.assert_close(model(SEQUENCES), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [{"attn_scores_soft_cap": 0.0}, {"output_logits_soft_cap": 0.0}, {"layer_norm_folding": True}],
+)
+def test_fields_that_do_nothing_there(nothing: dict[str, Any]) -> None:
+    model = from_transformer_lens(weights(), CONFIG | nothing)
+    expected = by_hand(weights(), SEQUENCES, 3**0.5, causal=True)
+    torch.testing.assert_close(model(SEQUENCES), expected, rtol=1e-11, atol=1e-11)
 
 
 def test_missing_extra_and_misshapen_tensors_are_named() -> None:
