@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from grokinterp._bar import progress_bar
 from grokinterp._checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
@@ -97,7 +98,7 @@ def sweep(
         callbacks: told about finished runs, numbered in C order of the grid; of runs that an
             earlier session finished they hear nothing.
         worker_timeout: seconds to wait for a Dask cluster that has no workers.
-        progress: show one progress bar for all runs.
+        progress: show one progress bar for all runs, in a terminal or a notebook.
 
     Returns:
         Dataset over the axes and "seed", read from the store when looked at: ``final_accuracy``,
@@ -175,20 +176,14 @@ def _train(
     progress: bool,
 ) -> None:
     """Train what is wanted and not there yet."""
-    from tqdm.auto import tqdm
-
     grid = kept.grid
     tasks = _tasks(kept, refine)
 
     def runs_done() -> str:
         return f"{int(kept.done.sum())}/{grid.size} runs"
 
-    bar = tqdm(
-        total=sum(task.steps for task in tasks),
-        unit="step",
-        desc=runs_done(),
-        disable=not (progress and tasks),
-    )
+    steps = sum(task.steps for task in tasks)
+    bar = progress_bar(steps, unit="step", desc=runs_done(), wanted=progress)
     numbers = np.arange(grid.size).reshape(grid.shape)
     with tell, bar:
         while tasks:

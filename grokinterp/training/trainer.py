@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from grokinterp._bar import progress_bar
 from grokinterp._checks import check_choice, check_int
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
@@ -96,7 +97,7 @@ def train_many(
         threads: CPU threads to use; None: as many as torch uses.
         callbacks: told about every evaluated step and finished run; see
             :class:`~grokinterp.tracking.Callback`.
-        progress: show one progress bar for all runs.
+        progress: show one progress bar for all runs, in a terminal or a notebook.
 
     Returns:
         One :class:`~grokinterp.Run` per config, in order.
@@ -110,13 +111,11 @@ def train_many(
         DivergenceWarning: a loss became NaN or infinite. That run stops there, ``diverged_at``
             says at which step, and its history ends before it; the others go on.
     """
-    from tqdm.auto import tqdm
-
     configs = list(configs)
     check_training(configs, device, precision, memory_limit)
     total = sum(config.training.steps for config in configs)
     runs: dict[int, Run] = {}
-    bar = tqdm(total=total, unit="step", desc="training", disable=not (progress and total))
+    bar = progress_bar(total, unit="step", desc="training", wanted=progress)
     try:
         with Dispatch(callbacks, configs) as tell, bar, Interrupt() as interrupt:
             for i, run in train_each(

@@ -1,0 +1,24 @@
+"""Progress bars: shown where somebody looks, and never written to a log file."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def progress_bar(total: int, *, unit: str, desc: str, wanted: bool) -> "tqdm[Any]":
+    """A bar of ``total`` units; it is not shown if it is not wanted, or nobody would see it."""
+    from tqdm.auto import tqdm
+
+    shown = wanted and total > 0 and _is_watched()
+    return tqdm(total=total, unit=unit, desc=desc, disable=not shown)
+
+
+def _is_watched() -> bool:
+    """Whether errors go to a terminal, or this is a notebook, where tqdm draws a widget."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return True
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config

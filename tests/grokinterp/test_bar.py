@@ -1,0 +1,59 @@
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import grokinterp as gi
+from grokinterp._bar import progress_bar
+
+CONFIG = gi.RunConfig(
+    data=gi.DataConfig(p=5), model=gi.MLPConfig(d_mlp=4), training=gi.TrainConfig(steps=20)
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    gi.train(CONFIG)
+    assert "1/1 runs trained: 100%" in stderr.getvalue()
+    gi.sweep(CONFIG, {"training.lr": [0.1, 0.2]}, store=tmp_path / "s.zarr")
+    assert "2/2 runs: 100%" in stderr.getvalue()
+
+
+def test_no_bar_if_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    gi.train(CONFIG, progress=False)
+    assert stderr.getvalue() == ""
+
+
+def test_a_log_file_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr := io.StringIO())
+    gi.train_many([CONFIG, CONFIG.replace({"seed": 1})])
+    gi.sweep(CONFIG, {"training.lr": [0.1, 0.2]}, store=tmp_path / "s.zarr")
+    assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"), [({"IPKernelApp": {}}, True), ({"TerminalIPythonApp": {}}, False)]
+)
+def test_a_notebook_gets_bars(
+    config: dict[str, object], shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel's stderr is no terminal, but somebody looks at the page."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace(config=config))
+    monkeypatch.setitem(sys.modules, "IPython", shell)  # pyright: ignore[reportArgumentType]
+    with progress_bar(10, unit="step", desc="x", wanted=True) as bar:
+        assert bar.disable is not shown
+
+
+def test_no_stderr_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under pythonw."""
+    monkeypatch.setattr(sys, "stderr", None)
+    gi.train(CONFIG)
