@@ -87,7 +87,7 @@ def plot_norms(data: "xr.Dataset", *, title: str = "What norms do to the phases"
     """
     from plotly.subplots import make_subplots
 
-    from analyses.style import GREY, SUBSET_LABEL, SUBSET_STYLE, finish
+    from analyses.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
 
     norms = [name for name in _NAME.values() if name in data.norm.values]
     alphas = np.unique(data.train_fraction.values)
@@ -110,7 +110,7 @@ def plot_norms(data: "xr.Dataset", *, title: str = "What norms do to the phases"
         row, column = divmod(i, len(alphas))
         place: dict[str, Any] = {"row": row + 1, "col": column + 1}
         for run in range(here.sizes["run"]):
-            for subset in data.subset.values:
+            for subset in DRAWN_SUBSETS:
                 curve = here.accuracy.isel(run=run).sel(subset=subset).dropna("step")
                 figure.add_scatter(
                     x=curve.step, y=curve, name=SUBSET_LABEL[subset], legendgroup=subset,

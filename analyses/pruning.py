@@ -100,7 +100,7 @@ def plot_pruning(
     """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
+    from analyses.style import DRAWN_SUBSETS, LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
 
     check_choice("quantity", quantity, ("accuracy", "loss"))
     check_choice("order", order, set(data.order.values.tolist()))
@@ -116,7 +116,7 @@ def plot_pruning(
     )  # fmt: skip
     for column, direction in enumerate(directions, 1):
         curves = shown.isel(curve=shown.direction.values == direction)[quantity]
-        for subset in data.subset.values:
+        for subset in DRAWN_SUBSETS:
             figure.add_scatter(
                 x=data.fraction, y=curves.isel(curve=0).sel(subset=subset),
                 name=SUBSET_LABEL[subset], legendgroup=subset, showlegend=column == 1,

@@ -14,13 +14,17 @@ SUBSET_STYLE = {
     "test": {"color": ORANGE, "dash": "dash"},
     "changed": {"color": RED, "dash": "solid"},
     "unchanged": {"color": GREEN, "dash": "dot"},
+    "selected": {"color": PURPLE, "dash": "dashdot"},
 }
 SUBSET_LABEL = {
     "train": "train, all",
     "test": "test",
     "changed": "train, corrupted",
     "unchanged": "train, uncorrupted",
+    "selected": "train, redrawn",
 }
+# What figures draw by default: the redrawn labels' curve all but covers that of the corrupted ones.
+DRAWN_SUBSETS = ("train", "test", "changed", "unchanged")
 LOSS_LABEL = {
     "mse": "mean squared error",
     "cross_entropy": "cross-entropy (nats)",

@@ -44,7 +44,10 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
             "steps": training.steps, "lr": training.lr, "weight_decay": training.weight_decay,
             "lr_times_weight_decay": training.lr * training.weight_decay, "seed": run.config.seed,
         },
-        "accuracy": {subset: float(last[f"{subset}_accuracy"]) for subset in SUBSETS},
+        "accuracy": {
+            subset: float(last[f"{subset}_accuracy"])
+            for subset in SUBSETS if f"{subset}_accuracy" in last  # "selected" is younger
+        },
         "loss": {split: float(last[f"{split}_loss"]) for split in SUBSETS[:2]},
         "mean_ipr": float(neurons.mean_ipr),
         "neurons": {
@@ -72,6 +75,8 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
          f"{training['weight_decay']:g} ({training['lr_times_weight_decay']:g} per step)"),
         ("accuracy: train, all", f"{accuracy['train']:.3f}"),
         ("accuracy: train, corrupted labels", f"{accuracy['changed']:.3f}"),
+        *[("accuracy: train, redrawn labels (1/p of them true)", f"{accuracy[name]:.3f}")
+          for name in ("selected",) if name in accuracy],
         ("accuracy: train, uncorrupted labels", f"{accuracy['unchanged']:.3f}"),
         ("accuracy: test", f"{accuracy['test']:.3f}"),
         ("mean IPR (1 = one frequency)", f"{summary['mean_ipr']:.3f}"),

@@ -29,6 +29,7 @@ ALTERNATIVE_CUTS = (
     Thresholds(learned=0.70, not_memorised=0.15),
     Thresholds(learned=0.50, not_memorised=0.05),
 )
+_NEEDED_SUBSETS = ("train", "test", "changed", "unchanged")  # earlier sweeps have no others
 _NEEDED = (
     "done", "final_accuracy", "best_accuracy", "final_loss", "final_norm", "largest_norm",
     "n_changed", "n_test", "diverged_at",
@@ -74,7 +75,8 @@ def compute(sweep: "xr.Dataset", thresholds: Thresholds | None = None) -> "xr.Da
         coords={name: sweep[name] for name in shape if name in sweep.coords},
     )
     finite = (runs.phase != "") & (runs.phase != str(Phase.DIVERGED))
-    accuracy = sweep.final_accuracy.where(finite).sel(subset=list(SUBSETS))
+    subsets = [subset for subset in SUBSETS if subset in sweep.subset]
+    accuracy = sweep.final_accuracy.where(finite).sel(subset=subsets)
     means = {
         "mean_accuracy": accuracy.mean("seed"),
         "lowest_accuracy": accuracy.min("seed"),
@@ -149,9 +151,11 @@ def _check(sweep: "xr.Dataset") -> None:
             f"sweep has no dimension seed, only {', '.join(map(str, sweep.done.dims))}; to look "
             "at one seed keep the dimension, as sweep.sel(seed=[0]) does"
         )
-    absent = [s for s in SUBSETS if s not in sweep.get("subset", ())]
+    absent = [s for s in _NEEDED_SUBSETS if s not in sweep.get("subset", ())]
     if absent:
-        raise ValueError(f"sweep has no subset {', '.join(absent)}; needed are {SUBSETS}")
+        raise ValueError(
+            f"sweep has no subset {', '.join(absent)}; needed are {', '.join(_NEEDED_SUBSETS)}"
+        )
     if "data.corruption" not in sweep.coords and "base" not in sweep.attrs:
         raise ValueError(
             "the sweep's corruption is unknown: there is neither a coordinate data.corruption nor "
@@ -175,7 +179,7 @@ def _end_points(sweep: "xr.Dataset") -> EndPoints:
             *done.dims
         ).values  # fmt: skip
 
-    final = {subset: grid(sweep.final_accuracy.sel(subset=subset)) for subset in SUBSETS}
+    final = {subset: grid(sweep.final_accuracy.sel(subset=subset)) for subset in _NEEDED_SUBSETS}
     return EndPoints(
         **final,
         max_test=grid(sweep.best_accuracy.sel(subset="test")),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from grokinterp import Run
+from grokinterp.data import SUBSETS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -10,11 +11,14 @@ if TYPE_CHECKING:
 
 
 def compute(run: Run) -> "xr.Dataset":
-    """The run's history as ``accuracy`` (step, subset) and ``loss`` (step, train or test)."""
+    """The run's history as ``accuracy`` (step, subset) and ``loss`` (step, train or test).
+
+    A run saved by an earlier version may have no "selected" labels in its history.
+    """
     import xarray as xr
 
     history = run.history
-    subsets = ["train", "test", "changed", "unchanged"]
+    subsets = [subset for subset in SUBSETS if f"{subset}_accuracy" in history]
     accuracy = xr.concat([history[f"{s}_accuracy"] for s in subsets], dim="subset")
     loss = xr.concat([history[f"{s}_loss"] for s in subsets[:2]], dim="split")
     curves = xr.Dataset(
@@ -32,13 +36,13 @@ def compute(run: Run) -> "xr.Dataset":
 
 
 def plot_accuracy(curves: "xr.Dataset", *, title: str = "Training curves") -> "go.Figure":
-    """Accuracy on all subsets; the dotted line is all training labels that are true."""
+    """Accuracy on four subsets; the dotted line is the share of training labels that are true."""
     import plotly.graph_objects as go
 
-    from analyses.style import GREY, SUBSET_LABEL, SUBSET_STYLE, finish
+    from analyses.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
 
     figure = go.Figure()
-    for subset in curves.subset.values:
+    for subset in DRAWN_SUBSETS:
         values = curves.accuracy.sel(subset=subset)
         figure.add_scatter(
             x=curves.step, y=values, name=SUBSET_LABEL[subset], line=SUBSET_STYLE[subset],

@@ -19,7 +19,7 @@ from grokinterp.tasks import Operation, operation_table, resolve_operation
 
 CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
 PROTOCOLS = ("independent", "published")
-SUBSETS = ("train", "test", "changed", "unchanged")
+SUBSETS = ("train", "test", "changed", "unchanged", "selected")
 
 # The authors' own seeds: Python's `random` for the split, torch's for the redrawn labels.
 _PUBLISHED_SPLIT_SEED, _PUBLISHED_NOISE_SEED = 420, 0
@@ -111,12 +111,15 @@ class Dataset:
         """The subsets that accuracies are reported on, by the names in ``SUBSETS``.
 
         "changed" and "unchanged" divide the train set by whether the given label is wrong.
+        "selected" are the labels that were redrawn, which the papers call corrupted: the changed
+        ones and the 1/p that kept the true label by chance.
         """
         return {
             "train": self.is_train,
             "test": self.is_test,
             "changed": self.is_changed,
             "unchanged": self.is_train & ~self.is_changed,
+            "selected": self.is_selected,
         }
 
 

@@ -5,7 +5,7 @@ with one rank-one update per neuron; the mean squared error needs only the neuro
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokinterp import HookedMLP
@@ -109,11 +109,17 @@ def _sum_of_squares(
     """
     overlap = W @ W.T
     of = dict(zip(SUBSETS, masks.bool(), strict=True))
-    totals = {}
-    for name in ("test", "changed", "unchanged"):
-        active = post[:, of[name]]
+
+    def total(pairs: Bool[Tensor, " pair"]) -> Float[Tensor, " removed"]:
+        active = post[:, pairs]
         terms = (overlap * (active @ active.T)).double().flip(0, 1)
         left = terms.cumsum(0).cumsum(1).diagonal().flip(0)
-        totals[name] = torch.cat([left, left.new_zeros(1)])
+        return torch.cat([left, left.new_zeros(1)])
+
+    # Disjoint parts: selected pairs that kept the true label are a few of the unchanged.
+    spared = total(of["selected"] & ~of["changed"])
+    totals = {"test": total(of["test"]), "changed": total(of["changed"])}
+    totals["unchanged"] = total(of["unchanged"] & ~of["selected"]) + spared
+    totals["selected"] = totals["changed"] + spared
     totals["train"] = totals["changed"] + totals["unchanged"]
     return torch.stack([totals[name] for name in SUBSETS], dim=1)

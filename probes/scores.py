@@ -42,7 +42,7 @@ def loss(
 
 
 def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dict[str, float]:
-    """Accuracy on train, test, changed and unchanged labels, of logits for all pairs.
+    """Accuracy on each of ``grokinterp.data.SUBSETS``, of logits for all pairs.
 
     Against the labels given in training (``dataset.labels``), which are true on the test set.
     """
@@ -53,7 +53,7 @@ def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dic
 def subset_scores(
     model: nn.Module, dataset: Dataset, *, kind: str = "mse"
 ) -> Mapping[str, Mapping[str, float]]:
-    """``{subset: {"accuracy": ..., "loss": ...}}`` for train, test, changed and unchanged labels.
+    """``{subset: {"accuracy": ..., "loss": ...}}`` for each of ``grokinterp.data.SUBSETS``.
 
     Scores are against the labels given in training (``dataset.labels``), which are the true ones
     on the test set. The answer is the largest of the p residues' logits; the history of a run also

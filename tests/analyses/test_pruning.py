@@ -18,18 +18,18 @@ from analyses import pruning
 from probes import subset_scores
 from tests.tolerance import rounding
 
-SUBSETS = ["train", "test", "changed", "unchanged"]
+SUBSETS = ["train", "test", "changed", "unchanged", "selected"]
 WIDTH = 24
 PATH = WIDTH + 11 + 121  # terms in the sums of a logit, of the loss over classes and over pairs
 
 
 def masks(data: gi.Dataset) -> list[Tensor]:
     wrong = data.is_train & (data.labels != data.clean_labels)
-    return [data.is_train, ~data.is_train, wrong, data.is_train & ~wrong]
+    return [data.is_train, ~data.is_train, wrong, data.is_train & ~wrong, data.is_selected]
 
 
 def scores(logits: Tensor, data: gi.Dataset, loss: str) -> tuple[list[float], list[float]]:
-    """Accuracy and loss on the four subsets, as torch defines them."""
+    """Accuracy and loss on the subsets, as torch defines them."""
     logits, right = logits.double(), (logits.argmax(dim=1) == data.labels).double()
     if loss == "mse":
         target = F.one_hot(data.labels, logits.shape[1]).double()
@@ -80,7 +80,7 @@ def test_curve_is_the_network_with_neurons_taken_out(trained: gi.Run, dtype: tor
     model, data = copy.deepcopy(trained.model).to(dtype), trained.dataset
     loss = trained.config.training.loss
     accuracies, losses = pruning.pruning_curve(model, data, order, loss=loss)
-    assert accuracies.shape == losses.shape == (WIDTH + 1, 4)
+    assert accuracies.shape == losses.shape == (WIDTH + 1, 5)
     assert accuracies.dtype == losses.dtype == torch.float64
     for removed in range(WIDTH + 1):
         gone = order[:removed]
@@ -99,6 +99,7 @@ def test_curve_is_the_network_with_neurons_taken_out(trained: gi.Run, dtype: tor
 def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads: int) -> None:
     p, width = 41, 6  # 1681 pairs, more than one worker takes at a time
     data = gi.make_dataset(gi.DataConfig(p=p, corruption=0.5))
+    assert data.is_selected.sum() > data.is_changed.sum()  # some kept the true label
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=width), p=p, seed=2)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     torch.set_num_threads(threads)
@@ -120,7 +121,7 @@ def test_an_empty_network_answers_class_0(corrupted_run: gi.Run, loss: str, sile
     )
     zeros = [(data.labels[mask] == 0).double().mean().item() for mask in masks(data)]
     assert accuracies[-1].tolist() == pytest.approx(zeros)
-    assert losses[-1].tolist() == pytest.approx([silence] * 4)
+    assert losses[-1].tolist() == pytest.approx([silence] * 5)
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -180,9 +181,9 @@ def test_dataset_is_labelled_as_documented(pruned: xr.Dataset) -> None:
                       strict=True))  # fmt: skip
     by_score = [(o, d, -1) for o in ("ipr", "norm", "attribution") for d in ("low", "high")]
     assert curves == by_score + [("random", "random", seed) for seed in range(5)]
-    per_subset = {"curve": 11, "removed": WIDTH + 1, "subset": 4}
+    per_subset = {"curve": 11, "removed": WIDTH + 1, "subset": 5}
     assert dict(pruned.accuracy.sizes) == dict(pruned["loss"].sizes) == per_subset
-    assert dict(pruned.area.sizes) == {"curve": 11, "subset": 4}
+    assert dict(pruned.area.sizes) == {"curve": 11, "subset": 5}
     assert dict(pruned.neuron.sizes) == {"curve": 11, "place": WIDTH}
     assert pruned.subset.values.tolist() == SUBSETS
     assert pruned.removed.values.tolist() == list(range(WIDTH + 1))
@@ -265,12 +266,12 @@ def test_a_dead_neuron_goes_first_and_changes_nothing(corrupted_run: gi.Run) -> 
         ["removed", "fraction"]).assign_coords(removed=0, fraction=0.0))  # fmt: skip
 
 
-def test_without_changed_labels_that_subset_alone_has_no_score(clean_run: gi.Run) -> None:
+def test_without_corrupted_labels_their_subsets_alone_have_no_score(clean_run: gi.Run) -> None:
     found = pruning.compute(clean_run, random_seeds=1)
     for name in ("accuracy", "loss", "area"):
         missing = found[name].isnull()
-        assert bool(missing.sel(subset="changed").all())
-        assert not bool(missing.drop_sel(subset="changed").any())
+        assert bool(missing.sel(subset=["changed", "selected"]).all())
+        assert not bool(missing.drop_sel(subset=["changed", "selected"]).any())
 
 
 def test_pruning_by_ipr_takes_the_noise_and_leaves_the_solution(half_solved_run: gi.Run) -> None:
@@ -318,7 +319,7 @@ def test_plot_pruning_draws_the_curves_of_one_order(
     figure: Any = pruning.plot_pruning(pruned, order=order, quantity=quantity)
     assert len(figure.data) == 4 * len(curves)
     for column, curve in enumerate(curves):
-        for trace, subset in zip(figure.data[4 * column :], SUBSETS, strict=False):
+        for trace, subset in zip(figure.data[4 * column :], SUBSETS[:4], strict=False):
             np.testing.assert_array_equal(trace.x, pruned.fraction)
             np.testing.assert_array_equal(
                 trace.y, pruned[quantity].isel(curve=curve).sel(subset=subset)

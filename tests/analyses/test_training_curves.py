@@ -1,5 +1,6 @@
 """Training curves are the run's own history, relabelled."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,13 @@ import pytest
 import grokinterp as gi
 from analyses import training_curves
 
-SUBSETS = ["train", "test", "changed", "unchanged"]
+SUBSETS = ["train", "test", "changed", "unchanged", "selected"]
 
 
 def test_curves_are_the_history(corrupted_run: gi.Run) -> None:
     curves = training_curves.compute(corrupted_run)
     history = corrupted_run.history
-    assert dict(curves.accuracy.sizes) == {"step": 21, "subset": 4}
+    assert dict(curves.accuracy.sizes) == {"step": 21, "subset": 5}
     assert dict(curves["loss"].sizes) == {"step": 21, "split": 2}
     assert curves.step.values.tolist() == list(range(0, 201, 10))
     assert curves.subset.values.tolist() == SUBSETS
@@ -28,6 +29,14 @@ def test_curves_are_the_history(corrupted_run: gi.Run) -> None:
     for split in ("train", "test"):
         np.testing.assert_array_equal(curves["loss"].sel(split=split), history[f"{split}_loss"])
     assert curves.attrs["loss"] == "mse"
+
+
+def test_a_history_saved_without_the_redrawn_labels_is_shown(corrupted_run: gi.Run) -> None:
+    older = corrupted_run.history.drop_vars(["selected_loss", "selected_accuracy"])
+    curves = training_curves.compute(dataclasses.replace(corrupted_run, history=older))
+    assert curves.subset.values.tolist() == SUBSETS[:4]
+    figure: Any = training_curves.plot_accuracy(curves)
+    assert len(figure.data) == 4
 
 
 def test_share_of_uncorrupted_labels_counts_the_labels(
@@ -47,7 +56,7 @@ def test_plots_draw_the_curves(
     accuracy: Any = training_curves.plot_accuracy(curves)
     loss: Any = training_curves.plot_loss(curves)
     assert len(accuracy.data) == 4
-    for trace, subset in zip(accuracy.data, SUBSETS, strict=True):
+    for trace, subset in zip(accuracy.data, SUBSETS[:4], strict=True):
         np.testing.assert_array_equal(trace.x, curves.step)
         np.testing.assert_array_equal(trace.y, curves.accuracy.sel(subset=subset))
     assert [line.y0 for line in accuracy.layout.shapes] == [curves.attrs["share_uncorrupted"]]

@@ -115,11 +115,12 @@ def test_masks_divide_the_pairs(config: DataConfig) -> None:
     assert not (data.is_changed & ~data.is_selected).any()  # test labels are always clean
 
     masks = data.masks
-    assert tuple(masks) == SUBSETS == ("train", "test", "changed", "unchanged")
+    assert tuple(masks) == SUBSETS == ("train", "test", "changed", "unchanged", "selected")
     count = {name: int(mask.sum()) for name, mask in masks.items()}
     assert count["train"] + count["test"] == pairs
     assert torch.equal(masks["changed"] ^ masks["unchanged"], masks["train"])
     assert torch.equal(masks["changed"], data.is_changed)
+    assert torch.equal(masks["selected"], data.is_selected)
 
 
 @given(data_configs(), st.data())

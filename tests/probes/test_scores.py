@@ -75,7 +75,7 @@ def test_unknown_losses_are_named() -> None:
 
 @pytest.mark.parametrize("kind", ["mse", "cross_entropy"])
 def test_subset_scores_follow_the_masks(random_model: gi.HookedMLP, kind: str) -> None:
-    data = gi.make_dataset(gi.DataConfig(p=11, train_fraction=0.6, corruption=0.4, seed=1))
+    data = gi.make_dataset(gi.DataConfig(p=11, train_fraction=0.6, corruption=0.4, seed=2))
     weights = {name: w.double() for name, w in random_model.state_dict().items()}
     totals: dict[str, list[tuple[float, float]]] = {}
     for i, (a, b) in enumerate(data.tokens.tolist()):
@@ -88,23 +88,25 @@ def test_subset_scores_follow_the_masks(random_model: gi.HookedMLP, kind: str) -
         point = (float(logits.argmax() == label), value.item())
         wrong = bool(data.labels[i] != (a + b) % 11)
         names = ["train", "changed" if wrong else "unchanged"] if data.is_train[i] else ["test"]
+        names += ["selected"] * int(data.is_selected[i])
         for name in names:
             totals.setdefault(name, []).append(point)
     scores = subset_scores(random_model, data, kind=kind)
-    assert list(scores) == ["train", "test", "changed", "unchanged"]
+    assert list(scores) == ["train", "test", "changed", "unchanged", "selected"]
+    assert len(totals["selected"]) > len(totals["changed"])  # some kept the true label
     for name, points in totals.items():
         right, values = zip(*points, strict=True)
         assert scores[name]["accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-12)
         assert scores[name]["loss"] == pytest.approx(sum(values) / len(values), rel=1e-5)
 
 
-def test_without_corruption_only_the_changed_subset_has_no_score(
+def test_without_corruption_only_the_subsets_of_corrupted_labels_have_no_score(
     random_model: gi.HookedMLP,
 ) -> None:
     data = gi.make_dataset(gi.DataConfig(p=11))
     scores = subset_scores(random_model, data)
     missing = {name for name, score in scores.items() if any(map(math.isnan, score.values()))}
-    assert missing == {"changed"}
+    assert missing == {"changed", "selected"}
     assert scores["train"] == scores["unchanged"]
 
 

@@ -33,7 +33,7 @@ SYMBOL = {"memorising": "C_mem", "generalising": "C_gen"}
 # How texts call the subsets of a dataset.
 SUBSET_NAME = {
     "train": "train", "test": "validation", "changed": "changed-label",
-    "unchanged": "unchanged-label",
+    "unchanged": "unchanged-label", "selected": "selected-label",
 }  # fmt: skip
 
 

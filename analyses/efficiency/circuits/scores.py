@@ -18,7 +18,7 @@ LABELS = ("given", "true")  # they differ on changed examples alone
 
 
 def scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> "xr.Dataset":
-    """Accuracy, logits and margins on train, test, changed and unchanged examples.
+    """Accuracy, logits and margins on each subset of the examples.
 
     Args:
         logits: of all p * p pairs, in the dataset's order; at least p classes, and all of them may

@@ -180,7 +180,7 @@ def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> N
         ({"m": ("seed",)}, "'m' has the dimension 'seed'"),
         ({"m": ("m",)}, "'m' has the dimension 'm'"),
         ({"m": ("done",)}, "'m' has the dimension 'done'"),
-        ({"m": ("subset",)}, "'m' has 2 along 'subset', the sweep has 4"),
+        ({"m": ("subset",)}, "'m' has 2 along 'subset', the sweep has 5"),
         ({"m": ("k",), "n": ("k",)}, "'n' has 3 along 'k', measure 'm' has 2"),
     ],
 )

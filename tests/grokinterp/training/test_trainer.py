@@ -60,11 +60,11 @@ def test_history_is_what_the_final_model_gives() -> None:
     with torch.no_grad():
         logits = run.model(data.tokens)
     right = (logits.argmax(dim=1) == data.labels).numpy()
-    for name in ("train", "test", "changed", "unchanged"):
+    for name in ("train", "test", "changed", "unchanged", "selected"):
         want = right[data.masks[name].numpy()].mean()
         assert float(last[f"{name}_accuracy"]) == pytest.approx(want, abs=1e-6)
     error = (logits - F.one_hot(data.labels, 11)).square().mean(dim=1)
-    for name in ("train", "test", "changed", "unchanged"):
+    for name in ("train", "test", "changed", "unchanged", "selected"):
         want = float(error[data.masks[name]].mean())
         assert float(last[f"{name}_loss"]) == pytest.approx(want, rel=1e-5)
     assert list(run.history.weight.values) == ["W_E[0]", "W_E[1]", "W_U"]
