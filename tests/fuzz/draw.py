@@ -110,7 +110,7 @@ CALL: dict[str, list[Any]] = {
     "threads": [None, 1, 2],
     "device": [None, "cpu"],
     "memory_limit": [None, "1 GiB", 2**30],
-    "probes": [None, "norm"],
+    "probes": [None, "size"],
     "checkpoints": [None, "rules"],
     "start": [None],
 }

@@ -40,6 +40,7 @@ class Report:
     """What a case came to."""
 
     outcome: str = "trained"
+    reason: str = ""  # what a refusal said
     findings: list[str] = field(default_factory=list)
 
     def check(self, holds: object, text: str) -> None:
@@ -73,7 +74,7 @@ def refusals(report: Report, stage: str, names: set[str]) -> Iterator[None]:
         except Exception as error:
             if problem := _problem(error, names):
                 report.findings.append(f"{stage}: {problem}: {_short(error)}")
-            report.outcome = f"refused: {stage}"
+            report.outcome, report.reason = f"refused: {stage}", str(error)[:300]
             raise Refused from error
         finally:
             for warning in caught:
@@ -171,8 +172,8 @@ def check_network(model: Any, config: gi.RunConfig, report: Report) -> None:
 def train(case: Case, config: gi.RunConfig, report: Report) -> gi.Run:
     """One run, trained as the case's call says; the session's state stays as it was."""
     call, watch = dict(case.call), Watch()
-    if call.get("probes") == "norm":
-        call["probes"] = {"norm": lambda model: model.W_E.norm()}
+    if call.get("probes") == "size":
+        call["probes"] = {"size": lambda model: model.W_E.norm()}
     if call.get("checkpoints") == "rules":
         call["checkpoints"] = {"mid": gi.at_step(3), "fit": gi.reached(train_accuracy=0.5)}
     before = _session()

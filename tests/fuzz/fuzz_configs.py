@@ -49,9 +49,9 @@ def one(case: Case) -> Report:
             return examine(case, Path(folder))
     except TooLong:
         where = "".join(traceback.format_exc().splitlines(keepends=True)[-6:])
-        return Report("stopped", [f"took more than {MINUTES} minutes: {where}"])
+        return Report("stopped", findings=[f"took more than {MINUTES} minutes: {where}"])
     except Exception:
-        return Report("stopped", [f"raw: {traceback.format_exc()[-1500:]}"])
+        return Report("stopped", findings=[f"raw: {traceback.format_exc()[-1500:]}"])
     finally:
         signal.alarm(0)
 
@@ -82,7 +82,7 @@ def main(
         line: dict[str, Any] = {
             "seed": seed, "case": number, "kind": case.kind, "odd": case.odd,
             "outcome": report.outcome, "seconds": round(time.perf_counter() - started, 2),
-            "findings": report.findings,
+            "reason": report.reason, "findings": report.findings,
         }  # fmt: skip
         lines.append(line)
         with file.open("a") as stream:
