@@ -10,6 +10,7 @@ MAX_LAYERS = 2**8  # each is a tree of modules and hook points
 MAX_STEPS = 10**9  # a day or so at 0.1 ms each
 MAX_ROWS = 10**6  # of a history: each scores all pairs, and is kept in memory
 MAX_WORDS = 2**7  # of a prompt: attention looks from every one at every one
+MAX_THREADS = 2**10  # of one process; each has buffers of its own
 MAX_EXPRESSION = 1000  # characters of a polynomial: a power may have thousands of digits
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from grokinterp._checks import check_choice, check_int, check_number
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.training.evaluation import METRICS
@@ -177,8 +177,8 @@ def check_starts(
     """Raise unless ``start`` has for every config nothing, or a checkpoint that fits it."""
     if start is None:
         return [None] * len(configs)
-    if isinstance(start, Checkpoint) or len(start) != len(configs):
-        given = "a single checkpoint" if isinstance(start, Checkpoint) else len(start)
+    if not isinstance(start, list | tuple) or len(start) != len(configs):
+        given = len(start) if isinstance(start, list | tuple) else short(start)
         raise ValueError(f"start must hold one checkpoint or None per config, got {given} for "
                          f"{len(configs)} configs")  # fmt: skip
     models: dict[tuple[object, int], HookedModel] = {}

@@ -10,6 +10,7 @@ import torch
 
 from grokinterp._bar import progress_bar
 from grokinterp._checks import check_choice, check_int
+from grokinterp._limits import MAX_THREADS
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.session import own_session
@@ -171,7 +172,7 @@ def train_each(
                 f"probes has {name!r}, which the history holds already; choose another name"
             )
     if threads is not None:
-        check_int("threads", threads, minimum=1)
+        check_int("threads", threads, minimum=1, maximum=MAX_THREADS)
     job = _Job(
         device=place,
         precision=precision,

@@ -143,6 +143,9 @@ def test_bad_input() -> None:
         gi.train_many([CONFIG], start=[start, start])
     with pytest.raises(TypeError, match=re.escape("take run.checkpoint()")):
         gi.train_many([CONFIG], start=[run])  # pyright: ignore[reportArgumentType]
+    for given, told in ((start, r"Checkpoint\("), (0.5, "0.5"), ("x", "'x'")):
+        with pytest.raises(ValueError, match=f"start must hold one checkpoint .*got {told}"):
+            gi.train_many([CONFIG], start=given)  # pyright: ignore[reportArgumentType]
     half = train(CONFIG, checkpoints=HALF).checkpoints["half"]
     with pytest.raises(
         ValueError, match=r"moments of another one; start from checkpoint.fresh\(\)"

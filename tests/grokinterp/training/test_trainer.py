@@ -232,6 +232,12 @@ def test_the_smallest_data_set_trains() -> None:
     assert np.isfinite(run.history.train_loss).all()
 
 
+@pytest.mark.parametrize(("threads", "told"), [(0, "at least 1"), (10**9, "at most 1024")])
+def test_numbers_of_threads_have_bounds(threads: int, told: str) -> None:
+    with pytest.raises(ValueError, match=f"threads must be {told}, got {threads}"):
+        gi.train(SMALL, threads=threads, progress=False)
+
+
 def test_what_is_no_config_is_refused_and_any_iterable_will_do() -> None:
     with pytest.raises(TypeError, match="configs must be RunConfigs, got 'addition'"):
         gi.train_many(["addition"], progress=False)  # pyright: ignore[reportArgumentType]
