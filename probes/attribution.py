@@ -81,7 +81,7 @@ def logit_attribution(
             "LSTM multiplies gates and states). Use ablations, or probes.neuron_attribution on "
             "activations and weights of your choice"
         )
-    check_tokens(tokens, p := model.p)
+    check_tokens(tokens, p := model.p, prompt=getattr(model.cfg, "prompt", None))
     outside = bool(((labels < 0) | (labels >= p)).any())
     if labels.is_floating_point() or labels.shape != tokens.shape[:1] or outside:
         raise ValueError(

@@ -73,7 +73,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
         """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
         assert self.p is not None
-        check_tokens(tokens, self.p)
+        check_tokens(tokens, self.p, prompt=getattr(self.cfg, "prompt", None))
         return self._hooked_logits(tokens)
 
     def _hooked_logits(
@@ -217,8 +217,12 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             if isinstance(name, str) and not isinstance(self.mod_dict.get(name), HookPoint):
                 raise ValueError(
                     f"{name!r} is no hook point of {type(self).__name__}. "
-                    f"{nearest_hooks(self, name)}"
+                    f"{self._why_no_hook(name)}{nearest_hooks(self, name)}"
                 )
+
+    def _why_no_hook(self, name: str) -> str:
+        """A sentence on a name that one might take for a hook point, or nothing."""
+        return ""
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As in ``nn.Module``; an error names every missing, extra and misshapen tensor."""
@@ -344,14 +348,22 @@ def check_state(owner: str, ours: dict[str, Tensor], given: dict[str, Tensor]) -
         )
 
 
-def check_tokens(tokens: Tensor, p: int) -> None:
-    """Raise unless ``tokens`` is an integer tensor [batch, 2] of residues 0..p-1."""
+def check_tokens(tokens: Tensor, p: int, *, prompt: str | None = None) -> None:
+    """Raise unless ``tokens`` is an integer tensor [batch, 2] of residues 0..p-1.
+
+    Args:
+        tokens: what a model was given.
+        p: its modulus.
+        prompt: what it makes of a pair, if it reads sequences.
+    """
     if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dtype == torch.bool:
         kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
         raise TypeError(f"tokens must be an integer tensor [batch, 2], got {kind}")
     if tokens.ndim != 2 or tokens.shape[1] != 2:
+        itself = "" if prompt is None else f"; the model writes the prompt {prompt!r} itself"
         raise ValueError(
-            f"tokens must have shape [batch, 2], one row (a, b) per pair, got {list(tokens.shape)}"
+            "tokens must have shape [batch, 2], one row (a, b) per pair, "
+            f"got {list(tokens.shape)}{itself}"
         )
     if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= p):
         raise ValueError(

@@ -12,6 +12,7 @@ from transformer_lens.hook_points import HookPoint
 
 from grokinterp._frozen import frozen_config
 from grokinterp.models.base import HookedModel, count_hooks, evaluated
+from grokinterp.models.outputs import first_tensor, with_first_tensor
 from grokinterp.models.prompt import Prompt, check_prompt
 
 
@@ -32,9 +33,11 @@ class HookedModule(HookedModel):
     of the last position where it has positions. Nothing of the network is copied or changed, save
     for forward hooks on its submodules; its parameters are ``net.*``.
 
-    Hook points: ``{submodule}.hook_out`` for every submodule that a forward pass calls and whose
-    output is a tensor, named as in ``net.named_modules()``; then ``hook_logits`` [batch, classes].
-    A submodule that is called several times in one forward pass runs its hooks each time, and a
+    Hook points: ``{submodule}.hook_out`` for every submodule that a forward pass calls, named as in
+    ``net.named_modules()``; then ``hook_logits`` [batch, classes]. Of an output that is no tensor
+    but a tuple, list, dict or dataclass it is the first tensor in it: of ``nn.LSTM`` the last
+    layer's states h at every position. A submodule without any tensor in its output has no hook
+    point. One that is called several times in one forward pass runs its hooks each time, and a
     cache keeps the last.
 
     Args:
@@ -56,7 +59,8 @@ class HookedModule(HookedModel):
             raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
         self.net, self.prompt = net, Prompt(prompt, p)
         # Outside the network: one more child would change what a Sequential or ModuleList does.
-        points = {f"{name}.hook_out": (HookPoint(), module) for name, module in self._try().items()}
+        called = self._try()
+        points = {f"{name}.hook_out": (HookPoint(), module) for name, module in called.items()}
         for point, module in points.values():
             # A partial, so that copies of the model get hooks on points of their own.
             module.register_forward_hook(partial(_through, point))
@@ -85,8 +89,17 @@ class HookedModule(HookedModel):
     def _n_hooks(self) -> int:
         return count_hooks(self.hook_points()) + count_hooks(self.net.modules())
 
+    def _why_no_hook(self, name: str) -> str:
+        module = name.removesuffix(".hook_out")
+        if module and module in dict(self.net.named_modules()):
+            return (
+                f"{module} is a submodule, but a forward pass does not call it or its output holds "
+                "no tensor. "
+            )
+        return ""
+
     def _try(self) -> dict[str, nn.Module]:
-        """Submodules whose output is a tensor, in the order of their calls on two sequences.
+        """Submodules with a tensor in their output, in the order of their calls on two sequences.
 
         Raises unless these become logits. In evaluation mode: no statistics move, no RNG draws.
         """
@@ -142,9 +155,14 @@ class HookedModule(HookedModel):
 def _note(
     called: dict[str, nn.Module], name: str, module: nn.Module, inputs: Any, output: object
 ) -> None:
-    if isinstance(output, Tensor):
+    if first_tensor(output) is not None:
         called[name] = module
 
 
 def _through(point: HookPoint, module: nn.Module, inputs: Any, output: object) -> object:
-    return point(output) if isinstance(output, Tensor) else None
+    """The output with its first tensor sent through a hook point; None for no change."""
+    first = first_tensor(output)
+    if first is None:
+        return None
+    seen = point(first)
+    return None if seen is first else with_first_tensor(output, seen)

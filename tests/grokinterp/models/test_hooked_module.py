@@ -40,7 +40,7 @@ def sequential() -> Any:
 
 
 class Recurrent(nn.Module):
-    """Outputs that are no tensors, a layer of several layers, an unused one, and positions."""
+    """A tuple of outputs, a layer of several layers, an unused one, and positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def test_logits_are_the_networks_on_the_prompts_tokens() -> None:
     assert torch.equal(model(pairs), positions(sequences)[:, -1])
 
 
-def test_hook_points_are_the_submodules_with_tensor_outputs() -> None:
+def test_hook_points_are_the_submodules_that_are_called() -> None:
     model = HookedModule(sequential(), p=P, prompt="a b =")
     _, cache = model.run_with_cache(all_pairs())
     assert {name: list(value.shape) for name, value in cache.items()} == {
@@ -76,7 +76,7 @@ def test_hook_points_are_the_submodules_with_tensor_outputs() -> None:
         "hook_logits": [25, P],
     }
     model = HookedModule(seeded(Recurrent), p=P)
-    names = ["embed", "head.0", "head.1", "head"]  # in the order of their calls
+    names = ["embed", "lstm", "head.0", "head.1", "head"]  # in the order of their calls
     assert list(model.hook_dict) == [*(f"{name}.hook_out" for name in names), "hook_logits"]
     assert model.net.get_submodule("embed").weight.shape == (P + 1, 8)
 

@@ -5,9 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
+from grokinterp import (
+    EmbeddingMLPConfig,
+    HookedEmbeddingMLP,
+    HookedLSTM,
+    HookedMLP,
+    HookedModule,
+    HookedTransformer,
+    LSTMConfig,
+    MLPConfig,
+    TransformerConfig,
+)
 from grokinterp.models.prompt import Prompt
 
 PAIRS = torch.tensor([[0, 1], [4, 3], [2, 2]])
@@ -81,3 +92,28 @@ def test_templates_without_both_operands_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         Prompt(template, 5)
+
+
+MODELS: list[Any] = [
+    HookedTransformer(TransformerConfig(d_model=4, n_heads=1), p=5),
+    HookedLSTM(LSTMConfig(d_embed=4, d_hidden=4), p=5),
+    HookedEmbeddingMLP(EmbeddingMLPConfig(d_embed=4, hidden=(4,), prompt="a b ="), p=5),
+    HookedModule(nn.Sequential(nn.Embedding(6, 4), nn.Linear(4, 5)), p=5, prompt="a b ="),
+]
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_whole_sequences_are_told_that_the_model_writes_them(model: Any) -> None:
+    """As from a notebook whose network does not know its task, and is given "a b =" as tokens."""
+    told = r"got \[3, 3\]; the model writes the prompt 'a b =' itself"
+    with pytest.raises(ValueError, match=told):
+        model(Prompt("a b =", 5).tokens(PAIRS))
+    with pytest.raises(ValueError, match=told):
+        model.run_with_cache(Prompt("a b =", 5).tokens(PAIRS))
+
+
+@pytest.mark.usefixtures("no_type_checker")
+def test_a_model_without_a_prompt_is_told_nothing_of_one() -> None:
+    with pytest.raises(ValueError, match=r"one row \(a, b\) per pair, got \[3, 3\]$"):
+        HookedMLP(MLPConfig(d_mlp=4), p=5)(Prompt("a b =", 5).tokens(PAIRS))
