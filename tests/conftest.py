@@ -1,9 +1,11 @@
 """Fixtures that several packages' tests share."""
 
 import gc
+import io
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -70,6 +72,21 @@ def published_run(tmp_path_factory: pytest.TempPathFactory) -> gi.Run:
             )
             gi.train(config, probes=grokking.PROBES, progress=False).save(folder / "published")
     return gi.Run.load(folder / "published")
+
+
+class Terminal(io.StringIO):
+    """What is written to it can be read, and it says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """As a terminal's."""
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Errors and progress bars go to a terminal, whose text this is."""
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    return stderr
 
 
 @pytest.fixture

@@ -13,23 +13,16 @@ CONFIG = gi.RunConfig(
 )
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_gets_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+def test_a_terminal_gets_bars(tmp_path: Path, terminal: io.StringIO) -> None:
     gi.train(CONFIG)
-    assert "1/1 runs trained: 100%" in stderr.getvalue()
+    assert "1/1 runs trained: 100%" in terminal.getvalue()
     gi.sweep(CONFIG, {"training.lr": [0.1, 0.2]}, store=tmp_path / "s.zarr")
-    assert "2/2 runs: 100%" in stderr.getvalue()
+    assert "2/2 runs: 100%" in terminal.getvalue()
 
 
-def test_no_bar_if_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+def test_no_bar_if_it_is_not_wanted(terminal: io.StringIO) -> None:
     gi.train(CONFIG, progress=False)
-    assert stderr.getvalue() == ""
+    assert terminal.getvalue() == ""
 
 
 def test_a_log_file_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

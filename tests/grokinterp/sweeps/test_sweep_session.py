@@ -1,5 +1,6 @@
 """Refinement, callbacks and progress of a sweep."""
 
+import io
 import re
 import threading
 import warnings
@@ -154,7 +155,9 @@ def test_callbacks_end_after_an_error(base: gi.RunConfig, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("done", [0, 4])
-def test_one_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys, done: int) -> None:
+def test_one_progress_bar(
+    base: gi.RunConfig, tmp_path: Path, capsys, terminal: io.StringIO, done: int
+) -> None:
     arguments = {"device": "cpu", "chunk": 1, "store": tmp_path / "s"}
     if done:
 
@@ -171,8 +174,8 @@ def test_one_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys, done: int)
             gi.sweep(base, AXES, progress=False, callbacks=[Stop()], **arguments)
         done += 1
     gi.sweep(base, AXES, **arguments)
-    out, err = capsys.readouterr()
-    assert not out
+    assert not capsys.readouterr().out
+    err = terminal.getvalue()
     assert err.count("\n") == 1  # a second bar would end a second line
     steps = (6 - done) * 8
     last = err.strip().split("\r")[-1]
@@ -180,10 +183,10 @@ def test_one_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys, done: int)
     assert f"{done}/6 runs:   0%" in err
 
 
-def test_no_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys) -> None:
+def test_no_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys, terminal: io.StringIO) -> None:
     gi.sweep(base, {}, store=tmp_path / "s", **QUIET)
     gi.sweep(base, {}, store=tmp_path / "s", device="cpu")  # nothing to do, nothing to show
-    assert capsys.readouterr() == ("", "")
+    assert (capsys.readouterr().out, terminal.getvalue()) == ("", "")
 
 
 def test_sweeps_in_two_threads_leave_warnings_alone(base: gi.RunConfig) -> None:

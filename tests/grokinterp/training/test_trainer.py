@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -219,9 +221,9 @@ def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         train(SMALL, device="cude")
 
 
-def test_progress_bar_shows_steps_and_accuracies(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_shows_steps_and_accuracies(terminal: io.StringIO) -> None:
     gi.train(SMALL)
-    shown = capfd.readouterr().err
+    shown = terminal.getvalue()
     assert "40/40" in shown
     assert "train=" in shown
     assert "test=" in shown
