@@ -83,10 +83,17 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Errors and progress bars go to a terminal, whose text this is."""
-    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
-    return stderr
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
+    """``terminal()`` lets errors and progress bars go to a terminal, and returns it.
+
+    To be called in the test: between its fixtures and the test pytest sets stderr anew.
+    """
+
+    def open_terminal() -> Terminal:
+        monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+        return stderr
+
+    return open_terminal
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,16 +14,18 @@ CONFIG = gi.RunConfig(
 )
 
 
-def test_a_terminal_gets_bars(tmp_path: Path, terminal: io.StringIO) -> None:
+def test_a_terminal_gets_bars(tmp_path: Path, terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
     gi.train(CONFIG)
-    assert "1/1 runs trained: 100%" in terminal.getvalue()
+    assert "1/1 runs trained: 100%" in stderr.getvalue()
     gi.sweep(CONFIG, {"training.lr": [0.1, 0.2]}, store=tmp_path / "s.zarr")
-    assert "2/2 runs: 100%" in terminal.getvalue()
+    assert "2/2 runs: 100%" in stderr.getvalue()
 
 
-def test_no_bar_if_it_is_not_wanted(terminal: io.StringIO) -> None:
+def test_no_bar_if_it_is_not_wanted(terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
     gi.train(CONFIG, progress=False)
-    assert terminal.getvalue() == ""
+    assert stderr.getvalue() == ""
 
 
 def test_a_log_file_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +156,7 @@ def test_callbacks_end_after_an_error(base: gi.RunConfig, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("done", [0, 4])
 def test_one_progress_bar(
-    base: gi.RunConfig, tmp_path: Path, capsys, terminal: io.StringIO, done: int
+    base: gi.RunConfig, tmp_path: Path, capsys, terminal: Callable[[], io.StringIO], done: int
 ) -> None:
     arguments = {"device": "cpu", "chunk": 1, "store": tmp_path / "s"}
     if done:
@@ -173,9 +173,10 @@ def test_one_progress_bar(
         with pytest.raises(StopIteration):
             gi.sweep(base, AXES, progress=False, callbacks=[Stop()], **arguments)
         done += 1
+    stderr = terminal()
     gi.sweep(base, AXES, **arguments)
     assert not capsys.readouterr().out
-    err = terminal.getvalue()
+    err = stderr.getvalue()
     assert err.count("\n") == 1  # a second bar would end a second line
     steps = (6 - done) * 8
     last = err.strip().split("\r")[-1]
@@ -183,10 +184,13 @@ def test_one_progress_bar(
     assert f"{done}/6 runs:   0%" in err
 
 
-def test_no_progress_bar(base: gi.RunConfig, tmp_path: Path, capsys, terminal: io.StringIO) -> None:
+def test_no_progress_bar(
+    base: gi.RunConfig, tmp_path: Path, capsys, terminal: Callable[[], io.StringIO]
+) -> None:
+    stderr = terminal()
     gi.sweep(base, {}, store=tmp_path / "s", **QUIET)
     gi.sweep(base, {}, store=tmp_path / "s", device="cpu")  # nothing to do, nothing to show
-    assert (capsys.readouterr().out, terminal.getvalue()) == ("", "")
+    assert (capsys.readouterr().out, stderr.getvalue()) == ("", "")
 
 
 def test_sweeps_in_two_threads_leave_warnings_alone(base: gi.RunConfig) -> None:

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -221,9 +222,12 @@ def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         train(SMALL, device="cude")
 
 
-def test_progress_bar_shows_steps_and_accuracies(terminal: io.StringIO) -> None:
+def test_progress_bar_shows_steps_and_accuracies(
+    terminal: Callable[[], io.StringIO],
+) -> None:
+    stderr = terminal()
     gi.train(SMALL)
-    shown = terminal.getvalue()
+    shown = stderr.getvalue()
     assert "40/40" in shown
     assert "train=" in shown
     assert "test=" in shown
