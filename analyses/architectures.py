@@ -83,7 +83,7 @@ def main(
 ) -> None:
     """Train the networks that are missing, then test Hypothesis 2.2 on all."""
     from analyses import hypothesis
-    from analyses.hypothesis_plot import verdict_text
+    from analyses.hypothesis_plot import verdict_line
 
     with clear_errors():
         known = (*SETTINGS, *CONTROLS)
@@ -98,11 +98,7 @@ def main(
         ]  # fmt: skip
         write_figures("hypothesis", out, out / "hypothesis.html", data, figures)
         for row in rows:
-            typer.echo(
-                f"{row['architecture']:24} {row['operation']:14} "
-                f"corruption {row['corruption']:.1f} seed {row['seed']!s:8} "
-                f"accuracy {row['accuracy']:.3f}  {verdict_text(row)}"
-            )
+            typer.echo(verdict_line(row))
 
 
 if __name__ == "__main__":

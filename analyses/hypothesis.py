@@ -50,9 +50,10 @@ from analyses.hypothesis_evidence import (
     projected_logits,
 )
 from analyses.hypothesis_filter import chosen_frequencies, filtered_logits, random_frequencies
-from analyses.hypothesis_plot import plot_spectra, plot_table, plot_verdicts, table
+from analyses.hypothesis_plot import plot_spectra, plot_table, plot_verdicts, table, verdict_line
 from analyses.hypothesis_verdict import with_verdict
 from grokinterp import Run, build_model
+from grokinterp._bar import each
 from grokinterp._checks import check_int, check_number
 from grokinterp.data import Dataset
 from grokinterp.tasks import Operation
@@ -79,6 +80,7 @@ def compute(
     random_draws: int = 20,
     threshold: float = 0.9,
     seed: int = 0,
+    progress: bool = False,
 ) -> "xr.Dataset":
     """The verdict on one or several runs, and every number behind it.
 
@@ -94,6 +96,7 @@ def compute(
         random_draws: shuffles of the residues, and sets of random frequencies.
         threshold: accuracy from which a network generalises.
         seed: of the draws.
+        progress: show bars; a network of the papers' size takes about a minute.
 
     Returns:
         Dataset over "run" (coordinates architecture, operation, p, train_fraction, corruption,
@@ -131,10 +134,10 @@ def compute(
         raise ValueError("runs is empty; give at least one run")
     options: dict[str, Any] = {
         "frequencies": None if frequencies is None else list(frequencies),
-        "random_draws": random_draws, "threshold": threshold, "seed": seed,
+        "random_draws": random_draws, "threshold": threshold, "seed": seed, "progress": progress,
     }  # fmt: skip
     parts = []
-    for run in runs:
+    for run in each(runs, "networks", wanted=progress and len(runs) > 1):
         data, training = run.config.data, run.config.training
         part = compute_model(
             run.model, data.operation, dataset=run.dataset, untrained=build_model(run.config),
@@ -163,6 +166,7 @@ def compute_model(
     random_draws: int = 20,
     threshold: float = 0.9,
     seed: int = 0,
+    progress: bool = False,
 ) -> "xr.Dataset":
     """The verdict on a network by itself, such as a checkpoint made elsewhere.
 
@@ -178,6 +182,7 @@ def compute_model(
         random_draws: see there.
         threshold: see there.
         seed: see there.
+        progress: see there.
 
     Returns:
         :func:`compute`'s dataset with one run.
@@ -189,7 +194,7 @@ def compute_model(
 
     check_int("random_draws", random_draws, minimum=1)
     check_number("threshold", threshold, minimum=0.0)
-    question = Question(model, operation, dataset, draws=random_draws, seed=seed)
+    question = Question(model, operation, dataset, draws=random_draws, seed=seed, progress=progress)
     basis, network = question.basis, question.surface
     before = None if untrained is None else surface(untrained)
     logits = network.logits()
@@ -203,8 +208,9 @@ def compute_model(
     answers = projected_logits(question, logits, key)
     answers["only_key"] = filtered_logits(question, chosen, keep=True)
     answers["without_key"] = filtered_logits(question, chosen, keep=False)
+    others = list(random_frequencies(question, chosen))
     draws = [filtered_logits(question, other, keep=False)
-             for other in random_frequencies(question, chosen)]  # fmt: skip
+             for other in each(others, "random frequencies", wanted=progress)]  # fmt: skip
 
     def scores(of: torch.Tensor) -> list[float]:
         return [*question.accuracies(of), question.memorised(of), question.loss(of, loss)]
@@ -312,6 +318,11 @@ def _architecture(network: Surface) -> str:
 
 
 if __name__ == "__main__":
+    from functools import partial
+
     from analyses.script import run_script
 
-    run_script("hypothesis", compute, [plot_verdicts, plot_spectra])
+    run_script(
+        "hypothesis", partial(compute, progress=True), [plot_verdicts, plot_spectra],
+        say=lambda data: [verdict_line(row) for row in table(data)],
+    )  # fmt: skip

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grokinterp._bar import each
 from grokinterp._short import short_repr
 from grokinterp.data import Dataset
 from grokinterp.randomness import generator
@@ -49,6 +50,7 @@ class Question:
         dataset: what the network was trained on, if that is known.
         draws: how many shuffles of the residues, and random sets of frequencies.
         seed: of the draws.
+        progress: show a bar while shuffles and draws are tried.
 
     Only pairs with a place in the basis count (none with a 0 in multiplication and division), and
     accuracy is against the true labels: "train" are the training pairs whose given label is true,
@@ -56,12 +58,19 @@ class Question:
     """
 
     def __init__(
-        self, model: Any, operation: Operation, dataset: Dataset | None, *, draws: int, seed: int
+        self,
+        model: Any,
+        operation: Operation,
+        dataset: Dataset | None,
+        *,
+        draws: int,
+        seed: int,
+        progress: bool = False,
     ) -> None:
         self.surface: Surface = surface(model)
         self.basis: Basis = task_basis(operation, self.surface.p)
         self.clean = operation_table(operation, self.surface.p).flatten()
-        self.draws, self.seed = draws, seed
+        self.draws, self.seed, self.progress = draws, seed, progress
         rng, order = generator(seed, "shuffled residues"), self.basis.order
         self.shuffles = [
             replace(self.basis, order=order[torch.randperm(len(order), generator=rng)])
@@ -84,6 +93,10 @@ class Question:
                 "all": placed & ~dataset.is_changed,
                 "changed": placed & dataset.is_changed,
             }
+
+    def shuffled(self, what: str) -> Iterator[Basis]:
+        """The task's basis with the residues shuffled, draw by draw."""
+        return each(self.shuffles, f"{what}, residues shuffled", wanted=self.progress)
 
     @property
     def judged_on(self) -> str:
@@ -136,7 +149,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
         return [spectrum.mean_row_ipr, spectrum.total_ipr, features, in_key]
 
     trained = _first_table(question.surface), _seen_by_neurons(question.surface)
-    shuffled = torch.tensor([measure(*trained, other) for other in question.shuffles])
+    shuffled = torch.tensor([measure(*trained, other) for other in question.shuffled("embedding")])
     before = [torch.nan] * len(MEASURES)
     if untrained is not None:
         before = measure(_first_table(untrained), _seen_by_neurons(untrained), basis)
@@ -222,7 +235,7 @@ def layers(question: Question, untrained: Surface | None) -> Iterator[Layer]:
     for hook in question.surface.neuron_hooks:
         activations = question.surface.neurons(hook)
         spectrum = neuron_spectrum(activations, question.basis)
-        shuffled = [_median_share(activations, other) for other in question.shuffles]
+        shuffled = [_median_share(activations, other) for other in question.shuffled(hook)]
         before = torch.nan
         if untrained is not None:
             before = _median_share(untrained.neurons(hook), question.basis)

@@ -239,6 +239,16 @@ def verdict_text(row: dict[str, Any]) -> str:
     return row["verdict"] + (f" ({count} borderline)" if count else "")
 
 
+def verdict_line(row: dict[str, Any]) -> str:
+    """A row of the table as the commands print it."""
+    seed = f"{row['seed']:g}" if isinstance(row["seed"], float) else row["seed"]
+    return (
+        f"{row['architecture']:24} {row['operation']:14} corruption {row['corruption']:.1f} "
+        f"seed {seed:8} accuracy {row['accuracy']:.3f}  {verdict_text(row)}"
+        + (f": {row['reason']}" if row["reason"] else "")
+    )
+
+
 def _sorted(data: "xr.Dataset") -> "xr.Dataset":
     """Supported ones first, then by architecture, corruption and seed; runs numbered anew."""
     verdicts = list(VERDICT_COLOR)

@@ -266,4 +266,16 @@ def _norm_ratio(run: Run) -> float:
 if __name__ == "__main__":
     from analyses.script import run_script
 
-    run_script("phases", compute, [plot_phases])
+    def say(data: "xr.Dataset") -> list[str]:
+        """A line per run, as the table has it."""
+        near = [" (borderline)" if borderline else "" for borderline in data.borderline.values]
+        return [
+            f"weight decay {decay:g}, train fraction {fraction:g}, corruption {corruption:g}, "
+            f"seed {seed}: {phase}{note}"
+            for decay, fraction, corruption, seed, phase, note in zip(
+                data.weight_decay.values, data.train_fraction.values, data.corruption.values,
+                data.seed.values, data.phase.values, near, strict=True,
+            )
+        ]  # fmt: skip
+
+    run_script("phases", compute, [plot_phases], say=say)

@@ -1,6 +1,6 @@
 """Running an analysis from the shell: ``python -m analyses.NAME RUN_DIR ...``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +19,10 @@ def run_script(
     name: str,
     compute: Callable[[list[Run]], "xr.Dataset"],
     plots: Sequence[Callable[["xr.Dataset"], "go.Figure"]],
+    *,
+    say: Callable[["xr.Dataset"], Iterable[str]] = lambda _: (),
 ) -> None:
-    """Load the runs named on the command line, compute, plot, write."""
+    """Load the runs named on the command line, compute, plot, write; print what ``say`` finds."""
 
     def main(
         run_dirs: Annotated[list[Path], typer.Argument(help="folders of saved runs")],
@@ -30,6 +32,8 @@ def run_script(
             page = html_path(name, run_dirs[0], out)  # refused before minutes of work, not after
             data = compute([Run.load(run_dir) for run_dir in run_dirs])
             write_figures(name, run_dirs[0], page, data, [plot(data) for plot in plots])
+            for line in say(data):
+                typer.echo(line)
 
     typer.run(main)
 

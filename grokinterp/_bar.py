@@ -1,18 +1,32 @@
 """Progress bars: shown where somebody looks, and never written to a log file."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+_Item = TypeVar("_Item")
 
-def progress_bar(total: int, *, unit: str, desc: str, wanted: bool) -> "tqdm[Any]":
+
+def progress_bar(
+    total: int, *, unit: str, desc: str, wanted: bool, leave: bool = True
+) -> "tqdm[Any]":
     """A bar of ``total`` units; it is not shown if it is not wanted, or nobody would see it."""
     from tqdm.auto import tqdm
 
     shown = wanted and total > 0 and _is_watched()
-    return tqdm(total=total, unit=unit, desc=desc, disable=not shown)
+    return tqdm(total=total, unit=unit, desc=desc, leave=leave, disable=not shown)
+
+
+def each(items: Sequence[_Item], what: str, *, wanted: bool) -> Iterator[_Item]:
+    """The items, with a bar that is gone when they are through."""
+    bar = progress_bar(len(items), unit="", desc=what, wanted=wanted, leave=False)
+    with bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
 def _is_watched() -> bool:

@@ -1,6 +1,7 @@
 """Hypothesis 2.2 on networks whose verdict is known, and its numbers against other ways to them."""
 
 import copy
+import io
 import os
 import runpy
 import sys
@@ -435,7 +436,10 @@ def test_named_frequencies_are_used_for_logits_and_embedding(runs: dict[str, gi.
 
 
 def test_it_runs_from_the_shell(
-    runs: dict[str, gi.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, gi.Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folders = [str(runs[name].save(tmp_path / name)) for name in ("grokked", "untrained")]
     out = tmp_path / "page.html"
@@ -446,6 +450,25 @@ def test_it_runs_from_the_shell(
     assert stopped.value.code == 0
     with xr.open_dataset(out.with_suffix(".nc"), engine="h5netcdf") as stored:
         assert stored.verdict.values.tolist() == ["supported", "not applicable"]
+    supported, untrained = capsys.readouterr().out.splitlines()[-2:]
+    assert "MLP 1x96 square" in supported
+    assert "supported, borderline: it has everything that was asked for" in supported
+    assert "not applicable: does not generalise: test accuracy is 0." in untrained
+
+
+def test_it_shows_how_far_it_is(runs: dict[str, gi.Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With bars over the shuffles of embedding and neurons, and over random frequencies."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    hypothesis.compute(runs["grokked"], random_draws=2)
+    assert stderr.getvalue() == ""
+    hypothesis.compute(runs["grokked"], random_draws=2, progress=True)
+    for what in ("embedding, res", "layers.0.hook_post, res", "random frequencies"):
+        assert what in stderr.getvalue()
 
 
 @pytest.mark.skipif(

@@ -51,6 +51,8 @@ def test_phases_script_writes_beside_the_run(
     process.join(120)
     assert process.exitcode == 0, (tmp_path / "stderr").read_text()
     assert_self_contained(run_dir / "figures" / "phases.html", figures=1)
+    phase = phases.classify(corrupted_run)
+    assert f"corruption 0.3, seed 5: {phase}" in (tmp_path / "stdout").read_text()
     assert_holds(run_dir / "figures" / "phases.nc", phases.compute(corrupted_run))
     assert gi.Run.load(run_dir).config == corrupted_run.config  # its folder is still a run
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import grokinterp as gi
-from grokinterp._bar import progress_bar
+from grokinterp._bar import each, progress_bar
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=5), model=gi.MLPConfig(d_mlp=4), training=gi.TrainConfig(steps=20)
@@ -47,6 +47,16 @@ def test_a_notebook_gets_bars(
     monkeypatch.setitem(sys.modules, "IPython", shell)  # pyright: ignore[reportArgumentType]
     with progress_bar(10, unit="step", desc="x", wanted=True) as bar:
         assert bar.disable is not shown
+
+
+def test_a_bar_over_items_goes_when_they_are_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    assert list(each("abc", "letters", wanted=True)) == ["a", "b", "c"]
+    assert "letters:   0%|" in stderr.getvalue()
+    assert stderr.getvalue().rpartition("\r")[0].endswith(" ")  # blanks over the bar
+    before = stderr.getvalue()
+    assert list(each("abc", "letters", wanted=False)) == ["a", "b", "c"]
+    assert stderr.getvalue() == before
 
 
 def test_no_stderr_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
