@@ -61,7 +61,8 @@ def circularity(
         components: how many of the largest components; the paper's code takes 4.
 
     Raises:
-        ValueError: not p rows, or more components than the table can have.
+        ValueError: not p rows, more components than the table can have, or entries that are not
+            finite, as of a network that has diverged.
 
     Source: Zhong et al. 2023, arXiv:2306.17844.
     """
@@ -75,6 +76,8 @@ def circularity(
         raise ValueError(
             f"components={components}, but a table {list(table.shape)} has at most {most}"
         )
+    if not table.isfinite().all():
+        raise ValueError("table has entries that are not finite; the network has diverged")
     rows = table.detach().double().cpu()[basis.order]
     rows = rows - rows[0]  # equal rows are now exactly zero
     rows = rows - rows.mean(dim=0)

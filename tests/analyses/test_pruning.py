@@ -110,7 +110,8 @@ def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads
             logits = with_zeroed_weights(model, order[:removed])(data.tokens)
         accuracy, value = scores(logits, data, loss)
         assert accuracies[removed].tolist() == accuracy
-        np.testing.assert_allclose(losses[removed], value, rtol=1e-6)
+        gap = rounding(torch.float32, width + p + p**2, max(value))
+        np.testing.assert_allclose(losses[removed], value, rtol=0, atol=gap)
 
 
 @pytest.mark.parametrize(("loss", "silence"), [("mse", 1 / 11), ("cross_entropy", np.log(11))])
@@ -198,7 +199,10 @@ def test_curves_start_at_the_end_of_training(corrupted_run: gi.Run, pruned: xr.D
         np.testing.assert_allclose(start, float(last[f"{subset}_accuracy"]), rtol=1e-6)
     for split in ("train", "test"):
         start = pruned["loss"].sel(subset=split).isel(removed=0)
-        np.testing.assert_allclose(start, float(last[f"{split}_loss"]), atol=1e-6)
+        want = float(last[f"{split}_loss"])
+        # 1 is added and taken away where the sum of squares is made from overlaps
+        gap = rounding(torch.float32, PATH, max(1.0, want))
+        np.testing.assert_allclose(start, want, rtol=0, atol=gap)
 
 
 @pytest.mark.parametrize("removed", [1, 7, 20])
@@ -212,7 +216,8 @@ def test_every_curve_follows_its_own_queue(
             logits = with_zeroed_weights(corrupted_run.model, gone)(corrupted_run.dataset.tokens)
         accuracy, loss = scores(logits, corrupted_run.dataset, "mse")
         assert shown.accuracy.isel(removed=removed).values.tolist() == accuracy
-        np.testing.assert_allclose(shown["loss"].isel(removed=removed), loss, atol=1e-6)
+        gap = rounding(torch.float32, PATH, max(1.0, *loss))
+        np.testing.assert_allclose(shown["loss"].isel(removed=removed), loss, rtol=0, atol=gap)
 
 
 def test_queues_follow_the_scores(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
@@ -306,7 +311,8 @@ def test_deep_networks_are_refused(corrupted_run: gi.Run) -> None:
 def test_the_network_is_only_read(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
     scored = subset_scores(corrupted_run.model, corrupted_run.dataset)
     last = corrupted_run.history.isel(step=-1)
-    assert scored["train"]["loss"] == pytest.approx(float(last.train_loss), abs=1e-6)
+    gap = rounding(torch.float32, PATH)
+    assert scored["train"]["loss"] == pytest.approx(float(last.train_loss), rel=0, abs=gap)
     assert not any(point.fwd_hooks for point in corrupted_run.model.hook_dict.values())
 
 

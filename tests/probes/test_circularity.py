@@ -95,3 +95,7 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         circularity(torch.zeros(14, 3), basis)
     with pytest.raises(ValueError, match=r"components=4, but a table \[13, 3\] has at most 3"):
         circularity(torch.zeros(13, 3), basis)
+    diverged = torch.zeros(13, 5)
+    diverged[3, 2] = torch.nan
+    with pytest.raises(ValueError, match="table has entries that are not finite"):
+        circularity(diverged, basis)
