@@ -17,6 +17,8 @@ from grokinterp.training.evaluation import METRICS
 Row = Mapping[str, float]  # "step" and the metrics of a history
 Rule = Callable[[Sequence[Row]], bool]  # of all rows so far, the last one the newest
 
+_LONGEST = 200  # bytes of a checkpoint's name; file systems allow 255 for a file's
+
 
 @short_repr
 @dataclass(frozen=True, eq=False)
@@ -165,6 +167,11 @@ def check_rules(rules: Mapping[str, Rule] | None) -> dict[str, Rule]:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(
                 f"checkpoints has {name!r}, which cannot name a file; use letters, digits, - and _"
+            )
+        if len(name.encode()) > _LONGEST:
+            raise ValueError(
+                f"checkpoints has {name[:20] + '...'!r} of {len(name.encode())} bytes, too long "
+                f"for the name of a file; use at most {_LONGEST}"
             )
         if not callable(rule):
             raise TypeError(f"checkpoint {name!r} needs a rule such as at_step(100), got {rule!r}")

@@ -1,7 +1,7 @@
 """What a run looked like while it trained, as a labelled dataset over steps."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,8 +12,32 @@ from grokinterp.training.evaluation import METRICS
 if TYPE_CHECKING:
     import xarray as xr
 
+Probe = Callable[[Any], Any]  # of the hooked model
 
-RESERVED = (*METRICS, "norm", "step", "weight")  # names that probes may not take
+_RESERVED = (*METRICS, "norm", "step", "weight")  # names that probes may not take
+MAX_AXES = 31  # of what a probe returns; netCDF stores 32, of which one is that of the steps
+
+
+def check_probes(probes: Mapping[str, Probe] | None) -> dict[str, Probe]:
+    """Raise unless ``probes`` maps names that netCDF can store to functions."""
+    if probes is not None and not isinstance(probes, Mapping):
+        raise TypeError(f"probes must map names to functions of the hooked model, got {probes!r}")
+    for name, probe in (probes or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"probes has the name {name!r}; a name must be a text")
+        if name in _RESERVED:
+            raise ValueError(
+                f"probes has {name!r}, which the history holds already; choose another name"
+            )
+        unstorable = "/" in name or name in ("", ".") or name.startswith("_nc4_")
+        if unstorable or not name.isprintable():
+            raise ValueError(
+                f"probes has {name!r}, which cannot name a variable of the history's file; use "
+                "letters, digits, - and _"
+            )
+        if not callable(probe):
+            raise TypeError(f"probe {name!r} must be a function of the hooked model, got {probe!r}")
+    return dict(probes or {})
 
 
 def build_history(

@@ -1,8 +1,7 @@
 """Collects what a stack looks like while it trains, and turns it into runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +11,8 @@ from grokinterp.models.base import HookedModel
 from grokinterp.runs import Run, provenance
 from grokinterp.training.checkpoints import Checkpoint, Keeper, Row, Rule
 from grokinterp.training.evaluation import METRICS
-from grokinterp.training.history import build_history
+from grokinterp.training.history import MAX_AXES, Probe, build_history
 from grokinterp.training.stack import Stack
-
-Probe = Callable[[Any], Any]  # of the hooked model
 
 
 class Recorder:
@@ -101,6 +98,11 @@ class Recorder:
                     raise TypeError(
                         f"probe {name!r} must return a number or an array of numbers, got {value!r}"
                     ) from error
+                if values[name].ndim > MAX_AXES:
+                    raise ValueError(
+                        f"probe {name!r} returned {values[name].ndim} axes; the history can store "
+                        f"{MAX_AXES}"
+                    )
                 first = self._probed[0][0][name] if self._probed else values[name]
                 if values[name].shape != first.shape:
                     raise ValueError(

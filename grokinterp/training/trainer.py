@@ -20,10 +20,10 @@ from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.training.checkpoints import Checkpoint, Rule, check_rules, check_starts
 from grokinterp.training.divergence import warn_of_divergence
 from grokinterp.training.evaluation import METRICS
-from grokinterp.training.history import RESERVED
+from grokinterp.training.history import Probe, check_probes
 from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
-from grokinterp.training.recorder import Probe, Recorder
+from grokinterp.training.recorder import Recorder
 from grokinterp.training.stack import PRECISIONS, Stack
 
 if TYPE_CHECKING:
@@ -166,17 +166,12 @@ def train_each(
     Nobody is warned of runs that diverged.
     """
     place = check_training(configs, device, precision, memory_limit)
-    for name in probes or {}:
-        if name in RESERVED:
-            raise ValueError(
-                f"probes has {name!r}, which the history holds already; choose another name"
-            )
     if threads is not None:
         check_int("threads", threads, minimum=1, maximum=MAX_THREADS)
     job = _Job(
         device=place,
         precision=precision,
-        probes=dict(probes or {}),
+        probes=check_probes(probes),
         rules=check_rules(checkpoints),
         start=check_starts(start, configs),
         workers=(threads or available_threads()) if place.type == "cpu" else 1,
@@ -276,11 +271,20 @@ def _device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device: {error}") from None
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not a device: {error}; use 'cpu' or 'cuda'"
+        ) from None
+    if place.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r} was asked for but torch sees no CUDA device; "
             "use device='cpu' or install a CUDA build of torch"
+        )
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={str(device)!r} was asked for but torch sees {torch.cuda.device_count()} CUDA "
+            "devices, numbered from 0"
         )
     return place

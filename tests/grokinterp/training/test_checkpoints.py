@@ -106,10 +106,11 @@ def test_rules_look_at_the_history() -> None:
 
 
 def test_checkpoints_are_saved(tmp_path: Path) -> None:
-    run = train(CONFIG, checkpoints=HALF | {"0": gi.at_step(0), "-b": gi.at_step(0)})
+    names = {"0": gi.at_step(0), "-b": gi.at_step(0), "é" * 100: gi.at_step(0)}
+    run = train(CONFIG, checkpoints=HALF | names)
     rest = train(CONFIG, start=run.checkpoints["half"])
     again = gi.Run.load(run.save(tmp_path / "run"))
-    assert set(again.checkpoints) == {"half", "0", "-b"}
+    assert set(again.checkpoints) == {"half", *names}
     for name, kept in run.checkpoints.items():
         assert again.checkpoints[name].digest == kept.digest
         assert again.checkpoints[name].step == kept.step
@@ -160,6 +161,8 @@ def test_bad_input() -> None:
     for name in ("../x", "", "a b", "a.b"):
         with pytest.raises(ValueError, match="cannot name a file; use letters, digits, - and _"):
             train(CONFIG, checkpoints={name: gi.at_step(1)})
+    with pytest.raises(ValueError, match=r"'nnnnnnnnnnnnnnnnnnnn\.\.\.' of 201 bytes, too long"):
+        train(CONFIG, checkpoints={"n" * 201: gi.at_step(1)})
     with pytest.raises(TypeError, match="needs a rule"):
         train(CONFIG, checkpoints={"x": 3})
 

@@ -1,5 +1,7 @@
 import io
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import grokinterp as gi
+from grokinterp.training import trainer
 from grokinterp.training.stack import Stack
 
 SMALL = gi.RunConfig(
@@ -218,7 +221,7 @@ def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device='cuda' was asked for.*device='cpu'"):
         train(SMALL, device="cuda")
-    with pytest.raises(ValueError, match=r"device='cude' is no device"):
+    with pytest.raises(ValueError, match=r"device='cude' is not a device"):
         train(SMALL, device="cude")
 
 
@@ -279,3 +282,58 @@ def test_divergence_at_the_start_keeps_the_neighbours_and_their_probes() -> None
         run = train(config, probes={"one": lambda model: 1.0})
     assert run.diverged_at == 0
     assert run.history.sizes["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        ({"a/b": float}, r"'a/b', which cannot name a variable of the history's file"),
+        ({"": float}, r"probes has '', which cannot name"),
+        ({".": float}, r"'\.', which cannot name"),
+        ({"a\0b": float}, r"which cannot name"),
+        ({"\ud800": float}, r"which cannot name"),
+        ({"_nc4_non_coord_x": float}, r"which cannot name"),
+        ({3: float}, r"probes has the name 3; a name must be a text"),
+        ({"train_loss": float}, r"which the history holds already"),
+        ({"step": float}, r"which the history holds already"),
+        ({"a": 3}, r"probe 'a' must be a function of the hooked model, got 3"),
+        ([float], r"probes must map names to functions"),
+    ],
+)
+def test_probes_that_could_not_be_saved_are_refused_before_training(
+    probes: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_stack(*args: object, **kwargs: object) -> None:
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(trainer, "Stack", no_stack)
+    with pytest.raises((ValueError, TypeError), match=message):
+        train(SMALL, probes=probes)
+
+
+def test_a_probe_of_more_axes_than_a_file_stores_is_refused_at_the_first_row(
+    tmp_path: Path,
+) -> None:
+    seen: list[int] = []
+
+    def probe(axes: int) -> Callable[[Any], torch.Tensor]:
+        return lambda model: seen.append(axes) or torch.ones([1] * axes)
+
+    with pytest.raises(ValueError, match=r"probe 'a' returned 32 axes; the history can store 31"):
+        train(SMALL, probes={"a": probe(32)})
+    assert seen == [32]
+    run = train(SMALL.replace({"training.steps": 1}), probes={"a": probe(31)})
+    assert gi.Run.load(run.save(tmp_path / "run")).history.a.ndim == 32
+
+
+@pytest.mark.parametrize("device", ["meta", "mps", "xpu", "vulkan", "", "cude", (1, 2)])
+def test_other_devices_than_cpu_and_cuda_are_refused(device: Any) -> None:
+    with pytest.raises(ValueError, match=r"(?s)device=.*use 'cpu' or 'cuda'"):
+        gi.train_many([SMALL], device=device)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=r"device='cuda:7' was asked for but torch sees 1 CUDA"):
+        gi.train_many([SMALL], device="cuda:7")
