@@ -10,7 +10,7 @@ import typer
 import grokinterp as gi
 from analyses.estimate import estimate
 from grokinterp._short import short_repr
-from grokinterp.runs import check_free
+from grokinterp.run_folder import check_free, holds_run
 from grokinterp.training.checkpoints import Rule
 from grokinterp.training.plan import plan
 from grokinterp.training.trainer import check_training
@@ -52,7 +52,8 @@ def collect(
         progress: say how long it will take, and show a bar per stack.
 
     Raises:
-        RunFolderError: a folder holds another run, or something else.
+        RunFolderError: a folder holds another run, an unfinished one or something else, or cannot
+            be written.
     """
     if twice := {
         n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder
@@ -61,7 +62,7 @@ def collect(
     runs: dict[str, gi.Run] = {}
     missing: list[Named] = []
     for named in wanted:  # refuse before minutes of training, not after
-        if (out / named.folder / "run.json").is_file():
+        if holds_run(out / named.folder):
             runs[named.folder] = _load(out, named)
         else:
             check_free(out / named.folder, overwrite=False)
@@ -75,20 +76,31 @@ def collect(
             f"each is saved to {out} when its stack is done"
         )
     for stack in _stacks(missing, chunk):
-        trained = gi.train_many(
-            [named.config for named in stack],
-            checkpoints=checkpoints,
-            start=[named.start for named in stack],
-            progress=progress,
-        )
+        stopped = None
+        try:
+            trained = gi.train_many(
+                [named.config for named in stack],
+                checkpoints=checkpoints,
+                start=[named.start for named in stack],
+                progress=progress,
+            )
+        except gi.TrainingInterrupted as interrupted:
+            trained, stopped = interrupted.runs, interrupted
         for named, run in zip(stack, trained, strict=True):
-            run.save(out / named.folder)
-            runs[named.folder] = run
+            if run is not None and run.interrupted_at is None:
+                run.save(out / named.folder)
+                runs[named.folder] = run
+        if stopped is not None:
+            raise stopped
     return [runs[named.folder] for named in wanted]
 
 
 def _load(out: Path, named: Named) -> gi.Run:
     run = gi.Run.load(out / named.folder)
+    if run.interrupted_at is not None:
+        raise gi.RunFolderError(
+            f"{out / named.folder} is {run.ending}; remove it or choose another folder"
+        )
     start = None if named.start is None else named.start.digest
     if run.config != named.config or (run.provenance.get("start") or {}).get("sha256") != start:
         what = "with other settings" if run.config != named.config else "from another start"

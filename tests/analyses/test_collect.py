@@ -1,7 +1,9 @@
 """Runs in folders: trained once, found again, refused when they are others."""
 
+import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,5 +97,33 @@ def test_a_folder_that_is_taken_is_refused_before_training(
     with pytest.raises(gi.RunFolderError, match="run-1 exists and is no run folder"):
         collect(tmp_path, WANTED, progress=False)
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(gi.RunFolderError, match="cannot be written: Not a directory"):
         collect(tmp_path / "file", WANTED, progress=False)
+
+
+def test_an_unfinished_run_is_no_run_that_is_there(tmp_path: Path) -> None:
+    """As ``grokinterp train`` saves one after Ctrl-C."""
+    config = WANTED[1].config
+    short = config.replace({"training.steps": 2})
+    run = gi.train(short, device="cpu", progress=False)
+    dataclasses.replace(run, config=config, interrupted_at=2).save(tmp_path / WANTED[1].folder)
+    with pytest.raises(gi.RunFolderError, match=r"is unfinished: interrupted after 2 of .* remove"):
+        collect(tmp_path, WANTED, progress=False)
+
+
+def test_ctrl_c_keeps_the_runs_that_are_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = gi.train_many
+
+    def interrupted(configs: list[gi.RunConfig], **options: Any) -> list[gi.Run]:
+        first, second, *_ = real(configs, **options)
+        unfinished = dataclasses.replace(second, interrupted_at=1)
+        raise gi.TrainingInterrupted([first, unfinished, None, None])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gi, "train_many", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            collect(tmp_path, WANTED, progress=False)
+    assert list(times(tmp_path)) == ["run-0"]
+    assert len(collect(tmp_path, WANTED, progress=False)) == 4

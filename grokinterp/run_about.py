@@ -1,0 +1,127 @@
+"""``run.json``: the settings of a run, how it ended, and checksums of all files, its own too."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grokinterp._json import read_json
+from grokinterp.config import RunConfig
+from grokinterp.run_folder import ABOUT, RunFolderError, stored
+from grokinterp.training.checkpoints import Checkpoint, check_rules, to_json
+
+FORMAT = 3  # raised when a folder written today could not be read by yesterday's code
+_UNSIGNED = 2  # the last format whose run.json had no checksum of itself
+REMEDY = "restore it from a copy or train the run again"
+
+
+def write_about(folder: Path, config: RunConfig, **parts: Any) -> None:
+    """Write ``run.json``.
+
+    Args:
+        folder: that of the run.
+        config: of the run.
+        parts: everything else, as :func:`read_about` gives it back.
+
+    Raises:
+        ValueError: :func:`read_about` or :func:`check_about` would refuse it, or a config of the
+            user's own does not come back from JSON as it was.
+    """
+    about = {"format": FORMAT, "config": config.to_dict()} | parts
+    about = json.loads(json.dumps(about, allow_nan=False))  # as it will be read again
+    if RunConfig.from_dict(about["config"]) != config:
+        raise ValueError(
+            f"{config.model} does not come back from JSON as it was; let its class turn lists into "
+            "tuples, and use no other types than JSON has"
+        )
+    check_about(about, config)
+    about["sha256"][ABOUT] = _digest(about)
+    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` holds, each part of the right type.
+
+    Raises:
+        RunFolderError: it is missing, truncated, altered or of a newer format.
+    """
+    file = stored(folder, ABOUT)
+    if not file.is_file():
+        raise RunFolderError(
+            f"{file} is missing; {folder} is not a run folder"
+            + ("" if folder.exists() else " (it does not exist)")
+        )
+    try:
+        about = read_json(file)
+    except ValueError as error:
+        raise RunFolderError(f"{error}; {REMEDY}") from error
+    written = about.get("format") if isinstance(about, dict) else None
+    if type(written) is not int or written < 1:
+        raise RunFolderError(f"{file} names no format; it was not written by grokinterp")
+    if written > FORMAT:
+        raise RunFolderError(
+            f"{folder} was written in format {written}, this grokinterp reads up to {FORMAT}; "
+            "upgrade grokinterp"
+        )
+    if written <= _UNSIGNED:
+        about = {"checkpoints": {}, "interrupted_at": None} | about
+    parts = {"config": dict, "provenance": dict, "checkpoints": dict, "sha256": dict,
+             "diverged_at": int | None, "interrupted_at": int | None}  # fmt: skip
+    for name, kind in parts.items():
+        if name not in about:
+            raise RunFolderError(f"{file} lacks {name}; it was altered: {REMEDY}")
+        if not isinstance(about[name], kind) or isinstance(about[name], bool):
+            raise RunFolderError(
+                f"{file} has {name}={about[name]!r:.80}, which no run has; it was altered: {REMEDY}"
+            )
+    signed = about["sha256"].get(ABOUT)
+    if (signed is not None or written > _UNSIGNED) and signed != _digest(about):
+        raise RunFolderError(
+            f"{file} was altered: its checksum differs from its own contents; {REMEDY}"
+        )
+    return about
+
+
+def check_about(about: Mapping[str, Any], config: RunConfig) -> None:
+    """Raise unless the rest of ``run.json`` is what a run of this config can have."""
+    steps = config.training.steps
+    for name in ("diverged_at", "interrupted_at"):
+        if about[name] is not None and not 0 <= about[name] <= steps:
+            raise ValueError(f"{name}={about[name]} is none of the {steps} steps of training")
+    if None not in (about["diverged_at"], about["interrupted_at"]):
+        raise ValueError("diverged_at and interrupted_at are both set; a run ends only once")
+    if lacking := {"data", "model", "training", "seed"} - about["config"].keys():
+        raise ValueError(f"config lacks {', '.join(sorted(lacking))}")
+    start = about["provenance"].get("start")
+    if start is not None and not (isinstance(start, dict) and isinstance(start.get("sha256"), str)):
+        raise ValueError(f"provenance.start={start!r:.80} is no checkpoint")
+    check_rules(dict.fromkeys(about["checkpoints"], bool))  # names that stay inside the folder
+    for name, kept in about["checkpoints"].items():
+        if not isinstance(kept, dict) or kept.keys() != {"step", "metrics", "updates"}:
+            raise ValueError(f"checkpoints has {name}={kept!r:.80}, without step and metrics")
+        step, updates, metrics = kept["step"], kept["updates"], kept["metrics"]
+        if type(step) is not int or not 0 <= step <= steps:
+            raise ValueError(f"checkpoint {name!r} has step={step!r:.80}")
+        if updates is not None and (type(updates) is not int or updates < 0):
+            raise ValueError(f"checkpoint {name!r} has updates={updates!r:.80}")
+        values = metrics.values() if isinstance(metrics, dict) else [metrics]
+        if not all(value is None or type(value) in (int, float) for value in values):
+            raise ValueError(f"checkpoint {name!r} has metrics={metrics!r:.80}")
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What ``run.json`` says about a checkpoint, whose tensors have a file of their own."""
+    moments = checkpoint.moments
+    return {
+        "step": checkpoint.step,
+        "metrics": to_json(checkpoint.metrics),
+        "updates": None if moments is None else moments.updates,
+    }
+
+
+def _digest(about: dict[str, Any]) -> str:
+    """SHA-256 of everything in ``run.json`` but itself, however it is laid out."""
+    hashes = {name: value for name, value in about["sha256"].items() if name != ABOUT}
+    text = json.dumps(about | {"sha256": hashes}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
