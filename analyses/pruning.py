@@ -206,7 +206,7 @@ if __name__ == "__main__":
     import typer
 
     from analyses.errors import clear_errors
-    from analyses.script import html_path, write_figures
+    from analyses.script import html_path, load_run, write_figures
 
     def main(
         run_dir: Path,
@@ -217,7 +217,7 @@ if __name__ == "__main__":
         """Prune a saved run in one order and write the curves as an HTML file."""
         with clear_errors():
             page = html_path("pruning", run_dir, out)
-            data = compute(Run.load(run_dir), orders=[order], random_seeds=random_seeds)
+            data = compute(load_run(run_dir), orders=[order], random_seeds=random_seeds)
             figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
             write_figures("pruning", run_dir, page, data, figures)
 

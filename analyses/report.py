@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses import grokking, ipr_histogram, pruning, training_curves, weight_norms
 from analyses.page import Section, write_page
-from analyses.summary import READ_AT, summarise, table_rows
+from analyses.summary import READ_AT, in_words, summarise, table_rows
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
@@ -18,10 +18,11 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
     pruned = pruning.compute(run)
     summary = summarise(run, pruned)
     task = summary["task"]
+    ending = "" if run.ended else f" ({run.ending})"
     write_page(
         path,
         heading=f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training "
-        f"labels redrawn: {summary['phase']}",
+        f"labels redrawn: {summary['phase']}{ending}",
         intro=f"{task['train_fraction']:.0%} of the {task['p'] ** 2} pairs train; "
         f"{task['changed_labels']} of their labels are wrong. Figure numbers are those of Doshi "
         "et al., arXiv:2310.13061.",
@@ -45,8 +46,8 @@ def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Se
         ),
         Section(
             grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)"),
-            "The mean IPR is small for random weights and grows as neurons become periodic; "
-            f"it ended at {summary['mean_ipr']:.3f}.",
+            "The mean IPR is small for random weights and grows as neurons become periodic"
+            + (f"; it ended at {ipr:.3f}." if (ipr := summary["mean_ipr"]) is not None else "."),
         ),
         Section(
             grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)"),
@@ -60,10 +61,9 @@ def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Se
         ),
         Section(
             pruning.plot_pruning(pruned, title="Removing neurons by IPR (as Figs. 6 and 17)"),
-            f"With the {low['fraction']:.0%} of lowest IPR gone, accuracy is {low['test']:.3f} on "
-            f"the test set and {low['changed']:.3f} on corrupted labels; with the "
-            f"{high['fraction']:.0%} of highest IPR gone instead, {high['test']:.3f} and "
-            f"{high['changed']:.3f}.",
+            f"With the {low['fraction']:.0%} of lowest IPR gone, accuracy is "
+            f"{in_words(low) or 'not defined'}; with the {high['fraction']:.0%} of highest IPR "
+            f"gone instead, {in_words(high) or 'not defined'}.",
         ),
         Section(
             pruning.plot_pruning(
@@ -113,7 +113,7 @@ def _about_controls(pruned: "xr.Dataset") -> str:
     chance = pruned.isel(curve=pruned.order.values == "random", removed=middle).accuracy
     mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
     return (
-        f"Removing {READ_AT['low']:.0%} at random leaves {mean['test']:.3f} on the test set and "
-        f"{mean['changed']:.3f} on corrupted labels (mean of {chance.sizes['curve']} orders): "
-        "compare this with the solid curves, where the order knows something about the neurons."
+        f"Removing {READ_AT['low']:.0%} at random leaves {in_words(mean) or 'no accuracy'} "
+        f"(mean of {chance.sizes['curve']} orders): compare this with the solid curves, where the "
+        "order knows something about the neurons."
     )

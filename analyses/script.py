@@ -30,12 +30,20 @@ def run_script(
     ) -> None:
         with clear_errors():
             page = html_path(name, run_dirs[0], out)  # refused before minutes of work, not after
-            data = compute([Run.load(run_dir) for run_dir in run_dirs])
+            data = compute([load_run(run_dir) for run_dir in run_dirs])
             write_figures(name, run_dirs[0], page, data, [plot(data) for plot in plots])
             for line in say(data):
                 typer.echo(line)
 
     typer.run(main)
+
+
+def load_run(run_dir: Path) -> Run:
+    """A saved run; one that was not trained to its end is mentioned."""
+    run = Run.load(run_dir)
+    if not run.ended:
+        typer.echo(f"Note: {run_dir} is {run.ending}", err=True)
+    return run
 
 
 def one_run(compute: Callable[[Run], "xr.Dataset"]) -> Callable[[list[Run]], "xr.Dataset"]:

@@ -1,5 +1,7 @@
 """A run in a dozen numbers: what the command line prints and the report opens with."""
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analyses import ipr_histogram, phases
@@ -16,7 +18,7 @@ READ_AT = {"low": 0.6, "high": 0.3}
 
 
 def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
-    """Plain numbers of a run, ready for JSON.
+    """Plain numbers of a run, ready for JSON; None where one is not defined.
 
     Args:
         run: a run of a two-layer network.
@@ -31,7 +33,7 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
     for direction, share in READ_AT.items():
         accuracy = curve(pruned, "ipr", direction).accuracy.isel(removed=round(share * width))
         pruning[direction] = {"fraction": share} | {
-            subset: float(accuracy.sel(subset=subset)) for subset in SUBSETS
+            subset: _defined(accuracy.sel(subset=subset)) for subset in SUBSETS
         }
     return {
         "phase": str(phases.classify(run)),
@@ -41,15 +43,16 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
             "changed_labels": int(run.dataset.is_changed.sum()), "data_seed": data.seed,
         },
         "training": {
-            "steps": training.steps, "lr": training.lr, "weight_decay": training.weight_decay,
+            "steps": training.steps, "ending": run.ending,
+            "lr": training.lr, "weight_decay": training.weight_decay,
             "lr_times_weight_decay": training.lr * training.weight_decay, "seed": run.config.seed,
         },
         "accuracy": {
-            subset: float(last[f"{subset}_accuracy"])
+            subset: _defined(last[f"{subset}_accuracy"])
             for subset in SUBSETS if f"{subset}_accuracy" in last  # "selected" is younger
         },
-        "loss": {split: float(last[f"{split}_loss"]) for split in SUBSETS[:2]},
-        "mean_ipr": float(neurons.mean_ipr),
+        "loss": {split: _defined(last[f"{split}_loss"]) for split in SUBSETS[:2]},
+        "mean_ipr": _defined(neurons.mean_ipr),
         "neurons": {
             "all": width, f"ipr_below_{LOW}": n_low,
             "between": width - n_low - n_high - n_dead,
@@ -61,27 +64,41 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
 
 
 def table_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """The summary as (what, value) lines for people."""
+    """The summary as (what, value) lines for people, without those that are not defined."""
     accuracy, neurons = summary["accuracy"], list(summary["neurons"].values())
     training = summary["training"]
     low, high = summary["pruning_by_ipr"]["low"], summary["pruning_by_ipr"]["high"]
-
-    def after(point: dict[str, float]) -> str:
-        return f"test {point['test']:.3f}, corrupted {point['changed']:.3f}"
-
-    return [
+    rows = [
         ("phase", summary["phase"]),
+        ("training", training["ending"]),
         ("weight decay (lr x weight decay)",
          f"{training['weight_decay']:g} ({training['lr_times_weight_decay']:g} per step)"),
-        ("accuracy: train, all", f"{accuracy['train']:.3f}"),
-        ("accuracy: train, corrupted labels", f"{accuracy['changed']:.3f}"),
-        *[("accuracy: train, redrawn labels (1/p of them true)", f"{accuracy[name]:.3f}")
-          for name in ("selected",) if name in accuracy],
-        ("accuracy: train, uncorrupted labels", f"{accuracy['unchanged']:.3f}"),
-        ("accuracy: test", f"{accuracy['test']:.3f}"),
-        ("mean IPR (1 = one frequency)", f"{summary['mean_ipr']:.3f}"),
+        ("accuracy: train, all", _number(accuracy["train"])),
+        ("accuracy: train, corrupted labels", _number(accuracy["changed"])),
+        ("accuracy: train, redrawn labels (1/p of them true)", _number(accuracy.get("selected"))),
+        ("accuracy: train, uncorrupted labels", _number(accuracy["unchanged"])),
+        ("accuracy: test", _number(accuracy["test"])),
+        ("mean IPR (1 = one frequency)", _number(summary["mean_ipr"])),
         (f"neurons: IPR < {LOW} / between / > {HIGH} / dead",
          f"{neurons[1]} / {neurons[2]} / {neurons[3]} / {neurons[4]}"),
-        (f"after removing the {low['fraction']:.0%} of lowest IPR", after(low)),
-        (f"after removing the {high['fraction']:.0%} of highest IPR", after(high)),
+        (f"after removing the {low['fraction']:.0%} of lowest IPR", in_words(low)),
+        (f"after removing the {high['fraction']:.0%} of highest IPR", in_words(high)),
     ]  # fmt: skip
+    return [(what, value) for what, value in rows if value]
+
+
+def in_words(accuracy: Mapping[str, float | None]) -> str:
+    """Test accuracy, and that on corrupted labels if there are any; "" if neither is defined."""
+    places = {"test": "on the test set", "changed": "on corrupted labels"}
+    numbers = {subset: _number(accuracy[subset]) for subset in places}
+    return " and ".join(
+        f"{numbers[name]} {where}" for name, where in places.items() if numbers[name]
+    )
+
+
+def _defined(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.3f}"

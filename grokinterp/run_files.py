@@ -2,7 +2,8 @@
 
 Reading trusts none of them. Checksums find damage. Because whoever alters a file can also rewrite
 its checksum, shapes are compared with the config before anything of their size is allocated, and
-the data set with what the config makes. No file is executed.
+the data set with what the config makes. No file is executed. What this cannot help is a file made
+to harm the HDF5 library itself, which does not end on some.
 """
 
 import hashlib

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+INTERRUPTED = 130  # the exit status that shells expect after Ctrl-C
+
 Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
@@ -26,4 +28,8 @@ def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
             values[path] = json.loads(value)
         except json.JSONDecodeError:
             values[path] = value  # a bare word is a string
+        except RecursionError:
+            raise ValueError(f"{option} {path} is nested too deeply to be a value") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise ValueError(f"{option} {path}: {error}") from None
     return values

@@ -1,17 +1,19 @@
 """Commands for single runs: ``grokinterp demo``, ``train`` and ``analyse``."""
 
 import json
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analyses.cli.options import AsJson, Changes, Device, Precision, read_values
+from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
 
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
 
+_PAPER = {"data": {"corruption": 0.35}}  # what the first paper's default sets differently
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace a run that is there")]
 
 
@@ -26,15 +28,10 @@ def demo(
 ) -> None:
     """Train the first paper's default network on 35 % corrupted labels and take it apart."""
     with clear_errors():
-        import grokinterp as gi
-
-        config = gi.RunConfig(
-            data=gi.DataConfig(corruption=0.35, seed=seed),
-            training=gi.TrainConfig(weight_decay=weight_decay),
-            seed=seed,
-        )
+        changes = [f"data.seed={seed}", f"seed={seed}", f"training.weight_decay={weight_decay}"]
+        config = _read_config(None, None, changes)
         run = _train_and_save(config, out, precision, device, overwrite, progress=not as_json)
-    _report(run, out / "report.html", as_json)
+        _report(run, out / "report.html", as_json)
 
 
 def train(
@@ -52,14 +49,19 @@ def train(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train one run and save it; ``grokinterp analyse`` then makes its report."""
+    """Train one run and save it; ``grokinterp analyse`` then makes its report.
+
+    Without --config it is the first paper's default task: addition mod 97, half of the pairs, 35 %
+    of their labels redrawn (--set data.corruption=0 for none). Ctrl-C saves the run as it is then,
+    marked as unfinished.
+    """
     with clear_errors():
         chosen = _read_config(config, model, change or [])
-        _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
+        run = _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
     if as_json:
         typer.echo(json.dumps({"run": str(out), "config": chosen.to_dict()}))
     else:
-        typer.echo(f"run: {out}")
+        typer.echo(f"run: {out}, {_task(run)}")
 
 
 def analyse(
@@ -78,7 +80,18 @@ def analyse(
                 f"{run.config.model}; python -m analyses.training_curves and "
                 "python -m analyses.hypothesis work for any run"
             )
-    _report(run, out or run_dir / "report.html", as_json)
+        if not run.history.sizes["step"]:
+            raise ValueError(f"{run_dir} {run.ending}, so there is nothing to report")
+        _report(run, out or run_dir / "report.html", as_json)
+
+
+def _task(run: "Run") -> str:
+    data = run.config.data
+    operation = getattr(data.operation, "name", data.operation)
+    return (
+        f"{operation} mod {data.p}, {run.dataset.is_changed.sum()} of {data.n_train} training "
+        f"labels wrong, {run.ending}"
+    )
 
 
 def _train_and_save(
@@ -91,14 +104,42 @@ def _train_and_save(
     progress: bool,
 ) -> "Run":
     from analyses.grokking import PROBES
-    from grokinterp import train
-    from grokinterp.runs import check_free
+    from grokinterp import TrainingInterrupted, train
+    from grokinterp.run_folder import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
     probes = PROBES if _has_report(config) else None
-    run = train(config, precision=precision, device=device, probes=probes, progress=progress)
-    run.save(out, overwrite=overwrite)
+    try:
+        run = train(config, precision=precision, device=device, probes=probes, progress=progress)
+    except TrainingInterrupted as stopped:
+        (partial,) = stopped.runs
+        what = "there is nothing to save"
+        if partial is not None:
+            what = f"saved to {_save(partial, _beside(out), overwrite=True)}: {partial.ending}"
+        typer.echo(f"Interrupted; {what}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _save(run, out, overwrite=overwrite)
     return run
+
+
+def _beside(out: Path) -> Path:
+    """Where an unfinished run goes: not in the place of a finished one."""
+    from grokinterp.run_folder import holds_run
+
+    whole = out.expanduser().resolve()
+    return whole.with_name(f"{whole.name}-unfinished") if holds_run(out) else out
+
+
+def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
+    """Save a run, in an emergency somewhere else: its training may have taken hours."""
+    from grokinterp import RunFolderError
+
+    try:
+        return run.save(out, overwrite=overwrite)
+    except RunFolderError as error:
+        rescued = Path(tempfile.mkdtemp(prefix="grokinterp-"))
+        run.save(rescued)
+        raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
 def _has_report(config: "RunConfig") -> bool:
@@ -129,19 +170,18 @@ def _report(run: "Run", out: Path, as_json: bool) -> None:
 
 def _read_config(file: Path | None, model: str | None, changes: list[str]) -> "RunConfig":
     from grokinterp import RunConfig
+    from grokinterp._json import read_json
 
-    plain: dict[str, Any] = {}
-    if file is not None:
-        try:
-            plain = json.loads(file.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"--config {file} is no JSON: {error}") from None
-        if not isinstance(plain, dict):
-            raise ValueError(f"--config {file} must hold a JSON object, got {plain!r}")
+    plain = _PAPER if file is None else read_json(file)
+    if isinstance(plain, dict):
         plain = plain.get("config", plain)  # a run.json holds its config under this name
-    if model is not None:
-        here = plain.get("model", {}).get("kind", model)
-        if here != model:
-            raise ValueError(f"--model {model} contradicts --config {file}, which has {here}")
-        plain["model"] = {"kind": model} | plain.get("model", {})
+    if not isinstance(plain, dict):
+        raise ValueError(f"--config {file} must hold a JSON object, got {plain!r:.80}")
+    given = plain.get("model", {})
+    if model is not None and isinstance(given, dict):  # else from_dict says what is wrong
+        if given.get("kind", model) != model:
+            raise ValueError(
+                f"--model {model} contradicts --config {file}, which has {given['kind']!r:.80}"
+            )
+        plain = plain | {"model": {"kind": model} | given}
     return RunConfig.from_dict(plain).replace(read_values("--set", changes))

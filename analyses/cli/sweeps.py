@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.cli.diagrams import print_diagram
-from analyses.cli.options import AsJson, Changes, Device, Precision, read_values
+from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from analyses.presets import Preset
     from analyses.sweep_job import SweepJob
 
-INTERRUPTED = 130  # what shells expect after Ctrl-C
 _LASTING = ("preset", "size", "sweep", "axes", "runs", "adaptive", "precision", "config")
 
 

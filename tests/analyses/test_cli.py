@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +12,14 @@ import torch
 from typer.testing import CliRunner
 
 import grokinterp as gi
+from analyses import grokking
 from analyses.cli import app, runs
 
 TINY = [
     "--set", "data.p=11", "--set", "data.corruption=0.3", "--set", "model.d_mlp=24",
     "--set", "training.steps=60",
 ]  # fmt: skip
+SMALL = ["--set", "data.p=11", "--set", "model.d_mlp=8", "--set", "training.steps=20"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -142,3 +147,184 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published_run: gi
     assert high["fraction"] == 0.3
     assert high["test"] < 0.05
     assert high["changed"] >= 0.90
+
+
+# What train does unless it is told otherwise, and what is shown of it.
+
+
+def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
+    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    assert code == 0, err
+    run = gi.Run.load(tmp_path / "run")
+    assert run.config == gi.RunConfig(data=gi.DataConfig(p=11, corruption=0.35),
+                                      model=gi.MLPConfig(d_mlp=8),
+                                      training=gi.TrainConfig(steps=20))  # fmt: skip
+    wrong = int(run.dataset.is_changed.sum())
+    assert wrong > 0
+    assert f"addition mod 11, {wrong} of 60 training labels wrong, 20 steps" in out
+
+
+@pytest.mark.parametrize("corruption", [0, 1])
+def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> None:
+    """Without corrupted labels, or without any other, a subset is empty."""
+    options = ("--set", f"data.corruption={corruption}", "--set",
+               "data.corruption_kind=derangement")  # fmt: skip
+    assert invoke("train", tmp_path / "run", *SMALL, *options)[0] == 0
+    code, out, err = invoke("analyse", tmp_path / "run")
+    assert code == 0, err
+    assert "nan" not in out.lower()
+    missing, there = ["corrupted labels", "uncorrupted labels"][:: 1 if corruption == 0 else -1]
+    assert f"accuracy: train, {missing} " not in out
+    assert f"accuracy: train, {there} " in out
+    page = (tmp_path / "run" / "report.html").read_text().split("</script></head>")[1]
+    sentences = re.findall(r"<(?:p|td|th|h1)>(.*?)<", page)
+    assert len(sentences) > 20
+    assert not [text for text in sentences if re.search(r"\bnan\b", text, re.IGNORECASE)]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    _, out, _ = invoke("analyse", tmp_path / "run", "--json")
+    accuracy = json.loads(out, parse_constant=refuse)["accuracy"]
+    assert (accuracy["changed"] is None) == (corruption == 0)
+    assert (accuracy["unchanged"] is None) == (corruption == 1)
+
+
+def test_a_diverged_run_says_so_and_shows_no_undefined_number(tmp_path: Path) -> None:
+    with pytest.warns(gi.DivergenceWarning):
+        code, out, _ = invoke("train", tmp_path / "run", *SMALL, "--set", "training.lr=1e30")
+    assert "diverged after 1 of 20 steps" in out
+    code, out, _ = invoke("analyse", tmp_path / "run")
+    assert code == 0
+    assert "nan" not in out.lower()
+    assert "diverged after 1 of 20 steps" in out
+
+
+# Interrupted, and what is done about it.
+
+
+@pytest.fixture(params=[1])
+def interrupted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ctrl-C at the first evaluated step, and perhaps again at the next."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    left = [request.param]
+
+    def press(model: gi.HookedModel) -> float:
+        left[0] -= 1
+        if left[0] >= 0:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    monkeypatch.setattr(grokking, "PROBES", {"pressed": press})
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("interrupted", [2], indirect=True)
+@pytest.mark.usefixtures("interrupted")
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    assert (code, out) == (130, "")
+    assert "Interrupted; there is nothing to save" in err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_run_is_saved_as_unfinished(tmp_path: Path) -> None:
+    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    assert code == 130
+    assert out == ""
+    assert f"saved to {tmp_path / 'run'}: unfinished: interrupted after 1 of 20 steps" in err
+    run = gi.Run.load(tmp_path / "run")
+    assert run.interrupted_at == 1
+    assert run.history.step.values.tolist() == [0, 1]
+    code, out, _ = invoke("analyse", tmp_path / "run")
+    assert code == 0
+    assert "unfinished: interrupted" in out
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert re.search(r"<h1>.*unfinished: interrupted after 1 of 20 steps.*</h1>", page)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_unfinished_run_does_not_replace_a_finished_one(
+    corrupted_run: gi.Run, tmp_path: Path
+) -> None:
+    corrupted_run.save(tmp_path / "run")
+    code, _, err = invoke("train", tmp_path / "run", *SMALL, "--overwrite")
+    assert code == 130
+    assert "run-unfinished" in err
+    assert gi.Run.load(tmp_path / "run").config == corrupted_run.config
+    assert gi.Run.load(tmp_path / "run-unfinished").interrupted_at == 1
+
+
+def test_a_run_that_cannot_be_saved_is_saved_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder was free when training began, and is not when it ends."""
+    real = gi.train
+
+    def slow(*args: object, **kwargs: object) -> gi.Run:
+        (tmp_path / "run").write_text("somebody else's")
+        return real(*args, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(gi, "train", slow)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, _, err = invoke("train", tmp_path / "run", *SMALL)
+    assert code == 2
+    rescued = re.search(r"The run is in (\S+) instead", err)
+    assert rescued is not None
+    assert gi.Run.load(rescued[1]).config.data.p == 11
+
+
+@pytest.mark.parametrize("place", ["here", "link", "file/run", "x" * 300])
+def test_a_folder_that_cannot_be_written_is_refused_before_training(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*args: object, **kwargs: object) -> gi.Run:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(gi, "train", train)
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "thesis.tex").touch()
+    code, _, err = invoke("train", tmp_path / place, *SMALL)
+    assert code == 2
+    assert re.fullmatch(r"Error: .*choose another.*\n", err)
+
+
+# Bad options: a line that names them.
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ('{"model": ["mlp"]}', ["--model", "mlp"], "model must be a mapping"),
+        ('{"model": {"kind": ["mlp"]}}', ["--model", "mlp"], "contradicts --config"),
+        ('{"config": [1]}', [], "must hold a JSON object"),
+        ("[" * 100_000, [], r"c\.json is nested too deeply"),
+        ('{"seed": ' + "1" * 5000 + "}", [], r"c\.json is truncated or not JSON"),
+        (b"\xff\xfe", [], r"c\.json is truncated or not JSON"),
+        ("{}", ["--set", "data.p=" + "[" * 100_000], "--set data.p is nested too deeply"),
+        ("{}", ["--set", "seed=" + "1" * 5000], "--set seed"),
+        ("{}", ["--set", "seed=NaN"], "seed must be an integer"),
+        ("{}", ["--set", "training.betas=3"], "betas"),
+        ("{}", ["--set", 'model={"kind": "mlp"}'], "model must be"),
+        ("{}", ["--set", "=3"], "is no field"),
+        ("{}", ["--model", "rnn"], "model.kind='rnn' is unknown"),
+        ("{}", ["--device", "meta"], "device='meta' cannot train; use 'cpu' or 'cuda'"),
+        ("{}", ["--device", "mps"], "device='mps' cannot train; use 'cpu' or 'cuda'"),
+        ("{}", ["--device", ""], "device='' is not a device"),
+        ("{}", ["--precision", "tf32"], "precision='tf32' needs a CUDA device"),
+    ],
+)
+def test_bad_options_of_train(
+    config: str | bytes, options: list[str], message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "c.json"
+    file.write_bytes(config if isinstance(config, bytes) else config.encode())
+    code, _, err = invoke("train", tmp_path / "run", "--config", file, *options)
+    assert code == 2
+    assert re.search(f"^Error: .*{message}", err)
+    assert len(err) < 1000
+    assert not (tmp_path / "run").exists()
