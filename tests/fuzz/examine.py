@@ -314,7 +314,8 @@ def check_sweep(case: Case, config: gi.RunConfig, folder: Path, report: Report) 
             report.findings.append(f"{name} gives another dataset: {str(error)[:300]}")
     corner = {path: values[0] for path, values in case.axes.items()}
     seeds: dict[str, Any] = {"seed": 5}
-    if config.data.protocol != "published" and "data.seed" not in corner:
+    protocol = corner.get("data.protocol", config.data.protocol)
+    if protocol != "published" and "data.seed" not in corner:
         seeds["data.seed"] = 5
     with refusals(report, "train a cell", NAMES):
         cell = config.replace(seeds | corner)
