@@ -444,7 +444,7 @@ def test_it_runs_from_the_shell(
     folders = [str(runs[name].save(tmp_path / name)) for name in ("grokked", "untrained")]
     out = tmp_path / "page.html"
     monkeypatch.setattr("sys.argv", ["hypothesis", *folders, "--out", str(out)])
-    monkeypatch.setattr(sys, "modules", {k: v for k, v in sys.modules.items() if k != NAME})
+    monkeypatch.delitem(sys.modules, NAME)
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module(NAME, run_name="__main__")
     assert stopped.value.code == 0
