@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 import grokinterp as gi
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.errors import clear_errors
+from analyses.options import EstimateOnly
 from analyses.script import write_figures
 
 P = 59  # small enough that most grok within minutes, and prime
@@ -80,6 +81,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
     only: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SETTINGS)}, ...")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train the networks that are missing, then test Hypothesis 2.2 on all."""
     from analyses import hypothesis
@@ -90,7 +92,9 @@ def main(
         for name in only or ():
             if name not in known:
                 raise ValueError(f"--only {name!r} is unknown; settings are {', '.join(known)}")
-        data = hypothesis.compute(collect(out, list(wanted(only or known, seeds))))
+        runs = list(wanted(only or known, seeds))
+        announce(out, runs, only=estimate_only)
+        data = hypothesis.compute(collect(out, runs), progress=True)
         rows = hypothesis.table(data)
         figures = [
             hypothesis.plot_table(rows), hypothesis.plot_verdicts(data),

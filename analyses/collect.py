@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 import grokinterp as gi
-from analyses.estimate import estimate
+from analyses.estimate import estimate, in_words
 from grokinterp._short import short_repr
 from grokinterp.run_folder import check_free, holds_run
 from grokinterp.training.checkpoints import Rule
@@ -31,6 +31,38 @@ def folder_name(*words: object) -> str:
     return re.sub(r"[^\w.]+", "-", " ".join(str(word) for word in words)).strip("-")
 
 
+def announce(
+    out: Path,
+    wanted: Sequence[Named],
+    *,
+    afterwards: float = 0.0,
+    only: bool = False,
+    chunk: int = 12,
+) -> None:
+    """Print how long a command will take, once, before its first step.
+
+    Args:
+        out: as for :func:`collect`.
+        wanted: all runs that the command needs, those of later stages too; ``start`` is not looked
+            at, so it may be left out of what is not known yet.
+        afterwards: seconds for what follows the training, if that is not little.
+        only: leave the command then (``--estimate-only``).
+        chunk: as for :func:`collect`.
+    """
+    missing = [named.config for named in wanted if not holds_run(out / named.folder)]
+    left = estimate(missing, per_block=chunk)
+    total = in_words(left.seconds + afterwards)
+    if missing:
+        typer.echo(
+            f"{len(missing)} of {len(wanted)} runs to train, {left.steps} steps; time in all: "
+            f"{total}. Each run is saved to {out} when its stack is done"
+        )
+    else:
+        typer.echo(f"nothing is left to train; time in all: {total}")
+    if only:
+        raise typer.Exit
+
+
 def collect(
     out: Path,
     wanted: Sequence[Named],
@@ -49,7 +81,7 @@ def collect(
         checkpoints: as for ``gi.train_many``, for all that are trained; a run that is there
             already has those that it was trained with.
         chunk: runs trained together, at most; a crash loses this much.
-        progress: say how long it will take, and show a bar per stack.
+        progress: show a bar per stack.
 
     Raises:
         RunFolderError: a folder holds another run, an unfinished one or something else, or cannot
@@ -69,12 +101,6 @@ def collect(
             missing.append(named)
     if missing:
         out.mkdir(parents=True, exist_ok=True)
-    if missing and progress:
-        left = estimate([named.config for named in missing], per_block=chunk)
-        typer.echo(
-            f"{len(missing)} of {len(wanted)} runs to train, {left.steps} steps: {left}; "
-            f"each is saved to {out} when its stack is done"
-        )
     for stack in _stacks(missing, chunk):
         stopped = None
         try:

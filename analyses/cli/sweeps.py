@@ -9,6 +9,7 @@ import typer
 from analyses.cli.diagrams import print_diagram
 from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
+from analyses.options import EstimateOnly
 
 if TYPE_CHECKING:
     from analyses.estimate import Estimate
@@ -53,9 +54,7 @@ def sweep(
     memory_limit: Annotated[
         str | None, typer.Option(help="for runs in training, such as '4 GiB'; half of what is free")
     ] = None,
-    estimate_only: Annotated[
-        bool, typer.Option("--estimate-only", "--dry-run", help="say how long it takes, and stop")
-    ] = False,
+    estimate_only: EstimateOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a phase diagram of the paper, cell by cell, and draw it.

@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from analyses.efficiency.settings import SIZES
+from analyses.options import EstimateOnly
+
+__all__ = ["EstimateOnly", "Out", "Seeds", "Size", "in_words"]
 
 Out = Annotated[Path, typer.Argument(help="folder with one folder per run")]
 Size = Annotated[str, typer.Option(help=f"of {', '.join(SIZES)}")]

@@ -14,8 +14,9 @@ import numpy as np
 import typer
 
 import grokinterp as gi
+from analyses.collect import announce
 from analyses.efficiency import semi_grokking, ungrokking
-from analyses.efficiency.command import Out, Size
+from analyses.efficiency.command import EstimateOnly, Out, Size
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, network_of
 from analyses.efficiency.statistics import agreement
@@ -173,9 +174,16 @@ def main(
     size: Size = "small",
     seeds: Annotated[int, typer.Option(min=1, help="five are better for the time to grok")] = 3,
     network: Annotated[str, typer.Option(help="a network without norms: mlp")] = "mlp",
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train the networks that are missing, and estimate D_crit three times."""
     with clear_errors():
+        wanted = [
+            *efficiency_runs.wanted(size, seeds, network),
+            *ungrokking.wanted(size, seeds, networks=[network], controls=False),
+            *semi_grokking.wanted(size, seeds, network),
+        ]
+        announce(out, wanted, only=estimate_only)
         costs = efficiency_runs.collect_runs(out, size, seeds, network)
         starts, reduced = ungrokking.collect_runs(
             out, size, seeds, networks=[network], controls=False

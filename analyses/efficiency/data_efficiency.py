@@ -18,7 +18,7 @@ import typer
 
 import grokinterp as gi
 from analyses.efficiency import settings
-from analyses.efficiency.command import Seeds, Size
+from analyses.efficiency.command import EstimateOnly, Seeds, Size
 from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.errors import clear_errors
@@ -223,6 +223,7 @@ def main(
     targets: Annotated[
         Path | None, typer.Option(help="file of the paper's numbers, to draw its curves")
     ] = None,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train nine settings on nine fractions, at two learning rates, and see who needs less data."""
     from analyses.efficiency.data_efficiency_plot import plot_curves, plot_ranking
@@ -233,6 +234,8 @@ def main(
         left = todo.estimate()
         typer.echo(f"{left.runs} of {todo.grid.size} runs to train, {left.steps} steps: {left}; "
                    f"stored in {todo.store} block by block")  # fmt: skip
+        if estimate_only:
+            return
         data = compute(todo.run())
         figures = [
             *(plot_curves(data, reading=reading, published=published) for reading in READINGS),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
-from analyses.efficiency.command import Out, Seeds, Size, in_words
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
@@ -33,19 +33,18 @@ SPLITS = ("train", "test")
 SPLIT_LABEL = {"train": "train", "test": "validation"}
 
 
-def collect_runs(
-    out: Path,
+def wanted(
     size: str,
     seeds: int,
     networks: Sequence[str] = settings.NETWORKS,
     fractions: Sequence[float] = FRACTIONS,
-) -> list[Run]:
-    """Train what is not in ``out`` yet; every seed draws weights and split anew.
+) -> list[Named]:
+    """The runs of this experiment; every seed draws weights and split anew.
 
     Raises:
         ValueError: a fraction leaves fewer pairs than there are classes.
     """
-    wanted = [
+    runs = [
         Named(
             folder_name(network, fraction, "seed", seed),
             settings.with_fraction(
@@ -54,9 +53,20 @@ def collect_runs(
         )
         for network in networks for fraction in fractions for seed in range(seeds)
     ]  # fmt: skip
-    for named in wanted:
+    for named in runs:
         settings.check_classes(named.config)
-    return collect(out, wanted)
+    return runs
+
+
+def collect_runs(
+    out: Path,
+    size: str,
+    seeds: int,
+    networks: Sequence[str] = settings.NETWORKS,
+    fractions: Sequence[float] = FRACTIONS,
+) -> list[Run]:
+    """Train what is not in ``out`` yet; see :func:`wanted`."""
+    return collect(out, wanted(size, seeds, networks, fractions))
 
 
 def compute(runs: Sequence[Run]) -> "xr.Dataset":
@@ -294,9 +304,11 @@ def main(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train the three networks on three amounts of data, and see which generalise late."""
     with clear_errors():
+        announce(out, wanted(size, seeds), only=estimate_only)
         data = compute(collect_runs(out, size, seeds))
         figures = [
             plot_networks(data),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
-from analyses.efficiency.command import Out, Seeds, Size
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import Outcome, outcome, sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
@@ -45,17 +45,22 @@ OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
 }
 
 
-def collect_runs(out: Path, size: str, seeds: int, network: str = "transformer") -> list[Run]:
-    """Train what is not in ``out`` yet; every seed draws weights and split anew."""
+def wanted(size: str, seeds: int, network: str = "transformer") -> list[Named]:
+    """The runs of this experiment; every seed draws weights and split anew."""
     usual = settings.network(network, size)
     long = usual.replace({"training.steps": LONGER[size] * usual.training.steps})
-    return collect(out, [
+    return [
         Named(
             folder_name("semi", network, fraction, "seed", seed),
             settings.with_fraction(settings.seeded(long, seed), fraction),
         )
         for fraction in FRACTIONS[size] for seed in range(seeds)
-    ])  # fmt: skip
+    ]  # fmt: skip
+
+
+def collect_runs(out: Path, size: str, seeds: int, network: str = "transformer") -> list[Run]:
+    """Train what is not in ``out`` yet."""
+    return collect(out, wanted(size, seeds, network))
 
 
 def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr.Dataset":
@@ -253,9 +258,11 @@ def main(
     network: Annotated[
         str, typer.Option(help=f"of {', '.join(settings.NETWORKS)}")
     ] = "transformer",
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
     with clear_errors():
+        announce(out, wanted(size, seeds, network), only=estimate_only)
         runs = collect_runs(out, size, seeds, network)
         usual = settings.network(network, size).training.steps
         data = compute(runs, budgets=(usual, LONGER[size] * usual))

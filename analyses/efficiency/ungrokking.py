@@ -5,6 +5,7 @@ smaller and smaller parts of its data, and finds the size at which validation ac
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,10 @@ from jaxtyping import Bool
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
-from analyses.efficiency.command import Out, Seeds, Size
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import network_of, side_by_side
 from analyses.efficiency.statistics.curves import is_flat, late_level
 from analyses.efficiency.ungrokking_place import locate
@@ -105,20 +106,65 @@ def continued(
             f"start has no checkpoint {START!r}, so its optimiser's moments are lost; train it "
             f"with checkpoints={{{START!r}: gi.reached(test_accuracy={level})}}"
         )
-    data = start.config.data
-    if not 0 < fraction < data.train_fraction:
-        raise ValueError(
-            f"fraction must lie in (0, {data.train_fraction}), below the start's, got {fraction}"
-        )
-    config = settings.with_fraction(start.config, fraction).replace({
+    named = _continuation(start.config, fraction, weight_decay, steps, kept=kept)
+    if not fewer_than_classes:
+        settings.check_classes(named.config)
+    return replace(named, start=checkpoint if kept else checkpoint.fresh())
+
+
+def _continuation(
+    config: gi.RunConfig, fraction: float, weight_decay: float, steps: int, *, kept: bool
+) -> Named:
+    """What :func:`continued` makes of a start with this config, but for what it starts from."""
+    most = config.data.train_fraction
+    if not 0 < fraction < most:
+        raise ValueError(f"fraction must lie in (0, {most}), below the start's, got {fraction}")
+    config = settings.with_fraction(config, fraction).replace({
         "training.weight_decay": weight_decay,
         "training.steps": steps,
     })  # fmt: skip
-    if not fewer_than_classes:
-        settings.check_classes(config)
     words = network_of(config), "seed", config.seed, "wd", f"{weight_decay:g}", f"{fraction:g}"
-    folder = folder_name("ungrok", *words, *(["kept"] if kept else []))
-    return Named(folder, config, checkpoint if kept else checkpoint.fresh())
+    return Named(folder_name("ungrok", *words, *(["kept"] if kept else [])), config)
+
+
+def wanted(
+    size: str, seeds: int, *, networks: Sequence[str] | None = None, controls: bool = True
+) -> list[Named]:
+    """All runs of this experiment, starts first; the others without what they start from.
+
+    Args:
+        size: of ``settings.SIZES``.
+        seeds: how many of each.
+        networks: of ``settings.NETWORKS``; None: all.
+        controls: the MLP with other weight decays, too, and with the moments that starts kept.
+    """
+    starts = _starts(size, seeds, networks)
+    return starts + [
+        _continuation(start.config, fraction, decay, STEPS[size], kept=kept)
+        for start in starts
+        for decay, kept in _kinds(start.config, size, controls)
+        for fraction in FRACTIONS[size]
+    ]
+
+
+def _starts(size: str, seeds: int, networks: Sequence[str] | None) -> list[Named]:
+    usual = [
+        settings.with_fraction(settings.network(network, size), START_FRACTION[size])
+        for network in networks or settings.NETWORKS
+    ]
+    return [
+        Named(folder_name("start", network_of(config), "seed", seed), settings.seeded(config, seed))
+        for config in usual
+        for seed in range(seeds)
+    ]
+
+
+def _kinds(config: gi.RunConfig, size: str, controls: bool) -> list[tuple[float, bool]]:
+    """Weight decays, and whether moments are kept; both vary for the MLP alone."""
+    own = config.training.weight_decay
+    if not controls or network_of(config) != "mlp":
+        return [(own, False)]
+    return [*((decay, False) for decay in WEIGHT_DECAYS[size]), (own, True)]
 
 
 def collect_runs(
@@ -134,44 +180,26 @@ def collect_runs(
 
     Args:
         out: a folder with one folder per run.
-        size: of ``settings.SIZES``.
-        seeds: how many of each.
-        networks: of ``settings.NETWORKS``; None: all.
-        controls: the MLP with other weight decays, too, and with the moments that starts kept.
+        size: as for :func:`wanted`.
+        seeds: likewise.
+        networks: likewise.
+        controls: likewise.
         level: accuracy that a start must have; None: that of the size.
 
     Raises:
         ValueError: a start has not grokked.
     """
-    usual = [
-        settings.with_fraction(settings.network(network, size), START_FRACTION[size])
-        for network in networks or settings.NETWORKS
-    ]
     level = LEVEL[size] if level is None else level
-    starts = collect(out, [
-        Named(
-            folder_name("start", network_of(config), "seed", seed),
-            settings.seeded(config, seed),
-        )
-        for config in usual for seed in range(seeds)
-    ], checkpoints={START: gi.reached(train_accuracy=level, test_accuracy=level)})  # fmt: skip
-
-    def kinds(start: gi.Run) -> list[tuple[float, bool]]:
-        """Weight decays, and whether moments are kept; both vary for the MLP alone."""
-        own = start.config.training.weight_decay
-        if not controls:
-            return [(own, False)]
-        mlp = network_of(start.config) == "mlp"
-        decays = WEIGHT_DECAYS[size] if mlp else (own,)
-        moments = mlp and START in start.checkpoints  # its end has none, see :func:`grokked`
-        return [*((decay, False) for decay in decays), *([(own, True)] if moments else [])]
-
+    rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
+    starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)
     runs = collect(out, [
         continued(
             start, fraction, weight_decay, STEPS[size], kept=kept, level=level,
             fewer_than_classes=size == "published",
         )
-        for start in starts for weight_decay, kept in kinds(start) for fraction in FRACTIONS[size]
+        for start in starts for weight_decay, kept in _kinds(start.config, size, controls)
+        if START in start.checkpoints or not kept  # its end has no moments, see :func:`grokked`
+        for fraction in FRACTIONS[size]
     ])  # fmt: skip
     return starts, runs
 
@@ -254,9 +282,11 @@ def main(
     size: Size = "small",
     seeds: Seeds = 3,
     level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Grok three networks, train them on with less data, and locate where they forget."""
     with clear_errors():
+        announce(out, wanted(size, seeds), only=estimate_only)
         starts, runs = collect_runs(out, size, seeds, level=level)
         data = locate(compute(runs, starts))
         figures = [plots.plot_final(data)]

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 
 import grokinterp as gi
 from analyses import collect as module
-from analyses.collect import Named, collect, folder_name
+from analyses import estimate
+from analyses.collect import Named, announce, collect, folder_name
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=6), training=gi.TrainConfig(steps=4)
@@ -32,11 +34,24 @@ def test_only_what_is_missing_is_trained(
     assert capsys.readouterr().out == ""
     before = times(tmp_path)
     shutil.rmtree(tmp_path / "run-1")
-    again = collect(tmp_path, WANTED)
+    again = collect(tmp_path, WANTED, progress=False)
     after = times(tmp_path)
     assert [name for name in after if after[name] != before[name]] == ["run-1"]
     assert torch.equal(again[2].model.W_U, runs[3].model.W_U)
-    assert "1 of 4 runs to train, 4 steps: " in capsys.readouterr().out
+
+
+def test_what_is_missing_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sum for all runs of a command, however many stages it has; 10 s for each here."""
+    monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [10.0] * len(configs))
+    collect(tmp_path, WANTED[:1], progress=False)
+    announce(tmp_path, WANTED, afterwards=25.0)
+    said = capsys.readouterr().out
+    assert said.startswith("3 of 4 runs to train, 12 steps; time in all: about 55 s.")
+    with pytest.raises(typer.Exit):
+        announce(tmp_path, WANTED[:1], only=True)
+    assert capsys.readouterr().out == "nothing is left to train; time in all: no time\n"
 
 
 def test_an_interruption_loses_one_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

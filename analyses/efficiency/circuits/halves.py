@@ -20,13 +20,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency.circuits.circuits import KINDS, Circuit
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
-from analyses.efficiency.command import Out, Seeds, Size, in_words
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.errors import clear_errors
 from analyses.labels import run_labels
 from analyses.phases import EndPoint, Phase, phase_of
@@ -222,27 +222,33 @@ _SMALLER: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def collect_runs(out: Path, size: str, seeds: int) -> list[gi.Run]:
-    """Networks in Coexistence, trained if they are not in ``out`` yet."""
-    wanted = [
+def wanted(size: str, seeds: int) -> list[Named]:
+    """The runs of this experiment: networks in Coexistence."""
+    return [
         Named(
             folder_name("coexistence", size, "seed", seed),
             settings.seeded(coexistence(size), seed),
         )
         for seed in range(seeds)
     ]
-    return collect(out, wanted)
+
+
+def collect_runs(out: Path, size: str, seeds: int) -> list[gi.Run]:
+    """Train what is not in ``out`` yet."""
+    return collect(out, wanted(size, seeds))
 
 
 def main(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train networks in Coexistence and take them apart into a C_mem and a C_gen."""
     from analyses.efficiency.circuits.halves_plot import plot_cuts, plot_halves, table
 
     with clear_errors():
+        announce(out, wanted(size, seeds), only=estimate_only)
         data = compute(collect_runs(out, size, seeds))
         figures = [plot_halves(data), plot_cuts(data)]
         write_figures("halves of one network", out, out / "halves.html", data, figures)

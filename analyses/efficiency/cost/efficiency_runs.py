@@ -17,13 +17,12 @@ AT_STEP = "step-"  # begins the names of checkpoints at steps that were set befo
 _VOCABULARY = 239 / 97  # the paper's tokens per residue
 
 
-def collect_runs(out: Path, size: str, seeds: int, name: str = "mlp") -> list[gi.Run]:
-    """Train what is not in ``out`` yet: the task's labels and random ones, every fraction and seed.
+def wanted(size: str, seeds: int, name: str = "mlp") -> list[Named]:
+    """The runs: the task's labels and random ones, every fraction and seed.
 
-    At every size the embedding has the paper's share of rows that no prompt uses. Networks are kept
-    when they have memorised, and at four steps that all runs have in common.
+    At every size the embedding has the paper's share of rows that no prompt uses.
     """
-    wanted = []
+    runs = []
     for seed in range(seeds):
         for fraction in (*SMALL_FRACTIONS, *FRACTIONS):
             config = with_fraction(seeded(network(name, size), seed), fraction)
@@ -31,10 +30,18 @@ def collect_runs(out: Path, size: str, seeds: int, name: str = "mlp") -> list[gi
             both = {"random": random_labels(config)}
             if fraction in FRACTIONS:
                 both["task"] = config
-            wanted += [
+            runs += [
                 Named(folder_name("efficiency", name, labels, fraction, "seed", seed), config)
                 for labels, config in both.items()
             ]
+    return runs
+
+
+def collect_runs(out: Path, size: str, seeds: int, name: str = "mlp") -> list[gi.Run]:
+    """Train what is not in ``out`` yet.
+
+    Networks are kept when they have memorised, and at four steps that all runs have in common.
+    """
     steps = network(name, size).training.steps
     rules = {f"{AT_STEP}{n}": gi.at_step(n) for n in (steps // 2**i for i in range(4, 0, -1))}
-    return collect(out, wanted, checkpoints=PUBLISHED_RULES | rules)
+    return collect(out, wanted(size, seeds, name), checkpoints=PUBLISHED_RULES | rules)

@@ -18,12 +18,13 @@ import typer
 from jaxtyping import Float
 
 import grokinterp as gi
+from analyses.collect import announce
 from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
 from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
 from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
 from analyses.efficiency.circuits.sources import END
-from analyses.efficiency.command import Out, Seeds, Size
-from analyses.efficiency.cost.efficiency_runs import AT_STEP, collect_runs
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
+from analyses.efficiency.cost.efficiency_runs import AT_STEP, collect_runs, wanted
 from analyses.efficiency.cost.needed_norm import (
     can_share_scale,
     least_scaled_norm,
@@ -299,11 +300,13 @@ def main(
     size: Size = "small",
     seeds: Seeds = SEEDS,
     name: Annotated[str, typer.Option(help="transformer, lstm or mlp")] = "mlp",
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train the networks that are missing, and compare what their logits cost."""
     from analyses.efficiency.cost import efficiency_trend, model_efficiency_plot
 
     with clear_errors():
+        announce(out, wanted(size, seeds, name), only=estimate_only)
         data = compute(collect_runs(out, size, seeds, name))
         trend = efficiency_trend.compute(data)
         figures = [

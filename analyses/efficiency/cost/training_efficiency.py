@@ -13,8 +13,9 @@ import numpy as np
 import typer
 
 import grokinterp as gi
-from analyses.efficiency.command import Out, Seeds, Size
-from analyses.efficiency.cost.efficiency_runs import collect_runs
+from analyses.collect import announce
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
+from analyses.efficiency.cost.efficiency_runs import collect_runs, wanted
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.settings import SEEDS
 from analyses.efficiency.statistics.curves import sustained_crossing
@@ -222,10 +223,13 @@ def main(
     size: Size = "small",
     seeds: Seeds = SEEDS,
     name: Annotated[list[str] | None, typer.Option(help="transformer, lstm, mlp")] = None,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train the networks that are missing, and time them; the MLP unless others are named."""
     with clear_errors():
         networks = name or ["mlp"]
+        runs = [named for one in networks for named in wanted(size, seeds, one)]
+        announce(out, runs, only=estimate_only)
         data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
         page = out / "training_efficiency.html"
         write_figures("training efficiency", out, page, data, [plot_times(data), plot_ratios(data)])

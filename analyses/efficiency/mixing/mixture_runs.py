@@ -16,14 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import torch
 import typer
 
 import grokinterp as gi
-from analyses.collect import Named, collect, folder_name
+from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
-from analyses.efficiency.command import Out, Seeds, Size
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.mixing import gradient_flow, mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
@@ -39,6 +40,7 @@ from analyses.efficiency.mixing.mixture_variants import (
 from analyses.efficiency.mixing.tables import Tables, published_tables, tables_of
 from analyses.errors import clear_errors
 from analyses.script import write_figures
+from grokinterp.randomness import generator
 from grokinterp.training.checkpoints import Rule
 
 if TYPE_CHECKING:
@@ -54,12 +56,12 @@ SETTLED = "settled"  # the checkpoint of the leak-free C_gen
 _STEPS = {"memorising": 1, "generalising": 2}
 
 
-def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
-    """For every seed the networks of C_mem and C_gen, by kind; trained if they are not in ``out``.
+def wanted(size: str, seeds: int) -> list[Named]:
+    """The networks of C_mem and C_gen of every seed, in turn.
 
     Splits of a seed are nested; seeds differ in split and weights.
     """
-    wanted = []
+    runs = []
     for seed in range(seeds):
         for kind, fraction in FRACTIONS.items():
             base = settings.seeded(settings.network("mlp", size), seed)
@@ -68,9 +70,15 @@ def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
                 config = config.replace({"training.steps": _STEPS[kind] * config.training.steps})
             if kind == "memorising":
                 config = config.replace({"training.weight_decay": 0.0})
-            wanted.append(Named(folder_name("mixture", size, kind, "seed", seed), config))
-    rules = PUBLISHED_RULES | {SETTLED: _settled(wanted[-1].config.training.steps // 2)}
-    runs = iter(collect(out, wanted, checkpoints=rules))
+            runs.append(Named(folder_name("mixture", size, kind, "seed", seed), config))
+    return runs
+
+
+def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
+    """For every seed the networks by kind; trained if they are not in ``out``."""
+    both = wanted(size, seeds)
+    rules = PUBLISHED_RULES | {SETTLED: _settled(both[-1].config.training.steps // 2)}
+    runs = iter(collect(out, both, checkpoints=rules))
     return [dict(zip(FRACTIONS, (next(runs), next(runs)), strict=True)) for _ in range(seeds)]
 
 
@@ -126,17 +134,21 @@ def main(
     size: Size = "small",
     seeds: Seeds = 3,
     steps: Annotated[int, typer.Option(min=50, help="of every mixture")] = 1500,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
     with clear_errors():
+        halved = halves.wanted(size, seeds)
+        announce(
+            out, [*wanted(size, seeds), *halved],
+            afterwards=seeds * _seconds(halved[0].config.data.p, steps), only=estimate_only,
+        )  # fmt: skip
         pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
         networks = _usable(halves.collect_runs(out, size, seeds), halves_tables, "halves")
         groups = {name: ([pair[name] for pair in pairs], VARIANTS) for name in pairs[0]}
         groups["halves of one network"] = (networks, OF_HALVES)
-        seconds = sum(_seconds(tables, variants, steps) for tables, variants in groups.values())
-        typer.echo(f"mixing takes about {max(1, round(seconds / 60))} min")
         for name, (tables, variants) in groups.items():
-            data = compute(tables, variants, steps=steps)
+            data = compute(tables, variants, steps=steps, progress=True)
             found = summary(data)
             figures = [plot_variants(found, title=f"When losses have fallen by 10 times, {name}")]
             figures += [
@@ -181,15 +193,32 @@ def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> list
     return made
 
 
-def _seconds(tables: Sequence[Tables], variants: Mapping[str, Variant], steps: int) -> float:
-    """About how long the mixtures take: what is done once, and what every step costs."""
-    times = []
-    for few in (25, 50):
-        begin = time.perf_counter()
-        compute(tables[:1], variants, steps=few)
-        times.append(time.perf_counter() - begin)
-    per_step = max(0.0, times[1] - times[0]) / 25
-    return (times[0] + per_step * steps) * len(tables)
+def _seconds(p: int, steps: int) -> float:
+    """About how long all mixtures of one seed take: what is done once, and what every step costs.
+
+    Timed on random tables, which cost as much as those of networks.
+    """
+    pairs, rng = p**2, generator(0, "random tables")
+    place = torch.arange(pairs) / pairs
+    tables = Tables(
+        memorising=torch.randn(pairs, p, generator=rng),
+        generalising=torch.randn(pairs, p, generator=rng),
+        labels=torch.randint(p, (pairs,), generator=rng),
+        is_train=place < FRACTIONS["memorising"],
+        is_test=place >= FRACTIONS["generalising"],
+        norms=(1.0, 1.0),
+    )
+
+    def seconds(variants: Mapping[str, Variant]) -> float:
+        times = []
+        for few in (25, 50):
+            begin = time.perf_counter()
+            compute([tables], variants, steps=few)
+            times.append(time.perf_counter() - begin)
+        per_step = max(0.0, times[1] - times[0]) / 25
+        return times[0] + per_step * steps
+
+    return 2 * seconds(VARIANTS) + seconds(OF_HALVES)  # as published and leak-free; halves
 
 
 if __name__ == "__main__":

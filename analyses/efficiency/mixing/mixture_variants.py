@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.tables import Tables
+from grokinterp._bar import each
 from grokinterp._short import short_repr
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def compute(
     variants: Mapping[str, Variant] = VARIANTS,
     *,
     steps: int = 1500,
+    progress: bool = False,
 ) -> "xr.Dataset":
     """Curves of all variants from both presets: ``mixture.compute`` over ("variant", "seed", ...).
 
@@ -89,6 +91,7 @@ def compute(
         tables: one per seed.
         variants: by name.
         steps: of every mixture.
+        progress: show a bar over the variants.
     """
     import xarray as xr
 
@@ -101,6 +104,6 @@ def compute(
             [mixture.compute(t, config=variant.config(t, steps=steps)) for t in tables],
             range(len(tables)),
         )
-        for variant in variants.values()
+        for variant in each(list(variants.values()), "variants", wanted=progress)
     ]
     return axis("variant", found, list(variants))

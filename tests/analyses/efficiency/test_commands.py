@@ -1,0 +1,101 @@
+"""What all experiments' commands promise: one estimate of the whole before the first step."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import grokinterp as gi
+from analyses import architectures, collect, estimate
+from analyses.efficiency import (
+    d_crit,
+    data_efficiency,
+    grokking_across,
+    semi_grokking,
+    ungrokking,
+)
+from analyses.efficiency.circuits import halves
+from analyses.efficiency.cost import efficiency_runs, model_efficiency, training_efficiency
+from analyses.efficiency.mixing import mixture_runs
+
+WANTED = {
+    grokking_across: lambda: grokking_across.wanted("tiny", 2),
+    semi_grokking: lambda: semi_grokking.wanted("tiny", 2),
+    ungrokking: lambda: ungrokking.wanted("tiny", 2),
+    halves: lambda: halves.wanted("tiny", 2),
+    mixture_runs: lambda: [*mixture_runs.wanted("tiny", 2), *halves.wanted("tiny", 2)],
+    model_efficiency: lambda: efficiency_runs.wanted("tiny", 2),
+    training_efficiency: lambda: efficiency_runs.wanted("tiny", 2),
+    d_crit: lambda: [
+        *efficiency_runs.wanted("tiny", 2, "mlp"),
+        *ungrokking.wanted("tiny", 2, networks=["mlp"], controls=False),
+        *semi_grokking.wanted("tiny", 2, "mlp"),
+    ],
+}
+
+
+def name_of(value: Any) -> str:
+    return value.__name__.rpartition(".")[2] if hasattr(value, "__name__") else ""
+
+
+def asked(module: Any, *arguments: object) -> str:
+    app = typer.Typer()
+    app.command()(module.main)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (gi, collect.gi):
+        monkeypatch.setattr(module, "train_many", lambda *_, **__: pytest.fail("it was trained"))
+        monkeypatch.setattr(module, "sweep", lambda *_, **__: pytest.fail("it was trained"))
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("module", WANTED, ids=name_of)
+def test_one_estimate_covers_all_stages(module: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = asked(module, out, "--size", "tiny", "--seeds", 2, "--estimate-only")
+    number = len(WANTED[module]())
+    assert len({named.folder for named in WANTED[module]()}) == number
+    assert f"{number} of {number} runs to train" in said
+    assert said.count("time in all: ") == 1
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_an_estimate_of_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [60.0] * len(configs))
+    out = tmp_path / "out"
+    said = asked(data_efficiency, out, "--size", "tiny", "--seeds", 1, "--estimate-only")
+    assert "runs to train" in said
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_an_estimate_of_the_hypothesis(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = asked(architectures, out, "--only", "random labels", "--dry-run")
+    assert "1 of 1 runs to train, 0 steps; time in all: about 1 s." in said.replace("\n", " ")
+    assert not out.exists()
+
+
+def test_mixtures_are_part_of_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clock that counts 1 s for every call and .1 s for every step of every variant."""
+    now = 0.0
+
+    def compute(tables: Any, variants: Any, *, steps: int) -> None:
+        nonlocal now
+        now += 1 + 0.1 * steps * len(variants)
+
+    monkeypatch.setattr(mixture_runs, "compute", compute)
+    monkeypatch.setattr(mixture_runs.time, "perf_counter", lambda: now)
+    two, one = len(mixture_runs.VARIANTS), len(mixture_runs.OF_HALVES)
+    per_step = 0.1 * (2 * two + one)
+    # 25 steps are in what is done once, as much as to be on the safe side.
+    want = 3 + per_step * (25 + 1000)
+    assert mixture_runs._seconds(7, 1000) == pytest.approx(want)
