@@ -11,6 +11,7 @@ import torch
 from grokinterp._bar import progress_bar
 from grokinterp._checks import check_choice, check_int
 from grokinterp._limits import MAX_THREADS
+from grokinterp._short import short
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.session import own_session
@@ -271,9 +272,9 @@ def _device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"device={device!r} is not a device: {error}; use 'cpu' or 'cuda'"
+            f"device={short(device)} is not a device: {error}; use 'cpu' or 'cuda'"
         ) from None
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")

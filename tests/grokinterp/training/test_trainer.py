@@ -223,6 +223,8 @@ def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         train(SMALL, device="cuda")
     with pytest.raises(ValueError, match=r"device='cude' is not a device"):
         train(SMALL, device="cude")
+    with pytest.raises(ValueError, match=r"device=\d+ is not a device"):
+        train(SMALL, device=2**64)
 
 
 def test_progress_bar_shows_steps_and_accuracies(
