@@ -275,7 +275,8 @@ def test_weights_may_be_swapped_and_re_pointed() -> None:
     for weight in model.parameters():
         weight.data = flat[start : start + weight.numel()].view_as(weight)
         start += weight.numel()
-    assert torch.equal(model(PAIRS), expected)
+    # weights that begin elsewhere in memory may be summed in another order
+    assert_agree(model(PAIRS), expected, n_terms=2 * 3 * (6 + 4))
     flat.mul_(0.5)
     assert not torch.equal(model(PAIRS), expected)
 
