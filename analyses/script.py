@@ -8,7 +8,7 @@ import typer
 
 from analyses.errors import clear_errors
 from grokinterp import Run
-from grokinterp._files import replacing
+from grokinterp._files import replacing, write_netcdf
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -84,5 +84,5 @@ def write_figures(
     with replacing(out) as file:
         file.write_text(f"{page}<title>{name}</title>" + "\n".join(parts), encoding="utf-8")
     with replacing(out.with_suffix(".nc")) as file:
-        data.to_netcdf(file, engine="h5netcdf")
+        write_netcdf(data, file)
     typer.echo(f"{out}\n{out.with_suffix('.nc')}")

@@ -5,6 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @contextmanager
@@ -22,3 +26,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_netcdf(data: "xr.Dataset", file: Path) -> None:
+    """Write a dataset as netCDF.
+
+    It is made in memory and then written: on a full disk the HDF5 library ends the process.
+    """
+    file.write_bytes(data.to_netcdf(engine="h5netcdf"))

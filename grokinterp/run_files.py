@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from grokinterp._files import write_netcdf
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.base import HookedModel, check_state
@@ -60,7 +61,7 @@ def write_files(
     save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()},
               model_file)  # fmt: skip
     save_file({f.name: getattr(dataset, f.name) for f in fields(Dataset)}, dataset_file)
-    history.to_netcdf(history_file, engine="h5netcdf")
+    write_netcdf(history, history_file)
     for name, kept in checkpoints.items():
         tensors = {key: tensor.detach().clone() for key, tensor in kept.tensors().items()}
         save_file(tensors, folder / CHECKPOINT.format(name))

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 ABOUT = "run.json"
 FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
 CHECKPOINT = "checkpoint-{}.safetensors"
@@ -169,10 +171,11 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except RunFolderError:
         raise
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RunFolderError(
-            f"{path} cannot be written: {error.strerror or error}; choose another folder, or make "
-            "room for the run in this one"
+            f"{path} cannot be written: {' '.join(str(reason).split())}; choose another folder, or "
+            "make this one writable, with room for the run"
         ) from error
-    except Exception as error:  # libraries have errors of their own for a full disk
+    except Exception as error:
         raise RunFolderError(f"the run cannot be saved to {path}: {error}") from error

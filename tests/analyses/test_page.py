@@ -70,13 +70,15 @@ def test_a_full_disk_leaves_no_part_of_a_file(
         self.write_bytes(text[: len(text) // 2].encode())
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    def half_of_numbers(self: xr.Dataset, path: Path, **_: object) -> None:
-        path.write_bytes(b"half")
+    def half_of_numbers(self: Path, data: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", half_of_numbers)
-    with pytest.raises(OSError, match="No space left"):
-        write_figures("x", tmp_path, tmp_path / "new.html", xr.Dataset({"a": 2}), [])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half_of_numbers)
+        with pytest.raises(OSError, match="No space left"):
+            write_figures("x", tmp_path, tmp_path / "new.html", xr.Dataset({"a": 2}), [])
     (tmp_path / "new.html").unlink()  # the figures were whole
     monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(OSError, match="No space left"):

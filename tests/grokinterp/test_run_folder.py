@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -231,6 +232,22 @@ def test_a_failure_leaves_the_folder_as_it_was(
             odd_run.save(folder, overwrite=True)
     assert (contents(folder) if folder.exists() else None) == files
     assert os.listdir(tmp_path) == ([] if before == "nothing" else ["run"])
+
+
+def test_a_disk_that_fills_up_anywhere_leaves_the_folder_as_it_was(
+    folder: Path, odd_run: gi.Run
+) -> None:
+    """No file may grow beyond a limit: as on a full disk, C and Rust code meet it, too."""
+    before, limits = contents(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 1000, 3000, 12_000):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+            with pytest.raises(gi.RunFolderError, match=r"run cannot be written: .*; choose"):
+                odd_run.save(folder, overwrite=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert contents(folder) == before
+    odd_run.save(folder, overwrite=True)
 
 
 class Killed(BaseException):
