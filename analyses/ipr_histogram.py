@@ -24,18 +24,18 @@ def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
         ``weight_decay``.
 
     Raises:
-        ValueError: the runs have different widths.
+        ValueError: the runs have different widths, or networks without one hidden layer.
     """
     import numpy as np
     import xarray as xr
 
     runs = [runs] if isinstance(runs, Run) else list(runs)
-    widths = {run.config.model.d_mlp for run in runs}
     if not runs:
         raise ValueError("runs is empty; give at least one run")
+    found = [model_neuron_ipr(run.model) for run in runs]
+    widths = {len(neurons.ipr) for neurons in found}
     if len(widths) != 1:
         raise ValueError(f"runs must share d_mlp, got {sorted(widths)}; compare them one by one")
-    found = [model_neuron_ipr(run.model) for run in runs]
     per_part = ("run", "part", "neuron")
     ipr = np.stack([f.ipr for f in found])
     return xr.Dataset(

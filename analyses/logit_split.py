@@ -77,7 +77,7 @@ def logit_parts(
     if not isinstance(model, HookedMLP):
         raise TypeError(
             f"the split needs a HookedMLP, got {type(model).__name__}; for other networks use "
-            "analyses.corrupted_logits"
+            "analyses.corrupted_logits, or probes.logit_attribution for what each part writes"
         )
     ipr = model_neuron_ipr(model).ipr
     low, high = ipr < LOW, ipr > HIGH

@@ -63,7 +63,10 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
         raise ValueError("runs is empty; give at least one run")
     for run in runs:
         if not isinstance(run.config.model, MLPConfig):
-            raise TypeError(f"runs must be of MLPs (MLPConfig), got {run.config.model!r}")
+            raise TypeError(
+                f"runs must be of MLPs (MLPConfig), got {run.config.model!r}; use "
+                "analyses.training_curves for any network"
+            )
     found = [training_curves.compute(run) for run in runs]
     return xr.Dataset(
         {

@@ -22,6 +22,7 @@ from probes import (
     model_neuron_norms,
     pruning_curve,
 )
+from probes.pruning import check_prunable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -44,6 +45,10 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
         running from 0 to 1; over ("curve", "place"): ``neuron``, who is removed in which place.
         Coordinates: ``order``, ``direction`` ("low", "high" or "random"), ``seed`` (-1 unless
         random) of each curve, and ``fraction`` removed.
+
+    Raises:
+        TypeError or ValueError: a network whose logits are no sum over one layer's neurons; the
+            message names what takes neurons out of it.
     """
     import xarray as xr
 
@@ -52,6 +57,7 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     for order in orders:
         check_choice("orders", order, ORDERS)
     check_int("random_seeds", random_seeds, minimum=1)
+    check_prunable(run.model)
     plans = [plan for order in orders for plan in _plans(run, order, random_seeds)]
     kind = run.config.training.loss
     results = [pruning_curve(run.model, run.dataset, queue, loss=kind) for *_, queue in plans]

@@ -78,8 +78,8 @@ def logit_attribution(
         raise TypeError(
             f"{type(model).__name__} has no sum of parts that write straight to the logits of a "
             "pair, as a HookedTransformer with p, a HookedMLP and a HookedEmbeddingMLP have (an "
-            "LSTM multiplies gates and states). Use ablations, or probes.neuron_attribution on "
-            "activations and weights of your choice"
+            "LSTM multiplies gates and states). Use gi.ablate(units, layer=...) and compare the "
+            "logits, or probes.neuron_attribution on activations and weights of your choice"
         )
     check_tokens(tokens, p := model.p, prompt=getattr(model.cfg, "prompt", None))
     outside = bool(((labels < 0) | (labels >= p)).any())

@@ -109,7 +109,8 @@ def model_gamma_ipr(
     if not isinstance(model, HookedMLP | HookedEmbeddingMLP):
         raise TypeError(
             f"{type(model).__name__} has no norm between neurons and their output weights; "
-            "gamma is that of a HookedMLP or a HookedEmbeddingMLP"
+            "gamma is that of a HookedMLP or a HookedEmbeddingMLP. "
+            "probes.model_neuron_spectra(model, operation) gives the periodicity of any neurons"
         )
     if model.cfg.norm is None:
         raise ValueError("norm=None: this MLP has no gamma; it takes norm='batch' or 'layer'")

@@ -34,8 +34,8 @@ def pruning_curve(
         Two float64 tensors [d_mlp + 1, subset], subsets as in ``SUBSETS``.
     """
     check_choice("loss", loss, LOSSES)
+    check_prunable(model)
     W = neuron_weights(model).W
-    check_no_norm(model, "pruning_curve")
     width, p = W.shape
     if p != dataset.p:
         raise ValueError(f"the model has p={p} but the dataset p={dataset.p}; they must agree")
@@ -66,6 +66,14 @@ def pruning_curve(
     if loss != "mse":
         return correct, other
     return correct, (_sum_of_squares(post, W, masks) / examples - 2 * other + 1) / p
+
+
+def check_prunable(model: object) -> None:
+    """Raise unless the logits of a network are a sum over the neurons of one hidden layer."""
+    hooked = "and probes.subset_scores(model, dataset) under these hooks, one removal at a time"
+    neuron_weights(model, instead=f"gi.ablate(neurons, layer=...) {hooked}")
+    at = "hook='layers.0.norm.hook_normalized'"
+    check_no_norm(model, "pruning", instead=f"gi.ablate(neurons, {at}) {hooked}")
 
 
 def _block_sums(

@@ -78,7 +78,8 @@ def analyse(
             raise ValueError(
                 f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
                 f"{run.config.model}; python -m analyses.training_curves and "
-                "python -m analyses.hypothesis work for any run"
+                "python -m analyses.hypothesis work for any run, and in Python "
+                "probes.model_neuron_spectra(run.model, operation) for any neurons"
             )
         if not run.history.sizes["step"]:
             raise ValueError(f"{run_dir} {run.ending}, so there is nothing to report")

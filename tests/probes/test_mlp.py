@@ -131,14 +131,14 @@ def test_any_object_with_the_two_matrices_is_measured(random_model: gi.HookedMLP
 def test_models_without_the_matrices_are_refused(probe: Callable[..., Any], missing: str) -> None:
     parts = {"W_E": torch.ones(2, 5, 4), "W_U": torch.ones(4, 5)}
     del parts[missing]
-    with pytest.raises(TypeError, match=f"SimpleNamespace has no tensor {missing}.*as in Hooked"):
+    with pytest.raises(TypeError, match=f"SimpleNamespace has no tensor {missing}.*as HookedMLP"):
         probe(SimpleNamespace(**parts))
 
 
 @pytest.mark.parametrize("probe", ON_WEIGHTS)
 def test_deep_networks_are_refused(probe: Callable[..., Any]) -> None:
     deep = gi.HookedMLP(gi.MLPConfig(d_mlp=4, n_layers=2), p=5)
-    with pytest.raises(ValueError, match=r"one hidden layer.*got 2 hidden layers.*probes\.ipr"):
+    with pytest.raises(ValueError, match=r"has 2 hidden layers.*needs one.* Use probes\."):
         probe(deep)
     with pytest.raises(ValueError, match="one hidden layer"):
         model_neuron_attribution(deep, torch.tensor([[0, 1]]), torch.tensor([1]))
@@ -149,7 +149,7 @@ def test_deep_networks_are_refused(probe: Callable[..., Any]) -> None:
     [((5, 4), (4, 5)), ((3, 5, 4), (4, 5)), ((2, 5, 4), (4, 6)), ((2, 5, 4), (5, 4))],
 )  # a transformer's embedding, three operands, other classes, the paper's orientation
 def test_matrices_of_other_shapes_are_refused(W_E: tuple[int, ...], W_U: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"got 1 hidden layers, W_E \[.*\] and W_U \["):
+    with pytest.raises(ValueError, match=r"has W_E \[.*\] and W_U \[.*; this needs one hidden"):
         neuron_weights(SimpleNamespace(W_E=torch.ones(W_E), W_U=torch.ones(W_U)))
 
 
@@ -170,7 +170,7 @@ def test_models_are_only_read(random_model: gi.HookedMLP) -> None:
 def test_sums_over_neurons_are_refused_where_a_norm_comes_between(norm: str) -> None:
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=6, norm=norm), p=5).eval()
     data = gi.make_dataset(gi.DataConfig(p=5))
-    with pytest.raises(ValueError, match="pruning_curve takes the logits for a sum over neurons"):
+    with pytest.raises(ValueError, match="pruning takes the logits for a sum over neurons"):
         pruning_curve(model, data, torch.arange(6))
     with pytest.raises(ValueError, match="model_neuron_attribution takes the logits for a sum"):
         model_neuron_attribution(model, data.tokens, data.labels)

@@ -34,7 +34,7 @@ from analyses.script import write_figures
 from grokinterp._checks import check_choice, check_number
 from grokinterp.models import HookedMLP
 from probes import model_neuron_ipr
-from probes.mlp import check_no_norm
+from probes.mlp import check_no_norm, neuron_weights
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -159,15 +159,22 @@ def _compute(run: gi.Run, threshold: float | None) -> "xr.Dataset":
     )
 
 
+_INSTEAD = (
+    "gi.ablate on the neurons that probes.model_neuron_spectra finds periodic, and on the others; "
+    "both work for any network"
+)
+
+
 def _network(run: gi.Run) -> HookedMLP:
     """The run's network, if it can be split."""
     model = run.model
     if not isinstance(model, HookedMLP):
         raise TypeError(
             f"the split needs the neurons of a HookedMLP, got {type(model).__name__}; train with "
-            "model=gi.MLPConfig()"
+            f"model=gi.MLPConfig(), or use {_INSTEAD}"
         )
-    check_no_norm(model, "the split into halves")
+    neuron_weights(model, instead=_INSTEAD)
+    check_no_norm(model, "the split into halves", instead=_INSTEAD)
     end = EndPoint.of(run)
     phase = phase_of(end)
     if phase != Phase.COEXISTENCE:

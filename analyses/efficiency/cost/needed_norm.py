@@ -207,7 +207,8 @@ def _powers(model: Any) -> dict[str, Float[np.ndarray, " layer"]]:
     if not can_share_scale(model):
         raise TypeError(
             f"layers can be scaled against each other in an MLP of {' or '.join(_DEGREE)} neurons "
-            f"without norms, got {type(model).__name__} with {model.cfg!r}"
+            f"without norms, got {type(model).__name__} with {model.cfg!r}; matched_norm() scales "
+            "the read-out alone, of any network"
         )
     held = "embed.", "unembed."  # the modules that hold tables in one class and not in the other
     table, read_out = held if isinstance(model, HookedEmbeddingMLP) else ("", "")

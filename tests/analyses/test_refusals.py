@@ -1,0 +1,108 @@
+"""Networks that a probe or an analysis does not take: what their refusals name does the job."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import analyses
+import grokinterp as gi
+import probes
+from analyses import grokking, ipr_histogram, logit_split, measures, norm_curves, norm_gain, pruning
+from analyses.efficiency.circuits import halves
+from analyses.efficiency.cost import needed_norm
+
+MODELS: dict[str, Any] = {
+    "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=16),
+    "LSTM": gi.LSTMConfig(d_embed=8, d_hidden=8),
+    "embedding MLP": gi.EmbeddingMLPConfig(d_embed=8, hidden=(16, 16)),
+    "deep MLP": gi.MLPConfig(d_mlp=16, n_layers=2),
+    "MLP with norm": gi.MLPConfig(d_mlp=16, norm="layer"),
+}
+SPECTRA, ATTRIBUTION = "probes.model_neuron_spectra", "probes.logit_attribution"
+ABLATE, SCORES = "gi.ablate", "probes.subset_scores"
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, gi.Run]:
+    data = gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3, seed=3)
+    training = gi.TrainConfig(steps=2)
+    configs = [gi.RunConfig(data=data, model=model, training=training) for model in MODELS.values()]
+    return dict(zip(MODELS, map(gi.train, configs), strict=True))
+
+
+def of_model(probe: Callable[..., Any], *rest: Any) -> Callable[[gi.Run], Any]:
+    return lambda run: probe(run.model, *rest)
+
+
+def on_data(probe: Callable[..., Any]) -> Callable[[gi.Run], Any]:
+    return lambda run: probe(run.model, run.dataset.tokens, run.dataset.labels)
+
+
+# What is asked, what the refusal must name, and which networks are taken.
+REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
+    (of_model(probes.neuron_weights), [SPECTRA], ["MLP with norm"]),
+    (of_model(probes.model_neuron_ipr), [SPECTRA], ["MLP with norm"]),
+    (of_model(probes.mean_ipr), [SPECTRA], ["MLP with norm"]),
+    (of_model(probes.model_neuron_norms), ["probes.weight_norms"], ["MLP with norm"]),
+    (on_data(probes.model_neuron_attribution), [ATTRIBUTION, ABLATE], []),
+    (
+        lambda run: probes.pruning_curve(run.model, run.dataset, torch.arange(16)),
+        [ABLATE, SCORES],
+        [],
+    ),
+    (lambda run: pruning.compute(run, random_seeds=1), [ABLATE, SCORES], []),
+    (ipr_histogram.compute, [SPECTRA], ["MLP with norm"]),
+    (grokking.compute, [SPECTRA], ["MLP with norm"]),
+    (measures.mean_ipr, [SPECTRA], ["MLP with norm"]),
+    (lambda run: halves.compute([run]), [SPECTRA, ABLATE], []),
+    (
+        lambda run: norm_curves.compute([run]),
+        ["analyses.training_curves"],
+        ["deep MLP", "MLP with norm"],
+    ),
+    (norm_gain.compute, [SPECTRA], ["embedding MLP", "deep MLP", "MLP with norm"]),
+    (
+        of_model(probes.model_gamma_ipr, "addition"),
+        [SPECTRA],
+        ["embedding MLP", "deep MLP", "MLP with norm"],
+    ),
+    (
+        lambda run: logit_split.logit_parts(run.model, run.dataset.tokens),
+        [ATTRIBUTION, "analyses.corrupted_logits"],
+        ["deep MLP", "MLP with norm"],
+    ),
+    (of_model(needed_norm.least_scaled_norm, 1.0), ["matched_norm"], ["embedding MLP", "deep MLP"]),
+]
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(("ask", "instead", "takes"), REFUSALS)
+def test_a_refusal_names_what_answers(
+    ask: Callable[[gi.Run], Any], instead: list[str], takes: list[str], runs: dict[str, gi.Run]
+) -> None:
+    for name in MODELS.keys() - takes:
+        with pytest.raises((TypeError, ValueError)) as caught:
+            ask(runs[name])
+        said = str(caught.value)
+        assert all(word in said for word in instead), (name, said)
+        for package, thing in re.findall(r"\b(probes|gi|analyses)\.(\w+)", said):
+            assert hasattr({"probes": probes, "gi": gi, "analyses": analyses}[package], thing)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_named_takes_the_network(name: str, runs: dict[str, gi.Run]) -> None:
+    run = runs[name]
+    for spectrum in probes.model_neuron_spectra(run.model, "addition").values():
+        assert spectrum.share.shape in ((16,), (8,))
+    assert probes.weight_norms(run.model)
+    with run.model.hooks(fwd_hooks=gi.ablate([0, 1])):
+        scores = probes.subset_scores(run.model, run.dataset)
+    assert scores["train"]["loss"] != probes.subset_scores(run.model, run.dataset)["train"]["loss"]
+    if name == "LSTM":
+        with pytest.raises(TypeError, match=r"Use gi\.ablate\(units, layer=\.\.\.\)"):
+            probes.logit_attribution(run.model, run.dataset.tokens, run.dataset.labels)
+    else:
+        probes.logit_attribution(run.model, run.dataset.tokens, run.dataset.labels)
