@@ -5,6 +5,8 @@ python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig
                                              also writes tutorials/data/phase_diagram.nc
 python docs/figures.py hypothesis OUT        what ``python -m analyses.architectures OUT`` wrote;
                                              also writes docs/hypothesis.nc
+python docs/figures.py d_crit OUT            what ``python -m analyses.efficiency.d_crit`` wrote;
+                                             also writes tutorials/data/d_crit.nc
 """
 
 import json
@@ -14,6 +16,7 @@ from pathlib import Path
 import xarray as xr
 
 from analyses import hypothesis, phase_diagram, pruning, sweep_phases
+from analyses.efficiency import d_crit
 from grokinterp import Run, open_sweep
 from grokinterp._files import replacing
 
@@ -55,6 +58,17 @@ def draw_hypothesis(out: str) -> None:
     figure.write_image(HERE / "hypothesis.png", width=950, scale=1.5)
 
 
+def draw_d_crit(out: str) -> None:
+    """The curves behind the three estimates of D_crit, and their numbers."""
+    with xr.open_dataset(Path(out) / "d_crit.nc", engine="h5netcdf") as stored:
+        data = stored.load()
+    data.to_netcdf(HERE.parent / "tutorials" / "data" / "d_crit.nc", engine="h5netcdf")
+    d_crit.plot_curves(data).write_image(HERE / "d_crit.png", width=900, scale=1)
+
+
 if __name__ == "__main__":
-    draw = {"pruning": draw_pruning, "phases": draw_phases, "hypothesis": draw_hypothesis}
+    draw = {
+        "pruning": draw_pruning, "phases": draw_phases, "hypothesis": draw_hypothesis,
+        "d_crit": draw_d_crit,
+    }  # fmt: skip
     draw[sys.argv[1]](sys.argv[2])

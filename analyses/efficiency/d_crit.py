@@ -126,7 +126,10 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
 
     figure = make_subplots(
         rows=3, shared_xaxes=True, vertical_spacing=0.07,
-        subplot_titles=[f"{name}: {_words(data, name)}" for name in data.estimator.values],
+        subplot_titles=[
+            agreement.wrapped(f"{name}: {_words(data, name)}", 110)
+            for name in data.estimator.values
+        ],
     )  # fmt: skip
     lines = (
         (1, "C_mem", data.memorising, "size", ORANGE, "circle"),
@@ -161,9 +164,10 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
 
 
 def _words(data: "xr.Dataset", name: str) -> str:
+    """An estimate, or the reason why there is none."""
     one = data.sel(estimator=name)
     if np.isnan(one.value):
-        return "not detected"
+        return one.reason.item()
     return f"{one.value:.0f} pairs" + (
         "" if np.isnan(one.low) else f" [{one.low:.0f}, {one.high:.0f}]"
     )
@@ -193,8 +197,9 @@ def main(
         figures = [agreement.plot_estimates(data), plot_curves(data)]
         write_figures("d_crit", out, out / "d_crit.html", data, figures)
         for name in data.estimator.values:
-            reason = data.reason.sel(estimator=name).item()
-            typer.echo(f"{name}: {_words(data, name)}{f' ({reason})' if reason else ''}")
+            one = data.sel(estimator=name)
+            known = f" ({one.reason.item()})" if one.value.notnull() and one.reason.item() else ""
+            typer.echo(f"{name}: {_words(data, name)}{known}")
         typer.echo(data.attrs["sentence"])
 
 

@@ -17,14 +17,14 @@ def compute(estimates: Mapping[str, Estimate], *, n_pairs: int | None = None) ->
 
     Returns:
         Over "estimator": ``value``, ``low``, ``high`` (training pairs; NaN where not known),
-        ``n_boot`` and ``reason``. Attributes: ``sentence``, :func:`agreement`; and ``n_pairs``,
-        all pairs of the task, if given.
+        ``n_boot``, ``reason`` and ``p_value``. Attributes: ``sentence``, :func:`agreement`; and
+        ``n_pairs``, all pairs of the task, if given.
     """
     import xarray as xr
 
     if not estimates:
         raise ValueError("estimates is empty; give at least one estimator's")
-    fields = ("value", "low", "high", "n_boot", "reason")
+    fields = ("value", "low", "high", "n_boot", "reason", "p_value")
     return xr.Dataset(
         {
             name: ("estimator", [getattr(estimate, name) for estimate in estimates.values()])
@@ -88,7 +88,7 @@ def plot_estimates(data: "xr.Dataset", *, title: str = "The critical data-set si
     for row in rows:
         figure.add_annotation(
             x=0.01, xref="x domain", xanchor="left", y=row, yshift=18 if known[row] else 0,
-            text=_wrapped(str(data.reason.values[row])), showarrow=False, align="left",
+            text=wrapped(str(data.reason.values[row]), 80), showarrow=False, align="left",
             font={"color": BLACK, "size": 13},
         )  # fmt: skip
     figure.update_yaxes(
@@ -103,8 +103,8 @@ def plot_estimates(data: "xr.Dataset", *, title: str = "The critical data-set si
     return finish(figure, title=title, height=180 + 90 * data.sizes["estimator"])
 
 
-def _wrapped(text: str) -> str:
-    """In lines that fit beside the names of the rows at 900 pixels."""
+def wrapped(text: str, width: int) -> str:
+    """In lines of a figure: 80 characters fit beside the names of rows at 900 pixels."""
     import textwrap
 
-    return "<br>".join(textwrap.wrap(text, 80))
+    return "<br>".join(textwrap.wrap(text, width))

@@ -4,11 +4,15 @@ Three estimators that share no data: where the two efficiency curves cross, wher
 network's accuracy is halfway down, and where the time to grok diverges. A size is a number of
 training pairs. What the data cannot say is NaN, with a reason.
 
+Each estimator first asks whether there is a critical size at all, so that noise alone gives an
+estimate at most once in 20 data sets: do the curves change places, does accuracy go from one
+plateau to the other, do the times diverge?
+
 A seed's curve is one observation: an offset that its runs share is not averaged out by more sizes.
-Intervals resample whole seeds. Few seeds make a bootstrap too narrow, by sqrt((n - 1) / n) and for
-want of Student's t, so both are put back; for a curve that is shifted as a whole the interval is
-then exactly Student's. ``python -m analyses.efficiency.statistics.coverage`` measures what
-comes out.
+Intervals resample whole seeds. Few seeds make a bootstrap too narrow, so we rescale by
+sqrt(n / (n - 1)) and use Student's t; for a curve that is shifted as a whole the interval is
+then exactly Student's. ``python -m analyses.efficiency.statistics.coverage`` measures how often the
+intervals hold a known truth, and how often there is an estimate where there is no critical size.
 """
 
 import math
@@ -24,7 +28,9 @@ Sizes = Float[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]
 
 _MISSING = 0.05  # of the resamples may have no answer
-_FINISHED_SIZES, _FINISHED_RUNS = 3, 6  # of a law with four parameters
+_FINISHED_SIZES = 3  # fewer cannot tell a power law from a divergence
+_FINISHED_BEYOND = 4  # runs that grokked beyond the first of each seed, for the law's parameters
+_LEVEL = 0.05  # of the tests that there is a critical size
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Estimate:
     high: float = math.nan
     n_boot: int = 0  # resamples behind the interval; 0: none, or the likelihood's
     reason: str = ""  # "not detected: ..." if there is no value; else what to know about it
+    p_value: float = math.nan  # of data like these if there were no critical size; NaN: not tested
 
     def __str__(self) -> str:
         if math.isnan(self.value):
@@ -54,6 +61,11 @@ def efficiency_crossing(
     seed: int = 0,
 ) -> Estimate:
     """Where the curves of the two circuits' efficiency, or of the norm they need, cross.
+
+    Not detected unless the curves change places: over seeds, the difference must be below zero at
+    one end of the sizes and above zero at the other, by a one-sided Student test each, on a seed's
+    mean over the outer quarter of the sizes. The p value is the larger one, so curves that only
+    meet pass once in 20 times, and equal or parallel ones hardly ever.
 
     The mean difference over seeds is made monotone in the direction of its trend (least squares),
     so that noise cannot make it cross twice, and interpolated in the logarithm of the size.
@@ -76,8 +88,9 @@ def efficiency_crossing(
         return Estimate(math.nan, reason="not detected: both circuits at fewer than two sizes")
     mean, resampled = _means(gap, n_boot, seed)
     logs = np.log(sizes)
-    rises = np.polyfit(logs, mean, 1)[0] >= 0
-    mean, resampled = (_monotone(m if rises else -m) for m in (mean, resampled))
+    if np.polyfit(logs, mean, 1)[0] < 0:
+        gap, mean, resampled = -gap, -mean, -resampled
+    mean, resampled = _monotone(mean), _monotone(resampled)
     where = _crossing(logs, mean, np.zeros(()))
     if np.isnan(where):
         above = (mean < 0).all()
@@ -85,7 +98,19 @@ def efficiency_crossing(
             f"below the smallest size, {sizes[0]:g}"
         )  # fmt: skip
         return Estimate(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
-    return _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
+    found = _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
+    if len(gap) == 1:
+        return found
+    outer = max(1, len(sizes) // 4)
+    p_value = max(_student_p(-gap[:, :outer]), _student_p(gap[:, -outer:]))
+    if p_value > _LEVEL:
+        return Estimate(
+            math.nan,
+            reason="not detected: the seeds do not show that the curves change places between the "
+            f"smallest and the largest sizes (p = {p_value:.2g})",
+            p_value=p_value,
+        )
+    return replace(found, p_value=p_value)
 
 
 def ungrokking_midpoint(
@@ -147,8 +172,10 @@ def divergence_of_time(
 ) -> Estimate:
     """Size at which the time to grok diverges, by maximum likelihood with censored times.
 
-    The law is that of ``time_divergence``, the interval its profile likelihood's with a
-    threshold from Student's t for the number of seeds.
+    The law is that of ``time_divergence``, in which every seed has a time offset of its own. The
+    interval is its profile likelihood's with a threshold from Student's t for the number of seeds.
+    Not detected if a power law of the size, without a D_crit, fits as well by a likelihood-ratio
+    test.
 
     Args:
         sizes: increasing.
@@ -169,23 +196,24 @@ def divergence_of_time(
             "times must be positive and within the budget where finished, got "
             f"{times[bad].tolist()} with budgets {budget[bad].tolist()}"
         )
-    seeds = exists.any(axis=1)
-    enough = int(finished.any(axis=0).sum()), int(finished.sum()), int(seeds.sum())
-    if enough[0] < _FINISHED_SIZES or enough[1] < _FINISHED_RUNS or enough[2] < 2:
+    runs, seeds = int(finished.sum()), int(finished.any(axis=1).sum())
+    n_sizes, needed = int(finished.any(axis=0).sum()), max(seeds, 2) + _FINISHED_BEYOND
+    if n_sizes < _FINISHED_SIZES or runs < needed or seeds < 2:
         return Estimate(
             math.nan,
-            reason=f"not detected: {enough[1]} runs of {enough[2]} seeds grokked, at {enough[0]} "
-            f"sizes; it takes {_FINISHED_RUNS}, 2 and {_FINISHED_SIZES}",
+            reason=f"not detected: {runs} runs of {seeds} seeds grokked, at {n_sizes} sizes; "
+            f"it takes {needed}, 2 and {_FINISHED_SIZES}",
         )
-    reached = np.where(finished, times, budget)[seeds]
-    found = TimeLaw(sizes, reached, finished[seeds], exists[seeds]).critical_size()
-    if found.low == 0:
+    reached = np.where(finished, times, budget)
+    found = TimeLaw(sizes, reached, finished, exists).critical_size()
+    if found.p_value > _LEVEL:
         return Estimate(
             math.nan,
-            reason="not detected: a power law of the size without divergence fits as well; "
-            f"D_crit < {found.high:.4g}",
+            reason="not detected: a power law of the size without a D_crit fits as well "
+            f"(p = {found.p_value:.2g}); if there is one, D_crit < {found.high:.4g}",
+            p_value=found.p_value,
         )
-    return Estimate(found.value, found.low, found.high)
+    return Estimate(found.value, found.low, found.high, p_value=found.p_value)
 
 
 def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
@@ -207,6 +235,20 @@ def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
     half = stats.t.ppf(0.975, seeds - 1) * spread
     low, high = np.exp([where - half, where + half]).tolist()
     return Estimate(value, low, high, n_boot)
+
+
+def _student_p(values: np.ndarray) -> float:
+    """One-sided p value against a mean over seeds of at most zero; values [seed, size] or NaN."""
+    from scipy import stats
+
+    known = ~np.isnan(values)
+    values, count = np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1)
+    means = values[count > 0] / count[count > 0]
+    if len(means) < 2:
+        return 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # seeds that agree exactly
+        t = means.mean() / (means.std(ddof=1) / math.sqrt(len(means)))
+    return 1.0 if np.isnan(t) else float(stats.t.sf(t, len(means) - 1))
 
 
 def _means(curves: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

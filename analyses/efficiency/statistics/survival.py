@@ -117,6 +117,15 @@ def student_drop(n: int) -> float:
     return n * math.log1p(stats.t.ppf(0.975, n - 1) ** 2 / (n - 1))
 
 
+def student_p(drop: float, n: int) -> float:
+    """Of a fall of twice the log likelihood by ``drop``: :func:`student_drop` gives 0.05."""
+    from scipy import stats
+
+    with np.errstate(over="ignore"):  # an infinite t has p value 0
+        t = np.sqrt((n - 1) * np.expm1(drop / n))
+    return float(2 * stats.t.sf(t, n - 1))
+
+
 def interval_end(fall: Callable[[float], float], start: float, step: float) -> float:
     """Where ``fall``, negative at ``start``, becomes positive in the direction of ``step``.
 
@@ -142,9 +151,9 @@ def censored_normal(z: np.ndarray, finished: np.ndarray) -> tuple[np.ndarray, np
     """
     from scipy import special
 
-    larger = special.log_ndtr(-z)
     log_density = -(z**2 + math.log(2 * math.pi)) / 2
-    hazard = np.exp(log_density - larger)
+    hazard = math.sqrt(2 / math.pi) / special.erfcx(z / math.sqrt(2))  # does not cancel far away
+    larger = special.log_ndtr(-z)
     return np.where(finished, log_density, larger), np.where(finished, z, hazard)
 
 

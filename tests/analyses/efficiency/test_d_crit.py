@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,10 @@ def test_nothing_is_detected_where_nothing_was_learned(
     assert all("not detected" in reason for reason in data.reason.values)
     assert data.attrs["task"] == "MLP, addition, p = 13, weight decay 1"
     assert data.attrs["n_pairs"] == 169
-    d_crit.plot_curves(data)
+    figure: Any = d_crit.plot_curves(data)
+    shown = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    names = data.estimator.values
+    assert shown == [f"{name}: {why}" for name, why in zip(names, data.reason.values, strict=True)]
 
 
 def ended(run: gi.Run, accuracy: float, crossing: int | None = None) -> gi.Run:

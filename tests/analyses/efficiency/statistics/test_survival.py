@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyses.efficiency.statistics.survival import lognormal_fit, median_time, student_drop
+from analyses.efficiency.statistics.survival import (
+    censored_normal,
+    lognormal_fit,
+    median_time,
+    student_drop,
+    student_p,
+)
 
 # Weeks of remission in leukaemia, Freireich et al. 1963, the standard example of survival analysis.
 TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -110,6 +116,23 @@ def test_units_do_not_matter() -> None:
 )
 def test_too_few_times_are_not_fitted(times: list[float], finished: list[bool]) -> None:
     assert math.isnan(lognormal_fit(times, finished).median)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_the_p_value_of_a_drop_is_that_of_scipys_t_test(n: int) -> None:
+    values = np.random.default_rng(n).standard_normal(n) + 0.5
+    drop = n * np.log((values**2).mean() / values.var())  # of a mean of zero, in normal values
+    assert student_p(drop, n) == pytest.approx(stats.ttest_1samp(values, 0)[1])
+    assert student_p(student_drop(n), n) == pytest.approx(0.05)
+    assert student_p(1e6, n) == 0
+
+
+def test_censored_runs_far_from_the_mean() -> None:
+    """Of z = 1e9 sigma, where densities underflow: Mills' ratio is z (1 + 1 / z^2)."""
+    z = np.array([1e9, 1e5, 0.0, -1e9])
+    log_larger, slope = censored_normal(z, np.zeros(4, bool))
+    assert slope == pytest.approx([1e9, 1e5 + 1e-5, np.sqrt(2 / np.pi), 0.0], rel=1e-14)
+    assert log_larger[[0, 2, 3]] == pytest.approx([-5e17, np.log(0.5), 0.0], rel=1e-14)
 
 
 def test_drop_tends_to_chi_squared() -> None:

@@ -1,6 +1,4 @@
-"""The likelihood of diverging times: SciPy's densities, its integral over seeds, its gradient."""
-
-from math import erfc
+"""The likelihood of diverging times: integrals over seeds' offsets and D_crit, the gradient."""
 
 import numpy as np
 import pytest
@@ -12,38 +10,36 @@ SIZES = np.array([80.0, 100.0, 140.0, 200.0, 300.0])
 TIMES = np.array([[90.0, 90.0, 60.0, 25.0, 14.0], [90.0, 80.0, 40.0, 22.0, 11.0]])
 FINISHED = np.array([[False, False, True, True, True], [False, True, True, True, True]])
 EXISTS = np.ones_like(FINISHED)
-AT = np.array([0.3, 0.1, -0.7, -2.0, -0.2])  # a, log b, log sigma, log tau, log D_crit
+AT = np.array([0.1, -0.7, -2.0, -0.2])  # log b, log sigma, log tau, log D_crit
 
 
-def log_likelihood(row: int, critical: float, a: float, b: float, sigma: float) -> float:
-    """Of one seed, in the law's units: sizes by 120, the median smallest one that grokked."""
-    logs = np.log(TIMES) - np.median(np.log(TIMES)[FINISHED])
-    z_all, total = (logs[row] - a) / sigma, 0.0
-    for size, z, finished in zip(SIZES / 120, z_all, FINISHED[row], strict=True):
-        if size <= critical:
-            if finished:
-                return -np.inf
-            continue
-        z = z + b * np.log(size - critical) / sigma
-        total += norm_logpdf(z) - np.log(sigma) if finished else np.log(erfc(z / 2**0.5) / 2)
+def likelihood(row: int, critical: np.ndarray, a: np.ndarray, b: float, sigma: float) -> np.ndarray:
+    """Of one seed's D_crit and offset; sizes by 120, the median smallest one that grokked."""
+    total = np.ones(np.broadcast_shapes(critical.shape, a.shape))
+    for size, time, finished in zip(SIZES / 120, TIMES[row], FINISHED[row], strict=True):
+        mean = a - b * np.log(np.where(size > critical, size - critical, 1.0))
+        density = stats.norm.pdf if finished else stats.norm.sf
+        p = density(np.log(time), mean, sigma)
+        total = total * np.where(size > critical, p, 0.0 if finished else 1.0)
     return total
 
 
-def norm_logpdf(z: float) -> float:
-    return -(z**2) / 2 - np.log(2 * np.pi) / 2
-
-
-def test_the_loss_is_an_integral_over_the_seeds_own_critical_size() -> None:
-    a, (b, sigma, tau, critical) = AT[0], np.exp(AT[1:])
-    deviations, want = np.linspace(-6, 6, 1201), 0.0
+def test_the_loss_is_an_integral_over_the_seeds_offsets_and_critical_sizes() -> None:
+    b, sigma, tau, critical = np.exp(AT)
+    deviations, offsets, want = np.linspace(-6, 6, 401), np.linspace(-3, 12, 151), 0.0
     for row in range(2):
-        likelihood = [
-            np.exp(log_likelihood(row, critical * np.exp(tau * u), a, b, sigma)) for u in deviations
-        ]
-        total = integrate.simpson(stats.norm.pdf(deviations) * likelihood, x=deviations)
-        want -= np.log(total)
+        own = critical * np.exp(tau * deviations)[:, None]
+        over_offsets = integrate.simpson(likelihood(row, own, offsets, b, sigma), x=offsets)
+        want -= np.log(integrate.simpson(stats.norm.pdf(deviations) * over_offsets, x=deviations))
     found = TimeLaw(SIZES, TIMES, FINISHED, EXISTS).loss(AT)[0]
     assert found == pytest.approx(want, abs=1e-4)
+
+
+def test_an_offset_of_a_seed_changes_nothing() -> None:
+    """A seed whose runs all take twice as long, budgets included."""
+    slow = TIMES * [[2.0], [0.3]]
+    law, other = (TimeLaw(SIZES, times, FINISHED, EXISTS) for times in (TIMES, slow))
+    assert other.loss(AT)[0] == pytest.approx(law.loss(AT)[0], abs=1e-12)
 
 
 def test_the_gradient_is_that_of_differences() -> None:
@@ -51,7 +47,7 @@ def test_the_gradient_is_that_of_differences() -> None:
     for shift in (0.0, 0.1, -0.3):
         at = AT + shift
         up, down = (
-            np.array([law.loss(at + step * axis)[0] for axis in np.eye(5)])
+            np.array([law.loss(at + step * axis)[0] for axis in np.eye(4)])
             for step in (1e-6, -1e-6)
         )
         slope = (up - down) / 2e-6
@@ -59,10 +55,44 @@ def test_the_gradient_is_that_of_differences() -> None:
 
 
 def test_an_early_success_of_one_seed_is_no_bound_for_all() -> None:
-    """Without a D_crit of its own, the second seed would rule out anything above 100."""
-    found = TimeLaw(SIZES, TIMES, FINISHED, EXISTS).critical_size()
-    assert found.high > 100
-    assert found.low < found.value < found.high
+    """Without a D_crit of its own, the last seed would rule out anything above 120.
+
+    Every seed's D_crit is all but known, so the interval is Student's of their logarithms. It takes
+    a dense integral over them.
+    """
+    sizes, critical = np.array([100.0, 120, 140, 170, 210, 270]), np.array([133.0, 131, 134, 110])
+    noise = np.exp(0.05 * np.random.default_rng(0).standard_normal((4, 6)))
+    times = 1000 / np.maximum(sizes - critical[:, None], 1e-9) * noise
+    finished = times < 400
+    assert finished[:, 1].tolist() == [False, False, False, True]
+    law = TimeLaw(sizes, np.minimum(times, 400), finished, np.ones_like(finished))
+    found, logs = law.critical_size(), np.log(critical)
+    low, high = np.exp(stats.t.interval(0.95, 3, loc=logs.mean(), scale=stats.sem(logs)))
+    assert found.value == pytest.approx(np.exp(logs.mean()), rel=0.01)
+    assert [found.low, found.high] == pytest.approx([low, high], rel=0.01)
+
+
+def test_the_p_value_is_the_larger_of_students_and_chi_squareds() -> None:
+    sizes = np.round(100 * 1.3 ** np.arange(6))
+    noise = np.exp(0.1 * np.random.default_rng(0).standard_normal((3, 6)))
+    times, all_of_them = 1e5 / (sizes - 60) * noise, np.ones((3, 6), bool)
+    law = TimeLaw(sizes, times, all_of_them, all_of_them)
+    found = law.critical_size()
+    # No run is censored: both likelihoods are those of least squares within seeds.
+    ratio = 2 * (within_seeds(times, sizes) - law.fit(np.array([0.0, -2.0, -6.0, -0.6]))[1])
+    t = np.sqrt(2 * np.expm1(ratio / 3))
+    want = max(2 * stats.t.sf(t, 2), np.exp(-ratio / 2))
+    assert found.p_value == pytest.approx(want, rel=0.02)
+
+
+def within_seeds(times: np.ndarray, sizes: np.ndarray) -> float:
+    """Minus the restricted log likelihood of a power law of the size, in closed form."""
+    y, x = np.log(times), np.log(sizes)
+    y, x = y - y.mean(axis=1, keepdims=True), np.broadcast_to(x - x.mean(), y.shape)
+    residual = y - (x * y).sum() / (x**2).sum() * x
+    free, seeds = y.size - len(y), len(y)
+    variance = (residual**2).sum() / free
+    return free / 2 * (np.log(2 * np.pi * variance) + 1) + seeds / 2 * np.log(y.shape[1])
 
 
 def test_runs_that_do_not_exist_do_not_count() -> None:
