@@ -6,8 +6,9 @@ runs (or its own share of one run's examples) and to meet twice a step.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +27,14 @@ def available_threads() -> int:
 
 def use_threads(count: int) -> None:
     """Let torch use ``count`` threads in this thread; those started later keep their default."""
+    with _kept_default():
+        torch.get_num_threads()  # a thread takes the default at its first look; then not again
+        torch.set_num_threads(count)
+
+
+@contextmanager
+def _kept_default() -> Iterator[None]:
+    """Give the default back after threads have set their own numbers."""
 
     def in_new_thread(function: Callable[[], object]) -> Any:
         with ThreadPoolExecutor(1) as pool:
@@ -33,9 +42,10 @@ def use_threads(count: int) -> None:
 
     with _default_is_changing:
         default = in_new_thread(torch.get_num_threads)
-        torch.get_num_threads()  # a thread takes the default at its first look; then not again
-        torch.set_num_threads(count)
-        in_new_thread(lambda: torch.set_num_threads(default))
+        try:
+            yield
+        finally:
+            in_new_thread(lambda: torch.set_num_threads(default))
 
 
 class Team:
@@ -64,8 +74,8 @@ class Team:
             torch.set_flush_denormal(True)  # of this thread alone, and it ends with the team
             all_started.wait()
 
-        with _default_is_changing:
-            threads = torch.get_num_threads()
+        with _kept_default():
+            torch.get_num_threads()
             try:
                 wait([self._pool.submit(begin) for _ in range(self.size)])
             except RuntimeError as error:  # not all could start: those that did must not wait on
@@ -74,8 +84,6 @@ class Team:
                 raise ValueError(
                     f"threads={self.size} are more than this machine can start; give fewer"
                 ) from error
-            finally:
-                torch.set_num_threads(threads)
         return self
 
     def __exit__(

@@ -84,6 +84,20 @@ def test_threads_that_torch_starts_while_it_trains_do_not_keep_flushing() -> Non
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+def test_torchs_number_of_threads_is_as_before_here_and_in_new_threads(threads: int) -> None:
+    def in_new_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    probes = {"own": lambda model: torch.get_num_threads(), "new": lambda model: in_new_thread()}
+    with chosen(torch.set_num_threads, 3, torch.get_num_threads()):
+        run = gi.train(SMALL, probes=probes, threads=threads, progress=False)
+        assert (torch.get_num_threads(), in_new_thread()) == (3, 3)
+    assert run.history["own"].values.tolist() == [1, 1]
+    assert run.history["new"].values.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 def test_weights_that_decay_away_end_at_zero(threads: int) -> None:
     """Kept denormals would stop above it: .6 times 1.4e-45, the smallest, rounds to 1.4e-45."""
     config = SMALL.replace(
