@@ -28,6 +28,7 @@ from grokinterp.training.config import TrainConfig
 from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.interrupt import TrainingInterrupted
 from grokinterp.training.trainer import train, train_many
+from grokinterp.training.zero_loss import ZeroLossWarning
 
 __all__ = [
     "Checkpoint",
@@ -53,6 +54,7 @@ __all__ = [
     "TrainConfig",
     "TrainingInterrupted",
     "TransformerConfig",
+    "ZeroLossWarning",
     "ablate",
     "ablate_heads",
     "at_step",

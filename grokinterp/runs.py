@@ -33,7 +33,7 @@ class Run:
     config: RunConfig
     dataset: Dataset
     model: Any  # a HookedModel, in evaluation mode
-    history: "xr.Dataset"  # over "step": losses, accuracies, norm; see training.history
+    history: "xr.Dataset"  # over "step": losses, accuracies, zero_loss_share, norm, probes
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
     # Versions, device, wall time.
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)

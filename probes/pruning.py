@@ -94,7 +94,7 @@ def _block_sums(
             torch.gather(logits, 0, labels[None], out=own[place : place + 1])
             torch.amax(logits, dim=0, out=best[place])
         if loss != "mse":
-            losses[place] = LOSSES[loss].per_example(logits.T, labels)
+            losses[place] = LOSSES[loss].per_example(logits.T.double(), labels)
     correct = own == best
     # Where nothing is left, or nothing alive, all logits are 0: of equals, argmax takes the first.
     tied = correct & (best == 0) & (labels != 0)

@@ -70,7 +70,8 @@ def tidy(stored: "xr.Dataset") -> "xr.Dataset":
     """The variables for readers, in one order, without the numbers of half-written blocks."""
     done = stored["done"].load()  # first: what is done by now is whole
     measured = sorted({str(n) for n in stored.data_vars} - {*KEPT, *BOOKKEEPING})
-    values = stored[[*KEPT, *measured]]
+    # a store of an earlier format lacks what it did not know
+    values = stored[[*(name for name in KEPT if name in stored), *measured]]
     if not bool(done.all()):
         values = values.where(done)
     return values.assign(done=done)

@@ -24,6 +24,7 @@ KEPT: dict[str, tuple[str, ...]] = {
     "best_loss": ("subset",),
     "final_norm": (),
     "largest_norm": (),
+    "largest_zero_loss_share": (),
     "n_changed": (),
     "n_test": (),
     "diverged_at": (),
@@ -35,6 +36,7 @@ DESCRIPTION = {
     "best_loss": "smallest loss in the history",
     "final_norm": "Frobenius norm of all weights at the last step",
     "largest_norm": "largest Frobenius norm of all weights in the history",
+    "largest_zero_loss_share": "largest share of training examples with a loss of exactly 0",
     "n_changed": "training labels that are really wrong",
     "n_test": "examples outside the train set",
     "diverged_at": "updates after which the loss was NaN or infinite; -1: never",
@@ -69,9 +71,10 @@ def _kept(run: Run) -> Row:
     accuracy = np.stack([history[f"{subset}_accuracy"].values for subset in SUBSETS], axis=1)
     loss = np.stack([history[f"{subset}_loss"].values for subset in SUBSETS], axis=1)
     norm = np.sqrt((history["norm"].values ** 2).sum(axis=1))
+    zeros = history["zero_loss_share"].values
     if len(norm) == 0:  # diverged before the first row
         accuracy = loss = np.full((1, len(SUBSETS)), np.nan)
-        norm = np.array([np.nan])
+        norm = zeros = np.array([np.nan])
     values = {
         "final_accuracy": accuracy[-1],
         "best_accuracy": accuracy.max(axis=0),
@@ -79,6 +82,7 @@ def _kept(run: Run) -> Row:
         "best_loss": loss.min(axis=0),
         "final_norm": norm[-1],
         "largest_norm": norm.max(),
+        "largest_zero_loss_share": zeros.max(),
         "n_changed": int(run.dataset.is_changed.sum()),
         "n_test": int(run.dataset.is_test.sum()),
         "diverged_at": -1 if run.diverged_at is None else run.diverged_at,

@@ -30,6 +30,7 @@ from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.trainer import check_training
+from grokinterp.training.zero_loss import REMEDY, SHARE, ZeroLossWarning
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,11 +104,14 @@ def sweep(
     Returns:
         Dataset over the axes and "seed", read from the store when looked at: ``final_accuracy``,
         ``best_accuracy``, ``final_loss`` and ``best_loss`` by "subset"; ``final_norm``,
-        ``largest_norm``, ``n_changed``, ``n_test``, ``diverged_at`` (-1: never), the measures, and
-        ``done``. Runs not trained are NaN. ``attrs["provenance"]`` says how each session trained.
+        ``largest_norm``, ``largest_zero_loss_share``, ``n_changed``, ``n_test``, ``diverged_at``
+        (-1: never), the measures, and ``done``. Runs not trained are NaN. ``attrs["provenance"]``
+        says how each session trained.
 
     Warns:
         DivergenceWarning: some losses became NaN or infinite; once, for all runs of the sweep.
+        ZeroLossWarning: in some runs half of the training examples, or more, came to a loss of
+            exactly 0; once, for all runs of the sweep.
 
     Raises:
         SweepStoreError: the store belongs to another sweep, is damaged, in use, or not writable.
@@ -163,6 +167,7 @@ def sweep(
         note_session()
     result = kept.dataset()
     _warn_of_divergence(grid, result)
+    _warn_of_zero_loss(grid, result)
     return result
 
 
@@ -262,16 +267,28 @@ def _results(
 
 
 def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:
-    places = np.argwhere(result["diverged_at"].values >= 0)
-    if len(places):
-        shown = "; ".join(grid.describe(place) for place in places[:3])
-        more = "; ..." if len(places) > 3 else ""
+    if (diverged := result["diverged_at"].values >= 0).any():
         warn_user(
-            f"{len(places)} of {grid.size} runs diverged, their loss is NaN or infinite: {shown}"
-            f"{more}. They stopped there; diverged_at says when. A smaller training.lr usually "
-            "helps",
+            f"{diverged.sum()} of {grid.size} runs diverged, their loss is NaN or infinite: "
+            f"{_first(grid, diverged)}. They stopped there; diverged_at says when. A smaller "
+            "training.lr usually helps",
             DivergenceWarning,
         )
+
+
+def _warn_of_zero_loss(grid: Grid, result: "xr.Dataset") -> None:
+    if (vanished := result["largest_zero_loss_share"].values >= SHARE).any():
+        warn_user(
+            f"in {vanished.sum()} of {grid.size} runs at least {SHARE:.0%} of the training "
+            f"examples came to a loss of exactly 0: {_first(grid, vanished)}. {REMEDY}",
+            ZeroLossWarning,
+        )
+
+
+def _first(grid: Grid, where: np.ndarray) -> str:
+    """The first of some runs in words."""
+    places = np.argwhere(where)
+    return "; ".join([*map(grid.describe, places[:3]), *(["..."] if len(places) > 3 else [])])
 
 
 def _check_measures(measure: Mapping[str, Measure], grid: Grid) -> dict[str, Measure]:

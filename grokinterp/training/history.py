@@ -48,6 +48,9 @@ def build_history(
 ) -> "xr.Dataset":
     """One row per evaluated step; the state after that many updates.
 
+    Variables: loss and accuracy of each subset; ``zero_loss_share``, the share of training examples
+    whose loss is exactly 0 in the precision of the training; ``norm`` by weight matrix; the probes.
+
     Args:
         steps: the evaluated steps, increasing.
         metrics: [step, metric] in the order of ``METRICS``.

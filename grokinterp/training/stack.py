@@ -129,7 +129,7 @@ class Stack:
         self.losses = torch.zeros(parts, len(configs), dtype=dtype, device=device)
         self.noise = Noise(configs, self.weights)
         loss = configs[0].training.loss
-        self.evaluation = Evaluation(self.datasets, loss, dtype=dtype, device=device)
+        self.evaluation = Evaluation(self.datasets, loss, device=device)
         moments = [None if checkpoint is None else checkpoint.moments for checkpoint in start]
         self.optimizer = StackedOptimizer(
             self.weights,

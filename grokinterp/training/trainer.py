@@ -26,6 +26,7 @@ from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Recorder
 from grokinterp.training.stack import PRECISIONS, Stack
+from grokinterp.training.zero_loss import warn_of_zero_loss
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -112,6 +113,9 @@ def train_many(
     Warns:
         DivergenceWarning: a loss became NaN or infinite. That run stops there, ``diverged_at``
             says at which step, and its history ends before it; the others go on.
+        ZeroLossWarning: half of a run's training examples, or more, came to a loss of exactly 0 in
+            this precision, so that they no longer train; ``zero_loss_share`` of its history says
+            how many at each step.
     """
     configs = list(configs)
     check_training(configs, device, precision, memory_limit)
@@ -135,6 +139,7 @@ def train_many(
             ):
                 runs[i] = run
                 warn_of_divergence(i, run)
+                warn_of_zero_loss(i, run)
                 if run.interrupted_at is None:
                     tell.on_finish(i, final_metrics(run))
                     bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
@@ -164,7 +169,7 @@ def train_each(
     One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
     arguments are refused at once, before the first run is asked for. Once ``stop()``, which is
     asked after every step, is true, the runs of this stack come unfinished and no others begin.
-    Nobody is warned of runs that diverged.
+    Nobody is warned of runs that diverged or whose losses vanished.
     """
     place = check_training(configs, device, precision, memory_limit)
     if threads is not None:

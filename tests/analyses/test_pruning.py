@@ -16,6 +16,7 @@ from torch import Tensor
 import grokinterp as gi
 from analyses import pruning
 from probes import subset_scores
+from probes.pruning import pruning_curve
 from tests.tolerance import rounding
 
 SUBSETS = ["train", "test", "changed", "unchanged", "selected"]
@@ -51,6 +52,19 @@ def with_zeroed_weights(model: gi.HookedMLP, neurons: Tensor) -> gi.HookedMLP:
 def numpy_ipr(rows: Tensor) -> np.ndarray:
     power = np.abs(np.fft.rfft(rows.numpy().astype(np.float64))) ** 2
     return (power**2).sum(axis=1) / power.sum(axis=1) ** 2
+
+
+def test_a_loss_that_float32_rounds_to_zero_is_kept() -> None:
+    """The network of closed form, so sure of itself that float32's cross-entropies are all 0."""
+    model, data = gi.closed_form_mlp(11, 200), gi.make_dataset(gi.DataConfig(p=11))
+    with torch.no_grad():
+        model.W_U.mul_(65.0)
+        logits = model(data.tokens)
+        want = F.cross_entropy(logits.double(), data.labels, reduction="none")[data.is_train].mean()
+        losses = pruning_curve(model, data, torch.arange(200), loss="cross_entropy")[1]
+    assert 0 < float(want) < 1e-9
+    # a logarithm of the loss has the logits' rounding errors: of 200 terms and size 100
+    assert float(losses[0, 0]) == pytest.approx(float(want), rel=1e-2)
 
 
 @pytest.fixture(

@@ -1,0 +1,35 @@
+"""Telling the user that training examples have lost their gradient: by whoever numbers the runs."""
+
+from grokinterp._checks import warn_user
+from grokinterp.runs import Run
+
+SHARE = 0.5  # of the training examples: from here on we warn
+
+REMEDY = (
+    "Such an example no longer raises the logit of its label (softmax collapse). More "
+    "training.weight_decay, a smaller training.lr or precision='float64' keeps losses above 0"
+)
+
+
+class ZeroLossWarning(UserWarning):
+    """Many training examples have a loss that is exactly 0 in the precision of the training.
+
+    To all its digits the label's probability is 1, so that nothing raises its logit any more.
+
+    Source: Prieto et al. 2025, "Grokking at the Edge of Numerical Stability", arXiv:2501.04697.
+    """
+
+
+def warn_of_zero_loss(number: int, run: Run) -> None:
+    """Warn if losses of a run vanished, and call it by this number."""
+    share = run.history["zero_loss_share"]
+    vanished = share.values >= SHARE
+    if not vanished.any():
+        return
+    row = vanished.argmax()
+    warn_user(
+        f"run {number}: after {share.step.values[row]} steps the loss of "
+        f"{share.values[row]:.0%} of the training examples is exactly 0 at "
+        f"precision={run.provenance['precision']!r}; the history has zero_loss_share. {REMEDY}",
+        ZeroLossWarning,
+    )

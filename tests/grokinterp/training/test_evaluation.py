@@ -1,0 +1,125 @@
+"""Losses that float32 cannot tell from 0, and examples that have lost theirs."""
+
+import functools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.special import logsumexp
+
+import grokinterp as gi
+from grokinterp.team import Team
+from grokinterp.training import stack
+from grokinterp.training.stack import Stack
+
+# Cross-entropy without weight decay at a high rate: the logits grow until losses underflow.
+COLLAPSING = gi.RunConfig(
+    data=gi.DataConfig(p=13),
+    model=gi.EmbeddingMLPConfig(d_embed=32, hidden=(128,)),
+    training=gi.TrainConfig(steps=700, lr=3e-2, loss="cross_entropy", eval_every=100),
+)
+QUICK = COLLAPSING.replace(
+    {"data.p": 7, "training.steps": 120, "training.lr": 0.1, "training.eval_every": 20}
+)
+
+
+def losses(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Cross-entropies in float64, by SciPy."""
+    rows = logits.detach().double().numpy()
+    return logsumexp(rows, axis=1) - rows[np.arange(len(rows)), labels.numpy()]
+
+
+def test_a_loss_that_float32_rounds_to_zero_is_reported_and_its_share_too() -> None:
+    """Published for this config after 1500 steps: 0.0 in float32, 1.3e-10 in float64."""
+    with pytest.warns(gi.ZeroLossWarning, match=r"run 0: after 100 steps the loss of 8\d% .*'fl"):
+        run = gi.train(COLLAPSING, progress=False)
+    train, labels = run.dataset.is_train, run.dataset.labels
+    want = losses(run.model.double()(run.dataset.tokens[train]), labels[train]).mean()
+    assert 1e-12 < want < 2**-24  # not float32's: 1 - 2^-24 is its next number below 1
+    # A logit of 30 has rounding errors of 2e-6, and so has the logarithm of the loss.
+    assert float(run.history.train_loss[-1]) == pytest.approx(want, rel=1e-3)
+    assert float(run.history.zero_loss_share[-1]) == 1.0
+    assert float(run.history.zero_loss_share[0]) == 0.0
+
+
+PATHS = ("by hand", "autograd", "vectorised")
+
+
+def evaluated(
+    config: gi.RunConfig, path: str, precision: str, patch: pytest.MonkeyPatch
+) -> tuple[Stack, list[float]]:
+    """A stack with large weights, and the metrics of its only run."""
+    if path == "autograd":
+        patch.setattr(stack, "by_hand", lambda config: False)
+    with torch.no_grad(), Team(1) as team:
+        one = Stack([config], torch.device("cpu"), precision, team, batched=path == "vectorised")
+        one.weights.mul_(40.0)
+        return one, one.evaluate()[0].tolist()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse_softmax", "mse"])
+@pytest.mark.parametrize("path", PATHS)
+def test_the_share_counts_training_examples_whose_label_wins_by_far(
+    path: str, loss: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=11, corruption=0.3, train_fraction=0.6),
+        model=gi.MLPConfig(d_mlp=10, init="standard"), training=gi.TrainConfig(loss=loss),
+    )  # fmt: skip
+    one, metrics = evaluated(config, path, precision, monkeypatch)
+    model, data = gi.build_model(config).double(), one.datasets[0]
+    model.load_state_dict(one.state(0))
+    with torch.no_grad():
+        logits = model(data.tokens[data.is_train])
+    label = data.labels[data.is_train][:, None]
+    others = logits.scatter(1, label, -torch.inf).max(dim=1).values
+    margin = logits.gather(1, label)[:, 0] - others
+    # exp(-margin) vanishes beside 1 from 17 (float32) or 37 (float64) on, its square from 52 or 372
+    bounds = {"cross_entropy": (17, 37), "mse_softmax": (52, 372), "mse": (torch.inf, torch.inf)}
+    bound = bounds[loss][precision == "float64"]
+    unclear = (margin > 0.8 * bound) & (margin < 1.2 * bound)
+    assert not unclear.any()
+    assert metrics[-1] == (margin > bound).double().mean().item()
+    assert (metrics[-1] > 0.02) == (loss != "mse")
+
+
+def test_a_rule_can_look_at_it() -> None:
+    with pytest.warns(gi.ZeroLossWarning):
+        run = gi.train(QUICK, checkpoints={"zero": gi.reached(zero_loss_share=0.5)}, progress=False)
+    assert run.checkpoints["zero"].metrics["zero_loss_share"] >= 0.5
+
+
+def test_every_run_is_warned_of_once_and_a_sweep_once() -> None:
+    configs = [QUICK, QUICK.replace({"training.steps": 1}), QUICK.replace({"seed": 1})]
+    with pytest.warns(gi.ZeroLossWarning) as caught:
+        gi.train_many(configs, progress=False)
+    assert [str(warning.message).split(":")[0] for warning in caught] == ["run 0", "run 2"]
+    axes = {"training.loss": ["mse", "cross_entropy"]}
+    with pytest.warns(
+        gi.ZeroLossWarning, match=r"in 2 of 4 runs .* training\.loss=cross"
+    ) as caught:
+        swept = gi.sweep(QUICK, axes, seeds=2, progress=False)
+    assert len(caught) == 1
+    share = swept.largest_zero_loss_share
+    assert not share.sel({"training.loss": "mse"}).any()
+    assert (share.sel({"training.loss": "cross_entropy"}) >= 0.5).all()
+
+
+def test_weight_decay_keeps_losses_above_zero() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = gi.train(QUICK.replace({"training.weight_decay": 1.0}), progress=False)
+    assert not run.history.zero_loss_share.any()
+
+
+def test_a_run_saved_before_the_share_was_known_loads(tmp_path: Path) -> None:
+    run = gi.train(QUICK.replace({"training.steps": 2}), progress=False)
+    old = functools.partial(xr.Dataset.drop_vars, names="zero_loss_share")(run.history)
+    object.__setattr__(run, "history", old)
+    again = gi.Run.load(run.save(tmp_path / "run"))
+    assert again.history.identical(old)
+    assert "zero_loss_share" not in again.checkpoint().metrics
