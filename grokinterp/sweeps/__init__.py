@@ -1,7 +1,8 @@
 """A grid of configs -> a labelled dataset on disk, resumable, on any executor."""
 
 from grokinterp.sweeps.executors import SweepExecutorError
-from grokinterp.sweeps.reading import SweepStoreError, open_sweep
+from grokinterp.sweeps.place import SweepStoreError
+from grokinterp.sweeps.stored import open_sweep
 from grokinterp.sweeps.summary import MeasureError
 from grokinterp.sweeps.sweep import sweep
 

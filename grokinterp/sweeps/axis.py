@@ -1,12 +1,13 @@
 """One dimension of a sweep: what its places are called, and what each changes in a config."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 from grokinterp.config import RunConfig, check_path, config_paths
 from grokinterp.sweeps.reading import BOOKKEEPING
 from grokinterp.sweeps.summary import KEPT, check_name
@@ -23,6 +24,7 @@ _PROGRAM = (
 )  # fmt: skip
 # Runs that differ in these cost different amounts; a block takes them together last.
 _COSTLY = ("data.train_fraction",)
+MOST_RUNS = 1_000_000  # of one sweep: more take weeks, and their configs alone gigabytes
 OWN_STACK = 3  # the rank of an axis along which every place is a program of its own
 
 
@@ -106,19 +108,33 @@ def check_apart(axes: Sequence[Axis]) -> None:
 
 def list_values(name: str, values: object) -> tuple[Any, ...]:
     """Several values, no two alike; NumPy's and torch's become Python's."""
+    wanted = f"{name} must be a list of values, got {short(values)}"
     if not isinstance(values, Iterable) or isinstance(values, str | bytes | Set | Mapping):
-        raise TypeError(f"{name} must be a list of values, got {values!r}")
-    listed = tuple(_plain(value) for value in values)
+        raise TypeError(wanted)
+    try:
+        several = itertools.islice(values, MOST_RUNS + 1)  # it may never end
+    except TypeError:  # an array without an axis
+        raise TypeError(wanted) from None
+    listed = tuple(_plain(value) for value in several)
     if not listed:
         raise ValueError(f"{name} is empty; give at least one value or leave it out")
-    for i, value in enumerate(listed):
-        if value in listed[:i]:
-            raise ValueError(f"{name} has {value!r} twice; every value once")
+    if len(listed) > MOST_RUNS:
+        raise ValueError(f"{name} has more than {MOST_RUNS} values, as many as a sweep may have")
+    hashed, others = set(), []
+    for value in listed:
+        try:
+            known = value in hashed
+            hashed.add(value)
+        except TypeError:  # a list, say
+            known = value in others
+            others.append(value)
+        if known:
+            raise ValueError(f"{name} has {short(value)} twice; every value once")
     return listed
 
 
 def _changes(base: RunConfig, name: str, label: object, changes: object) -> dict[str, Any]:
-    if not isinstance(label, str) or not label.strip():
+    if not isinstance(label, str) or not label.strip() or "\0" in label:
         raise ValueError(f"axis {name!r} has the label {label!r}; name every setting by a text")
     if not isinstance(changes, Mapping):
         raise TypeError(

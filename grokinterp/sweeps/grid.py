@@ -14,7 +14,18 @@ import numpy as np
 from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
-from grokinterp.sweeps.axis import OWN_STACK, Axis, Values, check_apart, list_values, read_axis
+from grokinterp.sweeps.axis import (
+    MOST_RUNS,
+    OWN_STACK,
+    Axis,
+    Values,
+    check_apart,
+    list_values,
+    read_axis,
+)
+
+MOST_DIMENSIONS = 32  # of an array: zarr and xarray end there
+_MOST_AXES = MOST_DIMENSIONS - 2  # beside "seed" and "subset"
 
 Block = tuple[slice, ...]  # one slice per axis and one for the seeds
 
@@ -43,6 +54,16 @@ class Grid:
         if not isinstance(self.axes, Mapping):
             raise TypeError(f"axes must map dotted config paths to values, got {self.axes!r}")
         check_apart(self.dimensions)
+        if len(self.dimensions) > _MOST_AXES:
+            raise ValueError(
+                f"axes has {len(self.dimensions)} entries, at most {_MOST_AXES} can be stored; let "
+                "one of them change several fields, by settings with labels"
+            )
+        if self.size > MOST_RUNS:
+            raise ValueError(
+                f"axes and seeds make {self.size} runs, at most {MOST_RUNS} in one sweep; give "
+                "fewer values, or make several sweeps"
+            )
         _ = self.coordinates  # labels must differ
         # Every combination must be valid before anything is trained, and none trained twice.
         seen: dict[RunConfig, tuple[int, ...]] = {}
@@ -119,11 +140,7 @@ class Grid:
 
     def blocks(self, shape: Sequence[int]) -> list[Block]:
         """The whole grid cut into blocks of ``shape`` (smaller at the far ends)."""
-        cuts = [
-            [slice(start, min(start + step, length)) for start in range(0, length, step)]
-            for length, step in zip(self.shape, shape, strict=True)
-        ]
-        return list(itertools.product(*cuts))
+        return cut(self.shape, shape)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, enough to tell one grid from another."""
@@ -145,6 +162,15 @@ class Grid:
         return {"seed": seed, "data.seed": seed}
 
 
+def cut(lengths: Sequence[int], steps: Sequence[int]) -> list[Block]:
+    """An array of these lengths in blocks of these steps, smaller at the far ends."""
+    parts = [
+        [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        for length, step in zip(lengths, steps, strict=True)
+    ]
+    return list(itertools.product(*parts))
+
+
 def indices(block: Block) -> Iterator[tuple[int, ...]]:
     """The places of a block's runs in the grid, in C order."""
     offsets = [cut.start for cut in block]
@@ -157,7 +183,7 @@ def seed_list(seeds: object) -> tuple[int, ...]:
     if isinstance(seeds, np.integer):
         seeds = int(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        check_int("seeds", seeds, minimum=1)
+        check_int("seeds", seeds, minimum=1, maximum=MOST_RUNS)
         return tuple(range(seeds))
     listed = list_values("seeds", seeds)
     for seed in listed:

@@ -1,16 +1,14 @@
 """The zarr store of a sweep: written block by block, safe to kill at any moment, never mixed.
 
 Every block of runs is one zarr chunk of every variable, written once by one process. ``done`` is
-written last, and ``checksum`` covers all values of a run, so that a block which is half written,
-lost or altered is noticed instead of read. Nothing is compressed: the usual codec reads on past the
-end of a truncated file, and numbers that differ in every run hardly shrink.
+written last, and ``checksum`` covers all values of a run, its place and its sweep, so that a block
+which is half written, lost, altered or somewhere else is noticed instead of read. Nothing is
+compressed: the usual codec reads on past the end of a truncated file, and numbers that differ in
+every run hardly shrink.
 """
 
 import json
-import os
 import re
-import shutil
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokinterp.data import SUBSETS
-from grokinterp.sweeps.grid import Block, Grid, indices
+from grokinterp.sweeps.grid import MOST_DIMENSIONS, Block, Grid, indices
 from grokinterp.sweeps.identity import differences
-from grokinterp.sweeps.reading import (
-    BOOKKEEPING,
-    FORMAT,
-    SweepStoreError,
-    open_stored,
-    read_about,
-    tidy,
-)
+from grokinterp.sweeps.place import SweepStoreError, fill, is_blank
+from grokinterp.sweeps.reading import BOOKKEEPING, FORMAT, About, read_about
+from grokinterp.sweeps.stored import Stored, add_values, open_arrays, place_sum, tidy
 from grokinterp.sweeps.summary import DESCRIPTION, KEPT, MeasureError, Row
 
 if TYPE_CHECKING:
@@ -59,36 +52,37 @@ class SweepStore:
         resume: bool,
     ) -> None:
         import zarr
-        import zarr.storage
+        from zarr.storage import MemoryStore
+
+        from grokinterp.sweeps.folder import Folder
 
         self.where, self.grid = where, grid
-        self._place: Any = zarr.storage.MemoryStore() if where is None else where
+        self._place: Any = MemoryStore() if where is None else Folder(where)
         self._arrays: dict[str, Any] = {}
         self._shapes: dict[str, tuple[list[str], list[int]]] | None = None  # of the measures
         self.done = np.zeros(grid.shape, dtype=bool)
-        asked = json.loads(json.dumps(grid.to_dict() | dict(identity)))
+        text = json.dumps(grid.to_dict() | dict(identity))
+        asked = About(
+            written=FORMAT, identity=json.loads(text), text=text, block=tuple(map(int, block))
+        )
+        self._about = asked
         with self._clear_errors("prepare"):
             if where is None:
-                self._create(self._place, block, asked)
-            elif not where.exists() or (where.is_dir() and not any(where.iterdir())):
-                fresh = where.parent / f".{where.name}.new"
-                shutil.rmtree(fresh, ignore_errors=True)  # of a sweep that was killed here
-                try:
-                    self._create(fresh, block, asked)
-                    os.replace(fresh, where)
-                finally:
-                    shutil.rmtree(fresh, ignore_errors=True)
+                self._create(self._place, asked)
+            elif is_blank(where):
+                fill(where, lambda folder: self._create(folder, asked))
             else:
-                self._check_same(asked, resume)
+                self._about = self._same(where, asked, resume)
+            self.block = self._about.block
             self._group: Any = zarr.open_group(
                 self._place, mode="r+", zarr_format=2, use_consolidated=False
             )
-            self.block: tuple[int, ...] = tuple(self._group.attrs["block"])
             if where is not None:
                 self._mend_labels()
-                self.done = self._read("done").astype(bool)
+                stored = Stored(where, self._about)
+                self.done = stored.done()
                 self._tidy_up(where)
-                self._check_whole()
+                stored.check_runs(self.done)
 
     def write(self, block: Block, rows: Sequence[Row]) -> None:
         """Store the rows of a block's runs (in C order); the block counts as done at the end.
@@ -100,12 +94,12 @@ class SweepStore:
         shape = [cut.stop - cut.start for cut in block]
         with self._clear_errors("write to"):
             self._add_measures(rows, list(indices(block)))
-            for name in rows[0]:
+            sums = [place_sum(self._about, place) for place in indices(block)]
+            for name in sorted(rows[0]):
                 values = np.stack([row[name].values for row in rows])
+                sums = add_values(sums, values)
                 self._array(name)[(*block, ...)] = values.reshape(*shape, *values.shape[1:])
-            plain = ({name: value.values for name, value in row.items()} for row in rows)
-            sums = np.array([_checksum(row) for row in plain], dtype=np.int64)
-            self._array("checksum")[block] = sums.reshape(shape)
+            self._array("checksum")[block] = np.array(sums, dtype=np.int64).reshape(shape)
             self._array("done")[block] = np.ones(shape, dtype=bool)
         self.done[block] = True
 
@@ -120,9 +114,9 @@ class SweepStore:
 
     def dataset(self) -> "xr.Dataset":
         """What is stored so far, loaded lazily; runs that are not done are NaN."""
-        return tidy(open_stored(self._place))
+        return tidy(open_arrays(self._place), self.done)
 
-    def _create(self, place: Any, block: Sequence[int], asked: Mapping[str, Any]) -> None:
+    def _create(self, place: Any, asked: About) -> None:
         import xarray as xr
         import zarr
 
@@ -139,39 +133,42 @@ class SweepStore:
             coords=self._labels(),
             attrs={
                 "format": FORMAT,
-                "base": json.dumps(asked["base"]),
-                "identity": json.dumps(dict(asked)),
-                "block": list(block),
+                "base": json.dumps(asked.identity["base"]),
+                "identity": asked.text,
+                "block": list(asked.block),
                 "provenance": json.dumps([]),
             },
         )
         encoding: dict[str, Any] = {str(n): {"compressors": None} for n in template.variables}
         for name, variable in template.data_vars.items():
-            encoding[str(name)]["chunks"] = (*block, *variable.shape[len(block) :])
+            own = variable.shape[len(asked.block) :]
+            encoding[str(name)]["chunks"] = (*asked.block, *own)
         template.to_zarr(place, mode="w", zarr_format=2, consolidated=False, encoding=encoding)
         zarr.consolidate_metadata(place, zarr_format=2)
 
     def _labels(self) -> dict[str, np.ndarray]:
         return self.grid.coordinates | {"subset": np.asarray(SUBSETS)}
 
-    def _check_same(self, asked: Mapping[str, Any], resume: bool) -> None:
-        about = read_about(self._place)
-        if about["format"] < FORMAT:
+    def _same(self, where: Path, asked: About, resume: bool) -> About:
+        """What is there, checked to be the same sweep."""
+        about = read_about(where)
+        if about.written < FORMAT:
             raise SweepStoreError(
-                f"{self.where} was begun by an earlier grokinterp, which compared measures in "
-                f"another way (format {about['format']}, now {FORMAT}): open_sweep reads it, but "
-                "only that version can go on with it. Choose another store"
+                f"{where} was begun by an earlier grokinterp, which compared measures in another "
+                f"way (format {about.written}, now {FORMAT}): open_sweep reads it, but only that "
+                "version can go on with it. Choose another store"
             )
-        stored = json.loads(about["identity"])
-        if stored != asked:
+        if about.identity != asked.identity:
             raise SweepStoreError(
-                f"{self.where} holds a sweep with other arguments: {differences(stored, asked)}"
+                f"{where} holds a sweep with other arguments: "
+                f"{differences(about.identity, asked.identity)}"
             )
         if not resume:
             raise SweepStoreError(
-                f"{self.where} holds this sweep already; pass resume=True to go on with it, "
+                f"{where} holds this sweep already; pass resume=True to go on with it, "
                 "or choose another store"
             )
+        return about
 
     def _mend_labels(self) -> None:
         """Write the axes' labels again where they are lost or altered; the arguments have them."""
@@ -184,61 +181,19 @@ class SweepStore:
             if not whole:
                 array[:] = labels
 
-    def _check_whole(self) -> None:
-        """Every run that is done must read back as it was written."""
-        names = {str(name) for name in open_stored(self._place).data_vars}
-        values = {name: self._read(name) for name in names - {"done"}}
-        sums = values.pop("checksum")
-        for index in zip(*np.nonzero(self.done), strict=True):
-            row = {name: array[index] for name, array in values.items()}
-            if _checksum(row) != int(sums[index]):
-                raise SweepStoreError(
-                    f"{self.where} is damaged: the run with {self.grid.describe(index)} does not "
-                    f"read back as it was written. {self._remedy(index)}"
-                )
-
-    def _read(self, name: str) -> np.ndarray:
-        array = self._array(name)
-        try:
-            return array[...]
-        except Exception as error:  # whatever a codec makes of altered bytes
-            for block in self.grid.blocks(self.block):
-                try:
-                    array[(*block, ...)]
-                except Exception as cause:
-                    index = tuple(cut.start for cut in block)
-                    file = self._chunk_file(name, index, array.ndim)
-                    raise SweepStoreError(
-                        f"{self.where} is damaged: {file} cannot be read ({cause}). "
-                        f"{self._remedy(index)}"
-                    ) from error
-            raise
-
-    def _remedy(self, index: Sequence[int]) -> str:
-        return (
-            f"Remove the file {self._chunk_file('done', index, len(index))} and resume: that block "
-            "is trained again"
-        )
-
-    def _chunk_file(self, name: str, index: Sequence[int], ndim: int) -> Path:
-        chunk = [int(i) // step for i, step in zip(index, self.block, strict=True)]
-        chunk += [0] * (ndim - len(chunk))
-        return (self.where or Path("memory")) / name / ".".join(map(str, chunk))
-
     def _tidy_up(self, where: Path) -> None:
         """Remove what a killed session had begun to write: no reader may take it for a result.
 
         A damaged chunk goes too, which zarr would read before it writes a block at the grid's edge.
         """
         for leftover in where.glob("**/*.partial"):
-            leftover.unlink(missing_ok=True)
+            if not leftover.is_dir():  # a measure may be called so
+                leftover.unlink(missing_ok=True)
         unfinished = {
-            tuple(cut.start // step for cut, step in zip(block, self.block, strict=True)): block
+            tuple(part.start // step for part, step in zip(block, self.block, strict=True))
             for block in self.grid.blocks(self.block)
             if not self.done[block].all()
         }
-        for block in unfinished.values():
-            self.done[block] = False
         for name in (*KEPT, *BOOKKEEPING, *self._measured()):
             for file in (where / name).iterdir():
                 chunk = tuple(map(int, re.findall(r"\d+", file.name)))
@@ -250,7 +205,7 @@ class SweepStore:
         axes = len(self.grid.dims)
         return {
             str(name): (list(map(str, variable.dims[axes:])), list(variable.shape[axes:]))
-            for name, variable in open_stored(self._place).data_vars.items()
+            for name, variable in open_arrays(self._place).data_vars.items()
             if name not in (*KEPT, *BOOKKEEPING)
         }
 
@@ -300,6 +255,13 @@ class SweepStore:
         taken = {*self.grid.dims, *KEPT, *BOOKKEEPING, *wanted}
         sizes = {"subset": (len(SUBSETS), "the sweep")}
         for name, (dims, shape) in wanted.items():
+            count = len(self.grid.dims) + len(dims)
+            if count > MOST_DIMENSIONS:
+                raise MeasureError(
+                    f"measure {name!r} has {len(dims)} dimensions beside the sweep's "
+                    f"{len(self.grid.dims)}, at most {MOST_DIMENSIONS} in all; flatten what it "
+                    "returns"
+                )
             for dim, size in zip(dims, shape, strict=True):
                 if dim in taken or dims.count(dim) > 1:
                     raise MeasureError(
@@ -323,23 +285,10 @@ class SweepStore:
         try:
             yield
         except OSError as error:
-            if isinstance(error, FileExistsError | NotADirectoryError):
-                raise SweepStoreError(
-                    f"{self.where} is in the way: {error}; choose another store"
-                ) from error
             raise SweepStoreError(
                 f"cannot {verb} the store {self.where}: {error}. "
                 f"{int(self.done.sum())} of {self.grid.size} runs are stored; mend this and resume"
             ) from error
-
-
-def _checksum(row: Mapping[str, np.ndarray]) -> int:
-    total = 0
-    for name in sorted(row):
-        value = np.ascontiguousarray(row[name], dtype=np.float64)
-        value = np.where(np.isnan(value), np.nan, value)  # zarr keeps no NaN's sign
-        total = zlib.crc32(value.tobytes(), total)
-    return total
 
 
 def _shape(dims: Sequence[Any], shape: Sequence[int]) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Measure = Callable[[Run], Any]
 Row = dict[str, "xr.Variable"]  # name -> value, its dimensions named
 
+_LONGEST = 255  # bytes of a file's name, almost everywhere
+
 # The variables of every sweep, by their dimensions beside the grid's.
 KEPT: dict[str, tuple[str, ...]] = {
     "final_accuracy": ("subset",),
@@ -49,10 +51,23 @@ class MeasureError(Exception):
 
 def check_name(argument: str, name: object, taken: Iterable[str]) -> None:
     """Raise unless ``name``, from ``argument``, can be a new variable of a sweep's dataset."""
-    if not isinstance(name, str) or not name or "/" in name or name.startswith((".", "__")):
+    if not isinstance(name, str) or not name or name.startswith((".", "__")) or _is_no_file(name):
         raise ValueError(f"{argument} has {name!r}, which cannot name a variable; rename it")
+    if len(name.encode()) > _LONGEST:
+        raise ValueError(
+            f"{argument} has {name[:20]!r}..., of {len(name.encode())} bytes; it names a file, at "
+            f"most {_LONGEST} bytes"
+        )
     if name in taken:
         raise ValueError(f"{argument} has {name!r}, which the sweep holds already; rename it")
+
+
+def _is_no_file(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return True
+    return "/" in name or "\0" in name
 
 
 def summarise(run: Run, measure: Mapping[str, Measure]) -> Row:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import check_executor, check_sendable, run_all, threads_per_task
 from grokinterp.sweeps.fingerprint import fingerprint
 from grokinterp.sweeps.grid import Grid, indices, seed_list
-from grokinterp.sweeps.lock import locked
-from grokinterp.sweeps.reading import BOOKKEEPING, SweepStoreError
+from grokinterp.sweeps.place import SweepStoreError, is_blank, locked, store_path
+from grokinterp.sweeps.reading import BOOKKEEPING, read_about
 from grokinterp.sweeps.store import SweepStore
 from grokinterp.sweeps.summary import KEPT, Measure, check_name
 from grokinterp.sweeps.tasks import Finished, Task, Work
@@ -123,7 +122,7 @@ def sweep(
     if refine is not None and not callable(refine):
         raise TypeError(f"refine must be a function of a dataset, got {refine!r}")
     place = check_training(list(grid.configs.flat), device, precision, memory_limit)
-    check_number("worker_timeout", worker_timeout, minimum=0.0, strict=True)
+    check_number("worker_timeout", worker_timeout, minimum=0.0, below=1e9, strict=True)
     check_executor(executor, place)
     tell = Dispatch(callbacks, list(grid.configs.flat))
     if chunk is None:
@@ -144,7 +143,9 @@ def sweep(
         keep_curves=bool(tell),
     )
     check_sendable(executor, work)
-    where = None if store is None else Path(store).expanduser().absolute()
+    where = None if store is None else store_path(store)
+    if where is not None and not is_blank(where):
+        read_about(where)  # a folder of something else is not written to, not even a lock
     with locked(where):
         kept = SweepStore(where, grid, block, identity, resume=resume)
         started, before = time.perf_counter(), int(kept.done.sum())

@@ -19,6 +19,37 @@ def base() -> gi.RunConfig:
     )
 
 
+def seed_of(run: gi.Run) -> list[int]:
+    """A measure."""
+    return [run.config.seed, 5]
+
+
+@pytest.fixture
+def sweep(base: gi.RunConfig, store: Path) -> Callable[..., xr.Dataset]:
+    """Runs one sweep of twelve runs, with changes."""
+
+    def run(**changes) -> xr.Dataset:
+        arguments = {
+            "base": base,
+            "axes": {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]},
+            "seeds": 2,
+            "measure": {"m": seed_of},
+            "store": store,
+            "chunk": 4,  # two learning rates, two seeds: the last block is cut off
+            "device": "cpu",
+            "progress": False,
+        }
+        return gi.sweep(**(arguments | changes))
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where the fixture ``sweep`` stores its runs."""
+    return tmp_path / "s"
+
+
 @pytest.fixture
 def same() -> Callable[[xr.Dataset, xr.Dataset], None]:
     """Equal in all numbers and labels; how and when it was trained may differ."""

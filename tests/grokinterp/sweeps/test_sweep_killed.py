@@ -1,9 +1,14 @@
 """A sweep killed at any moment and resumed equals one that nobody disturbed."""
 
+import os
 import random
+import shutil
 import signal
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ import xarray as xr
 import zarr.storage._local as local
 
 import grokinterp as gi
+from grokinterp.sweeps import place
 
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3),
@@ -23,21 +29,43 @@ class Killed(BaseException):
     """Nothing after it may happen on disk, as after SIGKILL."""
 
 
-def die_at_write(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
-    """From the ``number``-th file on nothing is written; what is begun then stays half written."""
+def die_at_write(
+    monkeypatch: pytest.MonkeyPatch, number: int, folder: Path, left: Path
+) -> list[str]:
+    """The ``number``-th file stays half written; ``left`` is the folder as it is at that moment.
+
+    What an exception does on its way out, SIGKILL does not.
+    """
     put = local._put
     written: list[str] = []
+    one_at_a_time = threading.RLock()  # zarr writes files in several threads
 
-    def half(path: Path, value, exclusive: bool = False) -> int:
+    def die() -> NoReturn:
+        if not left.exists():
+            shutil.copytree(folder, left)
+        raise Killed
+
+    def half(path: Path, value: Any, exclusive: bool = False) -> int:
+        with one_at_a_time:
+            return write(path, value, exclusive)
+
+    def write(path: Path, value: Any, exclusive: bool) -> int:
         written.append(f"{path.parent.name}/{path.name}")
         if len(written) < number:
             return put(path, value, exclusive)
         path.parent.mkdir(parents=True, exist_ok=True)
         data = bytes(value.as_buffer_like())
         path.with_suffix(".123.partial").write_bytes(data[: len(data) // 2])
-        raise Killed
+        die()
+
+    def moved(source: Path, target: Path) -> None:
+        written.append(f"move {target.name}")
+        if len(written) >= number:
+            die()
+        os.replace(source, target)
 
     monkeypatch.setattr(local, "_put", half)
+    monkeypatch.setattr(place, "os", SimpleNamespace(**vars(os) | {"replace": moved}))
     return written
 
 
@@ -52,7 +80,9 @@ def sweep(store: Path | None) -> xr.Dataset:
 
 def check_store(store: Path, want: xr.Dataset) -> None:
     """What is done is right, and nothing else is shown."""
-    if not store.exists():
+    if not (store / ".zmetadata").exists():
+        with pytest.raises(gi.SweepStoreError, match="is no sweep"):
+            gi.open_sweep(store)
         return
     shown = gi.open_sweep(store).load()
     for name, values in shown.data_vars.items():
@@ -64,28 +94,29 @@ def test_killed_at_every_kind_of_write(tmp_path: Path, monkeypatch: pytest.Monke
     """While the store is made, a measure added, a block or a session written."""
     want = sweep(None).load()
     with monkeypatch.context() as patch:
-        writes = die_at_write(patch, 10**6)
+        writes = die_at_write(patch, 10**6, tmp_path / "s", tmp_path / "left")
         sweep(tmp_path / "s")
     last = len(writes) - 1 - writes[::-1].index("s/.zattrs")
     kinds = [
-        ".s.new/.zgroup", "n_test/.zattrs", ".s.new/.zmetadata",
+        ".new/.zgroup", "n_test/.zattrs", ".new/.zmetadata", "move .zmetadata",
         "its_seed/.zarray", "its_seed/.zattrs", "s/.zgroup", "s/.zattrs", "s/.zmetadata",
         "final_accuracy/0.0.0", "its_seed/0.0.0", "checksum/0.0", "done/0.0",
         "final_accuracy/1.0.0", "done/1.0",
     ]  # fmt: skip
     points = [*(writes.index(kind) + 1 for kind in kinds), last + 1]
+    points += [writes.index("move .zmetadata") - 4]  # a few others have been moved
     for number in points:
-        store = tmp_path / f"at {number}"
+        began, store = tmp_path / f"began {number}", tmp_path / f"left {number}"
         with monkeypatch.context() as patch:
-            die_at_write(patch, number)
+            die_at_write(patch, number, began, store)
             with pytest.raises(Killed):
-                sweep(store)
+                sweep(began)
         check_store(store, want)
         result = sweep(store).load()
         xr.testing.assert_allclose(result.drop_attrs(), want.drop_attrs(), rtol=1e-5)
         raw = xr.open_zarr(store).load()
         xr.testing.assert_identical(raw[list(result.data_vars)].drop_attrs(), result.drop_attrs())
-        assert not list(store.rglob("*.partial"))
+        assert not [*store.rglob("*.partial"), *store.glob(".new")]
 
 
 SHARED = """
@@ -128,7 +159,7 @@ def test_five_times_sigkill(
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        kept.append(int(gi.open_sweep(store).done.sum()) if store.exists() else 0)
+        kept.append(int(gi.open_sweep(store).done.sum()) if (store / ".zmetadata").exists() else 0)
     assert kept == sorted(kept)
     assert 18 <= kept[-1] < 24
     want = tests_killed.sweep(None).load()

@@ -1,8 +1,10 @@
 """Bad input is refused before anything is trained or written."""
 
+import itertools
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,6 +85,29 @@ LR = {"training.lr": [1e-3, 1e-2]}
             ValueError,
             "measure has 'setting', which the sweep holds",
         ),
+        *[
+            ({argument: {name: {"a": {}} if argument == "axes" else len}}, ValueError, message)
+            for argument in ("axes", "measure")
+            for name, message in [
+                ("é" * 128, "'ééé.*of 256 bytes; it names a file, at most 255"),
+                ("a\0b", "cannot name a variable"),
+                ("\ud800", "cannot name a variable"),
+            ]
+        ],
+        ({"axes": {"setting": {"a\0": {}}}}, ValueError, "has the label 'a.x00'"),
+        ({"axes": {"training.lr": np.array(0.1)}}, TypeError, "must be a list of values"),
+        ({"axes": {"training.lr": itertools.count(1)}}, ValueError, "more than 1000000 values"),
+        ({"axes": {"training.lr": range(10**12)}}, ValueError, "more than 1000000 values"),
+        (
+            {"axes": {"training.lr": range(1, 1001), "training.weight_decay": range(1001)}},
+            ValueError,
+            "axes and seeds make 1001000 runs, at most 1000000 in one sweep",
+        ),
+        (
+            {"axes": {f"axis {i}": {"a": {}} for i in range(31)}},
+            ValueError,
+            "axes has 31 entries, at most 30",
+        ),
         ({"base": {"data": {}}}, TypeError, "base must be a RunConfig"),
         ({"seeds": 0}, ValueError, "seeds must be at least 1"),
         ({"seeds": []}, ValueError, "seeds is empty"),
@@ -91,7 +116,10 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"seeds": [0.5]}, TypeError, "seeds must be an integer"),
         ({"seeds": True}, TypeError, "seeds must be"),
         ({"seeds": [2**70]}, ValueError, "seeds must be below"),
+        ({"seeds": 10**12}, ValueError, "seeds must be at most 1000000"),
+        ({"seeds": itertools.count()}, ValueError, "seeds has more than 1000000 values"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
+        ({"chunk": 10**400}, ValueError, "chunk must be at most"),
         ({"chunk": 2.5}, TypeError, "chunk must be an integer"),
         ({"precision": "float16"}, ValueError, "precision='float16' is unknown"),
         ({"device": "abacus"}, ValueError, "device='abacus'"),
@@ -109,6 +137,14 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"callbacks": [print]}, TypeError, "callbacks must be instances"),
         ({"executor": "threads"}, TypeError, "client.get_executor"),
         ({"worker_timeout": 0.0}, ValueError, "worker_timeout"),
+        ({"worker_timeout": 1e300}, ValueError, "worker_timeout"),
+        ({"worker_timeout": 10**9}, ValueError, r"worker_timeout must lie in \(0.0, 1000000000.0"),
+        ({"store": ""}, ValueError, "store is an empty text.*'.' for the current one"),
+        ({"store": 5}, TypeError, "store must be the path of a folder, got 5"),
+        ({"store": b"s"}, TypeError, "store must be the path of a folder"),
+        ({"store": "~nobody at all/s"}, ValueError, "store=.* is no path"),
+        ({"store": "a\0b"}, ValueError, "store=.* is no path: it has a null character"),
+        ({"store": "x" * 300}, gi.SweepStoreError, "cannot look into .*too long"),
     ],
 )
 def test_bad_input(base, tmp_path: Path, trained, change, error, message) -> None:
@@ -182,13 +218,19 @@ def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> N
         ({"m": ("done",)}, "'m' has the dimension 'done'"),
         ({"m": ("subset",)}, "'m' has 2 along 'subset', the sweep has 5"),
         ({"m": ("k",), "n": ("k",)}, "'n' has 3 along 'k', measure 'm' has 2"),
+        (
+            {"m": tuple(f"d{i}" for i in range(32))},
+            "'m' has 32 dimensions.*'s 1, at most 32 in all",
+        ),
     ],
 )
 def test_dimensions_that_do_not_fit(base, tmp_path: Path, measure, message) -> None:
     import xarray as xr
 
     take = {
-        name: lambda run, dims=dims, size=2 + i: xr.DataArray([0.0] * size, dims=dims)
+        name: lambda run, dims=dims, size=2 + i: xr.DataArray(
+            np.zeros([size, *(1 for _ in dims[1:])]), dims=dims
+        )
         for i, (name, dims) in enumerate(measure.items())
     }
     with pytest.raises(gi.MeasureError, match=message):

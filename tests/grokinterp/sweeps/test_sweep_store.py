@@ -18,7 +18,7 @@ import zarr.storage._local as local
 import grokinterp as gi
 from grokinterp.tracking import Callback
 
-AXES = {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]}
+AXES = {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]}  # of the fixture
 
 
 def seed_of(run: gi.Run) -> list[int]:
@@ -31,29 +31,6 @@ def other_seed_of(run: gi.Run) -> list[int]:
 
 def everything(dataset: xr.Dataset) -> xr.DataArray:
     return xr.ones_like(dataset.done.isel(seed=0, drop=True), dtype=bool)
-
-
-@pytest.fixture
-def sweep(base: gi.RunConfig, tmp_path: Path):
-    def run(**changes) -> xr.Dataset:
-        arguments = {
-            "base": base,
-            "axes": AXES,
-            "seeds": 2,
-            "measure": {"m": seed_of},
-            "store": tmp_path / "s",
-            "chunk": 4,  # two learning rates, two seeds: the last block is cut off
-            "device": "cpu",
-            "progress": False,
-        }
-        return gi.sweep(**(arguments | changes))
-
-    return run
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "s"
 
 
 def test_a_finished_sweep_is_not_trained_again(sweep, same, trained) -> None:
@@ -73,9 +50,9 @@ def test_a_finished_sweep_is_not_trained_again(sweep, same, trained) -> None:
         ({"axes": dict(reversed(AXES.items()))}, "dims was"),
         ({"seeds": 3}, r"axes.seed was \[0, 1\], now \[0, 1, 2\]"),
         ({"precision": "float64"}, "precision was 'float32', now 'float64'"),
-        ({"measure": {"m": other_seed_of}}, "measure.m was .*seed_of.*now .*other_seed_of"),
-        ({"measure": {"n": seed_of}}, "measure.m was .*now None"),
-        ({"refine": everything}, "refine was None, now .*everything"),
+        ({"measure": {"m": other_seed_of}}, "measure.m was seed_of, now other_seed_of"),
+        ({"measure": {"n": seed_of}}, "measure.m was seed_of, now None"),
+        ({"refine": everything}, "refine was None, now everything"),
         ({"resume": False}, "resume=True"),
     ],
 )
@@ -145,25 +122,27 @@ def test_an_operation_changed_behind_its_name_is_noticed(sweep, base) -> None:
 
 
 def test_what_is_no_store(sweep, store, contents, trained) -> None:
-    with pytest.raises(gi.SweepStoreError, match="does not exist"):
+    with pytest.raises(gi.SweepStoreError, match="is no sweep of grokinterp: it does not exist"):
         gi.open_sweep(store)
     store.write_text("mine")
     for use in (sweep, lambda: gi.open_sweep(store)):
         with pytest.raises(gi.SweepStoreError, match=f"{store} is a file"):
             use()
-    with pytest.raises(gi.SweepStoreError, match="cannot write beside"):
+    with pytest.raises(
+        gi.SweepStoreError, match=r"cannot write to the store .*/s/below: .*Not a d"
+    ):
         sweep(store=store / "below")
     assert store.read_text() == "mine"
     store.unlink()
     store.mkdir()
+    with pytest.raises(gi.SweepStoreError, match=r"is no sweep .*: nothing is stored there yet"):
+        gi.open_sweep(store)
     (store / "thesis.txt").write_text("mine")
     for use in (sweep, lambda: gi.open_sweep(store)):
         with pytest.raises(gi.SweepStoreError, match=f"{store} is no sweep"):
             use()
     assert contents(store) == {"thesis.txt": b"mine"}
     assert not trained
-    (store / "thesis.txt").unlink()
-    sweep()  # an empty folder will do
 
 
 def test_a_newer_format(sweep, store, contents) -> None:
@@ -185,64 +164,10 @@ def edit_attributes(store: Path, **changes: object) -> None:
     (store / ".zmetadata").write_text(json.dumps(everything))
 
 
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-3])
-
-
-def flip(file: Path) -> None:
-    data = bytearray(file.read_bytes())
-    data[0] ^= 1
-    file.write_bytes(data)
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
-@pytest.mark.parametrize(
-    "chunk", ["final_loss/1.0.0.0", "m/0.0.0.0", "checksum/0.0.0", "n_test/1.0.0", "done/1.0.0"]
-)
-def test_damage_is_noticed_and_mended(sweep, store, same, trained, chunk, damage) -> None:
-    first = sweep().load()
-    file, trained[:] = store / chunk, []
-    damage(file)
-    if chunk.startswith("done") and damage is not truncate:
-        same(sweep(), first)  # that block is simply not done
-    else:
-        with pytest.raises(gi.SweepStoreError, match="is damaged") as caught:
-            sweep()
-        assert not trained
-        done = store / "done" / ".".join(file.name.split(".")[:3])
-        assert f"Remove the file {done} and resume" in str(caught.value)
-        done.unlink()
-        same(sweep(), first)
-    count = len(trained)
-    assert count == (2 if chunk.partition("/")[2].startswith("1") else 4)  # one block
-    same(sweep(), first)
-    assert len(trained) == count
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
-@pytest.mark.parametrize("label", ["training.lr", "seed", "subset"])
-def test_lost_labels_are_written_again(sweep, store, same, trained, label, damage) -> None:
-    first = sweep().load()
-    trained.clear()
-    damage(store / label / "0")
-    same(sweep(), first)
-    assert not trained
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, truncate])
-def test_lost_metadata(sweep, store, damage) -> None:
-    sweep()
-    damage(store / ".zmetadata")
-    for use in (sweep, lambda: gi.open_sweep(store).load()):
-        with pytest.raises(gi.SweepStoreError, match=r"damaged.*metadata.*zmetadata"):
-            use()
-
-
 def test_partial_files_are_removed(sweep, store, same) -> None:
     first = sweep().load()
     (store / "done" / "0.0.0.abc.partial").write_bytes(b"1")
     (store / "abc.partial").write_bytes(b"1")
-    shutil.copytree(store, store.parent / ".s.new")  # of a sweep killed while it made a store
     same(sweep(), first)
     assert not list(store.rglob("*.partial"))
 
@@ -326,7 +251,7 @@ def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from grokinterp.sweeps.lock import locked
+from grokinterp.sweeps.place import locked
 with locked(Path(sys.argv[1])):
     if os.fork():
         print("held", flush=True)
