@@ -1,5 +1,8 @@
 """The command line: ``grokinterp COMMAND``; see ``grokinterp --help``."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from analyses.cli.diagrams import diagram
@@ -9,9 +12,26 @@ from analyses.cli.sweeps import sweep
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Train networks on corrupted modular arithmetic and see what their neurons do.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"grokinterp {version('grokinterp')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print it and stop"),
+    ] = False,
+) -> None:
+    """Train networks on corrupted modular arithmetic and see what their neurons do."""
+
+
 for command in (demo, train, analyse, sweep, diagram):
     app.command()(command)

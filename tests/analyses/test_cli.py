@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -328,3 +329,9 @@ def test_bad_options_of_train(
     assert re.search(f"^Error: .*{message}", err)
     assert len(err) < 1000
     assert not (tmp_path / "run").exists()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert invoke("--version") == (0, f"grokinterp {project['version']}\n", "")
+    assert "--version" in invoke("--help")[1]
