@@ -1,0 +1,106 @@
+"""The README's Python blocks run as they are written, in a fresh folder, on smaller networks."""
+
+import functools
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import plotly.graph_objects as go
+import plotly.io._renderers
+import pytest
+import torch
+
+import grokinterp as gi
+from analyses import hypothesis
+from grokinterp.training import trainer
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
+SMALL = {"data.p": 11, "training.steps": 2}
+WIDTH = {gi.MLPConfig: "d_mlp", gi.TransformerConfig: "d_model"}
+
+
+def shrunk(config: gi.RunConfig) -> gi.RunConfig:
+    return config.replace(SMALL | {f"model.{WIDTH[type(config.model)]}": 24})
+
+
+@pytest.fixture
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training, sweeps and hypothesis as usual, but small enough for fractions of a second."""
+
+    def train_many(configs: Any, **options: Any) -> list[gi.Run]:
+        return trainer.train_many([shrunk(config) for config in configs], **options)
+
+    sweep = gi.sweep
+    monkeypatch.setattr(gi, "train", lambda config: train_many([config], progress=False)[0])
+    monkeypatch.setattr(gi, "train_many", train_many)
+    for name in ("compute", "compute_model"):
+        few = functools.partial(getattr(hypothesis, name), random_draws=2)
+        monkeypatch.setattr(hypothesis, name, few)
+    monkeypatch.setattr(
+        gi, "sweep",
+        lambda base, axes, **options: sweep(
+            shrunk(base), {path: values[:2] for path, values in axes.items()}, **options
+        ),
+    )  # fmt: skip
+
+
+class Client:
+    """Stands in for Dask's: hands out an executor of this process."""
+
+    def __init__(self, cluster: MagicMock) -> None:
+        cluster.scale.assert_called_once_with(jobs=8)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.shutdown()
+
+    def get_executor(self) -> ThreadPoolExecutor:
+        self.executor = ThreadPoolExecutor(1)
+        return self.executor
+
+
+@pytest.mark.usefixtures("small_networks", "no_type_checker")
+def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(len(figure.data)))
+    cluster: Any = SimpleNamespace(SLURMCluster=MagicMock())
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", cluster)
+    monkeypatch.setitem(sys.modules, "dask.distributed", MagicMock(Client=Client))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with torch.enable_grad():  # a block switches gradients off, and here they come back
+        for number, block in enumerate(BLOCKS):
+            exec(compile(block, f"README block {number}", "exec"), names)
+    assert len(shown) == 3
+    assert min(shown) > 0
+    assert {"cluster.zarr", "small.zarr"} == {p.name for p in tmp_path.iterdir() if p.is_dir()}
+
+
+def test_only_files_that_exist_are_named() -> None:
+    """Links and pictures of the text, and what `python -m` and the tables call by name."""
+    text = README.read_text(encoding="utf-8")
+    linked = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    quoted = re.findall(r"`((?:analyses|docs|tutorials)/[\w./]+)`", text)
+    modules = re.findall(r"python -m (analyses[\w.]*\w)(?<!NAME)\b", text)
+    named = [*linked, *quoted]
+    for module in modules:
+        path = module.replace(".", "/")
+        named.append(f"{path}.py" if (README.parent / f"{path}.py").exists() else path)
+    assert len(linked) > 5
+    assert [name for name in named if not (README.parent / name).exists()] == []
+
+
+def test_figures_show_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotly refuses to without nbformat, which a kernel alone does not install."""
+    shown: list[dict[str, Any]] = []
+    display = SimpleNamespace(display=lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr(plotly.io._renderers, "ipython_display", display)
+    go.Figure(go.Scatter(y=[1, 2])).show(renderer="vscode")
+    assert list(shown[0]) == ["application/vnd.plotly.v1+json"]
