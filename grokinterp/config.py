@@ -188,8 +188,10 @@ def build_model(config: RunConfig) -> Any:
 
     A :class:`~grokinterp.models.HookedModel`, in training mode as any new ``nn.Module``.
     """
-    model: Any = model_class(config)
-    return model(config.model, p=config.data.p, seed=config.seed)
+    kind: Any = model_class(config)
+    model = kind(config.model, p=config.data.p, seed=config.seed)
+    model.operation = config.data.operation
+    return model
 
 
 def _fields(plain: object, name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The probes of periodicity, read off any network that has a :class:`~probes.surface.Surface`.
 
 Everywhere ``model`` is a network that knows its task, or a surface made for one that does not;
-``operation`` names the task, in whose basis everything is measured.
+``operation`` names the task, in whose basis everything is measured; by default it is the one that
+the network was built for. A network that does not know it needs it.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from grokinterp.tasks import Operation, operation_table
 from probes.alive import ALIVE
-from probes.basis import task_basis
 from probes.embedding import TableSpectrum, table_spectrum
 from probes.key_frequencies import FrequencyScores, frequency_scores, key_frequencies
 from probes.logit_spectrum import LogitSpectrum, logit_spectrum
@@ -21,11 +21,11 @@ from probes.surface import surface
 
 
 def model_table_spectra(
-    model: Any, operation: Operation, *, alive_from: float = ALIVE
+    model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
 ) -> dict[str, TableSpectrum]:
     """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one."""
     network = surface(model)
-    basis = task_basis(operation, network.p)
+    basis = network.basis(operation)
     tables = dict(network.embeddings)
     if network.unembedding is not None:
         tables["W_U"] = network.unembedding.T
@@ -36,7 +36,7 @@ def model_table_spectra(
 
 def model_neuron_spectra(
     model: Any,
-    operation: Operation,
+    operation: Operation | None = None,
     *,
     hooks: Iterable[str] | None = None,
     alive_from: float = ALIVE,
@@ -53,7 +53,7 @@ def model_neuron_spectra(
         ValueError: no hooks given, and the model has none whose name says that it holds neurons.
     """
     network = surface(model)
-    basis = task_basis(operation, network.p)
+    basis = network.basis(operation)
     hooks = network.neuron_hooks if hooks is None else tuple(hooks)
     if not hooks:
         raise ValueError(
@@ -65,20 +65,20 @@ def model_neuron_spectra(
     }
 
 
-def model_logit_spectrum(model: Any, operation: Operation) -> LogitSpectrum:
+def model_logit_spectrum(model: Any, operation: Operation | None = None) -> LogitSpectrum:
     """:func:`probes.logit_spectrum` of a network."""
     network = surface(model)
-    return logit_spectrum(network.logits(), task_basis(operation, network.p))
+    return logit_spectrum(network.logits(), network.basis(operation))
 
 
-def model_key_frequencies(model: Any, operation: Operation) -> list[int]:
+def model_key_frequencies(model: Any, operation: Operation | None = None) -> list[int]:
     """:func:`probes.key_frequencies` of a network, by its logits."""
     return key_frequencies(model_logit_spectrum(model, operation))
 
 
 def model_frequency_scores(
     model: Any,
-    operation: Operation,
+    operation: Operation | None = None,
     *,
     frequencies: Iterable[int] | None = None,
     mask: Bool[Tensor, " pair"] | None = None,
@@ -94,8 +94,8 @@ def model_frequency_scores(
         kind: of loss.
     """
     network = surface(model)
-    basis, logits = task_basis(operation, network.p), network.logits()
+    basis, logits = network.basis(operation), network.logits()
     if frequencies is None:
         frequencies = key_frequencies(logit_spectrum(logits, basis))
-    labels = operation_table(operation, network.p).flatten()
+    labels = operation_table(network.operation(operation), network.p).flatten()
     return frequency_scores(logits, labels, basis, frequencies, mask=mask, kind=kind)

@@ -11,7 +11,7 @@ from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation
-from probes.basis import Basis, task_basis
+from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.fourier import power_spectrum
 from probes.surface import surface
@@ -94,11 +94,11 @@ def circularity(
 
 
 def model_circularity(
-    model: Any, operation: Operation, *, components: int = 4
+    model: Any, operation: Operation | None = None, *, components: int = 4
 ) -> dict[str, Circularity]:
     """:func:`probes.circularity` of each of a network's embedding tables."""
     network = surface(model)
-    basis = task_basis(operation, network.p)
+    basis = network.basis(operation)
     return {
         name: circularity(table, basis, components=components)
         for name, table in network.embeddings.items()

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice, check_number
 from grokinterp._short import short_repr
-from grokinterp.tasks import operation_table
-from probes.basis import task_basis
+from grokinterp.tasks import Operation, operation_table
 from probes.distance import distance_irrelevance
 from probes.scores import accuracy
 from probes.surface import surface
@@ -115,7 +114,7 @@ def _algorithm(symmetricity: float, irrelevance: float) -> str:
 
 def model_clock_or_pizza(
     model: Any,
-    operation: str = "addition",
+    operation: Operation | None = None,
     *,
     triples: str | int | Int[Tensor, "triple 3"] = _TRIPLES,
     seed: int = 0,
@@ -129,7 +128,9 @@ def model_clock_or_pizza(
 
     Args:
         model: a network that knows its task, or a surface made for one that does not.
-        operation: "addition" or "multiplication" (which is addition of logarithms).
+        operation: "addition" or "multiplication" (which is addition of logarithms). By default the
+            one that the network was built for, or addition if that is not known: of a network that
+            does something else, the accuracy is too low for a verdict.
         triples: as in :func:`probes.gradient_symmetricity`; 1000 drawn at random by default. "all"
             is exact, and takes a minute for p = 113.
         seed: as there, for random triples.
@@ -139,11 +140,13 @@ def model_clock_or_pizza(
     Raises:
         ValueError: another operation, whose operands do not play the same part.
     """
-    check_choice("operation", operation, _SYMMETRIC_TASKS)
     network = surface(model)
+    known = getattr(network.model, "operation", None) if operation is None else operation
+    task = "addition" if known is None else known
+    check_choice("operation", task, _SYMMETRIC_TASKS)
     logits = network.logits()
-    share = accuracy(logits, operation_table(operation, network.p).flatten())
-    irrelevance = distance_irrelevance(logits, task_basis(operation, network.p))
+    share = accuracy(logits, operation_table(task, network.p).flatten())
+    irrelevance = distance_irrelevance(logits, network.basis(task))
     found = gradient_symmetricity(network, triples=triples, seed=seed, hook=hook)
     if found.not_applicable:
         reason = f"gradient symmetricity: {found.not_applicable}"

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokinterp.tasks import Operation
-from probes.basis import Basis, task_basis
+from probes.basis import Basis
 from probes.logit_spectrum import check_logits
 from probes.surface import surface
 
@@ -43,7 +43,7 @@ def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float
     return float(by_distance.std(dim=1, correction=0).mean() / correct.std(correction=0))
 
 
-def model_distance_irrelevance(model: Any, operation: Operation) -> float:
+def model_distance_irrelevance(model: Any, operation: Operation | None = None) -> float:
     """:func:`probes.distance_irrelevance` of a network, in the basis of its task."""
     network = surface(model)
-    return distance_irrelevance(network.logits(), task_basis(operation, network.p))
+    return distance_irrelevance(network.logits(), network.basis(operation))

@@ -17,7 +17,6 @@ from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.prompt import OPERANDS
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes, only_living
-from probes.basis import task_basis
 from probes.ipr import ipr
 from probes.surface import surface
 
@@ -84,7 +83,11 @@ def gamma_ipr(
 
 
 def model_gamma_ipr(
-    model: Any, operation: Operation, *, confidence: float = 0.95, alive_from: float = ALIVE
+    model: Any,
+    operation: Operation | None = None,
+    *,
+    confidence: float = 0.95,
+    alive_from: float = ALIVE,
 ) -> dict[str, GammaIPR]:
     """:func:`probes.gamma_ipr` of every norm inside an MLP, by the name of its gamma.
 
@@ -97,7 +100,7 @@ def model_gamma_ipr(
     Args:
         model: a ``HookedMLP`` or a ``HookedEmbeddingMLP`` with norms. In the latter, input weights
             are those from the residues by way of their embeddings.
-        operation: names the task.
+        operation: names the task; by default the one that the network was built for.
         confidence: of the intervals.
         alive_from: the least size of what a living neuron has, relative to the layer's largest
             (:mod:`probes.alive`): the norm of each vector, and the activation's deviation.
@@ -114,7 +117,8 @@ def model_gamma_ipr(
         )
     if model.cfg.norm is None:
         raise ValueError("norm=None: this MLP has no gamma; it takes norm='batch' or 'layer'")
-    network, order = surface(model), task_basis(operation, model.p).order
+    network = surface(model)
+    order = network.basis(operation).order
     layers: list[list[Tensor]] = [[] for _ in model.layers]
     layers[0] += _input_weights(model)
     layers[-1].append(model.W_U[:, : model.p].T)

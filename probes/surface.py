@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from grokinterp._checks import check_int
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
+from grokinterp.tasks import Operation
+from probes.basis import Basis, task_basis
 
 # Pairs in one forward pass: bounds the memory of activations.
 _BATCH = 4096
@@ -57,6 +59,24 @@ class Surface:
         """
         hooked = any(point._forward_hooks for point in self.model.hook_dict.values())
         return self.pairs.split(len(self.pairs) if hooked else size)
+
+    def operation(self, asked: Operation | None) -> Operation:
+        """The task: the operation that is asked for, or that the network was built for.
+
+        Raises:
+            TypeError: neither is known.
+        """
+        known = getattr(self.model, "operation", None) if asked is None else asked
+        if known is None:
+            raise TypeError(
+                f"{_name(self.model)} does not know its operation; give it, as in "
+                'operation="addition"'
+            )
+        return known
+
+    def basis(self, operation: Operation | None) -> Basis:
+        """The order of residues in which the task, see :meth:`operation`, is periodic."""
+        return task_basis(self.operation(operation), self.p)
 
     @property
     def operands(self) -> list[int]:

@@ -19,9 +19,10 @@ from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, check_text
 from grokinterp._limits import MAX_P, check_parameters
 from grokinterp._short import short
+from grokinterp.tasks import Operation
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 Model = TypeVar("Model", bound="HookedModel")
@@ -58,6 +59,8 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     """
 
     config_class: ClassVar[type]
+    # The task that it was built for, where that is known: probes measure in its basis.
+    operation: Operation | None = None
     # Where training may drop activations, the names that ``TrainConfig.dropout_at`` takes.
     dropout_places: ClassVar[tuple[str, ...]] = ()
 
@@ -240,7 +243,10 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     # from_pretrained, which reads the config before we can say what is wrong with it.
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        plain = {"class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg)}
+        plain = {
+            "class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg),
+            "operation": self.operation if isinstance(self.operation, str) else None,
+        }  # fmt: skip
         (save_directory / CONFIG_FILE).write_text(json.dumps(plain, indent=2) + "\n")
         state = {name: w.detach().contiguous() for name, w in self.state_dict().items()}
         save_file(state, save_directory / WEIGHTS_FILE)
@@ -286,16 +292,23 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             ]  # fmt: skip
         try:
             plain = json.loads(files[0].read_text())
-            saved, fields, p = plain["class"], plain["config"], plain["p"]
-        except (KeyError, TypeError, ValueError) as error:
+            saved, fields, p = plain["class"], dict(plain["config"]), plain["p"]
+            operation = plain.get("operation")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{files[0]} is no saved config: {error!r}") from error
         check_choice(f"class in {files[0]}", saved, [cls.__name__])
+        for name in fields:
+            known = [field.name for field in dataclasses.fields(cls.config_class)]
+            check_choice(f"config field in {files[0]}", name, known)
+        if operation is not None:
+            check_text(f"operation in {files[0]}", operation, example="addition")
         try:
             state = load_file(files[1])
         except SafetensorError as error:
             raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
         model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
         model.adopt(state)
+        model.operation = operation
         return model
 
 

@@ -24,6 +24,7 @@ def closed_form_mlp(p: int = 97, d_mlp: int = 500, *, seed: int = 0) -> HookedML
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 2 and appendix D (after Gromov 2023).
     """
     model = HookedMLP(MLPConfig(d_mlp=d_mlp, act="square"), p=p)
+    model.operation = "addition"
     rng = generator(seed, "closed_form")
     order = torch.randperm(d_mlp, generator=rng, device="cpu") % p
     frequency = 2 * math.pi / p * order.double()

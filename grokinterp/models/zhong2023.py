@@ -63,7 +63,9 @@ def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
             raise ValueError(f"{path.name} has {name}={value!r}; only {common!r} can be loaded")
     arch = str(checkpoint.about.get("arch", ""))
     check_choice(f"arch in {path.name}", arch, ["transformer", *_MLPS])
-    return _transformer(checkpoint) if arch == "transformer" else _mlp(checkpoint, *_MLPS[arch])
+    model = _transformer(checkpoint) if arch == "transformer" else _mlp(checkpoint, *_MLPS[arch])
+    model.operation = "addition"  # all of them, by the name of their experiment
+    return model
 
 
 @dataclass(frozen=True, eq=False)
