@@ -14,6 +14,8 @@ def clear_errors() -> Iterator[None]:
     mendable = (ValueError, TypeError, OSError, RunFolderError)
     try:
         yield
+    except BrokenPipeError:  # nobody reads on, as after "| head"
+        raise
     except (*mendable, MeasureError, SweepExecutorError, SweepStoreError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error

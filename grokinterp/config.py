@@ -111,7 +111,8 @@ class RunConfig:
                 fresh[section] = value
         for section, fields in inner.items():
             base = fresh.get(section, getattr(self, section))
-            fresh[section] = dataclasses.replace(base, **fields)
+            if type(base) in _sections().get(section, ()):  # else __post_init__ says what is wrong
+                fresh[section] = dataclasses.replace(base, **fields)
         return dataclasses.replace(self, **fresh)
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,9 +130,9 @@ class RunConfig:
                 table = _fields(data[name], f"data.{name}")
                 if missing := {"name", "p", "labels"} - table.keys():
                     raise ValueError(f"data.{name} lacks {', '.join(sorted(missing))}")
-                data[name] = _build(
-                    Table, f"data.{name}", table | {"labels": tuple(table["labels"])}
-                )
+                if isinstance(table["labels"], list):  # else the table says what they should be
+                    table["labels"] = tuple(table["labels"])
+                data[name] = _build(Table, f"data.{name}", table)
         kind = model.pop("kind", "mlp")
         check_choice("model.kind", kind, MODELS)
         return cls(

@@ -28,8 +28,8 @@ def demo(
 ) -> None:
     """Train the first paper's default network on 35 % corrupted labels and take it apart."""
     with clear_errors():
-        changes = [f"data.seed={seed}", f"seed={seed}", f"training.weight_decay={weight_decay}"]
-        config = _read_config(None, None, changes)
+        changes = {"data.seed": seed, "seed": seed, "training.weight_decay": weight_decay}
+        config = _read_config(None, None, []).replace(changes)
         run = _train_and_save(config, out, precision, device, overwrite, progress=not as_json)
         _report(run, out / "report.html", as_json)
 
@@ -134,13 +134,15 @@ def _beside(out: Path) -> Path:
 def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
     """Save a run, in an emergency somewhere else: its training may have taken hours."""
     from grokinterp import RunFolderError
+    from grokinterp.training.interrupt import Interrupt
 
-    try:
-        return run.save(out, overwrite=overwrite)
-    except RunFolderError as error:
-        rescued = Path(tempfile.mkdtemp(prefix="grokinterp-"))
-        run.save(rescued)
-        raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
+    with Interrupt():  # Ctrl-C once more, pressed in impatience, does not lose the run
+        try:
+            return run.save(out, overwrite=overwrite)
+        except RunFolderError as error:
+            rescued = Path(tempfile.mkdtemp(prefix="grokinterp-"))
+            run.save(rescued)
+            raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
 def _has_report(config: "RunConfig") -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 
@@ -81,7 +82,7 @@ def parse_bytes(amount: int | str) -> int:
         raise ValueError(
             f"memory_limit={amount!r} is no amount of memory; give bytes or a text such as '4 GiB'"
         )
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 
 
 def _free_memory(device: torch.device) -> int:

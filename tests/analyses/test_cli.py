@@ -6,6 +6,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -247,6 +248,23 @@ def test_an_interrupted_run_is_saved_as_unfinished(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("interrupted")
+def test_ctrl_c_while_the_unfinished_run_is_saved_is_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = gi.Run.save
+
+    def pressed(run: gi.Run, *args: Any, **options: Any) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return real(run, *args, **options)
+
+    monkeypatch.setattr(gi.Run, "save", pressed)
+    code, _, err = invoke("train", tmp_path / "run", *SMALL)
+    assert code == 130
+    assert "saved to" in err
+    assert gi.Run.load(tmp_path / "run").interrupted_at == 1
+
+
+@pytest.mark.usefixtures("interrupted")
 def test_an_unfinished_run_does_not_replace_a_finished_one(
     corrupted_run: gi.Run, tmp_path: Path
 ) -> None:
@@ -312,6 +330,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
         ("{}", ["--set", "training.betas=3"], "betas"),
         ("{}", ["--set", 'model={"kind": "mlp"}'], "model must be"),
         ("{}", ["--set", "=3"], "is no field"),
+        ("{}", ["--set", "data=1", "--set", "data.p=7"], "data must be of type DataConfig, got 1"),
+        ('{"data": {"operation": {"name": "x", "p": 2, "labels": 5}}}', [], "labels must be a tup"),
         ("{}", ["--model", "rnn"], "model.kind='rnn' is unknown"),
         ("{}", ["--device", "meta"], "device='meta' cannot train; use 'cpu' or 'cuda'"),
         ("{}", ["--device", "mps"], "device='mps' cannot train; use 'cpu' or 'cuda'"),
