@@ -12,9 +12,10 @@ is a power of the size plus a constant, transitions may be steeper than the size
 budgets end before the slowest runs grok.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -25,6 +26,8 @@ from analyses.efficiency.statistics.critical_size import (
     efficiency_crossing,
     ungrokking_midpoint,
 )
+from analyses.options import EstimateOnly
+from grokinterp._bar import progress_bar
 from grokinterp._checks import check_int
 
 if TYPE_CHECKING:
@@ -125,8 +128,9 @@ def compute(
     estimators: tuple[str, ...] = tuple(SIMULATED),
     offsets: tuple[float, ...] = OFFSETS,
     seed: int = 0,
+    progress: bool = False,
 ) -> "xr.Dataset":
-    """Simulate and estimate, with a D_crit and without one.
+    """Simulate and estimate, with a D_crit and without one; ``progress`` shows a bar.
 
     Returns:
         Over ("estimator", "seeds"), where there is a D_crit: ``detected``, share of replicates with
@@ -145,15 +149,23 @@ def compute(
     }  # fmt: skip
     rows = np.full((len(estimators), len(seeds), 6), np.nan)
     false = np.zeros((len(absent), len(seeds), len(offsets)))
-    for j, n in enumerate(seeds):
-        for i, name in enumerate(estimators):
-            rng = np.random.default_rng([seed, n])
-            rows[i, j] = _summary([SIMULATED[name](rng, n) for _ in range(replicates)])
-        for i, simulate in enumerate(absent.values()):
-            for k, offset in enumerate(offsets):
-                rng = np.random.default_rng([seed, n])
-                found = [simulate(rng, n, offset) for _ in range(replicates)]
-                false[i, j, k] = np.mean([not np.isnan(e.low) for e in found])
+    data_sets = (rows[..., 0].size + false.size) * replicates
+    with progress_bar(data_sets, unit="", desc="simulated data sets", wanted=progress) as bar:
+
+        def estimates(simulate: Callable[..., Estimate], n: int, *offset: float) -> list[Estimate]:
+            rng, found = np.random.default_rng([seed, n]), []
+            for _ in range(replicates):
+                found.append(simulate(rng, n, *offset))
+                bar.update()
+            return found
+
+        for j, n in enumerate(seeds):
+            for i, name in enumerate(estimators):
+                rows[i, j] = _summary(estimates(SIMULATED[name], n))
+            for i, simulate in enumerate(absent.values()):
+                for k, offset in enumerate(offsets):
+                    found = estimates(simulate, n, offset)
+                    false[i, j, k] = np.mean([not np.isnan(e.low) for e in found])
     names = ("detected", "coverage", "above", "below", "bias", "width")
     return xr.Dataset(
         {name: (("estimator", "seeds"), rows[..., k]) for k, name in enumerate(names)}
@@ -212,10 +224,12 @@ def main(
     seeds: Annotated[list[int] | None, typer.Option(help="numbers of seeds; 3, 5, 10")] = None,
     estimator: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SIMULATED)}")] = None,
     out: Annotated[Path | None, typer.Option(help="an .html of the figure, with a .nc")] = None,
+    estimate_only: EstimateOnly = False,
 ) -> None:
     """Print how often the estimates of D_crit are right, and how often there should be none."""
     from analyses.errors import clear_errors
-    from analyses.script import write_figures
+    from analyses.estimate import in_words
+    from analyses.script import html_path, write_figures
 
     unknown = sorted(set(estimator or ()) - set(SIMULATED))
     with clear_errors():
@@ -223,9 +237,17 @@ def main(
             raise ValueError(
                 f"estimator {unknown[0]!r} is unknown; take one of {', '.join(SIMULATED)}"
             )
-        data = compute(
-            tuple(seeds or SEEDS), replicates=replicates, estimators=tuple(estimator or SIMULATED)
-        )
+        if out is not None:
+            out = html_path("coverage", out.parent, out)
+        chosen: dict[str, Any] = {
+            "seeds": tuple(seeds or SEEDS), "estimators": tuple(estimator or SIMULATED),
+        }  # fmt: skip
+        begin = time.perf_counter()
+        compute(**chosen, replicates=1)
+        typer.echo(f"time in all: {in_words((time.perf_counter() - begin) * replicates)}")
+        if estimate_only:
+            return
+        data = compute(**chosen, replicates=replicates, progress=True)
         present, absent = data.drop_dims(("absence", "offset")), data.false
         for table in (
             present.to_dataframe(),

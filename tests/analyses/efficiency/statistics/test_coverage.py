@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -79,7 +80,6 @@ def test_a_value_without_an_interval_covers_nothing() -> None:
 
 
 def test_the_command_prints_and_writes_both_tables(tmp_path: Path) -> None:
-    import typer
 
     app = typer.Typer()
     app.command()(coverage.main)
@@ -92,3 +92,15 @@ def test_the_command_prints_and_writes_both_tables(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["--estimator", "midpoint"])
     assert result.exit_code != 0
     assert "'midpoint' is unknown; take one of efficiency crossing" in result.output
+
+
+def test_it_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clock on which a replicate of everything takes 2 s."""
+    calls, ticks = [], iter([0.0, 2.0])
+    monkeypatch.setattr(coverage.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(coverage, "compute", lambda **how: calls.append(how["replicates"]))
+    app = typer.Typer()
+    app.command()(coverage.main)
+    result = CliRunner().invoke(app, ["--estimate-only", "--replicates", "300"])
+    assert (result.exit_code, result.output) == (0, "time in all: about 10 min\n")
+    assert calls == [1]
