@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grokinterp._short import short_repr
 from grokinterp.sweeps.place import LISTED, SweepStoreError, is_blank
 
 FORMAT = 2  # raised when a store written today could not be read by yesterday's code
@@ -16,6 +17,7 @@ BOOKKEEPING = ("done", "checksum")
 _ATTRIBUTES = ".zattrs"
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class About:
     """A store's attributes, checked."""

@@ -49,8 +49,8 @@ def test_a_notebook_gets_bars(
         assert bar.disable is not shown
 
 
-def test_a_bar_over_items_goes_when_they_are_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+def test_a_bar_over_items_goes_when_they_are_through(terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
     assert list(each("abc", "letters", wanted=True)) == ["a", "b", "c"]
     assert "letters:   0%|" in stderr.getvalue()
     assert stderr.getvalue().rpartition("\r")[0].endswith(" ")  # blanks over the bar

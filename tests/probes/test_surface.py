@@ -290,8 +290,11 @@ def test_an_ablation_that_looks_at_the_batch_sees_all_pairs(mode: str) -> None:
 
 
 def test_what_a_probe_replaces_by_a_mean_carries_no_gradient() -> None:
-    config = EmbeddingMLPConfig(d_embed=4, hidden=(6,), act="square", prompt="a b")
-    model = HookedEmbeddingMLP(config, p=7).double()
+    config = TransformerConfig(d_model=8, n_heads=2, d_mlp=6)
+    model = HookedTransformer(config, p=7).double()
+    rng = torch.Generator().manual_seed(0)
+    for weight in model.parameters():  # large, so that the neurons matter to the gradient
+        weight.data.normal_(generator=rng)
     values = {}
     for mode in ("zero", "mean", "resample"):
         with model.hooks(fwd_hooks=gi.ablate([0, 1, 2], mode=mode)):
