@@ -15,10 +15,15 @@ from typing import Any, TypeVar
 
 import torch
 
+from grokinterp.sweeps.workers import BlockKilledWorkers, can_be_replaced, run_in_processes
 from grokinterp.team import available_threads
 
 Task = TypeVar("Task")
 _LOOK_EVERY_S = 2.0
+_WHY_THEY_DIE = (
+    "Killed, out of memory, or a measure that they cannot import (one defined in a notebook, or a "
+    "script without 'if __name__ == \"__main__\":'). What was finished is stored"
+)
 
 
 class SweepExecutorError(Exception):
@@ -34,6 +39,8 @@ def check_executor(executor: object, device: torch.device) -> None:
             f"executor must be a concurrent.futures.Executor, got {executor!r}; of a Dask client, "
             "pass client.get_executor()"
         )
+    if getattr(_dask_client(executor), "status", None) in ("closing", "closed"):
+        raise SweepExecutorError("the Dask client is closed; make a new one and resume")
     context = getattr(executor, "_mp_context", None)
     if device.type == "cuda" and context is not None and context.get_start_method() == "fork":
         raise ValueError(
@@ -43,15 +50,24 @@ def check_executor(executor: object, device: torch.device) -> None:
 
 
 def check_sendable(executor: Executor | None, work: object) -> None:
-    """Refuse work that a pool of processes cannot be given."""
-    if not isinstance(executor, ProcessPoolExecutor):
-        return  # Dask sends functions by value
+    """Refuse work that cannot be sent to other processes, if the executor has any."""
+    if executor is not None and _dask_client(executor) is not None:
+        from distributed.protocol.pickle import dumps  # by value, unlike Python's
+
+        remedy = "leave locks, open files and connections out of it, or make them when it is called"
+    elif isinstance(executor, ProcessPoolExecutor):
+        dumps = pickle.dumps
+        remedy = (
+            "define it with def at the top of a module; lambdas and functions inside functions "
+            "work with threads and Dask"
+        )
+    else:
+        return
     try:
-        pickle.dumps(work)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        dumps(work)
+    except Exception as error:  # whatever its parts raise
         raise TypeError(
-            f"a measure cannot be sent to worker processes: {error}. Define it with def at the top "
-            "of a module; lambdas and functions inside functions work with threads and Dask"
+            f"a measure cannot be sent to worker processes: {error}; {remedy}"
         ) from error
 
 
@@ -84,16 +100,58 @@ def run_all(
     tasks: Sequence[Task],
     *,
     worker_timeout: float,
+    describe: Callable[[Task], str],
 ) -> Iterator[tuple[Task, Any]]:
     """Tasks with their results as they finish, in any order.
 
     When a task fails the rest that has not begun is cancelled, what is running is waited for and
-    handed out, and the error is raised last: nothing finished is lost.
+    handed out, and the error is raised last: nothing finished is lost. When a worker of a process
+    pool dies, others like it go on; Dask does so by itself.
 
     Raises:
-        SweepExecutorError: no worker for ``worker_timeout`` seconds, or the executor broke.
+        SweepExecutorError: no worker for ``worker_timeout`` seconds, the executor broke, or a task
+            kills whatever worker has it, which the message names by ``describe``.
     """
     _await_dask_workers(executor, worker_timeout)
+
+    def run(pool: Executor, some: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+        return _run(pool, work, some, worker_timeout)
+
+    try:
+        if isinstance(executor, ProcessPoolExecutor) and can_be_replaced(executor):
+            yield from run_in_processes(executor, tasks, run)
+        else:
+            yield from run(executor, tasks)
+    except BlockKilledWorkers as error:
+        raise SweepExecutorError(
+            f"the workers that trained the block with {describe(error.args[0])} died three times, "
+            f"the last time without another block beside it ({error.__cause__}). {_WHY_THEY_DIE}; "
+            "mend this and resume"
+        ) from error
+    except BrokenExecutor as error:
+        raise SweepExecutorError(
+            f"workers died while training ({error}). {_WHY_THEY_DIE}; make a new executor (with "
+            "fewer workers, or a smaller chunk) and resume"
+        ) from error
+    except RuntimeError as error:
+        if "shutdown" not in str(error):
+            raise
+        raise SweepExecutorError(f"{error}; make a new executor and resume") from error
+    except Exception as error:
+        if type(error).__name__ != "KilledWorker":  # Dask's, after some tries
+            raise
+        raise SweepExecutorError(
+            f"workers died while training ({error}). {_WHY_THEY_DIE}; mend this and resume"
+        ) from error
+
+
+def _run(
+    executor: Executor,
+    work: Callable[[Task], Any],
+    tasks: Sequence[Task],
+    worker_timeout: float,
+) -> Iterator[tuple[Task, Any]]:
+    """The same on one executor, which a dead worker may break; errors as they are."""
     failure: BaseException | None = None
     waiting: dict[Future[Any], Task] = {}
     try:
@@ -123,20 +181,11 @@ def run_all(
                     error = future.exception()
                 if error is None:
                     yield task, future.result()
-                elif failure is None:
-                    failure = error
+                elif failure is None or isinstance(failure, BrokenExecutor):
+                    failure = error  # a measure's own error says more than the death of a worker
                     _cancel(waiting)
     finally:
         _cancel(waiting)
-    if isinstance(failure, BrokenExecutor) or type(failure).__name__ == "KilledWorker":
-        raise SweepExecutorError(
-            f"workers died while training ({failure}): killed, out of memory, or a measure they "
-            "cannot import (one defined in a notebook, or a script without "
-            "'if __name__ == \"__main__\":'). What was finished is stored; make a new executor "
-            "(with fewer workers, or a smaller chunk) and resume"
-        ) from failure
-    if isinstance(failure, RuntimeError) and "shutdown" in str(failure):
-        raise SweepExecutorError(f"{failure}; make a new executor and resume") from failure
     if failure is not None:
         raise failure
 

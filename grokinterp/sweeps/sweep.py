@@ -261,7 +261,13 @@ def _results(
     bar: "tqdm[Any]",
 ) -> Generator[tuple[Task, list[Finished]], None, None]:
     if executor is not None:
-        yield from run_all(executor, work, tasks, worker_timeout=worker_timeout)
+        yield from run_all(
+            executor,
+            work,
+            tasks,
+            worker_timeout=worker_timeout,
+            describe=lambda task: task.words,
+        )
         return
     for task in tasks:
         yield task, work(task, bar)

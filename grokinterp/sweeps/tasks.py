@@ -1,6 +1,7 @@
 """What a worker does: train one block of a sweep and reduce its runs to rows."""
 
 import gc
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.sweeps.grid import Block
 from grokinterp.sweeps.summary import Measure, MeasureError, Row, summarise
+from grokinterp.sweeps.workers import end_with_driver
 from grokinterp.team import available_threads, use_threads
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.trainer import Bar, final_metrics, train_each
@@ -26,6 +28,11 @@ class Task:
     block: Block
     configs: tuple[RunConfig, ...]  # in C order of the block
     names: tuple[str, ...]  # their places in words, for messages
+
+    @property
+    def words(self) -> str:
+        """Which runs it has, in short."""
+        return "; ".join([*self.names[:2], *(["..."] if len(self.names) > 2 else [])])
 
     @property
     def steps(self) -> int:
@@ -58,6 +65,9 @@ class Work:
 
     def __call__(self, task: Task, bar: "Bar | None" = None) -> list[Finished]:
         """The runs of a task, reduced, in its order."""
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid == self.driver:  # a worker that was there before
+            end_with_driver()
         done: dict[int, Finished] = {}
         with _one_thread_for_measures(self.threads):
             for i, run in train_each(

@@ -135,24 +135,59 @@ def test_forked_processes(base: gi.RunConfig, tmp_path: Path, same) -> None:
     same(result, gi.sweep(base, AXES, 2, MEASURE, **QUIET))
 
 
-@pytest.mark.slow
-def test_a_killed_process_breaks_the_pool_and_loses_nothing(
-    base: gi.RunConfig, tmp_path: Path, same, measures, forkserver
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_a_killed_worker_is_replaced(
+    base: gi.RunConfig, tmp_path: Path, same, measures, forkserver, method: str
 ) -> None:
+    """Its block is trained by another, with the pool's initializer, and nothing shows."""
     flag = tmp_path / "kill"
     flag.touch()
+    context = multiprocessing.get_context(method)
+    take = {"m": measures.kill_once}
+    with ProcessPoolExecutor(2, context, measures.note_errors) as pool:
+        for _ in range(2):  # the second time with a pool that is broken from the start
+            result = gi.sweep(base, {}, 5, take, executor=pool, chunk=1, **QUIET)
+            assert not flag.exists()
+            same(result, gi.sweep(base, {}, 5, take, **QUIET))
+
+
+def test_a_block_that_kills_its_workers_is_named(
+    base: gi.RunConfig, tmp_path: Path, measures, forkserver
+) -> None:
     arguments = {"store": tmp_path / "s", "chunk": 1, **QUIET}
+    expected = "the block with seed=2 died three times, the last time without another"
     with (
-        ProcessPoolExecutor(1, forkserver) as pool,
-        pytest.raises(gi.SweepExecutorError, match=r"workers died.*is stored.*new executor"),
+        ProcessPoolExecutor(2, forkserver) as pool,
+        pytest.raises(gi.SweepExecutorError, match=expected),
     ):
-        gi.sweep(base, {}, 4, {"m": measures.kill_once}, executor=pool, **arguments)
-    assert not flag.exists()
-    assert gi.open_sweep(tmp_path / "s").done.values.tolist() == [True, True, False, False]
-    with pytest.raises(gi.SweepExecutorError, match="workers died"):  # broken for good
-        gi.sweep(base, {}, 4, {"m": measures.kill_once}, executor=pool, **arguments)
-    result = gi.sweep(base, {}, 4, {"m": measures.kill_once}, **arguments)
-    same(result, gi.sweep(base, {}, 4, {"m": measures.kill_once}, **QUIET))
+        gi.sweep(base, {}, 4, {"m": measures.kill_always}, executor=pool, **arguments)
+    done = gi.open_sweep(tmp_path / "s").done.values
+    assert not done[2]
+    assert done[0]
+
+
+@pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(m, marks=pytest.mark.slow) for m in ("forkserver", "spawn"))]
+)
+def test_workers_end_after_their_driver_was_killed(
+    base: gi.RunConfig, tmp_path: Path, measures, forkserver, method: str
+) -> None:
+    """Those that train, and one that has nothing to do."""
+    driver = forkserver.Process(target=measures.drive, args=(base, method))
+    driver.start()
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("working *"))) < 2:
+        assert time.monotonic() < deadline
+        assert driver.is_alive()
+        time.sleep(0.05)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    assert len(family) >= 2
+    driver.kill()
+    driver.join()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    for process in alive:
+        process.kill()
+    assert not alive
 
 
 @pytest.fixture
@@ -199,6 +234,20 @@ def test_a_cluster_without_workers(base: gi.RunConfig, tmp_path: Path, dask, tra
     assert not trained
     with pytest.raises(TypeError, match=r"client.get_executor\(\)"):
         gi.sweep(base, AXES, executor=client, **QUIET)
+
+
+def test_a_measure_that_dask_cannot_send_and_a_closed_client(
+    base: gi.RunConfig, tmp_path: Path, dask, trained
+) -> None:
+    client, lock = dask(0), threading.Lock()
+    arguments = {"store": tmp_path / "s", "executor": client.get_executor(), **QUIET}
+    with pytest.raises(TypeError, match=r"measure cannot be sent .*lock.*; leave locks"):
+        gi.sweep(base, AXES, measure={"m": lambda run: lock.locked()}, **arguments)
+    client.close()
+    with pytest.raises(gi.SweepExecutorError, match="the Dask client is closed; make a new one"):
+        gi.sweep(base, AXES, **arguments)
+    assert not trained
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.slow
