@@ -11,7 +11,8 @@ from grokinterp._short import short
 # Bounds of single numbers. What several numbers make together, such as the size of a network, is
 # checked where they meet.
 _LONGEST = 2**128  # no count is higher, and no seed needs to be
-_FLOAT32_MAX = 2.0**128 - 2.0**104  # training computes in float32, where more is infinite
+# Training computes in float32, where more is infinite and less is flushed to zero.
+_FLOAT32_MAX, _FLOAT32_TINY = 2.0**128 - 2.0**104, 2.0**-126
 
 
 def check_int(name: str, value: object, *, minimum: int, maximum: int = _LONGEST) -> None:
@@ -58,6 +59,8 @@ def check_number(
         raise ValueError(f"{name} must be finite, got {value}")
     if abs(value) > _FLOAT32_MAX:
         raise ValueError(f"{name} must be at most 3.4e38, float32's largest, got {short(value)}")
+    if strict and minimum == 0 < value < _FLOAT32_TINY:
+        raise ValueError(f"{name} must be at least 1e-38, below which float32 is 0, got {value}")
     low_ok = value > minimum if strict else value >= minimum
     if not (low_ok and value < below):
         left = "(" if strict else "["

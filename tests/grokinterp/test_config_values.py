@@ -129,6 +129,15 @@ def test_a_repr_holds_what_is_not_the_default() -> None:
     assert repr(config) == f"RunConfig(data=DataConfig(operation={table}, p=5), seed=2)"
 
 
+@pytest.mark.parametrize("name", ["lr", "eps"])
+def test_what_would_be_zero_in_training_is_refused(name: str) -> None:
+    fields: Any = {name: 1e-60}
+    with pytest.raises(ValueError, match=f"{name} must be at least 1e-38, below which .* 1e-60"):
+        gi.TrainConfig(**fields)
+    fields[name] = 1.2e-38
+    assert np.float32(getattr(gi.TrainConfig(**fields), name)) > 0
+
+
 @pytest.mark.parametrize(
     ("data", "training"),
     [({"train_fraction": 0.05}, {}), ({}, {"batch_size": 1})],
