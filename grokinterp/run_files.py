@@ -7,7 +7,6 @@ to harm the HDF5 library itself, which does not end on some.
 """
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,21 +17,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from grokinterp._files import write_netcdf
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.base import HookedModel, check_state
+from grokinterp.models.budget import NotFarLarger
 from grokinterp.run_about import REMEDY, check_about, describe, read_about, write_about
-from grokinterp.run_folder import ABOUT, CHECKPOINT, FILES, RunFolderError, stored
+from grokinterp.run_folder import ABOUT, CHECKPOINT, FILES, RunFolderError, stamp, stored
 from grokinterp.training.checkpoints import Checkpoint, from_json
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_SLACK = 2**20  # numbers that building a network may make besides its weights
-_EACH = 2**10  # what a tensor counts for besides its numbers, so that millions of layers count, too
 _CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")  # in every history
 
 
@@ -83,8 +80,19 @@ def read_files(folder: Path) -> dict[str, Any]:
         RunFolderError: a file is missing, truncated, altered or does not fit the others, or the
             format is newer.
     """
+    while True:
+        before = stamp(folder)
+        try:
+            return _read_files(folder)
+        except RunFolderError:
+            if stamp(folder) == before:
+                raise
+            # Else it was replaced meanwhile, and the files read were of two runs.
+
+
+def _read_files(folder: Path) -> dict[str, Any]:
     try:
-        return _read_files(folder)
+        return _parts(folder)
     except OSError as error:
         raise RunFolderError(
             f"{error.filename or folder} cannot be read: {error.strerror or error}; check that it "
@@ -92,7 +100,7 @@ def read_files(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _read_files(folder: Path) -> dict[str, Any]:
+def _parts(folder: Path) -> dict[str, Any]:
     about = read_about(folder)
     for name in (*FILES, *(CHECKPOINT.format(name) for name in about["checkpoints"])):
         file = stored(folder, name)
@@ -110,7 +118,7 @@ def _read_files(folder: Path) -> dict[str, Any]:
     with _reading(dataset_file):
         dataset = _read_dataset(dataset_file, config)
     with _reading(model_file):
-        with _Budget(_shapes(model_file)):
+        with NotFarLarger(_shapes(model_file).values()):
             model: HookedModel = build_model(config)
         model.adopt(_tensors(model_file, like=model.state_dict()))
     with _reading(history_file):
@@ -227,30 +235,6 @@ def _tensors(file: Path, *, like: dict[str, Tensor]) -> dict[str, Tensor]:
         if tensor.is_floating_point() != like[name].is_floating_point():
             raise ValueError(f"{name} is {tensor.dtype}")
     return tensors
-
-
-class _Budget(TorchFunctionMode):
-    """Refuses a config whose network is far larger than the stored one, before memory is filled.
-
-    Args:
-        shapes: of the stored tensors.
-    """
-
-    def __init__(self, shapes: Mapping[str, list[int]]) -> None:
-        super().__init__()
-        self._left = _SLACK + 4 * sum(_EACH + math.prod(shape) for shape in shapes.values())
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, Tensor) and not any(isinstance(arg, Tensor) for arg in args):
-            self._left -= (
-                _EACH + made.numel()
-            )  # new, and still without physical memory if it is empty
-            if self._left < 0:
-                raise ValueError("the config describes a far larger network than is stored")
-        return made
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

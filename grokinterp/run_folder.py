@@ -21,11 +21,11 @@ ABOUT = "run.json"
 FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
 CHECKPOINT = "checkpoint-{}.safetensors"
 
-_UNFINISHED, _COMPLETE = ".grokinterp-unfinished", ".grokinterp-complete"
-_LOCK = ".grokinterp-lock"
+_HIDDEN = ".grokinterp-"  # how the names begin of what only a save knows
+_UNFINISHED, _COMPLETE, _LOCK = f"{_HIDDEN}unfinished", f"{_HIDDEN}complete", f"{_HIDDEN}lock"
 _PATIENCE = 60.0  # seconds that a save waits for another one to the same folder
 _DERIVED = ("report.html", "figures")  # made from a run; they go when it is replaced
-_OF_NOBODY = {_UNFINISHED, _COMPLETE, _LOCK, "lost+found", ".DS_Store"}  # a folder is empty with
+_NOTHING = ("lost+found", ".DS_Store")  # what a file system puts into an empty folder
 
 
 class RunFolderError(Exception):
@@ -37,13 +37,23 @@ def folder_path(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:  # "~name" of nobody
-        raise RunFolderError(f"{path} names no folder: {error}") from None
+        raise RunFolderError(f"{path} is not a folder's name: {error}") from None
 
 
 def stored(folder: Path, name: str) -> Path:
     """Where a file of the run in ``folder`` is, whether or not its save was killed on the way."""
     moving = folder / _COMPLETE / name
     return moving if moving.is_file() else folder / name
+
+
+def stamp(folder: Path) -> object:
+    """What changes when the run in ``folder`` is replaced, and with every step of that."""
+    try:
+        about = stored(folder, ABOUT).stat()
+        left = [file.name for file in folder.glob(f"{_COMPLETE}/*")]
+        return about.st_ino, about.st_mtime_ns, left
+    except OSError:
+        return None
 
 
 def holds_run(path: str | os.PathLike[str]) -> bool:
@@ -93,8 +103,9 @@ def filling(path: Path, *, overwrite: bool) -> Iterator[Path]:
             with _alone(path):
                 _move_into_place(path)  # what a killed process had completed
                 _check_contents(path, overwrite=overwrite)  # another may just have saved
+                for begun in path.glob(f"{_UNFINISHED}*"):  # by a process that was killed
+                    shutil.rmtree(begun, ignore_errors=True)
                 fresh = path / _UNFINISHED
-                shutil.rmtree(fresh, ignore_errors=True)  # what a killed process had begun
                 fresh.mkdir()
                 try:
                     yield fresh
@@ -128,6 +139,10 @@ def _is_ours(name: str) -> bool:
     return name in (ABOUT, *FILES, *_DERIVED) or fnmatch(name, CHECKPOINT.format("*"))
 
 
+def _is_strange(name: str) -> bool:
+    return not name.startswith(_HIDDEN) and name not in _NOTHING
+
+
 def _check_contents(path: Path, *, overwrite: bool) -> None:
     if not path.exists():
         if path.is_symlink():
@@ -142,7 +157,7 @@ def _check_contents(path: Path, *, overwrite: bool) -> None:
                 f"{path} already holds a run; choose another folder or pass overwrite=True "
                 "(--overwrite on the command line)"
             )
-    elif not path.is_dir() or {entry.name for entry in path.iterdir()} - _OF_NOBODY:
+    elif not path.is_dir() or any(_is_strange(entry.name) for entry in path.iterdir()):
         raise RunFolderError(f"{path} exists and is no run folder; choose another folder")
 
 

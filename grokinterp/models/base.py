@@ -22,6 +22,7 @@ from transformer_lens.hook_points import HookPoint
 from grokinterp._checks import check_choice, check_int, check_text
 from grokinterp._limits import MAX_P, check_parameters
 from grokinterp._short import short
+from grokinterp.models.budget import NotFarLarger
 from grokinterp.tasks import Operation
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -306,7 +307,8 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             state = load_file(files[1])
         except SafetensorError as error:
             raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
-        model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
+        with NotFarLarger(weight.shape for weight in state.values()):
+            model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
         model.adopt(state)
         model.operation = operation
         return model

@@ -125,7 +125,7 @@ def test_a_link_to_a_folder_stays_a_link(tiny_run: gi.Run, tmp_path: Path) -> No
         ("file/run", r"file/run cannot be written: Not a directory; choose another folder"),
         ("x" * 300, r"x cannot be written: File name too long; choose another folder"),
         ("a\0b", r"cannot be saved to .*: embedded null"),
-        ("~nobody-of-this-name/run", r"~nobody-of-this-name/run names no folder"),
+        ("~nobody-of-this-name/run", r"~nobody-of-this-name/run is not a folder's name"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_refused_before_training(
@@ -299,6 +299,19 @@ def kinds_of(folder: Path) -> set[str]:
     return {json.loads(about.read_text())["kind"], *(file.read_text() for file in files)}
 
 
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_question_killed_between_any_two_changes_is_in_nobodys_way(
+    number: int, tmp_path: Path
+) -> None:
+    """It makes two folders above each other and one in them, and takes all three away."""
+    folder = tmp_path / "deep" / "run"
+    with pytest.raises(Killed), killed_at(number, tmp_path):
+        run_folder.check_free(folder, overwrite=False)
+    run_folder.check_free(folder, overwrite=False)
+    save_again.save(folder, "new", checkpoint=False)
+    assert sorted(os.listdir(folder)) == FILES
+
+
 @pytest.mark.parametrize("before", ["nothing", "empty", "run"])
 def test_killed_between_any_two_changes_there_is_a_complete_run(
     before: str, tmp_path: Path
@@ -420,3 +433,19 @@ def test_the_second_of_two_savers_does_not_overwrite_unasked(
         with pytest.raises(gi.RunFolderError, match="already holds a run"):
             second.result()
     assert gi.Run.load(folder).config == tiny_run.config
+
+
+def test_a_run_that_is_replaced_while_it_is_read_is_the_new_one(
+    folder: Path, odd_run: gi.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a damaged one, made of files of two."""
+    real, saves = run_files.read_about, [odd_run]
+
+    def then_replaced(path: Path) -> dict[str, Any]:
+        about = real(path)
+        if saves:
+            saves.pop().save(path, overwrite=True)
+        return about
+
+    monkeypatch.setattr(run_files, "read_about", then_replaced)
+    assert gi.Run.load(folder).config == odd_run.config

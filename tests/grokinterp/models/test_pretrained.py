@@ -123,6 +123,8 @@ def corrupt(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda plain: plain.update(operation=3), TypeError, "operation in .* must be a text"),
         (lambda plain: plain["config"].update(d_mlp=7), ValueError,
          r"W_E is \[2, 5, 6\] and should be \[2, 5, 7\].*Build the model from the config"),
+        (lambda plain: plain["config"].update(d_mlp=10_000), ValueError,  # 1.0e8 + 2e5 numbers
+         "the config describes a far larger network than is stored"),
         (lambda plain: plain["config"].update(norm="layer"), ValueError,
          r"missing layers\.0\.norm\.beta \[6\]"),
     ],
