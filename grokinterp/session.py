@@ -40,10 +40,13 @@ def own_session(products: str = "highest") -> Iterator[None]:
 def unaffected() -> Iterator[None]:
     """New tensors are on the CPU and no inference tensors, and products keep their dtype.
 
-    What the thread has set otherwise is suspended for as long.
+    What the thread has set otherwise is suspended for as long, but for whether gradients are
+    recorded.
     """
     with ExitStack() as stack:
+        has_gradients = torch.is_grad_enabled()
         stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.set_grad_enabled(has_gradients))  # which the line above enables
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))

@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation, operation_table
 from probes.alive import ALIVE
 from probes.embedding import TableSpectrum, table_spectrum
@@ -20,6 +21,7 @@ from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
 from probes.surface import surface
 
 
+@unaffected()
 def model_table_spectra(
     model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
 ) -> dict[str, TableSpectrum]:
@@ -34,6 +36,7 @@ def model_table_spectra(
     }
 
 
+@unaffected()
 def model_neuron_spectra(
     model: Any,
     operation: Operation | None = None,
@@ -65,17 +68,20 @@ def model_neuron_spectra(
     }
 
 
+@unaffected()
 def model_logit_spectrum(model: Any, operation: Operation | None = None) -> LogitSpectrum:
     """:func:`probes.logit_spectrum` of a network."""
     network = surface(model)
     return logit_spectrum(network.logits(), network.basis(operation))
 
 
+@unaffected()
 def model_key_frequencies(model: Any, operation: Operation | None = None) -> list[int]:
     """:func:`probes.key_frequencies` of a network, by its logits."""
     return key_frequencies(model_logit_spectrum(model, operation))
 
 
+@unaffected()
 def model_frequency_scores(
     model: Any,
     operation: Operation | None = None,

@@ -14,9 +14,11 @@ from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_parts import Block, LayerNorm
+from grokinterp.session import unaffected
 from probes.surface import Surface, surface
 
 
+@unaffected()
 def neuron_attribution(
     post: Float[Tensor, "example neuron"],
     W_U: Float[Tensor, "neuron p"],
@@ -44,6 +46,7 @@ class LogitAttribution:
         return torch.cat(list(self.parts.values()), dim=1).sum(dim=1)
 
 
+@unaffected()
 def logit_attribution(
     model: Any, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> LogitAttribution:

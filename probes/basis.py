@@ -10,6 +10,7 @@ from torch import Tensor
 from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.frequencies import plain_integers
+from grokinterp.session import unaffected
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
 
 
@@ -36,7 +37,7 @@ class Basis:
     @property
     def order_b(self) -> Int[Tensor, " period"]:
         """Residue of the second operand at each place."""
-        return self.order[self.sign_b * torch.arange(self.period) % self.period]
+        return self.order[self.sign_b * torch.arange(self.period, device="cpu") % self.period]
 
     @property
     def pairs(self) -> Int[Tensor, "x y"]:
@@ -46,7 +47,7 @@ class Basis:
     @property
     def frequencies(self) -> Int[Tensor, " frequency"]:
         """1 .. period // 2, in cycles per period; k and period - k are the same frequency."""
-        return torch.arange(1, self.period // 2 + 1)
+        return torch.arange(1, self.period // 2 + 1, device="cpu")
 
     def check_frequencies(self, frequencies: Iterable[int]) -> list[int]:
         """The frequencies as a list without repeats; raise if one is not a frequency here."""
@@ -60,6 +61,7 @@ class Basis:
         return list(dict.fromkeys(chosen))
 
 
+@unaffected()
 def task_basis(operation: Operation, p: int) -> Basis:
     """The order of residues in which ``operation`` mod ``p`` is periodic.
 

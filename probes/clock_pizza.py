@@ -9,6 +9,7 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice, check_number
 from grokinterp._short import short_repr
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation, operation_table
 from probes.distance import distance_irrelevance
 from probes.scores import accuracy
@@ -112,6 +113,7 @@ def _algorithm(symmetricity: float, irrelevance: float) -> str:
     return "neither"
 
 
+@unaffected()
 def model_clock_or_pizza(
     model: Any,
     operation: Operation | None = None,

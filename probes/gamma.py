@@ -15,6 +15,7 @@ from grokinterp._short import short_repr
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.prompt import OPERANDS
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes, only_living
 from probes.ipr import ipr
@@ -49,6 +50,7 @@ class GammaIPR:
         return int(self.ipr.isnan().sum())
 
 
+@unaffected()
 def gamma_ipr(
     gamma: Float[Tensor, " neuron"], ipr: Float[Tensor, " neuron"], *, confidence: float = 0.95
 ) -> GammaIPR:
@@ -82,6 +84,7 @@ def gamma_ipr(
     return GammaIPR(gain, ipr, pearson, spearman)
 
 
+@unaffected()
 def model_gamma_ipr(
     model: Any,
     operation: Operation | None = None,

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from grokinterp._checks import check_number
 from grokinterp._short import short_repr
+from grokinterp.session import unaffected
 from probes.basis import Basis
 from probes.logit_spectrum import LogitSpectrum, check_logits
 from probes.scores import accuracy, loss
 
 
+@unaffected()
 def key_frequencies(
     spectrum: LogitSpectrum, *, relative: float = 0.01, above_chance: float = 20.0
 ) -> list[int]:
@@ -44,6 +46,7 @@ def key_frequencies(
     return spectrum.frequencies[falling[shares[falling] >= least]].tolist()
 
 
+@unaffected()
 def restricted_logits(
     logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
 ) -> Float[Tensor, "pair p"]:
@@ -72,6 +75,7 @@ def restricted_logits(
     return restricted
 
 
+@unaffected()
 def excluded_logits(
     logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
 ) -> Float[Tensor, "pair p"]:
@@ -95,6 +99,7 @@ class FrequencyScores:
     n_pairs: int  # pairs scored: in the mask, and with a place in the basis
 
 
+@unaffected()
 def frequency_scores(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
+from grokinterp.session import unaffected
 from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
 
@@ -61,6 +62,7 @@ class NeuronSpectrum:
         return float(self.share[~self.is_dead].mean())
 
 
+@unaffected()
 def neuron_spectrum(
     activations: Float[Tensor, "p p neuron"], basis: Basis, *, alive_from: float = ALIVE
 ) -> NeuronSpectrum:

@@ -11,6 +11,7 @@ from torch import Tensor
 from grokinterp import HookedMLP
 from grokinterp._checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
+from grokinterp.session import unaffected
 from grokinterp.team import Team
 from grokinterp.training.losses import LOSSES
 from probes.mlp import check_no_norm, neuron_weights
@@ -19,6 +20,7 @@ from probes.mlp import check_no_norm, neuron_weights
 _BLOCK = 1200
 
 
+@unaffected()
 def pruning_curve(
     model: HookedMLP, dataset: Dataset, order: Int[Tensor, " neuron"], *, loss: str = "mse"
 ) -> tuple[Float[Tensor, "removed subset"], Float[Tensor, "removed subset"]]:

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from grokinterp._checks import check_choice
 from grokinterp.data import Dataset
+from grokinterp.session import unaffected
 from grokinterp.training.losses import LOSSES
 from probes.surface import surface
 
 
+@unaffected()
 def accuracy(
     logits: Float[Tensor, "example p"],
     labels: Int[Tensor, " example"],
@@ -25,6 +27,7 @@ def accuracy(
     return float(correct.mean() if mask is None else correct[mask].mean())
 
 
+@unaffected()
 def loss(
     logits: Float[Tensor, "example p"],
     labels: Int[Tensor, " example"],
@@ -41,6 +44,7 @@ def loss(
     return float(values.mean() if mask is None else values[mask].mean())
 
 
+@unaffected()
 def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dict[str, float]:
     """Accuracy on each of ``grokinterp.data.SUBSETS``, of logits for all pairs.
 
@@ -50,6 +54,7 @@ def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dic
     return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
 
 
+@unaffected()
 def subset_scores(
     model: nn.Module, dataset: Dataset, *, kind: str = "mse"
 ) -> Mapping[str, Mapping[str, float]]:

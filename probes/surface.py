@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from grokinterp._checks import check_int
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 from probes.basis import Basis, task_basis
 
@@ -34,10 +35,12 @@ class Surface:
         self._prompt, self._length = prompt, length
 
     @cached_property
+    @unaffected()
     def pairs(self) -> Int[Tensor, "pair 2"]:
         """All pairs (a, b), b running fastest."""
         return torch.cartesian_prod(torch.arange(self.p), torch.arange(self.p))
 
+    @unaffected()
     def run(
         self, pairs: Int[Tensor, "pair 2"], fwd_hooks: Sequence[Any] = ()
     ) -> Float[Tensor, "pair p"]:
@@ -95,12 +98,14 @@ class Surface:
         own_tables = isinstance(W_E, Tensor) and W_E.ndim == 3
         return not own_tables and getattr(self.model, "operands_share_input", True)
 
+    @unaffected()
     def logits(self) -> Float[Tensor, "pair p"]:
         """Logits of the p residues at the last position, other classes left out."""
         with torch.no_grad():
             logits = torch.cat([self.run(pairs) for pairs in self.batches(_BATCH)])
         return logits.double().cpu()
 
+    @unaffected()
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:
         """What passes through a hook point.
 

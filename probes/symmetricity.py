@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 from probes.surface import Surface, surface
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
@@ -62,6 +63,7 @@ class GradientSymmetricity:
         return self.cosines[~self.cosines.isnan()]
 
 
+@unaffected()
 def gradient_symmetricity(
     model: Any,
     *,
@@ -181,6 +183,12 @@ def _answers(
         raise ValueError(
             f"hook={hook!r} is no hook point of {type(model).__name__}; give the one on its "
             f"embeddings. {nearest_hooks(model, hook)}"
+        )
+
+    if isinstance(model, nn.Module) and any(weight.is_inference() for weight in model.parameters()):
+        raise ValueError(
+            f"the weights of {type(model).__name__} were made under torch.inference_mode, where "
+            "no gradient can pass; make the network outside of it"
         )
 
     def cut(value: Tensor, hook: HookPoint) -> Tensor:

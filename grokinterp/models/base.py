@@ -23,6 +23,7 @@ from grokinterp._checks import check_choice, check_int, check_text
 from grokinterp._limits import MAX_P, check_parameters
 from grokinterp._short import short
 from grokinterp.models.budget import NotFarLarger
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -253,6 +254,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         save_file(state, save_directory / WEIGHTS_FILE)
 
     @classmethod
+    @unaffected()
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]  # no model_kwargs
         cls: "type[Model]",
         pretrained_model_name_or_path: str | Path,

@@ -6,8 +6,10 @@ import torch
 
 from grokinterp.models.mlp import HookedMLP, MLPConfig
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 
 
+@unaffected()
 def closed_form_mlp(p: int = 97, d_mlp: int = 500, *, seed: int = 0) -> HookedMLP:
     """A quadratic two-layer network with the analytic weights for addition mod p.
 

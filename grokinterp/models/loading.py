@@ -8,6 +8,7 @@ from torch import Tensor
 
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.session import unaffected
 
 # Fields of TransformerLens' HookedTransformerConfig, up to version 3.9. Those that ours has, too:
 _REQUIRED = ("n_layers", "d_model", "d_head", "n_ctx", "d_vocab")
@@ -59,6 +60,7 @@ _OF_MLPS = {"act_fn", "d_mlp", "gated_mlp", "num_experts"}
 BUFFERS = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos)")
 
 
+@unaffected()
 def from_transformer_lens(
     state_dict: Mapping[str, Tensor],
     config: Any,

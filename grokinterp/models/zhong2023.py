@@ -18,6 +18,7 @@ from grokinterp.models.loading import BUFFERS
 from grokinterp.models.prompt import Prompt
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.session import unaffected
 
 # What torch.load and the reading of a configuration raise on files that are something else.
 _UNREADABLE = (
@@ -37,6 +38,7 @@ _WITHOUT = {"causal": "false", "layernorm": "none", "tied": "false", "second_tok
 _OFF, _ON = ("", "0", "0.0", "false", "none"), ("1", "1.0", "true")
 
 
+@unaffected()
 def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
     """A network for pairs from a checkpoint of theirs, in evaluation mode.
 
