@@ -1,11 +1,13 @@
 """Dropout as a function of the config, the step, the place, the example and the activation."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice
 from grokinterp.config import RunConfig, model_class
@@ -119,3 +121,8 @@ def dropout_mask(
     masks = Masks(rows, dropout, dtype=dtype, device=torch.device("cpu"))
     mask = masks.draw(dropout, step=step, layer=layer, start=0, count=rows)
     return mask.unflatten(1, dropout.points[layer][1])
+
+
+def multiply_by(mask: Tensor) -> Callable[[Tensor, HookPoint], Tensor]:
+    """A hook that multiplies by ``mask``."""
+    return lambda activation, hook: activation * mask

@@ -42,17 +42,17 @@ class Recorder:
 
     def record(self, step: int) -> None:
         """A row of the history: the state after ``step`` updates."""
-        stack = self.stack
+        stack, state = self.stack, self.stack.state
         metrics = stack.evaluate()
         stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
         # gains and biases are no matrices
-        named = {n: w for n, w in stack.named(stack.weights).items() if len(stack.shapes[n]) > 1}
-        matrices = model_class(stack.configs[0]).weight_matrices(named)
+        named = {n: w for n, w in state.named(state.weights).items() if len(state.shapes[n]) > 1}
+        matrices = model_class(state.configs[0]).weight_matrices(named)
         self.steps.append(step)
         self._metrics.append(metrics)
         self._norms.append({name: w.flatten(1).norm(dim=1) for name, w in matrices.items()})
         if self.probes:
-            models = [self.model(run) for run in range(len(stack.configs))]
+            models = [self.model(run) for run in range(len(state.configs))]
             self._probed.append([self._probe(model) for model in models])
         if self._keepers:
             for run, row in self._alive():
@@ -75,17 +75,17 @@ class Recorder:
 
     def model(self, run: int) -> HookedModel:
         """The hooked model of one run at its current weights, on the CPU, in evaluation mode."""
-        model: HookedModel = build_model(self.stack.configs[run])
-        model.adopt(self.stack.state(run))
+        model: HookedModel = build_model(self.stack.state.configs[run])
+        model.adopt(self.stack.state.state_dict(run))
         return model
 
     def checkpoint(self, run: int, step: int, metrics: Row) -> Checkpoint:
         """One run at its current weights, with its optimiser's moments."""
-        return Checkpoint(step, metrics, self.stack.state(run), self.stack.moments(run))
+        return Checkpoint(step, metrics, self.stack.state.state_dict(run), self.stack.moments(run))
 
     def runs(self, precision: str, wall_time_s: float) -> list[Run]:
         """The runs as they are now: unfinished where steps are left and the loss is finite."""
-        return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.configs))]
+        return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.state.configs))]
 
     def _probe(self, model: HookedModel) -> dict[str, Tensor]:
         values = {}
@@ -113,7 +113,7 @@ class Recorder:
         return values
 
     def _run(self, i: int, precision: str, wall_time_s: float) -> Run:
-        stack = self.stack
+        stack, state = self.stack, self.stack.state
         diverged, done = int(stack.diverged_at[i]), stack.optimizer.steps_done
         steps = [step for step in self.steps if diverged < 0 or step < diverged]
         history = build_history(
@@ -123,19 +123,19 @@ class Recorder:
             {name: [row[i][name] for row in self._probed] for name in self.probes},
         )
         return Run(
-            config=stack.configs[i],
-            dataset=stack.datasets[i],
+            config=state.configs[i],
+            dataset=state.datasets[i],
             model=self.model(i),
             history=history,
             diverged_at=diverged if diverged >= 0 else None,
             interrupted_at=done
-            if diverged < 0 and done < stack.configs[i].training.steps
+            if diverged < 0 and done < state.configs[i].training.steps
             else None,
             provenance=provenance(
-                device=str(stack.device),
+                device=str(state.device),
                 precision=precision,
                 wall_time_s=wall_time_s,
-                stack_size=len(stack.configs),
+                stack_size=len(state.configs),
                 start=stack.start[i],
             ),
             checkpoints=self._keepers[i].kept if self._keepers else {},

@@ -25,7 +25,8 @@ from grokinterp.training.history import Probe, check_probes
 from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Recorder
-from grokinterp.training.stack import PRECISIONS, Stack
+from grokinterp.training.stack import Stack
+from grokinterp.training.state import PRECISIONS
 from grokinterp.training.zero_loss import warn_of_zero_loss
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import grokinterp as gi
 from grokinterp import config as config_module
 from grokinterp.config import MODELS
 from grokinterp.training import trainer
-from grokinterp.training.dropout import dropout_mask
+from grokinterp.training.dropout import dropout_mask, multiply_by
 from grokinterp.training.losses import LOSSES
-from grokinterp.training.model_passes import multiply_by
+from grokinterp.training.passes.vectorised import VectorisedPasses
 from grokinterp.training.stack import Stack
 from probes import subset_scores
 
@@ -61,7 +61,7 @@ def test_alone_in_a_stack_and_vectorised(
     several = configs(kind, **{"training.batch_size": batch_size})
     together = train(several)
     assert_same(train([several[1]])[0], together[1])
-    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=VectorisedPasses))
     for one, other in zip(together, train(several), strict=True):
         assert_same(one, other)
     again = gi.Run.load(together[0].save(tmp_path / "run"))
@@ -98,7 +98,7 @@ def test_dropout_is_drawn_for_each_run_of_a_vectorised_stack(
 ) -> None:
     several = configs("transformer", **{"training.dropout": 0.3, "training.dropout_at": "residual"})
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
+        patch.setattr(trainer, "Stack", functools.partial(Stack, passes=VectorisedPasses))
         together = train(several)
     for alone, one in zip(several, together, strict=True):
         assert_same(train([alone])[0], one)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import grokinterp as gi
-from grokinterp.training import mlp_kernel
 from grokinterp.training.dropout import Dropout, Masks, dropout_mask
 from grokinterp.training.losses import LOSSES
-from grokinterp.training.mlp_kernel import MLPKernel
+from grokinterp.training.passes import mlp_kernel
+from grokinterp.training.passes.mlp_kernel import MLPKernel
 
 STEP, PRE = 3, "layers.0.hook_pre"
 DROPOUT_PLACES = gi.HookedMLP.dropout_places

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from grokinterp import DataConfig, HookedMLP, MLPConfig, make_dataset
-from grokinterp.training import mlp_kernel
 from grokinterp.training.losses import LOSSES
-from grokinterp.training.mlp_kernel import MLPKernel
+from grokinterp.training.passes import mlp_kernel
+from grokinterp.training.passes.mlp_kernel import MLPKernel
 
 P, WIDTH = 11, 16
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}

@@ -64,7 +64,13 @@ def test_the_estimate_covers_what_a_stack_holds(changes: dict[str, object]) -> N
     with torch.no_grad(), Team(1) as team:
         stack = Stack([config.replace({"seed": s}) for s in range(4)], CPU, "float32", team)
     optimizer = stack.optimizer
-    held = [stack.weights, stack.grads, optimizer.first, optimizer.second, optimizer._update]
+    held = [
+        stack.state.weights,
+        stack.state.grads,
+        optimizer.first,
+        optimizer.second,
+        optimizer._update,
+    ]
     assert sum(x.nbytes for x in held) / 4 < run_bytes(config, CPU, 4)
 
 

@@ -1,79 +1,87 @@
-"""All runs of a stack in one forward and backward pass, for a GPU.
+"""Gradients of all runs of a stack in one forward and backward pass, for a GPU.
 
 The hooked model itself is vectorised over the runs (``torch.func``): its matrix products become
-batched ones, and whatever can be hooked can be trained. On a CPU the hand-written passes of
-``shares`` are faster; both are held to the hooked model by tests.
+batched ones, and whatever can be hooked can be trained. On a CPU the other passes are faster, at
+batches of 8 too; all are held to the hooked model by tests.
 """
 
-import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from grokinterp.config import build_model
+from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel
-from grokinterp.training.dropout import Dropout, Masks
+from grokinterp.team import Team
+from grokinterp.training.dropout import Dropout, Masks, multiply_by
 from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches, batch_rows
-from grokinterp.training.model_passes import multiply_by
-
-if TYPE_CHECKING:
-    from grokinterp.training.stack import Stack
+from grokinterp.training.state import StackState
 
 # Runs are padded to the largest training set among them, so only similar ones go together.
 _MOST_PADDING = 0.1
 _SCORE_BYTES = 2**28, 2**31  # activations of the runs that are scored at once; elsewhere than CPU
 
 
-class BatchedPasses:
-    """Gradients and scores of a stack's runs by vectorising over them."""
+class VectorisedPasses:
+    """All runs at once, by vectorising the hooked model over them."""
 
-    def __init__(self, stack: "Stack") -> None:
-        first = stack.configs[0]
-        self._stack = weakref.proxy(stack)  # which owns this: a cycle would outlive training
+    def __init__(self, state: StackState, team: Team) -> None:
+        first = state.configs[0]
+        self._state = state
         # in the stack's precision even where no parameter shows it, as a position table
-        self._model = _Unchecked(build_model(first).to(stack.device, stack.weights.dtype))
+        self._model = _Unchecked(build_model(first).to(state.device, state.dtype))
         self._per_example = LOSSES[first.training.loss].per_example
-        self._dropouts = [Dropout.of(config) for config in stack.configs]
+        self._dropouts = [Dropout.of(config) for config in state.configs]
         self._masks: dict[str, Masks] = {}
         # Batch statistics must not see padding.
-        padding = 0.0 if stack.buffers else _MOST_PADDING
-        sizes = [batch_rows(config) for config in stack.configs]
-        self._buckets = [_Bucket(stack, rows) for rows in _similar(sizes, padding)]
-        self._gradients = vmap(grad_and_value(self._loss))
-        self._logits = vmap(self._forward, in_dims=(0, 0, None))
-        self._pairs = stack.datasets[0].tokens.to(stack.device)
+        padding = 0.0 if state.buffers else _MOST_PADDING
+        sizes = [batch_rows(config) for config in state.configs]
+        self._buckets = [_Bucket(state, rows) for rows in _similar(sizes, padding)]
+        self._pairs = state.datasets[0].tokens.to(state.device)
         floats = len(self._pairs) * self._model.model.floats_per_example()
-        budget = _SCORE_BYTES[stack.device.type != "cpu"]
-        self._scored_at_once = max(1, budget // (floats * stack.weights.dtype.itemsize))
+        budget = _SCORE_BYTES[state.device.type != "cpu"]
+        self._scored_at_once = max(1, budget // (floats * state.dtype.itemsize))
+
+    @classmethod
+    def suits(cls, config: RunConfig, device: torch.device) -> bool:
+        """Whether the device is a GPU."""
+        return device.type != "cpu"
+
+    @classmethod
+    def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
+        """One: there is nobody to share with."""
+        return 1
 
     def gradients(self, step: int) -> None:
-        """Overwrite the stack's gradients and losses with those of update ``step``."""
-        stack = self._stack
+        """Overwrite the state's gradients and losses with those of update ``step``."""
+        state = self._state
         self._model.train()
-        weights = torch.stack(stack.noise.weights) if stack.noise.on_weights else stack.weights
+        weights = torch.stack(state.noise.weights) if state.noise.on_weights else state.weights
         for bucket in self._buckets:
             rows, masks = bucket.rows, self._draw_masks(bucket, step)
-            params = stack.named(weights[rows])
-            buffers = {name: buffer[rows] for name, buffer in stack.buffers.items()}
-            grads, losses = self._gradients(params, buffers, *bucket.batch(step), masks)
-            for name, kept in stack.named(stack.grads[0, rows]).items():
+            params = state.named(weights[rows])
+            buffers = {name: buffer[rows] for name, buffer in state.buffers.items()}
+            # Made anew each time: kept, it and this object would hold each other, and the state.
+            gradients = vmap(grad_and_value(self._loss))
+            grads, losses = gradients(params, buffers, *bucket.batch(step), masks)
+            for name, kept in state.named(state.grads[0, rows]).items():
                 kept.copy_(grads[name])
-            stack.losses[0, rows] = losses
+            state.losses[0, rows] = losses
 
     def score(self) -> None:
         """Note loss and correctness of every run on all pairs."""
-        stack = self._stack
+        state = self._state
         self._model.eval()
-        for start in range(0, len(stack.configs), self._scored_at_once):
-            rows = slice(start, min(start + self._scored_at_once, len(stack.configs)))
-            buffers = {name: buffer[rows] for name, buffer in stack.buffers.items()}
-            logits = self._logits(stack.named(stack.weights[rows]), buffers, self._pairs)
-            stack.evaluation.note(rows, slice(None), logits)
+        for start in range(0, len(state.configs), self._scored_at_once):
+            rows = slice(start, min(start + self._scored_at_once, len(state.configs)))
+            buffers = {name: buffer[rows] for name, buffer in state.buffers.items()}
+            score = vmap(self._forward, in_dims=(0, 0, None))
+            logits = score(state.named(state.weights[rows]), buffers, self._pairs)
+            state.evaluation.note(rows, slice(None), logits)
 
     def _forward(
         self,
@@ -81,10 +89,10 @@ class BatchedPasses:
         buffers: Mapping[str, Tensor],
         tokens: Int[Tensor, "n 2"],
     ) -> Float[Tensor, "n p"]:
-        stack = self._stack
+        state = self._state
         named = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
-        with stack.products():
-            return functional_call(self._model, named, (tokens,)).to(stack.weights.dtype)
+        with state.products():
+            return functional_call(self._model, named, (tokens,)).to(state.dtype)
 
     def _loss(
         self,
@@ -102,7 +110,7 @@ class BatchedPasses:
 
     def _draw_masks(self, bucket: "_Bucket", step: int) -> dict[str, Tensor]:
         """Dropout masks [run, example, ...] by hook name; ones for runs without."""
-        stack, runs = self._stack, range(bucket.rows.start, bucket.rows.stop)
+        state, runs = self._state, range(bucket.rows.start, bucket.rows.stop)
         chosen = {run: dropout for run in runs if (dropout := self._dropouts[run]) is not None}
         if not chosen:
             return {}
@@ -111,12 +119,12 @@ class BatchedPasses:
         for run, dropout in chosen.items():
             if dropout.at not in self._masks:  # most stacks have no dropout, and no such buffers
                 self._masks[dropout.at] = Masks(
-                    most, dropout, dtype=stack.weights.dtype, device=stack.device
+                    most, dropout, dtype=state.dtype, device=state.device
                 )
             draw = self._masks[dropout.at].draw
             for layer, (name, shape) in enumerate(dropout.points):
                 if name not in masks:
-                    masks[name] = stack.weights.new_ones(len(runs), size, *shape)
+                    masks[name] = state.weights.new_ones(len(runs), size, *shape)
                 drawn = draw(dropout, step=step, layer=layer, start=0, count=size)
                 masks[name][run - bucket.rows.start] = drawn.unflatten(1, shape)
         return masks
@@ -125,21 +133,21 @@ class BatchedPasses:
 class _Bucket:
     """Some neighbouring runs with similar batches, padded to the largest."""
 
-    def __init__(self, stack: "Stack", rows: slice) -> None:
+    def __init__(self, state: StackState, rows: slice) -> None:
         self.rows = rows
-        configs, datasets = stack.configs[rows], stack.datasets[rows]
+        configs, datasets = state.configs[rows], state.datasets[rows]
         sizes = [batch_rows(config) for config in configs]
         self.rows_each = max(sizes)
         n_train = [config.data.n_train for config in configs]
         tokens = torch.zeros(len(configs), max(n_train), 2, dtype=torch.int64)
         labels = torch.zeros(len(configs), max(n_train), dtype=torch.int64)
-        share = torch.zeros(len(configs), self.rows_each, dtype=stack.weights.dtype)
+        share = torch.zeros(len(configs), self.rows_each, dtype=state.dtype)
         for i, (data, n) in enumerate(zip(datasets, n_train, strict=True)):
             tokens[i, :n] = data.tokens[data.is_train]
             labels[i, :n] = data.labels[data.is_train]
             share[i, : sizes[i]] = 1 / sizes[i]
         self._tokens, self._labels, self._share = (
-            x.to(stack.device) for x in (tokens, labels, share)
+            x.to(state.device) for x in (tokens, labels, share)
         )
         in_batches = configs[0].training.batch_size is not None
         self._batches = [Minibatches(config) for config in configs] if in_batches else []

@@ -9,10 +9,13 @@ from torch import nn
 
 import grokinterp as gi
 from grokinterp.team import Team
-from grokinterp.training import model_passes, stack, trainer
+from grokinterp.training import trainer
 from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches
-from grokinterp.training.model_passes import ModelPasses
+from grokinterp.training.passes import deal, run_by_run
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.run_by_run import RunByRunPasses
+from grokinterp.training.passes.vectorised import VectorisedPasses
 from grokinterp.training.stack import Stack
 
 CPU = torch.device("cpu")
@@ -32,26 +35,26 @@ VARIED: list[dict[str, object]] = [
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make 96 training pairs take two blocks, and be shared out."""
-    monkeypatch.setattr(model_passes, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(stack, "_WORTH_SHARING", 1)
+    monkeypatch.setattr(run_by_run, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(deal, "_WORTH_SHARING", 1)
 
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("runs", [1, 4])
 @pytest.mark.parametrize("change", [{}, {"model.n_layers": 2, "model.act": "relu"}])
 def test_gradients_and_scores_are_those_of_the_hand_written_passes(
-    runs: int, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    runs: int, change: dict[str, object]
 ) -> None:
     configs = [BASE.replace(change | own) for own in VARIED[:runs]]
     with torch.no_grad(), Team(2) as team:
         by_hand = Stack(configs, CPU, "float64", team)
-        monkeypatch.setattr(stack, "by_hand", lambda config: False)
-        autograd = Stack(configs, CPU, "float64", team)
-        assert isinstance(autograd._passes, ModelPasses)
+        assert isinstance(by_hand.passes, HandWrittenPasses)
+        autograd = Stack(configs, CPU, "float64", team, passes=RunByRunPasses)
         for one in (by_hand, autograd):
             one.step()
-        torch.testing.assert_close(autograd.grads.sum(0), by_hand.grads.sum(0))
-        torch.testing.assert_close(autograd.losses.sum(0), by_hand.losses.sum(0))
+            assert len(one.state.grads) == (2 if runs == 1 else 1)  # shared out
+        torch.testing.assert_close(autograd.state.grads.sum(0), by_hand.state.grads.sum(0))
+        torch.testing.assert_close(autograd.state.losses.sum(0), by_hand.state.losses.sum(0))
         torch.testing.assert_close(autograd.evaluate(), by_hand.evaluate(), equal_nan=True)
 
 
@@ -63,7 +66,7 @@ def test_both_ways_of_training_give_the_same_runs(
     change = {"model.norm": norm, "training.batch_size": batch_size, "training.loss": "mse_softmax"}
     configs = [BASE.replace(change | own) for own in VARIED]
     want = gi.train_many(configs, precision="float64", progress=False)
-    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, batched=True))
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=VectorisedPasses))
     got = gi.train_many(configs, precision="float64", progress=False)
     for one, other in zip(want, got, strict=True):
         for name, value in one.model.state_dict().items():

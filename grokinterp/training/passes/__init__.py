@@ -1,0 +1,21 @@
+"""The ways to compute the gradients of a stack, and the choice among them.
+
+Another way is a file here with a class that keeps to :class:`Passes`, and its place in ``PASSES``.
+"""
+
+import torch
+
+from grokinterp.config import RunConfig
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.protocol import Passes
+from grokinterp.training.passes.run_by_run import RunByRunPasses
+from grokinterp.training.passes.vectorised import VectorisedPasses
+
+__all__ = ["PASSES", "Passes", "choose_passes"]
+
+PASSES: tuple[type[Passes], ...] = (HandWrittenPasses, VectorisedPasses, RunByRunPasses)
+
+
+def choose_passes(config: RunConfig, device: torch.device) -> type[Passes]:
+    """The first of ``PASSES`` that suits the program of ``config`` on ``device``."""
+    return next(passes for passes in PASSES if passes.suits(config, device))

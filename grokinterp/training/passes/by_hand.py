@@ -1,0 +1,105 @@
+"""Gradients of the papers' MLP on a CPU, by the forward and backward pass written out by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from grokinterp.config import RunConfig, model_class
+from grokinterp.models.mlp import HookedMLP
+from grokinterp.team import Team
+from grokinterp.training.dropout import Dropout
+from grokinterp.training.losses import LOSSES
+from grokinterp.training.passes.deal import deal, share_of, shares_per_run
+from grokinterp.training.passes.mlp_kernel import Batch, MLPKernel
+from grokinterp.training.state import StackState
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """One worker's part of one run: some training examples and some pairs to score."""
+
+    run: int
+    share: int
+    train: Batch
+    pairs: slice
+    scored: Batch
+
+
+class HandWrittenPasses:
+    """Each worker takes whole runs, or its share of a run's examples, through ``MLPKernel``."""
+
+    def __init__(self, state: StackState, team: Team) -> None:
+        first = state.configs[0]
+        self._state, self._team = state, team
+        self._kernels = [
+            MLPKernel(
+                first.model, first.data.p, first.training.loss, dtype=state.dtype,
+                matmul_dtype=state.matmul_dtype, device=state.device,
+            )
+            for _ in range(team.size)
+        ]  # fmt: skip
+        self._weights_of = [state.named(row) for row in state.weights]
+        self._noisy_weights_of = [state.named(row) for row in state.noise.weights]
+        self._dropout_of = [Dropout.of(config) for config in state.configs]
+        self._grads_of = [[state.named(row) for row in share] for share in state.grads]
+        self._todo = deal(self._shares(), lambda share: share.train.size, team.size)
+
+    @classmethod
+    def suits(cls, config: RunConfig, device: torch.device) -> bool:
+        """Whether the pass is written out for this run."""
+        training = config.training
+        return (
+            device.type == "cpu"
+            and model_class(config) is HookedMLP
+            and config.model.norm is None
+            and training.batch_size is None
+            and LOSSES[training.loss].residual_ is not None
+            and (not training.dropout or training.dropout_at in ("pre", "post"))
+        )
+
+    @classmethod
+    def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
+        """See :func:`~grokinterp.training.passes.deal.shares_per_run`."""
+        return shares_per_run(configs, workers)
+
+    def gradients(self, step: int) -> None:
+        """Overwrite the state's gradients and losses with those of update ``step``."""
+
+        def work(worker: int) -> None:
+            for share in self._todo[worker]:
+                self._state.losses[share.share, share.run] = self._kernels[worker].gradients(
+                    self._noisy_weights_of[share.run], self._grads_of[share.share][share.run],
+                    share.train, self._dropout_of[share.run], step,
+                )  # fmt: skip
+
+        self._team.each(work)
+
+    def score(self) -> None:
+        """Note loss and correctness of every run on all pairs."""
+
+        def work(worker: int) -> None:
+            for share in self._todo[worker]:
+                start = share.pairs.start
+                weights = self._weights_of[share.run]
+                for logits in self._kernels[worker].logits(weights, share.scored):
+                    rows = slice(start, start + len(logits))
+                    self._state.evaluation.note(share.run, rows, logits)
+                    start = rows.stop
+
+        self._team.each(work)
+
+    def _shares(self) -> list[_Share]:
+        kernel, state = self._kernels[0], self._state
+        n_shares, shares = len(state.grads), []
+        for run, data in enumerate(state.datasets):
+            tokens, labels = data.tokens.to(state.device), data.labels.to(state.device)
+            train = data.is_train.to(state.device)
+            examples, answers = tokens[train], labels[train]
+            for share in range(n_shares):
+                rows = share_of(len(examples), share, n_shares)
+                pairs = share_of(len(labels), share, n_shares)
+                batch = kernel.batch(examples[rows], answers[rows], len(examples), rows.start)
+                scored = kernel.batch(tokens[pairs], labels[pairs])
+                shares.append(_Share(run, share, batch, pairs, scored))
+        return shares

@@ -1,0 +1,103 @@
+"""The state of many runs of one architecture, whichever way their gradients are computed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokinterp.config import RunConfig, build_model
+from grokinterp.data import Dataset, make_dataset
+from grokinterp.models.base import HookedModel
+from grokinterp.training.checkpoints import Checkpoint
+from grokinterp.training.evaluation import Evaluation
+from grokinterp.training.noise import Noise
+
+# Precision of weights and activations, and of the matrix products' operands.
+PRECISIONS = {
+    "float32": (torch.float32, torch.float32),
+    "float64": (torch.float64, torch.float64),
+    "bfloat16": (torch.float32, torch.bfloat16),
+    "tf32": (torch.float32, torch.float32),  # CUDA only, by a switch that the trainer sets
+}
+
+
+class StackState:
+    """Weights, buffers, gradients and losses of many runs of one architecture, with their data.
+
+    ``weights`` is [run, parameter]. ``grads`` is [share, run, parameter] and ``losses`` is
+    [share, run]: where the examples of a run are shared out over the cores, each share has its own
+    part of the sum. ``buffers`` (running statistics of batch norms) are kept by name, [run, ...].
+
+    Args:
+        configs: one per run; of one program (see ``plan``).
+        device: where they are trained.
+        precision: a name in ``PRECISIONS``.
+        start: what each run starts from; None: weights drawn from its seed.
+        shares: how many parts each run's examples are cut into.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        device: torch.device,
+        precision: str,
+        *,
+        start: Sequence[Checkpoint | None],
+        shares: int = 1,
+    ) -> None:
+        self.dtype, self.matmul_dtype = PRECISIONS[precision]
+        self.configs, self.device = configs, device
+        drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
+        self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
+        rows, buffers = [], []
+        for config, checkpoint in zip(configs, start, strict=True):  # a stack can be large
+            model: HookedModel = build_model(config)
+            if checkpoint is not None:
+                model.adopt(dict(checkpoint.state))
+            self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
+            flat = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+            rows.append(flat.to(device, self.dtype))
+            buffers.append(buffers_of(model))
+        self.weights = torch.stack(rows)
+        del rows
+        self.buffers = {
+            name: torch.stack([one[name] for one in buffers]).to(device, self.dtype)
+            for name in buffers[0]
+        }
+        self.grads = torch.zeros(shares, *self.weights.shape, dtype=self.dtype, device=device)
+        self.losses = torch.zeros(shares, len(configs), dtype=self.dtype, device=device)
+        self.noise = Noise(configs, self.weights)
+        loss = configs[0].training.loss
+        self.evaluation = Evaluation(self.datasets, loss, device=device)
+
+    def named(self, rows: Float[Tensor, "*stack n"]) -> dict[str, Tensor]:
+        """Views of rows of parameters by name, any leading axes kept."""
+        sizes = [shape.numel() for shape in self.shapes.values()]
+        pieces = rows.split(sizes, dim=-1)
+        return {
+            name: piece.unflatten(-1, shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+    def state_dict(self, run: int) -> dict[str, Tensor]:
+        """What one run's model would have as ``state_dict``, copied to the CPU."""
+        buffers = {name: buffer[run].cpu().clone() for name, buffer in self.buffers.items()}
+        return self.named(self.weights[run].cpu().clone()) | buffers
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Matrix products in the stack's precision, for passes that run the model itself."""
+        low = self.matmul_dtype != self.dtype
+        with torch.autocast(
+            self.device.type, self.matmul_dtype if low else torch.bfloat16, enabled=low,
+            cache_enabled=False,
+        ):  # fmt: skip
+            yield
+
+
+def buffers_of(model: HookedModel) -> dict[str, Tensor]:
+    """The tensors of a model's ``state_dict`` that are no parameters, by name."""
+    parameters = {name for name, _ in model.named_parameters()}
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in parameters}
