@@ -4,7 +4,7 @@ import difflib
 import math
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from grokinterp._short import short
 
@@ -76,6 +76,14 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     if value not in known:
         hint = nearest(value, known)
         raise ValueError(f"{name}={short(value)} is unknown.{hint} Known: {words}")
+
+
+def check_names(name: str, value: object) -> None:
+    """Raise unless ``value`` is a list of texts; one text would be taken letter by letter."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} must be a list of texts, got {short(value)}; give [{value!r}]")
+    if not isinstance(value, Sequence) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"{name} must be a list of texts, got {_with_type(value)}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

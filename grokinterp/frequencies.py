@@ -9,9 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._arguments import checked
 from grokinterp._checks import check_bool, check_int
+from grokinterp._short import short
 
 
+@checked
 def filter_frequencies(
     table: Float[Tensor, "*operand residue d"], frequencies: Iterable[Any], *, keep: bool
 ) -> Float[Tensor, "*operand residue d"]:
@@ -28,15 +31,9 @@ def filter_frequencies(
         A new table, computed in float64, of the dtype of ``table``.
 
     Raises:
-        TypeError: frequencies that are no integers.
-        ValueError: a frequency out of range, or a table of another shape or of integers.
+        TypeError: frequencies that are no integers, or a table that is no tensor of floats.
+        ValueError: a frequency out of range, or a table of another shape.
     """
-    check_bool("keep", keep)
-    if table.ndim < 2 or not table.is_floating_point():
-        raise ValueError(
-            "table must hold one vector of floating-point numbers per residue, [..., residue, d], "
-            f"got {table.dtype} of shape {list(table.shape)}"
-        )
     n = table.shape[-2]
     chosen = _checked(frequencies, n)
     modes = torch.fft.rfft(table.detach().double(), dim=-2)
@@ -99,6 +96,7 @@ def _filtered(
         yield
 
 
+@checked
 def replaced_embedding(
     model: Any, table: Float[Tensor, "*operand residue d"]
 ) -> AbstractContextManager[None]:
@@ -115,7 +113,7 @@ def replaced_embedding(
         ValueError: a table of another shape, or of more rows.
     """
     W_E = _embedding(model)
-    rows = table.shape[-2] if table.ndim > 1 else 0
+    rows = table.shape[-2]
     if W_E[..., :rows, :].shape != table.shape:
         raise ValueError(
             f"table {list(table.shape)} does not fit the first rows of W_E {list(W_E.shape)}"
@@ -148,13 +146,14 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
 
 def plain_integers(frequencies: Iterable[Any]) -> list[int]:
     """Frequencies as Python integers; raise for what is none, such as 2.5, "2" or True."""
-    if not isinstance(frequencies, Iterable):
-        raise TypeError(f"frequencies must be a list of integers, got {frequencies!r}")
+    if not isinstance(frequencies, Iterable) or getattr(frequencies, "ndim", 1) != 1:
+        raise TypeError(f"frequencies must be a list of integers, got {short(frequencies)}")
     chosen: list[int] = []
     for k in frequencies:
-        number: Any = k.item() if isinstance(k, Tensor | np.generic) else k
+        is_scalar = isinstance(k, np.generic) or (isinstance(k, Tensor) and not k.ndim)
+        number: Any = k.item() if is_scalar else k
         if isinstance(number, bool) or not isinstance(number, int):
-            raise TypeError(f"frequencies must be integers, got {k!r}")
+            raise TypeError(f"frequencies must be integers, got {short(k)}")
         chosen.append(number)
     return chosen
 

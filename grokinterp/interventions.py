@@ -20,7 +20,8 @@ from torch import Tensor
 from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp._checks import check_choice, check_int, check_names
+from grokinterp._short import short
 from grokinterp.models.base import LayerNeurons
 from grokinterp.randomness import generator
 
@@ -116,11 +117,15 @@ def patch(cache: Mapping[str, Tensor] | ActivationCache, names: Sequence[str]) -
         names: the hook points to patch.
 
     Raises:
-        TypeError: ``names`` is one text; what the cache holds is no tensor.
+        TypeError: ``names`` is no list of texts; the cache is none, or holds no tensor there.
         ValueError: a name that the cache does not hold; other shapes (when the hook runs).
     """
-    if isinstance(names, str):
-        raise TypeError(f"names must be a list of hook names, got {names!r}; give [{names!r}]")
+    if not isinstance(cache, Mapping | ActivationCache):
+        raise TypeError(
+            "cache must hold activations by hook name, as the one that run_with_cache returns, "
+            f"got {short(cache)} ({type(cache).__name__})"
+        )
+    check_names("names", names)
     return [(name, _put(_cached(cache, name))) for name in names]
 
 

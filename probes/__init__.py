@@ -1,4 +1,7 @@
-"""Read-only measurements of networks: tensors in, frozen results out."""
+"""Read-only measurements of networks: tensors in, frozen results out.
+
+Of a NumPy array take ``torch.as_tensor(array)``: where a tensor is wanted, an array is refused.
+"""
 
 from probes.alive import is_dead
 from probes.any_model import (

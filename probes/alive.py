@@ -17,14 +17,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokinterp._checks import check_number
-from grokinterp.session import unaffected
+from probes._probe import probe
 
 ALIVE = 1e-3
 # Below this L2 norm a row has no spectrum at all: float32 squares underflow at about 4e-23.
 DEAD_NORM = 1e-20
 
 
-@unaffected()
+@probe
 def is_dead(
     weights: Float[Tensor, "*rows p"], *, alive_from: float = ALIVE
 ) -> Bool[Tensor, "*rows"]:

@@ -5,14 +5,15 @@ Everywhere ``model`` is a network that knows its task, or a surface made for one
 the network was built for. A network that does not know it needs it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor
 
-from grokinterp.session import unaffected
+from grokinterp._checks import check_names
 from grokinterp.tasks import Operation, operation_table
+from probes._probe import probe
 from probes.alive import ALIVE
 from probes.embedding import TableSpectrum, table_spectrum
 from probes.key_frequencies import FrequencyScores, frequency_scores, key_frequencies
@@ -21,7 +22,7 @@ from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
 from probes.surface import surface
 
 
-@unaffected()
+@probe
 def model_table_spectra(
     model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
 ) -> dict[str, TableSpectrum]:
@@ -36,12 +37,12 @@ def model_table_spectra(
     }
 
 
-@unaffected()
+@probe
 def model_neuron_spectra(
     model: Any,
     operation: Operation | None = None,
     *,
-    hooks: Iterable[str] | None = None,
+    hooks: Sequence[str] | None = None,
     alive_from: float = ALIVE,
 ) -> dict[str, NeuronSpectrum]:
     """:func:`probes.neuron_spectrum` at each hook point, at the last position of the sequence.
@@ -57,7 +58,8 @@ def model_neuron_spectra(
     """
     network = surface(model)
     basis = network.basis(operation)
-    hooks = network.neuron_hooks if hooks is None else tuple(hooks)
+    hooks = network.neuron_hooks if hooks is None else hooks
+    check_names("hooks", hooks)
     if not hooks:
         raise ValueError(
             f"{type(network.model).__name__} has no hook point named *.hook_post; "
@@ -68,20 +70,20 @@ def model_neuron_spectra(
     }
 
 
-@unaffected()
+@probe
 def model_logit_spectrum(model: Any, operation: Operation | None = None) -> LogitSpectrum:
     """:func:`probes.logit_spectrum` of a network."""
     network = surface(model)
     return logit_spectrum(network.logits(), network.basis(operation))
 
 
-@unaffected()
+@probe
 def model_key_frequencies(model: Any, operation: Operation | None = None) -> list[int]:
     """:func:`probes.key_frequencies` of a network, by its logits."""
     return key_frequencies(model_logit_spectrum(model, operation))
 
 
-@unaffected()
+@probe
 def model_frequency_scores(
     model: Any,
     operation: Operation | None = None,

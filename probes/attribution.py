@@ -14,11 +14,12 @@ from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_parts import Block, LayerNorm
-from grokinterp.session import unaffected
+from probes._probe import probe
+from probes.scores import check_labels
 from probes.surface import Surface, surface
 
 
-@unaffected()
+@probe
 def neuron_attribution(
     post: Float[Tensor, "example neuron"],
     W_U: Float[Tensor, "neuron p"],
@@ -29,6 +30,7 @@ def neuron_attribution(
     The logits are a sum over neurons of ``post`` times a row of ``W_U``, so attributions over all
     neurons add up to the mean of (label logit - mean logit). Logit units, float64.
     """
+    check_labels(labels, W_U.shape[1])
     centred = (W_U - W_U.mean(dim=1, keepdim=True)).double()
     return (post.double() * centred[:, labels].T).mean(dim=0)
 
@@ -46,7 +48,7 @@ class LogitAttribution:
         return torch.cat(list(self.parts.values()), dim=1).sum(dim=1)
 
 
-@unaffected()
+@probe
 def logit_attribution(
     model: Any, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> LogitAttribution:
@@ -84,13 +86,8 @@ def logit_attribution(
             "LSTM multiplies gates and states). Use gi.ablate(units, layer=...) and compare the "
             "logits, or probes.neuron_attribution on activations and weights of your choice"
         )
-    check_tokens(tokens, p := model.p, prompt=getattr(model.cfg, "prompt", None))
-    outside = bool(((labels < 0) | (labels >= p)).any())
-    if labels.is_floating_point() or labels.shape != tokens.shape[:1] or outside:
-        raise ValueError(
-            f"labels must hold a residue 0..{p - 1} for each of {len(tokens)} examples, got "
-            f"{labels.dtype} {list(labels.shape)}"
-        )
+    check_tokens(tokens, model.p, prompt=getattr(model.cfg, "prompt", None))
+    check_labels(labels, model.p)
     backwards = _Backwards(surface(model), tokens.cpu(), labels.cpu())
     if isinstance(model, HookedTransformer):
         _through_transformer(model, backwards)

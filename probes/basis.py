@@ -10,8 +10,8 @@ from torch import Tensor
 from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.frequencies import plain_integers
-from grokinterp.session import unaffected
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
+from probes._probe import probe
 
 
 @short_repr
@@ -61,7 +61,7 @@ class Basis:
         return list(dict.fromkeys(chosen))
 
 
-@unaffected()
+@probe
 def task_basis(operation: Operation, p: int) -> Basis:
     """The order of residues in which ``operation`` mod ``p`` is periodic.
 

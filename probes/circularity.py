@@ -10,8 +10,8 @@ from torch import Tensor
 from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.randomness import generator
-from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
+from probes._probe import probe
 from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.fourier import power_spectrum
@@ -41,7 +41,7 @@ class Circularity:
         return float(self.by_component.mean()) if self.is_defined else float("nan")
 
 
-@unaffected()
+@probe
 def circularity(
     table: Float[Tensor, "residue feature"], basis: Basis, *, components: int = 4
 ) -> Circularity:
@@ -95,7 +95,7 @@ def circularity(
     return Circularity(found, variance[:components], sensitivity)
 
 
-@unaffected()
+@probe
 def model_circularity(
     model: Any, operation: Operation | None = None, *, components: int = 4
 ) -> dict[str, Circularity]:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice, check_number
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
 from grokinterp.tasks import Operation, operation_table
+from probes._probe import probe
 from probes.distance import distance_irrelevance
 from probes.scores import accuracy
 from probes.surface import surface
@@ -44,6 +44,7 @@ class ClockOrPizza:
     is_borderline: bool = False  # whether the verdict hangs on a near miss of a bound
 
 
+@probe
 def clock_or_pizza(
     accuracy: float,
     gradient_symmetricity: float,
@@ -113,7 +114,7 @@ def _algorithm(symmetricity: float, irrelevance: float) -> str:
     return "neither"
 
 
-@unaffected()
+@probe
 def model_clock_or_pizza(
     model: Any,
     operation: Operation | None = None,

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
+from probes._probe import probe
 from probes.basis import Basis
 from probes.logit_spectrum import check_logits
 from probes.surface import surface
 
 
-@unaffected()
+@probe
 def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float:
     """Standard deviation of the correct logit among pairs at one distance, relative to all pairs.
 
@@ -45,7 +45,7 @@ def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float
     return float(by_distance.std(dim=1, correction=0).mean() / correct.std(correction=0))
 
 
-@unaffected()
+@probe
 def model_distance_irrelevance(model: Any, operation: Operation | None = None) -> float:
     """:func:`probes.distance_irrelevance` of a network, in the basis of its task."""
     network = surface(model)

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.alive import ALIVE, only_living
 from probes.basis import Basis
 from probes.fourier import power_spectrum
@@ -49,7 +49,7 @@ class TableSpectrum:
         return self.frequencies[falling[self.shares[falling] > threshold]].tolist()
 
 
-@unaffected()
+@probe
 def table_spectrum(
     table: Float[Tensor, "residue feature"], basis: Basis, *, alive_from: float = ALIVE
 ) -> TableSpectrum:

@@ -8,11 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.alive import by_largest, is_dead
 
 
-@unaffected()
+@probe
 def fourier_basis(p: int) -> Float[Tensor, "p p"]:
     """Orthonormal rows: the constant, then cos and sin of 2 pi k x / p for k = 1 .. p // 2.
 
@@ -29,7 +29,7 @@ def fourier_basis(p: int) -> Float[Tensor, "p p"]:
     return torch.stack(rows)
 
 
-@unaffected()
+@probe
 def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
     """|DFT|^2 of each row at frequencies 0 .. p // 2 (cycles per p residues), float64.
 
@@ -39,7 +39,7 @@ def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows fr
     return torch.fft.rfft(weights.double(), dim=-1).abs().square()
 
 
-@unaffected()
+@probe
 def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
     """Each frequency's share of a row's one-sided power; sums to 1.
 
@@ -62,7 +62,7 @@ class DominantMode:
     share: Float[Tensor, "*rows"]  # of the row's one-sided power; NaN without a spectrum
 
 
-@unaffected()
+@probe
 def dominant_mode(weights: Float[Tensor, "*rows p"]) -> DominantMode:
     """Frequency, phase and power share of the strongest mode of each row, DC included."""
     shares = power_shares(weights)

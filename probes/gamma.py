@@ -15,8 +15,8 @@ from grokinterp._short import short_repr
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.prompt import OPERANDS
-from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
+from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes, only_living
 from probes.ipr import ipr
 from probes.surface import surface
@@ -50,7 +50,7 @@ class GammaIPR:
         return int(self.ipr.isnan().sum())
 
 
-@unaffected()
+@probe
 def gamma_ipr(
     gamma: Float[Tensor, " neuron"], ipr: Float[Tensor, " neuron"], *, confidence: float = 0.95
 ) -> GammaIPR:
@@ -84,7 +84,7 @@ def gamma_ipr(
     return GammaIPR(gain, ipr, pearson, spearman)
 
 
-@unaffected()
+@probe
 def model_gamma_ipr(
     model: Any,
     operation: Operation | None = None,

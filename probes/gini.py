@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.fourier import power_spectrum
 
 
-@unaffected()
+@probe
 def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
     """Gini coefficient of each row of non-negative values.
 
@@ -29,7 +29,7 @@ def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
     return ((2 * rank - n - 1) * rising).sum(dim=-1) / (n * rising.sum(dim=-1))
 
 
-@unaffected()
+@probe
 def spectrum_gini(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
     """Gini coefficient of each row's one-sided Fourier amplitudes |DFT|, DC included."""
     return gini(power_spectrum(weights).sqrt())

@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
 
 
-@unaffected()
+@probe
 def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "*rows"]:
     """IPR of each row, sum over frequencies f of q_f ** r, q_f being f's share of the power.
 
@@ -65,7 +65,7 @@ class NeuronIPR:
         return float(self.ipr[~self.is_dead].mean())
 
 
-@unaffected()
+@probe
 def neuron_ipr(
     U: Float[Tensor, "neuron p"],
     V: Float[Tensor, "neuron p"],

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from grokinterp._checks import check_number
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.basis import Basis
 from probes.logit_spectrum import LogitSpectrum, check_logits
 from probes.scores import accuracy, loss
 
 
-@unaffected()
+@probe
 def key_frequencies(
     spectrum: LogitSpectrum, *, relative: float = 0.01, above_chance: float = 20.0
 ) -> list[int]:
@@ -46,7 +46,7 @@ def key_frequencies(
     return spectrum.frequencies[falling[shares[falling] >= least]].tolist()
 
 
-@unaffected()
+@probe
 def restricted_logits(
     logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
 ) -> Float[Tensor, "pair p"]:
@@ -75,7 +75,7 @@ def restricted_logits(
     return restricted
 
 
-@unaffected()
+@probe
 def excluded_logits(
     logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
 ) -> Float[Tensor, "pair p"]:
@@ -99,7 +99,7 @@ class FrequencyScores:
     n_pairs: int  # pairs scored: in the mask, and with a place in the basis
 
 
-@unaffected()
+@probe
 def frequency_scores(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],
@@ -125,7 +125,7 @@ def frequency_scores(
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1.
     """
-    frequencies = list(frequencies)
+    frequencies = basis.check_frequencies(frequencies)
     variants = {
         "full": check_logits(logits, basis),
         "restricted": restricted_logits(logits, basis, frequencies),

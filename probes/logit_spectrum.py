@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.basis import Basis
 from probes.embedding import real_energy
 
@@ -42,7 +42,7 @@ class LogitSpectrum:
         return 2 / (self.period**2 * (self.period - 1))
 
 
-@unaffected()
+@probe
 def logit_spectrum(logits: Float[Tensor, "pair p"], basis: Basis) -> LogitSpectrum:
     """Project the logits of all pairs and classes on functions of x + y - z.
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import one_line
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.alive import ALIVE
 from probes.attribution import neuron_attribution
 from probes.ipr import NeuronIPR, neuron_ipr
@@ -29,7 +29,7 @@ class NeuronWeights(NamedTuple):
         return one_line(self)
 
 
-@unaffected()
+@probe
 def neuron_weights(model: object, *, instead: str = _SPECTRA) -> NeuronWeights:
     """U, V and W of any model with ``W_E`` [2, p, d_mlp] and ``W_U`` [d_mlp, p].
 
@@ -68,25 +68,26 @@ def check_no_norm(model: object, probe: str, *, instead: str) -> None:
         )
 
 
-@unaffected()
+@probe
 def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
     """:func:`probes.neuron_ipr` of a hooked two-layer network."""
     return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
 
 
+@probe
 def mean_ipr(model: object) -> float:
     """Network IPR, the mean over neurons that are alive; handy as ``gi.train(probes=...)``."""
     return model_neuron_ipr(model).mean
 
 
-@unaffected()
+@probe
 def model_neuron_norms(model: object) -> Float[Tensor, " neuron"]:
     """:func:`probes.neuron_norms` of a hooked two-layer network."""
     instead = "probes.weight_norms(model), the norm of every weight matrix"
     return neuron_norms(*neuron_weights(model, instead=instead))
 
 
-@unaffected()
+@probe
 def model_neuron_attribution(
     model: object, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " neuron"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
 
@@ -62,7 +62,7 @@ class NeuronSpectrum:
         return float(self.share[~self.is_dead].mean())
 
 
-@unaffected()
+@probe
 def neuron_spectrum(
     activations: Float[Tensor, "p p neuron"], basis: Basis, *, alive_from: float = ALIVE
 ) -> NeuronSpectrum:

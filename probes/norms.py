@@ -4,17 +4,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from grokinterp.session import unaffected
+from probes._probe import probe
 
 
-@unaffected()
+@probe
 def weight_norms(model: nn.Module) -> dict[str, float]:
     """Frobenius norm of every parameter, by its name in ``state_dict``."""
     return {name: float(weight.detach().double().norm()) for name, weight in
             model.named_parameters()}  # fmt: skip
 
 
-@unaffected()
+@probe
 def neuron_norms(
     U: Float[Tensor, "neuron p"], V: Float[Tensor, "neuron p"], W: Float[Tensor, "neuron p"]
 ) -> Float[Tensor, " neuron"]:

@@ -4,25 +4,26 @@ The logits are a sum over neurons, so the whole curve is built backwards, from t
 with one rank-one update per neuron; the mean squared error needs only the neurons' Gram matrices.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grokinterp import HookedMLP
 from grokinterp._checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
-from grokinterp.session import unaffected
 from grokinterp.team import Team
 from grokinterp.training.losses import LOSSES
+from probes._probe import probe
 from probes.mlp import check_no_norm, neuron_weights
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200
 
 
-@unaffected()
+@probe
 def pruning_curve(
-    model: HookedMLP, dataset: Dataset, order: Int[Tensor, " neuron"], *, loss: str = "mse"
+    model: Any, dataset: Dataset, order: Int[Tensor, " neuron"], *, loss: str = "mse"
 ) -> tuple[Float[Tensor, "removed subset"], Float[Tensor, "removed subset"]]:
     """Accuracy and loss on each subset after removing the first 0, 1, ... all neurons of ``order``.
 
@@ -41,7 +42,6 @@ def pruning_curve(
     width, p = W.shape
     if p != dataset.p:
         raise ValueError(f"the model has p={p} but the dataset p={dataset.p}; they must agree")
-    order = torch.as_tensor(order)
     if sorted(order.tolist()) != list(range(width)):
         raise ValueError(
             f"order must be a permutation of 0..{width - 1}, each neuron once; got {len(order)} "

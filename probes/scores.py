@@ -1,18 +1,19 @@
 """Accuracy and loss, on all examples or on a mask."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from grokinterp._checks import check_choice
 from grokinterp.data import Dataset
-from grokinterp.session import unaffected
 from grokinterp.training.losses import LOSSES
+from probes._probe import probe
 from probes.surface import surface
 
 
-@unaffected()
+@probe
 def accuracy(
     logits: Float[Tensor, "example p"],
     labels: Int[Tensor, " example"],
@@ -22,12 +23,13 @@ def accuracy(
 
     NaN on an empty mask, and where a logit is NaN (a diverged network has no answer).
     """
+    check_labels(labels, logits.shape[1])
     correct = (logits.argmax(dim=-1) == labels).double()
     correct = correct.masked_fill(logits.isnan().any(dim=-1), float("nan"))
     return float(correct.mean() if mask is None else correct[mask].mean())
 
 
-@unaffected()
+@probe
 def loss(
     logits: Float[Tensor, "example p"],
     labels: Int[Tensor, " example"],
@@ -40,11 +42,12 @@ def loss(
     NaN on an empty mask.
     """
     check_choice("kind", kind, LOSSES)
+    check_labels(labels, logits.shape[1])
     values = LOSSES[kind].per_example(logits.double(), labels)
     return float(values.mean() if mask is None else values[mask].mean())
 
 
-@unaffected()
+@probe
 def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dict[str, float]:
     """Accuracy on each of ``grokinterp.data.SUBSETS``, of logits for all pairs.
 
@@ -54,9 +57,9 @@ def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dic
     return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
 
 
-@unaffected()
+@probe
 def subset_scores(
-    model: nn.Module, dataset: Dataset, *, kind: str = "mse"
+    model: Any, dataset: Dataset, *, kind: str = "mse"
 ) -> Mapping[str, Mapping[str, float]]:
     """``{subset: {"accuracy": ..., "loss": ...}}`` for each of ``grokinterp.data.SUBSETS``.
 
@@ -72,6 +75,15 @@ def subset_scores(
         }
         for name, share in subset_accuracy(logits, dataset).items()
     }
+
+
+def check_labels(labels: Int[Tensor, " example"], classes: int) -> None:
+    """Raise unless every label is a class."""
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels must lie in 0..{classes - 1}, the classes of the logits, got values from "
+            f"{int(labels.min())} to {int(labels.max())}"
+        )
 
 
 def _check_classes(logits: Tensor, dataset: Dataset) -> None:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from grokinterp._arguments import checked
 from grokinterp._checks import check_int
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
@@ -239,6 +240,7 @@ class Surface:
         return value
 
 
+@checked
 def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> Surface:
     """What probes need of a network, whoever made it.
 

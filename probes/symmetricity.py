@@ -14,7 +14,7 @@ from grokinterp._checks import check_int
 from grokinterp._short import short_repr
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
-from grokinterp.session import unaffected
+from probes._probe import probe
 from probes.surface import Surface, surface
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
@@ -63,7 +63,7 @@ class GradientSymmetricity:
         return self.cosines[~self.cosines.isnan()]
 
 
-@unaffected()
+@probe
 def gradient_symmetricity(
     model: Any,
     *,

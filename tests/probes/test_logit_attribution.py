@@ -145,8 +145,11 @@ def test_refusals(no_type_checker: None) -> None:
     with pytest.raises(TypeError, match="as a HookedTransformer with p"):
         logit_attribution(sequences, TOKENS, LABELS)
     model = network("mlp")
-    for labels in (LABELS[:3], LABELS + 1, LABELS.double()):
-        with pytest.raises(ValueError, match=r"labels must hold a residue 0\.\.6 for each of 5"):
-            logit_attribution(model, TOKENS, labels)
+    with pytest.raises(ValueError, match=r"labels \[3\] and tokens \[5, 2\] must have the same"):
+        logit_attribution(model, TOKENS, LABELS[:3])
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.6"):
+        logit_attribution(model, TOKENS, LABELS + 1)
+    with pytest.raises(TypeError, match="labels must be a tensor of integers"):
+        logit_attribution(model, TOKENS, LABELS.double())
     with pytest.raises(ValueError, match="take them mod p"):
         logit_attribution(model, TOKENS + 1, LABELS)
