@@ -1,7 +1,9 @@
-"""What to call runs that are shown next to each other: what differs between their configs."""
+"""What to call runs that are shown next to each other, and how many seeds a figure stands on."""
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from analyses.panels import axis_label, value_label
 from grokinterp import RunConfig
@@ -13,6 +15,22 @@ _KIND = "model"
 _FIRST = (_KIND, "data.", "training.batch_size", "training.weight_decay")
 # A difference that is not worth a label: it leaves the trained network alone.
 _UNSEEN = "training.eval_every"
+
+
+def seeds_in_words(counts: object, *, of: int | None = None) -> str:
+    """How many seeds a figure stands on: "one seed", "3 seeds", "2 to 3 seeds", "2 of 3 seeds".
+
+    Args:
+        counts: one number, or one for each thing that the figure shows; those of 0 are not shown.
+        of: how many were asked for, said where some are missing.
+    """
+    shown = np.ravel(np.asarray(counts))
+    shown = shown[shown > 0].astype(int)
+    least, most = (int(shown.min()), int(shown.max())) if len(shown) else (0, 0)
+    number = str(least) if least == most else f"{least} to {most}"
+    if of is not None and (least < of or not len(shown)):
+        return f"{number} of {of} seeds" if of != 1 else f"{number} of one seed"
+    return "one seed" if number == "1" else f"{number} seeds"
 
 
 def run_labels(configs: Sequence[RunConfig]) -> list[str]:

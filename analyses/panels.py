@@ -93,14 +93,14 @@ class Panels:
         return {"row": panel // _WIDE * rows + row + 1, "col": panel % _WIDE + 1}
 
 
-def finish_panels(figure: "go.Figure", *, title: str) -> "go.Figure":
+def finish_panels(figure: "go.Figure", *, title: str, seeds: str = "") -> "go.Figure":
     """The common layout; a legend lies below the panels."""
     from analyses.style import finish
 
     layout: Any = figure.layout
     bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
     height = layout.height - _BOTTOM + bottom
-    finish(figure, title=title, height=height)
+    finish(figure, title=title, height=height, seeds=seeds)
     return figure.update_layout(
         margin={"t": _TOP, "l": 80, "b": bottom},
         title={"yref": "container", "y": 1 - 15 / height, "yanchor": "top"},

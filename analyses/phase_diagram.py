@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.labels import seeds_in_words
 from analyses.panels import Panels, axis_label, finish_panels, split, value_label
 from analyses.style import GREY, PHASE_COLOR
 from analyses.sweep_phases import MIXED, NAMES
@@ -71,7 +72,7 @@ def plot_diagram(
     order = [name for name, _ in [*_FILL.values(), *_MARK.values()]]
     for trace in figure.data:
         trace.legendrank = 1 + order.index(trace.name)  # pyright: ignore[reportAttributeAccessIssue]
-    return finish_panels(figure, title=title)
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
 
 
 def plot_accuracies(
@@ -96,7 +97,7 @@ def plot_accuracies(
             values = cells.mean_accuracy.sel(subset=subset)
             _add_map(figure, values, hover, panels.place(i, row, len(_ROWS)))
     figure.update_layout(coloraxis=_color_axis("cividis", "accuracy"))
-    return finish_panels(figure, title=title)
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
 
 
 def plot_ipr(
@@ -126,7 +127,7 @@ def plot_ipr(
     for i, cells in enumerate(panels.data):
         _add_map(figure, cells.mean_ipr, _hover(panels, i), panels.place(i))
     figure.update_layout(coloraxis=_color_axis("viridis", "mean IPR"))
-    return finish_panels(figure, title=title)
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
 
 
 _ROWS = {"train": "train", "test": "test", "changed": "corrupted labels"}
@@ -231,6 +232,12 @@ class _Measured:
             yield f"mean IPR {self.ipr[at]:.3f}"
         if self.dead is not None:
             yield f"dead neurons {self.dead[at]:.1%}"
+
+
+def _stands_on(phases: "xr.Dataset", panels: Panels) -> str:
+    """How many seeds the cells have that were trained."""
+    counts = [cells.n_seeds.values.ravel() for cells in panels.data]
+    return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))
 
 
 def _seeds(count: int) -> str:

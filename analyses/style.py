@@ -42,10 +42,18 @@ PHASE_COLOR = {
 }
 
 
-def finish(figure: "go.Figure", *, title: str, height: int = 420) -> "go.Figure":
-    """Apply the common layout; legible at the width of a notebook."""
+def finish(figure: "go.Figure", *, title: str, height: int = 420, seeds: str = "") -> "go.Figure":
+    """Apply the common layout; legible at the width of a notebook.
+
+    Args:
+        figure: to be laid out.
+        title: of the figure.
+        height: in pixels.
+        seeds: on how many it stands (``labels.seeds_in_words``), put behind the title.
+    """
+    text = f"{title} <span style='font-size:13px'>({seeds})</span>" if seeds else title
     return figure.update_layout(
-        title={"text": title, "x": 0.0, "xanchor": "left", "font": {"size": 17}},
+        title={"text": text, "x": 0.0, "xanchor": "left", "font": {"size": 17}},
         template="plotly_white",
         font={"size": 14},
         height=height,

@@ -27,6 +27,7 @@ from analyses.efficiency.statistics.critical_size import (
     ungrokking_midpoint,
 )
 from analyses.errors import clear_errors
+from analyses.labels import seeds_in_words
 from analyses.script import write_figures
 
 if TYPE_CHECKING:
@@ -157,10 +158,14 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
     figure.update_yaxes(title="accuracy", range=[-0.05, 1.05], row=2)
     figure.update_yaxes(title="steps", type="log", row=3, tickvals=LOG_TICKS)
     figure.update_annotations(font_size=13)
-    figure = finish(
-        figure, title=title or f"Three ways to D_crit ({data.attrs['task']})", height=820
-    )
+    title = title or f"Three ways to D_crit: {data.attrs['task']}"
+    figure = finish(figure, title=title, height=820, seeds=_seeds(data))
     return figure.update_layout(legend={"y": -0.09, "yanchor": "top", "x": 0, "xanchor": "left"})
+
+
+def _seeds(data: "xr.Dataset") -> str:
+    """How many stand behind each estimate."""
+    return seeds_in_words([data.sizes[axis] for axis in ("seed", "reduced_seed", "time_seed")])
 
 
 def _words(data: "xr.Dataset", name: str) -> str:
@@ -194,7 +199,7 @@ def main(
         )
         times = semi_grokking.collect_runs(out, size, seeds, network)
         data = compute(costs, starts, reduced, times)
-        figures = [agreement.plot_estimates(data), plot_curves(data)]
+        figures = [agreement.plot_estimates(data, seeds=_seeds(data)), plot_curves(data)]
         write_figures("d_crit", out, out / "d_crit.html", data, figures)
         for name in data.estimator.values:
             one = data.sel(estimator=name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.data_efficiency_settings import PANELS, RATES
+from analyses.labels import seeds_in_words
 from analyses.style import BLUE, GREY, ORANGE, RED, finish
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def plot_curves(
     figure.update_xaxes(title="pairs in training (%)", row=3)
     figure.update_yaxes(title="validation accuracy (%)", row=2, col=1)
     figure.update_annotations(font_size=14)
-    title = f"Data efficiency: {reading} validation accuracy, {_seeds(data)}"
-    figure = finish(figure, title=title, height=820)
+    title = f"Data efficiency: {reading} validation accuracy"
+    figure = finish(figure, title=title, height=820, seeds=_seeds(data))
     return figure.update_layout(margin_t=115, legend={"y": 1.045}, title_y=0.975)
 
 
@@ -116,8 +117,8 @@ def plot_ranking(data: "xr.Dataset", *, reading: str = "final") -> "go.Figure":
         range=[ticks[0] - 6, beyond + 7], tickangle=0, col=3,
     )  # fmt: skip
     figure.update_annotations(font_size=13)
-    title = f"Who needs less data: {reading} accuracy, {_seeds(data)}"
-    figure = finish(figure, title=title, height=560)
+    title = f"Who needs less data: {reading} accuracy"
+    figure = finish(figure, title=title, height=560, seeds=_seeds(data))
     return figure.update_layout(margin={"l": 170, "t": 140}, legend={"y": 1.11}, title_y=0.96)
 
 
@@ -168,5 +169,5 @@ def _rate_label(cells: "xr.Dataset", rate: str) -> str:
 
 
 def _seeds(data: "xr.Dataset") -> str:
-    seeds = data.attrs["n_seeds"]
-    return f"{seeds} seeds with 95 % t intervals" if seeds > 1 else "one seed"
+    seeds = seeds_in_words(data.n_done, of=data.attrs["n_seeds"])
+    return seeds + (", 95 % t intervals" if data.attrs["n_seeds"] > 1 else "")

@@ -14,6 +14,8 @@ the full batch in all panels but one. Every seed draws its own split.
 neurons (of 512), the prompt "a b =" and no unused tokens. Its rates are 15 times the paper's and
 its steps 1000, with weight decay 2, so that rate times decay times steps is 10: between the paper's
 3.3 at its baseline rate and 10 at the high one. Batches are of 64 pairs.
+
+"tiny" is the toy transformer of ``settings`` at three fractions.
 """
 
 import dataclasses
@@ -116,11 +118,11 @@ _SMALLER = {
 }  # fmt: skip
 PRESETS = {
     "tiny": Preset(
-        base=_base("tiny", {}),
-        rates=_RATES,
-        batch_size=16,
-        weight_decay=2.0,
-        fractions=(0.3, 0.6, 0.9),
+        base=_base("tiny", {"training.steps": 250, "training.eval_every": 10}),
+        rates={"low": 5e-3, "baseline": 1e-2, "high": 2e-2},
+        batch_size=128,
+        weight_decay=1.0,
+        fractions=(0.4, 0.6, 0.8),
     ),
     "small": Preset(
         base=_base("small", _SMALLER),

@@ -17,6 +17,7 @@ from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
+from analyses.labels import seeds_in_words
 from analyses.script import write_figures
 from grokinterp import Run
 
@@ -236,7 +237,15 @@ def plot_crossings(data: "xr.Dataset", *, level: float = LEARNED) -> "go.Figure"
     figure.update_xaxes(title="training pairs")
     figure.update_yaxes(type="log", tickvals=LOG_TICKS)
     figure.update_yaxes(title=f"step at which accuracy reaches {level:.0%}", col=1)
-    return _spacious(finish(figure, title="How long training and generalising take", height=460))
+    figure = finish(
+        figure, title="How long training and generalising take", height=460, seeds=_seeds(data)
+    )
+    return _spacious(figure)
+
+
+def _seeds(*parts: "xr.Dataset") -> str:
+    counts = [part.last_step.notnull().sum("seed").values.ravel() for part in parts]
+    return seeds_in_words(np.concatenate(counts), of=parts[0].sizes["seed"])
 
 
 def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
@@ -261,7 +270,7 @@ def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
     figure.update_xaxes(type="log", title="step (updates)", exponentformat="power", dtick=1)
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="accuracy (dotted: chance)", col=1)
-    return _spacious(finish(figure, title=title, height=440))
+    return _spacious(finish(figure, title=title, height=440, seeds=_seeds(*panels)))
 
 
 def _draw(

@@ -19,6 +19,7 @@ from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.statistics.curves import Outcome, outcome, sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
+from analyses.labels import seeds_in_words
 from analyses.script import write_figures
 from analyses.style import BLACK, BLUE, GREY, ORANGE, SKY
 from grokinterp import Run
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FRACTIONS = {  # around where each network stops to generalise
-    "tiny": (0.3, 0.6),
+    "tiny": (0.4, 0.5, 0.6, 0.7),
     "small": (0.3, 0.35, 0.4, 0.45, 0.5, 0.6),
     "published": tuple(percent / 100 for percent in range(20, 31)),
 }
-LONGER = {"tiny": 3, "small": 2, "published": 3}  # times the usual budget
+LONGER = {"tiny": 2, "small": 2, "published": 3}  # times the usual budget
 _EARLY = 0.5  # of the steps, after which runs are judged for the first time
 GROKKED, CHANCE = 0.9, 0.1  # validation accuracy of a run that generalises, and one that does not
 
@@ -210,7 +211,7 @@ def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "g
     )  # fmt: skip
     figure.update_yaxes(title="validation accuracy (dotted: chance)", range=[-0.03, 1.03])
     title = f"Near the critical amount of data: {NETWORK_LABEL[network]}"
-    return finish(figure, title=title, height=520).update_layout(
+    return finish(figure, title=title, height=520, seeds=_seeds(cells)).update_layout(
         legend={
             "orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top",
             "tracegroupgap": 0,
@@ -246,9 +247,13 @@ def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Fi
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="share of seeds", col=1)
     title = f"Semi-grokked, or unfinished? {NETWORK_LABEL[network]}"
-    return finish(figure, title=title, height=440).update_layout(
+    return finish(figure, title=title, height=440, seeds=_seeds(cells)).update_layout(
         barmode="stack", margin_t=120, legend={"y": 1.1}
     )
+
+
+def _seeds(cells: "xr.Dataset") -> str:
+    return seeds_in_words(cells.last_step.notnull().sum("seed"), of=cells.sizes["seed"])
 
 
 def main(

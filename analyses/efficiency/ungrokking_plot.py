@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, NETWORK_STYLE
+from analyses.labels import seeds_in_words
 from analyses.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, finish
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def plot_final(
     """
     import plotly.graph_objects as go
 
-    figure, drawn = go.Figure(), set[str]()
+    figure, drawn, counts = go.Figure(), set[str](), []
     for network in data.network.values:
         curves = data.sel(network=network, moments=moments)
         decay = curves.reference.item() if weight_decay is None else weight_decay
@@ -42,9 +43,10 @@ def plot_final(
         if cells.n_runs:
             _add_curve(figure, cells, NETWORK_LABEL[network], NETWORK_STYLE[network])
             drawn.add(f"{decay:g}")
+            counts.append(_counts(cells))
     decays = " or ".join(sorted(drawn, key=float))
     title = f"Ungrokking at weight decay {decays}, optimiser {moments}"
-    return _finish_final(figure, data, title)
+    return _finish_final(figure, data, title, np.concatenate(counts))
 
 
 def plot_decay(data: "xr.Dataset", *, network: str = "mlp", moments: str = "fresh") -> "go.Figure":
@@ -71,7 +73,7 @@ def plot_decay(data: "xr.Dataset", *, network: str = "mlp", moments: str = "fres
                 hovertemplate=f"weight decay {weight_decay:g}: half of the way at %{{x:.0f}} pairs",
             )  # fmt: skip
     title = f"Does weight decay move ungrokking? {NETWORK_LABEL[network]}, optimiser {moments}"
-    return _finish_final(figure, data, title)
+    return _finish_final(figure, data, title, _counts(cells))
 
 
 def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh") -> "go.Figure":
@@ -104,7 +106,8 @@ def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="validation accuracy (dotted: chance)", col=1)
     title = f"Trained on with less data: {NETWORK_LABEL[network]}, optimiser {moments}"
-    return finish(figure, title=title, height=460).update_layout(
+    seeds = seeds_in_words(_counts(curves), of=data.sizes["seed"])
+    return finish(figure, title=title, height=460, seeds=seeds).update_layout(
         legend={
             "orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top",
             "tracegroupgap": 0, "title": {"text": "training<br>pairs"},
@@ -141,11 +144,20 @@ def _add_curve(
         )  # fmt: skip
 
 
-def _finish_final(figure: "go.Figure", data: "xr.Dataset", title: str) -> "go.Figure":
+def _counts(cells: "xr.Dataset") -> np.ndarray:
+    """Seeds at every size (and weight decay); 0 where there is no such run."""
+    return cells.last_step.notnull().sum("seed").values.ravel()
+
+
+def _finish_final(
+    figure: "go.Figure", data: "xr.Dataset", title: str, counts: np.ndarray
+) -> "go.Figure":
     figure.add_hline(float(data.chance[0]), line_dash="dot", line_color=GREY)
     total = round(1 / float(data.chance[0]) ** 2)
     figure.update_xaxes(
         type="log", tickvals=LOG_TICKS, title=f"training pairs, of {total} (open: no plateau yet)"
     )
     figure.update_yaxes(title="final validation accuracy (dotted: chance)", range=[-0.03, 1.03])
-    return finish(figure, title=title, height=480).update_layout(margin_t=110, legend_y=1.02)
+    seeds = seeds_in_words(counts, of=data.sizes["seed"])
+    figure = finish(figure, title=title, height=480, seeds=seeds)
+    return figure.update_layout(margin_t=110, legend_y=1.02)

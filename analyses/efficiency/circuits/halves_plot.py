@@ -46,7 +46,7 @@ def plot_halves(
     figure.update_yaxes(title="accuracy", range=[-0.03, 1.03], row=1)
     figure.update_yaxes(title="median logit at the label", row=2, zerolinecolor=GREY)
     figure.update_xaxes(title="training examples by label, and validation", row=2)
-    return finish(figure, title=title, height=620).update_layout(
+    return finish(figure, title=title, height=620, seeds=_networks(data)).update_layout(
         scattermode="group", scattergap=0.5, margin_t=90, legend={"y": 1.01}
     )
 
@@ -77,7 +77,12 @@ def plot_cuts(
     figure.update_xaxes(title="threshold (IPR)", range=[0, 1])
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="accuracy of the half", col=1)
-    return finish(figure, title=title, height=470).update_layout(margin_t=110, legend={"y": 1.08})
+    figure = finish(figure, title=title, height=470, seeds=_networks(data))
+    return figure.update_layout(margin_t=110, legend={"y": 1.08})
+
+
+def _networks(data: "xr.Dataset") -> str:
+    return "one network" if data.sizes["run"] == 1 else f"{data.sizes['run']} networks"
 
 
 def table(data: "xr.Dataset") -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
 from analyses.efficiency.histories import NETWORK_LABEL
+from analyses.labels import seeds_in_words
 from analyses.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish
 
 if TYPE_CHECKING:
@@ -67,10 +68,13 @@ def plot_efficiency(data: "xr.Dataset", *, title: str | None = None) -> "go.Figu
     figure.update_yaxes(title="correct logit", secondary_y=True, row=1, col=2)
     figure.update_yaxes(title=f"norm at median margin {data.target_margin:.3g}", row=2, col=1)
     figure.update_annotations(font_size=14)
-    figure = finish(
-        figure, title=title or f"What logits cost: {NETWORK_LABEL[data.network]}", height=760
-    )
-    return _legend_below(figure)
+    title = title or f"What logits cost: {NETWORK_LABEL[data.network]}"
+    return _legend_below(finish(figure, title=title, height=760, seeds=_seeds(data)))
+
+
+def _seeds(data: "xr.Dataset") -> str:
+    """Seeds per fraction and circuit, of which some may never have become the circuit."""
+    return seeds_in_words((data.missing == "").sum("seed"), of=data.sizes["seed"])
 
 
 def plot_layers(data: "xr.Dataset", *, title: str = "Norms layer by layer") -> "go.Figure":
@@ -96,7 +100,8 @@ def plot_layers(data: "xr.Dataset", *, title: str = "Norms layer by layer") -> "
     figure.update_xaxes(title="train fraction")
     figure.update_yaxes(title="norm of the layer", rangemode="tozero", col=1)
     figure.update_annotations(font_size=13)
-    return _legend_below(finish(figure, title=title, height=460), at=-0.35)
+    seeds = _seeds(data.sel(circuit=list(shown)))
+    return _legend_below(finish(figure, title=title, height=460, seeds=seeds), at=-0.35)
 
 
 def plot_trend(
@@ -135,7 +140,8 @@ def plot_trend(
     )  # fmt: skip
     for boundary in list(rows.values())[1:]:
         figure.add_hline(boundary + 0.5, line_color="#DDDDDD", line_width=1)
-    figure = _legend_below(finish(figure, title=title, height=660))
+    seeds = seeds_in_words(trend.n_seeds)
+    figure = _legend_below(finish(figure, title=title, height=660, seeds=seeds))
     return figure.update_layout(margin_l=230)
 
 

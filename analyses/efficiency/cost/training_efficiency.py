@@ -21,6 +21,7 @@ from analyses.efficiency.settings import SEEDS
 from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
+from analyses.labels import seeds_in_words
 from analyses.script import write_figures
 from analyses.style import BLUE, ORANGE, RED
 
@@ -190,7 +191,8 @@ def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
     )
     figure.update_xaxes(title="training pairs")
     figure.update_yaxes(type="log", exponentformat="none", dtick="D2")
-    figure = finish(figure, title=title, height=480)
+    seeds = seeds_in_words(data.budget.notnull().sum("seed"), of=data.sizes["seed"])
+    figure = finish(figure, title=title, height=480, seeds=seeds)
     return figure.update_layout(margin_t=130, legend_y=1.1)
 
 

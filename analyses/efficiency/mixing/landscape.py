@@ -54,11 +54,13 @@ def compute_landscape(
     return plane.transpose("w_m2", "w_g2", ...)
 
 
-def plot_landscape(landscape: "xr.Dataset", *, factor: float = 10.0) -> "go.Figure":
+def plot_landscape(
+    landscape: "xr.Dataset", *, factor: float = 10.0, seed: int | None = None
+) -> "go.Figure":
     """Heat map of T_validation / T_train, logarithmic; censored cells are crossed out.
 
     A cell says the ratio, or the bound that the last step puts on it (">"), or "-" where not even
-    the train loss has fallen.
+    the train loss has fallen. ``seed`` is named in the title.
     """
     import plotly.graph_objects as go
 
@@ -97,6 +99,7 @@ def plot_landscape(landscape: "xr.Dataset", *, factor: float = 10.0) -> "go.Figu
     figure.update_xaxes(title="w<sub>g2</sub>, initial speed of C<sub>gen</sub>", type="category")
     figure.update_yaxes(title="w<sub>m2</sub>, initial speed of C<sub>mem</sub>", type="category")
     title = f"How much later validation loss falls by {factor:g} times than training loss"
-    return finish(figure, title=title, height=520).update_layout(
+    seeds = "" if seed is None else f"seed {seed}"
+    return finish(figure, title=title, height=520, seeds=seeds).update_layout(
         margin_t=110, plot_bgcolor="#DDDDDD"
     )

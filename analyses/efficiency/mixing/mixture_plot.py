@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.mixing.delay import Verdict
+from analyses.labels import seeds_in_words
 from analyses.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE, finish
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "g
     )  # fmt: skip
     figure.update_xaxes(title="step (updates)", row=len(starts))
     figure.update_annotations(font_size=13)
-    return finish(figure, title=title, height=130 + 260 * len(starts)).update_layout(
-        margin_t=110, legend={"y": 1.06}
-    )
+    height = 130 + 260 * len(starts)
+    figure = finish(figure, title=title, height=height, seeds=_seeds(data))
+    return figure.update_layout(margin_t=110, legend={"y": 1.06})
 
 
 def plot_scalars(
@@ -158,7 +159,7 @@ def plot_variants(
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=names)
     title = title or f"When losses have fallen by {factor:g} times (open: not by the end)"
     height = 170 + 30 * len(names)
-    return finish(figure, title=title, height=height).update_layout(
+    return finish(figure, title=title, height=height, seeds=_seeds(found)).update_layout(
         margin={"t": 110, "l": 20}, legend={"y": 1 + 28 / (height - 170)}
     )
 
@@ -189,6 +190,13 @@ def table(found: "xr.Dataset") -> list[dict[str, Any]]:
 def _censored_median(steps: np.ndarray) -> float:
     middle = float(np.median(np.where(np.isnan(steps), np.inf, steps)))
     return middle if np.isfinite(middle) else float("nan")
+
+
+def _seeds(data: "xr.Dataset") -> str:
+    """How many seeds there are, and of how many, if some were left out; "" without a seed axis."""
+    if "seed" not in data.dims:
+        return ""
+    return seeds_in_words(data.sizes["seed"], of=data.attrs.get("n_wanted"))
 
 
 def _by_seed(values: "xr.DataArray") -> list["xr.DataArray"]:

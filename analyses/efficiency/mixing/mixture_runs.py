@@ -54,6 +54,7 @@ LOSS = "mse_softmax"  # of the paper's MLP, whatever the reference settings of a
 SETTLED = "settled"  # the checkpoint of the leak-free C_gen
 # Of the reference steps: some small C_gen have only just generalised by then.
 _STEPS = {"memorising": 1, "generalising": 2}
+_MIXTURE_STEPS = {"tiny": 600, "small": 1500, "published": 1500}
 
 
 def wanted(size: str, seeds: int) -> list[Named]:
@@ -133,22 +134,29 @@ def main(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
-    steps: Annotated[int, typer.Option(min=50, help="of every mixture")] = 1500,
+    steps: Annotated[
+        int | None, typer.Option(min=50, help="of every mixture; 1500, at size tiny 600")
+    ] = None,
     estimate_only: EstimateOnly = False,
 ) -> None:
     """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
     with clear_errors():
-        halved = halves.wanted(size, seeds)
+        halved = halves.wanted(size, seeds)  # refuses an unknown size
+        steps = steps or _MIXTURE_STEPS[size]
         announce(
             out, [*wanted(size, seeds), *halved],
             afterwards=seeds * _seconds(halved[0].config.data.p, steps), only=estimate_only,
         )  # fmt: skip
         pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
         networks = _usable(halves.collect_runs(out, size, seeds), halves_tables, "halves")
-        groups = {name: ([pair[name] for pair in pairs], VARIANTS) for name in pairs[0]}
+        groups = {
+            name: ({seed: pair[name] for seed, pair in pairs.items()}, VARIANTS)
+            for name in next(iter(pairs.values()))
+        }
         groups["halves of one network"] = (networks, OF_HALVES)
         for name, (tables, variants) in groups.items():
             data = compute(tables, variants, steps=steps, progress=True)
+            data = data.assign_attrs(n_wanted=seeds)
             found = summary(data)
             figures = [plot_variants(found, title=f"When losses have fallen by 10 times, {name}")]
             figures += [
@@ -158,7 +166,7 @@ def main(
                 for v in variants
             ]
             if variants is VARIANTS:
-                figures += _predicted(tables[0], steps, name)
+                figures += _predicted(*next(iter(tables.items())), steps, name)
             file = out / f"mixture-{name.replace(' ', '-')}.html"
             write_figures(f"mixture, {name}", out, file, data.merge(found), figures)
             for row in table(found):
@@ -167,24 +175,24 @@ def main(
                 ))  # fmt: skip
 
 
-def _predicted(tables: Tables, steps: int, name: str) -> list["go.Figure"]:
-    """Scalars of the first seed with their flows, and its landscape."""
+def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list["go.Figure"]:
+    """Scalars of one seed with their flows, and its landscape."""
     figures = []
     for variant in (EFFICIENT, SGD):
         config = VARIANTS[variant].config(tables, steps=steps)
         flow = gradient_flow.predict(tables, config=config)
-        title = f"Scalars and their {flow.attrs['flow']} flow: {variant}, {name}"
+        title = f"Scalars and their {flow.attrs['flow']} flow: {variant}, {name}, seed {seed}"
         figures.append(plot_scalars(mixture.compute(tables, config=config), flow, title=title))
     config = VARIANTS[EFFICIENT].config(tables, steps=steps)
-    return [*figures, plot_landscape(compute_landscape(tables, config=config))]
+    return [*figures, plot_landscape(compute_landscape(tables, config=config), seed=seed)]
 
 
-def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> list[_Made]:
-    """What can be made of the seeds whose networks are circuits; the others are named."""
-    made, error = [], None
+def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> dict[int, _Made]:
+    """What can be made of the seeds whose networks are circuits, by seed; others are named."""
+    made, error = {}, None
     for seed, one in enumerate(found):
         try:
-            made.append(make(one))
+            made[seed] = make(one)
         except ValueError as reason:
             error = reason
             typer.echo(f"seed {seed} is left out, its networks are no {what}: {reason}")

@@ -79,7 +79,7 @@ OF_HALVES: dict[str, Variant] = {
 
 
 def compute(
-    tables: Sequence[Tables],
+    tables: Sequence[Tables] | Mapping[int, Tables],
     variants: Mapping[str, Variant] = VARIANTS,
     *,
     steps: int = 1500,
@@ -88,12 +88,14 @@ def compute(
     """Curves of all variants from both presets: ``mixture.compute`` over ("variant", "seed", ...).
 
     Args:
-        tables: one per seed.
+        tables: one per seed, by seed or in the order of seeds 0, 1, ...
         variants: by name.
         steps: of every mixture.
         progress: show a bar over the variants.
     """
     import xarray as xr
+
+    by_seed = tables if isinstance(tables, Mapping) else dict(enumerate(tables))
 
     def axis(name: str, of: Sequence["xr.Dataset"], values: Sequence[object]) -> "xr.Dataset":
         return xr.concat(of, dim=xr.Variable(name, list(values)), combine_attrs="drop_conflicts")
@@ -101,8 +103,8 @@ def compute(
     found = [
         axis(
             "seed",
-            [mixture.compute(t, config=variant.config(t, steps=steps)) for t in tables],
-            range(len(tables)),
+            [mixture.compute(t, config=variant.config(t, steps=steps)) for t in by_seed.values()],
+            list(by_seed),
         )
         for variant in each(list(variants.values()), "variants", wanted=progress)
     ]

@@ -65,8 +65,10 @@ def agreement(estimates: Mapping[str, Estimate]) -> str:
     return f"The estimates disagree, their intervals lie apart: {'; '.join(pairs)}.{rest}"
 
 
-def plot_estimates(data: "xr.Dataset", *, title: str = "The critical data-set size") -> "go.Figure":
-    """A forest plot: a row per estimator, what is missing in words."""
+def plot_estimates(
+    data: "xr.Dataset", *, title: str = "The critical data-set size", seeds: str = ""
+) -> "go.Figure":
+    """A forest plot: a row per estimator, what is missing in words; ``seeds`` goes to the title."""
     import plotly.graph_objects as go
 
     from analyses.style import BLACK, BLUE, finish
@@ -100,7 +102,8 @@ def plot_estimates(data: "xr.Dataset", *, title: str = "The critical data-set si
         title=f"D_crit (training pairs{of}, log scale), 95 % interval", type="log",
         showticklabels=bool(known.any()),
     )  # fmt: skip
-    return finish(figure, title=title, height=180 + 90 * data.sizes["estimator"])
+    height = 180 + 90 * data.sizes["estimator"]
+    return finish(figure, title=title, height=height, seeds=seeds)
 
 
 def wrapped(text: str, width: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from analyses import collect
+from analyses.efficiency import semi_grokking, settings, ungrokking
 from analyses.estimate import Estimate
 
 
@@ -15,4 +16,26 @@ def no_estimates() -> Iterator[None]:
         patch.setattr(
             collect, "estimate", lambda runs, **_: Estimate(seconds=1.0, runs=len(runs), steps=0)
         )
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def toys_that_learn_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Size "tiny" for 20 steps: whether it groks is the question of ``test_tiny`` alone."""
+    if request.module.__name__.endswith("test_tiny"):
+        yield
+        return
+    training = {"steps": 20, "lr": 3e-3, "weight_decay": 1.0, "eval_every": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(settings._P, "tiny", 13)
+        patch.setitem(settings._WIDTH, "tiny", 16)
+        patch.setitem(settings._TRAINING, "tiny", training)
+        patch.setitem(settings._OWN, "tiny", {})
+        patch.setitem(ungrokking.LEVEL, "tiny", ungrokking.GROKKED)
+        patch.setitem(ungrokking.WEIGHT_DECAYS, "tiny", (0.1, 1.0))
+        patch.setitem(ungrokking.START_FRACTION, "tiny", 0.5)
+        patch.setitem(ungrokking.STEPS, "tiny", 20)
+        patch.setitem(ungrokking.FRACTIONS, "tiny", (0.1, 0.3))
+        patch.setitem(semi_grokking.FRACTIONS, "tiny", (0.3, 0.6))
+        patch.setitem(semi_grokking.LONGER, "tiny", 3)
         yield

@@ -246,7 +246,7 @@ def test_the_command_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.Monk
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     assert "15 of 15 runs to train, 30 steps" in first.output
-    assert "setting full-batch Adam  rate low  learning_rate 0.0015" in first.output
+    assert "setting full-batch Adam  rate low  learning_rate 0.005" in first.output
     assert (tmp_path / "data_efficiency.html").stat().st_size > 10_000
     stored = gi.open_sweep(tmp_path / "data_efficiency.zarr")
     assert stored.setting.values.tolist() == SETTINGS

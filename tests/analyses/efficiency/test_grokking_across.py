@@ -133,6 +133,7 @@ def test_curves_are_drawn_as_computed(
     ]  # fmt: skip
     for figure, panels in zip(figures, (2, 3), strict=True):
         assert len(figure.data) == panels * 2 * (3 + 1)
+        assert "(3 seeds)" in figure.layout.title.text
         assert {"step (updates)", "accuracy (dotted: chance)"} <= axis_titles(figure)
         assert {trace.name for trace in figure.data if trace.showlegend} == {
             "train, median of seeds", "validation, median of seeds"
@@ -150,6 +151,10 @@ def test_curves_are_drawn_as_computed(
 
 def test_crossings_are_drawn_and_censored_ones_marked(grid: xr.Dataset) -> None:
     figure: Any = grokking_across.plot_crossings(grid)
+    assert "(3 seeds)" in figure.layout.title.text
+    gone = grid.last_step.where((grid.seed != 1) | (grid.network != "lstm"))
+    fewer: Any = grokking_across.plot_crossings(grid.assign(last_step=gone))
+    assert "(2 to 3 of 3 seeds)" in fewer.layout.title.text
     marks = [trace for trace in figure.data if trace.name == "not reached by then"]
     drawn = sum(np.isfinite(np.asarray(trace.y, dtype=float)).sum() for trace in marks)
     learned = grid.crossing.sel(level=0.99)

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 import grokinterp as gi
 from analyses.efficiency import semi_grokking, settings
+from analyses.labels import seeds_in_words
 
 STEPS = np.arange(0, 3001, 20)
 
@@ -124,6 +125,8 @@ def test_figures_show_outcomes(
     found: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
     figure: Any = semi_grokking.plot_trajectories(found)
+    counts: Any = found.last_step.notnull().sum("seed").values
+    assert f"({seeds_in_words(counts, of=found.sizes['seed'])})" in figure.layout.title.text
     runs = [trace for trace in figure.data if len(trace.x) > 1]
     assert len(runs) == 5
     np.testing.assert_array_equal(runs[3].y, rising(1500)[1:])

@@ -181,6 +181,7 @@ def test_final_accuracies_are_drawn(
 ) -> None:
     figure: Any = ungrokking_plot.plot_final(found)
     assert "weight decay 0.1" in figure.layout.title.text
+    assert f"({len(SEEDS)} seeds)" in figure.layout.title.text
     line, *seeds = figure.data
     cells = found.sel(weight_decay=0.1).squeeze()
     np.testing.assert_array_equal(line.y, cells.final_mean)

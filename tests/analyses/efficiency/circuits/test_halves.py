@@ -210,6 +210,7 @@ def test_figures_draw_the_numbers(
     data: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
     figure: Any = plot_halves(data)
+    assert "(one network)" in figure.layout.title.text
     assert len(figure.data) == 6
     memory = figure.data[2]
     assert memory.x[0] == "changed, given label"

@@ -65,6 +65,9 @@ def test_seeds_are_lines_with_one_name(data: xr.Dataset) -> None:
     figure: Any = plot_mixture(seeds)
     assert len(figure.data) == 16
     assert sum(bool(trace.showlegend) for trace in figure.data) == 2
+    assert "(2 seeds)" in figure.layout.title.text
+    some: Any = plot_mixture(seeds.isel(seed=[1]).assign_attrs(n_wanted=3))
+    assert "(1 of 3 seeds)" in some.layout.title.text  # the others were no circuits
     np.testing.assert_array_equal(
         figure.data[1].y, 2 * data.accuracy.sel(start="10:1", split="train")
     )

@@ -34,7 +34,8 @@ def test_one_estimate_cannot_agree() -> None:
 
 def test_the_plot_draws_what_is_known_and_says_what_is_not() -> None:
     data = agreement.compute({"crossing": Estimate(10, 8, 15, 1000), "midpoint": NONE}, n_pairs=169)
-    figure: Any = agreement.plot_estimates(data)
+    figure: Any = agreement.plot_estimates(data, seeds="3 seeds")
+    assert "(3 seeds)" in figure.layout.title.text
     (points,) = figure.data
     np.testing.assert_array_equal(points.x, [10, math.nan])
     assert points.error_x.array[0] == 5
