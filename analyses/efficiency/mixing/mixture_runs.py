@@ -52,8 +52,14 @@ _Made = TypeVar("_Made")
 FRACTIONS = {"memorising": 0.2, "generalising": 0.9}  # the paper's
 LOSS = "mse_softmax"  # of the paper's MLP, whatever the reference settings of a size have
 SETTLED = "settled"  # the checkpoint of the leak-free C_gen
-# Of the reference steps: some small C_gen have only just generalised by then.
-_STEPS = {"memorising": 1, "generalising": 2}
+# Times the reference steps: some small C_gen have only just generalised by then. Toys memorise
+# under this loss at a lower rate only, and then later.
+_LONGER = {
+    "tiny": {"memorising": 4, "generalising": 2},
+    "small": {"memorising": 1, "generalising": 2},
+    "published": {"memorising": 1, "generalising": 1},
+}
+_LR = {"tiny": 5e-3}
 _MIXTURE_STEPS = {"tiny": 600, "small": 1500, "published": 1500}
 
 
@@ -66,11 +72,14 @@ def wanted(size: str, seeds: int) -> list[Named]:
     for seed in range(seeds):
         for kind, fraction in FRACTIONS.items():
             base = settings.seeded(settings.network("mlp", size), seed)
-            config = settings.with_fraction(base, fraction).replace({"training.loss": LOSS})
-            if size != "published":
-                config = config.replace({"training.steps": _STEPS[kind] * config.training.steps})
+            changes = {
+                "training.loss": LOSS,
+                "training.steps": _LONGER[size][kind] * base.training.steps,
+                "training.lr": _LR.get(size, base.training.lr),
+            }
             if kind == "memorising":
-                config = config.replace({"training.weight_decay": 0.0})
+                changes["training.weight_decay"] = 0.0
+            config = settings.with_fraction(base, fraction).replace(changes)
             runs.append(Named(folder_name("mixture", size, kind, "seed", seed), config))
     return runs
 
