@@ -16,6 +16,7 @@ from analyses.labels import run_labels
 from grokinterp import Run
 from grokinterp._checks import check_int
 from grokinterp.data import Dataset
+from grokinterp.session import unaffected
 from probes import surface
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ROLES = ("given", "true", "other")  # that a class can have for an example
 
 
+@unaffected()
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
 ) -> "xr.Dataset":

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from grokinterp import Run, build_model
+from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PROBES = {"mean_ipr": mean_ipr}  # pass as gi.train(..., probes=PROBES)
 
 
+@unaffected()
 def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
     """Accuracies and IPR while training, and one neuron and all IPRs before and after.
 

@@ -56,6 +56,7 @@ from grokinterp import Run, build_model
 from grokinterp._bar import each
 from grokinterp._checks import check_int, check_number
 from grokinterp.data import Dataset
+from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 from probes import Surface, logit_spectrum, surface
 
@@ -154,6 +155,7 @@ def compute(
     return join(parts)
 
 
+@unaffected()
 def compute_model(
     model: Any,
     operation: Operation,

@@ -1,6 +1,6 @@
 """What Hypothesis 2.2 is judged by, measured on one network, each number with its control."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,7 +149,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
         return [spectrum.mean_row_ipr, spectrum.total_ipr, features, in_key]
 
     trained = _first_table(question.surface), _seen_by_neurons(question.surface)
-    shuffled = torch.tensor([measure(*trained, other) for other in question.shuffled("embedding")])
+    shuffled = _numbers(measure(*trained, other) for other in question.shuffled("embedding"))
     before = [torch.nan] * len(MEASURES)
     if untrained is not None:
         before = measure(_first_table(untrained), _seen_by_neurons(untrained), basis)
@@ -235,11 +235,11 @@ def layers(question: Question, untrained: Surface | None) -> Iterator[Layer]:
     for hook in question.surface.neuron_hooks:
         activations = question.surface.neurons(hook)
         spectrum = neuron_spectrum(activations, question.basis)
-        shuffled = [_median_share(activations, other) for other in question.shuffled(hook)]
+        shuffled = _numbers(_median_share(activations, b) for b in question.shuffled(hook))
         before = torch.nan
         if untrained is not None:
             before = _median_share(untrained.neurons(hook), question.basis)
-        values = (_median(spectrum.share), before, *_spread(torch.tensor(shuffled)), torch.nan)
+        values = (_median(spectrum.share), before, *_spread(shuffled), torch.nan)
         numbers = dict(zip(OF, values, strict=True))
         yield Layer(hook, numbers, activations.shape[-1], spectrum.n_dead)
 
@@ -253,6 +253,10 @@ def projected_logits(
         "restricted": restricted_logits(logits, question.basis, key),
         "excluded": excluded_logits(logits, question.basis, key),
     }
+
+
+def _numbers(values: Iterable[Any]) -> Float[Tensor, "draw ..."]:
+    return torch.tensor(list(values), dtype=torch.float64)
 
 
 def _first_table(network: Surface) -> Float[Tensor, "p feature"]:

@@ -66,8 +66,8 @@ def random_frequencies(
         drawn: dict[str, Choice] = {}
         for name, own in chosen.items():
             columns = own.shape[1] if len(chosen) > 1 else 1
-            lottery = torch.rand(len(own), columns, generator=rng).expand_as(own)
-            place = lottery.masked_fill(own, 2.0).argsort(dim=0).argsort(dim=0)
+            lottery = torch.rand(len(own), columns, generator=rng, dtype=torch.float32)
+            place = lottery.expand_as(own).masked_fill(own, 2.0).argsort(dim=0).argsort(dim=0)
             drawn[name] = (place < own.sum(dim=0)) & ~own
         yield drawn
 

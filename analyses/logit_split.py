@@ -17,6 +17,7 @@ from analyses.corrupted_logits import ROLES, plot_curves
 from analyses.ipr_histogram import HIGH, LOW
 from grokinterp import Run
 from grokinterp.models import HookedMLP
+from grokinterp.session import unaffected
 from probes import model_neuron_ipr, surface
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PARTS = ("memorising", "generalising", "rest")
 
 
+@unaffected()
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
 ) -> "xr.Dataset":
@@ -65,6 +67,7 @@ def compute(
     ).assign_coords(part=list(PARTS))
 
 
+@unaffected()
 def logit_parts(
     model: object, tokens: Int[Tensor, "example 2"]
 ) -> tuple[Float[Tensor, "part example p"], Int[Tensor, " part"]]:

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from grokinterp import Run
 from grokinterp._checks import check_int
+from grokinterp.session import unaffected
 from probes import GammaIPR, gamma_ipr, model_gamma_ipr, model_neuron_spectra
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ BINS = np.linspace(0, 1, 11)  # of the periodicity, for means
 _OFF = 0.01  # of the layer's largest gain: a neuron with less is switched off
 
 
+@unaffected()
 def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> "xr.Dataset":
     """Gamma and periodicity of every neuron behind every norm, and how they go together.
 

@@ -16,6 +16,7 @@ from grokinterp import Run
 from grokinterp._checks import check_choice, check_int
 from grokinterp.data import SUBSETS
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 from probes import (
     model_neuron_attribution,
     model_neuron_ipr,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ORDERS = ("ipr", "norm", "attribution", "random")
 
 
+@unaffected()
 def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> "xr.Dataset":
     """Accuracy and loss on every subset after each removal, in several orders.
 

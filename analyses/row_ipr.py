@@ -13,6 +13,7 @@ import numpy as np
 
 from analyses.labels import run_labels
 from grokinterp import Run
+from grokinterp.session import unaffected
 from probes import TableSpectrum, surface, table_spectrum, task_basis
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TABLES = ("input", "output")
 
 
+@unaffected()
 def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -> "xr.Dataset":
     """Row-wise and total IPR of the input and output weights of one or several runs.
 

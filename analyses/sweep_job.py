@@ -4,7 +4,6 @@ import json
 import math
 import multiprocessing
 import signal
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -134,10 +133,9 @@ class SweepJob:
     def run(self, *, progress: bool = True) -> "xr.Dataset":
         """Train what is not done; interrupted, everything finished is in the store.
 
-        Diverged runs are marked in the dataset, so they are not warned about one by one.
+        It warns of diverged runs once, at the end, as :func:`grokinterp.sweep` does.
         """
-        with _processes(self.workers) as executor, warnings.catch_warnings():
-            warnings.simplefilter("ignore", gi.DivergenceWarning)
+        with _processes(self.workers) as executor:
             return gi.sweep(
                 self.base,
                 self.axes,

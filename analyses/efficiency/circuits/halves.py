@@ -33,6 +33,7 @@ from analyses.phases import EndPoint, Phase, phase_of
 from analyses.script import write_figures
 from grokinterp._checks import check_choice, check_number
 from grokinterp.models import HookedMLP
+from grokinterp.session import unaffected
 from probes import model_neuron_ipr
 from probes.mlp import check_no_norm, neuron_weights
 
@@ -43,6 +44,7 @@ PARTS = ("whole", *KINDS)
 CUTS = tuple(round(0.05 * i, 2) for i in range(1, 20))  # other thresholds that are tried
 
 
+@unaffected()
 def split(run: gi.Run, threshold: float | None = None) -> dict[str, Circuit]:
     """Both halves as circuits, by kind; their logits add up to the network's.
 
@@ -73,6 +75,7 @@ def split(run: gi.Run, threshold: float | None = None) -> dict[str, Circuit]:
     }
 
 
+@unaffected()
 def halves(model: HookedMLP, threshold: float) -> dict[str, HookedMLP]:
     """The networks of the neurons on either side of an IPR, by kind.
 
@@ -89,6 +92,7 @@ def halves(model: HookedMLP, threshold: float) -> dict[str, HookedMLP]:
     return {"memorising": _part(model, ~generalising), "generalising": _part(model, generalising)}
 
 
+@unaffected()
 def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
     """The threshold that leaves the least variance of IPR within the two groups of neurons.
 
@@ -110,6 +114,7 @@ def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
     return float(rising[at] + rising[at + 1]) / 2
 
 
+@unaffected()
 def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> "xr.Dataset":
     """What the whole network and each half say on which labels, at one threshold and at others.
 

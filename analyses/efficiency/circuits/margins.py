@@ -9,10 +9,12 @@ from torch import Tensor
 
 from grokinterp import HookedModel
 from grokinterp.models.base import evaluated
+from grokinterp.session import unaffected
 
 _BATCH = 4096  # bounds the memory of activations
 
 
+@unaffected()
 def all_logits(
     model: HookedModel, tokens: Int[Tensor, "example 2"]
 ) -> Float[Tensor, "example classes"]:

@@ -40,6 +40,7 @@ from grokinterp import (
 )
 from grokinterp._checks import check_choice, check_number
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     from grokinterp.training.checkpoints import Rule
@@ -65,6 +66,7 @@ VALIDATED_RULES = {
 }
 
 
+@unaffected()
 def from_checkpoint(
     run: Run,
     name: str,
@@ -121,6 +123,7 @@ def random_labels(config: RunConfig) -> RunConfig:
     return config.replace(changes)
 
 
+@unaffected()
 def random_elsewhere(config: RunConfig) -> RunConfig:
     """Training on all pairs but one: the config's labels where it trains, random ones elsewhere.
 
@@ -143,6 +146,7 @@ def random_elsewhere(config: RunConfig) -> RunConfig:
     })  # fmt: skip
 
 
+@unaffected()
 def closed_form(
     task: DataConfig, *, d_mlp: int = 500, median_logit: float | None = None, seed: int = 0
 ) -> Circuit:

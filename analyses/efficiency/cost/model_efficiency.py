@@ -34,6 +34,7 @@ from analyses.efficiency.histories import network_of
 from analyses.efficiency.settings import SEEDS
 from analyses.errors import clear_errors
 from analyses.script import write_figures
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,6 +76,7 @@ CIRCUITS: Mapping[str, Source] = {
 }
 
 
+@unaffected()
 def compute(
     runs: Sequence[gi.Run],
     *,

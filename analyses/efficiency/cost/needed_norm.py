@@ -18,11 +18,13 @@ from analyses.efficiency.circuits.margins import correct_logits, margins
 from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
 from grokinterp import HookedEmbeddingMLP, HookedMLP, HookedModel
 from grokinterp._checks import check_choice, check_number
+from grokinterp.session import unaffected
 
 QUANTITIES = {"logit": correct_logits, "margin": margins}
 _DEGREE = {"relu": 1, "square": 2}  # act(c x) = c ** degree act(x) for c > 0
 
 
+@unaffected()
 def matched_norm(
     model: HookedModel,
     tokens: Int[Tensor, "pair 2"],
@@ -55,6 +57,7 @@ def matched_norm(
     return scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
 
+@unaffected()
 def least_norm(
     model: HookedModel,
     tokens: Int[Tensor, "pair 2"],
@@ -97,6 +100,7 @@ class NormalisedMargin:
     plain_median: float
 
 
+@unaffected()
 def normalised_margin(
     model: HookedModel, tokens: Int[Tensor, "pair 2"], labels: Int[Tensor, " pair"]
 ) -> NormalisedMargin:
@@ -134,6 +138,7 @@ def normalised_margin(
     )
 
 
+@unaffected()
 def scaled_norm(model: HookedModel, scale: float) -> float:
     """The norm once the read-out is multiplied by ``scale``; see :func:`matched_norm`."""
     norms = norms_by_layer(model)
@@ -152,6 +157,7 @@ def scaled_norm(model: HookedModel, scale: float) -> float:
     return math.hypot(*norms.values())
 
 
+@unaffected()
 def least_scaled_norm(model: HookedModel, scale: float) -> float:
     """The least norm over the layers' factors, all logits being multiplied by ``scale``."""
     from scipy.optimize import minimize

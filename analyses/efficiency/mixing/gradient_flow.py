@@ -27,6 +27,7 @@ from analyses.efficiency.mixing.mixture import (
     surface_of,
 )
 from analyses.efficiency.mixing.tables import Tables
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,6 +36,7 @@ _Speed = Callable[[Float[Tensor, "start 4"]], Float[Tensor, "start 4"]]
 _PIECES = 10
 
 
+@unaffected()
 def predict(
     tables: Tables,
     starts: Mapping[str, Sequence[float]] = PRESETS,

@@ -9,6 +9,7 @@ from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.tables import Tables
 from grokinterp._checks import check_number
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
+@unaffected()
 def compute_landscape(
     tables: Tables,
     memorising: Sequence[float] = SPEEDS,

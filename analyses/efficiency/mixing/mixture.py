@@ -24,6 +24,7 @@ from analyses.efficiency.mixing.tables import SPLITS, Tables
 from grokinterp._checks import check_choice, check_int, check_type
 from grokinterp._frozen import frozen_config
 from grokinterp.randomness import generator
+from grokinterp.session import unaffected
 from grokinterp.training.optimizer import StackedOptimizer
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class MixtureConfig:
             )
 
 
+@unaffected()
 def compute(
     tables: Tables,
     starts: Mapping[str, Sequence[float]] = PRESETS,

@@ -9,6 +9,7 @@ from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.tables import Tables
 from grokinterp._bar import each
 from grokinterp._short import short_repr
+from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,6 +79,7 @@ OF_HALVES: dict[str, Variant] = {
 }
 
 
+@unaffected()
 def compute(
     tables: Sequence[Tables] | Mapping[int, Tables],
     variants: Mapping[str, Variant] = VARIANTS,

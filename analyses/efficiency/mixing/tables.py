@@ -15,6 +15,7 @@ from torch import Tensor
 from analyses.efficiency.circuits.circuits import Circuit, check_compatible
 from grokinterp._checks import check_choice
 from grokinterp._short import short_repr
+from grokinterp.session import unaffected
 
 SPLITS = ("train", "test")
 _ASKED = ("refused", "allowed")
@@ -85,6 +86,7 @@ class Tables:
         return memorising, generalising, self.labels[mask]
 
 
+@unaffected()
 def tables_of(
     memorising: Circuit,
     generalising: Circuit,
@@ -138,6 +140,7 @@ def tables_of(
     return tables
 
 
+@unaffected()
 def published_tables(memorising: Circuit, generalising: Circuit) -> Tables:
     """As in the paper: tested on all that C_mem was not trained on, whatever C_gen was trained on.
 

@@ -5,14 +5,16 @@ over the runs that finished would be too small.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 Numbers = Sequence[float] | np.ndarray
 Flags = Sequence[bool] | np.ndarray
+
+_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +45,18 @@ def median_time(times: Numbers, finished: Flags) -> tuple[float, float, float]:
 
     Source: Kaplan & Meier 1958; Brookmeyer & Crowley 1982, Biometrics 38, 29-41.
     """
-    from scipy import stats
-
     times, finished = _times(times, finished)
     if not finished.any():
         return math.inf, math.inf, math.inf
-    curve = stats.ecdf(stats.CensoredData.right_censored(times, ~finished)).sf
-    with warnings.catch_warnings():  # no band where no run is left: that end stays open
-        warnings.simplefilter("ignore", RuntimeWarning)
-        band = curve.confidence_interval(method="log-log")
-    median, low, high = (
-        _halved(s.quantiles, s.probabilities) for s in (curve, band.low, band.high)
-    )
+    at = np.unique(times[finished])
+    happened = (times[finished, None] == at).sum(axis=0)
+    still = (times[:, None] >= at).sum(axis=0)
+    left = np.cumprod(1 - happened / still)
+    # Where no run is left there is no band (NaN), so that end stays open.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(np.cumsum(happened / (still * (still - happened)))) / -np.log(left)
+        lower, upper = left ** np.exp(_Z * error), left ** np.exp(-_Z * error)
+    median, low, high = (_halved(at, curve) for curve in (left, lower, upper))
     return median, min(low, median), high
 
 
