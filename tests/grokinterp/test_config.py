@@ -340,19 +340,6 @@ def test_bad_values_in_json_are_refused() -> None:
         RunConfig.from_dict(plain)
 
 
-def weights(config: RunConfig) -> torch.Tensor:
-    return torch.nn.utils.parameters_to_vector(build_model(config).parameters()).detach()
-
-
-def test_initial_weights_are_a_function_of_seed_and_architecture() -> None:
-    config = RunConfig(data=DataConfig(p=7), model=MLPConfig(d_mlp=8, n_layers=2), seed=3)
-    first = weights(config)
-    assert torch.equal(weights(config), first)
-    changes = {"data.seed": 9, "data.corruption": 0.5, "training.lr": 0.1}
-    assert torch.equal(weights(config.replace(changes)), first)
-    assert not torch.equal(weights(config.replace({"seed": 4})), first)
-
-
 @pytest.mark.usefixtures("no_type_checker")  # which draws from Python's global generator
 def test_building_a_model_leaves_the_global_random_state_alone() -> None:
     python, torch_state = random.getstate(), torch.get_rng_state()
