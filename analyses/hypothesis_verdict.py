@@ -129,7 +129,7 @@ def _above_shuffled(measures: list["xr.DataArray"], least: float) -> Answer:
         return Answer(None, False, "not all of it could be measured")
     # The best measure decides: how far it lies beyond, or short of, both that it has to reach.
     margin = np.nanmax(excess - np.maximum(least, of_highest))
-    told = ", ".join(f"{value:.3f}" for value in excess)
+    told = ", ".join(f"{value:z.3f}" for value in excess)
     why = f"{told} of the way from shuffled to 1, at least {least} and above them all"
     return Answer(is_clear, bool(abs(margin) <= NEAR * least), why)
 
