@@ -1,5 +1,6 @@
 """Options that the experiments' commands share, and how they print a row of a table."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +18,11 @@ Seeds = Annotated[int, typer.Option(min=1)]
 
 
 def in_words(row: Mapping[str, object]) -> str:
-    """A row as names and values; numbers to four digits, "-" for what is not known."""
+    """A row as names and values; numbers to four digits, "-" for None and NaN."""
     return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
 
 
 def _shown(value: object) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    return "-" if value is None else str(value)

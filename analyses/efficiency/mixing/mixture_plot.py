@@ -143,9 +143,12 @@ def plot_variants(
             said = np.concatenate([verdicts.sel(variant=n).values.ravel() for n in names])
             rows = np.repeat(names, len(steps) // len(names))
             fell = ~np.isnan(steps)
+            at = np.where(fell, steps, last)
             for some, symbol in ((fell, _SYMBOL[split]), (~fell, f"{_SYMBOL[split]}-open")):
+                # A trace without any point would have no entry in the legend.
+                x, y = (at[some], rows[some]) if some.any() else ([None], [None])
                 figure.add_scatter(
-                    x=np.where(fell, steps, last)[some], y=rows[some], customdata=said[some],
+                    x=x, y=y, customdata=said[some],
                     mode="markers", name=label, legendgroup=split,
                     showlegend=col == 1 and some is fell, row=1, col=col, cliponaxis=False,
                     marker={"color": SUBSET_STYLE[split]["color"], "size": 11, "symbol": symbol,

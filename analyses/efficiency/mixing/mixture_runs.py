@@ -24,7 +24,7 @@ from analyses.collect import Named, announce, collect, folder_name
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
+from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.mixing import gradient_flow, mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
@@ -60,7 +60,7 @@ _LONGER = {
     "published": {"memorising": 1, "generalising": 1},
 }
 _LR = {"tiny": 5e-3}
-_MIXTURE_STEPS = {"tiny": 600, "small": 1500, "published": 1500}
+_MIXTURE_STEPS = {"tiny": 1200, "small": 1500, "published": 1500}
 
 
 def wanted(size: str, seeds: int) -> list[Named]:
@@ -144,7 +144,7 @@ def main(
     size: Size = "small",
     seeds: Seeds = 3,
     steps: Annotated[
-        int | None, typer.Option(min=50, help="of every mixture; 1500, at size tiny 600")
+        int | None, typer.Option(min=50, help="of every mixture; 1500, at size tiny 1200")
     ] = None,
     estimate_only: EstimateOnly = False,
 ) -> None:
@@ -167,7 +167,8 @@ def main(
             data = compute(tables, variants, steps=steps, progress=True)
             data = data.assign_attrs(n_wanted=seeds)
             found = summary(data)
-            figures = [plot_variants(found, title=f"When losses have fallen by 10 times, {name}")]
+            fallen = f"When losses have fallen by 10 times (open: not by the end), {name}"
+            figures = [plot_variants(found, title=fallen)]
             figures += [
                 plot_mixture(
                     data.sel(variant=v).assign_attrs(loss=variants[v].loss), title=f"{v}, {name}"
@@ -179,9 +180,7 @@ def main(
             file = out / f"mixture-{name.replace(' ', '-')}.html"
             write_figures(f"mixture, {name}", out, file, data.merge(found), figures)
             for row in table(found):
-                typer.echo(f"{name}: " + "  ".join(
-                    f"{k} {v:.4g}" if isinstance(v, float) else str(v) for k, v in row.items()
-                ))  # fmt: skip
+                typer.echo(f"{name}: {in_words(row)}")
 
 
 def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list["go.Figure"]:

@@ -1,21 +1,107 @@
 """Size "tiny" is small, but shows what the experiments are about: it groks, and ungroks."""
 
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.efficiency import settings
-from analyses.efficiency.statistics.curves import sustained_crossing
+from analyses.efficiency import data_efficiency_settings, grokking_across, settings, ungrokking
+from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
+from analyses.efficiency.mixing import mixture_runs
+
+COMMANDS = (
+    "circuits.halves", "cost.model_efficiency", "cost.training_efficiency", "d_crit",
+    "data_efficiency", "grokking_across", "mixing.mixture_runs", "semi_grokking", "ungrokking",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("network", settings.NETWORKS)
-def test_toys_memorise_first_and_generalise_later(network: str) -> None:
-    config = settings.with_fraction(settings.network(network, "tiny"), 0.7)
-    history = gi.train(settings.seeded(config, 0), device="cpu", progress=False).history
-    steps = history.step.values
-    learned, generalised = (
-        sustained_crossing(steps, history[f"{split}_accuracy"].values, 0.99)
-        for split in ("train", "test")
-    )
-    assert generalised > 1.5 * learned
-    at_learned = history.test_accuracy.sel(step=learned).item()
-    assert at_learned < 0.5
+@pytest.fixture(scope="module")
+def toys() -> list[gi.Run]:
+    """A network of every kind, trained on 70 % of the pairs."""
+    return [
+        gi.train(
+            settings.seeded(settings.with_fraction(settings.network(name, "tiny"), 0.7), 0),
+            device="cpu", progress=False,
+        )
+        for name in settings.NETWORKS
+    ]  # fmt: skip
+
+
+def test_toys_memorise_first_and_generalise_later(toys: list[gi.Run]) -> None:
+    rows = grokking_across.table(grokking_across.compute(toys))
+    assert [row["network"] for row in rows] == list(settings.NETWORKS)
+    for row in rows:
+        assert row["delay"] > 1.5
+        assert row["validation at train 99 %"] < 0.5
+
+
+def test_toys_ungrok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fractions = ungrokking.FRACTIONS["tiny"]
+    monkeypatch.setitem(ungrokking.FRACTIONS, "tiny", (fractions[0], fractions[-1]))
+    starts, runs = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], controls=False)
+    found = ungrokking.compute(runs, starts).final.squeeze()
+    assert found.sel(fraction=fractions[0]) < 0.1
+    assert found.sel(fraction=fractions[-1]) > 0.9
+
+
+def test_toys_have_costs_that_cross(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficiency_runs, "FRACTIONS", (0.7, 0.9))
+    monkeypatch.setattr(efficiency_runs, "SMALL_FRACTIONS", (0.05,))
+    found = model_efficiency.compute(efficiency_runs.collect_runs(tmp_path, "tiny", 1))
+    assert np.isfinite(found.target_margin)
+    assert (found.missing.sel(fraction=[0.7, 0.9]) == "").any("seed").all()  # no empty panel
+    curves = efficiency_trend.cost_curves(found).squeeze("seed")
+    cheaper = (curves.generalising < curves.memorising).values
+    assert list(cheaper) == [False, True, True]
+
+
+def test_toys_of_the_mixture_are_circuits(tmp_path: Path) -> None:
+    """Those of one seed; ``protocols`` raises if a network is not the circuit it should be."""
+    (pair,) = mixture_runs.collect_runs(tmp_path, "tiny", 1)
+    tables = mixture_runs.protocols(pair)
+    assert tables["leak-free"].errors == 0
+    assert tables["as published"].overlap > 0
+
+
+def test_toys_of_the_data_efficiency_generalise() -> None:
+    preset = data_efficiency_settings.get("tiny")
+    changes = preset.axes["setting"]["decay to zero, high rate"]
+    final = [
+        gi.train(
+            preset.base.replace(changes | {"data.train_fraction": fraction}),
+            device="cpu", progress=False,
+        ).checkpoint().metrics["test_accuracy"]
+        for fraction in (preset.fractions[0], preset.fractions[-1])
+    ]  # fmt: skip
+    assert final[0] < 0.5
+    assert final[1] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_something_to_show(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(f"analyses.efficiency.{name}")
+    drawn: list[Any] = []
+    monkeypatch.setattr(module, "write_figures", lambda *args: drawn.extend(args[-1]))
+    app = typer.Typer()
+    app.command()(module.main)
+    result = CliRunner().invoke(app, [str(tmp_path), "--size", "tiny"])
+    assert result.exit_code == 0, result.output
+    assert "nan" not in result.output.split()
+    assert drawn
+    for figure in drawn:
+        assert "nan" not in str(figure.layout).split()
+        panels = {trace.yaxis or "y" for trace in figure.data}
+        assert panels == {trace.yaxis or "y" for trace in figure.data if _is_visible(trace)}
+
+
+def _is_visible(trace: Any) -> bool:
+    values = np.asarray(trace.z if trace.type == "heatmap" else trace.y)
+    return any(value is not None and value == value for value in values.ravel())

@@ -113,6 +113,15 @@ def test_what_has_not_fallen_is_open_at_the_end(found: xr.Dataset) -> None:
     assert [t.name for t in figure.data if t.showlegend] == ["train", "validation"]
 
 
+def test_the_legend_names_what_never_falls(found: xr.Dataset) -> None:
+    never = found.assign(fall_step=found.fall_step.where(found.split == "train"))
+    figure: Any = plot_variants(never)
+    named = [trace for trace in figure.data if trace.showlegend]
+    assert [trace.name for trace in named] == ["train", "validation"]
+    assert all(len(trace.x) for trace in named)  # plotly leaves empty traces out of the legend
+    assert list(named[1].x) == [None]
+
+
 def test_a_median_that_is_censored_is_not_told(found: xr.Dataset) -> None:
     rows = table(found)
     assert [(row["variant"], row["start"]) for row in rows] == [
