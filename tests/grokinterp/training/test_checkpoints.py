@@ -40,6 +40,21 @@ def test_going_on_from_a_checkpoint_is_not_having_stopped(config: gi.RunConfig) 
     assert rest.provenance["start"]["step"] == 15
 
 
+def test_moments_count_the_updates_of_all_parts(tmp_path: Path) -> None:
+    """Thirty steps in three parts, each saved and loaded, are thirty steps to the last bit."""
+    part, end = CONFIG.replace({"training.steps": 10}), None
+    for done in (10, 20, 30):
+        run = gi.train(part, start=end, checkpoints={"end": gi.at_step(10)}, progress=False)
+        run.save(tmp_path / str(done))
+        end = gi.Run.load(tmp_path / str(done)).checkpoints["end"]
+        assert end.moments is not None
+        assert end.moments.updates == done
+    whole = gi.train(CONFIG.replace({"training.steps": 30}), progress=False)
+    assert end is not None
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(end.state[name], weight), name
+
+
 def test_a_fresh_optimiser_forgets(tmp_path: Path) -> None:
     """Without moments it goes another way: that of torch's AdamW, started from these weights."""
     whole = train(CONFIG, checkpoints=HALF)

@@ -62,19 +62,3 @@ def test_bfloat16_products_leave_the_weights_in_float32(model: Any) -> None:
     weights = weights[weights != 0]  # biases that never got a gradient
     exact = int((weights == weights.bfloat16().float()).sum())
     assert exact <= stats.binom.isf(1e-6, len(weights), 2**-16)
-
-
-def test_moments_count_the_updates_of_all_parts() -> None:
-    config = LARGE.replace(
-        {"data.p": 7, "training.optimizer": "adamw", "training.lr": 1e-2, "training.steps": 10}
-    )
-    end: gi.Checkpoint | None = None
-    for part in range(3):
-        run = gi.train(config, start=end, checkpoints={"end": gi.at_step(10)}, progress=False)
-        end = run.checkpoints["end"]
-        assert end.moments is not None
-        assert end.moments.updates == 10 * (part + 1)
-    whole = gi.train(config.replace({"training.steps": 30}), progress=False)
-    assert end is not None
-    for name, weight in whole.model.state_dict().items():
-        assert torch.equal(end.state[name], weight)
