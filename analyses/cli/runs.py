@@ -9,6 +9,7 @@ import typer
 
 from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
+from analyses.options import EstimateOnly
 
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
@@ -24,12 +25,16 @@ def demo(
     precision: Precision = "float32",
     device: Device = None,
     overwrite: Overwrite = False,
+    estimate_only: EstimateOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the first paper's default network on 35 % corrupted labels and take it apart."""
     with clear_errors():
         changes = {"data.seed": seed, "seed": seed, "training.weight_decay": weight_decay}
         config = _read_config(None, None, []).replace(changes)
+        if estimate_only:
+            _print_estimate(config, precision, device, as_json)
+            return
         run = _train_and_save(config, out, precision, device, overwrite, progress=not as_json)
         _report(run, out / "report.html", as_json)
 
@@ -47,6 +52,7 @@ def train(
     precision: Precision = "float32",
     device: Device = None,
     overwrite: Overwrite = False,
+    estimate_only: EstimateOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """Train one run and save it; ``grokinterp analyse`` then makes its report.
@@ -57,6 +63,9 @@ def train(
     """
     with clear_errors():
         chosen = _read_config(config, model, change or [])
+        if estimate_only:
+            _print_estimate(chosen, precision, device, as_json)
+            return
         run = _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
     if as_json:
         typer.echo(json.dumps({"run": str(out), "config": chosen.to_dict()}))
@@ -93,6 +102,18 @@ def _task(run: "Run") -> str:
         f"{operation} mod {data.p}, {run.dataset.is_changed.sum()} of {data.n_train} training "
         f"labels wrong, {run.ending}"
     )
+
+
+def _print_estimate(config: "RunConfig", precision: str, device: str | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from analyses.estimate import estimate
+
+    left = estimate([config], per_block=1, precision=precision, device=device)
+    if as_json:
+        typer.echo(json.dumps(asdict(left)))
+    else:
+        typer.echo(f"1 run to train, {left.steps} steps; time in all: {left}")
 
 
 def _train_and_save(
