@@ -15,7 +15,7 @@ from analyses.efficiency.circuits import halves
 from analyses.efficiency.cost import needed_norm
 
 MODELS: dict[str, Any] = {
-    "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=16),
+    "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=16, init="paper1"),
     "LSTM": gi.LSTMConfig(d_embed=8, d_hidden=8),
     "embedding MLP": gi.EmbeddingMLPConfig(d_embed=8, hidden=(16, 16)),
     "deep MLP": gi.MLPConfig(d_mlp=16, n_layers=2),

@@ -108,12 +108,12 @@ def test_embeddings_are_part_of_the_input_weights(combine: str) -> None:
     config = EmbeddingMLPConfig(
         d_embed=p + 2, hidden=(16, 16), norm="batch", combine=combine, prompt="a + b ="
     )
-    model = HookedEmbeddingMLP(config, p=p, seed=3)
+    model = HookedEmbeddingMLP(config, p=p, seed=3).double()
     with torch.no_grad():
         model.embed.W_E.copy_(torch.eye(p + 2))
     tables = model.layers[0].get_parameter("W_in").view(-1, p + 2, 16)
     W_E = torch.stack([tables[0, :p], tables[2 if combine == "concat" else 0, :p]])
-    twin = HookedMLP(MLPConfig(d_mlp=16, n_layers=2, act="relu", norm="batch"), p=p)
+    twin = HookedMLP(MLPConfig(d_mlp=16, n_layers=2, act="relu", norm="batch"), p=p).double()
     with torch.no_grad():
         twin.W_E.copy_(W_E)
         twin.W_U.copy_(model.W_U)
