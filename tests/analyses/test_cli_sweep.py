@@ -248,57 +248,64 @@ LONGER = [
 ]  # fmt: skip
 
 
+def stored(out: Path) -> int:
+    """How many blocks of one run have been stored."""
+    return len(list((out / "sweep.zarr" / "done").glob("[0-9]*")))
+
+
 def stopped(how: signal.Signals, shell, out: Path, *options: str) -> tuple[int, str]:
     """The command, sent a signal once it has stored something: its exit code, and what it said.
 
     Ctrl-C reaches every process of the terminal's foreground group.
     """
-    out.mkdir()
+    out.mkdir(exist_ok=True)
+    before = stored(out)
     process = shell(out, "analyses.cli", *LONGER, "--out", out, *options)
     give_up = time.monotonic() + 180
-    while not any((out / "sweep.zarr" / "done").glob("[0-9]*")):
+    while stored(out) == before:
         if time.monotonic() > give_up or not process.is_alive():
             process.kill()
             pytest.fail(f"nothing was stored: {(out / 'stderr').read_text()}")
-        time.sleep(0.02)
+        time.sleep(0.005)
     os.killpg(process.pid, how)
     process.join(60)
     return process.exitcode, (out / "stdout").read_text() + (out / "stderr").read_text()
 
 
-def resumed(out: Path) -> str:
+def interrupted(shell, out: Path, workers: str) -> None:
+    """It says how to go on."""
+    code, said = stopped(signal.SIGINT, shell, out, "--workers", workers)
+    assert code == 130, said
+    assert ("1 process" if workers == "1" else f"{workers} processes") in said
+    done = int(gi.open_sweep(out / "sweep.zarr").done.sum())
+    assert 0 < done < 9
+    assert f"Interrupted; {done} of 9 runs are stored" in said
+    assert "--resume" in said
+    assert "Traceback" not in said
+
+
+def resumed(out: Path) -> None:
+    """In this process, to the end."""
+    done = int(gi.open_sweep(out / "sweep.zarr").done.sum())
     code, printed, err = invoke(*LONGER, "--out", out, "--resume")
     assert code == 0, err
-    return printed
-
-
-@pytest.mark.slow
-def test_killed_and_resumed(tmp_path: Path, shell) -> None:
-    out = tmp_path / "killed"
-    code, _ = stopped(signal.SIGKILL, shell, out)
-    assert code == -signal.SIGKILL
-    first = int(gi.open_sweep(out / "sweep.zarr").done.sum())
-    assert 0 < first < 9
-    code, _, err = invoke("diagram", out / "sweep.zarr", "--out", out / "half.html")
-    assert code == 0, err
-    assert "not trained" in (out / "half.html").read_text()
-    assert f"{first} of them done" in resumed(out)
+    assert f"{done} of them done" in printed
     assert bool(gi.open_sweep(out / "sweep.zarr").done.all())
 
 
 @pytest.mark.slow
-def test_an_interrupt_says_how_to_go_on(tmp_path: Path, shell) -> None:
-    """And what two worker processes began ends as the work of one."""
-    for workers, named in (("1", "1 process"), ("2", "2 processes")):
-        out = tmp_path / workers
-        code, said = stopped(signal.SIGINT, shell, out, "--workers", workers)
-        assert code == 130, said
-        assert named in said
-        done = int(gi.open_sweep(out / "sweep.zarr").done.sum())
-        assert 0 < done < 9
-        assert f"Interrupted; {done} of 9 runs are stored" in said
-        assert "--resume" in said
-        assert "Traceback" not in said
-        assert f"{done} of them done" in resumed(out)
-    one, two = (gi.open_sweep(tmp_path / workers / "sweep.zarr") for workers in ("1", "2"))
-    np.testing.assert_allclose(one.final_loss, two.final_loss, rtol=1e-6)
+def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, shell) -> None:
+    """Interrupted, then killed; and what two worker processes began ends as the work of one."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    interrupted(shell, one, "1")
+    code, _ = stopped(signal.SIGKILL, shell, one, "--resume")
+    assert code == -signal.SIGKILL
+    assert 1 < int(gi.open_sweep(one / "sweep.zarr").done.sum()) < 9
+    code, _, err = invoke("diagram", one / "sweep.zarr", "--out", one / "half.html")
+    assert code == 0, err
+    assert "not trained" in (one / "half.html").read_text()
+    resumed(one)
+    interrupted(shell, two, "2")
+    resumed(two)
+    losses = [gi.open_sweep(out / "sweep.zarr").final_loss for out in (one, two)]
+    np.testing.assert_allclose(*losses, rtol=1e-6)
