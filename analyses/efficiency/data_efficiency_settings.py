@@ -15,7 +15,7 @@ neurons (of 512), the prompt "a b =" and no unused tokens. Its rates are 15 time
 its steps 1000, with weight decay 2, so that rate times decay times steps is 10: between the paper's
 3.3 at its baseline rate and 10 at the high one. Batches are of 64 pairs.
 
-"tiny" is the toy transformer of ``settings`` at three fractions.
+"tiny" is the toy transformer of ``settings`` at two fractions.
 """
 
 import dataclasses
@@ -118,11 +118,11 @@ _SMALLER = {
 }  # fmt: skip
 PRESETS = {
     "tiny": Preset(
-        base=_base("tiny", {"training.steps": 250, "training.eval_every": 10}),
+        base=_base("tiny", {"training.steps": 200, "training.eval_every": 10}),
         rates={"low": 5e-3, "baseline": 1e-2, "high": 2e-2},
         batch_size=128,
         weight_decay=1.0,
-        fractions=(0.4, 0.6, 0.8),
+        fractions=(0.5, 0.8),
     ),
     "small": Preset(
         base=_base("small", _SMALLER),
