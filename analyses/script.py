@@ -1,5 +1,6 @@
 """Running an analysis from the shell: ``python -m analyses.NAME RUN_DIR ...``."""
 
+import html
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,9 +81,9 @@ def write_figures(
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=i == 0) for i, figure in enumerate(figures)
     ]
-    page = "<!doctype html><meta charset='utf-8'>"
+    page = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
     with replacing(out) as file:
-        file.write_text(f"{page}<title>{name}</title>" + "\n".join(parts), encoding="utf-8")
+        file.write_text(page + "\n".join(parts), encoding="utf-8")
     with replacing(out.with_suffix(".nc")) as file:
         write_netcdf(data, file)
     typer.echo(f"{out}\n{out.with_suffix('.nc')}")

@@ -58,6 +58,13 @@ def test_texts_are_shown_as_they_are(tmp_path: Path) -> None:
     assert shown.tags == page(tmp_path / "plain.html", "plain").tags
 
 
+def test_the_title_of_figures_is_shown_as_it_is(tmp_path: Path) -> None:
+    write_figures(NASTY, tmp_path, tmp_path / "x.html", xr.Dataset(), [])
+    shown = Texts()
+    shown.feed((tmp_path / "x.html").read_text(encoding="utf-8"))
+    assert "".join(shown.texts["title"]) == NASTY
+
+
 def test_a_full_disk_leaves_no_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
