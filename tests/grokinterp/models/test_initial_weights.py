@@ -37,7 +37,7 @@ DRAWN: dict[str, tuple[Any, float, float]] = {
     ),
     "LSTM": (gi.LSTMConfig(d_embed=4, d_hidden=8), 1.0, -0.3482061),
 }  # fmt: skip
-LAST = {
+LAST = {  # the weight that is drawn last
     gi.EmbeddingMLPConfig: "unembed.b_U",
     gi.LSTMConfig: "unembed.W_U",
     gi.MLPConfig: "W_U",
