@@ -10,9 +10,9 @@ import typer
 import grokinterp as gi
 from analyses.estimate import estimate, in_words
 from grokinterp._short import short_repr
-from grokinterp.run_folder import check_free, holds_run
-from grokinterp.training.checkpoints import Rule
+from grokinterp.runs.folder import check_free, holds_run
 from grokinterp.training.plan import plan
+from grokinterp.training.rules import Rule
 from grokinterp.training.trainer import check_training
 
 

@@ -1,7 +1,8 @@
 """What a run is: task, corrupted data, hooked model, training, interventions, storage."""
 
 from grokinterp import models
-from grokinterp.config import RunConfig, build_model, register_model
+from grokinterp.checkpoints import Checkpoint
+from grokinterp.config import RunConfig, TrainConfig, build_model
 from grokinterp.data import DataConfig, Dataset, make_dataset
 from grokinterp.frequencies import filter_frequencies, filtered_embedding
 from grokinterp.interventions import ablate, ablate_heads, patch, scale
@@ -20,13 +21,13 @@ from grokinterp.models import (
     from_transformer_lens,
     load_zhong2023,
 )
+from grokinterp.models.registry import register_model
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
-from grokinterp.training.checkpoints import Checkpoint, at_step, reached
-from grokinterp.training.config import TrainConfig
 from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.interrupt import TrainingInterrupted
+from grokinterp.training.rules import at_step, reached
 from grokinterp.training.trainer import train, train_many
 from grokinterp.training.zero_loss import ZeroLossWarning
 

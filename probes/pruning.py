@@ -12,8 +12,8 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
+from grokinterp.losses import LOSSES
 from grokinterp.team import Team
-from grokinterp.training.losses import LOSSES
 from probes._probe import probe
 from probes.mlp import check_no_norm, neuron_weights
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grokinterp._checks import check_choice
 from grokinterp.data import Dataset
-from grokinterp.training.losses import LOSSES
+from grokinterp.losses import LOSSES
 from probes._probe import probe
 from probes.surface import surface
 

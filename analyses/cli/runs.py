@@ -127,7 +127,7 @@ def _train_and_save(
 ) -> "Run":
     from analyses.grokking import PROBES
     from grokinterp import TrainingInterrupted, train
-    from grokinterp.run_folder import check_free
+    from grokinterp.runs.folder import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
     probes = PROBES if _has_report(config) else None
@@ -146,7 +146,7 @@ def _train_and_save(
 
 def _beside(out: Path) -> Path:
     """Where an unfinished run goes: not in the place of a finished one."""
-    from grokinterp.run_folder import holds_run
+    from grokinterp.runs.folder import holds_run
 
     whole = out.expanduser().resolve()
     return whole.with_name(f"{whole.name}-unfinished") if holds_run(out) else out

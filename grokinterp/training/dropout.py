@@ -10,7 +10,8 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice
-from grokinterp.config import RunConfig, model_class
+from grokinterp.config import RunConfig
+from grokinterp.models.registry import model_class
 from grokinterp.randomness import Words, stream
 from grokinterp.training.minibatches import batch_rows
 
@@ -43,7 +44,7 @@ class Dropout:
         if not level:
             return None
         at = config.training.dropout_at
-        points = model_class(config).dropout_points(config.model, at)
+        points = model_class(config.model).dropout_points(config.model, at)
         return cls(config.seed, level, at, tuple(points.items()))
 
     @property

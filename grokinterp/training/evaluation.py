@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokinterp.data import SUBSETS, Dataset
-from grokinterp.training.losses import LOSSES
+from grokinterp.losses import LOSSES
 
 # The last is the share of training examples whose loss, as training computes it, is exactly 0.
 METRICS = (

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grokinterp.training.config import TrainConfig
+from grokinterp.config.training import TrainConfig
 
 
 class StackedOptimizer:

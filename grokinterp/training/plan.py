@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import torch
 
-from grokinterp.config import RunConfig, build_model, model_class
+from grokinterp.config import RunConfig, build_model
+from grokinterp.models.registry import model_class
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _DEFAULT_SHARE = 0.5  # of the memory that is free when training starts
@@ -57,7 +58,7 @@ def plan(
 
 def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     """About how much memory one run takes in a stack, its history and its result included."""
-    parameters = model_class(config).parameter_count(config.model, config.data.p)
+    parameters = model_class(config.model).parameter_count(config.model, config.data.p)
     if not parameters:  # a user's own class that does not count them
         parameters = sum(weight.numel() for weight in build_model(config).parameters())
     pairs, n_train = config.data.p**2, config.data.n_train

@@ -6,12 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from grokinterp.config import build_model, model_class
+from grokinterp.checkpoints import Checkpoint
+from grokinterp.config import build_model
 from grokinterp.models.base import HookedModel
+from grokinterp.models.registry import model_class
 from grokinterp.runs import Run, provenance
-from grokinterp.training.checkpoints import Checkpoint, Keeper, Row, Rule
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import MAX_AXES, Probe, build_history
+from grokinterp.training.rules import Keeper, Row, Rule
 from grokinterp.training.stack import Stack
 
 
@@ -47,7 +49,7 @@ class Recorder:
         stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
         # gains and biases are no matrices
         named = {n: w for n, w in state.named(state.weights).items() if len(state.shapes[n]) > 1}
-        matrices = model_class(state.configs[0]).weight_matrices(named)
+        matrices = model_class(state.configs[0].model).weight_matrices(named)
         self.steps.append(step)
         self._metrics.append(metrics)
         self._norms.append({name: w.flatten(1).norm(dim=1) for name, w in matrices.items()})

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.checkpoints import Checkpoint, Moments
 from grokinterp.config import RunConfig
 from grokinterp.team import Team
-from grokinterp.training.checkpoints import Checkpoint, Moments
 from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.passes import Passes, choose_passes
 from grokinterp.training.state import StackState

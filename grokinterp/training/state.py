@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.base import HookedModel
-from grokinterp.training.checkpoints import Checkpoint
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.noise import Noise
 

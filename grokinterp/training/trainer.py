@@ -12,19 +12,20 @@ from grokinterp._bar import progress_bar
 from grokinterp._checks import check_choice, check_int
 from grokinterp._limits import MAX_THREADS
 from grokinterp._short import short
+from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.session import own_session
 from grokinterp.team import Team, available_threads
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
-from grokinterp.training.checkpoints import Checkpoint, Rule, check_rules, check_starts
 from grokinterp.training.divergence import warn_of_divergence
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import Probe, check_probes
 from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Recorder
+from grokinterp.training.rules import Rule, check_rules, check_starts
 from grokinterp.training.stack import Stack
 from grokinterp.training.state import PRECISIONS
 from grokinterp.training.zero_loss import warn_of_zero_loss

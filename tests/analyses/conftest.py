@@ -50,6 +50,7 @@ def half_solved_run() -> gi.Run:
     p, width = 13, N_PERIODIC + N_NOISE
     config = CONFIG.replace({"data.p": p, "model.d_mlp": width, "training.steps": 1})
     model = gi.build_model(config)
+    assert isinstance(model, gi.HookedMLP)
     solution = gi.closed_form_mlp(p=p, d_mlp=N_PERIODIC)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -25,6 +25,7 @@ def test_norms_start_and_end_with_the_weights(corrupted_run: gi.Run) -> None:
     assert dict(found.norm.sizes) == {"step": 21, "weight": 3}
     assert found.weight.values.tolist() == ["W_E[0]", "W_E[1]", "W_U"]
     untrained = gi.build_model(corrupted_run.config)
+    assert isinstance(untrained, gi.HookedMLP)
     for model, step in ((untrained, 0), (corrupted_run.model, 200)):
         state = {name: weight.numpy() for name, weight in model.state_dict().items()}
         expected = [np.linalg.norm(w) for w in (*state["W_E"], state["W_U"])]

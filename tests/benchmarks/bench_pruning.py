@@ -11,6 +11,7 @@ from probes import pruning_curve
 def test_pruning_curve(compare: Callable[..., None]) -> None:
     data = gi.make_dataset(gi.DataConfig(corruption=0.35))
     model = gi.build_model(gi.RunConfig())
+    assert isinstance(model, gi.HookedMLP)
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
     W_E, W_U = model.W_E.detach(), model.W_U.detach()
     first, second = data.tokens.T

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grokinterp.run_folder import CHECKPOINT, FILES, filling
+from grokinterp.runs.folder import CHECKPOINT, FILES, filling
 
 
 def save(folder: Path, kind: str, *, checkpoint: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import grokinterp as gi
-from grokinterp.config import MODELS
+from grokinterp.models.registry import MODELS
 
 Fields = dict[str, Any]
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 import grokinterp as gi
 from analyses import phases
-from grokinterp.config import MODELS
+from grokinterp.losses import LOSSES
+from grokinterp.models.registry import MODELS
 from grokinterp.tracking import Callback
-from grokinterp.training.losses import LOSSES
 from tests.fuzz.draw import CALL, DATA, MODEL, TRAINING, Case
 from tests.fuzz.readings import probe_everything, use_hooks
 from tests.tolerance import right_answers, rounding

@@ -20,12 +20,12 @@ from grokinterp import (
     build_model,
 )
 from grokinterp._limits import MAX_ROWS, MAX_STEPS
+from grokinterp.config.training import OPTIMIZERS
 from grokinterp.data import CORRUPTIONS
+from grokinterp.losses import LOSSES
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import INITS
 from grokinterp.models.norms import NORMS
-from grokinterp.training.config import OPTIMIZERS
-from grokinterp.training.losses import LOSSES
 
 # The suite's type checker looks at a random item of a table's labels while a strategy makes them.
 checked_while_drawn = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside")

@@ -14,8 +14,8 @@ import grokinterp as gi
 from analyses.efficiency.mixing.mixture import MixtureConfig
 from analyses.phases import Thresholds
 from analyses.refine import Refinement
-from grokinterp.config import MODELS, model_class
 from grokinterp.models.hooked_module import HookedModuleConfig
+from grokinterp.models.registry import MODELS, model_class
 
 pytestmark = pytest.mark.usefixtures("no_type_checker")  # a user has none
 
@@ -176,9 +176,11 @@ def test_parameters_are_counted_without_building_the_network(model: Any) -> None
     config = gi.RunConfig(data=gi.DataConfig(p=11), model=model)
     network = gi.build_model(config)
     built = sum(weight.numel() for weight in network.parameters())
-    if getattr(model, "positional_embedding_type", None) == "sinusoidal":
+    if isinstance(network, gi.HookedTransformer) and (
+        model.positional_embedding_type == "sinusoidal"
+    ):
         built += network.W_pos.numel()
-    assert model_class(config).parameter_count(model, 11) == built
+    assert model_class(config.model).parameter_count(model, 11) == built
 
 
 def test_a_network_of_a_file_is_refused_before_it_is_built() -> None:

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import grokinterp as gi
-from grokinterp import run_files
+from grokinterp.runs import files as run_files
 
 pytestmark = pytest.mark.usefixtures("no_type_checker")
 

@@ -20,7 +20,8 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from grokinterp import run_files, run_folder
+from grokinterp.runs import files as run_files
+from grokinterp.runs import folder as run_folder
 
 sys.path.append(str(Path(__file__).parent.parent / "children"))
 import save_again  # pyright: ignore[reportMissingImports]

@@ -43,7 +43,7 @@ from grokinterp.randomness import generator
 from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
-    from grokinterp.training.checkpoints import Rule
+    from grokinterp.training.rules import Rule
 
 END = "end"  # the finished network, in the place of a checkpoint's name
 

@@ -41,7 +41,7 @@ from analyses.efficiency.mixing.tables import Tables, published_tables, tables_o
 from analyses.errors import clear_errors
 from analyses.script import write_figures
 from grokinterp.randomness import generator
-from grokinterp.training.checkpoints import Rule
+from grokinterp.training.rules import Rule
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -122,7 +122,7 @@ class _Softmax:
         self._tables, self._labels, self._squared = tables, labels, loss == "mse_softmax"
 
     def loss(self, weights: Tensor) -> Tensor:
-        from grokinterp.training.losses import cross_entropy, mse_softmax
+        from grokinterp.losses import cross_entropy, mse_softmax
 
         per_example = mse_softmax if self._squared else cross_entropy
         # One start at a time: the tables are large, and so would be a mixture for every start.

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from grokinterp.config import RunConfig, model_class
+from grokinterp.config import RunConfig
+from grokinterp.losses import LOSSES
 from grokinterp.models.mlp import HookedMLP
+from grokinterp.models.registry import model_class
 from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
 from grokinterp.training.passes.mlp_kernel import Batch, MLPKernel
 from grokinterp.training.state import StackState
@@ -51,7 +52,7 @@ class HandWrittenPasses:
         training = config.training
         return (
             device.type == "cpu"
-            and model_class(config) is HookedMLP
+            and model_class(config.model) is HookedMLP
             and config.model.norm is None
             and training.batch_size is None
             and LOSSES[training.loss].residual_ is not None

@@ -15,10 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
+from grokinterp.losses import LOSSES
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import MLPConfig
 from grokinterp.training.dropout import Dropout, Masks
-from grokinterp.training.losses import LOSSES
 
 # Rows of activations worked on at once. About 2 MB per buffer: small enough for a core's cache,
 # large enough that the products run at full speed.

@@ -13,10 +13,10 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp.config import RunConfig, build_model
+from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
 from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout, Masks, multiply_by
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
 from grokinterp.training.state import StackState, buffers_of

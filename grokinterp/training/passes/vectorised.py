@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from grokinterp.config import RunConfig, build_model
+from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
 from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout, Masks, multiply_by
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches, batch_rows
 from grokinterp.training.state import StackState
 

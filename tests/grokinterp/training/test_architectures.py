@@ -11,11 +11,11 @@ from torch import nn
 from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
-from grokinterp import config as config_module
-from grokinterp.config import MODELS
+from grokinterp.losses import LOSSES
+from grokinterp.models import registry
+from grokinterp.models.registry import MODELS
 from grokinterp.training import trainer
 from grokinterp.training.dropout import dropout_mask, multiply_by
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.passes.vectorised import VectorisedPasses
 from grokinterp.training.stack import Stack
 from probes import subset_scores
@@ -80,7 +80,7 @@ def test_one_step_with_dropout_is_the_hooked_models(kind: str, place: str) -> No
                  "training.optimizer": "sgd", "training.lr": 1.0}
     )[0]  # fmt: skip
     model, data = gi.build_model(config).double(), gi.make_dataset(config.data)
-    hooks = [
+    hooks: list[Any] = [
         (hook, multiply_by(dropout_mask(config, step=0, hook=hook, dtype=torch.float64)))
         for hook in type(model).dropout_points(config.model, place)
     ]  # fmt: skip
@@ -147,7 +147,7 @@ class Unseeded(Own):
 
 
 def register(monkeypatch: pytest.MonkeyPatch, model: type[gi.HookedModel]) -> gi.RunConfig:
-    monkeypatch.setattr(config_module, "MODELS", dict(MODELS))
+    monkeypatch.setattr(registry, "MODELS", dict(MODELS))
     gi.register_model("own", model)
     return BASE.replace({"model": OwnConfig()})
 

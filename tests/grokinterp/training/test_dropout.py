@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp.losses import LOSSES
 from grokinterp.training.dropout import Dropout, Masks, dropout_mask
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.passes import mlp_kernel
 from grokinterp.training.passes.mlp_kernel import MLPKernel
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grokinterp import DataConfig, HookedMLP, MLPConfig, make_dataset
-from grokinterp.training.losses import LOSSES
+from grokinterp.losses import LOSSES
 from grokinterp.training.passes import mlp_kernel
 from grokinterp.training.passes.mlp_kernel import MLPKernel
 

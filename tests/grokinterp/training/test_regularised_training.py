@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp.losses import LOSSES
 from grokinterp.training.dropout import dropout_mask
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.noise import noise
 
 SMALL = gi.RunConfig(
@@ -42,7 +42,7 @@ def train(configs: list[gi.RunConfig], precision: str = "float64") -> list[gi.Ru
     return gi.train_many(configs, precision=precision, device="cpu", progress=False)
 
 
-def plain_loop(config: gi.RunConfig) -> gi.HookedMLP:
+def plain_loop(config: gi.RunConfig) -> gi.HookedModel:
     """Autograd through the hooked model under masks, and torch's optimiser; float64."""
     model, data, t = gi.build_model(config).double(), gi.make_dataset(config.data), config.training
     tokens, labels = data.tokens[data.is_train], data.labels[data.is_train]
@@ -78,7 +78,7 @@ def plain_loop(config: gi.RunConfig) -> gi.HookedMLP:
     return model
 
 
-def assert_same(got: gi.HookedMLP, want: gi.HookedMLP, rtol: float = 1e-7) -> None:
+def assert_same(got: gi.HookedModel, want: gi.HookedModel, rtol: float = 1e-7) -> None:
     for (name, one), other in zip(got.named_parameters(), want.parameters(), strict=True):
         difference = (one - other).detach().norm() / other.detach().norm()
         assert float(difference) < rtol, name

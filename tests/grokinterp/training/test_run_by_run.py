@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import grokinterp as gi
+from grokinterp.losses import LOSSES
 from grokinterp.team import Team
 from grokinterp.training import trainer
-from grokinterp.training.losses import LOSSES
 from grokinterp.training.minibatches import Minibatches
 from grokinterp.training.passes import deal, run_by_run
 from grokinterp.training.passes.by_hand import HandWrittenPasses
@@ -83,6 +83,7 @@ def test_a_mini_batch_run_is_a_plain_loop(norm: str | None) -> None:
     )  # fmt: skip
     run = gi.train(config, precision="float64", progress=False)
     start = gi.build_model(config).double()
+    assert isinstance(start, gi.HookedMLP)
     W_E, W_U = (nn.Parameter(w.detach().clone()) for w in (start.W_E, start.W_U))
     layer = nn.BatchNorm1d(12).double() if norm else nn.Identity()
     optimizer = torch.optim.SGD([W_E, W_U, *layer.parameters()], lr=0.1, momentum=0.9)

@@ -27,6 +27,7 @@ def plain_loop(config: gi.RunConfig) -> tuple[torch.Tensor, torch.Tensor, list[f
     """What everyone writes: one-hot pairs, two linear layers, torch's optimiser; float64."""
     p, width = config.data.p, config.model.d_mlp
     data, model = gi.make_dataset(config.data), gi.build_model(config).double()
+    assert isinstance(model, gi.HookedMLP)
     first = torch.nn.Linear(2 * p, width, bias=False, dtype=torch.float64)
     second = torch.nn.Linear(width, p, bias=False, dtype=torch.float64)
     with torch.no_grad():
@@ -89,7 +90,7 @@ def test_history_starts_untrained_and_ends_at_the_last_step() -> None:
     config = SMALL.replace({"training.steps": 10, "training.eval_every": 4})
     run = train(config)
     assert list(run.history.step.values) == [0, 4, 8, 10]
-    start = gi.build_model(config).W_U.detach().norm()
+    start = gi.build_model(config).get_parameter("W_U").detach().norm()
     assert float(run.history.norm.sel(weight="W_U")[0]) == pytest.approx(float(start), rel=1e-6)
 
 

@@ -36,6 +36,7 @@ def look_up(run: gi.Run, *, logit: float, stored: torch.Tensor, unused: float = 
     Its squared norm is P (embedding) + 3 P^2 (weights and biases) + logit^2 per stored pair.
     """
     model = gi.build_model(run.config)
+    assert isinstance(model, gi.HookedEmbeddingMLP)
     data = run.dataset
     pairs = torch.arange(P * P)
     with torch.no_grad():
@@ -43,9 +44,10 @@ def look_up(run: gi.Run, *, logit: float, stored: torch.Tensor, unused: float = 
             weight.zero_()
         model.W_E[:P] = torch.eye(P)
         model.W_E[P:, 0] = unused / UNUSED**0.5
-        model.layers[0].W_in[data.tokens[:, 0], pairs] = 1.0
-        model.layers[0].W_in[P + data.tokens[:, 1], pairs] = 1.0
-        model.layers[0].b_in.fill_(-1.0)
+        W_in = model.layers[0].get_parameter("W_in")
+        W_in[data.tokens[:, 0], pairs] = 1.0
+        W_in[P + data.tokens[:, 1], pairs] = 1.0
+        model.layers[0].get_parameter("b_in").fill_(-1.0)
         model.W_U[pairs[stored], data.labels[stored]] = logit
     return model.eval()
 

@@ -45,6 +45,7 @@ def pair() -> dict[str, gi.Run]:
     )
     dataset = gi.make_dataset(config.data)
     memoriser = gi.build_model(config)
+    assert isinstance(memoriser, gi.HookedMLP)
     a, b = dataset.tokens.T
     answers = torch.where(dataset.is_train, dataset.labels, (dataset.labels + 1) % P)
     with torch.no_grad():  # a neuron is on for one pair: 2 - 2 (a != a') - 2 (b != b') - ...

@@ -7,7 +7,7 @@ from grokinterp._checks import check_choice, check_int, check_number, check_text
 from grokinterp._frozen import frozen_config
 from grokinterp._limits import MAX_ROWS, MAX_STEPS
 from grokinterp._short import short
-from grokinterp.training.losses import LOSSES
+from grokinterp.losses import LOSSES
 
 # Each optimiser, with the weight decays that it takes; the first is its default.
 OPTIMIZERS = {

@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from grokinterp._checks import check_choice
 from grokinterp._short import short_repr
+from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
 from grokinterp.models.base import HookedModel
-from grokinterp.run_files import read_files, write_files
-from grokinterp.run_folder import RunFolderError, filling, folder_path
+from grokinterp.runs.files import read_files, write_files
+from grokinterp.runs.folder import filling, folder_path
 from grokinterp.session import unaffected
-from grokinterp.training.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     import xarray as xr
-
-__all__ = ["Run", "RunFolderError", "provenance"]
 
 
 @short_repr

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from grokinterp._json import read_json
+from grokinterp.checkpoints import Checkpoint, check_names, to_json
 from grokinterp.config import RunConfig
-from grokinterp.run_folder import ABOUT, RunFolderError, stored
-from grokinterp.training.checkpoints import Checkpoint, check_rules, to_json
+from grokinterp.runs.folder import ABOUT, RunFolderError, stored
 
 FORMAT = 3  # raised when a folder written today could not be read by yesterday's code
 _UNSIGNED = 2  # the last format whose run.json had no checksum of itself
@@ -96,7 +96,7 @@ def check_about(about: Mapping[str, Any], config: RunConfig) -> None:
     start = about["provenance"].get("start")
     if start is not None and not (isinstance(start, dict) and isinstance(start.get("sha256"), str)):
         raise ValueError(f"provenance.start={start!r:.80} is no checkpoint")
-    check_rules(dict.fromkeys(about["checkpoints"], bool))  # names that stay inside the folder
+    check_names(about["checkpoints"])  # names that stay inside the folder
     for name, kept in about["checkpoints"].items():
         if not isinstance(kept, dict) or kept.keys() != {"step", "metrics", "updates"}:
             raise ValueError(f"checkpoints has {name}={kept!r:.80}, without step and metrics")

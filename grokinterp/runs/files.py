@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from grokinterp._files import write_netcdf
+from grokinterp.checkpoints import Checkpoint, from_json
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.models.budget import NotFarLarger
-from grokinterp.run_about import REMEDY, check_about, describe, read_about, write_about
-from grokinterp.run_folder import ABOUT, CHECKPOINT, FILES, RunFolderError, stamp, stored
-from grokinterp.training.checkpoints import Checkpoint, from_json
+from grokinterp.runs.about import REMEDY, check_about, describe, read_about, write_about
+from grokinterp.runs.folder import ABOUT, CHECKPOINT, FILES, RunFolderError, stamp, stored
 
 if TYPE_CHECKING:
     import xarray as xr

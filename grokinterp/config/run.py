@@ -8,58 +8,13 @@ from typing import Any
 
 from grokinterp._checks import check_choice, check_int, check_type
 from grokinterp._frozen import frozen_config
+from grokinterp.config.training import TrainConfig
 from grokinterp.data import DataConfig
 from grokinterp.models.base import HookedModel
-from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
-from grokinterp.models.lstm import HookedLSTM
-from grokinterp.models.mlp import HookedMLP, MLPConfig
-from grokinterp.models.transformer import HookedTransformer
+from grokinterp.models.mlp import MLPConfig
+from grokinterp.models.registry import MODELS, model_class, model_kind
 from grokinterp.session import unaffected
 from grokinterp.tasks import Table
-from grokinterp.training.config import TrainConfig
-
-# Every architecture: its name in saved files, and its class.
-MODELS: dict[str, type[HookedModel]] = {
-    "mlp": HookedMLP,
-    "embedding_mlp": HookedEmbeddingMLP,
-    "transformer": HookedTransformer,
-    "lstm": HookedLSTM,
-}
-
-
-def register_model(kind: str, model: type[HookedModel]) -> None:
-    """Let runs use an architecture of your own.
-
-    Args:
-        kind: its name in saved configs.
-        model: a :class:`~grokinterp.models.HookedModel` built as ``model(config, p=..., seed=...)``
-            with a frozen dataclass as its ``config_class``. It draws its weights from a generator
-            of its own and names their dtype: runs with the session's would not repeat.
-
-    Registering a class again, as when a notebook's cell is run twice, replaces it. Worker processes
-    of a sweep must register it too: do so in a module that they import.
-    """
-    if not (isinstance(model, type) and issubclass(model, HookedModel)):
-        raise TypeError(f"model must be a subclass of HookedModel, got {model!r}")
-    config = getattr(model, "config_class", None)
-    frozen = isinstance(config, type) and dataclasses.is_dataclass(config) and (
-        config.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
-    )  # fmt: skip
-    if not frozen:
-        raise TypeError(
-            f"{model.__name__}.config_class must be a frozen dataclass, got {config!r}; "
-            "write @dataclass(frozen=True, kw_only=True)"
-        )
-    taken = MODELS.get(kind, model)
-    if (taken.__module__, taken.__qualname__) != (model.__module__, model.__qualname__):
-        raise ValueError(f"kind={kind!r} is taken by {MODELS[kind].__name__}; choose another name")
-    for name, other in MODELS.items():
-        if name != kind and other.config_class is config:
-            raise ValueError(
-                f"{model.__name__} has the config_class of {other.__name__}, so that a config "
-                "would not say which of them it means; give it a dataclass of its own"
-            )
-    MODELS[kind] = model
 
 
 @frozen_config
@@ -79,9 +34,9 @@ class RunConfig:
         for name, kinds in _sections().items():
             check_type(name, getattr(self, name), *kinds)
         check_int("seed", self.seed, minimum=0)
-        model_class(self).check_size(self.model, self.data.p)
+        model_class(self.model).check_size(self.model, self.data.p)
         if self.training.dropout:
-            model, at = model_class(self), self.training.dropout_at
+            model, at = model_class(self.model), self.training.dropout_at
             for place in at.split("+"):
                 check_choice(
                     f"dropout_at of a {type(self.model).__name__}", place, model.dropout_places
@@ -118,7 +73,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; :meth:`from_dict` gives the config back."""
         plain = dataclasses.asdict(self)
-        return plain | {"model": {"kind": model_kind(self)} | plain["model"]}
+        return plain | {"model": {"kind": model_kind(self.model)} | plain["model"]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
@@ -173,23 +128,13 @@ def check_path(config: RunConfig, path: str) -> None:
         )
 
 
-def model_kind(config: RunConfig) -> str:
-    """The name in ``MODELS`` of a config's network."""
-    return next(k for k, model in MODELS.items() if type(config.model) is model.config_class)
-
-
-def model_class(config: RunConfig) -> type[HookedModel]:
-    """The class of a config's network."""
-    return MODELS[model_kind(config)]
-
-
 @unaffected()
-def build_model(config: RunConfig) -> Any:
+def build_model(config: RunConfig) -> HookedModel:
     """The untrained network of a config, its weights drawn from ``config.seed``.
 
-    A :class:`~grokinterp.models.HookedModel`, in training mode as any new ``nn.Module``.
+    It is in training mode as any new ``nn.Module``.
     """
-    kind: Any = model_class(config)
+    kind: Any = model_class(config.model)
     model = kind(config.model, p=config.data.p, seed=config.seed)
     model.operation = config.data.operation
     return model

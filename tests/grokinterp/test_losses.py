@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from grokinterp.training.losses import LOSSES
+from grokinterp.losses import LOSSES
 
 
 def _logits_and_labels(n: int = 12, p: int = 7) -> tuple[torch.Tensor, torch.Tensor]:

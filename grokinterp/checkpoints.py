@@ -1,0 +1,99 @@
+"""Networks kept from the middle of training: what training can start from."""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from grokinterp._short import short_repr
+
+_LONGEST = 200  # bytes of a checkpoint's name; file systems allow 255 for a file's
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What an optimiser remembers: Adam's two moments, or SGD's momentum, by parameter."""
+
+    updates: int  # that went into them
+    first: Mapping[str, Tensor]
+    second: Mapping[str, Tensor] | None = None  # none for SGD
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A network after some updates: what training can start from."""
+
+    step: int  # updates before it
+    metrics: Mapping[str, float]  # its row of the history
+    state: Mapping[str, Tensor]  # the model's state_dict, on the CPU
+    moments: Moments | None = None  # None: training starts with a fresh optimiser
+
+    def fresh(self) -> "Checkpoint":
+        """The same network without its optimiser's moments."""
+        return replace(self, moments=None)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of every tensor: two checkpoints that train alike have the same."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors().items()):
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().numpy().tobytes())
+        if self.moments is not None:
+            digest.update(str(self.moments.updates).encode())
+        return digest.hexdigest()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors under one name each, for a file; see :meth:`from_tensors`."""
+        parts = {"state": self.state}
+        if self.moments is not None:
+            parts |= {"first": self.moments.first, "second": self.moments.second or {}}
+        return {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        *,
+        step: int,
+        metrics: Mapping[str, float],
+        updates: int | None,
+    ) -> "Checkpoint":
+        """What :meth:`tensors` took apart; ``updates`` is None if there were no moments."""
+        parts: dict[str, dict[str, Tensor]] = {"state": {}, "first": {}, "second": {}}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = tensor
+        moments = None
+        if updates is not None:
+            moments = Moments(updates, parts["first"], parts["second"] or None)
+        return cls(step, metrics, parts["state"], moments)
+
+
+def check_names(names: Iterable[object]) -> None:
+    """Raise unless every name of a checkpoint can be that of a file."""
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+            raise ValueError(
+                f"checkpoints has {name!r}, which cannot name a file; use letters, digits, - and _"
+            )
+        if len(name.encode()) > _LONGEST:
+            raise ValueError(
+                f"checkpoints has {name[:20] + '...'!r} of {len(name.encode())} bytes, too long "
+                f"for the name of a file; use at most {_LONGEST}"
+            )
+
+
+def to_json(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics for JSON, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
+
+
+def from_json(plain: Mapping[str, float | None]) -> dict[str, float]:
+    """What :func:`to_json` wrote."""
+    return {name: math.nan if value is None else value for name, value in plain.items()}

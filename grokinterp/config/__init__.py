@@ -1,0 +1,6 @@
+"""A run's configuration: task and data, network, training."""
+
+from grokinterp.config.run import RunConfig, build_model, check_path, config_paths
+from grokinterp.config.training import TrainConfig
+
+__all__ = ["RunConfig", "TrainConfig", "build_model", "check_path", "config_paths"]
