@@ -12,8 +12,8 @@ from analyses.estimate import estimate, in_words
 from grokinterp._short import short_repr
 from grokinterp.runs.folder import check_free, holds_run
 from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
 from grokinterp.training.rules import Rule
-from grokinterp.training.trainer import check_training
 
 
 @short_repr
@@ -139,8 +139,7 @@ def _load(out: Path, named: Named) -> gi.Run:
 def _stacks(missing: Sequence[Named], chunk: int) -> list[list[Named]]:
     """Runs that can train together, at most ``chunk`` of them."""
     configs = [named.config for named in missing]
-    place = check_training(configs, None, "float32", None)
-    together = plan(configs, place, itemsize=4, memory_limit=None)
+    together = plan(configs, Resources())
     return [
         [missing[i] for i in members[first : first + chunk]]
         for members in together

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,16 +16,11 @@ from grokinterp import RunConfig
 from grokinterp._checks import check_int
 from grokinterp.sweeps.summary import Measure
 from grokinterp.sweeps.tasks import Task, Work
-from grokinterp.team import available_threads
+from grokinterp.tracking import Callback
 from grokinterp.training.minibatches import batch_rows
-from grokinterp.training.trainer import check_training
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    _Bar = tqdm[Any]
-else:
-    from tqdm import tqdm as _Bar
+from grokinterp.training.plan import plan
+from grokinterp.training.program import program
+from grokinterp.training.resources import Resources
 
 _BUDGET_S = 0.3  # of timed steps for each training set
 _MOST_STEPS = 30
@@ -51,10 +45,7 @@ def estimate(
     measure: Mapping[str, Measure] | None = None,
     per_block: int = 8,
     workers: int = 1,
-    threads: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str = "float32",
-    memory_limit: int | str | None = None,
+    resources: Resources | None = None,
 ) -> Estimate:
     """Time some steps and evaluations on this machine and multiply.
 
@@ -66,28 +57,20 @@ def estimate(
         measure: as for ``grokinterp.sweep``.
         per_block: runs trained together.
         workers: blocks trained at the same time.
-        threads: CPU threads of each worker; None: all that torch may use.
-        device: as for ``grokinterp.sweep``.
-        precision: likewise.
-        memory_limit: likewise.
+        resources: device, precision and memory, and the CPU threads of each worker; None: defaults.
     """
     check_int("per_block", per_block, minimum=1)
     check_int("workers", workers, minimum=1)
     if not configs:
         return Estimate(seconds=0.0, runs=0, steps=0)
-    place = check_training(configs, device, precision, memory_limit)
-    work = Work(
-        measure=dict(measure or {}),
-        device=device,
-        precision=precision,
-        memory_limit=memory_limit,
-        threads=threads,
-        keep_curves=False,
-    )
+    resources = resources or Resources()
+    plan(configs, resources)  # refuses what cannot be trained
+    work = Work(measure=dict(measure or {}), resources=resources, keep_curves=False)
     # A GPU's time does not grow with the runs of a block; a CPU's does once every thread has one.
-    together = per_block if place.type == "cuda" else min(per_block, threads or available_threads())
+    on_gpu = resources.place.type == "cuda"
+    together = per_block if on_gpu else min(per_block, resources.workers)
     with ThreadPoolExecutor(1) as aside:  # workers limit the torch threads of the thread they use
-        costs = aside.submit(_costs, configs, work, together, place).result()
+        costs = aside.submit(_costs, configs, work, together).result()
     dearest = sum(sorted(costs)[-per_block:])
     return Estimate(
         seconds=max(sum(costs) / workers, dearest),
@@ -112,25 +95,24 @@ def in_words(seconds: float) -> str:
     return f"about {days} days {hours} h" if hours else f"about {days} days"
 
 
-def _costs(
-    configs: Sequence[RunConfig], work: Work, together: int, place: torch.device
-) -> list[float]:
+def _costs(configs: Sequence[RunConfig], work: Work, together: int) -> list[float]:
     """Seconds that each run adds."""
-    _time(_WARM_UP, work, 1, place)  # first calls load libraries and start threads
+    _time(_WARM_UP, work, 1)  # first calls load libraries and start threads
     programs: dict[tuple[object, ...], list[RunConfig]] = {}
     for config in configs:
         training = config.training
-        program = (
-            config.model, config.data.p, training.loss, training.optimizer,
-            training.dropout > 0, training.weight_noise > 0, training.update_noise > 0,
-        )  # fmt: skip
-        programs.setdefault(program, []).append(config)
+        # What a step costs does not depend on how many there are; on the batch it does, see above.
+        alike = config.replace(
+            {"training.steps": 1, "training.eval_every": 1, "training.batch_size": None}
+        )
+        noises = training.dropout > 0, training.weight_noise > 0, training.update_noise > 0
+        programs.setdefault((*program(alike), *noises), []).append(config)
     costs = []
     for members in programs.values():
         sizes = {batch_rows(config): config for config in members}
         least, most = min(sizes), max(sizes)
         runs = min(together, len(members))
-        timed = {n: _measure(sizes[n], work, runs, place) for n in {least, most}}
+        timed = {n: _measure(sizes[n], work, runs) for n in {least, most}}
         row = sum(t.row for t in timed.values()) / len(timed)  # evaluation scores all pairs always
         fixed = sum(t.fixed for t in timed.values()) / len(timed)
         for config in members:
@@ -150,12 +132,12 @@ class _Times:
     fixed: float  # drawing data and weights, measuring, packing
 
 
-def _measure(config: RunConfig, work: Work, runs: int, place: torch.device) -> _Times:
-    rough = _time(_short(config, 2, rows=1), work, runs, place)
+def _measure(config: RunConfig, work: Work, runs: int) -> _Times:
+    rough = _time(_short(config, 2, rows=1), work, runs)
     steps = min(_MOST_STEPS, int(_BUDGET_S / max(rough.step * runs, 1e-6)))
     if steps < 3:  # slow steps need no second look
         return rough
-    return _time(_short(config, steps + 1, rows=3), work, runs, place)
+    return _time(_short(config, steps + 1, rows=3), work, runs)
 
 
 def _short(config: RunConfig, steps: int, *, rows: int) -> RunConfig:
@@ -164,9 +146,9 @@ def _short(config: RunConfig, steps: int, *, rows: int) -> RunConfig:
     return config.replace({"training.steps": steps, "training.eval_every": every})
 
 
-def _time(config: RunConfig, work: Work, runs: int, place: torch.device) -> _Times:
+def _time(config: RunConfig, work: Work, runs: int) -> _Times:
     """Train copies of a run as a worker does, and look at the clock."""
-    clock = _Clock(place)
+    clock = _Clock(work.resources.place)
     began = time.perf_counter()
     work(Task((), (config,) * runs, ("an estimate",) * runs), clock)
     total = time.perf_counter() - began
@@ -197,27 +179,29 @@ class _Laps:
     at: float = field(default_factory=time.perf_counter)
 
 
-class _Clock(_Bar):
-    """Stands in for the trainer's progress bar, which hears of every step and every row."""
+class _Clock(Callback):
+    """Looks at the time after every step and every row."""
 
     def __init__(self, place: torch.device) -> None:
-        super().__init__(disable=True)
         self._place, self._stack = place, _Laps()
         self.steps: list[_Lap] = []
         self.rows: list[_Lap] = []
 
-    def update(self, n: float | None = 1) -> None:
-        """A step of ``n`` runs is over; 0 after the last step of a stack."""
-        seconds = self._lap()
-        if n:
-            self.steps.append(_Lap(seconds, int(n), first=not self._stack.runs))
-        self._stack.runs = int(n or 0)
+    def on_step(self, updates: int) -> None:
+        """A step is over, of so many runs."""
+        self.steps.append(_Lap(self._lap(), updates, first=not self._stack.runs))
+        self._stack.runs = updates
 
-    def set_postfix(self, *_: object, **__: object) -> None:
-        """A row is over; the one before the first step has the stack's own start in it."""
+    def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
+        """A row of one run is over; that before the first step has the stack's start in it.
+
+        All runs of a stack are scored before the first is told of: the rest take no time.
+        """
         seconds = self._lap()
-        if self._stack.runs:
-            self.rows.append(_Lap(seconds, self._stack.runs, first=False))
+        if step == 0:
+            self._stack.runs = 0
+        else:
+            self.rows.append(_Lap(seconds, 1, first=False))
 
     def _lap(self) -> float:
         if self._place.type == "cuda":

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,11 @@ from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import threads_per_task
 from grokinterp.sweeps.grid import Grid, seed_list
-from grokinterp.training.trainer import check_training
+from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
 from probes import task_basis
 
 if TYPE_CHECKING:
-    import torch
     import xarray as xr
 
 
@@ -48,26 +48,18 @@ class SweepJob:
     workers: int = 1  # processes; 1 is this one, with all of torch's threads
     per_neuron: bool = False  # keep every neuron's IPR, not the mean alone
     adaptive: bool = False  # train only where phases meet
-    device: str | None = None
-    precision: str = "float32"
-    memory_limit: str | None = None
+    resources: Resources = field(default_factory=Resources)
     chunk: int | None = None  # runs trained and stored together; None: by their size
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
-        _ = self.grid, self.place
+        plan(list(self.grid.configs.flat), self.resources)  # refuses what cannot be trained
 
     @cached_property
     def grid(self) -> Grid:
         """All runs."""
         return Grid(self.base, self.axes, seed_list(self.seeds))
-
-    @cached_property
-    def place(self) -> "torch.device":
-        """Where it trains."""
-        configs = list(self.grid.configs.flat)
-        return check_training(configs, self.device, self.precision, self.memory_limit)
 
     @property
     def refinement(self) -> Refinement | None:
@@ -115,7 +107,7 @@ class SweepJob:
         configs = list(self.grid.configs.flat)
         with _processes(self.workers) as executor:  # starts no process before it has work
             threads = threads_per_task(executor)
-            chunk = self.chunk or default_chunk(configs, self.place, executor)
+            chunk = self.chunk or default_chunk(configs, self.resources.place, executor)
         per_block = len(self.grid.seeds)
         if not self.adaptive:  # as grokinterp.sweep cuts its blocks
             per_block = math.prod(self.grid.block_shape(chunk))
@@ -124,10 +116,7 @@ class SweepJob:
             measure=self.measure,
             per_block=per_block,
             workers=self.workers,
-            threads=threads,
-            device=self.device,
-            precision=self.precision,
-            memory_limit=self.memory_limit,
+            resources=replace(self.resources, threads=threads),
         )
 
     def run(self, *, progress: bool = True) -> "xr.Dataset":
@@ -145,9 +134,9 @@ class SweepJob:
                 executor=executor,
                 refine=self.refinement,
                 chunk=self.chunk,
-                device=self.device,
-                precision=self.precision,
-                memory_limit=self.memory_limit,
+                device=self.resources.device,
+                precision=self.resources.precision,
+                memory_limit=self.resources.memory_limit,
                 progress=progress,
             )
 

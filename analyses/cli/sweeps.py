@@ -64,11 +64,13 @@ def sweep(
     if list_presets:
         _print_list(as_json)
         return
+    from grokinterp.training.resources import Resources
+
     with clear_errors():
         job, folder, chosen = _settle(
             preset, size, out, panels, change,
-            seeds=seeds, workers=workers, precision=precision, device=device, adaptive=adaptive,
-            per_neuron=per_neuron, memory_limit=memory_limit, chunk=chunk,
+            seeds=seeds, workers=workers, adaptive=adaptive, per_neuron=per_neuron, chunk=chunk,
+            resources=Resources(precision=precision, device=device, memory_limit=memory_limit),
         )  # fmt: skip
         if job.store.exists() and not (resume or estimate_only):
             raise ValueError(
@@ -135,8 +137,8 @@ def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[s
         "steps": estimate.steps,
         "seconds_estimated": round(estimate.seconds, 1),
         "adaptive": job.adaptive,
-        "device": str(job.place),
-        "precision": job.precision,
+        "device": str(job.resources.place),
+        "precision": job.resources.precision,
         "workers": job.workers,
         "config": job.base.to_dict(),
     }

@@ -12,16 +12,12 @@ from grokinterp.config import RunConfig, check_path, config_paths
 from grokinterp.sweeps.reading import BOOKKEEPING
 from grokinterp.sweeps.summary import KEPT, check_name
 from grokinterp.tasks import Table
+from grokinterp.training.program import decides_program
 
 # The values of a dotted config path; or, under a name that is none, settings by their labels, each
 # a mapping of dotted paths to values.
 Values = Sequence[Any] | Mapping[str, Mapping[str, Any]]
 
-# Fields that decide which program trains a run: runs that differ in them cannot share a stack.
-_PROGRAM = (
-    "data.p", "training.steps", "training.eval_every", "training.loss", "training.optimizer",
-    "training.batch_size",
-)  # fmt: skip
 # Runs that differ in these cost different amounts; a block takes them together last.
 _COSTLY = ("data.train_fraction",)
 MOST_RUNS = 1_000_000  # of one sweep: more take weeks, and their configs alone gigabytes
@@ -152,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 
 def _rank(path: str) -> int:
-    if path in _PROGRAM or not path.startswith(("training.", "data.")):
+    if decides_program(path):
         return OWN_STACK
     return 2 if path in _COSTLY else 1
 

@@ -1,6 +1,7 @@
 """A grid of configs -> a labelled dataset, trained block by block and written as it goes."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from grokinterp._bar import progress_bar
 from grokinterp._checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
@@ -27,13 +27,14 @@ from grokinterp.sweeps.summary import KEPT, Measure, check_name
 from grokinterp.sweeps.tasks import Finished, Task, Work
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.tracking.progress import ProgressBar
 from grokinterp.training.divergence import DivergenceWarning
-from grokinterp.training.trainer import check_training
+from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
 from grokinterp.training.zero_loss import REMEDY, SHARE, ZeroLossWarning
 
 if TYPE_CHECKING:
     import xarray as xr
-    from tqdm import tqdm
 
 Refine = Callable[["xr.Dataset"], "xr.DataArray"]
 
@@ -121,9 +122,12 @@ def sweep(
     measure = _check_measures({} if measure is None else measure, grid)
     if refine is not None and not callable(refine):
         raise TypeError(f"refine must be a function of a dataset, got {refine!r}")
-    place = check_training(list(grid.configs.flat), device, precision, memory_limit)
+    resources = Resources(device=device, precision=precision, memory_limit=memory_limit)
+    check_executor(executor, resources.place)
+    resources = dataclasses.replace(resources, threads=threads_per_task(executor))
+    plan(list(grid.configs.flat), resources)  # refuses what cannot be trained
+    place = resources.place
     check_number("worker_timeout", worker_timeout, minimum=0.0, below=1e9, strict=True)
-    check_executor(executor, place)
     tell = Dispatch(callbacks, list(grid.configs.flat))
     if chunk is None:
         chunk = default_chunk(list(grid.configs.flat), place, executor)
@@ -136,11 +140,8 @@ def sweep(
     }
     work = Work(
         measure=measure,
-        device=device,
-        precision=precision,
-        memory_limit=memory_limit,
-        threads=threads_per_task(executor),
-        keep_curves=bool(tell),
+        resources=resources,
+        keep_curves=bool(callbacks),
     )
     check_sendable(executor, work)
     where = None if store is None else store_path(store)
@@ -185,28 +186,28 @@ def _train(
     grid = kept.grid
     tasks = _tasks(kept, refine)
 
-    def runs_done() -> str:
-        return f"{int(kept.done.sum())}/{grid.size} runs"
-
-    steps = sum(task.steps for task in tasks)
-    bar = progress_bar(steps, unit="step", desc=runs_done(), wanted=progress)
+    bar = ProgressBar(wanted=progress)
     numbers = np.arange(grid.size).reshape(grid.shape)
-    with tell, bar:
+    steps = sum(task.steps for task in tasks)
+    with tell, contextlib.ExitStack() as at_end:
+        bar.show(steps, runs=grid.size, trained=int(kept.done.sum()))
+        at_end.callback(bar.on_end)
         while tasks:
             results = _results(executor, work, tasks, worker_timeout, bar)
             with contextlib.closing(results):  # on an error, cancel what has not begun
                 for task, finished in results:
                     kept.write(task.block, [run.row for run in finished])
-                    bar.set_description(runs_done(), refresh=False)
                     if executor is not None:
-                        bar.update(task.steps)
-                    for number, run in zip(numbers[task.block].flat, finished, strict=True):
+                        bar.on_step(task.steps)
+                    tell.on_step(task.steps)
+                    done = zip(numbers[task.block].flat, task.configs, finished, strict=True)
+                    for number, config, run in done:
                         for step, metrics in run.curves.items():
                             tell.on_evaluation(int(number), step, metrics)
-                        tell.on_finish(int(number), run.final)
+                        tell.on_finish(int(number), config, run.final)
+                        bar.on_finish(int(number), config, run.final)
             tasks = _tasks(kept, refine) if refine else []
-            bar.total += sum(task.steps for task in tasks)
-        bar.refresh()
+            bar.expect(sum(task.steps for task in tasks))
 
 
 def _tasks(kept: SweepStore, refine: Refine | None) -> list[Task]:
@@ -258,7 +259,7 @@ def _results(
     work: Work,
     tasks: Sequence[Task],
     worker_timeout: float,
-    bar: "tqdm[Any]",
+    observer: Callback,
 ) -> Generator[tuple[Task, list[Finished]], None, None]:
     if executor is not None:
         yield from run_all(
@@ -270,7 +271,7 @@ def _results(
         )
         return
     for task in tasks:
-        yield task, work(task, bar)
+        yield task, work(task, observer)
 
 
 def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
-
 from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
@@ -16,8 +14,10 @@ from grokinterp.sweeps.grid import Block
 from grokinterp.sweeps.summary import Measure, MeasureError, Row, summarise
 from grokinterp.sweeps.workers import end_with_driver
 from grokinterp.team import available_threads, use_threads
+from grokinterp.tracking import Callback
 from grokinterp.training.evaluation import METRICS
-from grokinterp.training.trainer import Bar, final_metrics, train_each
+from grokinterp.training.resources import Resources
+from grokinterp.training.trainer import final_metrics, train_each
 
 
 @short_repr
@@ -56,28 +56,18 @@ class Work:
     """How blocks are trained: call it with a task. Can be pickled if the measures can."""
 
     measure: Mapping[str, Measure]
-    device: str | torch.device | None
-    precision: str
-    memory_limit: int | str | None
-    threads: int | None  # None: all that torch may use
+    resources: Resources
     keep_curves: bool
     driver: int = field(default_factory=os.getpid)  # the process that asked for it
 
-    def __call__(self, task: Task, bar: "Bar | None" = None) -> list[Finished]:
+    def __call__(self, task: Task, observer: Callback | None = None) -> list[Finished]:
         """The runs of a task, reduced, in its order."""
         parent = multiprocessing.parent_process()
         if parent is not None and parent.pid == self.driver:  # a worker that was there before
             end_with_driver()
         done: dict[int, Finished] = {}
-        with _one_thread_for_measures(self.threads):
-            for i, run in train_each(
-                task.configs,
-                device=self.device,
-                precision=self.precision,
-                memory_limit=self.memory_limit,
-                threads=self.threads,
-                bar=bar,
-            ):
+        with _one_thread_for_measures(self.resources.threads):
+            for i, run in train_each(task.configs, self.resources, observer=observer):
                 done[i] = self._reduce(run, task.names[i])
         gc.collect()  # hooked models are cycles; a block's must not stay for the next
         return [done[i] for i in range(len(task.configs))]

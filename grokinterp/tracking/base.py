@@ -20,6 +20,13 @@ class Callback:
     def on_start(self, configs: Sequence[RunConfig]) -> None:
         """Called once, before anything is trained."""
 
+    def on_step(self, updates: int) -> None:
+        """A step of a stack is over; ``updates`` of its runs, one for each.
+
+        Or more at once: those that diverged runs no longer need; in a sweep, all of a block.
+        Together they are the steps of all runs.
+        """
+
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
         """The scores of a run after ``step`` updates; NaN where a subset is empty.
 

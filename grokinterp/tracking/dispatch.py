@@ -8,7 +8,7 @@ from grokinterp.config import RunConfig
 from grokinterp.tracking.base import Callback
 
 
-class Dispatch:
+class Dispatch(Callback):
     """Tells ``callbacks`` what happens, in order; every one that was started is also ended.
 
     A context manager: entering starts them, leaving ends them, whatever happened in between.
@@ -22,9 +22,6 @@ class Dispatch:
                 )
         self.callbacks, self.configs = list(callbacks), configs
         self._endings = ExitStack()
-
-    def __bool__(self) -> bool:
-        return bool(self.callbacks)
 
     def __enter__(self) -> "Dispatch":
         with self._endings:  # if one cannot start, those before it end
@@ -42,12 +39,17 @@ class Dispatch:
     ) -> None:
         self._endings.close()
 
+    def on_step(self, updates: int) -> None:
+        """A step of a stack."""
+        for callback in self.callbacks:
+            callback.on_step(updates)
+
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
         """An evaluated step of one run."""
         for callback in self.callbacks:
             callback.on_evaluation(run, step, metrics)
 
-    def on_finish(self, run: int, summary: Mapping[str, float]) -> None:
+    def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
         """A finished run."""
         for callback in self.callbacks:
-            callback.on_finish(run, self.configs[run], summary)
+            callback.on_finish(run, config, summary)

@@ -70,11 +70,6 @@ class Recorder:
             if lives:
                 yield run, dict(zip(METRICS, row, strict=True))
 
-    def accuracies(self) -> dict[str, str]:
-        """Mean train and test accuracy of the last row, for the progress bar."""
-        mean = dict(zip(METRICS, self._metrics[-1].mean(dim=0).tolist(), strict=True))
-        return {name: f"{mean[f'{name}_accuracy']:.3f}" for name in ("train", "test")}
-
     def model(self, run: int) -> HookedModel:
         """The hooked model of one run at its current weights, on the CPU, in evaluation mode."""
         model: HookedModel = build_model(self.stack.state.configs[run])

@@ -11,6 +11,7 @@ from grokinterp.config import RunConfig
 from grokinterp.team import Team
 from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.passes import Passes, choose_passes
+from grokinterp.training.resources import Resources
 from grokinterp.training.state import StackState
 from grokinterp.training.trainable import check_trainable
 
@@ -22,8 +23,7 @@ class Stack:
 
     Args:
         configs: one per run; of one program (see ``plan``).
-        device: where they are trained.
-        precision: a name in ``PRECISIONS``.
+        resources: where they are trained, and in which precision.
         team: the worker threads; of one on CUDA.
         start: what each run starts from; None: weights drawn from its seed.
         passes: how gradients are computed; None: the fastest that suits configs and device.
@@ -32,18 +32,17 @@ class Stack:
     def __init__(
         self,
         configs: Sequence[RunConfig],
-        device: torch.device,
-        precision: str,
+        resources: Resources,
         team: Team,
         *,
         start: Sequence[Checkpoint | None] | None = None,
         passes: type[Passes] | None = None,
     ) -> None:
         check_trainable(configs[0])
-        passes = passes or choose_passes(configs[0], device)
+        passes = passes or choose_passes(configs[0], resources.place)
         self.team, self.start = team, start or [None] * len(configs)
         shares = passes.shares_per_run(configs, team.size)
-        self.state = StackState(configs, device, precision, start=self.start, shares=shares)
+        self.state = StackState(configs, resources, start=self.start, shares=shares)
         self.passes = passes(self.state, team)
         kept = [None if checkpoint is None else checkpoint.moments for checkpoint in self.start]
         self.optimizer = StackedOptimizer(
@@ -54,6 +53,7 @@ class Stack:
         for run, moments in enumerate(kept):
             if moments is not None:
                 self._remember(run, moments)
+        device = self.state.device
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
 

@@ -13,14 +13,7 @@ from grokinterp.data import Dataset, make_dataset
 from grokinterp.models.base import HookedModel
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.noise import Noise
-
-# Precision of weights and activations, and of the matrix products' operands.
-PRECISIONS = {
-    "float32": (torch.float32, torch.float32),
-    "float64": (torch.float64, torch.float64),
-    "bfloat16": (torch.float32, torch.bfloat16),
-    "tf32": (torch.float32, torch.float32),  # CUDA only, by a switch that the trainer sets
-}
+from grokinterp.training.resources import Resources
 
 
 class StackState:
@@ -32,8 +25,7 @@ class StackState:
 
     Args:
         configs: one per run; of one program (see ``plan``).
-        device: where they are trained.
-        precision: a name in ``PRECISIONS``.
+        resources: where they are trained, and in which precision.
         start: what each run starts from; None: weights drawn from its seed.
         shares: how many parts each run's examples are cut into.
     """
@@ -41,14 +33,13 @@ class StackState:
     def __init__(
         self,
         configs: Sequence[RunConfig],
-        device: torch.device,
-        precision: str,
+        resources: Resources,
         *,
         start: Sequence[Checkpoint | None],
         shares: int = 1,
     ) -> None:
-        self.dtype, self.matmul_dtype = PRECISIONS[precision]
-        self.configs, self.device = configs, device
+        self.dtype, self.matmul_dtype = resources.dtype, resources.matmul_dtype
+        self.configs, self.device = configs, resources.place
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
         rows, buffers = [], []
@@ -58,19 +49,19 @@ class StackState:
                 model.adopt(dict(checkpoint.state))
             self.shapes = {name: weight.shape for name, weight in model.named_parameters()}
             flat = torch.cat([weight.detach().flatten() for weight in model.parameters()])
-            rows.append(flat.to(device, self.dtype))
+            rows.append(flat.to(self.device, self.dtype))
             buffers.append(buffers_of(model))
         self.weights = torch.stack(rows)
         del rows
         self.buffers = {
-            name: torch.stack([one[name] for one in buffers]).to(device, self.dtype)
+            name: torch.stack([one[name] for one in buffers]).to(self.device, self.dtype)
             for name in buffers[0]
         }
-        self.grads = torch.zeros(shares, *self.weights.shape, dtype=self.dtype, device=device)
-        self.losses = torch.zeros(shares, len(configs), dtype=self.dtype, device=device)
+        self.grads = torch.zeros(shares, *self.weights.shape, dtype=self.dtype, device=self.device)
+        self.losses = torch.zeros(shares, len(configs), dtype=self.dtype, device=self.device)
         self.noise = Noise(configs, self.weights)
         loss = configs[0].training.loss
-        self.evaluation = Evaluation(self.datasets, loss, device=device)
+        self.evaluation = Evaluation(self.datasets, loss, device=self.device)
 
     def named(self, rows: Float[Tensor, "*stack n"]) -> dict[str, Tensor]:
         """Views of rows of parameters by name, any leading axes kept."""

@@ -4,38 +4,27 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
 
 import torch
 
-from grokinterp._bar import progress_bar
-from grokinterp._checks import check_choice, check_int
-from grokinterp._limits import MAX_THREADS
-from grokinterp._short import short
 from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.session import own_session
-from grokinterp.team import Team, available_threads
+from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
+from grokinterp.tracking.progress import ProgressBar
 from grokinterp.training.divergence import warn_of_divergence
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import Probe, check_probes
 from grokinterp.training.interrupt import Interrupt, TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.recorder import Recorder
+from grokinterp.training.resources import Resources
 from grokinterp.training.rules import Rule, check_rules, check_starts
 from grokinterp.training.stack import Stack
-from grokinterp.training.state import PRECISIONS
 from grokinterp.training.zero_loss import warn_of_zero_loss
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    Bar = tqdm[Any]
-else:
-    Bar = Any
 
 
 def train(
@@ -120,31 +109,29 @@ def train_many(
             how many at each step.
     """
     configs = list(configs)
-    check_training(configs, device, precision, memory_limit)
-    total = sum(config.training.steps for config in configs)
+    resources = Resources(
+        device=device, precision=precision, memory_limit=memory_limit, threads=threads
+    )
     runs: dict[int, Run] = {}
-    bar = progress_bar(total, unit="step", desc="training", wanted=progress)
+    tell = Dispatch([*callbacks, ProgressBar(wanted=progress)], configs)
+    interrupt = Interrupt()
+    each = train_each(
+        configs,
+        resources,
+        probes=probes,
+        checkpoints=checkpoints,
+        start=start,
+        observer=tell,
+        stop=lambda: interrupt.asked,
+    )
     try:
-        with Dispatch(callbacks, configs) as tell, bar, Interrupt() as interrupt:
-            for i, run in train_each(
-                configs,
-                device=device,
-                precision=precision,
-                probes=probes,
-                checkpoints=checkpoints,
-                start=start,
-                memory_limit=memory_limit,
-                threads=threads,
-                tell=tell,
-                bar=bar,
-                stop=lambda: interrupt.asked,
-            ):
+        with tell, interrupt:
+            for i, run in each:
                 runs[i] = run
                 warn_of_divergence(i, run)
                 warn_of_zero_loss(i, run)
                 if run.interrupted_at is None:
-                    tell.on_finish(i, final_metrics(run))
-                    bar.set_description(f"{len(runs)}/{len(configs)} runs trained", refresh=False)
+                    tell.on_finish(i, run.config, final_metrics(run))
             if interrupt.asked:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -154,41 +141,31 @@ def train_many(
 
 def train_each(
     configs: Sequence[RunConfig],
+    resources: Resources,
     *,
-    device: str | torch.device | None = None,
-    precision: str = "float32",
     probes: Mapping[str, Probe] | None = None,
     checkpoints: Mapping[str, Rule] | None = None,
     start: Sequence[Checkpoint | None] | None = None,
-    memory_limit: int | str | None = None,
-    threads: int | None = None,
-    tell: Dispatch | None = None,
-    bar: Bar | None = None,
+    observer: Callback | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, Run]]:
-    """Like :func:`train_many`, but hand out runs with their positions as their stacks finish.
+    """Like :func:`train_many`, but yield runs with their positions as their stacks finish.
 
     One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
-    arguments are refused at once, before the first run is asked for. Once ``stop()``, which is
-    asked after every step, is true, the runs of this stack come unfinished and no others begin.
-    Nobody is warned of runs that diverged or whose losses vanished.
+    arguments are refused at once, before the first run is asked for. ``observer`` is told of steps
+    and evaluations. Once ``stop()``, which is asked after every step, is true, the runs of this
+    stack come unfinished and no others begin. Nobody is warned of runs that diverged or whose
+    losses vanished.
     """
-    place = check_training(configs, device, precision, memory_limit)
-    if threads is not None:
-        check_int("threads", threads, minimum=1, maximum=MAX_THREADS)
+    stacks = plan(configs, resources)
     job = _Job(
-        device=place,
-        precision=precision,
+        resources=resources,
         probes=check_probes(probes),
         rules=check_rules(checkpoints),
         start=check_starts(start, configs),
-        workers=(threads or available_threads()) if place.type == "cpu" else 1,
-        tell=tell,
-        bar=bar,
+        observer=observer,
         stop=stop,
     )
-    itemsize = PRECISIONS[precision][0].itemsize
-    stacks = plan(configs, place, itemsize=itemsize, memory_limit=memory_limit)
     return (
         (i, run)
         for members in takewhile(lambda _: not stop(), stacks)
@@ -208,91 +185,40 @@ def final_metrics(run: Run) -> dict[str, float]:
 class _Job:
     """How stacks are trained, and who wants to know."""
 
-    device: torch.device
-    precision: str
+    resources: Resources
     probes: dict[str, Probe]
     rules: dict[str, Rule]
     start: Sequence[Checkpoint | None]  # one per config
-    workers: int
-    tell: Dispatch | None
-    bar: Bar | None
+    observer: Callback | None
     stop: Callable[[], bool]
 
 
 def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
     started = time.perf_counter()
     training = configs[members[0]].training
-    evaluated = frozenset(training.evaluated_steps)
+    evaluated, precision = frozenset(training.evaluated_steps), job.resources.precision
     with (
-        own_session("high" if job.precision == "tf32" else "highest"),
-        Team(job.workers) as team,
+        own_session("high" if precision == "tf32" else "highest"),
+        Team(job.resources.workers) as team,
     ):
-        stack = Stack(
-            [configs[i] for i in members], job.device, job.precision, team,
-            start=[job.start[i] for i in members],
-        )  # fmt: skip
+        start = [job.start[i] for i in members]
+        stack = Stack([configs[i] for i in members], job.resources, team, start=start)
         recorder = Recorder(stack, job.probes, job.rules, members)
         stopped = False
         for step in range(training.steps + 1):
             if step:
                 stack.step()
-                if job.bar is not None:
-                    job.bar.update(len(members))
+                if job.observer is not None:
+                    job.observer.on_step(len(members))
             stopped = job.stop()
             if step in evaluated or stopped:
                 recorder.record(step)
-                if job.tell:
+                if job.observer is not None:
                     for run, metrics in recorder.alive():
-                        job.tell.on_evaluation(run, step, metrics)
-                if job.bar is not None:
-                    job.bar.set_postfix(recorder.accuracies(), refresh=False)
+                        job.observer.on_evaluation(run, step, metrics)
                 if stopped or not bool(stack.alive.any()):
                     break
-        if job.bar is not None and not stopped:  # nothing is left to do for runs that all diverged
-            job.bar.update(len(members) * (training.steps - stack.optimizer.steps_done))
-        return recorder.runs(job.precision, time.perf_counter() - started)
-
-
-def check_training(
-    configs: Sequence[RunConfig],
-    device: str | torch.device | None,
-    precision: str,
-    memory_limit: int | str | None,
-) -> torch.device:
-    """Refuse what cannot be trained, before anything is; return the device."""
-    for config in configs:
-        if not isinstance(config, RunConfig):
-            raise TypeError(f"configs must be RunConfigs, got {config!r}")
-    check_choice("precision", precision, PRECISIONS)
-    place = _device(device)
-    if precision == "tf32" and place.type != "cuda":
-        raise ValueError(
-            f"precision='tf32' needs a CUDA device, got device={str(place)!r}; use 'float32', or "
-            "'bfloat16' for speed"
-        )
-    plan(configs, place, itemsize=PRECISIONS[precision][0].itemsize, memory_limit=memory_limit)
-    return place
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"device={short(device)} is not a device: {error}; use 'cpu' or 'cuda'"
-        ) from None
-    if place.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device={str(device)!r} was asked for but torch sees no CUDA device; "
-            "use device='cpu' or install a CUDA build of torch"
-        )
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={str(device)!r} was asked for but torch sees {torch.cuda.device_count()} CUDA "
-            "devices, numbered from 0"
-        )
-    return place
+        left = training.steps - stack.optimizer.steps_done
+        if job.observer is not None and left and not stopped:  # all runs have diverged
+            job.observer.on_step(len(members) * left)
+        return recorder.runs(precision, time.perf_counter() - started)

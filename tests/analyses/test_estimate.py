@@ -8,6 +8,7 @@ import torch
 import grokinterp as gi
 from analyses.estimate import estimate, in_words
 from analyses.measures import MEASURES
+from grokinterp.training.resources import Resources
 
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=31, corruption=0.3),
@@ -34,7 +35,7 @@ def configs(times: int = 1, changes: Mapping[str, object] | None = None) -> list
 
 
 def seconds(runs: list[gi.RunConfig], **options: object) -> float:
-    return estimate(runs, device="cpu", **options).seconds  # pyright: ignore[reportArgumentType]
+    return estimate(runs, resources=Resources(device="cpu"), **options).seconds  # pyright: ignore[reportArgumentType]
 
 
 def test_nothing_left_takes_no_time() -> None:
@@ -44,7 +45,7 @@ def test_nothing_left_takes_no_time() -> None:
 
 
 def test_what_is_left_is_counted() -> None:
-    found = estimate(configs(2), device="cpu")
+    found = estimate(configs(2), resources=Resources(device="cpu"))
     assert found.runs == 6
     assert found.steps == 2400
 
@@ -96,12 +97,14 @@ def test_a_lap_of_a_stack_is_shared_by_its_runs(monkeypatch: pytest.MonkeyPatch)
     now = 0.0
     monkeypatch.setattr(module.time, "perf_counter", lambda: now)
     clock = module._Clock(torch.device("cpu"))
-    clock.set_postfix({})  # the row at step 0, with the stack's start in it
-    for seconds, report in ((1.0, clock.update), (0.4, clock.update), (0.4, clock.update)):
+    for run in range(4):  # the row at step 0, with the stack's start in it
+        clock.on_evaluation(run, 0, {})
+    for seconds in (1.0, 0.4, 0.4):
         now += seconds
-        report(4)
+        clock.on_step(4)
     now += 0.8
-    clock.set_postfix({})
+    for run in range(4):
+        clock.on_evaluation(run, 3, {})
     assert module._rate(clock.steps) == pytest.approx(0.1)  # without the first, which warms up
     assert module._rate(clock.rows) == pytest.approx(0.2)
 
@@ -126,14 +129,14 @@ def test_every_program_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="precision='half' is unknown"):
-        estimate(configs(), precision="half")
+        estimate(configs(), resources=Resources(precision="half"))
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         estimate(configs(), workers=0)
 
 
 def test_torch_threads_stay_as_they_are() -> None:
     before = torch.get_num_threads()
-    estimate(configs(), threads=1, workers=2, device="cpu")
+    estimate(configs(), workers=2, resources=Resources(device="cpu", threads=1))
     assert torch.get_num_threads() == before
 
 

@@ -207,7 +207,7 @@ def test_a_sweep_of_transformers_measures_tables_and_is_described(tmp_path: Path
     base, axes = settle(
         presets.get("fig12-tied"), "tiny", changes={"data.p": 7, "training.steps": 2}, values=None
     )
-    job = SweepJob(base=base, axes=axes, store=tmp_path / "sweep.zarr", device="cpu")
+    job = SweepJob(base=base, axes=axes, store=tmp_path / "sweep.zarr")
     job.run(progress=False)
     stored = gi.open_sweep(job.store)
     for name in row_ipr.MEASURES:

@@ -4,43 +4,41 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-import torch
 
 import grokinterp as gi
 from grokinterp.team import Team
+from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
 RUNS = 16
+CPU = Resources(device="cpu")
 
 
 @pytest.mark.parametrize("dropout", [0.3, 0.9])
 def test_dropout(dropout: float, threads: int, compare: Callable[..., None]) -> None:
-    cpu = torch.device("cpu")
     with Team(threads) as team:
-        without = Stack([DEFAULT] * 2, cpu, "float32", team)
+        without = Stack([DEFAULT] * 2, CPU, team)
         config = DEFAULT.replace({"training.dropout": dropout})
-        stack = Stack([config] * 2, cpu, "float32", team)
+        stack = Stack([config] * 2, CPU, team)
         compare(stack.step, {"without dropout": without.step}, burst=5)
 
 
 def test_unequal_training_sets(threads: int, compare: Callable[..., None]) -> None:
     """Training sets of 10 to 90 %: a stack costs what they add up to."""
-    cpu = torch.device("cpu")
     shares = [0.1 * tenth for tenth in range(1, 10)]
     mixed = [DEFAULT.replace({"data.train_fraction": share}) for share in shares]
     with Team(threads) as team:
-        stack = Stack(mixed, cpu, "float32", team)
-        largest = Stack([mixed[-1]] * len(mixed), cpu, "float32", team)
+        stack = Stack(mixed, CPU, team)
+        largest = Stack([mixed[-1]] * len(mixed), CPU, team)
         compare(stack.step, {"as many of the largest": largest.step}, rounds=10, burst=2)
 
 
 def test_small_runs(threads: int, compare: Callable[..., None]) -> None:
     """A student's size (p 31, 64 neurons), where the overhead per operation is largest."""
-    cpu = torch.device("cpu")
     small = gi.RunConfig(data=gi.DataConfig(p=31, corruption=0.3), model=gi.MLPConfig(d_mlp=64))
     configs = [small.replace({"seed": seed}) for seed in range(RUNS)]
     with Team(threads) as team:
-        stack = Stack(configs, cpu, "float32", team)
-        singles = itertools.cycle([Stack([config], cpu, "float32", team) for config in configs])
+        stack = Stack(configs, CPU, team)
+        singles = itertools.cycle([Stack([config], CPU, team) for config in configs])
         compare(stack.step, {"single run": lambda: next(singles).step()}, burst=20, per=RUNS)

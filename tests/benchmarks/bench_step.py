@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 import grokinterp as gi
 from grokinterp.team import Team
+from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
@@ -70,18 +71,19 @@ def products(dtype: torch.dtype) -> Callable[[], object]:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_step(precision: str, threads: int, compare: Callable[..., None]) -> None:
     baselines = {"plain loop": plain_loop(), "products": products(PRECISIONS[precision])}
+    on_cpu = Resources(device="cpu", precision=precision)
     with Team(threads) as team:
-        stack = Stack([DEFAULT], torch.device("cpu"), precision, team)
+        stack = Stack([DEFAULT], on_cpu, team)
         compare(stack.step, baselines, burst=10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_stack_of_16(precision: str, threads: int, compare: Callable[..., None]) -> None:
-    cpu = torch.device("cpu")
     configs = [DEFAULT.replace({"seed": seed}) for seed in range(RUNS)]
+    on_cpu = Resources(device="cpu", precision=precision)
     with Team(threads) as team:
-        stack = Stack(configs, cpu, precision, team)
-        singles = itertools.cycle([Stack([config], cpu, precision, team) for config in configs])
+        stack = Stack(configs, on_cpu, team)
+        singles = itertools.cycle([Stack([config], on_cpu, team) for config in configs])
         compare(
             stack.step,
             {

@@ -14,9 +14,9 @@ import torch
 import grokinterp as gi
 from grokinterp.session import float32_products
 from grokinterp.team import Team, use_threads
-from grokinterp.training import trainer
 from grokinterp.training.dropout import dropout_mask
 from grokinterp.training.noise import noise
+from grokinterp.training.resources import Resources
 
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=8), training=gi.TrainConfig(steps=4)
@@ -287,7 +287,7 @@ def test_a_precision_set_by_backend_is_given_back(backend: str, value: str) -> N
 
 def test_tf32_is_on_while_a_run_trains_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU too, where it is refused because it would change nothing."""
-    monkeypatch.setattr(trainer, "check_training", lambda *_: torch.device("cpu"))
+    monkeypatch.setattr(Resources, "__post_init__", lambda _: None)
     run = gi.train(
         SMALL, precision="tf32", probes={"high": lambda _: precision() == "high"}, progress=False
     )

@@ -69,9 +69,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[gi.RunConfig]:
     seen: list[gi.RunConfig] = []
     train_each = tasks.train_each
 
-    def watched(configs, **how):
+    def watched(configs, *how, **more):
         seen.extend(configs)
-        return train_each(configs, **how)
+        return train_each(configs, *how, **more)
 
     monkeypatch.setattr(tasks, "train_each", watched)
     return seen

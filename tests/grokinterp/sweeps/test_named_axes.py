@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 
 import grokinterp as gi
 from grokinterp.sweeps.grid import Grid
 from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -91,7 +91,7 @@ def test_a_block_is_one_stack_of_the_trainer(base: gi.RunConfig, axes: dict[str,
     grid = Grid(base, axes, (0, 1))
     for block in grid.blocks(grid.block_shape(100)):
         configs = list(grid.configs[block].flat)
-        assert len(plan(configs, torch.device("cpu"), itemsize=4, memory_limit=None)) == 1
+        assert len(plan(configs, Resources(device="cpu", memory_limit=None))) == 1
 
 
 def test_a_setting_may_draw_the_data(base: gi.RunConfig) -> None:

@@ -12,7 +12,6 @@ from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
 from grokinterp.losses import LOSSES
-from grokinterp.models import registry
 from grokinterp.models.registry import MODELS
 from grokinterp.training import trainer
 from grokinterp.training.dropout import dropout_mask, multiply_by
@@ -147,7 +146,7 @@ class Unseeded(Own):
 
 
 def register(monkeypatch: pytest.MonkeyPatch, model: type[gi.HookedModel]) -> gi.RunConfig:
-    monkeypatch.setattr(registry, "MODELS", dict(MODELS))
+    monkeypatch.setitem(MODELS, "own", model)  # taken out again when the test is over
     gi.register_model("own", model)
     return BASE.replace({"model": OwnConfig()})
 

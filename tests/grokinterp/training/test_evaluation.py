@@ -14,6 +14,7 @@ import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.training.passes import PASSES, Passes
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
 # Cross-entropy without weight decay at a high rate: the logits grow until losses underflow.
@@ -51,7 +52,7 @@ def evaluated(
 ) -> tuple[Stack, list[float]]:
     """A stack with large weights, and the metrics of its only run."""
     with torch.no_grad(), Team(1) as team:
-        one = Stack([config], torch.device("cpu"), precision, team, passes=passes)
+        one = Stack([config], Resources(device="cpu", precision=precision), team, passes=passes)
         one.state.weights.mul_(40.0)
         return one, one.evaluate()[0].tolist()
 

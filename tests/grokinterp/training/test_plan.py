@@ -9,7 +9,9 @@ import torch
 
 import grokinterp as gi
 from grokinterp.tracking import Callback
-from grokinterp.training.plan import parse_bytes, plan, run_bytes
+from grokinterp.training.memory import parse_bytes, run_bytes
+from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
 from grokinterp.training.trainer import train_each
 
 CPU = torch.device("cpu")
@@ -45,14 +47,14 @@ def test_no_amount_of_memory(amount: int | str) -> None:
 def test_stacks_keep_to_the_limit_and_hold_every_run_once() -> None:
     configs = seeds(10)
     need = run_bytes(SMALL, CPU, 4)
-    stacks = plan(configs, CPU, itemsize=4, memory_limit=3 * need)
+    stacks = plan(configs, Resources(device="cpu", memory_limit=3 * need))
     assert sorted(len(stack) for stack in stacks) == [1, 3, 3, 3]
     assert sorted(i for stack in stacks for i in stack) == list(range(10))
 
 
 def test_a_limit_below_one_run_stops_before_training() -> None:
     with pytest.raises(ValueError, match=r"memory_limit='10 KiB' is below one run.*raise it"):
-        train_each([SMALL], memory_limit="10 KiB")
+        train_each([SMALL], Resources(memory_limit="10 KiB"))
 
 
 @pytest.mark.parametrize("changes", [{}, {"data.train_fraction": 0.9}, {"model.d_mlp": 400}])
@@ -62,15 +64,10 @@ def test_the_estimate_covers_what_a_stack_holds(changes: dict[str, object]) -> N
 
     config = SMALL.replace(changes)
     with torch.no_grad(), Team(1) as team:
-        stack = Stack([config.replace({"seed": s}) for s in range(4)], CPU, "float32", team)
-    optimizer = stack.optimizer
-    held = [
-        stack.state.weights,
-        stack.state.grads,
-        optimizer.first,
-        optimizer.second,
-        optimizer._update,
-    ]
+        configs = [config.replace({"seed": seed}) for seed in range(4)]
+        stack = Stack(configs, Resources(device="cpu"), team)
+    state, optimizer = stack.state, stack.optimizer
+    held = [state.weights, state.grads, optimizer.first, optimizer.second, optimizer._update]
     assert sum(x.nbytes for x in held) / 4 < run_bytes(config, CPU, 4)
 
 
@@ -86,7 +83,7 @@ def test_runs_are_the_same_in_chunks() -> None:
 
 def test_runs_are_handed_out_as_their_stack_finishes() -> None:
     limit = run_bytes(SMALL, CPU, 4)
-    given = train_each(seeds(3), memory_limit=limit)
+    given = train_each(seeds(3), Resources(memory_limit=limit))
     first, run = next(given)
     assert (first, run.config.seed) == (0, 0)
 
@@ -165,11 +162,11 @@ def test_a_run_that_no_memory_holds_is_refused_before_it_is_built(
     wide = SMALL.replace({"data.p": 4000, "model.d_mlp": 30_000})
     available = SimpleNamespace(available=2**33)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
-    monkeypatch.setattr("grokinterp.training.plan.build_model", None)
+    monkeypatch.setattr("grokinterp.training.memory.build_model", None)
     with pytest.raises(
         ValueError, match=r"p=4000 and MLPConfig\(d_mlp=30000\) needs about 9.* 8.0"
     ):
-        plan([wide], CPU, itemsize=4, memory_limit=None)
-    assert plan([wide], CPU, itemsize=4, memory_limit="16 GiB") == [[0]]
+        plan([wide], Resources(device="cpu", memory_limit=None))
+    assert plan([wide], Resources(device="cpu", memory_limit="16 GiB")) == [[0]]
     available.available = 2**34
-    assert plan([wide], CPU, itemsize=4, memory_limit=None) == [[0]]
+    assert plan([wide], Resources(device="cpu", memory_limit=None)) == [[0]]

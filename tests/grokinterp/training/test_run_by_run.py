@@ -16,9 +16,10 @@ from grokinterp.training.passes import deal, run_by_run
 from grokinterp.training.passes.by_hand import HandWrittenPasses
 from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.passes.vectorised import VectorisedPasses
+from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
-CPU = torch.device("cpu")
+RESOURCES = Resources(device="cpu", precision="float64")
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=11, train_fraction=0.8, corruption=0.3),
     model=gi.MLPConfig(d_mlp=12),
@@ -47,9 +48,9 @@ def test_gradients_and_scores_are_those_of_the_hand_written_passes(
 ) -> None:
     configs = [BASE.replace(change | own) for own in VARIED[:runs]]
     with torch.no_grad(), Team(2) as team:
-        by_hand = Stack(configs, CPU, "float64", team)
+        by_hand = Stack(configs, RESOURCES, team)
         assert isinstance(by_hand.passes, HandWrittenPasses)
-        autograd = Stack(configs, CPU, "float64", team, passes=RunByRunPasses)
+        autograd = Stack(configs, RESOURCES, team, passes=RunByRunPasses)
         for one in (by_hand, autograd):
             one.step()
             assert len(one.state.grads) == (2 if runs == 1 else 1)  # shared out

@@ -11,9 +11,10 @@ from grokinterp.team import Team
 from grokinterp.training import trainer
 from grokinterp.training.passes import vectorised
 from grokinterp.training.passes.vectorised import VectorisedPasses
+from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
-CPU = torch.device("cpu")
+RESOURCES = Resources(device="cpu")
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=11, corruption=0.3),
     model=gi.MLPConfig(d_mlp=20),
@@ -31,9 +32,9 @@ VARIED: list[dict[str, object]] = [
 
 def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stack, Stack]:
     configs = [BASE.replace(changes | own) for own in VARIED]
-    return Stack(configs, CPU, precision, team), Stack(
-        configs, CPU, precision, team, passes=VectorisedPasses
-    )
+    resources = Resources(device="cpu", precision=precision)
+    at_once = Stack(configs, resources, team, passes=VectorisedPasses)
+    return Stack(configs, resources, team), at_once
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_no_run_pays_for_the_largest() -> None:
     with torch.no_grad(), Team(1) as team:
         sizes = [0.05, 0.5, 0.52, 0.9]
         configs = [BASE.replace({"data.train_fraction": size}) for size in sizes]
-        stack = Stack(configs, CPU, "float32", team, passes=VectorisedPasses)
+        stack = Stack(configs, RESOURCES, team, passes=VectorisedPasses)
         passes = stack.passes
         assert isinstance(passes, VectorisedPasses)
         padded = sum(bucket.batch(0)[1].numel() for bucket in passes._buckets)
@@ -121,7 +122,7 @@ def test_products_of_a_stack_are_batched() -> None:
     def products(runs: int) -> int:
         with torch.no_grad(), Team(1) as team:
             configs = [BASE.replace({"seed": seed}) for seed in range(runs)]
-            stack = Stack(configs, CPU, "float32", team, passes=VectorisedPasses)
+            stack = Stack(configs, RESOURCES, team, passes=VectorisedPasses)
             with profile() as traced:
                 stack.step()
         names: list[Tensor | str] = [event.name for event in traced.events() or []]

@@ -1,0 +1,66 @@
+"""The progress bar of a training, as one more that is told what happens."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grokinterp._bar import progress_bar
+from grokinterp.config import RunConfig
+from grokinterp.tracking.base import Callback
+
+
+class ProgressBar(Callback):
+    """One bar in steps of all runs, with their mean accuracies and how many are trained.
+
+    Args:
+        wanted: False shows nothing; nor is anything shown where nobody looks.
+    """
+
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._wanted = wanted
+        self._runs = self._trained = 0
+        self._bar: Any = None
+        self._last: dict[int, Mapping[str, float]] = {}
+
+    def on_start(self, configs: Sequence[RunConfig]) -> None:
+        """Show the bar."""
+        self.show(sum(config.training.steps for config in configs), runs=len(configs))
+
+    def show(self, steps: int, *, runs: int, trained: int = 0) -> None:
+        """Show the bar, for ``steps`` to come, where some of the runs may have been trained."""
+        self._runs, self._trained = runs, trained
+        self._bar = progress_bar(steps, unit="step", desc=self._words(), wanted=self._wanted)
+
+    def expect(self, steps: int) -> None:
+        """So many more steps are to come."""
+        self._bar.total += steps
+        self._bar.refresh()
+
+    def on_step(self, updates: int) -> None:
+        """Move on; with the accuracies of the rows since the last step."""
+        if self._last:
+            self._bar.set_postfix(self._accuracies(), refresh=False)
+            self._last = {}
+        self._bar.update(updates)
+
+    def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
+        """Note accuracies for the next step."""
+        self._last[run] = metrics
+
+    def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
+        """Count a run."""
+        self._trained += 1
+        self._bar.set_description(self._words(), refresh=False)
+
+    def on_end(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+    def _words(self) -> str:
+        return f"{self._trained}/{self._runs} runs trained" if self._trained else "training"
+
+    def _accuracies(self) -> dict[str, str]:
+        means = {
+            name: sum(row[f"{name}_accuracy"] for row in self._last.values()) / len(self._last)
+            for name in ("train", "test")
+        }
+        return {name: f"{mean:.3f}" for name, mean in means.items()}
