@@ -108,8 +108,10 @@ def _print_estimate(config: "RunConfig", precision: str, device: str | None, as_
     from dataclasses import asdict
 
     from analyses.estimate import estimate
+    from grokinterp.training.resources import Resources
 
-    left = estimate([config], per_block=1, precision=precision, device=device)
+    resources = Resources(precision=precision, device=device)
+    left = estimate([config], per_block=1, resources=resources)
     if as_json:
         typer.echo(json.dumps(asdict(left)))
     else:
