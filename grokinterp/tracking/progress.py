@@ -56,7 +56,9 @@ class ProgressBar(Callback):
         self._bar.close()
 
     def _words(self) -> str:
-        return f"{self._trained}/{self._runs} runs trained" if self._trained else "training"
+        if self._runs == 1 and not self._trained:
+            return "training"
+        return f"{self._trained}/{self._runs} runs trained"
 
     def _accuracies(self) -> dict[str, str]:
         means = {

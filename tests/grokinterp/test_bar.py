@@ -19,7 +19,7 @@ def test_a_terminal_gets_bars(tmp_path: Path, terminal: Callable[[], io.StringIO
     gi.train(CONFIG)
     assert "1/1 runs trained: 100%" in stderr.getvalue()
     gi.sweep(CONFIG, {"training.lr": [0.1, 0.2]}, store=tmp_path / "s.zarr")
-    assert "2/2 runs: 100%" in stderr.getvalue()
+    assert "2/2 runs trained: 100%" in stderr.getvalue()
 
 
 def test_no_bar_if_it_is_not_wanted(terminal: Callable[[], io.StringIO]) -> None:

@@ -181,7 +181,7 @@ def test_one_progress_bar(
     steps = (6 - done) * 8
     last = err.strip().split("\r")[-1]
     assert re.search(rf"6/6 runs.*100%.*{steps}/{steps} \[.*<00:00, .*step/?s?", last), last
-    assert f"{done}/6 runs:   0%" in err
+    assert f"{done}/6 runs trained:   0%" in err
 
 
 def test_no_progress_bar(
