@@ -17,7 +17,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 import grokinterp as gi
-from analyses import grokking
+from analyses.one_run import grokking
 
 settings.register_profile("grokinterp", deadline=None)  # a busy machine is no bug
 settings.load_profile("grokinterp")

@@ -30,9 +30,9 @@ def diagram(
 ) -> None:
     """Draw the phase diagram of a stored sweep, finished or not."""
     with clear_errors():
-        from analyses import diagram_page
-        from analyses.phase_diagram import X, Y
-        from analyses.refine import Refinement
+        from analyses.phase_diagrams import diagram_page
+        from analyses.phase_diagrams.phase_diagram import X, Y
+        from analyses.phase_diagrams.refine import Refinement
 
         stored = diagram_page.load(sweep)
         x, y, out = x or X, y or Y, out or sweep.with_suffix(".html")
@@ -55,7 +55,7 @@ def print_diagram(summary: dict[str, Any], page: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from analyses.diagram_page import about_disagreements, cell_table
+    from analyses.phase_diagrams.diagram_page import about_disagreements, cell_table
 
     if as_json:
         typer.echo(json.dumps(summary | {"diagram": str(page)}, indent=2))

@@ -86,7 +86,7 @@ def analyse(
         if not _has_report(run.config):
             raise ValueError(
                 f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
-                f"{run.config.model}; python -m analyses.training_curves and "
+                f"{run.config.model}; python -m analyses.one_run.training_curves and "
                 "python -m analyses.hypothesis work for any run, and in Python "
                 "probes.model_neuron_spectra(run.model, operation) for any neurons"
             )
@@ -107,7 +107,7 @@ def _task(run: "Run") -> str:
 def _print_estimate(config: "RunConfig", precision: str, device: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from analyses.estimate import estimate
+    from grokinterp.sweeps.estimate import estimate
     from grokinterp.training.resources import Resources
 
     resources = Resources(precision=precision, device=device)
@@ -127,7 +127,7 @@ def _train_and_save(
     *,
     progress: bool,
 ) -> "Run":
-    from analyses.grokking import PROBES
+    from analyses.one_run.grokking import PROBES
     from grokinterp import TrainingInterrupted, train
     from grokinterp.runs.folder import check_free
 
@@ -180,8 +180,8 @@ def _report(run: "Run", out: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from analyses.report import write_report
-    from analyses.summary import table_rows
+    from analyses.one_run.summary import table_rows
+    from analyses.pages.report import write_report
 
     summary = write_report(run, out)
     if as_json:

@@ -12,9 +12,9 @@ from analyses.errors import clear_errors
 from analyses.options import EstimateOnly
 
 if TYPE_CHECKING:
-    from analyses.estimate import Estimate
-    from analyses.presets import Preset
-    from analyses.sweep_job import SweepJob
+    from analyses.phase_diagrams.presets import Preset
+    from analyses.phase_diagrams.sweep_job import SweepJob
+    from grokinterp.sweeps.estimate import Estimate
 
 _LASTING = ("preset", "size", "sweep", "axes", "runs", "adaptive", "precision", "config")
 
@@ -102,8 +102,8 @@ def _settle(
     change: list[str] | None,
     **options: Any,
 ) -> "tuple[SweepJob, Path, Preset]":
-    from analyses import presets
-    from analyses.sweep_job import SweepJob, settle
+    from analyses.phase_diagrams import presets
+    from analyses.phase_diagrams.sweep_job import SweepJob, settle
 
     if name is None:
         raise ValueError(f"name a preset, or --list them: {', '.join(sorted(presets.PRESETS))}")
@@ -145,8 +145,8 @@ def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[s
 
 
 def _print_plan(plan: dict[str, Any], preset: "Preset") -> None:
-    from analyses.estimate import in_words
-    from analyses.panels import axis_label, value_label
+    from analyses.phase_diagrams.panels import axis_label, value_label
+    from grokinterp.sweeps.estimate import in_words
 
     typer.echo(f"{_heading(plan, preset)}. {preset.description}")
     panel, *cells = plan["axes"]
@@ -183,7 +183,7 @@ def _heading(plan: dict[str, Any], preset: "Preset") -> str:
 
 def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any]) -> dict[str, Any]:
     """Write diagram.html and summary.json; return the latter."""
-    from analyses import diagram_page
+    from analyses.phase_diagrams import diagram_page
     from grokinterp import open_sweep
     from grokinterp._files import replacing
 
@@ -204,7 +204,7 @@ def _print_list(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from analyses.presets import PRESETS, SIZES
+    from analyses.phase_diagrams.presets import PRESETS, SIZES
 
     if as_json:
         typer.echo(

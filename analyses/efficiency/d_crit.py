@@ -14,21 +14,21 @@ import numpy as np
 import typer
 
 import grokinterp as gi
-from analyses.collect import announce
+from analyses.announce import announce
 from analyses.efficiency import semi_grokking, ungrokking
 from analyses.efficiency.command import EstimateOnly, Out, Size
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, network_of
-from analyses.efficiency.statistics import agreement
-from analyses.efficiency.statistics.critical_size import (
+from analyses.errors import clear_errors
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.script import write_figures
+from analyses.statistics import agreement
+from analyses.statistics.critical_size import (
     Estimate,
     divergence_of_time,
     efficiency_crossing,
     ungrokking_midpoint,
 )
-from analyses.errors import clear_errors
-from analyses.labels import seeds_in_words
-from analyses.script import write_figures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -123,7 +123,7 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
     """What each estimate is read off, over the number of training pairs; estimates as bands."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import BLUE, GREEN, GREY, ORANGE, finish
+    from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, finish
 
     figure = make_subplots(
         rows=3, shared_xaxes=True, vertical_spacing=0.07,

@@ -20,10 +20,10 @@ import grokinterp as gi
 from analyses.efficiency import settings
 from analyses.efficiency.command import EstimateOnly, Seeds, Size
 from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
-from analyses.efficiency.statistics.curves import sustained_crossing
 from analyses.errors import clear_errors
-from analyses.script import write_figures
-from analyses.sweep_job import SweepJob
+from analyses.pages.script import write_figures
+from analyses.phase_diagrams.sweep_job import SweepJob
+from analyses.statistics.curves import sustained_crossing
 from grokinterp._checks import check_number
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.data_efficiency_settings import PANELS, RATES
-from analyses.labels import seeds_in_words
-from analyses.style import BLUE, GREY, ORANGE, RED, finish
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import BLUE, GREY, ORANGE, RED, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from analyses.collect import Named, announce, collect, folder_name
+from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
-from analyses.efficiency.statistics.curves import sustained_crossing
-from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
-from analyses.labels import seeds_in_words
-from analyses.script import write_figures
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.script import write_figures
+from analyses.statistics.curves import sustained_crossing
+from analyses.statistics.survival import median_time
 from grokinterp import Run
+from grokinterp.sweeps.collect import Named, collect, folder_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -199,7 +200,7 @@ def plot_crossings(data: "xr.Dataset", *, level: float = LEARNED) -> "go.Figure"
     """Steps to a level against training pairs: seeds, and their median; triangles are censored."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import SUBSET_STYLE, finish
+    from analyses.pages.style import SUBSET_STYLE, finish
 
     symbols = {"train": "circle", "test": "diamond"}
     networks = data.network.values
@@ -252,7 +253,7 @@ def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
     """Thin lines are seeds, thick ones their medians."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import GREY, finish
+    from analyses.pages.style import GREY, finish
 
     figure = make_subplots(
         cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04,
@@ -282,7 +283,7 @@ def _draw(
     median: bool = False,
     legend: bool = False,
 ) -> None:
-    from analyses.style import SUBSET_STYLE
+    from analyses.pages.style import SUBSET_STYLE
 
     curve = curve.dropna("step")
     figure.add_scatter(

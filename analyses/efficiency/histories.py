@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.style import BLUE, GREEN, ORANGE
+from analyses.pages.style import BLUE, GREEN, ORANGE
 from grokinterp import Run, RunConfig
 
 if TYPE_CHECKING:

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from analyses.collect import Named, announce, collect, folder_name
+from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
-from analyses.efficiency.statistics.curves import Outcome, outcome, sustained_crossing
-from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
-from analyses.labels import seeds_in_words
-from analyses.script import write_figures
-from analyses.style import BLACK, BLUE, GREY, ORANGE, SKY
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.script import write_figures
+from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY
+from analyses.statistics.curves import Outcome, outcome, sustained_crossing
+from analyses.statistics.survival import median_time
 from grokinterp import Run
+from grokinterp.sweeps.collect import Named, collect, folder_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -177,7 +178,7 @@ def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "g
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
 
-    from analyses.style import finish
+    from analyses.pages.style import finish
 
     figure = go.Figure()
     cells = data.sel(network=network).isel(budget=-1)
@@ -224,7 +225,7 @@ def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Fi
     """Share of seeds that ended in each way against the training fraction, a panel per budget."""
     from plotly.subplots import make_subplots
 
-    from analyses.style import finish
+    from analyses.pages.style import finish
 
     figure = make_subplots(
         cols=data.sizes["budget"], shared_yaxes=True, horizontal_spacing=0.05,

@@ -16,15 +16,16 @@ from jaxtyping import Bool
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.collect import Named, announce, collect, folder_name
+from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import network_of, side_by_side
-from analyses.efficiency.statistics.curves import is_flat, late_level
 from analyses.efficiency.ungrokking_place import locate
 from analyses.errors import clear_errors
-from analyses.script import write_figures
+from analyses.pages.script import write_figures
+from analyses.statistics.curves import is_flat, late_level
+from grokinterp.sweeps.collect import Named, collect, folder_name
 
 if TYPE_CHECKING:
     import xarray as xr

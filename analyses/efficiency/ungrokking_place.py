@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from analyses.efficiency.statistics.critical_size import Estimate, ungrokking_midpoint
+from analyses.statistics.critical_size import Estimate, ungrokking_midpoint
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, NETWORK_STYLE
-from analyses.labels import seeds_in_words
-from analyses.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, finish
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

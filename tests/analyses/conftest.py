@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import grokinterp as gi
-from analyses import grokking
+from analyses.one_run import grokking
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3, seed=3),

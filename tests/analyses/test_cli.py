@@ -14,8 +14,8 @@ import torch
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses import grokking
 from analyses.cli import app, runs
+from analyses.one_run import grokking
 
 TINY = [
     "--set", "data.p=11", "--set", "data.corruption=0.3", "--set", "model.d_mlp=24",

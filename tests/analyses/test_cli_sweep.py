@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses import sweep_job
 from analyses.cli import app
+from analyses.phase_diagrams import sweep_job
 
 QUICK = ["--set", "data.p=13", "--set", "model.d_mlp=32", "--set", "training.steps=60"]
 
@@ -230,7 +230,7 @@ def test_errors_of_a_sweep_are_one_line(
 
 
 def test_list_names_every_preset() -> None:
-    from analyses.presets import PRESETS
+    from analyses.phase_diagrams.presets import PRESETS
 
     code, out, _ = invoke("sweep", "--list")
     assert code == 0

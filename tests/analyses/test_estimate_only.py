@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import analyses
 import grokinterp as gi
-from analyses import estimate
 from analyses.cli import app
+from grokinterp.sweeps import estimate
 from grokinterp.training import trainer
 
 # Arguments of commands that train nothing: they read what is there, or simulate.
@@ -41,8 +41,8 @@ TRAINING = {name: command for name, command in COMMANDS.items()
 
 def test_commands_are_found() -> None:
     assert {"grokinterp demo", "grokinterp train", "grokinterp sweep"} <= TRAINING.keys()
-    assert {"analyses.architectures", "analyses.efficiency.d_crit"} <= TRAINING.keys()
-    others = {"grokinterp analyse", "grokinterp diagram", "analyses.efficiency.statistics.coverage"}
+    assert {"analyses.hypothesis.architectures", "analyses.efficiency.d_crit"} <= TRAINING.keys()
+    others = {"grokinterp analyse", "grokinterp diagram", "analyses.statistics.coverage"}
     assert COMMANDS.keys() - TRAINING.keys() == others
 
 

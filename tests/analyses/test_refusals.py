@@ -10,9 +10,10 @@ import torch
 import analyses
 import grokinterp as gi
 import probes
-from analyses import grokking, ipr_histogram, logit_split, measures, norm_curves, norm_gain, pruning
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.cost import needed_norm
+from analyses.one_run import grokking, ipr_histogram, logit_split, norm_curves, norm_gain, pruning
+from analyses.phase_diagrams import measures
 
 MODELS: dict[str, Any] = {
     "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=16, init="paper1"),
@@ -60,7 +61,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     (lambda run: halves.compute([run]), [SPECTRA, ABLATE], []),
     (
         lambda run: norm_curves.compute([run]),
-        ["analyses.training_curves"],
+        ["analyses.one_run.training_curves"],
         ["deep MLP", "MLP with norm"],
     ),
     (norm_gain.compute, [SPECTRA], ["embedding MLP", "deep MLP", "MLP with norm"]),
@@ -71,7 +72,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     ),
     (
         lambda run: logit_split.logit_parts(run.model, run.dataset.tokens),
-        [ATTRIBUTION, "analyses.corrupted_logits"],
+        [ATTRIBUTION, "analyses.one_run.corrupted_logits"],
         ["deep MLP", "MLP with norm"],
     ),
     (of_model(needed_norm.least_scaled_norm, 1.0), ["matched_norm"], ["embedding MLP", "deep MLP"]),

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from analyses import corrupted_logits, logit_split, norm_curves, norm_gain, row_ipr
+from analyses.one_run import corrupted_logits, logit_split, norm_curves, norm_gain, row_ipr
 
 COMPUTE = {
     "row_ipr": row_ipr.compute,
@@ -34,7 +34,7 @@ def test_a_script_writes_a_page_and_the_numbers(
     folder = run.save(tmp_path / "run")
     monkeypatch.setattr(sys, "argv", [name, str(folder)])
     with pytest.raises(SystemExit) as left:
-        runpy.run_module(f"analyses.{name}", run_name="__main__")
+        runpy.run_module(f"analyses.one_run.{name}", run_name="__main__")
     assert left.value.code == 0
     page = folder / "figures" / f"{name}.html"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -3,7 +3,7 @@
 import pytest
 import xarray as xr
 
-from analyses.labels import seeds_in_words
+from analyses.pages.labels import seeds_in_words
 
 
 @pytest.mark.parametrize(

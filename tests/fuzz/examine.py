@@ -17,7 +17,7 @@ import xarray as xr
 from torch import Tensor
 
 import grokinterp as gi
-from analyses import phases
+from analyses.one_run import phases
 from grokinterp.losses import LOSSES
 from grokinterp.models.registry import MODELS
 from grokinterp.tracking import Callback

@@ -12,8 +12,8 @@ import torch
 
 import grokinterp as gi
 from analyses.efficiency.mixing.mixture import MixtureConfig
-from analyses.phases import Thresholds
-from analyses.refine import Refinement
+from analyses.one_run.phases import Thresholds
+from analyses.phase_diagrams.refine import Refinement
 from grokinterp.models.hooked_module import HookedModuleConfig
 from grokinterp.models.registry import MODELS, model_class
 

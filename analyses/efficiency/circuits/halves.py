@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.collect import Named, announce, collect, folder_name
+from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.circuits.circuits import KINDS, Circuit
 from analyses.efficiency.circuits.margins import all_logits
@@ -28,12 +28,13 @@ from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.errors import clear_errors
-from analyses.labels import run_labels
-from analyses.phases import EndPoint, Phase, phase_of
-from analyses.script import write_figures
+from analyses.one_run.phases import EndPoint, Phase, phase_of
+from analyses.pages.labels import run_labels
+from analyses.pages.script import write_figures
 from grokinterp._checks import check_choice, check_number
 from grokinterp.models import HookedMLP
 from grokinterp.session import unaffected
+from grokinterp.sweeps.collect import Named, collect, folder_name
 from probes import model_neuron_ipr
 from probes.mlp import check_no_norm, neuron_weights
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE, finish
+from analyses.pages.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

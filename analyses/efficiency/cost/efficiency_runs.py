@@ -7,9 +7,9 @@ labels, and on random ones, which can only be memorised.
 from pathlib import Path
 
 import grokinterp as gi
-from analyses.collect import Named, collect, folder_name
 from analyses.efficiency.circuits.sources import PUBLISHED_RULES, random_labels
 from analyses.efficiency.settings import network, seeded, with_fraction
+from grokinterp.sweeps.collect import Named, collect, folder_name
 
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # the second paper's, Fig. 6
 SMALL_FRACTIONS = (0.05, 0.1, 0.2)  # where memorising may be the cheaper way; random labels only

@@ -18,7 +18,7 @@ import typer
 from jaxtyping import Float
 
 import grokinterp as gi
-from analyses.collect import announce
+from analyses.announce import announce
 from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
 from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
 from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
@@ -33,7 +33,7 @@ from analyses.efficiency.cost.needed_norm import (
 from analyses.efficiency.histories import network_of
 from analyses.efficiency.settings import SEEDS
 from analyses.errors import clear_errors
-from analyses.script import write_figures
+from analyses.pages.script import write_figures
 from grokinterp.session import unaffected
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 
 from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
 from analyses.efficiency.histories import NETWORK_LABEL
-from analyses.labels import seeds_in_words
-from analyses.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -13,17 +13,17 @@ import numpy as np
 import typer
 
 import grokinterp as gi
-from analyses.collect import announce
+from analyses.announce import announce
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.cost.efficiency_runs import collect_runs, wanted
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.settings import SEEDS
-from analyses.efficiency.statistics.curves import sustained_crossing
-from analyses.efficiency.statistics.survival import median_time
 from analyses.errors import clear_errors
-from analyses.labels import seeds_in_words
-from analyses.script import write_figures
-from analyses.style import BLUE, ORANGE, RED
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.script import write_figures
+from analyses.pages.style import BLUE, ORANGE, RED
+from analyses.statistics.curves import sustained_crossing
+from analyses.statistics.survival import median_time
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -165,7 +165,7 @@ def plot_ratios(
 
     There is no median where a seed has an upper bound only.
     """
-    from analyses.style import GREY
+    from analyses.pages.style import GREY
 
     figure = _panels(data, title)
     for i in range(data.sizes["network"]):
@@ -183,7 +183,7 @@ def plot_ratios(
 def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
     from plotly.subplots import make_subplots
 
-    from analyses.style import finish
+    from analyses.pages.style import finish
 
     names = [f"<b>{NETWORK_LABEL.get(name, name)}</b>" for name in data.network.values]
     figure = make_subplots(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.efficiency.statistics.curves import halving_step
+from analyses.statistics.curves import halving_step
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -66,7 +66,7 @@ def plot_landscape(
     """
     import plotly.graph_objects as go
 
-    from analyses.style import finish
+    from analyses.pages.style import finish
 
     at = landscape.sel(factor=factor)
     train, ratio = at.fall_step.sel(split="train").values, at.delay_ratio.values

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.mixing.delay import Verdict
-from analyses.labels import seeds_in_words
-from analyses.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE, finish
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -20,7 +20,7 @@ import torch
 import typer
 
 import grokinterp as gi
-from analyses.collect import Named, announce, collect, folder_name
+from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
@@ -39,8 +39,9 @@ from analyses.efficiency.mixing.mixture_variants import (
 )
 from analyses.efficiency.mixing.tables import Tables, published_tables, tables_of
 from analyses.errors import clear_errors
-from analyses.script import write_figures
+from analyses.pages.script import write_figures
 from grokinterp.randomness import generator
+from grokinterp.sweeps.collect import Named, collect, folder_name
 from grokinterp.training.rules import Rule
 
 if TYPE_CHECKING:

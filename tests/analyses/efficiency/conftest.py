@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from analyses import collect
 from analyses.efficiency import semi_grokking, settings, ungrokking
-from analyses.estimate import Estimate
+from grokinterp.sweeps import collect
+from grokinterp.sweeps.estimate import Estimate
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,7 +8,6 @@ import typer
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses import architectures, collect, estimate
 from analyses.efficiency import (
     d_crit,
     data_efficiency,
@@ -19,6 +18,8 @@ from analyses.efficiency import (
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.cost import efficiency_runs, model_efficiency, training_efficiency
 from analyses.efficiency.mixing import mixture_runs
+from analyses.hypothesis import architectures
+from grokinterp.sweeps import collect, estimate
 
 WANTED = {
     grokking_across: lambda: grokking_across.wanted("tiny", 2),
@@ -50,7 +51,7 @@ def asked(module: Any, *arguments: object) -> str:
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (gi, collect.gi):
+    for module in (gi, collect):
         monkeypatch.setattr(module, "train_many", lambda *_, **__: pytest.fail("it was trained"))
         monkeypatch.setattr(module, "sweep", lambda *_, **__: pytest.fail("it was trained"))
 

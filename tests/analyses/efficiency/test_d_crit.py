@@ -10,10 +10,10 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.collect import Named, collect
 from analyses.efficiency import d_crit, semi_grokking, settings, ungrokking
 from analyses.efficiency.cost import efficiency_runs
-from analyses.efficiency.statistics.critical_size import ungrokking_midpoint
+from analyses.statistics.critical_size import ungrokking_midpoint
+from grokinterp.sweeps.collect import Named, collect
 
 SEEDS = 3
 

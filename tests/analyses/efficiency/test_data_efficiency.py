@@ -14,7 +14,6 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses import estimate
 from analyses.efficiency import data_efficiency as de
 from analyses.efficiency import data_efficiency_plot as figures
 from analyses.efficiency.data_efficiency_settings import (
@@ -26,6 +25,7 @@ from analyses.efficiency.data_efficiency_settings import (
     get,
     label,
 )
+from grokinterp.sweeps import estimate
 from grokinterp.sweeps.grid import Grid
 
 SMALL = get("small")

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 import grokinterp as gi
 from analyses.efficiency import semi_grokking, settings
-from analyses.labels import seeds_in_words
+from analyses.pages.labels import seeds_in_words
 
 STEPS = np.arange(0, 3001, 20)
 

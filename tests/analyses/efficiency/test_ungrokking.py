@@ -11,9 +11,9 @@ import torch
 import xarray as xr
 
 import grokinterp as gi
-from analyses.collect import collect
 from analyses.efficiency import settings, ungrokking
 from analyses.efficiency.ungrokking import compute, continued, grokked
+from grokinterp.sweeps.collect import collect
 
 P = 13
 STEPS = np.arange(0, 1001, 10)

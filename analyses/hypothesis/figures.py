@@ -1,0 +1,303 @@
+"""Figures and a table of :mod:`analyses.hypothesis`'s dataset."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+# At the upper edge, so that there is room for a legend below, however high the figure.
+_TOP = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
+VERDICT_COLOR = {"supported": GREEN, "not supported": RED, "not applicable": GREY}
+# Columns of the table: heading, variable and place of a number, and of its control if it has one.
+_NUMBERS: dict[str, tuple[str, dict[str, str]]] = {
+    "accuracy": ("judged", {"condition": "full"}),
+    "train accuracy": ("accuracy", {"condition": "full", "subset": "train"}),
+    "memorised": ("memorised", {"condition": "full"}),
+    "row-wise IPR": ("periodicity", {"measure": "row_ipr", "of": "network"}),
+    "row-wise IPR, shuffled": ("periodicity", {"measure": "row_ipr", "of": "shuffled"}),
+    "total IPR": ("periodicity", {"measure": "total_ipr", "of": "network"}),
+    "total IPR, shuffled": ("periodicity", {"measure": "total_ipr", "of": "shuffled"}),
+    "feature IPR": ("periodicity", {"measure": "feature_ipr", "of": "network"}),
+    "feature IPR, shuffled": ("periodicity", {"measure": "feature_ipr", "of": "shuffled"}),
+    "logits explained": ("logit_explained", {}),
+    "neurons": ("neuron_share", {"of": "network"}),
+    "neurons, shuffled": ("neuron_share", {"of": "shuffled"}),
+    "frequencies kept": ("n_kept", {}),
+    "only key": ("judged", {"condition": "only_key"}),
+    "without key": ("judged", {"condition": "without_key"}),
+    "without random": ("judged", {"condition": "without_random"}),
+}
+_SETTING = ("architecture", "operation", "p", "train_fraction", "corruption", "weight_decay")
+
+
+def plot_verdicts(
+    data: "xr.Dataset",
+    *,
+    title: str = "Hypothesis 2.2: accuracy with some frequencies taken out of the embedding",
+) -> "go.Figure":
+    """The causal test, one row per run; the range of the random draws is drawn as a line."""
+    import plotly.graph_objects as go
+
+    data = _sorted(data)
+    judged, rows = _judged(data, data.accuracy), np.arange(data.sizes["run"])
+    random = _judged(data, data.random_accuracy)
+    ring: dict[str, Any] = {"symbol": "circle-open", "size": 11, "line": {"width": 2.5}}
+    conditions: dict[str, tuple[str, dict[str, Any]]] = {
+        "full": ("whole embedding", ring | {"color": BLACK}),
+        "only_key": ("only key frequencies", {"symbol": "circle", "size": 10, "color": BLUE}),
+        "without_random": (
+            "without random others",
+            {"symbol": "diamond", "size": 9, "color": GREY},
+        ),
+        "without_key": ("without key frequencies", {"symbol": "x", "size": 9, "color": RED}),
+    }
+    figure = go.Figure()
+    for place, (condition, (label, marker)) in enumerate(conditions.items()):
+        x = judged.sel(condition=condition).values
+        error = None
+        if condition == "without_random":
+            above, below = random.max("draw").values - x, x - random.min("draw").values
+            error = {"array": above, "arrayminus": below, "color": GREY, "thickness": 2}
+        figure.add_scatter(
+            x=x, y=rows + 0.18 * (place - 1.5), name=label, mode="markers", marker=marker,
+            error_x=error, cliponaxis=False, hovertemplate=f"{label}: %{{x:.3f}}<extra></extra>",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=1 / data.p.values, y=rows, name="chance", mode="markers", hoverinfo="skip",
+        marker={"symbol": "line-ns", "size": 30, "line": {"width": 1.5, "color": BLACK}},
+    )  # fmt: skip
+    for row, verdict in enumerate(data.verdict.values.tolist()):
+        passed = data.passed.values[row]
+        why = {
+            "supported": "", "not supported": f"fails {(passed == 0).sum()} of {len(passed)}",
+            "not applicable": f"accuracy {float(judged.sel(condition='full')[row]):.3f}",
+        }  # fmt: skip
+        told = [why[verdict], "borderline" if data.borderline.values[row] else ""]
+        figure.add_annotation(
+            x=1.02, xref="paper", xanchor="left", y=row, align="left", showarrow=False,
+            text=f"<b>{verdict}</b><br><sub>{', '.join(filter(None, told))}</sub>",
+            hovertext=data.reason.values[row], font={"color": VERDICT_COLOR[verdict]},
+        )  # fmt: skip
+    labels = _labels(data)
+    names = [f"{kind}<br><sub>{details}</sub>" for kind, details in labels]
+    figure.update_yaxes(
+        tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], automargin=False,
+        zeroline=False, showgrid=False,
+    )  # fmt: skip
+    for edge in rows[1:]:
+        figure.add_hline(float(edge) - 0.5, line_width=1, line_color="#DDDDDD")
+    where = " or ".join(sorted(set(data.judged_on.values.tolist()), reverse=True))
+    figure.update_xaxes(title=f"accuracy on {where} pairs", range=[-0.03, 1.03], zeroline=False)
+    figure = finish(figure, title=title, height=200 + 52 * len(rows))
+    return figure.update_layout(
+        margin={"r": 130, "t": 110, "l": max(210, 15 + 4.6 * max(len(d) for _, d in labels))},
+        title=_TOP,
+        legend_font_size=13,
+    )
+
+
+def plot_spectra(
+    data: "xr.Dataset", *, title: str = "Frequencies of the embedding and of the logits"
+) -> "go.Figure":
+    """Shares of every frequency, two panels per run; the dotted line is an even share."""
+    from plotly.subplots import make_subplots
+
+    data = _sorted(data)
+    count, panel, gap = data.sizes["run"], 100, 62
+    titles = [
+        text
+        for (kind, details), verdict in zip(_labels(data), data.verdict.values, strict=True)
+        for text in (f"<b>{kind}</b>  {details}  <i>{verdict}</i>", "")
+    ]
+    figure = make_subplots(
+        rows=count, cols=2, horizontal_spacing=0.09, subplot_titles=titles,
+        vertical_spacing=gap / (count * (panel + gap) - gap),
+    )  # fmt: skip
+    colors = {"key frequency": BLUE, "key frequency of some neurons": SKY, "other": GREY}
+    for row in range(count):
+        run = data.isel(run=row).dropna("frequency", subset=["is_key"])
+        for column, (shares, part) in enumerate(
+            (("embedding_share", "kept_share"), ("logit_share", "is_key")), 1
+        ):
+            is_key = run[part].values
+            kinds = np.select([is_key == 1, is_key > 0], list(colors)[:2], "other")
+            figure.add_bar(
+                x=run.frequency, y=run[shares], marker_color=[colors[kind] for kind in kinds],
+                showlegend=False, row=row + 1, col=column,
+                hovertemplate="frequency %{x}: %{y:.4f}<extra></extra>",
+            )  # fmt: skip
+            highest = max(float(run[shares].max()), 1 / run.sizes["frequency"])
+            figure.update_yaxes(range=[0, 1.1 * highest], row=row + 1, col=column)
+        even = [1 / run.sizes["frequency"]] * 2
+        figure.add_scatter(
+            x=[0.5, run.sizes["frequency"] + 0.5], y=even, mode="lines", hoverinfo="skip",
+            line={"dash": "dot", "width": 1.5, "color": BLACK}, showlegend=row == 0,
+            name="even share", row=row + 1, col=1,
+        )  # fmt: skip
+    for kind, color in colors.items():
+        figure.add_bar(x=[None], y=[None], marker_color=color, name=kind)
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_yaxes(nticks=4)
+    figure.update_xaxes(tickfont_size=11)
+    figure.update_xaxes(title="frequency (cycles per period)", row=count)
+    figure.update_yaxes(title="share of<br>embedding", title_font_size=12, col=1)
+    figure.update_yaxes(title="share of logits", title_font_size=12, col=2)
+    figure = finish(figure, title=title, height=170 + count * (panel + gap) - gap)
+    # In pixels, whatever the height: the figure grows with the runs.
+    top = 1 + 26 / (count * (panel + gap) - gap)
+    return figure.update_layout(
+        bargap=0.15, margin_t=110, legend={"x": 0, "xanchor": "left", "y": top}, title=_TOP
+    )
+
+
+def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+    """One row per run; after several seeds of one setting also their mean, least and largest.
+
+    Each row has the setting, ``seed`` (a number, or "mean", "least", "largest"), the numbers with
+    their controls (of the neurons those of the most periodic layer), ``verdict``, ``reason`` and
+    ``borderline`` (how many seeds are, in a summary). Runs are of one setting if their configs
+    differ in nothing but seeds.
+    """
+    data = _sorted(data)
+    numbers = {name: _number(data, *place) for name, place in _NUMBERS.items()}
+    settings = [{name: data[name].values[i].item() for name in _SETTING} for i in data.run.values]
+    rows: list[dict[str, Any]] = []
+    identity = [data[name].values for name in ("setting", "architecture", "operation", "p")]
+    identities = list(zip(*identity, strict=True))
+    for setting in dict.fromkeys(identities):
+        same = [i for i in data.run.values if identities[i] == setting]
+        for i in same:
+            rows.append(
+                settings[i] | {"seed": data.seed.values[i].item()}
+                | {name: float(values[i]) for name, values in numbers.items()}
+                | {name: str(data[name].values[i]) for name in ("verdict", "reason")}
+                | {"borderline": int(data.borderline[i])}
+            )  # fmt: skip
+        if len(same) > 1:
+            verdicts, counts = np.unique(data.verdict.values[same], return_counts=True)
+            tally = ", ".join(f"{c} {v}" for v, c in zip(verdicts, counts, strict=True))
+            for name, summary in {"mean": np.mean, "least": np.min, "largest": np.max}.items():
+                rows.append(
+                    settings[same[0]] | {"seed": name}
+                    | {column: float(summary(values[same])) for column, values in numbers.items()}
+                    | {"verdict": tally, "reason": ""}
+                    | {"borderline": int(data.borderline[same].sum())}
+                )  # fmt: skip
+    return rows
+
+
+def plot_table(
+    rows: Sequence[dict[str, Any]], *, title: str = "Hypothesis 2.2, network by network"
+) -> "go.Figure":
+    """The rows of :func:`table`; in brackets the same number with the residues shuffled."""
+    import plotly.graph_objects as go
+
+    def cell(row: dict[str, Any], name: str) -> str:
+        control = row.get(f"{name}, shuffled", np.nan)
+        return _text(row[name]) + ("" if np.isnan(control) else f" ({_text(control)})")
+
+    asked = {
+        "accuracy": "accuracy", "row-wise IPR": "row-wise<br>IPR",
+        "total IPR": "total<br>IPR", "feature IPR": "feature<br>IPR",
+        "logits explained": "logits<br>expl.", "neurons": "neurons",
+        "only key": "only<br>key", "without key": "without<br>key",
+        "without random": "without<br>random",
+    }  # fmt: skip
+    columns = {
+        "network": [row["architecture"] for row in rows],
+        "ξ": [_text(row["corruption"]) for row in rows],
+        "seed": [str(row["seed"]).removesuffix(".0").replace("nan", "") for row in rows],
+        **{heading: [cell(row, name) for row in rows] for name, heading in asked.items()},
+        "verdict": [verdict_text(row) for row in rows],
+    }
+    ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
+    figure = go.Figure(
+        go.Table(
+            columnwidth=[2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5],
+            header={"values": list(columns), "align": "left", "font": {"size": 11}},
+            cells={
+                "values": list(columns.values()), "align": "left", "height": 26,
+                "font": {"size": 11, "color": [*[BLACK] * (len(columns) - 1), ink]},
+            },
+        )
+    )  # fmt: skip
+    figure = finish(figure, title=title, height=150 + 30 * len(rows))
+    return figure.update_layout(margin={"l": 10, "r": 10, "b": 10})
+
+
+def verdict_text(row: dict[str, Any]) -> str:
+    """The verdict of a row of the table, and whether (or how many seeds) it is borderline."""
+    count = row["borderline"]
+    if isinstance(row["seed"], float):
+        return row["verdict"] + (", borderline" if count else "")
+    return row["verdict"] + (f" ({count} borderline)" if count else "")
+
+
+def verdict_line(row: dict[str, Any]) -> str:
+    """A row of the table as the commands print it."""
+    seed = f"{row['seed']:g}" if isinstance(row["seed"], float) else row["seed"]
+    return (
+        f"{row['architecture']:24} {row['operation']:14} corruption {row['corruption']:.1f} "
+        f"seed {seed:8} accuracy {row['accuracy']:.3f}  {verdict_text(row)}"
+        + (f": {row['reason']}" if row["reason"] else "")
+    )
+
+
+def _sorted(data: "xr.Dataset") -> "xr.Dataset":
+    """Supported ones first, then by architecture, corruption and seed; runs numbered anew."""
+    verdicts = list(VERDICT_COLOR)
+    keys = [
+        (verdicts.index(verdict), architecture, np.nan_to_num(corruption), np.nan_to_num(seed))
+        for verdict, architecture, corruption, seed in zip(
+            data.verdict.values, data.architecture.values, data.corruption.values,
+            data.seed.values, strict=True,
+        )
+    ]  # fmt: skip
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return data.isel(run=order).assign_coords(run=np.arange(len(order)))
+
+
+def _judged(data: "xr.Dataset", accuracy: "xr.DataArray") -> "xr.DataArray":
+    """Accuracy on the pairs that each run was judged on."""
+    return accuracy.sel(subset=data.judged_on)
+
+
+def _number(data: "xr.Dataset", name: str, place: dict[str, str]) -> "np.ndarray":
+    """A column of the table, a number per run."""
+    if name == "judged":
+        return _judged(data, data.accuracy).sel(place).values
+    if name == "neuron_share":
+        if not data.sizes["layer"]:
+            return np.full(data.sizes["run"], np.nan)
+        best = data.neuron_share.sel(of="network", drop=True).fillna(-1.0).argmax("layer")
+        return data.neuron_share.isel(layer=best).sel(place).values
+    return data[name].sel(place).values
+
+
+def _labels(data: "xr.Dataset") -> list[tuple[str, str]]:
+    """Each run's architecture, and what else tells the runs apart."""
+    words = {
+        "operation": "", "p": "p ", "train_fraction": "α ", "corruption": "ξ ",  # noqa: RUF001
+        "weight_decay": "decay ", "steps": "steps ", "seed": "seed ", "data_seed": "data ",
+    }  # fmt: skip
+    details: list[list[str]] = [[] for _ in range(data.sizes["run"])]
+    for name, word in words.items():
+        values = data[name].values.tolist()
+        known = [isinstance(value, str) or not np.isnan(value) for value in values]
+        if len({value for value, there in zip(values, known, strict=True) if there}) > 1:
+            for detail, value, there in zip(details, values, known, strict=True):
+                if there:
+                    detail.append(word + (value if isinstance(value, str) else f"{value:g}"))
+    kinds = data.architecture.values.tolist()
+    return [(kind, ", ".join(detail)) for kind, detail in zip(kinds, details, strict=True)]
+
+
+def _text(value: float) -> str:
+    """Two digits; nothing for NaN."""
+    return "" if np.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,138 @@
+"""The verdict of Hypothesis 2.2: what passes, what was near to doing the other, and what follows.
+
+An answer is *near* its bound if sampling noise could have moved it across: where it is an accuracy,
+if the bound lies in Wilson's 95 % interval for as many pairs as were judged, or, for the mean over
+random draws, in the 95 % interval of that mean. What is measured on the whole network has no such
+noise: it is near within NEAR of its bound. A verdict is borderline if it would be another with its
+near answers the other way round.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.hypothesis.evidence import MEASURES
+from analyses.statistics.wilson import Z, interval_holds
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FIRST_MAP, LOGITS, NEURONS = 0.05, 0.25, 0.1
+STAYS, FALLS = 0.9, 0.5
+NEAR = 0.1  # of a bound
+INGREDIENTS = (
+    "generalises", "periodic first map", "trigonometric logits", "key alone suffices",
+    "key is needed", "periodic neurons", "embedding: only key", "embedding: no key",
+    "embedding: no others",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether a network has one ingredient; None if that could not be measured."""
+
+    passed: bool | None
+    near: bool  # to the bound, on either side
+    why: str
+
+
+def with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
+    """Apply the rule of :mod:`analyses.hypothesis` to the numbers of one run."""
+    one = data.isel(run=0)
+    answers: dict[str, Answer] = dict(zip(INGREDIENTS, _answers(one, threshold), strict=True))
+    failed = [what for what, answer in answers.items() if answer.passed is False]
+    unknown = [what for what, answer in answers.items() if answer.passed is None]
+    near = [what for what, answer in answers.items() if answer.near]
+    # What changes the verdict if it turns out the other way: of several failures, all of them.
+    turns = near if not failed else failed if set(failed) <= set(near) else []
+    if answers["generalises"].passed is False:
+        verdict, turns = "not applicable", ["generalises"]
+        full = float(one.accuracy.sel(subset=one.judged_on.item(), condition="full"))
+        reason = f"does not generalise: {one.judged_on.item()} accuracy is {full:.3f}, below "
+        reason += f"{threshold:g}"
+    elif failed:
+        verdict, turns = "not supported", ["generalises", *turns]
+        reason = "; ".join(f"{what}: {answers[what].why}" for what in failed)
+    else:
+        verdict = "supported"
+        kept = f"with {float(one.n_kept):.3g} of {one.sizes['frequency']} frequencies kept"
+        reason = f"it has everything that was asked for, {kept}"
+    hangs_on = [what for what in turns if what in near]
+    if unknown and verdict != "not applicable":
+        reason += f"; not measured: {', '.join(unknown)}"
+    if hangs_on:
+        reason += f"; borderline: {', '.join(hangs_on)}"
+    passed = [np.nan if answer.passed is None else answer.passed for answer in answers.values()]
+    return data.assign(
+        verdict=("run", [verdict]), reason=("run", [reason]), borderline=("run", [bool(hangs_on)]),
+        passed=(("run", "ingredient"), np.array([passed], dtype=float)),
+        near=(("run", "ingredient"), np.array([[a.near for a in answers.values()]], dtype=float)),
+    ).assign_coords(ingredient=list(INGREDIENTS))  # fmt: skip
+
+
+def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
+    """In the order of ``INGREDIENTS``."""
+    judged_on, n = str(one.judged_on.item()), int(one.n_judged)
+    accuracy = {
+        str(condition): float(one.accuracy.sel(subset=judged_on, condition=condition))
+        for condition in one.condition.values
+    }
+    full, chance, explained = accuracy["full"], 1 / int(one.p), float(one.logit_explained)
+
+    def left(condition: str, *, stays: bool) -> Answer:
+        scale = full - chance if full > chance else np.nan
+        share = (accuracy[condition] - chance) / scale
+        bound, most = (STAYS, "at least") if stays else (FALLS, "at most")
+        at_bound = chance + bound * scale
+        near = _holds(accuracy[condition], n, at_bound)
+        if condition == "without_random":
+            draws = one.random_accuracy.sel(subset=judged_on).values
+            error = draws.std(ddof=1) / len(draws) ** 0.5 if len(draws) > 1 else 0.0
+            near |= abs(accuracy[condition] - at_bound) <= Z * error
+        passed = share >= bound if stays else share <= bound
+        return Answer(passed, bool(near), f"{share:.3f} of the accuracy is left, {most} {bound}")
+
+    maps = [one.periodicity.sel(measure=m) for m in MEASURES[:-1]]
+    in_layers = [one.neuron_share.isel(layer=i) for i in range(one.sizes["layer"])]
+    return [
+        Answer(
+            bool(full >= threshold),
+            _holds(full, n, threshold),
+            f"accuracy {full:.3f}, at least {threshold:g}",
+        ),
+        _above_shuffled(maps, FIRST_MAP),
+        Answer(
+            explained >= LOGITS,
+            abs(explained - LOGITS) <= NEAR * LOGITS,
+            f"{explained:.3f} of the logits' variance, at least {LOGITS}",
+        ),
+        left("restricted", stays=True),
+        left("excluded", stays=False),
+        _above_shuffled(in_layers, NEURONS) if in_layers else Answer(None, False, "no neurons"),
+        left("only_key", stays=True),
+        left("without_key", stays=False),
+        left("without_random", stays=True),
+    ]
+
+
+def _above_shuffled(measures: list["xr.DataArray"], least: float) -> Answer:
+    """Whether a measure is above every shuffle, and far enough on the way from their mean to 1."""
+    network, mean, high = (
+        np.array([float(m.sel(of=of)) for m in measures])
+        for of in ("network", "shuffled", "shuffled_high")
+    )
+    excess, of_highest = (network - mean) / (1 - mean), (high - mean) / (1 - mean)
+    passes = (network > high) & (excess >= least)
+    is_clear = bool(passes.any())
+    if not is_clear and np.isnan(excess).any():
+        return Answer(None, False, "not all of it could be measured")
+    # The best measure decides: how far it lies beyond, or short of, both that it has to reach.
+    margin = np.nanmax(excess - np.maximum(least, of_highest))
+    told = ", ".join(f"{value:z.3f}" for value in excess)
+    why = f"{told} of the way from shuffled to 1, at least {least} and above them all"
+    return Answer(is_clear, bool(abs(margin) <= NEAR * least), why)
+
+
+def _holds(share: float, n: int, bound: float) -> bool:
+    return bool(interval_holds(share, n, [bound]))

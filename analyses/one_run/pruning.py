@@ -1,0 +1,232 @@
+"""Take neurons out one at a time and watch what is lost (Doshi et al. 2023, Figs. 6, 17, 18).
+
+Neurons go in order of IPR, from below (memorising first) or from above (generalising first), and,
+as controls that the paper lacks, in order of weight norm, of direct logit attribution, and at
+random.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grokinterp import Run
+from grokinterp._checks import check_choice, check_int
+from grokinterp.data import SUBSETS
+from grokinterp.randomness import generator
+from grokinterp.session import unaffected
+from probes import (
+    model_neuron_attribution,
+    model_neuron_ipr,
+    model_neuron_norms,
+    pruning_curve,
+)
+from probes.pruning import check_prunable
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+ORDERS = ("ipr", "norm", "attribution", "random")
+
+
+@unaffected()
+def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> "xr.Dataset":
+    """Accuracy and loss on every subset after each removal, in several orders.
+
+    Args:
+        run: a run of a two-layer network.
+        orders: which of "ipr", "norm", "attribution" (each from low and from high) and "random".
+        random_seeds: how many random orders.
+
+    Returns:
+        Dataset over ("curve", "removed", "subset"): ``accuracy`` and ``loss`` (the one trained
+        with); over ("curve", "subset"): ``area`` under the accuracy curve, the removed fraction
+        running from 0 to 1; over ("curve", "place"): ``neuron``, who is removed in which place.
+        Coordinates: ``order``, ``direction`` ("low", "high" or "random"), ``seed`` (-1 unless
+        random) of each curve, and ``fraction`` removed.
+
+    Raises:
+        TypeError or ValueError: a network whose logits are no sum over one layer's neurons; the
+            message names what takes neurons out of it.
+    """
+    import xarray as xr
+
+    if isinstance(orders, str) or not orders:
+        raise ValueError(f"orders must be a list of some of {', '.join(ORDERS)}, got {orders!r}")
+    for order in orders:
+        check_choice("orders", order, ORDERS)
+    check_int("random_seeds", random_seeds, minimum=1)
+    check_prunable(run.model)
+    plans = [plan for order in orders for plan in _plans(run, order, random_seeds)]
+    kind = run.config.training.loss
+    results = [pruning_curve(run.model, run.dataset, queue, loss=kind) for *_, queue in plans]
+    width = len(plans[0][-1])
+    accuracy, loss = (np.stack([r[i].numpy() for r in results]) for i in range(2))
+    fraction = np.linspace(0, 1, width + 1)
+    return xr.Dataset(
+        {
+            "accuracy": (("curve", "removed", "subset"), accuracy),
+            "loss": (("curve", "removed", "subset"), loss),
+            "area": (("curve", "subset"), np.trapezoid(accuracy, fraction, axis=1)),
+            "neuron": (("curve", "place"), np.stack([queue.numpy() for *_, queue in plans])),
+        },
+        coords={
+            "subset": list(SUBSETS),
+            "removed": np.arange(width + 1),
+            "fraction": ("removed", fraction),
+            "order": ("curve", [order for order, *_ in plans]),
+            "direction": ("curve", [direction for _, direction, *_ in plans]),
+            "seed": ("curve", [seed for *_, seed, _ in plans]),
+        },
+        attrs={"loss": kind},
+    )
+
+
+def curve(data: "xr.Dataset", order: str, direction: str = "low", seed: int = -1) -> "xr.Dataset":
+    """One curve of :func:`compute`'s dataset, by name.
+
+    Args:
+        data: what :func:`compute` gave.
+        order: "ipr", "norm", "attribution" or "random".
+        direction: "low" or "high"; "random" for random orders.
+        seed: which random order.
+    """
+    wanted = (data.order == order) & (data.direction == direction) & (data.seed == seed)
+    if not bool(wanted.any()):
+        there = zip(data.order.values, data.direction.values, data.seed.values, strict=True)
+        known = ", ".join(f"({o}, {d}, {s})" for o, d, s in there)
+        raise ValueError(f"no curve ({order}, {direction}, {seed}); there are {known}")
+    return data.isel(curve=int(wanted.argmax("curve")))
+
+
+def plot_pruning(
+    data: "xr.Dataset", *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
+) -> "go.Figure":
+    """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
+    from plotly.subplots import make_subplots
+
+    from analyses.pages.style import DRAWN_SUBSETS, LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
+
+    check_choice("quantity", quantity, ("accuracy", "loss"))
+    check_choice("order", order, set(data.order.values.tolist()))
+    shown = data.isel(curve=data.order.values == order)
+    titles = {
+        "low": f"lowest {_NAME[order]} first", "high": f"highest {_NAME[order]} first",
+        "random": "random order",
+    }  # fmt: skip
+    directions = [d for d in titles if d in shown.direction.values]
+    figure = make_subplots(
+        cols=len(directions), shared_yaxes=True, horizontal_spacing=0.07,
+        subplot_titles=[titles[d] for d in directions],
+    )  # fmt: skip
+    for column, direction in enumerate(directions, 1):
+        curves = shown.isel(curve=shown.direction.values == direction)[quantity]
+        for subset in DRAWN_SUBSETS:
+            figure.add_scatter(
+                x=data.fraction, y=curves.isel(curve=0).sel(subset=subset),
+                name=SUBSET_LABEL[subset], legendgroup=subset, showlegend=column == 1,
+                line=SUBSET_STYLE[subset], row=1, col=column,
+                hovertemplate="%{x:.1%} removed: %{y:.4f}",
+            )  # fmt: skip
+    figure.update_xaxes(title="fraction of neurons removed", tickformat=".0%", range=[0, 1])
+    if quantity == "accuracy":
+        figure.update_yaxes(range=[-0.03, 1.03])
+    unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
+    figure.update_yaxes(title=unit, col=1)
+    title = title or f"Removing neurons by {_NAME[order]}"
+    figure = finish(figure, title=title, height=460)
+    return figure.update_layout(legend={"y": 1.09}, margin_t=100)
+
+
+def plot_controls(
+    data: "xr.Dataset", *, title: str = "Is it the IPR? The same curves in other orders"
+) -> "go.Figure":
+    """Test and corrupted-label accuracy in every order; the band spans the random orders."""
+    from plotly.subplots import make_subplots
+
+    from analyses.pages.style import BLUE, GREEN, GREY, PURPLE, finish
+
+    subsets = {"test": "test", "changed": "corrupted training labels"}
+    colors = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
+    figure = make_subplots(
+        cols=2, shared_yaxes=True, horizontal_spacing=0.07,
+        subplot_titles=[f"accuracy on {name}" for name in subsets.values()],
+    )  # fmt: skip
+    x = data.fraction.values
+    for column, subset in enumerate(subsets, 1):
+        accuracy = data.accuracy.sel(subset=subset)
+        place: dict[str, int] = {"row": 1, "col": column}
+        chance = accuracy.isel(curve=data.order.values == "random")
+        if chance.sizes["curve"]:
+            low, high = chance.min("curve").values, chance.max("curve").values
+            figure.add_scatter(
+                x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself",
+                fillcolor=GREY, opacity=0.5, line={"width": 0}, hoverinfo="skip",
+                name=f"random ({chance.sizes['curve']} orders)", showlegend=column == 1, **place,
+            )  # fmt: skip
+        for curve in range(data.sizes["curve"]):
+            order, direction = str(data.order.values[curve]), str(data.direction.values[curve])
+            if order == "random":
+                continue
+            figure.add_scatter(
+                x=x, y=accuracy.isel(curve=curve), name=f"{direction} {_NAME[order]} first",
+                line={"color": colors[order], "dash": "solid" if direction == "low" else "dash"},
+                showlegend=column == 1, legendgroup=f"{order} {direction}",
+                hovertemplate="%{x:.1%} removed: %{y:.4f}", **place,
+            )  # fmt: skip
+    figure.update_xaxes(title="fraction of neurons removed", tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_yaxes(title="accuracy", col=1)
+    figure = finish(figure, title=title, height=520)
+    return figure.update_layout(legend={"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"})
+
+
+_NAME = {"ipr": "IPR", "norm": "weight norm", "attribution": "logit attribution", "random": ""}
+
+
+def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int, Tensor]]:
+    """(order, direction, seed, neurons in the order of removal)."""
+    if order == "random":
+        width = run.config.model.d_mlp
+        return [
+            (order, "random", seed, torch.randperm(width, generator=generator(seed, "pruning")))
+            for seed in range(random_seeds)
+        ]
+    train = run.dataset.is_train
+    match order:
+        case "ipr":
+            rising = model_neuron_ipr(run.model).order()
+        case "norm":
+            rising = model_neuron_norms(run.model).argsort(stable=True)
+        case _:
+            tokens, clean = run.dataset.tokens[train], run.dataset.clean_labels[train]
+            rising = model_neuron_attribution(run.model, tokens, clean).argsort(stable=True)
+    return [(order, "low", -1, rising), (order, "high", -1, rising.flip(0))]
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+    from typing import Annotated
+
+    import typer
+
+    from analyses.errors import clear_errors
+    from analyses.pages.script import html_path, load_run, write_figures
+
+    def main(
+        run_dir: Path,
+        order: Annotated[str, typer.Option(help="ipr, norm, attribution or random")] = "ipr",
+        random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
+        out: Annotated[Path | None, typer.Option(help="where the HTML file goes")] = None,
+    ) -> None:
+        """Prune a saved run in one order and write the curves as an HTML file."""
+        with clear_errors():
+            page = html_path("pruning", run_dir, out)
+            data = compute(load_run(run_dir), orders=[order], random_seeds=random_seeds)
+            figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
+            write_figures("pruning", run_dir, page, data, figures)
+
+    typer.run(main)

@@ -1,0 +1,162 @@
+"""How periodic the input and output tables of any network are (Doshi et al. 2023, Figs. 7, 12-14).
+
+The paper's IPR is that of rows: of each feature's weights over the residues. For an MLP on one-hot
+pairs features are neurons. For an embedding they are directions of the residual stream, which have
+no meaning of their own: a rotation leaves the network the same and changes every row. So the
+*total* IPR, of the power summed over features, is given beside it; no rotation changes that.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.pages.labels import run_labels
+from grokinterp import Run
+from grokinterp.session import unaffected
+from probes import TableSpectrum, surface, table_spectrum, task_basis
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+TABLES = ("input", "output")
+
+
+@unaffected()
+def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -> "xr.Dataset":
+    """Row-wise and total IPR of the input and output weights of one or several runs.
+
+    Args:
+        runs: of any architectures and moduli, each measured in the basis of its own task.
+        labels: what to call them; by default what differs between their configs.
+
+    Returns:
+        Dataset over ("run", "table", "feature"): ``ipr`` of each row, NaN where dead, and past the
+        end of networks with fewer features than others; over ("run", "table"): ``mean_ipr`` (of
+        rows that are alive), ``total_ipr``, ``n_features`` and ``n_dead``. The coordinate
+        "table" is "input" (``W_E``, both operands' where each has its own) or "output" (``W_U``,
+        missing in networks without one: no features, NaN); "run" holds the labels.
+
+    Raises:
+        ValueError: no run, or a task without a periodic basis.
+    """
+    import xarray as xr
+
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    if not runs:
+        raise ValueError("runs is empty; give at least one run")
+    found = [spectra(run) for run in runs]
+    width = max(len(s.row_ipr) for tables in found for s in tables.values())
+    ipr = np.full((len(runs), len(TABLES), width), np.nan)
+    numbers = {
+        "mean_ipr": np.full(ipr.shape[:2], np.nan),
+        "total_ipr": np.full(ipr.shape[:2], np.nan),
+        "n_features": np.zeros(ipr.shape[:2], dtype=int),
+        "n_dead": np.zeros(ipr.shape[:2], dtype=int),
+    }
+    for run, tables in enumerate(found):
+        for name, spectrum in tables.items():
+            at = run, TABLES.index(name)
+            features = len(spectrum.row_ipr)
+            ipr[at][:features] = spectrum.row_ipr
+            numbers["mean_ipr"][at] = spectrum.mean_row_ipr
+            numbers["total_ipr"][at] = spectrum.total_ipr
+            numbers["n_features"][at] = features
+            numbers["n_dead"][at] = spectrum.n_dead
+    return xr.Dataset(
+        {"ipr": (("run", "table", "feature"), ipr)}
+        | {name: (("run", "table"), values) for name, values in numbers.items()},
+        coords={
+            "table": list(TABLES),
+            "run": list(labels or run_labels([run.config for run in runs])),
+        },
+    )
+
+
+def spectra(run: Run) -> dict[str, TableSpectrum]:
+    """Spectra of the "input" table and, if the network has one, of the "output" table."""
+    import torch
+
+    network = surface(run.model)
+    basis = task_basis(run.config.data.operation, network.p)
+    tables = {"input": torch.cat(list(network.embeddings.values()), dim=1)}
+    if network.unembedding is not None:
+        tables["output"] = network.unembedding.T
+    return {name: table_spectrum(table, basis) for name, table in tables.items()}
+
+
+def input_ipr(run: Run) -> float:
+    """Mean row-wise IPR of the input table, as a sweep's measure; NaN if all rows are dead."""
+    return spectra(run)["input"].mean_row_ipr
+
+
+def total_input_ipr(run: Run) -> float:
+    """Total IPR of the input table, as a sweep's measure; NaN if it does not vary."""
+    return spectra(run)["input"].total_ipr
+
+
+def output_ipr(run: Run) -> float:
+    """Mean row-wise IPR of the output table, as a sweep's measure; NaN if all rows are dead."""
+    return spectra(run)["output"].mean_row_ipr
+
+
+# For sweeps of networks whose neurons have no IPR of their own: gi.sweep(..., measure=MEASURES).
+MEASURES = {
+    "input_ipr": input_ipr,
+    "total_input_ipr": total_input_ipr,
+    "output_ipr": output_ipr,
+}
+
+
+def plot_rows(data: "xr.Dataset", *, title: str = "IPR of input and output rows") -> "go.Figure":
+    """A line of two histograms per run; the dashed line is the mean over rows that are alive."""
+    from plotly.subplots import make_subplots
+
+    from analyses.pages.style import BLUE, PURPLE, RED, finish
+
+    count, top, panel, gap = data.sizes["run"], 85, 110, 62
+    inner = count * (panel + gap) - gap
+    figure = make_subplots(
+        rows=count, cols=2, shared_xaxes=True, horizontal_spacing=0.1,
+        vertical_spacing=gap / inner if count > 1 else 0,
+        subplot_titles=[_heading(data.isel(run=i).sel(table=table))
+                        for i in range(count) for table in TABLES],
+    )  # fmt: skip
+    for row in range(count):
+        for column, table in enumerate(TABLES):
+            here = data.isel(run=row).sel(table=table)
+            place: dict[str, Any] = {"row": row + 1, "col": column + 1}
+            figure.add_histogram(
+                x=here.ipr, xbins={"start": 0, "end": 1.0001, "size": 0.025}, histnorm="percent",
+                marker_color=[BLUE, PURPLE][column], showlegend=False,
+                marker_line={"color": "white", "width": 0.5},
+                hovertemplate="IPR %{x}: %{y:.1f} % of the rows<extra></extra>", **place,
+            )  # fmt: skip
+            if np.isfinite(here.mean_ipr):
+                figure.add_vline(float(here.mean_ipr), line_dash="dash", line_color=RED, **place)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(range=[0, 1])
+    figure.update_xaxes(title="IPR of a row (1 = one frequency)", row=count)
+    figure.update_yaxes(title="% of rows", rangemode="tozero", col=1)
+    figure = finish(figure, title=title, height=inner + top + 60)
+    return figure.update_layout(margin_t=top)
+
+
+def _heading(here: "xr.Dataset") -> str:
+    """What one panel shows, in two lines."""
+    table = str(here.table.values)
+    name = f"<b>{here.run.values}</b>, {table}" if str(here.run.values) else f"<b>{table}</b>"
+    if not int(here.n_features):
+        return f"{name}: none"
+    dead = f", {int(here.n_dead)} dead" if int(here.n_dead) else ""
+    return (
+        f"{name}: {int(here.n_features)} rows{dead}<br>"
+        f"mean {float(here.mean_ipr):.2f} (dashed), total IPR {float(here.total_ipr):.2f}"
+    )
+
+
+if __name__ == "__main__":
+    from analyses.pages.script import run_script
+
+    run_script("row_ipr", compute, [plot_rows])

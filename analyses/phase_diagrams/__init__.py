@@ -1,0 +1,1 @@
+"""What many runs show: which phase each cell of a sweep is in."""

@@ -1,0 +1,203 @@
+"""A sweep of many axes as panels: cutting the data, and the grid of subplots to draw them in."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grokinterp._short import short_repr
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+AXIS_LABEL = {
+    "data.train_fraction": "train fraction α",  # noqa: RUF001
+    "data.corruption": "corruption ξ",
+    "training.weight_decay": "weight decay",
+    "training.dropout": "dropout probability",
+    "training.lr": "learning rate",
+    "training.steps": "steps",
+    "model.d_mlp": "neurons N",
+    "model.act": "activation",
+    "model.n_layers": "layers",
+    "model.n_heads": "heads",
+    "model.tie_embedding": "tied embedding",
+    "model.init": "initialisation",
+}
+_WIDE = 4  # panels next to each other; more go below
+_TOP, _BOTTOM = 85, 130  # pixels around the panels, for title and legend
+_HEIGHT = {1: 420, 2: 360, 3: 290, 4: 240}  # pixels of a panel, by panels next to each other
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Panels in the order of the panel axis; x and y are named as in the sweep."""
+
+    data: "tuple[xr.Dataset, ...]"  # one each: y along the first dimension, x along the second
+    titles: tuple[str, ...]  # "" without a panel axis
+    x: str
+    y: str
+
+    def grid(self, row_names: Sequence[str] = ("",)) -> "go.Figure":
+        """An empty figure with a subplot for every panel and row; cells lie at 0, 1, 2 ..."""
+        from plotly.subplots import make_subplots
+
+        rows, wide = len(row_names), min(len(self.data), _WIDE)
+        blocks = -(-len(self.data) // wide)
+        places = [self.place(i, row, rows) for i in range(len(self.data)) for row in range(rows)]
+        used = {(place["row"], place["col"]) for place in places}
+        titles = {(self.place(i, 0, rows)["row"], i % wide): t for i, t in enumerate(self.titles)}
+        shape = [(row, column) for row in range(1, blocks * rows + 1) for column in range(wide)]
+        gap, panel = (95 if blocks > 1 else 14), _HEIGHT[wide]
+        inner = blocks * rows * (panel + gap) - gap
+        figure = make_subplots(
+            rows=blocks * rows, cols=wide, horizontal_spacing=0.025, vertical_spacing=gap / inner,
+            specs=[[{} if (row, column + 1) in used else None for column in range(wide)]
+                   for row in range(1, blocks * rows + 1)],
+            subplot_titles=[titles.get(at, "") for at in shape if (at[0], at[1] + 1) in used],
+        )  # fmt: skip
+        for which, name in (("xaxis", self.x), ("yaxis", self.y)):
+            values = self.data[0][name]
+            update = figure.update_xaxes if which == "xaxis" else figure.update_yaxes
+            update(
+                range=[-0.5, len(values) - 0.5], matches=which[0], showgrid=False, zeroline=False,
+                showline=True, mirror=True, linecolor="#999999", ticks="outside",
+                showticklabels=False, **ticks(values),
+            )  # fmt: skip
+        for place in places:
+            row = (place["row"] - 1) % rows
+            if row == rows - 1:
+                figure.update_xaxes(
+                    title=axis_label(self.x),
+                    showticklabels=True,
+                    row=place["row"],
+                    col=place["col"],
+                )
+            if place["col"] == 1:
+                name = f"<b>{row_names[row]}</b><br>" if row_names[row] else ""
+                figure.update_yaxes(
+                    title=name + axis_label(self.y),
+                    showticklabels=True,
+                    row=place["row"],
+                    col=place["col"],
+                )
+        figure.update_annotations(font_size=13)
+        return figure.update_layout(height=inner + _TOP + _BOTTOM)
+
+    def place(self, panel: int, row: int = 0, rows: int = 1) -> dict[str, int]:
+        """Where a panel (from 0) is in the figure, as ``add_trace`` wants it."""
+        return {"row": panel // _WIDE * rows + row + 1, "col": panel % _WIDE + 1}
+
+
+def finish_panels(figure: "go.Figure", *, title: str, seeds: str = "") -> "go.Figure":
+    """The common layout; a legend lies below the panels."""
+    from analyses.pages.style import finish
+
+    layout: Any = figure.layout
+    bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
+    height = layout.height - _BOTTOM + bottom
+    finish(figure, title=title, height=height, seeds=seeds)
+    return figure.update_layout(
+        margin={"t": _TOP, "l": 80, "b": bottom},
+        title={"yref": "container", "y": 1 - 15 / height, "yanchor": "top"},
+        legend={"yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0, "xanchor": "left"},
+    )
+
+
+def split(
+    phases: "xr.Dataset", *, x: str, y: str, panel: str | None, at: Mapping[str, Any] | None
+) -> Panels:
+    """Cut a dataset over a sweep's axes into panels.
+
+    Args:
+        phases: from ``sweep_phases.compute``.
+        x: the axis to the right.
+        y: the axis upward.
+        panel: the axis with one panel per value; by default the one other axis that has several.
+        at: values of further axes, by name.
+    """
+    data = _at(phases, at or {})
+    axes = [str(dim) for dim in data.majority.dims]
+    for name, axis in (("x", x), ("y", y), ("panel", panel)):
+        if axis is not None and axis not in axes:
+            raise ValueError(f"{name}={axis!r} is no axis of the sweep; axes are {', '.join(axes)}")
+    if len({x, y, panel}) < 3:
+        raise ValueError(f"x, y and panel must be different axes, got {x!r}, {y!r} and {panel!r}")
+    others = [axis for axis in axes if axis not in (x, y, panel) and data.sizes[axis] > 1]
+    if panel is None and len(others) == 1:
+        panel = others.pop()
+    if others:
+        known = "; ".join(f"{axis}: {_listed(data[axis])}" for axis in others)
+        raise ValueError(
+            f"a figure shows x, y and one panel axis, and {', '.join(others)} "
+            f"{'is' if len(others) == 1 else 'are'} left. Fix values with at={{axis: value}} or "
+            f"choose another panel axis; values are {known}"
+        )
+    data = data.squeeze([axis for axis in axes if axis not in (x, y, panel)])
+    cells = [data] if panel is None else [data.isel({panel: i}) for i in range(data.sizes[panel])]
+    titles = [_title(cell, panel) if panel else "" for cell in cells]
+    cells = [cell.transpose(y, x, ...) for cell in cells]
+    return Panels(tuple(cells), tuple(titles), x, y)
+
+
+def axis_label(path: str) -> str:
+    """How an axis is named in figures."""
+    return AXIS_LABEL.get(path, path.rpartition(".")[2].replace("_", " "))
+
+
+def value_label(value: object) -> str:
+    """How a value of an axis is written: numbers without noise in the last digits."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return f"{float(value):.6g}" if isinstance(value, int | float | np.number) else str(value)
+
+
+def ticks(values: "xr.DataArray", most: int = 5) -> dict[str, Any]:
+    """Tick positions and texts for an axis that places its values at 0, 1, 2 ..."""
+    count = len(values)
+    step = -(-(count - 1) // (most - 1)) or 1
+    shown = list(range(0, count, step))
+    return {"tickvals": shown, "ticktext": [value_label(values.values[i].item()) for i in shown]}
+
+
+def _at(phases: "xr.Dataset", at: Mapping[str, Any]) -> "xr.Dataset":
+    for axis, value in at.items():
+        if axis not in phases.majority.dims:
+            raise ValueError(
+                f"at names {axis!r}, which is no axis; axes are "
+                f"{', '.join(map(str, phases.majority.dims))}"
+            )
+        known = phases[axis].values
+        if isinstance(value, int | float) and np.issubdtype(known.dtype, np.number):
+            here = np.isclose(known, value, rtol=1e-9, atol=1e-12)
+        else:
+            here = known == value
+        if not here.any():
+            raise ValueError(f"at[{axis!r}]={value!r} is not there; it has {_listed(phases[axis])}")
+        phases = phases.isel({axis: int(here.argmax())})
+    return phases
+
+
+def _title(cell: "xr.Dataset", panel: str) -> str:
+    value = cell[panel].item()
+    title = f"{axis_label(panel)} {value_label(value)}"
+    if panel == "training.weight_decay" and "training.lr" not in cell.dims:
+        lr = _learning_rate(cell)
+        if lr is not None:
+            title += f" (lr·wd {value_label(lr * value)})"
+    return title
+
+
+def _learning_rate(cell: "xr.Dataset") -> float | None:
+    if "training.lr" in cell.coords:
+        return float(cell["training.lr"])
+    base = json.loads(cell.attrs.get("base", "{}"))
+    return base.get("training", {}).get("lr")
+
+
+def _listed(values: "xr.DataArray") -> str:
+    return ", ".join(value_label(value) for value in values.values.tolist())

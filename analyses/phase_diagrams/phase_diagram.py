@@ -1,0 +1,244 @@
+"""Phase diagrams (Doshi et al. 2023, Figs. 3, 24, 25): what becomes of a network, by its data.
+
+phases = sweep_phases.compute(sweep)
+plot_diagram(phases).show()
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import GREY, PHASE_COLOR
+from analyses.phase_diagrams.panels import Panels, axis_label, finish_panels, split, value_label
+from analyses.phase_diagrams.sweep_phases import MIXED, NAMES
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+X, Y = "data.train_fraction", "data.corruption"
+
+
+def plot_diagram(
+    phases: "xr.Dataset",
+    *,
+    x: str = X,
+    y: str = Y,
+    panel: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    title: str = "Phase diagram",
+) -> "go.Figure":
+    """Every cell in the colour of its majority phase, as in Fig. 3.
+
+    Clean generalisation has Coexistence's colour and is hatched; diverged cells are hatched and
+    colourless; untrained cells are dotted. A cross marks cells whose seeds disagree, a dot
+    those that :class:`analyses.phase_diagrams.refine.Refinement` inferred.
+
+    Args:
+        phases: from ``sweep_phases.compute``, or from ``Refinement.infer``.
+        x: axis to the right, by its path in the config.
+        y: axis upward.
+        panel: axis with a panel for each value; by default the only other one with several.
+        at: values of further axes, such as ``{"training.lr": 0.01}``.
+        title: the figure's title.
+    """
+    panels = split(phases, x=x, y=y, panel=panel, at=at)
+    figure = panels.grid()
+    named: set[str] = set()  # an entry of the legend stands for a phase in all panels
+    for i, cells in enumerate(panels.data):
+        hover = _hover(panels, i)
+        for majority, (name, fill) in _FILL.items():
+            rows, columns = np.nonzero(cells.majority.values == majority)
+            if len(rows):
+                figure.add_bar(
+                    x=columns, base=rows - 0.5, y=np.ones(len(rows)), width=1.0, name=name,
+                    marker=fill | _EDGE, legendgroup=name, showlegend=name not in named,
+                    hovertext=hover[rows, columns], hoverinfo="text", **panels.place(i),
+                )  # fmt: skip
+                named.add(name)
+    for variable, (name, marker) in _MARK.items():
+        for i, cells in enumerate(panels.data):
+            if variable not in cells or not cells[variable].any():
+                continue
+            rows, columns = np.nonzero(cells[variable].values)
+            figure.add_scatter(
+                x=columns, y=rows, mode="markers", name=name, marker=marker, hoverinfo="skip",
+                legendgroup=name, showlegend=name not in named, **panels.place(i),
+            )  # fmt: skip
+            named.add(name)
+    figure.update_layout(barmode="overlay", bargap=0)
+    order = [name for name, _ in [*_FILL.values(), *_MARK.values()]]
+    for trace in figure.data:
+        trace.legendrank = 1 + order.index(trace.name)  # pyright: ignore[reportAttributeAccessIssue]
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
+
+
+def plot_accuracies(
+    phases: "xr.Dataset",
+    *,
+    x: str = X,
+    y: str = Y,
+    panel: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    title: str = "Accuracy at the last step, mean over seeds",
+) -> "go.Figure":
+    """Train, test and corrupted-label accuracy behind a diagram, as in Figs. 24 and 25.
+
+    White: not trained, diverged, or no corrupted label to score. Arguments as for
+    :func:`plot_diagram`.
+    """
+    panels = split(phases, x=x, y=y, panel=panel, at=at)
+    figure = panels.grid(list(_ROWS.values()))
+    for i, cells in enumerate(panels.data):
+        hover = _hover(panels, i)
+        for row, subset in enumerate(_ROWS):
+            values = cells.mean_accuracy.sel(subset=subset)
+            _add_map(figure, values, hover, panels.place(i, row, len(_ROWS)))
+    figure.update_layout(coloraxis=_color_axis("cividis", "accuracy"))
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
+
+
+def plot_ipr(
+    phases: "xr.Dataset",
+    *,
+    x: str = X,
+    y: str = Y,
+    panel: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    title: str = "Mean IPR of living neurons, mean over seeds",
+) -> "go.Figure":
+    """Mean inverse participation ratio of every cell: how periodic its neurons are.
+
+    Arguments as for :func:`plot_diagram`.
+
+    Raises:
+        ValueError: the sweep did not measure the IPR.
+    """
+    if "mean_ipr" not in phases:
+        raise ValueError(
+            "phases has no mean_ipr because the sweep did not measure it; call grokinterp.sweep "
+            'with measure={"ipr": lambda run: model_neuron_ipr(run.model).ipr} (every neuron) or '
+            'measure={"mean_ipr": lambda run: mean_ipr(run.model)}, both from probes'
+        )
+    panels = split(phases, x=x, y=y, panel=panel, at=at)
+    figure = panels.grid()
+    for i, cells in enumerate(panels.data):
+        _add_map(figure, cells.mean_ipr, _hover(panels, i), panels.place(i))
+    figure.update_layout(coloraxis=_color_axis("viridis", "mean IPR"))
+    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
+
+
+_ROWS = {"train": "train", "test": "test", "changed": "corrupted labels"}
+_SUBSET = {"train": "train", "test": "test", "changed": "corrupted", "unchanged": "uncorrupted"}
+
+# Majority -> its name in the legend and how its cells are filled, in the order of the legend.
+_FILL: dict[str, tuple[str, dict[str, Any]]] = {
+    name: (name, {"color": PHASE_COLOR[name]}) for name in NAMES
+} | {
+    "clean generalization": (
+        "clean generalization",
+        {
+            "color": PHASE_COLOR["coexistence"],
+            "pattern": {"shape": "/", "fgcolor": "black", "size": 5, "solidity": 0.2},
+        },
+    ),
+    MIXED: ("mixed (seeds tie)", {"color": "#E4E4E4"}),
+    "diverged": (
+        "diverged",
+        {"color": "white", "pattern": {"shape": "x", "fgcolor": "black", "size": 6}},
+    ),
+    "": ("not trained", {"color": "white", "pattern": {"shape": ".", "fgcolor": GREY, "size": 4}}),
+}
+_EDGE = {"line": {"color": "white", "width": 0.5}}
+# Variable -> its name in the legend and the mark on its cells.
+_MARK: dict[str, tuple[str, dict[str, Any]]] = {
+    "undecided": (
+        "seeds disagree",
+        {"symbol": "x-thin", "size": 7, "line": {"color": "black", "width": 1.3}},
+    ),
+    "inferred": ("inferred, not trained", {"symbol": "circle", "size": 3, "color": "black"}),
+}
+
+
+def _add_map(
+    figure: "go.Figure", values: "xr.DataArray", hover: np.ndarray, place: dict[str, int]
+) -> None:
+    figure.add_heatmap(
+        z=values.values, coloraxis="coloraxis", xgap=0.5, ygap=0.5, hovertext=hover,
+        hoverinfo="text", hoverongaps=True, **place,
+    )  # fmt: skip
+
+
+def _color_axis(scale: str, name: str) -> dict[str, Any]:
+    """Colours that rise evenly in lightness, from 0 to 1 in every figure."""
+    return {
+        "colorscale": scale, "cmin": 0, "cmax": 1,
+        "colorbar": {"title": {"text": name, "side": "right"}, "thickness": 14, "outlinewidth": 0},
+    }  # fmt: skip
+
+
+def _hover(panels: Panels, number: int) -> np.ndarray:
+    """What is shown over each cell (y, x) of a panel."""
+    cells, title = panels.data[number], panels.titles[number]
+    names = {axis: axis_label(axis) for axis in (panels.x, panels.y)}
+    texts = np.empty(cells.majority.shape, dtype=object)
+    measured = _Measured(cells)
+    for row, column in np.ndindex(texts.shape):
+        x, y = (
+            f"{names[axis]} {value_label(cells[axis].values[at])}"
+            for axis, at in ((panels.x, column), (panels.y, row))
+        )
+        name = _FILL[measured.majority[row, column]][0]
+        lines = [f"<b>{name}</b>", f"{x}, {y}", title, *measured.lines(row, column)]
+        texts[row, column] = "<br>".join(line for line in lines if line)
+    return texts
+
+
+class _Measured:
+    """The numbers of a panel's cells as text; arrays, as xarray is slow cell by cell."""
+
+    def __init__(self, cells: "xr.Dataset") -> None:
+        axes = cells.majority.dims
+        self.majority = cells.majority.values
+        self.n_seeds, self.n_diverged = cells.n_seeds.values, cells.n_diverged.values
+        self.share = cells.share.sel(label=list(NAMES)).transpose(*axes, "label").values
+        self.accuracy = [
+            cells[f"{kind}_accuracy"].sel(subset=list(_SUBSET)).transpose(*axes, "subset").values
+            for kind in ("mean", "lowest", "highest")
+        ]
+        self.ipr = cells.mean_ipr.values if "mean_ipr" in cells else None
+        self.dead = cells.dead_share.values if "dead_share" in cells else None
+        self.inferred = cells.inferred.values if "inferred" in cells else np.zeros_like(
+            self.n_seeds, dtype=bool
+        )  # fmt: skip
+
+    def lines(self, *at: int) -> "Iterator[str]":
+        if self.inferred[at]:
+            yield "inferred from the cells around it, not trained"
+        if self.n_diverged[at]:
+            yield f"diverged: {_seeds(self.n_diverged[at])}"
+        if not self.n_seeds[at]:
+            return
+        shares = zip(NAMES, self.share[at], strict=True)
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in shares if share > 0)
+        yield f"{_seeds(self.n_seeds[at])}: {parts}"
+        for subset, mean, low, high in zip(_SUBSET, *(a[at] for a in self.accuracy), strict=True):
+            if not np.isnan(mean):
+                span = f" ({low:.3f} to {high:.3f})" if self.n_seeds[at] > 1 else ""
+                yield f"{_SUBSET[subset]} accuracy {mean:.3f}{span}"
+        if self.ipr is not None and not np.isnan(self.ipr[at]):
+            yield f"mean IPR {self.ipr[at]:.3f}"
+        if self.dead is not None:
+            yield f"dead neurons {self.dead[at]:.1%}"
+
+
+def _stands_on(phases: "xr.Dataset", panels: Panels) -> str:
+    """How many seeds the cells have that were trained."""
+    counts = [cells.n_seeds.values.ravel() for cells in panels.data]
+    return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"

@@ -1,0 +1,200 @@
+"""A preset with its options settled: what is left to train, how long it takes, training it."""
+
+import json
+import math
+import multiprocessing
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import grokinterp as gi
+from analyses.one_run import row_ipr
+from analyses.phase_diagrams.measures import MEASURES, PER_NEURON
+from analyses.phase_diagrams.presets import Preset
+from analyses.phase_diagrams.refine import Refinement
+from grokinterp._short import short_repr
+from grokinterp.sweeps.axis import Values
+from grokinterp.sweeps.chunks import default_chunk
+from grokinterp.sweeps.estimate import Estimate, estimate
+from grokinterp.sweeps.executors import threads_per_task
+from grokinterp.sweeps.grid import Grid, seed_list
+from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
+from probes import task_basis
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@short_repr
+@dataclass(frozen=True, kw_only=True)
+class SweepJob:
+    """One sweep, ready to start or to go on with; nothing is trained or written before :meth:`run`.
+
+    Bad options are refused when it is made.
+    """
+
+    base: gi.RunConfig
+    axes: Mapping[str, Values]
+    seeds: int = 1
+    store: Path
+    workers: int = 1  # processes; 1 is this one, with all of torch's threads
+    per_neuron: bool = False  # keep every neuron's IPR, not the mean alone
+    adaptive: bool = False  # train only where phases meet
+    resources: Resources = field(default_factory=Resources)
+    chunk: int | None = None  # runs trained and stored together; None: by their size
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+        plan(list(self.grid.configs.flat), self.resources)  # refuses what cannot be trained
+
+    @cached_property
+    def grid(self) -> Grid:
+        """All runs."""
+        return Grid(self.base, self.axes, seed_list(self.seeds))
+
+    @property
+    def refinement(self) -> Refinement | None:
+        """What chooses the cells to train, if not all are."""
+        return Refinement() if self.adaptive else None
+
+    @property
+    def measure(self) -> dict[str, Any]:
+        """IPR and dead neurons for MLPs with one hidden layer, IPR of the tables for others.
+
+        Nothing if these have a task without a periodic basis.
+        """
+        model, data = self.base.model, self.base.data
+        if isinstance(model, gi.MLPConfig) and model.n_layers == 1:
+            return PER_NEURON if self.per_neuron else MEASURES
+        try:
+            task_basis(data.operation, data.p)
+        except ValueError:
+            return {}
+        return row_ipr.MEASURES
+
+    @property
+    def done(self) -> np.ndarray:
+        """Which runs the store holds, in the grid's shape.
+
+        Raises:
+            SweepStoreError: it holds other runs.
+        """
+        if not self.store.exists():
+            return np.zeros(self.grid.shape, dtype=bool)
+        stored, grid = gi.open_sweep(self.store), self.grid
+        different = list(_differences(json.loads(stored.attrs["base"]), self.base.to_dict()))
+        for dim, labels in grid.coordinates.items():
+            if dim not in stored.coords or not np.array_equal(stored[dim].values, labels):
+                different.append(f"the values of {dim}")
+        if different or set(stored.done.dims) != set(grid.dims):
+            raise gi.SweepStoreError(
+                f"{self.store} holds another sweep: {', '.join(different) or 'its axes'} "
+                "differ. Use the options it was started with, or another --out"
+            )
+        return stored.done.transpose(*grid.dims).values
+
+    def estimate(self) -> Estimate:
+        """The time that the runs not done should take; all of them, even if ``adaptive``."""
+        configs = list(self.grid.configs.flat)
+        with _processes(self.workers) as executor:  # starts no process before it has work
+            threads = threads_per_task(executor)
+            chunk = self.chunk or default_chunk(configs, self.resources.place, executor)
+        per_block = len(self.grid.seeds)
+        if not self.adaptive:  # as grokinterp.sweep cuts its blocks
+            per_block = math.prod(self.grid.block_shape(chunk))
+        return estimate(
+            list(self.grid.configs[~self.done]),
+            measure=self.measure,
+            per_block=per_block,
+            workers=self.workers,
+            resources=replace(self.resources, threads=threads),
+        )
+
+    def run(self, *, progress: bool = True) -> "xr.Dataset":
+        """Train what is not done; interrupted, everything finished is in the store.
+
+        It warns of diverged runs once, at the end, as :func:`grokinterp.sweep` does.
+        """
+        with _processes(self.workers) as executor:
+            return gi.sweep(
+                self.base,
+                self.axes,
+                seeds=self.seeds,
+                measure=self.measure,
+                store=self.store,
+                executor=executor,
+                refine=self.refinement,
+                chunk=self.chunk,
+                device=self.resources.device,
+                precision=self.resources.precision,
+                memory_limit=self.resources.memory_limit,
+                progress=progress,
+            )
+
+
+def settle(
+    preset: Preset,
+    size: str,
+    *,
+    changes: Mapping[str, object],
+    values: Sequence[float] | None,
+) -> tuple[gi.RunConfig, dict[str, Sequence[Any]]]:
+    """What the runs of a preset share, and its axes, with a user's changes.
+
+    Args:
+        preset: one of ``presets.PRESETS``.
+        size: one of ``presets.SIZES``.
+        changes: dotted path -> value, for what runs share.
+        values: of the panel axis, instead of the preset's.
+    """
+    axes: dict[str, Sequence[Any]] = dict(preset.axes(size))
+    for path in changes:
+        if path in axes:
+            remedy = "use --panels" if path == preset.panel else "choose another --size"
+            raise ValueError(f"--set {path}: that is an axis of this sweep; {remedy}")
+    if values is not None:
+        axes[preset.panel] = tuple(values)
+    return preset.config(size).replace(changes), axes
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Executor | None]:
+    """Worker processes that an interrupt stops at once; None for a single one."""
+    if count == 1:
+        yield None
+        return
+    others = set(multiprocessing.active_children())
+    # Spawned: a forked child would inherit torch's threads in the middle of whatever they do.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=spawn, initializer=_begin_worker)
+    try:
+        yield pool
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()  # blocks that are not finished are trained again
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+
+
+def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    """Dotted paths of fields that differ between two configs as plain data."""
+    for name in sorted(stored.keys() | asked.keys()):
+        one, other = stored.get(name), asked.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from (f"{name}.{path}" for path in _differences(one, other))
+        elif json.dumps(one) != json.dumps(other):
+            yield name

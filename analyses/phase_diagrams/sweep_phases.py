@@ -1,0 +1,224 @@
+"""From a sweep to phases: the phase of every run, and per cell what its seeds agree on.
+
+A cell is one combination of the sweep's axes; its runs differ in the seed only. A run that diverged
+is a gap: it is counted apart, and never as a phase.
+"""
+
+import json
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.one_run.phases import (
+    EndPoints,
+    Phase,
+    Thresholds,
+    are_borderline,
+    phases_of,
+    published_phases_of,
+)
+from grokinterp.data import SUBSETS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NAMES = tuple(str(phase) for phase in Phase if phase != Phase.DIVERGED)
+MIXED = "mixed"  # a tie between seeds
+ALTERNATIVE_CUTS = (
+    Thresholds(learned=0.70, not_memorised=0.15),
+    Thresholds(learned=0.50, not_memorised=0.05),
+)
+_NEEDED_SUBSETS = ("train", "test", "changed", "unchanged")  # earlier sweeps have no others
+_NEEDED = (
+    "done", "final_accuracy", "best_accuracy", "final_loss", "final_norm", "largest_norm",
+    "n_changed", "n_test", "diverged_at",
+)  # fmt: skip
+
+
+def compute(sweep: "xr.Dataset", thresholds: Thresholds | None = None) -> "xr.Dataset":
+    """Phases of every run and every cell of a sweep, and the means that figures show.
+
+    Args:
+        sweep: what ``grokinterp.sweep`` returns: axes by dotted config path, then "seed".
+        thresholds: accuracies that divide the phases; by default .90 and .10.
+
+    Returns:
+        Dataset over the sweep's axes, and more where named.
+
+        - Per run (..., "seed"): ``phase`` and ``published_phase`` (names; "" if not trained),
+          ``borderline``, ``once_generalised``, ``norm_ratio`` (final over largest weight norm).
+        - Per cell: ``n_seeds`` trained without diverging, ``n_diverged``; ``share`` (..., "label")
+          of the ``n_seeds`` in each phase, NaN if there are none; ``majority`` (the phase of most
+          seeds; "mixed" if two tie, "diverged" if no seed stayed finite, "" if none was trained);
+          ``agreement``, the majority's share; ``undecided``, True where seeds disagree.
+        - Over the ``n_seeds``: ``mean_accuracy``, ``lowest_accuracy`` and ``highest_accuracy``
+          (..., "subset"). If the sweep has ``ipr`` (per neuron) or ``mean_ipr``: ``mean_ipr``, the
+          mean over seeds of each network's mean over living neurons; with ``ipr`` also
+          ``dead_share`` of neurons, whose IPR is NaN.
+    """
+    import xarray as xr
+
+    _check(sweep)
+    sweep, cut = sweep.compute(), thresholds or Thresholds()  # a stored sweep is read lazily
+    done, ends = sweep.done.astype(bool), _end_points(sweep)
+    shape = done.dims
+    phase = np.where(done, phases_of(ends, cut), "")
+    runs = xr.Dataset(
+        {
+            "phase": (shape, phase),
+            "published_phase": (shape, np.where(done, published_phases_of(ends), "")),
+            "borderline": done & are_borderline(ends, sweep.n_test.transpose(*shape).values, cut),
+            "once_generalised": done & (sweep.best_accuracy.sel(subset="test") >= cut.learned),
+            "norm_ratio": (sweep.final_norm / sweep.largest_norm).where(done),
+        },
+        coords={name: sweep[name] for name in shape if name in sweep.coords},
+    )
+    finite = (runs.phase != "") & (runs.phase != str(Phase.DIVERGED))
+    subsets = [subset for subset in SUBSETS if subset in sweep.subset]
+    accuracy = sweep.final_accuracy.where(finite).sel(subset=subsets)
+    means = {
+        "mean_accuracy": accuracy.mean("seed"),
+        "lowest_accuracy": accuracy.min("seed"),
+        "highest_accuracy": accuracy.max("seed"),
+    }
+    attrs = {"learned": cut.learned, "not_memorised": cut.not_memorised}
+    attrs |= {name: sweep.attrs[name] for name in ("base", "provenance") if name in sweep.attrs}
+    found = runs.assign({**_cells(runs.phase), **means, **_ipr(sweep, finite)})
+    return found.drop_attrs(deep=True).assign_attrs(attrs)
+
+
+def disagreements(phases: "xr.Dataset") -> "xr.DataArray":
+    """How many runs have which phase by our rule and by the published one.
+
+    Args:
+        phases: from :func:`compute`, or from ``analyses.one_run.phases.compute``.
+
+    Returns:
+        Counts ("phase", "published_phase"); untrained runs are left out. Clean generalisation has
+        no published counterpart: there, Coexistence is agreement.
+    """
+    import xarray as xr
+
+    ours, theirs = phases.phase.values.ravel(), phases.published_phase.values.ravel()
+    names = [str(phase) for phase in Phase]
+    counts = [[int(((ours == a) & (theirs == b)).sum()) for b in names] for a in names]
+    return xr.DataArray(
+        counts, dims=("phase", "published_phase"), coords={"phase": names, "published_phase": names}
+    )
+
+
+def moved(
+    sweep: "xr.Dataset",
+    cuts: Sequence[Thresholds] = ALTERNATIVE_CUTS,
+    *,
+    thresholds: Thresholds | None = None,
+) -> "xr.Dataset":
+    """Which cells change their majority phase when the thresholds are others.
+
+    Args:
+        sweep: as for :func:`compute`.
+        cuts: the other thresholds.
+        thresholds: those to compare with; by default .90 and .10.
+
+    Returns:
+        Dataset with ``moved`` ("cut", axes...), ``share`` ("cut") of the trained cells that moved
+        (NaN if there are none) and the coordinates ``learned`` and ``not_memorised`` of each cut.
+        Cells without any finite run neither move nor count.
+    """
+    import xarray as xr
+
+    before = compute(sweep, thresholds)
+    changed = xr.concat([compute(sweep, cut).majority != before.majority for cut in cuts], "cut")
+    cells = [dim for dim in changed.dims if dim != "cut"]
+    trained = int((before.n_seeds > 0).sum())
+    share = changed.sum(cells) / (trained or np.nan)
+    return xr.Dataset({"moved": changed, "share": share}).assign_coords(
+        learned=("cut", [cut.learned for cut in cuts]),
+        not_memorised=("cut", [cut.not_memorised for cut in cuts]),
+    )
+
+
+def _check(sweep: "xr.Dataset") -> None:
+    missing = [name for name in _NEEDED if name not in sweep.data_vars]
+    if missing:
+        raise ValueError(
+            f"sweep has no {', '.join(missing)}; pass the dataset that grokinterp.sweep returns, "
+            "with all its variables"
+        )
+    if "seed" not in sweep.done.dims:
+        raise ValueError(
+            f"sweep has no dimension seed, only {', '.join(map(str, sweep.done.dims))}; to look "
+            "at one seed keep the dimension, as sweep.sel(seed=[0]) does"
+        )
+    absent = [s for s in _NEEDED_SUBSETS if s not in sweep.get("subset", ())]
+    if absent:
+        raise ValueError(
+            f"sweep has no subset {', '.join(absent)}; needed are {', '.join(_NEEDED_SUBSETS)}"
+        )
+    if "data.corruption" not in sweep.coords and "base" not in sweep.attrs:
+        raise ValueError(
+            "the sweep's corruption is unknown: there is neither a coordinate data.corruption nor "
+            "an attribute base with the config that all runs share"
+        )
+
+
+def _end_points(sweep: "xr.Dataset") -> EndPoints:
+    import xarray as xr
+
+    done = sweep.done
+    if "data.corruption" in sweep.coords:
+        corruption = sweep["data.corruption"]
+    else:
+        corruption = xr.DataArray(json.loads(sweep.attrs["base"])["data"]["corruption"])
+    losses = sweep.final_loss.sel(subset=["train", "test"])
+    finite = np.isfinite(losses).all("subset") & np.isfinite(sweep.final_norm)
+
+    def grid(values: "xr.DataArray") -> np.ndarray:
+        return values.drop_vars("subset", errors="ignore").broadcast_like(done).transpose(
+            *done.dims
+        ).values  # fmt: skip
+
+    final = {subset: grid(sweep.final_accuracy.sel(subset=subset)) for subset in _NEEDED_SUBSETS}
+    return EndPoints(
+        **final,
+        max_test=grid(sweep.best_accuracy.sel(subset="test")),
+        n_changed=grid(sweep.n_changed),
+        corruption=grid(corruption),
+        diverged=grid((sweep.diverged_at >= 0) | ~finite),
+    )
+
+
+def _cells(phase: "xr.DataArray") -> dict[Hashable, "xr.DataArray"]:
+    """What the seeds of each cell say together."""
+    import xarray as xr
+
+    label = xr.DataArray(list(NAMES), dims="label", coords={"label": list(NAMES)})
+    counts = (phase == label).sum("seed")
+    n_seeds = counts.sum("label")
+    n_diverged = (phase == str(Phase.DIVERGED)).sum("seed")
+    share = (counts / n_seeds).where(n_seeds > 0)
+    most = counts.max("label")
+    majority = xr.DataArray(np.array(NAMES)[counts.argmax("label")], most.coords, most.dims)
+    majority = majority.where((counts == most).sum("label") == 1, MIXED)
+    gap = xr.where(n_diverged > 0, str(Phase.DIVERGED), "")
+    return {
+        "n_seeds": n_seeds,
+        "n_diverged": n_diverged,
+        "share": share,
+        "majority": majority.where(n_seeds > 0, gap).astype(str),
+        "agreement": share.max("label"),
+        "undecided": (most < n_seeds) & (n_seeds > 0),
+    }
+
+
+def _ipr(sweep: "xr.Dataset", finite: "xr.DataArray") -> dict[Hashable, "xr.DataArray"]:
+    name = "ipr" if "ipr" in sweep else "mean_ipr"
+    if name not in sweep:
+        return {}
+    ipr = sweep[name].where(finite)
+    neurons = [dim for dim in ipr.dims if dim not in finite.dims]
+    if not neurons:
+        return {"mean_ipr": ipr.mean("seed")}
+    dead = ipr.isnull().where(finite).mean([*neurons, "seed"])
+    return {"mean_ipr": ipr.mean(neurons).mean("seed"), "dead_share": dead}

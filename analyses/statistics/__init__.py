@@ -1,0 +1,1 @@
+"""Intervals, crossings and critical sizes, of numbers that are given."""

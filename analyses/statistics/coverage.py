@@ -1,0 +1,318 @@
+"""How far the estimates of D_crit can be trusted, on simulated curves whose answer is known.
+
+``python -m analyses.statistics.coverage`` prints two tables: where there is a D_crit,
+how often its 95 % interval holds it; and where there is none, how often there is an estimate all
+the same. It takes about an hour of one core at the default number of replicates, nearly all of it
+for the divergence of time.
+
+Every replicate draws sizes anew, a ratio of 1.2 apart with a random phase, and seeds that differ:
+each has an offset that its whole curve shares, a D_crit of its own (5 % around the common one), and
+noise in every run. The truth is the common D_crit. Curves bend as real ones do: the memorising norm
+is a power of the size plus a constant, transitions may be steeper than the sizes resolve, and
+budgets end before the slowest runs grok.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from analyses.options import EstimateOnly
+from analyses.statistics.critical_size import (
+    Estimate,
+    divergence_of_time,
+    efficiency_crossing,
+    ungrokking_midpoint,
+)
+from grokinterp._bar import progress_bar
+from grokinterp._checks import check_int
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+TRUTH = 1000.0
+SEEDS = (3, 5, 10)
+OFFSETS = (0.0, 0.05, 0.15, 0.3)  # standard deviations over seeds where there is no D_crit
+_JITTER = 0.05  # of a seed's log D_crit
+_N_SIZES, _RATIO = 9, 1.2
+
+
+def sizes_around(rng: np.random.Generator, first: float) -> np.ndarray:
+    """Nine sizes from about ``first`` times the truth on."""
+    return np.round(TRUTH * first * _RATIO ** (np.arange(_N_SIZES) + rng.uniform()))
+
+
+def simulated_crossing(rng: np.random.Generator, seeds: int) -> Estimate:
+    """Norms that two circuits need: one grows with the size, the other does not."""
+    sizes = sizes_around(rng, 0.4)
+    growing = 0.6 + 0.4 * (sizes / _critical(rng, seeds)) ** 0.8
+    return _of_norms(rng, sizes, seeds, growing, offset=0.03)
+
+
+def simulated_midpoint(rng: np.random.Generator, seeds: int) -> Estimate:
+    """Final accuracies that go from chance to one, over a width that differs by replicate."""
+    sizes = sizes_around(rng, 0.4)
+    width = np.exp(rng.uniform(np.log(0.01), np.log(0.15)))  # of the logarithm of the size
+    logit = np.log(sizes / _critical(rng, seeds)) / width
+    return _of_accuracies(rng, sizes, seeds, logit, offset=0.0)
+
+
+def simulated_divergence(rng: np.random.Generator, seeds: int) -> Estimate:
+    """Times that diverge as a power of one half to two of the distance, cut by a budget."""
+    sizes = sizes_around(rng, 0.6)
+    beyond = sizes - _critical(rng, seeds)
+    budget = np.exp(rng.uniform(np.log(4e3), np.log(3e4)))
+    return _of_times(rng, sizes, seeds, beyond, budget, offset=0.15)
+
+
+def equal_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """Two circuits that cost the same at every size."""
+    sizes = sizes_around(rng, 0.4)
+    return _of_norms(rng, sizes, seeds, np.ones_like(sizes), offset=offset)
+
+
+def parallel_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """One circuit costs 5 % more than the other at every size."""
+    sizes = sizes_around(rng, 0.4)
+    return _of_norms(rng, sizes, seeds, np.full_like(sizes, 1.05), offset=offset)
+
+
+def meeting_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """One circuit becomes as cheap as the other with less data, but never cheaper."""
+    sizes = sizes_around(rng, 0.4)
+    growing = np.maximum(0.6 + 0.4 * (sizes / TRUTH) ** 0.8, 1.0)
+    return _of_norms(rng, sizes, seeds, growing, offset=offset)
+
+
+def no_drop(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """Every network keeps its accuracy, .92 to .99."""
+    sizes = sizes_around(rng, 0.4)
+    return _of_accuracies(rng, sizes, seeds, np.full_like(sizes, rng.uniform(2.6, 5)), offset)
+
+
+def half_a_drop(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """Accuracy falls to a plateau of one half."""
+    sizes = sizes_around(rng, 0.4)
+    logit = np.maximum(np.log(sizes / _critical(rng, seeds)) / 0.05, 0.0)
+    return _of_accuracies(rng, sizes, seeds, logit, offset)
+
+
+def power_law(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+    """Times that are a power of the size itself; the budget cuts off none or up to half."""
+    sizes = sizes_around(rng, 0.6)
+    return _of_times(rng, sizes, seeds, sizes, 1000 * np.exp(rng.uniform(0, 2)), offset)
+
+
+SIMULATED: dict[str, Callable[[np.random.Generator, int], Estimate]] = {
+    "efficiency crossing": simulated_crossing,
+    "ungrokking midpoint": simulated_midpoint,
+    "divergence of time": simulated_divergence,
+}
+ABSENT: dict[str, dict[str, Callable[[np.random.Generator, int, float], Estimate]]] = {
+    "efficiency crossing": {
+        "equal": equal_norms, "parallel": parallel_norms, "meeting": meeting_norms,
+    },
+    "ungrokking midpoint": {"no drop": no_drop, "half a drop": half_a_drop},
+    "divergence of time": {"power law": power_law},
+}  # fmt: skip
+
+
+def compute(
+    seeds: tuple[int, ...] = SEEDS,
+    *,
+    replicates: int = 300,
+    estimators: tuple[str, ...] = tuple(SIMULATED),
+    offsets: tuple[float, ...] = OFFSETS,
+    seed: int = 0,
+    progress: bool = False,
+) -> "xr.Dataset":
+    """Simulate and estimate, with a D_crit and without one; ``progress`` shows a bar.
+
+    Returns:
+        Over ("estimator", "seeds"), where there is a D_crit: ``detected``, share of replicates with
+        an interval; of those, ``coverage``, the share whose interval holds the truth; ``above`` and
+        ``below``, the shares whose interval lies wholly above or below it; ``bias``, median of
+        value / truth - 1; and ``width``, median of high / low. Over ("absence", "seeds",
+        "offset"), where there is none: ``false``, share of replicates with an interval. An
+        absence is named by its estimator and what the curves do.
+    """
+    import xarray as xr
+
+    check_int("replicates", replicates, minimum=1)
+    absent = {
+        f"{name}: {kind}": simulate
+        for name in estimators for kind, simulate in ABSENT[name].items()
+    }  # fmt: skip
+    rows = np.full((len(estimators), len(seeds), 6), np.nan)
+    false = np.zeros((len(absent), len(seeds), len(offsets)))
+    data_sets = (rows[..., 0].size + false.size) * replicates
+    with progress_bar(data_sets, unit="", desc="simulated data sets", wanted=progress) as bar:
+
+        def estimates(simulate: Callable[..., Estimate], n: int, *offset: float) -> list[Estimate]:
+            rng, found = np.random.default_rng([seed, n]), []
+            for _ in range(replicates):
+                found.append(simulate(rng, n, *offset))
+                bar.update()
+            return found
+
+        for j, n in enumerate(seeds):
+            for i, name in enumerate(estimators):
+                rows[i, j] = _summary(estimates(SIMULATED[name], n))
+            for i, simulate in enumerate(absent.values()):
+                for k, offset in enumerate(offsets):
+                    found = estimates(simulate, n, offset)
+                    false[i, j, k] = np.mean([not np.isnan(e.low) for e in found])
+    names = ("detected", "coverage", "above", "below", "bias", "width")
+    return xr.Dataset(
+        {name: (("estimator", "seeds"), rows[..., k]) for k, name in enumerate(names)}
+        | {"false": (("absence", "seeds", "offset"), false)},
+        coords={
+            "estimator": list(estimators), "seeds": list(seeds), "absence": list(absent),
+            "offset": list(offsets),
+        },
+        attrs={"replicates": replicates, "truth": TRUTH, "nominal": 0.95},
+    )  # fmt: skip
+
+
+def plot_rates(data: "xr.Dataset") -> "go.Figure":
+    """Coverage where there is a D_crit; estimates where there is none, one marker per offset."""
+    from plotly.subplots import make_subplots
+
+    from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, finish
+
+    names = [data.estimator.values.tolist(), data.absence.values.tolist()]
+    figure = make_subplots(
+        rows=2, row_heights=[len(rows) for rows in names], vertical_spacing=0.2,
+        subplot_titles=["There is a D_crit: intervals that hold it, of all intervals",
+                        "There is none: data sets with an interval (a marker per offset)"],
+    )  # fmt: skip
+    styles = ((BLUE, "circle"), (ORANGE, "square"), (GREEN, "diamond"))
+    for i, n in enumerate(data.seeds.values):
+        color, symbol = styles[i % len(styles)]
+        one = data.sel(seeds=n)
+        false = one.false.transpose("absence", "offset").values
+        for row, rates in ((1, one.coverage.values[:, None]), (2, false)):
+            places = np.arange(len(rates)) + 0.25 * (i - (data.sizes["seeds"] - 1) / 2)
+            figure.add_scatter(
+                x=rates.ravel(), y=np.repeat(places, rates.shape[1]), mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 8}, opacity=0.75,
+                name=f"{n} seeds", legendgroup=str(n), showlegend=row == 1, row=row, col=1,
+            )  # fmt: skip
+    for row, level in ((1, data.attrs["nominal"]), (2, 1 - data.attrs["nominal"])):
+        rows = names[row - 1]
+        figure.add_shape(
+            type="line", x0=level, x1=level, y0=-0.5, y1=len(rows) - 0.5,
+            line={"color": GREY, "dash": "dash"}, row=row, col=1,
+        )  # fmt: skip
+        figure.update_xaxes(tickformat=".0%", row=row)
+        figure.update_yaxes(
+            tickvals=list(range(len(rows))), ticktext=rows, zeroline=False,
+            range=[len(rows) - 0.5, -0.5], row=row,
+        )  # fmt: skip
+    figure.update_annotations(font_size=14)
+    title = f"Estimates of D_crit on simulated curves, {data.attrs['replicates']} data sets each"
+    figure = finish(figure, title=title, height=250 + 45 * sum(len(rows) for rows in names))
+    return figure.update_layout(legend={"y": -0.08, "yanchor": "top"}, margin={"b": 80})
+
+
+def main(
+    replicates: Annotated[int, typer.Option(min=1)] = 300,
+    seeds: Annotated[list[int] | None, typer.Option(help="numbers of seeds; 3, 5, 10")] = None,
+    estimator: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SIMULATED)}")] = None,
+    out: Annotated[Path | None, typer.Option(help="an .html of the figure, with a .nc")] = None,
+    estimate_only: EstimateOnly = False,
+) -> None:
+    """Print how often the estimates of D_crit are right, and how often there should be none."""
+    from analyses.errors import clear_errors
+    from analyses.pages.script import html_path, write_figures
+    from grokinterp.sweeps.estimate import in_words
+
+    unknown = sorted(set(estimator or ()) - set(SIMULATED))
+    with clear_errors():
+        if unknown:
+            raise ValueError(
+                f"estimator {unknown[0]!r} is unknown; take one of {', '.join(SIMULATED)}"
+            )
+        if out is not None:
+            out = html_path("coverage", out.parent, out)
+        chosen: dict[str, Any] = {
+            "seeds": tuple(seeds or SEEDS), "estimators": tuple(estimator or SIMULATED),
+        }  # fmt: skip
+        begin = time.perf_counter()
+        compute(**chosen, replicates=1)
+        typer.echo(f"time in all: {in_words((time.perf_counter() - begin) * replicates)}")
+        if estimate_only:
+            return
+        data = compute(**chosen, replicates=replicates, progress=True)
+        present, absent = data.drop_dims(("absence", "offset")), data.false
+        for table in (
+            present.to_dataframe(),
+            absent.stack(case=("absence", "seeds")).to_pandas().T.rename_axis(
+                columns="false estimates, by offset"
+            ),
+        ):  # fmt: skip
+            typer.echo(table.to_string(float_format=lambda x: f"{x:.3f}") + "\n")
+        if out is not None:
+            write_figures("coverage", out.parent, out, data, [plot_rates(data)])
+
+
+def _critical(rng: np.random.Generator, seeds: int) -> np.ndarray:
+    return TRUTH * np.exp(_JITTER * rng.standard_normal((seeds, 1)))
+
+
+def _of_norms(
+    rng: np.random.Generator, sizes: np.ndarray, seeds: int, growing: np.ndarray, offset: float
+) -> Estimate:
+    """Of a memorising norm and a constant one; a seed's two offsets differ."""
+    memorising, generalising = (
+        30 * curve * _log_noise(rng, (seeds, 1), offset) * _log_noise(rng, (seeds, _N_SIZES), 0.05)
+        for curve in (growing, 1.0)
+    )
+    return efficiency_crossing(sizes, memorising, generalising)
+
+
+def _of_accuracies(
+    rng: np.random.Generator, sizes: np.ndarray, seeds: int, logit: np.ndarray, offset: float
+) -> Estimate:
+    logit = logit + 0.5 * rng.standard_normal((seeds, _N_SIZES))
+    logit = logit + offset * rng.standard_normal((seeds, 1))
+    return ungrokking_midpoint(sizes, 0.01 + 0.985 / (1 + np.exp(-logit)))
+
+
+def _of_times(
+    rng: np.random.Generator,
+    sizes: np.ndarray,
+    seeds: int,
+    beyond: np.ndarray,
+    budget: float,
+    offset: float,
+) -> Estimate:
+    """Of times that are a power of the distance from D_crit, or of the size."""
+    exponent = rng.uniform(0.5, 2)
+    times = 1000 * (np.maximum(beyond, 1e-6) / TRUTH) ** -exponent
+    times = times * _log_noise(rng, (seeds, 1), offset) * _log_noise(rng, (seeds, _N_SIZES), 0.2)
+    finished = (times < budget) & (beyond > 0)
+    return divergence_of_time(sizes, times, finished, budget)
+
+
+def _summary(every: list[Estimate]) -> tuple[float, ...]:
+    """The variables of :func:`compute` over "estimator", of one cell."""
+    found = [e for e in every if not np.isnan(e.low)]  # one seed has a value without one
+    if not found:
+        return 0.0, *[np.nan] * 5
+    value, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
+    above, below = float((low > TRUTH).mean()), float((high < TRUTH).mean())
+    bias, width = float(np.median(value) / TRUTH - 1), float(np.median(high / low))
+    return len(found) / len(every), 1 - above - below, above, below, bias, width
+
+
+def _log_noise(rng: np.random.Generator, shape: tuple[int, int], size: float) -> np.ndarray:
+    return np.exp(size * rng.standard_normal(shape))
+
+
+if __name__ == "__main__":
+    typer.run(main)

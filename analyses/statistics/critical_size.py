@@ -1,0 +1,308 @@
+"""The critical training-set size D_crit, where memorising and generalising are equally efficient.
+
+Three estimators that share no data: where the two efficiency curves cross, where an ungrokked
+network's accuracy is halfway down, and where the time to grok diverges. A size is a number of
+training pairs. What the data cannot say is NaN, with a reason.
+
+Each estimator first asks whether there is a critical size at all, so that noise alone gives an
+estimate at most once in 20 data sets: do the curves change places, does accuracy go from one
+plateau to the other, do the times diverge?
+
+A seed's curve is one observation: an offset that its runs share is not averaged out by more sizes.
+Intervals resample whole seeds. Few seeds make a bootstrap too narrow, so we rescale by
+sqrt(n / (n - 1)) and use Student's t; for a curve that is shifted as a whole the interval is
+then exactly Student's. ``python -m analyses.statistics.coverage`` measures how often the
+intervals hold a known truth, and how often there is an estimate where there is no critical size.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analyses.statistics.time_divergence import TimeLaw
+from grokinterp._checks import check_int
+
+Sizes = Float[np.ndarray, " size"]
+PerSeed = Float[np.ndarray, "seed size"]
+
+_MISSING = 0.05  # of the resamples may have no answer
+_FINISHED_SIZES = 3  # fewer cannot tell a power law from a divergence
+_FINISHED_BEYOND = 4  # runs that grokked beyond the first of each seed, for the law's parameters
+_LEVEL = 0.05  # of the tests that there is a critical size
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, or the reason why there is none."""
+
+    value: float  # NaN: not detected
+    low: float = math.nan
+    high: float = math.nan
+    n_boot: int = 0  # resamples behind the interval; 0: none, or the likelihood's
+    reason: str = ""  # "not detected: ..." if there is no value; else what to know about it
+    p_value: float = math.nan  # of data like these if there were no critical size; NaN: not tested
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return self.reason
+        if math.isnan(self.low):
+            return f"{self.value:.4g} ({self.reason})"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def efficiency_crossing(
+    sizes: Sizes,
+    memorising: PerSeed,
+    generalising: PerSeed,
+    *,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Where the curves of the two circuits' efficiency, or of the norm they need, cross.
+
+    Not detected unless the curves change places: over seeds, the difference must be below zero at
+    one end of the sizes and above zero at the other, by a one-sided Student test each, on a seed's
+    mean over the outer quarter of the sizes. The p value is the larger one, so curves that only
+    meet pass once in 20 times, and equal or parallel ones hardly ever.
+
+    The mean difference over seeds is made monotone in the direction of its trend (least squares),
+    so that noise cannot make it cross twice, and interpolated in the logarithm of the size.
+
+    Args:
+        sizes: increasing.
+        memorising: one curve per seed, higher or lower with more data; NaN where it is not known.
+        generalising: the same for the same seeds.
+        n_boot: resamples of the seeds.
+        seed: draws them.
+    """
+    memorising, generalising = np.asarray(memorising, float), np.asarray(generalising, float)
+    if memorising.shape != generalising.shape:
+        raise ValueError(
+            "memorising and generalising must be curves of the same seeds and sizes, got shapes "
+            f"{memorising.shape} and {generalising.shape}"
+        )
+    sizes, gap = _known(sizes, generalising - memorising)
+    if len(sizes) < 2:
+        return Estimate(math.nan, reason="not detected: both circuits at fewer than two sizes")
+    mean, resampled = _means(gap, n_boot, seed)
+    logs = np.log(sizes)
+    if np.polyfit(logs, mean, 1)[0] < 0:
+        gap, mean, resampled = -gap, -mean, -resampled
+    mean, resampled = _monotone(mean), _monotone(resampled)
+    where = _crossing(logs, mean, np.zeros(()))
+    if np.isnan(where):
+        above = (mean < 0).all()
+        side = f"above the largest size, {sizes[-1]:g}" if above else (
+            f"below the smallest size, {sizes[0]:g}"
+        )  # fmt: skip
+        return Estimate(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
+    found = _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
+    if len(gap) == 1:
+        return found
+    outer = max(1, len(sizes) // 4)
+    p_value = max(_student_p(-gap[:, :outer]), _student_p(gap[:, -outer:]))
+    if p_value > _LEVEL:
+        return Estimate(
+            math.nan,
+            reason="not detected: the seeds do not show that the curves change places between the "
+            f"smallest and the largest sizes (p = {p_value:.2g})",
+            p_value=p_value,
+        )
+    return replace(found, p_value=p_value)
+
+
+def ungrokking_midpoint(
+    sizes: Sizes,
+    test_accuracy: PerSeed,
+    *,
+    low: float = 0.1,
+    high: float = 0.9,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Size at which the final accuracy of ungrokked networks is halfway between its plateaus.
+
+    The mean over seeds is made monotone (least squares) and interpolated in the logarithm of the
+    size. No shape is assumed: published transitions are not symmetric, and a logistic curve would
+    be pulled by its tails. A transition may be steeper than the sizes can resolve, which no
+    resampling shows, so the interval always holds the two sizes between which the halfway point
+    lies.
+
+    Args:
+        sizes: increasing.
+        test_accuracy: final, in 0..1, one curve per seed; NaN where it is not known.
+        low: not detected unless the lower plateau, the mean at the smallest size, is below this.
+        high: and the upper one above this.
+        n_boot: resamples of the seeds.
+        seed: draws them.
+    """
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"low and high are accuracies with low < high, got {low} and {high}")
+    sizes, accuracy = _known(sizes, np.asarray(test_accuracy, float))
+    if len(sizes) < 2:
+        return Estimate(math.nan, reason="not detected: accuracies at fewer than two sizes")
+    mean, resampled = (_monotone(m) for m in _means(accuracy, n_boot, seed))
+    for end, missed in (("smallest", mean[0] >= low), ("largest", mean[-1] <= high)):
+        if missed:
+            place = 0 if end == "smallest" else -1
+            wanted = f"below {low:g}" if end == "smallest" else f"above {high:g}"
+            return Estimate(
+                math.nan,
+                reason=f"not detected: accuracy {mean[place]:.3f} at the {end} size, "
+                f"{sizes[place]:g}, is not {wanted}",
+            )
+    logs = np.log(sizes)
+    halfway = [(m[..., 0] + m[..., -1]) / 2 for m in (mean, resampled)]
+    where = _crossing(logs, mean, halfway[0])
+    found = _estimate(where, _crossing(logs, resampled, halfway[1]), len(accuracy))
+    if math.isnan(found.low):
+        return found
+    right = int(np.searchsorted(logs, where))
+    cell = sizes[right - 1], sizes[right]
+    return replace(found, low=min(found.low, cell[0]), high=max(found.high, cell[1]))
+
+
+def divergence_of_time(
+    sizes: Sizes,
+    times: PerSeed,
+    finished: Bool[np.ndarray, "seed size"],
+    budget: float | PerSeed,
+) -> Estimate:
+    """Size at which the time to grok diverges, by maximum likelihood with censored times.
+
+    The law is that of ``time_divergence``, in which every seed has a time offset of its own. The
+    interval is its profile likelihood's with a threshold from Student's t for the number of seeds.
+    Not detected if a power law of the size, without a D_crit, fits as well by a likelihood-ratio
+    test.
+
+    Args:
+        sizes: increasing.
+        times: steps to grok, one row per seed; not read where a run did not finish.
+        finished: whether it grokked within the budget.
+        budget: last step of every run, or of each; NaN there for a run that does not exist.
+    """
+    times, finished = np.asarray(times, float), np.asarray(finished, bool)
+    budget = np.broadcast_to(np.asarray(budget, float), times.shape)
+    sizes, exists = _sizes(sizes, times), ~np.isnan(budget)
+    if finished.shape != times.shape:
+        raise ValueError(
+            f"finished has shape {finished.shape}, times {times.shape}; they must agree"
+        )
+    bad = finished & ~(exists & (times > 0) & (times <= budget))
+    if bad.any() or not (budget[exists] > 0).all():
+        raise ValueError(
+            "times must be positive and within the budget where finished, got "
+            f"{times[bad].tolist()} with budgets {budget[bad].tolist()}"
+        )
+    runs, seeds = int(finished.sum()), int(finished.any(axis=1).sum())
+    n_sizes, needed = int(finished.any(axis=0).sum()), max(seeds, 2) + _FINISHED_BEYOND
+    if n_sizes < _FINISHED_SIZES or runs < needed or seeds < 2:
+        return Estimate(
+            math.nan,
+            reason=f"not detected: {runs} runs of {seeds} seeds grokked, at {n_sizes} sizes; "
+            f"it takes {needed}, 2 and {_FINISHED_SIZES}",
+        )
+    reached = np.where(finished, times, budget)
+    found = TimeLaw(sizes, reached, finished, exists).critical_size()
+    if found.p_value > _LEVEL:
+        return Estimate(
+            math.nan,
+            reason="not detected: a power law of the size without a D_crit fits as well "
+            f"(p = {found.p_value:.2g}); if there is one, D_crit < {found.high:.4g}",
+            p_value=found.p_value,
+        )
+    return Estimate(found.value, found.low, found.high, p_value=found.p_value)
+
+
+def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
+    """From logarithms of a size: of all seeds, and of resamples of them."""
+    value, n_boot = float(np.exp(where)), len(resampled)
+    if seeds == 1:
+        return Estimate(value, reason="one seed: no interval")
+    missing = np.isnan(resampled).mean()
+    if missing > _MISSING:
+        return Estimate(
+            math.nan,
+            n_boot=n_boot,
+            reason=f"not detected: seen by all seeds together, but not by {missing:.0%} of their "
+            "resamples",
+        )
+    from scipy import stats
+
+    spread = np.nanstd(resampled) * math.sqrt(seeds / (seeds - 1))
+    half = stats.t.ppf(0.975, seeds - 1) * spread
+    low, high = np.exp([where - half, where + half]).tolist()
+    return Estimate(value, low, high, n_boot)
+
+
+def _student_p(values: np.ndarray) -> float:
+    """One-sided p value against a mean over seeds of at most zero; values [seed, size] or NaN."""
+    from scipy import stats
+
+    known = ~np.isnan(values)
+    values, count = np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1)
+    means = values[count > 0] / count[count > 0]
+    if len(means) < 2:
+        return 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # seeds that agree exactly
+        t = means.mean() / (means.std(ddof=1) / math.sqrt(len(means)))
+    return 1.0 if np.isnan(t) else float(stats.t.sf(t, len(means) - 1))
+
+
+def _means(curves: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over seeds [size], and of resampled seeds [n_boot, size].
+
+    Where a resample knows nothing about a size, it is given the mean of all.
+    """
+    check_int("n_boot", n_boot, minimum=1)
+    mean, known = np.nanmean(curves, axis=0), ~np.isnan(curves)
+    n = len(curves)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_boot)
+    count = drawn @ known
+    total = drawn @ np.where(known, curves, 0.0)
+    return mean, np.where(count > 0, total / np.maximum(count, 1), mean)
+
+
+def _monotone(curves: np.ndarray) -> np.ndarray:
+    """The nearest non-decreasing curves along the last axis, by the minimax formula.
+
+    Value i is the largest, over starts j <= i, of the smallest mean from j to an end k >= i.
+    """
+    n = curves.shape[-1]
+    sums = np.concatenate([np.zeros((*curves.shape[:-1], 1)), curves.cumsum(axis=-1)], axis=-1)
+    length = np.arange(n + 1) - np.arange(n)[:, None]  # [start, end]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (sums[..., None, :] - sums[..., :-1, None]) / length
+    means = np.where(length > 0, means, np.inf)
+    fitted = [means[..., : i + 1, i + 1 :].min(axis=-1).max(axis=-1) for i in range(n)]
+    return np.stack(fitted, axis=-1)
+
+
+def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Where non-decreasing curves [..., size] reach a level [...] from below; NaN where not."""
+    below = (curves < levels[..., None]).sum(axis=-1)  # how many sizes are
+    inside = (below > 0) & (below < len(x))
+    right = np.where(inside, below, 1)
+    y0, y1 = (np.take_along_axis(curves, i[..., None], -1)[..., 0] for i in (right - 1, right))
+    rise = np.where(inside, y1 - y0, 1.0)
+    place = x[right - 1] + (levels - y0) / rise * (x[right] - x[right - 1])
+    return np.where(inside, place, np.nan)
+
+
+def _known(sizes: Sizes, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes at which any seed is known, and the seeds that are known anywhere."""
+    sizes, known = _sizes(sizes, curves), ~np.isnan(curves)
+    return sizes[known.any(axis=0)], curves[known.any(axis=1)][:, known.any(axis=0)]
+
+
+def _sizes(sizes: Sizes, curves: np.ndarray) -> np.ndarray:
+    sizes = np.asarray(sizes, float)
+    if curves.ndim != 2 or sizes.shape != curves.shape[1:]:
+        raise ValueError(
+            f"curves are [seed, size], got shape {curves.shape} for {len(sizes)} sizes"
+        )
+    if not (np.diff(sizes, prepend=0.0) > 0).all():
+        raise ValueError(f"sizes must be positive and increase, got {sizes.tolist()}")
+    return sizes

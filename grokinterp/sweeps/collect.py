@@ -1,0 +1,116 @@
+"""Runs that an analysis needs, each in a folder of its own: trained if it is not there yet."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from grokinterp._short import short_repr
+from grokinterp.checkpoints import Checkpoint
+from grokinterp.config import RunConfig
+from grokinterp.runs import Run, RunFolderError
+from grokinterp.runs.folder import check_free, holds_run
+from grokinterp.training.interrupt import TrainingInterrupted
+from grokinterp.training.plan import plan
+from grokinterp.training.resources import Resources
+from grokinterp.training.rules import Rule
+from grokinterp.training.trainer import train_many
+
+
+@short_repr
+@dataclasses.dataclass(frozen=True, eq=False)
+class Named:
+    """A run to be made, and the folder it gets."""
+
+    folder: str
+    config: RunConfig
+    start: Checkpoint | None = None  # None: from weights drawn from its seed
+
+
+def folder_name(*words: object) -> str:
+    """A folder's name from words and numbers: "mlp", 0.5, "seed 1" -> "mlp-0.5-seed-1"."""
+    return re.sub(r"[^\w.]+", "-", " ".join(str(word) for word in words)).strip("-")
+
+
+def collect(
+    out: Path,
+    wanted: Sequence[Named],
+    *,
+    checkpoints: Mapping[str, Rule] | None = None,
+    chunk: int = 12,
+    progress: bool = True,
+) -> list[Run]:
+    """The runs, in order. What is not in ``out`` is trained and saved, stack by stack.
+
+    Killed at any moment and called again, it goes on where it was.
+
+    Args:
+        out: a folder with one folder per run.
+        wanted: what to make; folders must differ.
+        checkpoints: as for ``train_many``, for all that are trained; a run that is there
+            already has those that it was trained with.
+        chunk: runs trained together, at most; a crash loses this much.
+        progress: show a bar per stack.
+
+    Raises:
+        RunFolderError: a folder holds another run, an unfinished one or something else, or cannot
+            be written.
+    """
+    if twice := {
+        n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder
+    }:
+        raise ValueError(f"two runs would share the folder {sorted(twice)[0]!r}")
+    runs: dict[str, Run] = {}
+    missing: list[Named] = []
+    for named in wanted:  # refuse before minutes of training, not after
+        if holds_run(out / named.folder):
+            runs[named.folder] = _load(out, named)
+        else:
+            check_free(out / named.folder, overwrite=False)
+            missing.append(named)
+    if missing:
+        out.mkdir(parents=True, exist_ok=True)
+    for stack in _stacks(missing, chunk):
+        stopped = None
+        try:
+            trained = train_many(
+                [named.config for named in stack],
+                checkpoints=checkpoints,
+                start=[named.start for named in stack],
+                progress=progress,
+            )
+        except TrainingInterrupted as interrupted:
+            trained, stopped = interrupted.runs, interrupted
+        for named, run in zip(stack, trained, strict=True):
+            if run is not None and run.interrupted_at is None:
+                run.save(out / named.folder)
+                runs[named.folder] = run
+        if stopped is not None:
+            raise stopped
+    return [runs[named.folder] for named in wanted]
+
+
+def _load(out: Path, named: Named) -> Run:
+    run = Run.load(out / named.folder)
+    if run.interrupted_at is not None:
+        raise RunFolderError(
+            f"{out / named.folder} is {run.ending}; remove it or choose another folder"
+        )
+    start = None if named.start is None else named.start.digest
+    if run.config != named.config or (run.provenance.get("start") or {}).get("sha256") != start:
+        what = "with other settings" if run.config != named.config else "from another start"
+        raise RunFolderError(
+            f"{out / named.folder} was trained {what}; move it or choose another folder"
+        )
+    return run
+
+
+def _stacks(missing: Sequence[Named], chunk: int) -> list[list[Named]]:
+    """Runs that can train together, at most ``chunk`` of them."""
+    configs = [named.config for named in missing]
+    together = plan(configs, Resources())
+    return [
+        [missing[i] for i in members[first : first + chunk]]
+        for members in together
+        for first in range(0, len(members), chunk)
+    ]

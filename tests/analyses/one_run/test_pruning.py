@@ -1,0 +1,389 @@
+"""Pruning curves against networks whose neurons really are taken out, one set at a time."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from torch import Tensor
+
+import grokinterp as gi
+from analyses.one_run import pruning
+from probes import subset_scores
+from probes.pruning import pruning_curve
+from tests.tolerance import rounding
+
+SUBSETS = ["train", "test", "changed", "unchanged", "selected"]
+WIDTH = 24
+PATH = WIDTH + 11 + 121  # terms in the sums of a logit, of the loss over classes and over pairs
+
+
+def masks(data: gi.Dataset) -> list[Tensor]:
+    wrong = data.is_train & (data.labels != data.clean_labels)
+    return [data.is_train, ~data.is_train, wrong, data.is_train & ~wrong, data.is_selected]
+
+
+def scores(logits: Tensor, data: gi.Dataset, loss: str) -> tuple[list[float], list[float]]:
+    """Accuracy and loss on the subsets, as torch defines them."""
+    logits, right = logits.double(), (logits.argmax(dim=1) == data.labels).double()
+    if loss == "mse":
+        target = F.one_hot(data.labels, logits.shape[1]).double()
+        losses = (logits - target).square().mean(dim=1)
+    else:
+        losses = F.cross_entropy(logits, data.labels, reduction="none")
+    chosen = masks(data)
+    return [right[m].mean().item() for m in chosen], [losses[m].mean().item() for m in chosen]
+
+
+def with_zeroed_weights(model: gi.HookedMLP, neurons: Tensor) -> gi.HookedMLP:
+    pruned = copy.deepcopy(model)
+    with torch.no_grad():
+        pruned.W_E[:, :, neurons] = 0
+        pruned.W_U[neurons] = 0
+    return pruned
+
+
+def numpy_ipr(rows: Tensor) -> np.ndarray:
+    power = np.abs(np.fft.rfft(rows.numpy().astype(np.float64))) ** 2
+    return (power**2).sum(axis=1) / power.sum(axis=1) ** 2
+
+
+def test_a_loss_that_float32_rounds_to_zero_is_kept() -> None:
+    """The network of closed form, so sure of itself that float32's cross-entropies are all 0."""
+    model, data = gi.closed_form_mlp(11, 200), gi.make_dataset(gi.DataConfig(p=11))
+    with torch.no_grad():
+        model.W_U.mul_(65.0)
+        logits = model(data.tokens)
+        want = F.cross_entropy(logits.double(), data.labels, reduction="none")[data.is_train].mean()
+        losses = pruning_curve(model, data, torch.arange(200), loss="cross_entropy")[1]
+    assert 0 < float(want) < 1e-9
+    # a logarithm of the loss has the logits' rounding errors: of 200 terms and size 100
+    assert float(losses[0, 0]) == pytest.approx(float(want), rel=1e-2)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("square", "mse"), ("square", "cross_entropy"), ("relu", "mse"),
+            ("gelu", "cross_entropy")],
+    ids=lambda param: "-".join(param),
+)  # fmt: skip
+def trained(request: pytest.FixtureRequest) -> gi.Run:
+    act, loss = request.param
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3, seed=1),
+        model=gi.MLPConfig(d_mlp=WIDTH, act=act),
+        training=gi.TrainConfig(steps=100, loss=loss),
+    )
+    return gi.train(config, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def pruned(corrupted_run: gi.Run) -> xr.Dataset:
+    return pruning.compute(corrupted_run)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # shows that gaps are rounding
+def test_curve_is_the_network_with_neurons_taken_out(trained: gi.Run, dtype: torch.dtype) -> None:
+    order = torch.randperm(WIDTH, generator=torch.Generator().manual_seed(0))
+    model, data = copy.deepcopy(trained.model).to(dtype), trained.dataset
+    loss = trained.config.training.loss
+    accuracies, losses = pruning.pruning_curve(model, data, order, loss=loss)
+    assert accuracies.shape == losses.shape == (WIDTH + 1, 5)
+    assert accuracies.dtype == losses.dtype == torch.float64
+    for removed in range(WIDTH + 1):
+        gone = order[:removed]
+        with torch.no_grad():
+            ablated = model.run_with_hooks(data.tokens, fwd_hooks=gi.ablate(gone))
+            zeroed = with_zeroed_weights(model, gone)(data.tokens)
+        for logits in (ablated, zeroed):
+            accuracy, value = scores(logits, data, loss)
+            assert accuracies[removed].tolist() == accuracy
+            gap = rounding(dtype, PATH, max(value))
+            np.testing.assert_allclose(losses[removed], value, rtol=0, atol=gap)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads: int) -> None:
+    p, width = 41, 6  # 1681 pairs, more than one worker takes at a time
+    data = gi.make_dataset(gi.DataConfig(p=p, corruption=0.5))
+    assert data.is_selected.sum() > data.is_changed.sum()  # some kept the true label
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=width), p=p, seed=2)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    torch.set_num_threads(threads)
+    accuracies, losses = pruning.pruning_curve(model, data, order, loss=loss)
+    assert torch.get_num_threads() == threads
+    for removed in range(width + 1):
+        with torch.no_grad():
+            logits = with_zeroed_weights(model, order[:removed])(data.tokens)
+        accuracy, value = scores(logits, data, loss)
+        assert accuracies[removed].tolist() == accuracy
+        gap = rounding(torch.float32, width + p + p**2, max(value))
+        np.testing.assert_allclose(losses[removed], value, rtol=0, atol=gap)
+
+
+@pytest.mark.parametrize(("loss", "silence"), [("mse", 1 / 11), ("cross_entropy", np.log(11))])
+def test_an_empty_network_answers_class_0(corrupted_run: gi.Run, loss: str, silence: float) -> None:
+    data = corrupted_run.dataset
+    accuracies, losses = pruning.pruning_curve(
+        corrupted_run.model, data, torch.arange(WIDTH), loss=loss
+    )
+    zeros = [(data.labels[mask] == 0).double().mean().item() for mask in masks(data)]
+    assert accuracies[-1].tolist() == pytest.approx(zeros)
+    assert losses[-1].tolist() == pytest.approx([silence] * 5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_a_collapsed_network_answers_class_0_throughout(corrupted_run: gi.Run, loss: str) -> None:
+    model, data = with_zeroed_weights(corrupted_run.model, torch.arange(WIDTH)), corrupted_run
+    accuracies, losses = pruning.pruning_curve(model, data.dataset, torch.arange(WIDTH), loss=loss)
+    expected = scores(torch.zeros(121, 11), data.dataset, loss)
+    np.testing.assert_allclose(accuracies, [expected[0]] * (WIDTH + 1))
+    gap = rounding(torch.float32, PATH, max(expected[1]))
+    np.testing.assert_allclose(losses, [expected[1]] * (WIDTH + 1), rtol=0, atol=gap)
+
+
+def test_a_largest_logit_of_zero_is_an_answer_like_any_other(corrupted_run: gi.Run) -> None:
+    model = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        model.W_U.copy_(-model.W_U.abs() - 0.1)
+        model.W_U[:, 3] = 0  # every other logit is negative
+    data, order = corrupted_run.dataset, torch.arange(WIDTH)
+    accuracies, _ = pruning.pruning_curve(model, data, order)
+    assert accuracies[0, 0] == subset_scores(model, data)["train"]["accuracy"] > 0
+
+
+@pytest.mark.parametrize(
+    "halvings",
+    [
+        20,
+        38,
+    ],
+)
+def test_answers_do_not_depend_on_the_size_of_the_weights(
+    corrupted_run: gi.Run, halvings: int
+) -> None:
+    # As in a collapse: 2 ** -38 is 4e-12, and the cube of a weight is still a float32.
+    small = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        for weight in small.parameters():
+            weight.mul_(2.0**-halvings)
+    data, order = corrupted_run.dataset, torch.arange(WIDTH)
+    expected, _ = pruning.pruning_curve(corrupted_run.model, data, order)
+    found, _ = pruning.pruning_curve(small, data, order)
+    assert found[0, 0] == subset_scores(small, data)["train"]["accuracy"] > 0.9
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "order",
+    [torch.arange(WIDTH - 1), torch.arange(WIDTH) - 1, torch.arange(WIDTH) + 1,
+     torch.zeros(WIDTH).long()],
+)  # fmt: skip
+def test_orders_that_are_no_permutation_are_refused(corrupted_run: gi.Run, order: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"order must be a permutation of 0\.\.23"):
+        pruning.pruning_curve(corrupted_run.model, corrupted_run.dataset, order)
+
+
+def test_dataset_is_labelled_as_documented(pruned: xr.Dataset) -> None:
+    curves = list(zip(*(pruned[n].values.tolist() for n in ("order", "direction", "seed")),
+                      strict=True))  # fmt: skip
+    by_score = [(o, d, -1) for o in ("ipr", "norm", "attribution") for d in ("low", "high")]
+    assert curves == by_score + [("random", "random", seed) for seed in range(5)]
+    per_subset = {"curve": 11, "removed": WIDTH + 1, "subset": 5}
+    assert dict(pruned.accuracy.sizes) == dict(pruned["loss"].sizes) == per_subset
+    assert dict(pruned.area.sizes) == {"curve": 11, "subset": 5}
+    assert dict(pruned.neuron.sizes) == {"curve": 11, "place": WIDTH}
+    assert pruned.subset.values.tolist() == SUBSETS
+    assert pruned.removed.values.tolist() == list(range(WIDTH + 1))
+    np.testing.assert_allclose(pruned.fraction, np.arange(WIDTH + 1) / WIDTH)
+    assert pruned.attrs == {"loss": "mse"}
+
+
+def test_curves_start_at_the_end_of_training(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
+    last = corrupted_run.history.isel(step=-1)
+    for subset in SUBSETS:
+        start = pruned.accuracy.sel(subset=subset).isel(removed=0)
+        np.testing.assert_allclose(start, float(last[f"{subset}_accuracy"]), rtol=1e-6)
+    for split in ("train", "test"):
+        start = pruned["loss"].sel(subset=split).isel(removed=0)
+        want = float(last[f"{split}_loss"])
+        # 1 is added and taken away where the sum of squares is made from overlaps
+        gap = rounding(torch.float32, PATH, max(1.0, want))
+        np.testing.assert_allclose(start, want, rtol=0, atol=gap)
+
+
+@pytest.mark.parametrize("removed", [1, 7, 20])
+def test_every_curve_follows_its_own_queue(
+    corrupted_run: gi.Run, pruned: xr.Dataset, removed: int
+) -> None:
+    for curve in range(pruned.sizes["curve"]):
+        shown = pruned.isel(curve=curve)
+        gone = torch.tensor(shown.neuron.values[:removed])
+        with torch.no_grad():
+            logits = with_zeroed_weights(corrupted_run.model, gone)(corrupted_run.dataset.tokens)
+        accuracy, loss = scores(logits, corrupted_run.dataset, "mse")
+        assert shown.accuracy.isel(removed=removed).values.tolist() == accuracy
+        gap = rounding(torch.float32, PATH, max(1.0, *loss))
+        np.testing.assert_allclose(shown["loss"].isel(removed=removed), loss, rtol=0, atol=gap)
+
+
+def test_queues_follow_the_scores(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
+    state, data = corrupted_run.model.state_dict(), corrupted_run.dataset
+    first, second, W = state["W_E"][0].T, state["W_E"][1].T, state["W_U"]
+    tokens, true = data.tokens[data.is_train], data.clean_labels[data.is_train]
+    post = (first[:, tokens[:, 0]] + second[:, tokens[:, 1]]).square().numpy().astype(np.float64)
+    rise = (W - W.mean(dim=1, keepdim=True)).numpy()[:, true]  # at the true labels
+    expected = {
+        "ipr": np.mean([numpy_ipr(rows) for rows in (first, second, W)], axis=0),
+        "norm": np.linalg.norm(torch.cat([first, second, W], dim=1).numpy(), axis=1),
+        "attribution": (post * rise).mean(axis=1),
+    }
+    for order, score in expected.items():
+        low, high = pruned.neuron.values[pruned.order.values == order]
+        assert sorted(low) == list(range(WIDTH))
+        assert bool((np.diff(score[low]) > -1e-7 * np.abs(score).max()).all()), order
+        assert high.tolist() == low[::-1].tolist()
+
+
+def test_random_orders_depend_on_their_seed_alone(corrupted_run: gi.Run) -> None:
+    before = torch.random.get_rng_state()
+    three = pruning.compute(corrupted_run, orders=["random"], random_seeds=3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(99)
+    two = pruning.compute(corrupted_run, orders=["ipr", "random"], random_seeds=2)
+    torch.random.set_rng_state(before)
+    assert three.seed.values.tolist() == [0, 1, 2]
+    assert three.neuron.isel(curve=slice(2)).equals(two.neuron.isel(curve=slice(2, 4)))
+    queues = {tuple(queue) for queue in three.neuron.values}
+    assert len(queues) == 3
+    assert all(sorted(queue) == list(range(WIDTH)) for queue in queues)
+
+
+def test_area_is_the_trapezoid_under_the_curve(pruned: xr.Dataset) -> None:
+    accuracy = pruned.accuracy.values
+    trapezoids = (accuracy[:, 1:] + accuracy[:, :-1]) / 2 / WIDTH
+    np.testing.assert_allclose(pruned.area, trapezoids.sum(axis=1), rtol=1e-12)
+    assert bool(((pruned.area >= 0) & (pruned.area <= 1)).all())
+
+
+def test_a_dead_neuron_goes_first_and_changes_nothing(corrupted_run: gi.Run) -> None:
+    model = with_zeroed_weights(corrupted_run.model, torch.tensor([5]))
+    found = pruning.compute(dataclasses.replace(corrupted_run, model=model), random_seeds=1)
+    assert not bool(found.accuracy.isnull().any())
+    assert not bool(found["loss"].isnull().any())
+    low, high = found.neuron.values[found.order.values == "ipr"]
+    assert low[0] == high[-1] == 5
+    curve = found.isel(curve=0)
+    assert curve.accuracy.isel(removed=0).equals(curve.accuracy.isel(removed=1).drop_vars(
+        ["removed", "fraction"]).assign_coords(removed=0, fraction=0.0))  # fmt: skip
+
+
+def test_without_corrupted_labels_their_subsets_alone_have_no_score(clean_run: gi.Run) -> None:
+    found = pruning.compute(clean_run, random_seeds=1)
+    for name in ("accuracy", "loss", "area"):
+        missing = found[name].isnull()
+        assert bool(missing.sel(subset=["changed", "selected"]).all())
+        assert not bool(missing.drop_sel(subset=["changed", "selected"]).any())
+
+
+def test_pruning_by_ipr_takes_the_noise_and_leaves_the_solution(half_solved_run: gi.Run) -> None:
+    found = pruning.compute(half_solved_run, orders=["ipr", "random"])
+    test = found.accuracy.sel(subset="test")
+    low, high = test[0], test[1]
+    noise = set(range(130, 160))
+    assert set(found.neuron.values[0, :30]) == noise
+    assert set(found.neuron.values[1, -30:]) == noise
+    assert low[0] < 0.9
+    assert low[30] == 1.0  # the analytic solution, alone
+    assert high[30] <= low[0] + 0.05
+    assert float(found.area.sel(subset="test")[0]) > float(found.area.sel(subset="test")[1:].max())
+    assert bool((test[2:, 30] < 1).all())  # a random order does not do it
+
+
+def test_bad_arguments_are_named(corrupted_run: gi.Run) -> None:
+    with pytest.raises(ValueError, match=r"orders='irp' is unknown\. Did you mean 'ipr'"):
+        pruning.compute(corrupted_run, orders=["irp"])
+    with pytest.raises(ValueError, match="random_seeds must be at least 1, got 0"):
+        pruning.compute(corrupted_run, random_seeds=0)
+
+
+def test_deep_networks_are_refused(corrupted_run: gi.Run) -> None:
+    config = corrupted_run.config.replace({"model.n_layers": 2})
+    deep = dataclasses.replace(corrupted_run, config=config, model=gi.build_model(config))
+    for order in pruning.ORDERS:
+        with pytest.raises(ValueError, match="one hidden layer"):
+            pruning.compute(deep, orders=[order])
+
+
+def test_the_network_is_only_read(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
+    scored = subset_scores(corrupted_run.model, corrupted_run.dataset)
+    last = corrupted_run.history.isel(step=-1)
+    gap = rounding(torch.float32, PATH)
+    assert scored["train"]["loss"] == pytest.approx(float(last.train_loss), rel=0, abs=gap)
+    assert not any(point.fwd_hooks for point in corrupted_run.model.hook_dict.values())
+
+
+@pytest.mark.parametrize("quantity", ["accuracy", "loss"])
+@pytest.mark.parametrize(("order", "curves"), [("ipr", [0, 1]), ("norm", [2, 3]), ("random", [6])])
+def test_plot_pruning_draws_the_curves_of_one_order(
+    pruned: xr.Dataset, order: str, curves: list[int], quantity: str,
+    axis_titles: Callable[[go.Figure], set[str]],
+) -> None:  # fmt: skip
+    figure: Any = pruning.plot_pruning(pruned, order=order, quantity=quantity)
+    assert len(figure.data) == 4 * len(curves)
+    for column, curve in enumerate(curves):
+        for trace, subset in zip(figure.data[4 * column :], SUBSETS[:4], strict=False):
+            np.testing.assert_array_equal(trace.x, pruned.fraction)
+            np.testing.assert_array_equal(
+                trace.y, pruned[quantity].isel(curve=curve).sel(subset=subset)
+            )
+    shown = {"accuracy": "accuracy", "loss": "mean squared error"}[quantity]
+    assert {"fraction of neurons removed", shown} <= axis_titles(figure)
+
+
+def test_plot_pruning_names_the_loss_of_the_run(
+    clean_run: gi.Run, axis_titles: Callable[[go.Figure], set[str]]
+) -> None:
+    config = clean_run.config.replace({"training.loss": "cross_entropy"})
+    run = dataclasses.replace(clean_run, config=config)
+    figure: Any = pruning.plot_pruning(pruning.compute(run, orders=["ipr"]), quantity="loss")
+    assert "cross-entropy (nats)" in axis_titles(figure)
+
+
+def test_plot_controls_draws_every_order(
+    pruned: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
+) -> None:
+    figure: Any = pruning.plot_controls(pruned)
+    assert len(figure.data) == 2 * (1 + 6)
+    for column, subset in enumerate(["test", "changed"]):
+        accuracy = pruned.accuracy.sel(subset=subset).values
+        band, *lines = figure.data[7 * column : 7 * column + 7]
+        for line, values in zip(lines, accuracy[:6], strict=True):
+            np.testing.assert_array_equal(line.y, values)
+        chance = accuracy[6:]  # the band goes out along its top and back along its bottom
+        np.testing.assert_array_equal(band.y[: WIDTH + 1], chance.max(axis=0))
+        np.testing.assert_array_equal(band.y[:WIDTH:-1], chance.min(axis=0))
+        np.testing.assert_array_equal(band.x[:WIDTH:-1], pruned.fraction)
+    assert {"fraction of neurons removed", "accuracy"} <= axis_titles(figure)
+
+
+def test_plot_controls_without_a_random_order(corrupted_run: gi.Run) -> None:
+    data = pruning.compute(corrupted_run, orders=["norm"])
+    figure: Any = pruning.plot_controls(data)
+    assert len(figure.data) == 4
+
+
+def test_a_diverged_network_has_no_accuracy(corrupted_run: gi.Run) -> None:
+    model = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        model.W_U[3] = torch.inf
+    accuracies, _ = pruning.pruning_curve(model, corrupted_run.dataset, torch.arange(WIDTH))
+    assert accuracies[:4].isnan().all()
+    assert accuracies[4:].isfinite().all()

@@ -1,0 +1,102 @@
+"""The HTML page: texts are shown, not read, and a file is there whole or not at all."""
+
+import errno
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+import xarray as xr
+
+from analyses.pages.page import Section, write_page
+from analyses.pages.script import write_figures
+
+NASTY = "1 < 2 & <b>bold</b> \"quoted\" <script>alert('x')</script>"
+
+
+class Texts(HTMLParser):
+    """What stands in the elements of a page, and how many elements of each kind there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.tags: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.inside.append(tag)
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and data.strip():
+            self.texts.setdefault(self.inside[-1], []).append(data)
+
+
+def page(path: Path, text: str) -> Texts:
+    write_page(
+        path, heading=f"heading {text}", intro=f"intro {text}",
+        rows=[(f"name {text}", f"value {text}")],
+        sections=[Section(go.Figure(), f"sentence {text}")],
+    )  # fmt: skip
+    parser = Texts()
+    parser.feed(path.read_text(encoding="utf-8"))
+    return parser
+
+
+def test_texts_are_shown_as_they_are(tmp_path: Path) -> None:
+    shown = page(tmp_path / "page.html", NASTY)
+    for tag in ("title", "h1"):
+        assert "".join(shown.texts[tag]) == f"heading {NASTY}"
+    assert shown.texts["p"] == [f"intro {NASTY}", f"sentence {NASTY}"]
+    assert shown.texts["th"] == [f"name {NASTY}"]
+    assert shown.texts["td"] == [f"value {NASTY}"]
+    assert shown.tags == page(tmp_path / "plain.html", "plain").tags
+
+
+def test_the_title_of_figures_is_shown_as_it_is(tmp_path: Path) -> None:
+    write_figures(NASTY, tmp_path, tmp_path / "x.html", xr.Dataset(), [])
+    shown = Texts()
+    shown.feed((tmp_path / "x.html").read_text(encoding="utf-8"))
+    assert "".join(shown.texts["title"]) == NASTY
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page(tmp_path / "page.html", "before")
+    write_figures("x", tmp_path, tmp_path / "x.html", xr.Dataset({"a": 1}), [go.Figure()])
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert sorted(before) == ["page.html", "x.html", "x.nc"]
+
+    def half(self: Path, text: str, **_: object) -> None:
+        self.write_bytes(text[: len(text) // 2].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def half_of_numbers(self: Path, data: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half_of_numbers)
+        with pytest.raises(OSError, match="No space left"):
+            write_figures("x", tmp_path, tmp_path / "new.html", xr.Dataset({"a": 2}), [])
+    (tmp_path / "new.html").unlink()  # the figures were whole
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        page(tmp_path / "page.html", "after")
+    with pytest.raises(OSError, match="No space left"):
+        write_figures("x", tmp_path, tmp_path / "x.html", xr.Dataset({"a": 2}), [])
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.html").symlink_to(tmp_path / "target.html")
+    page(tmp_path / "link.html", "text")
+    assert (tmp_path / "link.html").is_symlink()
+    assert "intro text" in (tmp_path / "target.html").read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+"""Nominal 95 % intervals hold a known D_crit, and there are few where there is none; quick."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from scipy import stats
+from typer.testing import CliRunner
+
+from analyses.statistics import coverage
+from analyses.statistics.critical_size import Estimate
+
+ONE_OFFSET: dict[str, Any] = {"offsets": (0.15,)}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "seeds", "replicates", "detected"),
+    [
+        ("efficiency crossing", 3, 60, 0.6),  # Student's t of two degrees of freedom is strict
+        ("efficiency crossing", 5, 60, 0.9),
+        ("ungrokking midpoint", 3, 60, 0.9),
+        ("divergence of time", 5, 3, 0.6),
+    ],
+)
+def test_intervals_cover(estimator: str, seeds: int, replicates: int, detected: float) -> None:
+    data = coverage.compute(
+        (seeds,), replicates=replicates, estimators=(estimator,), offsets=()
+    ).squeeze()
+    assert data.detected >= detected
+    assert data.coverage >= 0.9 - 1 / replicates
+    assert replicates < 30 or abs(data.bias) < 0.05
+    assert float(data.coverage + data.above + data.below) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "replicates"),
+    [("efficiency crossing", 40), ("ungrokking midpoint", 20), ("divergence of time", 2)],
+)
+def test_there_are_few_estimates_where_there_is_no_critical_size(
+    estimator: str, replicates: int
+) -> None:
+    data = coverage.compute((3,), replicates=replicates, estimators=(estimator,), **ONE_OFFSET)
+    assert data.false.dims == ("absence", "seeds", "offset")
+    assert (data.false * replicates <= stats.binom.ppf(0.999, replicates, 0.05)).all()
+    assert all(name.startswith(f"{estimator}: ") for name in data.absence.values)
+
+
+def test_an_estimator_that_always_finds_something_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coverage, "efficiency_crossing", lambda *_: Estimate(900.0, 800.0, 990.0))
+    data = coverage.compute((3,), replicates=2, estimators=("efficiency crossing",), **ONE_OFFSET)
+    assert (data.false == 1).all()
+    assert (data.coverage == 0).all()
+    assert (data.below == 1).all()
+    figure: Any = coverage.plot_rates(data)
+    present, absent = figure.data
+    assert list(present.x) == [0]
+    assert list(absent.x) == [1, 1, 1]
+
+
+def test_replicates_are_drawn_by_the_seed() -> None:
+    first, again, other = (
+        coverage.compute(
+            (3,), replicates=2, estimators=("ungrokking midpoint",), seed=s, **ONE_OFFSET
+        )
+        for s in (0, 0, 1)
+    )
+    assert first.identical(again)
+    assert not first.equals(other)
+
+
+def test_a_value_without_an_interval_covers_nothing() -> None:
+    data = coverage.compute(
+        (1,), replicates=2, estimators=("ungrokking midpoint",), **ONE_OFFSET
+    ).squeeze()
+    assert data.detected == 0
+    assert data.coverage.isnull()
+
+
+def test_the_command_prints_and_writes_both_tables(tmp_path: Path) -> None:
+
+    app = typer.Typer()
+    app.command()(coverage.main)
+    arguments = ["--replicates", "1", "--seeds", "3", "--estimator", "ungrokking midpoint"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "coverage.html")])
+    assert result.exit_code == 0, result.output
+    assert "ungrokking midpoint: no drop" in result.output
+    assert "coverage" in result.output
+    assert {file.name for file in tmp_path.iterdir()} == {"coverage.html", "coverage.nc"}
+    result = CliRunner().invoke(app, ["--estimator", "midpoint"])
+    assert result.exit_code != 0
+    assert "'midpoint' is unknown; take one of efficiency crossing" in result.output
+
+
+def test_it_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clock on which a replicate of everything takes 2 s."""
+    calls, ticks = [], iter([0.0, 2.0])
+    monkeypatch.setattr(coverage.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(coverage, "compute", lambda **how: calls.append(how["replicates"]))
+    app = typer.Typer()
+    app.command()(coverage.main)
+    result = CliRunner().invoke(app, ["--estimate-only", "--replicates", "300"])
+    assert (result.exit_code, result.output) == (0, "time in all: about 10 min\n")
+    assert calls == [1]

@@ -1,0 +1,117 @@
+"""The likelihood of diverging times: integrals over seeds' offsets and D_crit, the gradient."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from analyses.statistics.time_divergence import TimeLaw
+
+SIZES = np.array([80.0, 100.0, 140.0, 200.0, 300.0])
+TIMES = np.array([[90.0, 90.0, 60.0, 25.0, 14.0], [90.0, 80.0, 40.0, 22.0, 11.0]])
+FINISHED = np.array([[False, False, True, True, True], [False, True, True, True, True]])
+EXISTS = np.ones_like(FINISHED)
+AT = np.array([0.1, -0.7, -2.0, -0.2])  # log b, log sigma, log tau, log D_crit
+
+
+def likelihood(row: int, critical: np.ndarray, a: np.ndarray, b: float, sigma: float) -> np.ndarray:
+    """Of one seed's D_crit and offset; sizes by 120, the median smallest one that grokked."""
+    total = np.ones(np.broadcast_shapes(critical.shape, a.shape))
+    for size, time, finished in zip(SIZES / 120, TIMES[row], FINISHED[row], strict=True):
+        mean = a - b * np.log(np.where(size > critical, size - critical, 1.0))
+        density = stats.norm.pdf if finished else stats.norm.sf
+        p = density(np.log(time), mean, sigma)
+        total = total * np.where(size > critical, p, 0.0 if finished else 1.0)
+    return total
+
+
+def test_the_loss_is_an_integral_over_the_seeds_offsets_and_critical_sizes() -> None:
+    b, sigma, tau, critical = np.exp(AT)
+    deviations, offsets, want = np.linspace(-6, 6, 401), np.linspace(-3, 12, 151), 0.0
+    for row in range(2):
+        own = critical * np.exp(tau * deviations)[:, None]
+        over_offsets = integrate.simpson(likelihood(row, own, offsets, b, sigma), x=offsets)
+        want -= np.log(integrate.simpson(stats.norm.pdf(deviations) * over_offsets, x=deviations))
+    found = TimeLaw(SIZES, TIMES, FINISHED, EXISTS).loss(AT)[0]
+    assert found == pytest.approx(want, abs=1e-4)
+
+
+def test_an_offset_of_a_seed_changes_nothing() -> None:
+    """A seed whose runs all take twice as long, budgets included."""
+    slow = TIMES * [[2.0], [0.3]]
+    law, other = (TimeLaw(SIZES, times, FINISHED, EXISTS) for times in (TIMES, slow))
+    assert other.loss(AT)[0] == pytest.approx(law.loss(AT)[0], abs=1e-12)
+
+
+def test_the_gradient_is_that_of_differences() -> None:
+    law = TimeLaw(SIZES, TIMES, FINISHED, EXISTS)
+    for shift in (0.0, 0.1, -0.3):
+        at = AT + shift
+        up, down = (
+            np.array([law.loss(at + step * axis)[0] for axis in np.eye(4)])
+            for step in (1e-6, -1e-6)
+        )
+        slope = (up - down) / 2e-6
+        np.testing.assert_allclose(law.loss(at)[1], slope, rtol=1e-4, atol=1e-4)
+
+
+def test_an_early_success_of_one_seed_is_no_bound_for_all() -> None:
+    """Without a D_crit of its own, the last seed would rule out anything above 120.
+
+    Every seed's D_crit is all but known, so the interval is Student's of their logarithms. It takes
+    a dense integral over them.
+    """
+    sizes, critical = np.array([100.0, 120, 140, 170, 210, 270]), np.array([133.0, 131, 134, 110])
+    noise = np.exp(0.05 * np.random.default_rng(0).standard_normal((4, 6)))
+    times = 1000 / np.maximum(sizes - critical[:, None], 1e-9) * noise
+    finished = times < 400
+    assert finished[:, 1].tolist() == [False, False, False, True]
+    law = TimeLaw(sizes, np.minimum(times, 400), finished, np.ones_like(finished))
+    found, logs = law.critical_size(), np.log(critical)
+    low, high = np.exp(stats.t.interval(0.95, 3, loc=logs.mean(), scale=stats.sem(logs)))
+    assert found.value == pytest.approx(np.exp(logs.mean()), rel=0.01)
+    assert [found.low, found.high] == pytest.approx([low, high], rel=0.01)
+
+
+def test_the_p_value_is_the_larger_of_students_and_chi_squareds() -> None:
+    sizes = np.round(100 * 1.3 ** np.arange(6))
+    noise = np.exp(0.1 * np.random.default_rng(0).standard_normal((3, 6)))
+    times, all_of_them = 1e5 / (sizes - 60) * noise, np.ones((3, 6), bool)
+    law = TimeLaw(sizes, times, all_of_them, all_of_them)
+    found = law.critical_size()
+    # No run is censored: both likelihoods are those of least squares within seeds.
+    ratio = 2 * (within_seeds(times, sizes) - law.fit(np.array([0.0, -2.0, -6.0, -0.6]))[1])
+    t = np.sqrt(2 * np.expm1(ratio / 3))
+    want = max(2 * stats.t.sf(t, 2), np.exp(-ratio / 2))
+    assert found.p_value == pytest.approx(want, rel=0.02)
+
+
+def within_seeds(times: np.ndarray, sizes: np.ndarray) -> float:
+    """Minus the restricted log likelihood of a power law of the size, in closed form."""
+    y, x = np.log(times), np.log(sizes)
+    y, x = y - y.mean(axis=1, keepdims=True), np.broadcast_to(x - x.mean(), y.shape)
+    residual = y - (x * y).sum() / (x**2).sum() * x
+    free, seeds = y.size - len(y), len(y)
+    variance = (residual**2).sum() / free
+    return free / 2 * (np.log(2 * np.pi * variance) + 1) + seeds / 2 * np.log(y.shape[1])
+
+
+def test_runs_that_do_not_exist_do_not_count() -> None:
+    exists = EXISTS.copy()
+    exists[0, 1] = False
+    times = np.where(exists, TIMES, np.nan)
+    without = TimeLaw(SIZES, times, FINISHED, exists).loss(AT)
+    assert without[0] < TimeLaw(SIZES, TIMES, FINISHED, EXISTS).loss(AT)[0]
+    assert np.isfinite(without[1]).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
+def test_times_with_little_noise_are_followed_to_their_critical_size(noise: float) -> None:
+    """A steep likelihood has places, far from the best one, where a search stops."""
+    sizes = np.round(100 * 1.3 ** np.arange(8))
+    shaken = np.exp(noise * np.random.default_rng(5).standard_normal((3, 8)))
+    times = 1e5 / (sizes - 90) * shaken
+    finished = times < 2000
+    law = TimeLaw(sizes, np.minimum(times, 2000), finished, np.ones_like(finished))
+    found = law.critical_size()
+    assert found.value == pytest.approx(90, rel=0.05)
+    assert found.low < 90 < found.high < sizes[1]
