@@ -65,7 +65,7 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
         if not isinstance(run.config.model, MLPConfig):
             raise TypeError(
                 f"runs must be of MLPs (MLPConfig), got {run.config.model!r}; use "
-                "analyses.one_run.training_curves for any network"
+                "analyses.training_curves for any network"
             )
     found = [training_curves.compute(run) for run in runs]
     return xr.Dataset(

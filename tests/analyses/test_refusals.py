@@ -61,7 +61,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     (lambda run: halves.compute([run]), [SPECTRA, ABLATE], []),
     (
         lambda run: norm_curves.compute([run]),
-        ["analyses.one_run.training_curves"],
+        ["analyses.training_curves"],
         ["deep MLP", "MLP with norm"],
     ),
     (norm_gain.compute, [SPECTRA], ["embedding MLP", "deep MLP", "MLP with norm"]),
@@ -72,7 +72,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     ),
     (
         lambda run: logit_split.logit_parts(run.model, run.dataset.tokens),
-        [ATTRIBUTION, "analyses.one_run.corrupted_logits"],
+        [ATTRIBUTION, "analyses.corrupted_logits"],
         ["deep MLP", "MLP with norm"],
     ),
     (of_model(needed_norm.least_scaled_norm, 1.0), ["matched_norm"], ["embedding MLP", "deep MLP"]),

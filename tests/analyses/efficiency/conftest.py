@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from analyses import announce
 from analyses.efficiency import semi_grokking, settings, ungrokking
-from grokinterp.sweeps import collect
 from grokinterp.sweeps.estimate import Estimate
 
 
@@ -14,7 +14,7 @@ def no_estimates() -> Iterator[None]:
     """Timing runs takes longer than training toys; estimates have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            collect, "estimate", lambda runs, **_: Estimate(seconds=1.0, runs=len(runs), steps=0)
+            announce, "estimate", lambda runs, **_: Estimate(seconds=1.0, runs=len(runs), steps=0)
         )
         yield
 

@@ -138,7 +138,7 @@ def test_ctrl_c_keeps_the_runs_that_are_finished(
         raise gi.TrainingInterrupted([first, unfinished, None, None])
 
     with monkeypatch.context() as patch:
-        patch.setattr(gi, "train_many", interrupted)
+        patch.setattr(module, "train_many", interrupted)
         with pytest.raises(KeyboardInterrupt):
             collect(tmp_path, WANTED, progress=False)
     assert list(times(tmp_path)) == ["run-0"]
