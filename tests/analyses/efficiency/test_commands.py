@@ -51,9 +51,8 @@ def asked(module: Any, *arguments: object) -> str:
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (gi, collect):
-        monkeypatch.setattr(module, "train_many", lambda *_, **__: pytest.fail("it was trained"))
-        monkeypatch.setattr(module, "sweep", lambda *_, **__: pytest.fail("it was trained"))
+    for module, name in ((gi, "train_many"), (gi, "sweep"), (collect, "train_many")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("it was trained"))
 
 
 @pytest.mark.usefixtures("no_training")
