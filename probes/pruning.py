@@ -19,6 +19,9 @@ from probes.mlp import check_no_norm, neuron_weights
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200
+# Squares of logits are computed in float64 from here on, where sums of them near float32's largest
+# number, 2**128. Below it, float32 takes half the time.
+_LARGE = 2.0**40
 
 
 @probe
@@ -104,7 +107,7 @@ def _block_sums(
         at = tied[place]
         first = (W[place:].T @ post[place:, at]).argmax(dim=0)
         correct[place, at] = first == labels[at]
-    sums = torch.stack([correct.to(masks) @ masks.T, losses @ masks.T]).double()
+    sums = torch.stack([correct.double(), losses.double()]) @ masks.double().T
     sums[:, ~best.isfinite().all(dim=1)] = torch.nan  # a diverged network has no answer
     return sums
 
@@ -117,12 +120,14 @@ def _sum_of_squares(
     With neurons S left this is the sum over i, j in S of (W_i . W_j) (h_i . h_j), h_i being
     neuron i's activations on the subset: a cumulative sum from the end of both axes.
     """
+    if float(post.abs().max()) * float(W.abs().max()) > _LARGE:
+        post, W = post.double(), W.double()
     overlap = W @ W.T
     of = dict(zip(SUBSETS, masks.bool(), strict=True))
 
     def total(pairs: Bool[Tensor, " pair"]) -> Float[Tensor, " removed"]:
         active = post[:, pairs]
-        terms = (overlap * (active @ active.T)).double().flip(0, 1)
+        terms = (overlap * (active @ active.T)).flip(0, 1)
         left = terms.cumsum(0).cumsum(1).diagonal().flip(0)
         return torch.cat([left, left.new_zeros(1)])
 

@@ -108,6 +108,25 @@ def test_curve_is_the_network_with_neurons_taken_out(trained: gi.Run, dtype: tor
             np.testing.assert_allclose(losses[removed], value, rtol=0, atol=gap)
 
 
+def test_losses_of_large_logits_are_finite(corrupted_run: gi.Run) -> None:
+    """A network that diverges slowly: its logits fit in float32, their squares do not."""
+    model, data = copy.deepcopy(corrupted_run.model), corrupted_run.dataset
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 2.0**30
+        logits = model(data.tokens)
+    assert logits.isfinite().all()
+    assert logits.square().isinf().any()
+    order = torch.arange(WIDTH)
+    _, losses = pruning.pruning_curve(model, data, order)
+    for removed in range(WIDTH):
+        with torch.no_grad():
+            exact = with_zeroed_weights(model, order[:removed]).double()(data.tokens)
+        value = scores(exact, data, "mse")[1]
+        gap = rounding(torch.float32, PATH, max(value))
+        np.testing.assert_allclose(losses[removed], value, rtol=0, atol=gap)
+
+
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads: int) -> None:
