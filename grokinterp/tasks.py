@@ -1,7 +1,9 @@
 """The operation tables: what f(a, b) mod p the network has to learn."""
 
 import ast
+import contextlib
 import itertools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,33 +68,42 @@ class Table:
             if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < self.p:
                 a, b = divmod(index, self.p)
                 raise ValueError(
-                    f"operation {self.name!r} gives {short(label)} at ({a}, {b}); "
+                    f"operation {short(self.name)} gives {short(label)} at ({a}, {b}); "
                     f"labels must be integers 0..{self.p - 1} (take the result mod p)"
                 )
 
     @classmethod
     def from_function(cls, function: Callable[[int, int], int], p: int) -> "Table":
         """Tabulate ``function(a, b)``, called once per pair with Python integers."""
-        check_int("p", p, minimum=2, maximum=MAX_P)
-        name, labels = getattr(function, "__name__", "function"), []
-        for a, b in itertools.product(range(p), repeat=2):
-            try:
-                label = function(a, b)
-            except Exception as error:
-                error.add_note(f"in the operation {name!r} at ({a}, {b})")
-                raise
-            plain = hasattr(label, "__index__") and not isinstance(label, bool)
-            labels.append(int(label) if plain else label)
-        return cls(name=name, p=p, labels=tuple(labels))
+        return _tabulate("function", function, p)
 
 
 Operation = str | Table | Callable[[int, int], int]
 
 
+def _tabulate(argument: str, function: Callable[[int, int], int], p: int) -> Table:
+    check_int("p", p, minimum=2, maximum=MAX_P)
+    labels = []
+    for a, b in itertools.product(range(p), repeat=2):
+        try:
+            label = function(a, b)
+        except Exception as error:
+            raise ValueError(
+                f"{argument}={short(function)} raised {type(error).__name__} at ({a}, {b}): "
+                f"{error!s:.200}; give a function of two integers that returns a label in "
+                f"0..{p - 1} for every pair"
+            ) from error
+        if not isinstance(label, bool):
+            with contextlib.suppress(TypeError):  # what is no integer stays for ``Table`` to refuse
+                label = operator.index(label)
+        labels.append(label)
+    return Table(name=getattr(function, "__name__", "function"), p=p, labels=tuple(labels))
+
+
 def resolve_operation(argument: str, operation: Operation, p: int) -> str | Table:
     """The operation as plain data, a function tabulated; raise if it has no table modulo ``p``."""
     if callable(operation):
-        return Table.from_function(operation, p)
+        return _tabulate(argument, operation, p)
     if isinstance(operation, Table):
         if operation.p != p:
             raise ValueError(

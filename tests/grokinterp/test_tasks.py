@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grokinterp import Table, operation_table
+from grokinterp import DataConfig, Table, operation_table
 
 ODD_PRIMES = (3, 5, 7, 11, 13, 97)
 SMALL_MODULI = (2, 3, 4, 6, 7, 9, 12)
@@ -222,6 +222,8 @@ def test_operation_of_another_type_is_refused(operation: Any) -> None:
         (lambda a, b: a - b, "-1", r"\(0, 1\)"),
         (lambda a, b: a / 2, r"0\.0", r"\(0, 0\)"),
         (lambda a, b: a == b, "True", r"\(0, 0\)"),
+        (lambda a, b: torch.tensor(b * 1.5), r"Tensor\(0\.0\)", r"\(0, 0\)"),
+        (lambda a, b: torch.tensor([a, b]), r"Tensor\(\[0, 0\]\)", r"\(0, 0\)"),
         (lambda a, b: None if (a, b) == (3, 2) else 0, "None", r"\(3, 2\)"),
     ],
 )
@@ -230,6 +232,32 @@ def test_labels_outside_the_classes_name_their_pair(function: Any, label: str, p
         ValueError, match=rf"operation '<lambda>' gives {label} at {pair}; .*0\.\.4.*mod p"
     ):
         Table.from_function(function, 5)
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(
+    ("function", "cause", "message"),
+    [
+        (lambda: 1, TypeError, r"TypeError at \(0, 0\): .*takes 0 positional arguments but 2"),
+        (len, TypeError, r"<built-in function len> raised TypeError at \(0, 0\)"),
+        (int, TypeError, r"<class 'int'> raised TypeError at \(0, 0\)"),
+        (lambda a, b: a // (b - 1), ZeroDivisionError, r"ZeroDivisionError at \(0, 1\): integer"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_pair(
+    function: Any, cause: type[Exception], message: str
+) -> None:
+    remedy = r".*; give a function of two integers that returns a label in 0\.\.4 for every pair"
+    for argument, make in {
+        "operation": lambda: DataConfig(p=5, operation=function),
+        "second_operation": lambda: DataConfig(
+            p=5, corruption_kind="second_rule", second_operation=function
+        ),
+        "function": lambda: Table.from_function(function, 5),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{argument}=.*{message}{remedy}") as caught:
+            make()
+        assert type(caught.value.__cause__) is cause
 
 
 @pytest.mark.parametrize("count", [0, 8, 10])
