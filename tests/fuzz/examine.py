@@ -172,10 +172,13 @@ def check_network(model: Any, config: gi.RunConfig, report: Report) -> None:
 def train(case: Case, config: gi.RunConfig, report: Report) -> gi.Run:
     """One run, trained as the case's call says; the session's state stays as it was."""
     call, watch = dict(case.call), Watch()
-    if call.get("probes") == "size":
-        call["probes"] = {"size": lambda model: model.W_E.norm()}
-    if call.get("checkpoints") == "rules":
-        call["checkpoints"] = {"mid": gi.at_step(3), "fit": gi.reached(train_accuracy=0.5)}
+    meant = {
+        ("probes", "size"): {"size": lambda model: model.W_E.norm()},
+        ("checkpoints", "rules"): {"mid": gi.at_step(3), "fit": gi.reached(train_accuracy=0.5)},
+    }
+    for (name, word), value in meant.items():
+        if isinstance(given := call.get(name), str) and given == word:  # an array has no one truth
+            call[name] = value
     before = _session()
     try:
         with refusals(report, "train", NAMES):

@@ -71,7 +71,9 @@ def probe_everything(run: gi.Run, findings: list[str]) -> None:
                     findings.append(f"{name}: {_short(error)}")
                 continue
         findings += [f"{name} warns {w.category.__name__}: {w.message}" for w in caught]
-        parts = [torch.as_tensor(value).double().flatten() for value in numbers(found)]
+        parts = [  # in float64 at once: a loss of 1e43 is infinite in float32
+            torch.as_tensor(value, dtype=torch.float64).flatten() for value in numbers(found)
+        ]
         values = torch.cat([torch.zeros(0).double(), *parts])
         if run.diverged_at is None and values.isinf().any():
             findings.append(f"{name} gives inf")
