@@ -60,7 +60,9 @@ def check_field(config: type, name: str) -> None:
         section: Any = field.default_factory
         if dataclasses.is_dataclass(section) and name in _names(section):
             hint = f" Did you mean {field.name}={section.__name__}({name}=...)?"  # pyright: ignore[reportAttributeAccessIssue]
-    raise TypeError(f"{config.__name__} has no field {name!r}.{hint} Fields: {', '.join(known)}")
+    raise TypeError(
+        f"{config.__name__} has no field {short(name)}.{hint} Fields: {', '.join(known)}"
+    )
 
 
 def _names(config: Any) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 
 _LONGEST = 200  # bytes of a checkpoint's name; file systems allow 255 for a file's
 
@@ -80,7 +80,8 @@ def check_names(names: Iterable[object]) -> None:
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(
-                f"checkpoints has {name!r}, which cannot name a file; use letters, digits, - and _"
+                f"checkpoints has {short(name)}, which cannot name a file; use letters, digits, - "
+                "and _"
             )
         if len(name.encode()) > _LONGEST:
             raise ValueError(

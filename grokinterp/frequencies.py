@@ -138,8 +138,8 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
     chosen = plain_integers(frequencies)
     if strange := [k for k in chosen if not 1 <= k <= n // 2]:
         raise ValueError(
-            f"frequencies contains {strange}, but {n} residues have the frequencies 1..{n // 2}; "
-            f"k and {n} - k are one frequency, named by the smaller number"
+            f"frequencies contains {short(strange)}, but {n} residues have the frequencies "
+            f"1..{n // 2}; k and {n} - k are one frequency, named by the smaller number"
         )
     return chosen
 
@@ -187,6 +187,7 @@ def _order(order: Any, p: int) -> Tensor:
     inside = bool(((order >= 0) & (order < p)).all())
     if not len(order) or not inside or len(order.unique()) != len(order):
         raise ValueError(
-            f"order must hold residues in 0..{p - 1}, each at most once, got {order.tolist()}"
+            f"order must hold residues in 0..{p - 1}, each at most once, got "
+            f"{short(order.tolist())}"
         )
     return order.long()

@@ -145,7 +145,7 @@ def _cached(cache: Mapping[str, Tensor] | ActivationCache, name: str) -> Tensor:
     check_choice("names", name, cache.keys())
     value = cache[name]
     if not isinstance(value, Tensor):
-        raise TypeError(f"cache[{name!r}] must be a tensor, got {type(value).__name__}")
+        raise TypeError(f"cache[{short(name)}] must be a tensor, got {type(value).__name__}")
     return _copy(value)
 
 
@@ -154,9 +154,11 @@ def _place(layer: int, hook: str | None) -> str:
     if hook is None:
         return LayerNeurons.of(layer)
     if not isinstance(hook, str):
-        raise TypeError(f"hook must be the name of a hook point, got {hook!r}")
+        raise TypeError(f"hook must be the name of a hook point, got {short(hook)}")
     if layer:
-        raise ValueError(f"layer={layer} and hook={hook!r} exclude each other; leave out layer")
+        raise ValueError(
+            f"layer={layer} and hook={short(hook)} exclude each other; leave out layer"
+        )
     return hook
 
 
@@ -218,7 +220,7 @@ class _Chosen:
         try:
             given = chosen if isinstance(chosen, Tensor) else torch.as_tensor(chosen, device="cpu")
         except (TypeError, RuntimeError, ValueError) as error:
-            raise TypeError(f"{wanted}{chosen!r}") from error
+            raise TypeError(f"{wanted}{short(chosen)}") from error
         given = _copy(given)
         if given.dtype == torch.bool:
             self._given = given
@@ -261,11 +263,11 @@ def _factors(factor: object) -> Tensor:
     except OverflowError:
         raise ValueError("factor must be finite, got an integer beyond float64's range") from None
     except (TypeError, RuntimeError, ValueError) as error:
-        raise TypeError(f"{wanted}{factor!r}") from error
+        raise TypeError(f"{wanted}{short(factor)}") from error
     if given.is_complex():
         raise TypeError(f"{wanted}{given.dtype}")
     if not bool(given.isfinite().all()):
-        raise ValueError(f"factor must be finite, got {given.tolist()}")
+        raise ValueError(f"factor must be finite, got {short(given)}")
     return _copy(given)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokinterp._checks import check_int
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 from grokinterp.frequencies import plain_integers
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
 from probes._probe import probe
@@ -76,7 +76,7 @@ def task_basis(operation: Operation, p: int) -> Basis:
     if not isinstance(operation, str) or operation not in NAMED_OPERATIONS:
         name = operation.name if isinstance(operation, Table) else operation
         raise ValueError(
-            f"operation={name!r} has no known periodic basis; tasks that have one: "
+            f"operation={short(name)} has no known periodic basis; tasks that have one: "
             f"{', '.join(NAMED_OPERATIONS)}"
         )
     if operation in ("addition", "subtraction"):

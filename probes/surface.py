@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from grokinterp._arguments import checked
-from grokinterp._checks import check_int
+from grokinterp._checks import check_int, check_text
+from grokinterp._short import short
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 from grokinterp.session import unaffected
@@ -119,9 +120,10 @@ class Surface:
             ValueError: no such hook point; a position that does not exist; no activation of its
                 own for each pair.
         """
+        check_text("hook", hook, example="hook_embed")
         if hook not in self.model.hook_dict:
             raise ValueError(
-                f"{hook!r} is no hook point of {_name(self.model)}. "
+                f"{short(hook)} is no hook point of {_name(self.model)}. "
                 f"{nearest_hooks(self.model, hook)}"
             )
         with _evaluation(self.model), torch.no_grad():

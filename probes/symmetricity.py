@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_int
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
 from probes._probe import probe
@@ -134,7 +134,7 @@ def _chosen(
         return None
     if isinstance(triples, str):
         raise ValueError(
-            f"triples={triples!r} must be 'all', 'published', a number or a tensor [triple, 3]"
+            f"triples={short(triples)} must be 'all', 'published', a number or a tensor [triple, 3]"
         )
     check_int("triples", triples, minimum=2)
     check_int("seed", seed, minimum=0)
@@ -181,7 +181,7 @@ def _answers(
     model, embeds = network.model, []
     if hook not in model.hook_dict:
         raise ValueError(
-            f"hook={hook!r} is no hook point of {type(model).__name__}; give the one on its "
+            f"hook={short(hook)} is no hook point of {type(model).__name__}; give the one on its "
             f"embeddings. {nearest_hooks(model, hook)}"
         )
 
@@ -199,8 +199,8 @@ def _answers(
     length = max(network.operands) + 1
     if len(embeds) != 1 or embeds[0].ndim != 3 or embeds[0].shape[1] < length:
         raise ValueError(
-            f"hook={hook!r} must see embeddings [batch, position, d] of both operands once, got "
-            f"{[list(embed.shape) for embed in embeds]}"
+            f"hook={short(hook)} must see embeddings [batch, position, d] of both operands once, "
+            f"got {[list(embed.shape) for embed in embeds]}"
         )
     return logits, embeds[0]
 

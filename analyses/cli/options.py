@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from grokinterp._short import short
+
 INTERRUPTED = 130  # the exit status that shells expect after Ctrl-C
 
 Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
@@ -23,7 +25,7 @@ def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"{option} needs PATH=VALUE, got {text!r}")
+            raise ValueError(f"{option} needs PATH=VALUE, got {short(text)}")
         try:
             values[path] = json.loads(value)
         except json.JSONDecodeError:

@@ -10,6 +10,7 @@ from analyses.cli.diagrams import print_diagram
 from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
 from analyses.options import EstimateOnly
+from grokinterp._short import short
 
 if TYPE_CHECKING:
     from analyses.phase_diagrams.presets import Preset
@@ -123,7 +124,7 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(value) for value in text.split(",")]
     except ValueError:
-        raise ValueError(f"--panels needs numbers with commas between, got {text!r}") from None
+        raise ValueError(f"--panels needs numbers with commas between, got {short(text)}") from None
 
 
 def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[str, Any]:

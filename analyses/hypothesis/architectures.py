@@ -17,6 +17,7 @@ from analyses.announce import announce
 from analyses.errors import clear_errors
 from analyses.options import EstimateOnly
 from analyses.pages.script import write_figures
+from grokinterp._short import short
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
 P = 59  # small enough that most grok within minutes, and prime
@@ -93,7 +94,9 @@ def main(
         known = (*SETTINGS, *CONTROLS)
         for name in only or ():
             if name not in known:
-                raise ValueError(f"--only {name!r} is unknown; settings are {', '.join(known)}")
+                raise ValueError(
+                    f"--only {short(name)} is unknown; settings are {', '.join(known)}"
+                )
         runs = list(wanted(only or known, seeds))
         announce(out, runs, only=estimate_only)
         data = hypothesis.compute(collect(out, runs), progress=True)

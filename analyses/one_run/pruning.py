@@ -14,6 +14,7 @@ from torch import Tensor
 
 from grokinterp import Run
 from grokinterp._checks import check_choice, check_int
+from grokinterp._short import short
 from grokinterp.data import SUBSETS
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
@@ -55,7 +56,9 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     import xarray as xr
 
     if isinstance(orders, str) or not orders:
-        raise ValueError(f"orders must be a list of some of {', '.join(ORDERS)}, got {orders!r}")
+        raise ValueError(
+            f"orders must be a list of some of {', '.join(ORDERS)}, got {short(orders)}"
+        )
     for order in orders:
         check_choice("orders", order, ORDERS)
     check_int("random_seeds", random_seeds, minimum=1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -124,7 +124,9 @@ def split(
     axes = [str(dim) for dim in data.majority.dims]
     for name, axis in (("x", x), ("y", y), ("panel", panel)):
         if axis is not None and axis not in axes:
-            raise ValueError(f"{name}={axis!r} is no axis of the sweep; axes are {', '.join(axes)}")
+            raise ValueError(
+                f"{name}={short(axis)} is no axis of the sweep; axes are {', '.join(axes)}"
+            )
     if len({x, y, panel}) < 3:
         raise ValueError(f"x, y and panel must be different axes, got {x!r}, {y!r} and {panel!r}")
     others = [axis for axis in axes if axis not in (x, y, panel) and data.sizes[axis] > 1]
@@ -168,7 +170,7 @@ def _at(phases: "xr.Dataset", at: Mapping[str, Any]) -> "xr.Dataset":
     for axis, value in at.items():
         if axis not in phases.majority.dims:
             raise ValueError(
-                f"at names {axis!r}, which is no axis; axes are "
+                f"at names {short(axis)}, which is no axis; axes are "
                 f"{', '.join(map(str, phases.majority.dims))}"
             )
         known = phases[axis].values
@@ -177,7 +179,9 @@ def _at(phases: "xr.Dataset", at: Mapping[str, Any]) -> "xr.Dataset":
         else:
             here = known == value
         if not here.any():
-            raise ValueError(f"at[{axis!r}]={value!r} is not there; it has {_listed(phases[axis])}")
+            raise ValueError(
+                f"at[{short(axis)}]={short(value)} is not there; it has {_listed(phases[axis])}"
+            )
         phases = phases.isel({axis: int(here.argmax())})
     return phases
 

@@ -137,13 +137,13 @@ def _check_axis(name: str, majority: "xr.DataArray") -> None:
     dims = majority.dims
     if name not in dims:
         raise ValueError(
-            f"{name!r} is no axis of the sweep; it has {', '.join(map(str, dims))}. "
+            f"{short(name)} is no axis of the sweep; it has {', '.join(map(str, dims))}. "
             "Name two of them as Refinement(x=..., y=...)"
         )
     values = majority[name].values
     steps = np.diff(values) if np.issubdtype(values.dtype, np.number) else np.array([0])
     if len(values) > 1 and not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(
-            f"refinement needs neighbours: the values of {name!r} must be numbers in order, "
-            f"got {', '.join(map(str, values))}"
+            f"refinement needs neighbours: the values of {short(name)} must be numbers in order, "
+            f"got {short(values.tolist())}"
         )

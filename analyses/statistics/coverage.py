@@ -29,6 +29,7 @@ from analyses.statistics.critical_size import (
 )
 from grokinterp._bar import progress_bar
 from grokinterp._checks import check_int
+from grokinterp._short import short
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -235,7 +236,7 @@ def main(
     with clear_errors():
         if unknown:
             raise ValueError(
-                f"estimator {unknown[0]!r} is unknown; take one of {', '.join(SIMULATED)}"
+                f"estimator {short(unknown[0])} is unknown; take one of {', '.join(SIMULATED)}"
             )
         if out is not None:
             out = html_path("coverage", out.parent, out)

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 
 from analyses.statistics.time_divergence import TimeLaw
 from grokinterp._checks import check_int
+from grokinterp._short import short
 
 Sizes = Float[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]
@@ -194,7 +195,7 @@ def divergence_of_time(
     if bad.any() or not (budget[exists] > 0).all():
         raise ValueError(
             "times must be positive and within the budget where finished, got "
-            f"{times[bad].tolist()} with budgets {budget[bad].tolist()}"
+            f"{short(times[bad].tolist())} with budgets {short(budget[bad].tolist())}"
         )
     runs, seeds = int(finished.sum()), int(finished.any(axis=1).sum())
     n_sizes, needed = int(finished.any(axis=0).sum()), max(seeds, 2) + _FINISHED_BEYOND
@@ -304,5 +305,5 @@ def _sizes(sizes: Sizes, curves: np.ndarray) -> np.ndarray:
             f"curves are [seed, size], got shape {curves.shape} for {len(sizes)} sizes"
         )
     if not (np.diff(sizes, prepend=0.0) > 0).all():
-        raise ValueError(f"sizes must be positive and increase, got {sizes.tolist()}")
+        raise ValueError(f"sizes must be positive and increase, got {short(sizes.tolist())}")
     return sizes

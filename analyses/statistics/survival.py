@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from grokinterp._short import short
+
 Numbers = Sequence[float] | np.ndarray
 Flags = Sequence[bool] | np.ndarray
 
@@ -174,7 +176,7 @@ def _times(times: Numbers, finished: Flags) -> tuple[np.ndarray, np.ndarray]:
         )
     if not (np.isfinite(times) & (times > 0)).all():
         raise ValueError(
-            f"times must be positive and finite, got {times.tolist()}; "
+            f"times must be positive and finite, got {short(times.tolist())}; "
             "the time of a run that did not finish is its last step"
         )
     return times, finished

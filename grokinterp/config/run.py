@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from grokinterp._checks import check_choice, check_int, check_type
+from grokinterp._checks import check_choice, check_int, check_text, check_type
 from grokinterp._frozen import frozen_config
+from grokinterp._short import short
 from grokinterp.config.training import TrainConfig
 from grokinterp.data import DataConfig
 from grokinterp.models.base import HookedModel
@@ -57,9 +58,9 @@ class RunConfig:
         """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""
         fresh: dict[str, Any] = {}
         inner: dict[str, dict[str, Any]] = {}
-        for path, value in changes.items():
-            section, _, name = path.partition(".")
+        for path, value in _fields(changes, "changes").items():
             check_path(self, path)
+            section, _, name = path.partition(".")
             if name:
                 inner.setdefault(section, {})[name] = value
             else:
@@ -117,13 +118,14 @@ def config_paths(config: RunConfig) -> list[str]:
 def check_path(config: RunConfig, path: str) -> None:
     """Raise unless ``path`` names a field; suggest the nearest."""
     known = config_paths(config)
+    check_text("the path of a RunConfig's field", path, example="data.p")
     if path not in known:
         tail = path.rpartition(".")[2]
         near = difflib.get_close_matches(path, known, n=3) or [
             p for p in known if difflib.get_close_matches(tail, [p.rpartition(".")[2]])
         ]
         raise ValueError(
-            f"{path!r} is no field of a RunConfig. Near matches: {', '.join(near) or 'none'}; "
+            f"{short(path)} is no field of a RunConfig. Near matches: {', '.join(near) or 'none'}; "
             f"all: {', '.join(known)}"
         )
 
@@ -142,7 +144,7 @@ def build_model(config: RunConfig) -> HookedModel:
 
 def _fields(plain: object, name: str) -> dict[str, Any]:
     if not isinstance(plain, Mapping):
-        raise TypeError(f"{name} must be a mapping of field names to values, got {plain!r}")
+        raise TypeError(f"{name} must be a mapping of field names to values, got {short(plain)}")
     return dict(plain)
 
 

@@ -69,7 +69,9 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     def __init__(self, config: Any, *, p: int | None) -> None:
         super().__init__()
         if not isinstance(config, self.config_class):
-            raise TypeError(f"config must be of type {self.config_class.__name__}, got {config!r}")
+            raise TypeError(
+                f"config must be of type {self.config_class.__name__}, got {short(config)}"
+            )
         if p is not None:
             check_int("p", p, minimum=2, maximum=MAX_P)
         self.check_size(config, p)
@@ -193,14 +195,19 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         """The hook points of a name, of a layer's neurons, or of a function that chooses names."""
         if isinstance(name, LayerNeurons):
             return self._of_layer(name.layer)
-        if not callable(name):
+        if isinstance(name, str):
             self._check_hook_names(name)
-            return [str(name)]
+            return [name]
+        if not callable(name):
+            raise TypeError(
+                f"a hook must be at the name of a hook point, got {short(name)}; take one of "
+                f"{', '.join(self.hook_dict)}"
+            )
         if chosen := [point for point in self.hook_dict if name(point)]:
             return chosen
         raise ValueError(
-            f"the function {name!r} chooses no hook point of {type(self).__name__}, so that its "
-            f"hook would never run; all: {', '.join(self.hook_dict)}"
+            f"the function {short(name)} chooses no hook point of {type(self).__name__}, so that "
+            f"its hook would never run; all: {', '.join(self.hook_dict)}"
         )
 
     def _of_layer(self, layer: int) -> list[str]:
@@ -221,7 +228,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         for name in names if isinstance(names, list) else [names]:
             if isinstance(name, str) and not isinstance(self.mod_dict.get(name), HookPoint):
                 raise ValueError(
-                    f"{name!r} is no hook point of {type(self).__name__}. "
+                    f"{short(name)} is no hook point of {type(self).__name__}. "
                     f"{self._why_no_hook(name)}{nearest_hooks(self, name)}"
                 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from grokinterp._short import short
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.session import unaffected
@@ -103,13 +104,15 @@ def from_transformer_lens(
             continue
         elif name not in _NEUTRAL:
             raise ValueError(
-                f"config has {name}={value!r}, which is no field of TransformerLens 2 or 3; "
+                f"config has {name}={short(value)}, which is no field of TransformerLens 2 or 3; "
                 "leave it out if it does not change the function"
             )
         else:
             neutral = _NEUTRAL[name]
         if value not in neutral:
-            raise ValueError(f"config has {name}={value!r}, which HookedTransformer cannot express")
+            raise ValueError(
+                f"config has {name}={short(value)}, which HookedTransformer cannot express"
+            )
     weights = {name: w for name, w in state_dict.items() if not BUFFERS.fullmatch(name)}
     model = HookedTransformer(TransformerConfig(**shared, prompt=prompt), p=p)
     model.adopt(weights)

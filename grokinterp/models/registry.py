@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from grokinterp._short import short
 from grokinterp.models.base import HookedModel
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.lstm import HookedLSTM
@@ -30,19 +31,21 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
     of a sweep must register it too: do so in a module that they import.
     """
     if not (isinstance(model, type) and issubclass(model, HookedModel)):
-        raise TypeError(f"model must be a subclass of HookedModel, got {model!r}")
+        raise TypeError(f"model must be a subclass of HookedModel, got {short(model)}")
     config = getattr(model, "config_class", None)
     frozen = isinstance(config, type) and dataclasses.is_dataclass(config) and (
         config.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
     )  # fmt: skip
     if not frozen:
         raise TypeError(
-            f"{model.__name__}.config_class must be a frozen dataclass, got {config!r}; "
+            f"{model.__name__}.config_class must be a frozen dataclass, got {short(config)}; "
             "write @dataclass(frozen=True, kw_only=True)"
         )
     taken = MODELS.get(kind, model)
     if (taken.__module__, taken.__qualname__) != (model.__module__, model.__qualname__):
-        raise ValueError(f"kind={kind!r} is taken by {MODELS[kind].__name__}; choose another name")
+        raise ValueError(
+            f"kind={short(kind)} is taken by {MODELS[kind].__name__}; choose another name"
+        )
     for name, other in MODELS.items():
         if name != kind and other.config_class is config:
             raise ValueError(

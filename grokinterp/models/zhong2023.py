@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from grokinterp._checks import check_choice
+from grokinterp._short import short
 from grokinterp.models.base import check_state
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
 from grokinterp.models.loading import BUFFERS
@@ -62,7 +63,9 @@ def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
     checkpoint = _read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
     for name, common in _WITHOUT.items():
         if _text(value := checkpoint.about.get(name)) not in _OFF:
-            raise ValueError(f"{path.name} has {name}={value!r}; only {common!r} can be loaded")
+            raise ValueError(
+                f"{path.name} has {name}={short(value)}; only {common!r} can be loaded"
+            )
     arch = str(checkpoint.about.get("arch", ""))
     check_choice(f"arch in {path.name}", arch, ["transformer", *_MLPS])
     model = _transformer(checkpoint) if arch == "transformer" else _mlp(checkpoint, *_MLPS[arch])
@@ -95,7 +98,7 @@ class _Checkpoint:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"{self.path.name} has {name}={told!r}; needs a number")
+            raise ValueError(f"{self.path.name} has {name}={short(told)}; needs a number")
         return number
 
     def count(self, name: str, *, at_most: int) -> int:
@@ -103,8 +106,8 @@ class _Checkpoint:
         number = self.number(name)
         if number != int(number) or not 1 <= number <= at_most:
             raise ValueError(
-                f"{self.path.name} has {name}={self.about[name]!r}; with its tensors this must be "
-                f"a whole number from 1 to {at_most}"
+                f"{self.path.name} has {name}={short(self.about[name])}; with its tensors this "
+                f"must be a whole number from 1 to {at_most}"
             )
         return int(number)
 
@@ -189,7 +192,7 @@ def _flag(path: Path, name: str, about: Mapping[str, object]) -> bool:
     """Whether a description says that something is there; not, if it says nothing."""
     value = about.get(name)
     if _text(value) not in (*_OFF, *_ON):
-        raise ValueError(f"{path.name} has {name}={value!r}; needs true or false")
+        raise ValueError(f"{path.name} has {name}={short(value)}; needs true or false")
     return _text(value) in _ON
 
 

@@ -46,7 +46,7 @@ class Axis:
     def describe(self, place: int) -> str:
         """A place in words, for messages."""
         label = self.changes[place][self.name] if self.labels is None else self.labels[place]
-        return f"{self.name}={label}"
+        return f"{self.name}={short(label)}"
 
     def coordinate(self, configs: Iterable[RunConfig]) -> np.ndarray:
         """The labels, given one config of every place; values that are no numbers become text."""
@@ -71,18 +71,17 @@ def read_axis(base: RunConfig, name: str, values: object) -> Axis:
     if name == "seed":
         raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
     if not isinstance(values, Mapping):
-        listed = list_values(f"axis {name!r}", values)
+        listed = list_values(f"axis {short(name)}", values)
         check_path(base, name)
         return Axis(name, tuple({name: value} for value in listed), labels=None)
     if name in config_paths(base):
         raise TypeError(
-            f"axis {name!r} must be a list of values, got {values!r}; settings by their labels "
-            "need an axis with a name of its own, such as 'setting'"
+            f"axis {short(name)} must be a list of values, got {short(values)}; settings by their "
+            "labels need an axis with a name of its own, such as 'setting'"
         )
     check_name("axes", name, (*KEPT, *BOOKKEEPING, "subset"))
-    labels = list_values(f"axis {name!r}", tuple(values))
-    changes = tuple(_changes(base, name, label, values[label]) for label in labels)
-    return Axis(name, changes, labels)
+    changes = tuple(_changes(base, name, label, given) for label, given in values.items())
+    return Axis(name, changes, list_values(f"axis {short(name)}", tuple(values)))
 
 
 def check_apart(axes: Sequence[Axis]) -> None:
@@ -97,7 +96,7 @@ def check_apart(axes: Sequence[Axis]) -> None:
             ]
             if shared:
                 raise ValueError(
-                    f"axes {axis.name!r} and {other.name!r} set the same field, "
+                    f"axes {short(axis.name)} and {short(other.name)} set the same field, "
                     f"{min(shared)[1]!r}; let one of them do it"
                 )
 
@@ -131,14 +130,19 @@ def list_values(name: str, values: object) -> tuple[Any, ...]:
 
 def _changes(base: RunConfig, name: str, label: object, changes: object) -> dict[str, Any]:
     if not isinstance(label, str) or not label.strip() or "\0" in label:
-        raise ValueError(f"axis {name!r} has the label {label!r}; name every setting by a text")
+        raise ValueError(
+            f"axis {short(name)} has the label {short(label)}; name every setting by a text"
+        )
     if not isinstance(changes, Mapping):
         raise TypeError(
-            f"{label!r} on axis {name!r} must map dotted config paths to values, got {changes!r}"
+            f"{short(label)} on axis {short(name)} must map dotted config paths to values, got "
+            f"{short(changes)}"
         )
     for path in changes:
         if path == "seed":
-            raise ValueError(f"{label!r} on axis {name!r} sets 'seed', the sweep's own; seeds=...")
+            raise ValueError(
+                f"{short(label)} on axis {short(name)} sets 'seed', the sweep's own; seeds=..."
+            )
         check_path(base, path)
     return {path: _plain(value) for path, value in changes.items()}
 
@@ -166,7 +170,7 @@ def _texts_or_numbers(path: str, values: Sequence[Any]) -> np.ndarray:
     texts = [v.name if isinstance(v, Table) else str(v) for v in values]
     if len(set(texts)) < len(texts):
         raise ValueError(
-            f"axis {path!r} has two values with the same text, {max(texts, key=texts.count)!r}; "
-            "give them different names"
+            f"axis {short(path)} has two values with the same text, "
+            f"{short(max(texts, key=texts.count))}; give them different names"
         )
     return np.asarray(texts)

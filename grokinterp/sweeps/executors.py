@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from grokinterp._short import short
 from grokinterp.sweeps.workers import BlockKilledWorkers, can_be_replaced, run_in_processes
 from grokinterp.team import available_threads
 
@@ -36,8 +37,8 @@ def check_executor(executor: object, device: torch.device) -> None:
         return
     if not isinstance(executor, Executor):
         raise TypeError(
-            f"executor must be a concurrent.futures.Executor, got {executor!r}; of a Dask client, "
-            "pass client.get_executor()"
+            f"executor must be a concurrent.futures.Executor, got {short(executor)}; of a Dask "
+            "client, pass client.get_executor()"
         )
     if getattr(_dask_client(executor), "status", None) in ("closing", "closed"):
         raise SweepExecutorError("the Dask client is closed; make a new one and resume")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from grokinterp._checks import check_int
-from grokinterp._short import short_repr
+from grokinterp._short import short, short_repr
 from grokinterp.config import RunConfig
 from grokinterp.sweeps.axis import (
     MOST_RUNS,
@@ -50,9 +50,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, RunConfig):
-            raise TypeError(f"base must be a RunConfig, got {self.base!r}")
+            raise TypeError(f"base must be a RunConfig, got {short(self.base)}")
         if not isinstance(self.axes, Mapping):
-            raise TypeError(f"axes must map dotted config paths to values, got {self.axes!r}")
+            raise TypeError(f"axes must map dotted config paths to values, got {short(self.axes)}")
         check_apart(self.dimensions)
         if len(self.dimensions) > _MOST_AXES:
             raise ValueError(
@@ -122,7 +122,8 @@ class Grid:
     def describe(self, index: Sequence[int]) -> str:
         """A run's place in words, for messages."""
         labels = self.coordinates
-        return ", ".join(f"{dim}={labels[dim][i]}" for dim, i in zip(self.dims, index, strict=True))
+        places = zip(self.dims, index, strict=True)
+        return ", ".join(f"{dim}={short(labels[dim][i])}" for dim, i in places)
 
     def block_shape(self, runs: int) -> tuple[int, ...]:
         """The largest regular blocks of at most ``runs`` runs that can be trained as one stack.

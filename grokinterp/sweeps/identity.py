@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grokinterp._short import short
 from grokinterp.sweeps.fingerprint import Fingerprint
 
 _MOST = 5  # differences that a message lists
@@ -46,7 +47,7 @@ def _plain(stored: object, asked: object, path: str = "") -> Iterator[str]:
             inner = f"{path}.{key}" if path else str(key)
             yield from _plain(stored.get(key), asked.get(key), inner)
     else:
-        yield f"{path} was {stored!r}, now {asked!r}"
+        yield f"{path} was {short(stored)}, now {short(asked)}"
 
 
 def _of_functions(path: str, stored: Fingerprint | None, asked: Fingerprint | None) -> list[str]:

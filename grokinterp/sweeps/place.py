@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from grokinterp._short import short
+
 LISTED = ".zmetadata"  # the last file of a new store; what it does not list is not there
 _LOCK, _NEW = ".lock", ".new"
 _NOBODYS = {_LOCK, _NEW, "lost+found"}  # an empty file system has the last one
@@ -19,7 +21,7 @@ def store_path(store: str | os.PathLike[str]) -> Path:
     """The store's folder, wherever the process goes meanwhile."""
     text = os.fspath(store) if isinstance(store, str | os.PathLike) else store
     if not isinstance(text, str):
-        raise TypeError(f"store must be the path of a folder, got {store!r}")
+        raise TypeError(f"store must be the path of a folder, got {short(store)}")
     if not text:
         raise ValueError("store is an empty text; name a folder, '.' for the current one")
     try:
@@ -27,7 +29,7 @@ def store_path(store: str | os.PathLike[str]) -> Path:
             raise RuntimeError("it has a null character")
         return Path(text).expanduser().absolute()
     except RuntimeError as error:  # or the home of a user who is not there
-        raise ValueError(f"store={text!r} is no path: {error}") from None
+        raise ValueError(f"store={short(text)} is no path: {error}") from None
 
 
 def is_blank(where: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grokinterp._short import short
 from grokinterp.data import SUBSETS
 from grokinterp.sweeps.grid import cut
 from grokinterp.sweeps.place import SweepStoreError, store_path
@@ -109,7 +110,7 @@ class Stored:
     def describe(self, place: Sequence[int]) -> str:
         """A run's place in words."""
         pairs = zip(self.labels.items(), place, strict=True)
-        return ", ".join(f"{dim}={labels[i]}" for (dim, labels), i in pairs)
+        return ", ".join(f"{dim}={short(labels[i])}" for (dim, labels), i in pairs)
 
     def remedy(self, place: Sequence[int]) -> str:
         """How to have the block with this run trained again."""

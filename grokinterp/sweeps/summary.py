@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grokinterp._short import short
 from grokinterp.data import SUBSETS
 from grokinterp.runs import Run
 from grokinterp.session import unaffected
@@ -52,14 +53,14 @@ class MeasureError(Exception):
 def check_name(argument: str, name: object, taken: Iterable[str]) -> None:
     """Raise unless ``name``, from ``argument``, can be a new variable of a sweep's dataset."""
     if not isinstance(name, str) or not name or name.startswith((".", "__")) or _is_no_file(name):
-        raise ValueError(f"{argument} has {name!r}, which cannot name a variable; rename it")
+        raise ValueError(f"{argument} has {short(name)}, which cannot name a variable; rename it")
     if len(name.encode()) > _LONGEST:
         raise ValueError(
             f"{argument} has {name[:20]!r}..., of {len(name.encode())} bytes; it names a file, at "
             f"most {_LONGEST} bytes"
         )
     if name in taken:
-        raise ValueError(f"{argument} has {name!r}, which the sweep holds already; rename it")
+        raise ValueError(f"{argument} has {short(name)}, which the sweep holds already; rename it")
 
 
 def _is_no_file(name: str) -> bool:
@@ -116,7 +117,9 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
         with unaffected(), torch.no_grad():
             value = take(run)
     except Exception as error:
-        raise MeasureError(f"measure {name!r} raised {type(error).__name__}: {error}") from error
+        raise MeasureError(
+            f"measure {short(name)} raised {type(error).__name__}: {error}"
+        ) from error
     if isinstance(value, torch.Tensor):
         real = value.detach().cpu()
         value = (real if real.is_complex() else real.double()).numpy()
@@ -134,6 +137,6 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
 
 def _no_numbers(name: str, value: object) -> str:
     return (
-        f"measure {name!r} must return a number, an array of numbers or a DataArray, got "
+        f"measure {short(name)} must return a number, an array of numbers or a DataArray, got "
         f"{reprlib.repr(value)} ({type(value).__name__})"
     )

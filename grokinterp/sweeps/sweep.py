@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from grokinterp._checks import check_int, check_number, warn_user
+from grokinterp._short import short
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
 from grokinterp.sweeps.axis import Values
@@ -121,7 +122,7 @@ def sweep(
     grid = Grid(base, axes, seed_list(seeds))
     measure = _check_measures({} if measure is None else measure, grid)
     if refine is not None and not callable(refine):
-        raise TypeError(f"refine must be a function of a dataset, got {refine!r}")
+        raise TypeError(f"refine must be a function of a dataset, got {short(refine)}")
     resources = Resources(device=device, precision=precision, memory_limit=memory_limit)
     check_executor(executor, resources.place)
     resources = dataclasses.replace(resources, threads=threads_per_task(executor))
@@ -248,8 +249,8 @@ def _wanted(asked: Any, grid: Grid) -> np.ndarray:
         here = asked[path].values if path in asked.coords else labels
         if asked.sizes[path] != len(labels) or not np.array_equal(here, labels):
             raise ValueError(
-                f"{wanted}, with the labels {labels.tolist()} along {path!r} in this order, got "
-                f"{here.tolist()}"
+                f"{wanted}, with the labels {short(labels.tolist())} along {path!r} in this order, "
+                f"got {short(here.tolist())}"
             )
     return asked.values
 
@@ -301,9 +302,9 @@ def _first(grid: Grid, where: np.ndarray) -> str:
 
 def _check_measures(measure: Mapping[str, Measure], grid: Grid) -> dict[str, Measure]:
     if not isinstance(measure, Mapping):
-        raise TypeError(f"measure must map names to functions of a Run, got {measure!r}")
+        raise TypeError(f"measure must map names to functions of a Run, got {short(measure)}")
     for name, take in measure.items():
         check_name("measure", name, (*KEPT, *BOOKKEEPING, "subset", *grid.dims))
         if not callable(take):
-            raise TypeError(f"measure {name!r} must be a function of a Run, got {take!r}")
+            raise TypeError(f"measure {short(name)} must be a function of a Run, got {short(take)}")
     return dict(measure)

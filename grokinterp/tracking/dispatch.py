@@ -1,26 +1,34 @@
 """One callback that passes everything on to several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+from grokinterp._short import short
 from grokinterp.config import RunConfig
 from grokinterp.tracking.base import Callback
 
 
 class Dispatch(Callback):
-    """Tells ``callbacks`` what happens, in order; every one that was started is also ended.
+    """Tells callbacks what happens, in order; every one that was started is also ended.
+
+    ``callbacks`` are the user's, ``own`` the package's.
 
     A context manager: entering starts them, leaving ends them, whatever happened in between.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], configs: Sequence[RunConfig]) -> None:
-        for callback in callbacks:
+    def __init__(
+        self, callbacks: Sequence[Callback], configs: Sequence[RunConfig], *own: Callback
+    ) -> None:
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks must be a list of callbacks, got {short(callbacks)}")
+        self.callbacks, self.configs = [*callbacks, *own], configs
+        for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(
-                    f"callbacks must be instances of grokinterp.tracking.Callback, got {callback!r}"
+                    "callbacks must be instances of grokinterp.tracking.Callback, got "
+                    f"{short(callback)}"
                 )
-        self.callbacks, self.configs = list(callbacks), configs
         self._endings = ExitStack()
 
     def __enter__(self) -> "Dispatch":

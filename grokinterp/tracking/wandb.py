@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from grokinterp._short import short
 from grokinterp.tracking.base import RunTracker
 
 _OURS = ("config", "name", "reinit")
@@ -49,11 +50,13 @@ class WandbCallback(RunTracker):
     ) -> None:
         super().__init__(live)
         if isinstance(tags, str):
-            raise TypeError(f"tags must be a list of strings, got {tags!r}; use [{tags!r}]")
+            raise TypeError(
+                f"tags must be a list of strings, got {short(tags)}; use [{short(tags)}]"
+            )
         if taken := [name for name in _OURS if name in init]:
             raise ValueError(
-                f"{taken[0]}={init[taken[0]]!r} cannot be chosen: WandbCallback sets {_OURS} for "
-                "every run itself; use group, tags or notes"
+                f"{taken[0]}={short(init[taken[0]])} cannot be chosen: WandbCallback sets {_OURS} "
+                "for every run itself; use group, tags or notes"
             )
         try:
             import wandb  # noqa: F401

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokinterp._short import short
 from grokinterp.training.evaluation import METRICS
 
 if TYPE_CHECKING:
@@ -21,22 +22,26 @@ MAX_AXES = 31  # of what a probe returns; netCDF stores 32, of which one is that
 def check_probes(probes: Mapping[str, Probe] | None) -> dict[str, Probe]:
     """Raise unless ``probes`` maps names that netCDF can store to functions."""
     if probes is not None and not isinstance(probes, Mapping):
-        raise TypeError(f"probes must map names to functions of the hooked model, got {probes!r}")
+        raise TypeError(
+            f"probes must map names to functions of the hooked model, got {short(probes)}"
+        )
     for name, probe in (probes or {}).items():
         if not isinstance(name, str):
-            raise TypeError(f"probes has the name {name!r}; a name must be a text")
+            raise TypeError(f"probes has the name {short(name)}; a name must be a text")
         if name in _RESERVED:
             raise ValueError(
-                f"probes has {name!r}, which the history holds already; choose another name"
+                f"probes has {short(name)}, which the history holds already; choose another name"
             )
         unstorable = "/" in name or name in ("", ".") or name.startswith("_nc4_")
         if unstorable or not name.isprintable():
             raise ValueError(
-                f"probes has {name!r}, which cannot name a variable of the history's file; use "
-                "letters, digits, - and _"
+                f"probes has {short(name)}, which cannot name a variable of the history's file; "
+                "use letters, digits, - and _"
             )
         if not callable(probe):
-            raise TypeError(f"probe {name!r} must be a function of the hooked model, got {probe!r}")
+            raise TypeError(
+                f"probe {short(name)} must be a function of the hooked model, got {short(probe)}"
+            )
     return dict(probes or {})
 
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import torch
 
+from grokinterp._short import short
 from grokinterp.config import RunConfig, build_model
 from grokinterp.models.registry import model_class
 
@@ -33,11 +34,12 @@ def parse_bytes(amount: int | str) -> int:
     """Bytes from a number or a text such as "2 GiB" or "500MB"."""
     if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0:
         return amount
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(amount))
+    text = amount if isinstance(amount, str) else short(amount)  # str() of long integers raises
+    match = re.fullmatch(r"\s*(\d{1,999}(?:\.\d{1,999})?)\s*([a-zA-Z]*)\s*", text)
     if isinstance(amount, bool) or match is None or match[2].upper() not in _UNITS:
         raise ValueError(
-            f"memory_limit={amount!r} is not a valid memory size; give bytes or a text such as "
-            "'4 GiB'"
+            f"memory_limit={short(amount)} is not a valid memory size; give bytes or a text such "
+            "as '4 GiB'"
         )
     return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 

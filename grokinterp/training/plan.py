@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
+from grokinterp._short import short
 from grokinterp.config import RunConfig
 from grokinterp.training.memory import free_memory, parse_bytes, run_bytes
 from grokinterp.training.program import program
@@ -22,7 +23,7 @@ def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
     programs: dict[tuple[Hashable, ...], list[int]] = {}
     for i, config in enumerate(configs):
         if not isinstance(config, RunConfig):
-            raise TypeError(f"configs must be RunConfigs, got {config!r}")
+            raise TypeError(f"configs must be RunConfigs, got {short(config)}")
         programs.setdefault(program(config), []).append(i)
     device, given = resources.place, resources.memory_limit
     free = free_memory(device)
@@ -39,7 +40,7 @@ def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
             )
         if given is not None and need > limit:
             raise ValueError(
-                f"memory_limit={given!r} is below one run, which needs about "
+                f"memory_limit={short(given)} is below one run, which needs about "
                 f"{need / 2**20:.0f} MiB; raise it or train a smaller network"
             )
         size = max(1, limit // need)

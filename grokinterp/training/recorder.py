@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from grokinterp._short import short
 from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import build_model
 from grokinterp.models.base import HookedModel
@@ -93,7 +94,8 @@ class Recorder:
                     values[name] = torch.as_tensor(value, dtype=torch.float64).detach().clone()
                 except (TypeError, ValueError, RuntimeError) as error:
                     raise TypeError(
-                        f"probe {name!r} must return a number or an array of numbers, got {value!r}"
+                        f"probe {name!r} must return a number or an array of numbers, got "
+                        f"{short(value)}"
                     ) from error
                 if values[name].ndim > MAX_AXES:
                     raise ValueError(

@@ -71,9 +71,9 @@ def _device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # whose texts can be long
         raise ValueError(
-            f"device={short(device)} is not a device: {error}; use 'cpu' or 'cuda'"
+            f"device={short(device)} is not a device; use 'cpu', 'cuda' or 'cuda:1'"
         ) from None
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")

@@ -94,11 +94,15 @@ class Keeper:
 def check_rules(rules: Mapping[str, Rule] | None) -> dict[str, Rule]:
     """Raise unless ``checkpoints`` maps filename-safe names to rules."""
     if rules is not None and not isinstance(rules, Mapping):
-        raise TypeError(f"checkpoints must map names to rules such as at_step(100), got {rules!r}")
+        raise TypeError(
+            f"checkpoints must map names to rules such as at_step(100), got {short(rules)}"
+        )
     check_names(rules or {})
     for name, rule in (rules or {}).items():
         if not callable(rule):
-            raise TypeError(f"checkpoint {name!r} needs a rule such as at_step(100), got {rule!r}")
+            raise TypeError(
+                f"checkpoint {short(name)} needs a rule such as at_step(100), got {short(rule)}"
+            )
     return dict(rules or {})
 
 
@@ -118,7 +122,7 @@ def check_starts(
             continue
         if not isinstance(checkpoint, Checkpoint):
             raise TypeError(
-                f"start must hold checkpoints, got {checkpoint!r}; of a finished run, take "
+                f"start must hold checkpoints, got {short(checkpoint)}; of a finished run, take "
                 "run.checkpoint()"
             )
         key = config.model, config.data.p

@@ -113,7 +113,7 @@ def train_many(
         device=device, precision=precision, memory_limit=memory_limit, threads=threads
     )
     runs: dict[int, Run] = {}
-    tell = Dispatch([*callbacks, ProgressBar(wanted=progress)], configs)
+    tell = Dispatch(callbacks, configs, ProgressBar(wanted=progress))
     interrupt = Interrupt()
     each = train_each(
         configs,

@@ -103,9 +103,9 @@ def test_a_setting_may_draw_the_data(base: gi.RunConfig) -> None:
 
 def test_messages_name_the_setting(base: gi.RunConfig) -> None:
     grid = Grid(base, AXES, (0, 1))
-    assert grid.describe((1, 0, 1)) == "setting=decayed, slowly, data.train_fraction=0.4, seed=1"
+    assert grid.describe((1, 0, 1)) == "setting='decayed, slowly', data.train_fraction=0.4, seed=1"
     wrong = {"fine": {}, "wrong": {"training.lr": -1.0}}
-    with pytest.raises(ValueError, match=r"setting=wrong, data.train_fraction=0.4 is invalid.*lr"):
+    with pytest.raises(ValueError, match=r"setting='wrong', data.*=0.4 is invalid.*lr"):
         Grid(base, AXES | {"setting": wrong}, (0,))
 
 

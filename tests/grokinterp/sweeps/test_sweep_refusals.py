@@ -57,7 +57,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
                 ({"a": 0.1}, TypeError, "'a' on axis 'setting' must map dotted"),
                 ({"a": {"training.lrr": 1}}, ValueError, "'training.lrr' is no field.*lr"),
                 ({"a": {"seed": 1}}, ValueError, "'a' on axis 'setting' sets 'seed'"),
-                ({"a": {}, "b": {}}, ValueError, "same: setting=a, seed=0; and setting=b"),
+                ({"a": {}, "b": {}}, ValueError, "same: setting='a', seed=0; and setting='b'"),
             ]
         ],
         *[
