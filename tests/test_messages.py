@@ -19,12 +19,13 @@ HUGE = {"text": TEXT, "list": [TEXT] * 20_000, "tensor": torch.zeros(50, 50), "i
 
 
 def _train(**arguments: Any) -> Any:
-    return gi.train_many([CONFIG], progress=False, **{"device": "cpu"} | arguments)
+    options: dict[str, Any] = {"device": "cpu", "progress": False}
+    return gi.train_many([CONFIG], **options | arguments)
 
 
 def _sweep(**arguments: Any) -> Any:
-    axes = {"training.lr": [0.1]}
-    return gi.sweep(CONFIG, progress=False, **{"axes": axes, "device": "cpu"} | arguments)
+    options: dict[str, Any] = {"axes": {"training.lr": [0.1]}, "device": "cpu", "progress": False}
+    return gi.sweep(CONFIG, **options | arguments)
 
 
 def _hooks(fwd_hooks: Any) -> Any:
@@ -40,8 +41,8 @@ def key(value: Any) -> Any:
 CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     **{
         f"train {name}": (name, lambda v, name=name: _train(**{name: v}))
-        for name in ("device", "precision", "threads", "probes", "checkpoints",
-                     "callbacks", "start")
+        for name in ("device", "precision", "threads", "probes", "checkpoints", "callbacks",
+                     "start")
     },
     "train memory_limit": ("memory_limit", lambda v: _train(memory_limit=[v])),
     "train configs": ("configs", lambda v: gi.train_many([v], progress=False)),
@@ -51,8 +52,8 @@ CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "train rule's name": ("checkpoints", lambda v: _train(checkpoints={key(v): gi.at_step(1)})),
     **{
         f"sweep {name}": (name, lambda v, name=name: _sweep(**{name: v}))
-        for name in ("device", "precision", "axes", "measure", "refine", "callbacks",
-                     "executor", "worker_timeout", "chunk")
+        for name in ("device", "precision", "axes", "measure", "refine", "callbacks", "executor",
+                     "worker_timeout", "chunk")
     },
     "sweep base": ("base", lambda v: gi.sweep(v, {"training.lr": [0.1]})),
     "sweep value": ("training.batch_size", lambda v: _sweep(axes={"training.batch_size": [v]})),
@@ -63,7 +64,7 @@ CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "sweep measure": ("measure", lambda v: _sweep(measure={"m": v})),
     "sweep measure's name": ("measure", lambda v: _sweep(measure={key(v): len})),
     "config value": ("operation", lambda v: gi.DataConfig(operation=v)),
-    "config field": ("DataConfig", lambda v: gi.DataConfig(**({TEXT: v}))),
+    "config field": ("DataConfig", lambda v: gi.DataConfig(**{TEXT: v})),
     "config path": ("RunConfig", lambda v: CONFIG.replace({key(v): 1})),
     "config mapping": ("data", lambda v: gi.RunConfig.from_dict({"data": v})),
     "config kind": ("kind", lambda v: gi.RunConfig.from_dict({"model": {"kind": v}})),
