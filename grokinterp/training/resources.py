@@ -72,9 +72,7 @@ def _device(device: str | torch.device | None) -> torch.device:
     try:
         place = torch.device(device)
     except (RuntimeError, TypeError, ValueError, OverflowError):  # whose texts can be long
-        raise ValueError(
-            f"device={short(device)} is not a device; use 'cpu', 'cuda' or 'cuda:1'"
-        ) from None
+        raise ValueError(f"device={short(device)} is not a device; use 'cpu' or 'cuda'") from None
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")
     if place.type == "cuda" and not torch.cuda.is_available():
