@@ -1,9 +1,9 @@
-"""What a session has set in torch must not change a training, nor a training the session.
+"""Torch's global settings: those of the session do not change a training, nor the other way round.
 
-Torch keeps much of what decides a result beside its tensors: in the thread (gradient modes,
-autocast, the default device, what happens to denormal numbers) or in the process (the precision of
-float32 products, the default dtype). Here is what a training sets while it runs. The default dtype
-is not: it belongs to all threads at once, so whatever makes a tensor of floats names its dtype.
+Some settings that affect results belong to the thread (gradient mode, autocast, default device,
+flushing of denormal numbers), some to the process (precision of float32 products, default dtype).
+This module sets what a training needs and restores it afterwards. The default dtype is left alone,
+because it is shared by all threads; code that creates a float tensor names its dtype instead.
 """
 
 import sys
@@ -19,10 +19,10 @@ from grokinterp.team import available_threads, use_threads
 
 @contextmanager
 def own_session(products: str = "highest") -> Iterator[None]:
-    """For the thread that leads a training: torch as the training needs it, then as it was.
+    """Torch's settings for the thread that runs the training loop, restored on exit.
 
-    Each operation takes one thread, because torch has no way to reach its other threads: they begin
-    with the settings of whoever needed them first, and would keep those of the training.
+    Operations use a single thread here: torch's intra-op threads keep the settings of whichever
+    thread started them, and these cannot be changed from outside.
 
     Args:
         products: how exact float32 products are: "highest", or "high" for TF32 on CUDA.

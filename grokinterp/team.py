@@ -34,7 +34,7 @@ def use_threads(count: int) -> None:
 
 @contextmanager
 def _kept_default() -> Iterator[None]:
-    """Give the default back after threads have set their own numbers."""
+    """Restore the default after threads have set their own number of threads."""
 
     def in_new_thread(function: Callable[[], object]) -> Any:
         with ThreadPoolExecutor(1) as pool:
@@ -103,6 +103,6 @@ class Team:
                 function(worker)
             return
         waiting = [self._pool.submit(function, worker) for worker in range(self.size)]
-        wait(waiting)  # nobody may still be writing when an error leaves this call
+        wait(waiting)  # all workers must have finished before an error is raised
         for done in waiting:
             done.result()

@@ -1,4 +1,4 @@
-"""What training tells the outside while it goes on, and the bookkeeping that trackers share."""
+"""Callbacks: what training reports while it runs, and the bookkeeping that trackers share."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from grokinterp.config import RunConfig
 
 
 class Callback:
-    """Follows training from the process that drives it; override what you need.
+    """Told about training, in the process that called it; override the methods you need.
 
     ``run`` is a number: the run's place in the configs that :meth:`on_start` was given. One
     callback may follow several trainings, one after another.
@@ -21,10 +21,10 @@ class Callback:
         """Called once, before anything is trained."""
 
     def on_step(self, updates: int) -> None:
-        """A step of a stack is over; ``updates`` of its runs, one for each.
+        """Some updates are done: after a step of a stack, one for each of its runs.
 
-        Or more at once: those that diverged runs no longer need; in a sweep, all of a block.
-        Together they are the steps of all runs.
+        Steps that diverged runs no longer need count as done, and in a sweep all updates of a block
+        are reported at once. The sum over all calls is the number of steps of all runs.
         """
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
@@ -35,7 +35,7 @@ class Callback:
         """
 
     def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
-        """A run is done, perhaps because it diverged; ``summary`` holds its final numbers."""
+        """A run has ended, possibly by diverging; ``summary`` holds its final numbers."""
 
     def on_end(self) -> None:
         """Called once at the end, also after an error; some runs may never have finished."""

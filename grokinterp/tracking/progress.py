@@ -1,4 +1,4 @@
-"""The progress bar of a training, as one more that is told what happens."""
+"""The progress bar of a training: a callback like any other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ class ProgressBar(Callback):
     """One bar in steps of all runs, with their mean accuracies and how many are trained.
 
     Args:
-        wanted: False shows nothing; nor is anything shown where nobody looks.
+        wanted: False hides the bar; it is also hidden outside a terminal or notebook.
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
@@ -26,17 +26,17 @@ class ProgressBar(Callback):
         self.show(sum(config.training.steps for config in configs), runs=len(configs))
 
     def show(self, steps: int, *, runs: int, trained: int = 0) -> None:
-        """Show the bar, for ``steps`` to come, where some of the runs may have been trained."""
+        """Show the bar for ``steps`` still to do, where ``trained`` of the runs exist already."""
         self._runs, self._trained = runs, trained
         self._bar = progress_bar(steps, unit="step", desc=self._words(), wanted=self._wanted)
 
     def expect(self, steps: int) -> None:
-        """So many more steps are to come."""
+        """Add steps to the bar's total."""
         self._bar.total += steps
         self._bar.refresh()
 
     def on_step(self, updates: int) -> None:
-        """Move on; with the accuracies of the rows since the last step."""
+        """Advance the bar, and show the accuracies evaluated since the last step."""
         if self._last:
             self._bar.set_postfix(self._accuracies(), refresh=False)
             self._last = {}

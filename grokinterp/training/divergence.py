@@ -1,4 +1,4 @@
-"""Telling the user that a run diverged: by whoever knows how its runs are called."""
+"""The warning that a run diverged."""
 
 from grokinterp._checks import warn_user
 from grokinterp.runs import Run
@@ -9,7 +9,7 @@ class DivergenceWarning(UserWarning):
 
 
 def warn_of_divergence(number: int, run: Run) -> None:
-    """Warn if a run diverged, and call it by this number."""
+    """Warn if a run diverged; the message names it by ``number``."""
     if run.diverged_at is None:
         return
     steps = run.history["step"].values

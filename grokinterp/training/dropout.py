@@ -1,4 +1,4 @@
-"""Dropout as a function of the config, the step, the place, the example and the activation."""
+"""Dropout masks that depend only on the config, step, hook point, example and activation."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Dropout:
 
     @classmethod
     def of(cls, config: RunConfig) -> "Dropout | None":
-        """What a config asks for; None if that is nothing.
+        """The dropout of a config; None if it has none.
 
         The probability is rounded to a multiple of 1 / 65536 (and less than 1), and the scale
         follows the rounded one: the mask's mean is exactly one.
@@ -49,7 +49,7 @@ class Dropout:
 
     @property
     def scale(self) -> float:
-        """What kept activations are multiplied by."""
+        """The factor of kept activations, 1 / (1 - rate)."""
         return _LEVELS / (_LEVELS - self.level)
 
 
@@ -57,7 +57,7 @@ class Masks:
     """Buffers in which the masks of some examples are made, for one thread.
 
     Args:
-        rows: most examples that are asked for at once.
+        rows: the largest number of examples in one call of :meth:`draw`.
         dropout: whose points the buffers are for.
         dtype: of the masks.
         device: where the buffers live.
@@ -92,7 +92,7 @@ def dropout_mask(
 ) -> Float[Tensor, "example ..."]:
     """What training multiplies the activations at a hook point by: 0, or 1 / (1 - dropout).
 
-    With these the hooked model does what training does::
+    Multiplied into the hooked model, they reproduce the training step::
 
         mask = dropout_mask(config, step=0, hook="layers.0.hook_pre")
         hook = ("layers.0.hook_pre", lambda activation, hook: activation * mask)

@@ -1,4 +1,4 @@
-"""What a run looked like while it trained, as a labelled dataset over steps."""
+"""A run's history: a labelled dataset over evaluated steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any

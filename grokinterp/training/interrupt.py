@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the step under way is finished, and what was trained is handed out."""
+"""Ctrl-C while training: the current step is finished and the runs so far are returned."""
 
 import signal
 import threading
@@ -32,8 +32,8 @@ class Interrupt:
     """Notes the first Ctrl-C instead of raising it, so that training can stop between two steps.
 
     A context manager; ``asked`` says whether Ctrl-C was pressed. A second one raises
-    KeyboardInterrupt at once. Where Ctrl-C does something else (a handler of the caller's, another
-    thread than the main one) that stays as it is.
+    KeyboardInterrupt at once. Where the caller has installed a handler, or outside the main thread,
+    nothing is changed.
     """
 
     def __init__(self) -> None:

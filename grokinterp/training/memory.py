@@ -13,7 +13,7 @@ _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 
 
 def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
-    """About how much memory one run takes in a stack, its history and its result included."""
+    """Approximate bytes of one run in a stack, including its history and the finished model."""
     parameters = model_class(config.model).parameter_count(config.model, config.data.p)
     if not parameters:  # a user's own class that does not count them
         parameters = sum(weight.numel() for weight in build_model(config).parameters())

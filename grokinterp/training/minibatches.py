@@ -1,4 +1,4 @@
-"""Which training examples an update sees."""
+"""The training examples of each update."""
 
 import torch
 from jaxtyping import Int
@@ -25,7 +25,7 @@ class Minibatches:
         self._order = torch.empty(0, dtype=torch.int64, device="cpu")
 
     def at(self, step: int) -> Int[Tensor, " batch"]:
-        """Numbers of the examples, among the training pairs in the data set's order.
+        """Indices of the batch's examples among the training pairs, in the data set's order.
 
         ``step`` counts the updates made before this one.
         """

@@ -14,7 +14,7 @@ KINDS = ("weight_noise", "update_noise")  # fields of TrainConfig, and the names
 
 
 class Noise:
-    """The noisy weights of a stack, and the noise of its updates, drawn some columns at a time.
+    """Noisy weights of a stack, and noise on its updates, drawn for some columns at a time.
 
     Runs whose config asks for no noise cost nothing.
 
@@ -27,7 +27,7 @@ class Noise:
         self._configs, self._clean = configs, weights
         self.on_weights = any(config.training.weight_noise for config in configs)
         self.on_updates = any(config.training.update_noise for config in configs)
-        # What gradients are taken at; a run without noise has its own weights here.
+        # Weights at which gradients are computed; for a run without noise, a view of its own row.
         self.weights = [
             torch.empty_like(row) if config.training.weight_noise else row
             for row, config in zip(weights, configs, strict=True)
@@ -42,7 +42,7 @@ class Noise:
                 noisy.add_(self._clean[run, columns])
 
     def of_update(self, step: int, columns: slice) -> Float[Tensor, "run n"] | None:
-        """What columns of the direction get added; zero for runs without, None if for all."""
+        """Noise to add to columns of the update; zero for runs without, None if no run has any."""
         if not self.on_updates:
             return None
         added = torch.zeros_like(self._clean[:, columns])

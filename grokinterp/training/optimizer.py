@@ -15,7 +15,7 @@ class StackedOptimizer:
     Args:
         weights: [run, parameter], updated in place.
         configs: one per row; of one ``optimizer``, everything else may differ.
-        before: updates that each row's moments already have in them, if they are then filled.
+        before: updates already counted in each row's moments, where these are filled in afterwards.
     """
 
     def __init__(

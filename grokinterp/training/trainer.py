@@ -81,7 +81,7 @@ def train_many(
             arrays, which become variables of ``run.history``.
         checkpoints: name -> rule, such as ``reached(train_accuracy=0.99)`` or ``at_step(500)``;
             the network at the first evaluated step at which the rule is true becomes
-            ``run.checkpoints[name]``. A rule that never was leaves no checkpoint.
+            ``run.checkpoints[name]``. A rule that is never true leaves no checkpoint.
         start: for each run a checkpoint whose weights it starts from, with the optimiser's moments
             if it has them; None: weights drawn from its seed. Steps count from 0 again, and
             ``decoupled_init`` pulls back to the checkpoint.
@@ -154,8 +154,7 @@ def train_each(
     One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
     arguments are refused at once, before the first run is asked for. ``observer`` is told of steps
     and evaluations. Once ``stop()``, which is asked after every step, is true, the runs of this
-    stack come unfinished and no others begin. Nobody is warned of runs that diverged or whose
-    losses vanished.
+    stack come unfinished and no others begin. No warnings are given: that is the caller's task.
     """
     stacks = plan(configs, resources)
     job = _Job(
@@ -183,7 +182,7 @@ def final_metrics(run: Run) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """How stacks are trained, and who wants to know."""
+    """How stacks are trained, and the observer that is told about it."""
 
     resources: Resources
     probes: dict[str, Probe]

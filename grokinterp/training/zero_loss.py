@@ -1,4 +1,4 @@
-"""Telling the user that training examples have lost their gradient: by whoever numbers the runs."""
+"""The warning that many training examples have lost their gradient."""
 
 from grokinterp._checks import warn_user
 from grokinterp.runs import Run
@@ -14,14 +14,14 @@ REMEDY = (
 class ZeroLossWarning(UserWarning):
     """Many training examples have a loss that is exactly 0 in the precision of the training.
 
-    To all its digits the label's probability is 1, so that nothing raises its logit any more.
+    The label's probability rounds to 1 in this precision, so no gradient raises its logit further.
 
     Source: Prieto et al. 2025, "Grokking at the Edge of Numerical Stability", arXiv:2501.04697.
     """
 
 
 def warn_of_zero_loss(number: int, run: Run) -> None:
-    """Warn if losses of a run vanished, and call it by this number."""
+    """Warn if losses of a run vanished; the message names it by ``number``."""
     share = run.history["zero_loss_share"]
     vanished = share.values >= SHARE
     if not vanished.any():
