@@ -46,8 +46,15 @@ def _plain(stored: object, asked: object, path: str = "") -> Iterator[str]:
         for key in {**stored, **asked}:
             inner = f"{path}.{key}" if path else str(key)
             yield from _plain(stored.get(key), asked.get(key), inner)
-    else:
+    elif short(stored) != short(asked):
         yield f"{path} was {short(stored)}, now {short(asked)}"
+    elif not isinstance(stored, list) or not isinstance(asked, list):
+        yield f"{path} was another {short(stored)}"
+    elif len(stored) != len(asked):
+        yield f"{path} had {len(stored)} entries, now {len(asked)}"
+    else:
+        for i, (before, now) in enumerate(zip(stored, asked, strict=True)):
+            yield from _plain(before, now, f"{path}[{i}]")
 
 
 def _of_functions(path: str, stored: Fingerprint | None, asked: Fingerprint | None) -> list[str]:

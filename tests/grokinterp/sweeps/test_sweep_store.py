@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import xarray as xr
 import zarr.storage._local as local
 
 import grokinterp as gi
+from grokinterp.sweeps.identity import differences
 from grokinterp.tracking import Callback
 
 AXES = {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]}  # of the fixture
@@ -251,6 +253,7 @@ def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
 HOLDER = """
 import os, sys, time
 from pathlib import Path
+from typing import Any
 from grokinterp.sweeps.place import locked
 with locked(Path(sys.argv[1])):
     if os.fork():
@@ -294,3 +297,21 @@ def test_one_thread_at_a_time(sweep, store) -> None:
     assert len(errors) == 1
     assert "another process" in errors[0]
     sweep()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ([*range(19), 99], "axes.seed[19] was 19, now 99. Use"),
+        ([*range(25)], "axes.seed had 20 entries, now 25. Use"),
+        (
+            [1, *range(19)],
+            "axes.seed was [0, 1, 2, 3, 4, 5, ...], now [1, 0, 1, 2, 3, 4, ...]. Use",
+        ),
+    ],
+)
+def test_a_difference_of_long_lists_is_seen(asked: list[int], words: str) -> None:
+    def identity(seeds: list[int]) -> dict[str, Any]:
+        return {"axes": {"seed": seeds}, "measure": {}, "refine": None}
+
+    assert differences(identity([*range(20)]), identity(asked)).startswith(words)
