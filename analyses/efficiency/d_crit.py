@@ -29,6 +29,7 @@ from analyses.statistics.critical_size import (
     efficiency_crossing,
     ungrokking_midpoint,
 )
+from analyses.statistics.over_runs import budgets
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -69,8 +70,7 @@ def compute(
     grokking = semi_grokking.compute(time_runs).squeeze("network")
     final = reduced.final.transpose("seed", "fraction").values
     time = grokking.crossing.transpose("seed", "fraction").values
-    # A run that diverged at once says nothing about times.
-    budget = grokking.last_step.where(grokking.last_step > 0).transpose("seed", "fraction").values
+    budget = budgets(grokking.last_step).transpose("seed", "fraction").values
     estimates: dict[str, Estimate] = {
         "efficiency crossing": efficiency_crossing(
             curves["size"].values, curves.memorising.values, curves.generalising.values

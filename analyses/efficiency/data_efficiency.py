@@ -23,22 +23,19 @@ from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANE
 from analyses.errors import clear_errors
 from analyses.pages.script import write_figures
 from analyses.phase_diagrams.sweep_job import SweepJob
-from analyses.statistics.curves import sustained_crossing
+from analyses.statistics.over_runs import crossings, t_interval
+from analyses.statistics.thresholds import GENERALISED_FROM, TIMED_AT
 from grokinterp._checks import check_number
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LEVEL = 0.9  # of validation accuracy, for the first fraction that generalises
-GROKKED = 0.99  # of validation accuracy, for the time to grok
 READINGS = ("final", "best")  # the paper does not say which of the two it shows
 
 
 def grok_step(run: gi.Run) -> float:
     """First step from which test accuracy stays at 99 % for five rows; NaN: not in this run."""
-    if run.history.sizes["step"] < 2:  # diverged at once
-        return float("nan")
-    return sustained_crossing(run.history.step.values, run.history.test_accuracy.values, GROKKED)
+    return float(crossings(run.history.test_accuracy, TIMED_AT))
 
 
 def learning_rate(run: gi.Run) -> float:
@@ -99,20 +96,20 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
     is_reference = (overall.factor == BASELINE) & (overall.rate == "baseline")
     data = xr.Dataset({
         "accuracy": accuracy,
-        **dict(zip(("mean", "low", "high"), _interval(accuracy, within=(0, 1)), strict=True)),
-        **_named("overall", _interval(overall, within=(0, 1))),
-        **_named("gain", _interval((overall - reference).where(~is_reference))),
+        **t_interval(accuracy).clip(0, 1),
+        **_named("overall", t_interval(overall).clip(0, 1)),
+        **_named("gain", t_interval((overall - reference).where(~is_reference))),
         "grok_step": runs.grok_step,
         "learning_rate": runs.learning_rate.max(("fraction", "seed")),
         "n_done": runs.done.sum("seed").astype(int),
     })  # fmt: skip
-    first = first_fraction(data, LEVEL)
+    first = first_fraction(data)
     return data.assign(
         first_fraction=first.value, first_low=first.low, first_high=first.high
-    ).assign_attrs(level=LEVEL, n_seeds=sweep.sizes["seed"])
+    ).assign_attrs(level=GENERALISED_FROM, n_seeds=sweep.sizes["seed"])
 
 
-def first_fraction(data: "xr.Dataset", level: float = LEVEL) -> "xr.Dataset":
+def first_fraction(data: "xr.Dataset", level: float = GENERALISED_FROM) -> "xr.Dataset":
     """Smallest fraction at which validation accuracy is at least ``level``.
 
     Args:
@@ -149,21 +146,8 @@ def _by_factor_and_rate(sweep: "xr.Dataset") -> "xr.Dataset":
     return runs.transpose("factor", "rate", "fraction", "seed", ...)
 
 
-def _interval(
-    values: "xr.DataArray", *, within: tuple[float, float] = (-np.inf, np.inf)
-) -> tuple["xr.DataArray", "xr.DataArray", "xr.DataArray"]:
-    """Mean over seeds and the ends of its 95 % t interval."""
-    from scipy import stats
-
-    count, mean = values.count("seed"), values.mean("seed")
-    spread = values.std("seed", ddof=1) if values.sizes["seed"] > 1 else mean * np.nan
-    error = spread / count.clip(1) ** 0.5
-    half = (error * stats.t.ppf(0.975, (count - 1).clip(1))).where(count > 1)
-    return mean, (mean - half).clip(*within), (mean + half).clip(*within)
-
-
-def _named(name: str, found: tuple["xr.DataArray", ...]) -> dict[str, "xr.DataArray"]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+def _named(name: str, found: "xr.Dataset") -> dict[str, "xr.DataArray"]:
+    return {name: found["mean"], f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 class Job(SweepJob):

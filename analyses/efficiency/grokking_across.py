@@ -17,8 +17,8 @@ from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
 from analyses.errors import clear_errors
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.script import write_figures
-from analyses.statistics.curves import sustained_crossing
-from analyses.statistics.survival import median_time
+from analyses.statistics.over_runs import crossings, median_times, values_at
+from analyses.statistics.thresholds import GENERALISED_FROM, TIMED_AT
 from grokinterp import Run
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FRACTIONS = (0.3, 0.5, 0.7)
-LEVELS = (0.5, 0.9, 0.99)
-LEARNED = 0.99  # the level that delays are measured between
+LEVELS = (0.5, GENERALISED_FROM, TIMED_AT)
 # Validation has left chance at five times 1/p, which is the 5 % of the published numbers at p = 97.
 TIMES_CHANCE = 5.0
 SPLITS = ("train", "test")
@@ -101,65 +100,37 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
     """
     import xarray as xr
 
-    data = side_by_side(runs, ("network", "fraction", "seed"))
     per_run = ("network", "fraction", "seed")
+    data = side_by_side(runs, per_run)
     accuracy = xr.concat([data[f"{split}_accuracy"] for split in SPLITS], dim="split")
     accuracy = accuracy.assign_coords(split=list(SPLITS)).transpose(*per_run, "split", "step")
-    shape = [data.sizes[axis] for axis in per_run]
-    crossing = np.full((*shape, len(SPLITS), len(LEVELS)), np.nan)
-    test_at_learned, train_at_leaving = np.full(shape, np.nan), np.full(shape, np.nan)
-    for at in np.argwhere(data.last_step.notnull().values):
-        cell = tuple(at)
-        # Rows of this run alone: others were evaluated at other steps.
-        curves = accuracy[cell].dropna("step")
-        if curves.sizes["step"] < 2:
-            continue  # diverged at once
-        steps, (train, test) = curves.step.values, curves.values
-        for i, values in enumerate((train, test)):
-            crossing[(*cell, i)] = [sustained_crossing(steps, values, level) for level in LEVELS]
-        leaving = TIMES_CHANCE * float(data.chance[at[0]])
-        test_at_learned[cell] = _at(steps, test, sustained_crossing(steps, train, LEARNED))
-        train_at_leaving[cell] = _at(steps, train, sustained_crossing(steps, test, leaving))
-    learned = crossing[..., LEVELS.index(LEARNED)]
-    delay = learned[..., 1] / learned[..., 0]
-    above = np.where(np.isnan(learned[..., 1]), data.last_step / learned[..., 0], np.nan)
-    budget = np.broadcast_to(data.last_step.values[..., None, None], crossing.shape)
-    crossings = _medians(crossing, budget, axis=2)
-    delays = _medians(delay, above, axis=2)
-    per_level = ("network", "fraction", "split", "level")
+    crossing = crossings(accuracy, xr.DataArray(list(LEVELS), {"level": list(LEVELS)}))
+    train, test = (accuracy.sel(split=split, drop=True) for split in SPLITS)
+    learned, generalised = (
+        crossing.sel(split=split, level=TIMED_AT, drop=True) for split in SPLITS
+    )
+    delay = generalised / learned
+    above = data.last_step.where(generalised.isnull()) / learned
+    medians = {
+        "crossing": median_times(crossing, data.last_step),
+        "delay": median_times(delay, above),
+    }
     return xr.Dataset(
         {
             "accuracy": accuracy,
             "median_accuracy": accuracy.median("seed"),
-            "crossing": ((*per_run, "split", "level"), crossing),
-            "delay": (per_run, delay),
-            "delay_above": (per_run, above),
-            "test_at_learned": (per_run, test_at_learned),
-            "train_at_leaving": (per_run, train_at_leaving),
-            **{f"crossing_{name}": (per_level, values) for name, values in crossings.items()},
-            **{f"delay_{name}": (per_run[:2], values) for name, values in delays.items()},
+            "crossing": crossing,
+            "delay": delay,
+            "delay_above": above,
+            "test_at_learned": values_at(test, learned),
+            "train_at_leaving": values_at(train, crossings(test, TIMES_CHANCE * data.chance)),
+            **{
+                f"{name}_{part}": values
+                for name, found in medians.items() for part, values in found.items()
+            },
             **{name: data[name] for name in ("last_step", "n_train", "chance")},
         },
-        coords={"level": list(LEVELS)},
-    )
-
-
-def _at(steps: np.ndarray, values: np.ndarray, step: float) -> float:
-    """The value at one of the steps, NaN for no step."""
-    return np.nan if np.isnan(step) else float(values[steps == step][0])
-
-
-def _medians(times: np.ndarray, bounds: np.ndarray, *, axis: int) -> dict[str, np.ndarray]:
-    """Kaplan-Meier medians along an axis of ``times``; where NaN, they are above ``bounds``."""
-    times, bounds = np.moveaxis(times, axis, -1), np.moveaxis(bounds, axis, -1)
-    found = np.full((*times.shape[:-1], 3), np.nan)
-    for at in np.ndindex(times.shape[:-1]):
-        finished = ~np.isnan(times[at])
-        observed = np.where(finished, times[at], bounds[at])
-        known = observed > 0  # neither NaN nor of a run that diverged at once
-        if known.any():
-            found[at] = median_time(observed[known], finished[known])
-    return dict(zip(("median", "low", "high"), np.moveaxis(found, -1, 0), strict=True))
+    )  # fmt: skip
 
 
 def table(data: "xr.Dataset") -> list[dict[str, Any]]:
@@ -167,7 +138,7 @@ def table(data: "xr.Dataset") -> list[dict[str, Any]]:
     rows = []
     for at in np.argwhere(data.last_step.notnull().values):
         run = data.isel(dict(zip(data.last_step.dims, at, strict=True)))
-        learned = run.crossing.sel(level=LEARNED)
+        learned = run.crossing.sel(level=TIMED_AT)
         numbers = {
             **{f"{SPLIT_LABEL[split]} 99 %": learned.sel(split=split) for split in SPLITS},
             "delay": run.delay,
@@ -196,7 +167,7 @@ def plot_fractions(data: "xr.Dataset", *, network: str) -> "go.Figure":
     return _plot_curves(panels, f"Grokking and the amount of data: {NETWORK_LABEL[network]}")
 
 
-def plot_crossings(data: "xr.Dataset", *, level: float = LEARNED) -> "go.Figure":
+def plot_crossings(data: "xr.Dataset", *, level: float = TIMED_AT) -> "go.Figure":
     """Steps to a level against training pairs: seeds, and their median; triangles are censored."""
     from plotly.subplots import make_subplots
 
@@ -302,7 +273,7 @@ def _spacious(figure: "go.Figure") -> "go.Figure":
 def _heading(panel: "xr.Dataset") -> str:
     """The network, its data, and how long validation lags behind."""
     name = f"<b>{NETWORK_LABEL[panel.network.item()]}, {panel.fraction.item():.0%}</b>"
-    delay, learned = panel.delay_median.item(), f"{LEARNED:.0%}"
+    delay, learned = panel.delay_median.item(), f"{TIMED_AT:.0%}"
     if np.isnan(delay):
         return f"{name}<br>training does not reach {learned}"
     if np.isinf(delay):

@@ -20,8 +20,9 @@ from analyses.errors import clear_errors
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.script import write_figures
 from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY
-from analyses.statistics.curves import Outcome, outcome, sustained_crossing
-from analyses.statistics.survival import median_time
+from analyses.statistics.curves import Outcome, outcome
+from analyses.statistics.over_runs import crossings, median_times
+from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from grokinterp import Run
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
@@ -36,7 +37,6 @@ FRACTIONS = {  # around where each network stops to generalise
 }
 LONGER = {"tiny": 2, "small": 2, "published": 3}  # times the usual budget
 _EARLY = 0.5  # of the steps, after which runs are judged for the first time
-GROKKED, CHANCE = 0.9, 0.1  # validation accuracy of a run that generalises, and one that does not
 
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
     Outcome.GROKKED: (BLUE, "circle", ""),
@@ -100,7 +100,7 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
     judged = xr.concat([_judge(data, budget) for budget in budgets], dim="budget")
     return xr.Dataset(
         {name: data[name] for name in ("test_accuracy", "last_step", "n_train", "chance")}
-        | {"crossing": _crossing(data, longest)}
+        | {"crossing": crossings(data.test_accuracy, GENERALISED_FROM)}
         | dict(judged.items()),
         coords={"budget": budgets},
     )
@@ -112,45 +112,30 @@ def _curve(data: "xr.Dataset", at: tuple[int, ...], budget: int) -> tuple[np.nda
     return curve.step.values, curve.values
 
 
-def _crossing(data: "xr.Dataset", budget: int) -> "xr.DataArray":
-    crossing = data.last_step.copy(data=np.full(data.last_step.shape, np.nan))
-    for at in np.ndindex(crossing.shape):
-        steps, values = _curve(data, at, budget)
-        if len(steps) > 1:
-            crossing[at] = sustained_crossing(steps, values, GROKKED)
-    return crossing
-
-
 def _judge(data: "xr.Dataset", budget: int) -> "xr.Dataset":
     """Everything :func:`compute` says about one budget, knowing nothing that happened later."""
     import xarray as xr
 
-    crossing, censored = _crossing(data, budget), data.last_step.clip(max=budget)
-    medians = np.full(crossing.shape[:2], np.nan)
+    curves = data.test_accuracy.sel(step=slice(None, budget))
+    crossing = crossings(curves, GENERALISED_FROM)
+    medians = median_times(crossing, data.last_step.clip(max=budget))["median"]
     ends = xr.full_like(crossing, "", dtype=object)
     last = xr.full_like(crossing, np.nan)
-    for network, fraction in reversed(list(np.ndindex(medians.shape))):  # larger ones first
-        cell = (network, fraction)
-        exists = data.last_step[cell].notnull().values
-        finished = crossing[cell].notnull().values
-        times = np.where(finished, crossing[cell], censored[cell])
-        known = times > 0  # neither NaN nor of a run that diverged at once
-        if known.any():
-            medians[cell] = median_time(times[known], finished[known])[0]
+    for at in np.argwhere(data.last_step.notnull().values):
+        network, fraction, _ = cell = tuple(at)
         # Its own comes last, which is what the largest fraction has.
-        neighbours = np.append(medians[network, fraction + 1 :], medians[cell])
+        larger = medians.values[network, fraction + 1 :]
+        neighbours = np.append(larger, medians.values[network, fraction])
         next_time = next(iter(neighbours[np.isfinite(neighbours)]), None)
-        for seed in np.flatnonzero(exists):
-            at = (*cell, int(seed))
-            ends[at], last[at] = _end(data, at, budget, next_time)
+        ends[cell], last[cell] = _end(data, cell, budget, next_time)
     count = data.last_step.notnull().sum("seed")
     shares = [(ends == str(end)).sum("seed") / count.where(count > 0) for end in Outcome]
     return xr.Dataset(
         {
             "outcome": ends.astype(str),
             "last": last,
-            "looks_semi": (last >= CHANCE) & (last < GROKKED),
-            "crossing_median": (crossing.dims[:2], medians),
+            "looks_semi": (last >= NOT_GENERALISED_BELOW) & (last < GENERALISED_FROM),
+            "crossing_median": medians,
             "share": xr.concat(shares, dim="ending"),
         },
         coords={"ending": [str(end) for end in Outcome]},
@@ -164,10 +149,8 @@ def _end(
     steps, values = _curve(data, at, budget)
     # The history of a run that diverged ends without a mark.
     diverged = bool(data.diverged[at]) and data.last_step[at] < budget
-    if len(steps) < 2:  # too few for a curve
-        end = Outcome.UNFINISHED
-    else:
-        end = outcome(steps, values, next_time, grokked=GROKKED, chance=CHANCE)
+    enough = len(steps) > 1  # for a curve
+    end = outcome(steps, values, next_time) if enough else Outcome.UNFINISHED
     if diverged and end != Outcome.GROKKED:
         end = Outcome.DIVERGED
     return str(end), float(values[-1]) if len(values) else np.nan

@@ -25,13 +25,15 @@ from analyses.efficiency.ungrokking_place import locate
 from analyses.errors import clear_errors
 from analyses.pages.script import write_figures
 from analyses.statistics.curves import is_flat, late_level
+from analyses.statistics.over_runs import read_each
+from analyses.statistics.thresholds import FLAWLESS_FROM, TIMED_AT
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
 if TYPE_CHECKING:
     import xarray as xr
 
-GROKKED = 0.999  # train and validation accuracy of a start
-LEVEL = {"tiny": 0.99, "small": 0.99, "published": GROKKED}  # some small ones stop just below
+# Train and validation accuracy of a start: some small networks stop just below the published one.
+START_FROM = {"tiny": TIMED_AT, "small": TIMED_AT, "published": FLAWLESS_FROM}
 START = "grokked"  # the checkpoint of a start that is continued
 # Of the MLP (Fig. 8); the other networks have the middle one. At "small" a factor of 10 would be
 # too much: 0.1 changes little in its 1500 steps, and 10 takes all weights away.
@@ -49,7 +51,7 @@ FRACTIONS = {
 }
 
 
-def grokked(start: gi.Run, level: float = GROKKED) -> gi.Checkpoint:
+def grokked(start: gi.Run, level: float = FLAWLESS_FROM) -> gi.Checkpoint:
     """The network of a start that has grokked: its checkpoint ``START``, else its end.
 
     The first time counts, since some networks lose their accuracy again and again for a while.
@@ -80,7 +82,7 @@ def continued(
     steps: int,
     *,
     kept: bool = False,
-    level: float = GROKKED,
+    level: float = FLAWLESS_FROM,
     fewer_than_classes: bool = False,
 ) -> Named:
     """A grokked run trained on with a part of the data it has seen.
@@ -190,7 +192,7 @@ def collect_runs(
     Raises:
         ValueError: a start has not grokked.
     """
-    level = LEVEL[size] if level is None else level
+    level = START_FROM[size] if level is None else level
     rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
     starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)
     runs = collect(out, [
@@ -257,17 +259,14 @@ def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
         runs, ("network", "weight_decay", "fraction", "seed"),
         labels={"moments": moments}, numbers={"unseen": unseen},
     )  # fmt: skip
-    final, lowest, flat = (data.last_step.copy(deep=True) for _ in range(3))
-    for at in np.argwhere(data.last_step.notnull().values):
-        cell = tuple(at)
-        curve = data.test_accuracy[cell].dropna("step")
-        ended = not bool(data.diverged[cell]) and curve.sizes["step"] > 1
-        final[cell] = late_level(curve.step.values, curve.values) if ended else np.nan
-        flat[cell] = ended and is_flat(curve.step.values, curve.values)
-        lowest[cell] = curve.min()
+    ended = ~data.diverged
+    final = read_each(late_level, data.test_accuracy).where(ended)
     return data.assign(
-        final=final, lowest=lowest, flat=flat == 1, final_mean=final.mean("seed"),
-    )  # fmt: skip
+        final=final,
+        final_mean=final.mean("seed"),
+        flat=(read_each(is_flat, data.test_accuracy) == 1) & ended,
+        lowest=data.test_accuracy.min("step"),
+    )
 
 
 @torch.no_grad()

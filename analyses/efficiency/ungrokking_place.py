@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.statistics.critical_size import Estimate, ungrokking_midpoint
+from analyses.statistics.intervals import half_width
+from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 
 if TYPE_CHECKING:
     import xarray as xr
 
-HIGH, LOW = 0.9, 0.1  # mean validation accuracy before and after: what counts as ungrokking
 _STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
 _CURVES = ("moments", "network", "weight_decay")
 
@@ -65,7 +66,7 @@ def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset
     for at in np.ndindex(*shape):
         own = data.n_train[at[1]].notnull().values  # another network may have more sizes
         sizes, curves = data.n_train.values[at[1], own], final[at][:, own]
-        midpoints[at] = ungrokking_midpoint(sizes, curves, low=LOW, high=HIGH)
+        midpoints[at] = ungrokking_midpoint(sizes, curves)
         by_seed[at] = [_place_of(sizes, curve) for curve in curves]
     for at in np.ndindex(*shape):
         ratios[at] = _ratio(by_seed[at], by_seed[(*at[:2], decays.index(references[at[1]]))])
@@ -116,7 +117,7 @@ def _variables(name: str, axes: tuple[str, ...], found: np.ndarray) -> dict[str,
 
 def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float]:
     """One seed's 50 % point, and between which sizes it lies where they are too far apart."""
-    place = ungrokking_midpoint(sizes, curve[None], low=LOW, high=HIGH, n_boot=1).value
+    place = ungrokking_midpoint(sizes, curve[None], n_boot=1).value
     if np.isnan(place):
         return np.nan, np.nan, np.nan
     sizes, curve = sizes[np.isfinite(curve)], curve[np.isfinite(curve)]
@@ -128,8 +129,6 @@ def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float
 
 def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Estimate:
     """How much larger places are than the same seeds' reference, with a paired interval."""
-    from scipy import stats
-
     logs = np.log(places / reference[:, [0, 2, 1]])  # least where the reference is largest
     logs = logs[np.isfinite(logs).all(axis=1)]
     if len(logs) < 2:
@@ -138,7 +137,7 @@ def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "se
             np.nan, reason=f"not detected: {known} both 50 % points, and two are needed"
         )
     mean, least, most = logs.mean(axis=0)
-    half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs[:, 0])
+    half = half_width(logs[:, 0].std(ddof=1) / len(logs) ** 0.5, len(logs))
     low, high = min(mean - half, least), max(mean + half, most)
     return Estimate(*np.exp([mean, low, high]).tolist())
 
@@ -153,7 +152,7 @@ def _claims(curves: "xr.Dataset") -> tuple[str, str]:
             continue
         decay, mean = f"{curve.weight_decay.item():g}", curve.final_mean.dropna("fraction").values
         ends.append(f"{decay}: " + (f"{mean[-1]:.3f} to {mean[0]:.3f}" if len(mean) else "none"))
-        if not (len(mean) and mean[-1] > HIGH and mean[0] < LOW):
+        if not (len(mean) and mean[-1] > GENERALISED_FROM and mean[0] < NOT_GENERALISED_BELOW):
             missing.append(decay)
     appears = f"not at weight decay {', '.join(missing)}" if missing else "at every weight decay"
     unfinished = f"{int(curves.n_unfinished.sum())} of {int(curves.n_runs.sum())} runs unfinished"

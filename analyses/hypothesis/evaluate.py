@@ -6,23 +6,24 @@ features and (II) does trigonometry on these. A network is asked for nine things
     generalises           accuracy on the test set at least ``threshold``
     periodic first map    row-wise or total IPR of the embedding, or IPR of the first layer's
                           neurons as functions of one operand, above that of every shuffle of the
-                          residues, by at least FIRST_MAP of what is left to 1
-    trigonometric logits  cos and sin of 2 pi k (a + b - c) / p, over all k, have at least LOGITS of
-                          the logits' variance
+                          residues, by at least FIRST_MAP_FROM of what is left to 1
+    trigonometric logits  cos and sin of 2 pi k (a + b - c) / p, over all k, have at least
+                          LOGITS_FROM of the logits' variance
     key alone suffices    logits as functions of a + b at the key frequencies: accuracy stays
     key is needed         logits without these: accuracy falls
     periodic neurons      in at least one layer the median share that a neuron's best frequency has
-                          is above that of every shuffle, by at least NEURONS of what is left to 1
+                          is above that of every shuffle, by at least NEURONS_FROM of what is left
+                          to 1
     embedding: only key   only the key frequencies in the embedding: accuracy stays
     embedding: no key     without them: accuracy falls
     embedding: no others  without as many random other frequencies: accuracy stays, on average
 
-FIRST_MAP, LOGITS, NEURONS, STAYS and FALLS are numbers of :mod:`analyses.hypothesis.verdict`.
-Accuracy stays if at least STAYS of what it is above chance (1 / p) is left, and falls if at most
-FALLS is. A network that does not generalise is "not applicable"; one that does is "supported" if it
-has all the rest, else "not supported". What is asked of the logits is necessary but not enough:
-right answers are a function of a + b - c, so a table of them has it, too. What a table does not
-have is a periodic way there.
+FIRST_MAP_FROM, LOGITS_FROM, NEURONS_FROM, STAYS_FROM and FALLS_TO are numbers of
+:mod:`analyses.hypothesis.verdict`. Accuracy stays if at least STAYS_FROM of what it is above chance
+(1 / p) is left, and falls if at most FALLS_TO is. A network that does not generalise is
+"not applicable"; one that does is "supported" if it has all the rest, else "not supported". What is
+asked of the logits is necessary but not enough: right answers are a function of a + b - c, so a
+table of them has it, too. What a table does not have is a periodic way there.
 
 The key frequencies are two sets. Those of the logits are :func:`probes.key_frequencies`. Those of
 the embedding are its dominant ones, too, which in a ReLU network are more, because it carries
@@ -52,6 +53,7 @@ from analyses.hypothesis.evidence import (
 from analyses.hypothesis.figures import plot_spectra, plot_table, plot_verdicts, table, verdict_line
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from analyses.hypothesis.verdict import with_verdict
+from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run, build_model
 from grokinterp._bar import each
 from grokinterp._checks import check_int, check_number
@@ -79,7 +81,7 @@ def compute(
     *,
     frequencies: Iterable[int] | None = None,
     random_draws: int = 20,
-    threshold: float = 0.9,
+    threshold: float = GENERALISED_FROM,
     seed: int = 0,
     progress: bool = False,
 ) -> "xr.Dataset":
@@ -166,7 +168,7 @@ def compute_model(
     loss: str = "cross_entropy",
     frequencies: Iterable[int] | None = None,
     random_draws: int = 20,
-    threshold: float = 0.9,
+    threshold: float = GENERALISED_FROM,
     seed: int = 0,
     progress: bool = False,
 ) -> "xr.Dataset":

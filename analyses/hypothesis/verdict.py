@@ -3,8 +3,8 @@
 An answer is *near* its bound if sampling noise could have moved it across: where it is an accuracy,
 if the bound lies in Wilson's 95 % interval for as many pairs as were judged, or, for the mean over
 random draws, in the 95 % interval of that mean. What is measured on the whole network has no such
-noise: it is near within NEAR of its bound. A verdict is borderline if it would be another with its
-near answers the other way round.
+noise: it is near within NEAR_WITHIN of its bound. A verdict is borderline if it would be another
+with its near answers the other way round.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from analyses.statistics.wilson import Z, interval_holds
 if TYPE_CHECKING:
     import xarray as xr
 
-FIRST_MAP, LOGITS, NEURONS = 0.05, 0.25, 0.1
-STAYS, FALLS = 0.9, 0.5
-NEAR = 0.1  # of a bound
+FIRST_MAP_FROM, LOGITS_FROM, NEURONS_FROM = 0.05, 0.25, 0.1
+STAYS_FROM, FALLS_TO = 0.9, 0.5
+NEAR_WITHIN = 0.1  # of a bound
 INGREDIENTS = (
     "generalises", "periodic first map", "trigonometric logits", "key alone suffices",
     "key is needed", "periodic neurons", "embedding: only key", "embedding: no key",
@@ -83,7 +83,7 @@ def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
     def left(condition: str, *, stays: bool) -> Answer:
         scale = full - chance if full > chance else np.nan
         share = (accuracy[condition] - chance) / scale
-        bound, most = (STAYS, "at least") if stays else (FALLS, "at most")
+        bound, most = (STAYS_FROM, "at least") if stays else (FALLS_TO, "at most")
         at_bound = chance + bound * scale
         near = _holds(accuracy[condition], n, at_bound)
         if condition == "without_random":
@@ -101,15 +101,17 @@ def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
             _holds(full, n, threshold),
             f"accuracy {full:.3f}, at least {threshold:g}",
         ),
-        _above_shuffled(maps, FIRST_MAP),
+        _above_shuffled(maps, FIRST_MAP_FROM),
         Answer(
-            explained >= LOGITS,
-            abs(explained - LOGITS) <= NEAR * LOGITS,
-            f"{explained:.3f} of the logits' variance, at least {LOGITS}",
+            explained >= LOGITS_FROM,
+            abs(explained - LOGITS_FROM) <= NEAR_WITHIN * LOGITS_FROM,
+            f"{explained:.3f} of the logits' variance, at least {LOGITS_FROM}",
         ),
         left("restricted", stays=True),
         left("excluded", stays=False),
-        _above_shuffled(in_layers, NEURONS) if in_layers else Answer(None, False, "no neurons"),
+        _above_shuffled(in_layers, NEURONS_FROM)
+        if in_layers
+        else Answer(None, False, "no neurons"),
         left("only_key", stays=True),
         left("without_key", stays=False),
         left("without_random", stays=True),
@@ -131,7 +133,7 @@ def _above_shuffled(measures: list["xr.DataArray"], least: float) -> Answer:
     margin = np.nanmax(excess - np.maximum(least, of_highest))
     told = ", ".join(f"{value:z.3f}" for value in excess)
     why = f"{told} of the way from shuffled to 1, at least {least} and above them all"
-    return Answer(is_clear, bool(abs(margin) <= NEAR * least), why)
+    return Answer(is_clear, bool(abs(margin) <= NEAR_WITHIN * least), why)
 
 
 def _holds(share: float, n: int, bound: float) -> bool:

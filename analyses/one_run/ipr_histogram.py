@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # The bounds that the paper's histograms are read with: memorising below, generalising above.
-LOW, HIGH = 0.2, 0.5
+IPR_MEMORISES_BELOW, IPR_GENERALISES_ABOVE = 0.2, 0.5
 
 
 def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
@@ -45,8 +45,8 @@ def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
             "frequency": (per_part, np.stack([f.modes.frequency for f in found])),
             "phase": (per_part, np.stack([f.modes.phase for f in found])),
             "mean_ipr": ("run", [f.mean for f in found]),
-            "n_low": ("run", (ipr < LOW).sum(axis=1)),
-            "n_high": ("run", (ipr > HIGH).sum(axis=1)),
+            "n_low": ("run", (ipr < IPR_MEMORISES_BELOW).sum(axis=1)),
+            "n_high": ("run", (ipr > IPR_GENERALISES_ABOVE).sum(axis=1)),
             "n_dead": ("run", [f.n_dead for f in found]),
         },
         coords={

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
-from analyses.one_run.ipr_histogram import HIGH, LOW
+from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from grokinterp import Run
 from grokinterp.models import HookedMLP
 from grokinterp.session import unaffected
@@ -40,9 +40,10 @@ def compute(
 
     Returns:
         That dataset with, further, over ("run", "part", "example", "role"): ``part_logit``, what
-        is written to the three logits by neurons with IPR below ``ipr_histogram.LOW``
-        ("memorising"), above ``HIGH`` ("generalising"), and by the "rest", among which are dead
-        neurons (one without output weights writes nothing); over ("run", "part", "role"):
+        is written to the three logits by neurons with IPR below
+        ``ipr_histogram.IPR_MEMORISES_BELOW`` ("memorising"), above ``IPR_GENERALISES_ABOVE``
+        ("generalising"), and by the "rest", among which are dead neurons (one without output
+        weights writes nothing); over ("run", "part", "role"):
         ``part_mean`` and ``part_std`` over the examples; over ("run", "part"): ``n_neurons``; over
         ("run", "part", "shown", "residue"): ``part_curve``. Logits are the network's own, in its
         precision; the parts are float64 and add up to them to rounding.
@@ -83,7 +84,7 @@ def logit_parts(
             "analyses.corrupted_logits, or probes.logit_attribution for what each part writes"
         )
     ipr = model_neuron_ipr(model).ipr
-    low, high = ipr < LOW, ipr > HIGH
+    low, high = ipr < IPR_MEMORISES_BELOW, ipr > IPR_GENERALISES_ABOVE
     members = torch.stack([low, high, ~(low | high)])
     # What W_U multiplies: with a norm the sum over neurons is as exact.
     hook = "layers.0.norm.hook_normalized" if model.cfg.norm else "layers.0.hook_post"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analyses.one_run import ipr_histogram, phases
-from analyses.one_run.ipr_histogram import HIGH, LOW
+from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.one_run.pruning import curve
 from grokinterp import Run
 from grokinterp.data import SUBSETS
@@ -54,9 +54,9 @@ def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
         "loss": {split: _defined(last[f"{split}_loss"]) for split in SUBSETS[:2]},
         "mean_ipr": _defined(neurons.mean_ipr),
         "neurons": {
-            "all": width, f"ipr_below_{LOW}": n_low,
+            "all": width, f"ipr_below_{IPR_MEMORISES_BELOW}": n_low,
             "between": width - n_low - n_high - n_dead,
-            f"ipr_above_{HIGH}": n_high, "dead": n_dead,
+            f"ipr_above_{IPR_GENERALISES_ABOVE}": n_high, "dead": n_dead,
         },
         "pruning_by_ipr": pruning,
         "provenance": run.provenance,
@@ -79,7 +79,7 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy: train, uncorrupted labels", _number(accuracy["unchanged"])),
         ("accuracy: test", _number(accuracy["test"])),
         ("mean IPR (1 = one frequency)", _number(summary["mean_ipr"])),
-        (f"neurons: IPR < {LOW} / between / > {HIGH} / dead",
+        (f"neurons: IPR < {IPR_MEMORISES_BELOW} / between / > {IPR_GENERALISES_ABOVE} / dead",
          f"{neurons[1]} / {neurons[2]} / {neurons[3]} / {neurons[4]}"),
         (f"after removing the {low['fraction']:.0%} of lowest IPR", in_words(low)),
         (f"after removing the {high['fraction']:.0%} of highest IPR", in_words(high)),

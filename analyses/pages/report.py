@@ -4,8 +4,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.one_run.summary import READ_AT, in_words, summarise, table_rows
 from analyses.pages.page import Section, write_page
+from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
@@ -84,11 +86,12 @@ def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Se
 
 def _about_curves(curves: "xr.Dataset", summary: dict[str, Any]) -> str:
     accuracy = summary["accuracy"]
-    learned = curves.accuracy.sel(subset="test") >= 0.9
+    level = GENERALISED_FROM
+    learned = curves.accuracy.sel(subset="test") >= level
     when = (
-        f"Test accuracy first reaches 0.9 at step {int(curves.step[learned.argmax('step')])}"
+        f"Test accuracy first reaches {level} at step {int(curves.step[learned.argmax('step')])}"
         if bool(learned.any())
-        else "Test accuracy never reaches 0.9"
+        else f"Test accuracy never reaches {level}"
     )
     if summary["task"]["changed_labels"] == 0:
         return f"{when}; no label was corrupted. The run ends in {summary['phase']}."
@@ -102,8 +105,8 @@ def _about_curves(curves: "xr.Dataset", summary: dict[str, Any]) -> str:
 def _about_neurons(summary: dict[str, Any]) -> str:
     total, low, between, high, dead = summary["neurons"].values()
     text = (
-        f"{low} of {total} neurons have an IPR below {ipr_histogram.LOW}, like noise; for {high} "
-        f"it is above {ipr_histogram.HIGH}, close to a single frequency; {between} lie between"
+        f"{low} of {total} neurons have an IPR below {IPR_MEMORISES_BELOW}, like noise; for {high} "
+        f"it is above {IPR_GENERALISES_ABOVE}, close to a single frequency; {between} lie between"
     )
     return text + (f", and {dead} are dead and have no IPR." if dead else ".")
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
+from analyses.statistics.intervals import half_width
+from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from analyses.statistics.time_divergence import TimeLaw
 from grokinterp._checks import check_int
 from grokinterp._short import short
@@ -118,8 +120,8 @@ def ungrokking_midpoint(
     sizes: Sizes,
     test_accuracy: PerSeed,
     *,
-    low: float = 0.1,
-    high: float = 0.9,
+    low: float = NOT_GENERALISED_BELOW,
+    high: float = GENERALISED_FROM,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Estimate:
@@ -230,10 +232,7 @@ def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
             reason=f"not detected: seen by all seeds together, but not by {missing:.0%} of their "
             "resamples",
         )
-    from scipy import stats
-
-    spread = np.nanstd(resampled) * math.sqrt(seeds / (seeds - 1))
-    half = stats.t.ppf(0.975, seeds - 1) * spread
+    half = half_width(np.nanstd(resampled) * math.sqrt(seeds / (seeds - 1)), seeds)
     low, high = np.exp([where - half, where + half]).tolist()
     return Estimate(value, low, high, n_boot)
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from grokinterp._checks import check_int, check_number
 
 Curve = Sequence[float] | np.ndarray
@@ -105,8 +106,8 @@ def outcome(
     test_accuracy: Curve,
     next_time: float | None = None,
     *,
-    grokked: float = 0.9,
-    chance: float = 0.1,
+    grokked: float = GENERALISED_FROM,
+    chance: float = NOT_GENERALISED_BELOW,
 ) -> Outcome:
     """How a run ended, where a run that only has not grokked *yet* is told from one that stays.
 

@@ -16,12 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analyses.statistics.survival import (
-    censored_normal,
-    interval_end,
-    student_drop,
-    student_p,
-)
+from analyses.statistics.intervals import interval_end, student_drop, student_p
+from analyses.statistics.survival import censored_normal
 
 _NODES, _MOST_NODES = 101, 1601  # of the integral over a seed's D_crit
 _OFFSETS, _OFFSET_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # given the finished runs

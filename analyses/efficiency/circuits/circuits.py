@@ -21,6 +21,7 @@ import probes
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
+from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp import Dataset, HookedModel
 from grokinterp._checks import check_choice
 from grokinterp._short import short_repr
@@ -74,7 +75,7 @@ DEFINITIONS: Mapping[str, Mapping[str, Definition]] = {
     "published": {kind: Definition(at_least={"train": 0.99}) for kind in KINDS},
     "validated": {
         "memorising": Definition(at_least={"train": 0.99}, at_most={"test": 0.05}),
-        "generalising": Definition(at_least={"unchanged": 0.999, "test": 0.999}),
+        "generalising": Definition(at_least={"unchanged": FLAWLESS_FROM, "test": FLAWLESS_FROM}),
     },
     "half": {
         "memorising": Definition(at_least={"changed": 0.9}, at_most={"test": 0.1}),

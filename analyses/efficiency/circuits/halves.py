@@ -28,7 +28,7 @@ from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.circuits.scores import scores
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.errors import clear_errors
-from analyses.one_run.phases import EndPoint, Phase, phase_of
+from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of
 from analyses.pages.labels import run_labels
 from analyses.pages.script import write_figures
 from grokinterp._checks import check_choice, check_number
@@ -187,8 +187,8 @@ def _network(run: gi.Run) -> HookedMLP:
         raise ValueError(
             f"only a network in Coexistence has two halves; this one is in {phase.value!r}: "
             f"validation accuracy {end.test:.3f}, {end.changed:.3f} on {end.n_changed} changed "
-            "labels, and both must be at least 0.9. Train with data.corruption > 0 and without "
-            "weight decay"
+            f"labels, and both must be at least {Thresholds().learned}. Train with "
+            "data.corruption > 0 and without weight decay"
         )
     return model
 

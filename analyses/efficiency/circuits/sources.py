@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 END = "end"  # the finished network, in the place of a checkpoint's name
 
 
-def _rule(definition: Definition, *, rows: int = 1) -> "Rule":
+def rule_of(definition: Definition, *, rows: int = 1) -> "Rule":
     """True once training keeps a definition's bounds."""
     above, below = (
         {f"{subset}_accuracy": bound for subset, bound in bounds.items()}
@@ -59,10 +59,10 @@ def _rule(definition: Definition, *, rows: int = 1) -> "Rule":
 
 # For gi.train_many(checkpoints=...), and may be joined with |. The published C_gen is the end of
 # training: ``from_checkpoint(run, END, "generalising", definition="published")``.
-PUBLISHED_RULES = {"memorising": _rule(DEFINITIONS["published"]["memorising"])}
+PUBLISHED_RULES = {"memorising": rule_of(DEFINITIONS["published"]["memorising"])}
 VALIDATED_RULES = {
-    "validated-memorising": _rule(DEFINITIONS["validated"]["memorising"]),
-    "validated-generalising": _rule(DEFINITIONS["validated"]["generalising"], rows=5),
+    "validated-memorising": rule_of(DEFINITIONS["validated"]["memorising"]),
+    "validated-generalising": rule_of(DEFINITIONS["validated"]["generalising"], rows=5),
 }
 
 

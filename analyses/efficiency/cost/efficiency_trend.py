@@ -11,6 +11,7 @@ import numpy as np
 
 from analyses.efficiency.cost.efficiency_runs import FRACTIONS
 from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
+from analyses.statistics.over_runs import t_interval
 from grokinterp._checks import check_choice
 
 if TYPE_CHECKING:
@@ -37,35 +38,23 @@ def compute(data: "xr.Dataset") -> "xr.Dataset":
         "not detected: why".
     """
     import xarray as xr
-    from scipy import stats
 
     wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
-    log_d = np.log(wide.n_train.values)
-    shape = (len(CIRCUITS), len(MEASURES))
-    slope, half = np.full(shape, np.nan), np.full(shape, np.nan)
-    n_seeds = np.zeros(shape, dtype=int)
-    verdict = np.full(shape, "", dtype=object)
-    for i, circuit in enumerate(CIRCUITS):
-        for j, measure in enumerate(MEASURES):
-            here = wide.sel(circuit=circuit)
-            cost = np.log(here.cost.sel(measure=measure).transpose("seed", "fraction").values)
-            found = np.array([_slope(log_d, row) for row in cost])
-            found = found[~np.isnan(found)]
-            n_seeds[i, j] = n = len(found)
-            if n:
-                slope[i, j] = found.mean()
-            if n > 1:
-                half[i, j] = stats.t.ppf(0.975, n - 1) * found.std(ddof=1) / n**0.5
-            verdict[i, j] = _verdict(slope[i, j], half[i, j]) if n else _why(data, here, measure)
-    axes = ("circuit", "measure")
-    result = xr.Dataset(
-        {
-            "slope": (axes, slope), "low": (axes, slope - half), "high": (axes, slope + half),
-            "n_seeds": (axes, n_seeds), "verdict": (axes, verdict.astype(str)),
-        },
-        coords={"circuit": list(CIRCUITS), "measure": list(MEASURES)},
-        attrs={"network": data.attrs["network"], "equal_step": data.attrs["equal_step"]},
-    )  # fmt: skip
+    slopes = xr.apply_ufunc(
+        _slope, np.log(wide.n_train), np.log(wide.cost),
+        input_core_dims=[["fraction"]] * 2, vectorize=True,
+    ).transpose("circuit", "measure", "seed")  # fmt: skip
+    found = t_interval(slopes).rename(mean="slope").assign(n_seeds=slopes.count("seed"))
+    verdict = [
+        [
+            _verdict(found.sel(circuit=c, measure=m), wide.sel(circuit=c, measure=m))
+            for m in MEASURES
+        ]
+        for c in CIRCUITS
+    ]
+    result = found.assign(verdict=(("circuit", "measure"), verdict)).assign_attrs(
+        network=data.attrs["network"], equal_step=data.attrs["equal_step"]
+    )
     reference = result.sel(PUBLISHED)
     certain = float(reference.low) > 0 or float(reference.high) < 0
     return result.assign(share=result.slope / (reference.slope if certain else np.nan))
@@ -77,17 +66,20 @@ def _slope(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.polyfit(x[there], y[there], 1)[0]) if there.sum() >= _FEWEST else math.nan
 
 
-def _verdict(slope: float, half: float) -> str:
-    if math.isnan(half):
+def _verdict(found: "xr.Dataset", here: "xr.Dataset") -> str:
+    """What the slope of one circuit in one measure says, or why there is none."""
+    if not found.n_seeds:
+        return _why(here)
+    if found.low.isnull():
         return f"{_NOT_DETECTED}: one seed has no interval"
-    if abs(slope) <= half:
+    if found.low <= 0 <= found.high:
         return "no trend seen"
-    return "rises" if slope > 0 else "falls"
+    return "rises" if found.slope > 0 else "falls"
 
 
-def _why(data: "xr.Dataset", here: "xr.Dataset", measure: str) -> str:
-    if measure == "least" and data.attrs["no_least"]:
-        return f"{_NOT_DETECTED}: {data.attrs['no_least']}"
+def _why(here: "xr.Dataset") -> str:
+    if here.measure == "least" and here.attrs["no_least"]:
+        return f"{_NOT_DETECTED}: {here.attrs['no_least']}"
     seeds = (here.missing == "").sum("fraction")
     reasons = [reason for reason in here.missing.values.ravel().tolist() if reason]
     often = max(set(reasons), key=reasons.count) if reasons else "costs are not positive"

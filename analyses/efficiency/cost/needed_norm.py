@@ -6,7 +6,6 @@ scaling the last layer alone or all layers in the cheapest way.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.efficiency.circuits.margins import correct_logits, margins
-from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
+from analyses.efficiency.circuits.parameters import norms_by_layer
 from grokinterp import HookedEmbeddingMLP, HookedMLP, HookedModel
 from grokinterp._checks import check_choice, check_number
 from grokinterp.session import unaffected
@@ -87,55 +86,6 @@ def least_norm(
         TypeError: another network, whose layers cannot be scaled against each other.
     """
     return least_scaled_norm(model, _scale(model, tokens, labels, target, quantity))
-
-
-@dataclass(frozen=True)
-class NormalisedMargin:
-    """Margins of a homogeneous network divided by the k-th power of its norm."""
-
-    degree: int  # k: all weights times c multiply the logits by c ** k
-    minimum: float  # over pairs, by the least norm of this function
-    median: float
-    plain_minimum: float  # by the norm as it is, which depends on how layers share the scale
-    plain_median: float
-
-
-@unaffected()
-def normalised_margin(
-    model: HookedModel, tokens: Int[Tensor, "pair 2"], labels: Int[Tensor, " pair"]
-) -> NormalisedMargin:
-    """How large the margins are for the norm, of a network without biases.
-
-    With all weights times c the margins grow by c^k, k = sum of d_i over the layers i, d_i the
-    power at which layer i enters the logits: 1 for relu; for a square network of two layers 2 and
-    1, so that k = 3. The least norm of the same function follows from weighted AM-GM:
-    |theta|^2 = k (prod_i (|W_i| / d_i^(1/2))^(2 d_i))^(1 / k).
-
-    Args:
-        model: as for :func:`least_norm`, without biases.
-        tokens: the pairs (a, b).
-        labels: their classes.
-
-    Raises:
-        TypeError: the network has no such k: it has biases, norms or other neurons.
-    """
-    powers = _powers(model)
-    if any(_own(name).startswith("b_") for name in powers):
-        raise TypeError(
-            "a network with biases is not homogeneous: its logits do not grow by one power of the "
-            "weights' scale; take least_norm(), which scales its biases too"
-        )
-    found = margins(model, tokens, labels)
-    degree = 1 - round(next(row.sum() for name, row in powers.items() if _own(name) == "W_U"))
-    least, plain = least_scaled_norm(model, 1.0), parameter_norm(model)
-    low, middle = float(found.min()), float(found.median())
-    return NormalisedMargin(
-        degree=degree,
-        minimum=low / least**degree,
-        median=middle / least**degree,
-        plain_minimum=low / plain**degree,
-        plain_median=middle / plain**degree,
-    )
 
 
 @unaffected()

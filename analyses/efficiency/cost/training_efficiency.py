@@ -22,14 +22,13 @@ from analyses.errors import clear_errors
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.script import write_figures
 from analyses.pages.style import BLUE, ORANGE, RED
-from analyses.statistics.curves import sustained_crossing
-from analyses.statistics.survival import median_time
+from analyses.statistics.over_runs import budgets, crossings, median_times
+from analyses.statistics.thresholds import TIMED_AT
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-LEVEL = 0.99
 # What happens, on which labels (random or not), seen in which accuracy.
 EVENTS = {
     "memorised": (True, "train_accuracy"),
@@ -41,7 +40,7 @@ RATIOS = {"gap": "memorised", "delay": "fitted"}
 _CELL = ("network", "fraction", "seed")
 
 
-def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
+def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> "xr.Dataset":
     """Steps to memorise random labels, to fit the task's, and to generalise.
 
     A time is the first step of five evaluated rows in a row at or above the level. A run that ends
@@ -71,21 +70,13 @@ def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
 
     curves = {random: side_by_side(_with(runs, random), _CELL) for random in (False, True)}
     curves = dict(zip(curves, xr.align(*curves.values(), join="outer"), strict=True))
-    shape = [curves[False].sizes[axis] for axis in _CELL]
-    time, budget = (np.full((*shape, len(EVENTS)), np.nan) for _ in range(2))
-    for i, (random, name) in enumerate(EVENTS.values()):
-        last = curves[random].last_step.transpose(*_CELL)
-        budget[..., i] = last.where(last > 0).values  # one that diverged at once says nothing
-        for at in np.argwhere(~np.isnan(budget[..., i])):
-            # Rows of this run alone: others were evaluated at other steps.
-            curve = curves[random][name].transpose(*_CELL, "step")[tuple(at)].dropna("step")
-            if curve.sizes["step"] > 1:
-                time[(*at, i)] = sustained_crossing(curve.step.values, curve.values, level)
-    data = xr.Dataset(
-        {"time": ((*_CELL, "event"), time), "budget": ((*_CELL, "event"), budget)},
-        coords={axis: curves[False][axis].values for axis in _CELL} | {"event": list(EVENTS)},
-        attrs={"level": level},
-    )
+    per_event = [
+        (crossings(curves[random][name], level), budgets(curves[random].last_step))
+        for random, name in EVENTS.values()
+    ]
+    time, budget = (xr.concat(found, "event") for found in zip(*per_event, strict=True))
+    data = xr.Dataset({"time": time, "budget": budget}, attrs={"level": level})
+    data = data.assign_coords(event=list(EVENTS)).transpose(*_CELL, "event")
     sizes = {run.config.data.train_fraction: run.config.data.n_train for run in runs}
     data["n_train"] = ("fraction", [sizes[f] for f in data.fraction.values])
     last = data.sel(event="generalised", drop=True)
@@ -95,12 +86,8 @@ def compute(runs: Sequence[gi.Run], *, level: float = LEVEL) -> "xr.Dataset":
     data["ratio_above"] = last.budget.where(last.time.isnull()) / before.time
     data["ratio_below"] = last.time / before.budget.where(before.time.isnull())
     for name, bound in (("time", data.budget), ("ratio", data.ratio_above)):
-        found = xr.apply_ufunc(
-            _median, data[name], bound, input_core_dims=[["seed"]] * 2,
-            output_core_dims=[["end"]], vectorize=True,
-        )  # fmt: skip
-        for i, end in enumerate(("median", "low", "high")):
-            data[f"{name}_{end}"] = found.isel(end=i)
+        for part, values in median_times(data[name], bound).items():
+            data[f"{name}_{part}"] = values
     bounded = data.ratio_below.notnull().any("seed")
     ratios = [f"ratio_{end}" for end in ("median", "low", "high")]
     return data.assign(data[ratios].where(~bounded))
@@ -119,14 +106,6 @@ def _with(runs: Sequence[gi.Run], random: bool) -> list[gi.Run]:
             "labels (0) and on random ones (1)"
         )
     return chosen
-
-
-def _median(times: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Median and interval of times that, where NaN, are above their bounds."""
-    finished = ~np.isnan(times)
-    observed = np.where(finished, times, bounds)
-    known = ~np.isnan(observed)
-    return np.array(median_time(observed[known], finished[known]) if known.any() else [np.nan] * 3)
 
 
 # Label, colour, dash and marker.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FACTORS = (2.0, 10.0)
-STAYS = 0.95  # of its start: a validation loss from here up has risen or stayed
+LOSS_STAYS_FROM = 0.95  # of its start: a validation loss from here up has risen or stayed
 
 
 class Verdict(StrEnum):
@@ -61,7 +61,7 @@ def summary(data: "xr.Dataset") -> "xr.Dataset":
     fell = train_fall.sel(factor=10.0, drop=True)
     relative = test / test.isel(step=0)
     at_fall = relative.sel(step=fell.fillna(step[0])).drop_vars("step").where(fell.notnull())
-    stayed, fell_later = at_fall >= STAYS, test_fall.sel(factor=10.0, drop=True).notnull()
+    stayed, fell_later = at_fall >= LOSS_STAYS_FROM, test_fall.sel(factor=10.0, drop=True).notnull()
     rules = [
         (~finite, Verdict.DIVERGED),
         (fell.isnull(), Verdict.UNFINISHED),

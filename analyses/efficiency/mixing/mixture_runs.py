@@ -23,7 +23,8 @@ import grokinterp as gi
 from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
-from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint
+from analyses.efficiency.circuits.circuits import DEFINITIONS
+from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint, rule_of
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.mixing import gradient_flow, mixture
 from analyses.efficiency.mixing.delay import summary
@@ -99,7 +100,7 @@ def _settled(half: int) -> Rule:
     Late, so that its probabilities are sharp; not the last one, because accuracies of networks
     under weight decay keep flickering by a pair.
     """
-    late, right = gi.at_step(half), gi.reached(unchanged_accuracy=0.999, test_accuracy=0.999)
+    late, right = gi.at_step(half), rule_of(DEFINITIONS["validated"]["generalising"])
     return lambda rows: late(rows) and right(rows)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from analyses import announce
 from analyses.efficiency import semi_grokking, settings, ungrokking
+from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp.sweeps.estimate import Estimate
 
 
@@ -31,7 +32,7 @@ def toys_that_learn_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setitem(settings._WIDTH, "tiny", 16)
         patch.setitem(settings._TRAINING, "tiny", training)
         patch.setitem(settings._OWN, "tiny", {})
-        patch.setitem(ungrokking.LEVEL, "tiny", ungrokking.GROKKED)
+        patch.setitem(ungrokking.START_FROM, "tiny", FLAWLESS_FROM)
         patch.setitem(ungrokking.WEIGHT_DECAYS, "tiny", (0.1, 1.0))
         patch.setitem(ungrokking.START_FRACTION, "tiny", 0.5)
         patch.setitem(ungrokking.STEPS, "tiny", 20)

@@ -121,7 +121,7 @@ def test_the_command(
     import typer
 
     assert runs  # it finds them
-    monkeypatch.setitem(ungrokking.LEVEL, "tiny", 0.0)
+    monkeypatch.setitem(ungrokking.START_FROM, "tiny", 0.0)
     monkeypatch.setattr(settings, "NETWORKS", ("mlp",))
     app = typer.Typer()
     app.command()(d_crit.main)

@@ -1,4 +1,4 @@
-"""Censored times: a textbook's trial, closed forms, and SciPy's own censored fit."""
+"""Censored times: a textbook's trial, and closed forms."""
 
 import math
 
@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyses.statistics.survival import (
-    censored_normal,
-    lognormal_fit,
-    median_time,
-    student_drop,
-    student_p,
-)
+from analyses.statistics.survival import censored_normal, median_time
 
 # Weeks of remission in leukaemia, Freireich et al. 1963, the standard example of survival analysis.
 TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -64,67 +58,6 @@ def test_the_mean_of_finished_runs_would_be_too_small() -> None:
     seen = np.minimum(times, budget)
     assert median_time(seen, finished)[0] == pytest.approx(100, rel=0.05)
     assert seen[finished].mean() < 70
-    fit = lognormal_fit(seen, finished)
-    assert fit.low < 100 < fit.high
-    assert fit.sigma == pytest.approx(1.0, rel=0.05)
-
-
-def test_the_fit_without_censoring_is_students() -> None:
-    times = [120.0, 180.0, 90.0, 260.0]
-    fit = lognormal_fit(times, [True] * 4)
-    logs = np.log(times)
-    low, high = stats.t.interval(0.95, 3, loc=logs.mean(), scale=stats.sem(logs))
-    assert [fit.median, fit.low, fit.high] == pytest.approx(
-        np.exp([logs.mean(), low, high]), rel=1e-4
-    )
-    assert fit.sigma == pytest.approx(logs.std(), rel=1e-4)  # of the likelihood: divided by n
-
-
-def test_the_fit_with_censoring_is_scipys() -> None:
-    finished = np.array(RELAPSED)
-    sigma, _, median = stats.lognorm.fit(
-        stats.CensoredData.right_censored(TREATED, ~finished), floc=0
-    )
-    fit = lognormal_fit(TREATED, RELAPSED)
-    assert fit.median == pytest.approx(median, rel=1e-3)
-    assert fit.sigma == pytest.approx(sigma, rel=1e-3)
-    # At the ends of the interval the best likelihood has fallen by as much as it says.
-    most = _log_likelihood(sigma, median)
-    for end in (fit.low, fit.high):
-        best = max(_log_likelihood(s, end) for s in np.linspace(sigma / 3, 3 * sigma, 2001))
-        assert 2 * (most - best) == pytest.approx(student_drop(int(finished.sum())), rel=1e-3)
-
-
-def _log_likelihood(sigma: float, median: float) -> float:
-    """Of the treated arm."""
-    finished, z = np.array(RELAPSED), np.log(np.array(TREATED) / median) / sigma
-    return float(
-        np.where(finished, stats.norm.logpdf(z) - np.log(sigma), stats.norm.logsf(z)).sum()
-    )
-
-
-def test_units_do_not_matter() -> None:
-    once, thousand = (lognormal_fit(np.array(TREATED) * by, RELAPSED) for by in (1.0, 1000.0))
-    assert thousand.sigma == pytest.approx(once.sigma, rel=1e-5)
-    for end in ("median", "low", "high"):
-        assert getattr(thousand, end) == pytest.approx(1000 * getattr(once, end), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("times", "finished"),
-    [([5.0, 9.0, 9.0], [True, False, False]), ([5.0, 5.0], [True, True])],
-)
-def test_too_few_times_are_not_fitted(times: list[float], finished: list[bool]) -> None:
-    assert math.isnan(lognormal_fit(times, finished).median)
-
-
-@pytest.mark.parametrize("n", [2, 3, 10])
-def test_the_p_value_of_a_drop_is_that_of_scipys_t_test(n: int) -> None:
-    values = np.random.default_rng(n).standard_normal(n) + 0.5
-    drop = n * np.log((values**2).mean() / values.var())  # of a mean of zero, in normal values
-    assert student_p(drop, n) == pytest.approx(stats.ttest_1samp(values, 0)[1])
-    assert student_p(student_drop(n), n) == pytest.approx(0.05)
-    assert student_p(1e6, n) == 0
 
 
 def test_censored_runs_far_from_the_mean() -> None:
@@ -133,11 +66,6 @@ def test_censored_runs_far_from_the_mean() -> None:
     log_larger, slope = censored_normal(z, np.zeros(4, bool))
     assert slope == pytest.approx([1e9, 1e5 + 1e-5, np.sqrt(2 / np.pi), 0.0], rel=1e-14)
     assert log_larger[[0, 2, 3]] == pytest.approx([-5e17, np.log(0.5), 0.0], rel=1e-14)
-
-
-def test_drop_tends_to_chi_squared() -> None:
-    assert student_drop(10**6) == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-4)
-    assert student_drop(3) > student_drop(5) > student_drop(20)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Student's 95 % intervals: of a mean over few units, and of a profile likelihood from them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def half_width(error: Any, n: Any) -> np.ndarray:
+    """Half of the 95 % interval of a mean of ``n`` units; NaN for fewer than two.
+
+    ``scipy.stats.t.interval`` has no interval where all units agree (``error`` 0); here its width
+    is then 0.
+
+    Args:
+        error: standard error of the mean, of any shape.
+        n: how many units, of a shape that broadcasts with it.
+    """
+    from scipy import stats
+
+    error, n = np.broadcast_arrays(np.asarray(error, dtype=float), n)
+    return np.where(n > 1, stats.t.ppf(0.975, np.maximum(n - 1, 1)) * error, np.nan)
+
+
+def student_drop(n: int) -> float:
+    """How far twice the log likelihood may fall inside a 95 % interval from ``n`` units.
+
+    The profile interval of the mean of n normal values is then exactly Student's; for many it tends
+    to chi-squared's 3.84.
+    """
+    from scipy import stats
+
+    return n * math.log1p(stats.t.ppf(0.975, n - 1) ** 2 / (n - 1))
+
+
+def student_p(drop: float, n: int) -> float:
+    """The p value of a fall of twice the log likelihood; 0.05 at :func:`student_drop`."""
+    from scipy import stats
+
+    with np.errstate(over="ignore"):  # an infinite t has p value 0
+        t = np.sqrt((n - 1) * np.expm1(drop / n))
+    return float(2 * stats.t.sf(t, n - 1))
+
+
+def interval_end(fall: Callable[[float], float], start: float, step: float) -> float:
+    """Where ``fall``, negative at ``start``, becomes positive in the direction of ``step``.
+
+    Infinite, with the sign of ``step``, if that is farther away than a million steps.
+    """
+    from scipy import optimize
+
+    inside = start
+    for _ in range(20):
+        outside = inside + step
+        if fall(outside) >= 0:
+            return optimize.root_scalar(fall, bracket=(inside, outside), xtol=1e-6).root
+        inside, step = outside, 2 * step
+    return math.copysign(math.inf, step)
