@@ -81,7 +81,7 @@ def median_times(times: "xr.DataArray", bounds: "xr.DataArray", dim: str = "seed
     """
     import xarray as xr
 
-    def of_one(times: np.ndarray, bounds: np.ndarray) -> tuple[float, float, float]:
+    def of_one(times: np.ndarray, bounds: np.ndarray) -> tuple[float, ...]:
         finished = ~np.isnan(times)
         observed = np.where(finished, times, bounds)
         known = observed > 0
