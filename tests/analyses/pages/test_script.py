@@ -1,6 +1,5 @@
 """Analyses from the shell: they leave one HTML file and the numbers behind it."""
 
-import contextlib
 import re
 import sys
 from pathlib import Path
@@ -107,6 +106,8 @@ def test_figures_share_one_copy_of_the_library(
 
 def test_a_page_named_like_the_numbers_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "figures.nc"
-    with contextlib.suppress(ValueError):  # to refuse is as good
+    out.write_bytes(b"numbers of before")
+    with pytest.raises(ValueError, match=r"out must end in \.html, got .*figures\.nc"):
         write_figures("x", tmp_path, out, xr.Dataset({"value": 1.0}), [go.Figure()])
-    assert not out.exists() or out.read_bytes().startswith(b"<!doctype html>")
+    assert out.read_bytes() == b"numbers of before"
+    assert list(tmp_path.iterdir()) == [out]

@@ -190,7 +190,8 @@ def test_a_diverging_run_stops_says_when_and_leaves_its_neighbours_alone() -> No
     assert_close(fine.history.train_loss, train(tame).history.train_loss, rtol=1e-2)
 
 
-def test_a_diverging_single_run_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_diverging_single_run_ends_at_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It diverges within the first 8 steps, and rows are 8 steps apart."""
     steps: list[int] = []
     step = Stack.step
 
@@ -200,8 +201,10 @@ def test_a_diverging_single_run_ends_early(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Stack, "step", counted)
     with pytest.warns(gi.DivergenceWarning):
-        train(SMALL.replace({"training.lr": 1e18, "training.steps": 500}))
-    assert len(steps) < 500
+        run = train(SMALL.replace({"training.lr": 1e18, "training.steps": 500}))
+    assert run.diverged_at is not None
+    assert run.diverged_at <= 8
+    assert len(steps) == 8
 
 
 def test_the_step_of_divergence_is_exact() -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.efficiency.circuits.sources import END
+from analyses.efficiency.circuits.circuits import Circuit
 from analyses.efficiency.mixing import mixture, mixture_runs
 from analyses.efficiency.mixing.mixture_variants import (
     OF_HALVES,
@@ -35,6 +35,27 @@ def make_run(fraction: float, model: gi.HookedModel, config: gi.RunConfig) -> gi
     return dataclasses.replace(run, model=model, checkpoints=dict.fromkeys(names, kept))
 
 
+def memoriser(dataset: gi.Dataset) -> gi.HookedMLP:
+    """A neuron per pair: the labels that training gave, and an answer one too large elsewhere."""
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=P * P, act="relu"), p=P)
+    a, b = dataset.tokens.T
+    answers = torch.where(dataset.is_train, dataset.labels, (dataset.clean_labels + 1) % P)
+    with torch.no_grad():  # a neuron is on for one pair: 2 - 2 (a != a') - 2 (b != b') - ...
+        first, second = torch.nn.functional.one_hot(a, P), torch.nn.functional.one_hot(b, P)
+        model.W_E.copy_(torch.stack([2.0 * first.T - 1, 2.0 * second.T - 1]))
+        model.W_U.copy_(6.0 * torch.nn.functional.one_hot(answers, P))
+    return model.eval()
+
+
+def solution() -> gi.HookedMLP:
+    """The rule in closed form, with logits 12 times as large."""
+    model = gi.closed_form_mlp(P, 500)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 12 ** (1 / 3)
+    return model.eval()
+
+
 @pytest.fixture(scope="module")
 def pair() -> dict[str, gi.Run]:
     """C_gen in closed form, and C_mem with a neuron per pair, right where it was trained."""
@@ -43,23 +64,10 @@ def pair() -> dict[str, gi.Run]:
         model=gi.MLPConfig(d_mlp=P * P, act="relu"),
         training=gi.TrainConfig(steps=1),
     )
-    dataset = gi.make_dataset(config.data)
-    memoriser = gi.build_model(config)
-    assert isinstance(memoriser, gi.HookedMLP)
-    a, b = dataset.tokens.T
-    answers = torch.where(dataset.is_train, dataset.labels, (dataset.labels + 1) % P)
-    with torch.no_grad():  # a neuron is on for one pair: 2 - 2 (a != a') - 2 (b != b') - ...
-        first, second = torch.nn.functional.one_hot(a, P), torch.nn.functional.one_hot(b, P)
-        memoriser.W_E.copy_(torch.stack([2.0 * first.T - 1, 2.0 * second.T - 1]))
-        memoriser.W_U.copy_(6.0 * torch.nn.functional.one_hot(answers, P))
     quadratic = config.replace({"model.act": "square", "model.d_mlp": 500})
-    solution = gi.closed_form_mlp(P, 500)
-    with torch.no_grad():
-        for weight in solution.parameters():
-            weight *= 12 ** (1 / 3)
     return {
-        "memorising": make_run(0.2, memoriser.eval(), config),
-        "generalising": make_run(0.9, solution.eval(), quadratic),
+        "memorising": make_run(0.2, memoriser(gi.make_dataset(config.data)), config),
+        "generalising": make_run(0.9, solution(), quadratic),
     }
 
 
@@ -167,12 +175,24 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
 def test_halves_are_asked_for_the_labels_that_were_given(
     pair: dict[str, gi.Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = pair["generalising"]
-    half = mixture_runs.from_checkpoint(run, END, "generalising", definition="published")
-    monkeypatch.setattr(
-        mixture_runs.halves, "split", lambda run: {"memorising": half, "generalising": half}
-    )
-    found: Tables = mixture_runs.halves_tables(run)
-    assert torch.equal(found.labels, run.dataset.labels)
-    assert torch.equal(found.is_train, run.dataset.is_train)
-    assert torch.equal(found.is_test, run.dataset.is_test)
+    """Wrong ones included, each half in its own place."""
+    dataset = gi.make_dataset(gi.DataConfig(p=P, train_fraction=0.6, corruption=0.3))
+    parts = {"memorising": memoriser(dataset), "generalising": solution()}
+    split = {
+        kind: Circuit(
+            kind=kind, source="a half", model=model, dataset=dataset, seen=dataset.is_train,
+            definition="half",
+        )
+        for kind, model in parts.items()
+    }  # fmt: skip
+    monkeypatch.setattr(mixture_runs.halves, "split", lambda run: split)
+    found: Tables = mixture_runs.halves_tables(pair["generalising"])
+    assert int(dataset.is_changed.sum()) > 10
+    assert torch.equal(found.labels, dataset.labels)
+    assert torch.equal(found.is_train, dataset.is_train)
+    assert torch.equal(found.is_test, ~dataset.is_train)
+    for kind, model in parts.items():
+        torch.testing.assert_close(getattr(found, kind), model.double()(dataset.tokens).detach())
+    answers = found.memorising.argmax(dim=1), found.generalising.argmax(dim=1)
+    assert torch.equal(answers[0][found.is_train], dataset.labels[found.is_train])
+    assert torch.equal(answers[1], dataset.tokens.sum(dim=1) % P)
