@@ -192,7 +192,8 @@ def test_halves_are_asked_for_the_labels_that_were_given(
     assert torch.equal(found.is_train, dataset.is_train)
     assert torch.equal(found.is_test, ~dataset.is_train)
     for kind, model in parts.items():
-        torch.testing.assert_close(getattr(found, kind), model.double()(dataset.tokens).detach())
+        want = model.double()(dataset.tokens).detach()  # up to 12, found in float32
+        torch.testing.assert_close(getattr(found, kind), want, rtol=0, atol=1e-4)
     answers = found.memorising.argmax(dim=1), found.generalising.argmax(dim=1)
     assert torch.equal(answers[0][found.is_train], dataset.labels[found.is_train])
     assert torch.equal(answers[1], dataset.tokens.sum(dim=1) % P)
