@@ -1,14 +1,14 @@
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-import jaxtyping
 import pytest
 import torch
 
 import grokinterp as gi
-from analyses.phase_diagrams.measures import MEASURES
+from grokinterp.sweeps import estimate as estimate_module
 from grokinterp.sweeps.estimate import estimate, in_words
+from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.resources import Resources
+from grokinterp.training.stack import Stack
 
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=31, corruption=0.3),
@@ -16,15 +16,6 @@ BASE = gi.RunConfig(
     training=gi.TrainConfig(steps=400),
 )
 FRACTIONS = (0.2, 0.5, 0.8)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_type_checker() -> Iterator[None]:
-    """The import hook's checks would be timed too."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def configs(times: int = 1, changes: Mapping[str, object] | None = None) -> list[gi.RunConfig]:
@@ -50,30 +41,71 @@ def test_what_is_left_is_counted() -> None:
     assert found.steps == 2400
 
 
-def test_the_estimate_comes_true() -> None:
-    """Within a factor of two on a quiet machine; three here, and the best of a few tries."""
-    ratios = []
-    for _ in range(3):
-        guess = seconds(configs(2), measure=MEASURES)
-        began = time.perf_counter()
-        gi.sweep(
-            BASE, {"data.train_fraction": FRACTIONS}, seeds=2, measure=MEASURES,
-            device="cpu", progress=False,
-        )  # fmt: skip
-        ratios.append(guess / (time.perf_counter() - began))
-        if 0.5 < ratios[-1] < 2:
-            break
-    assert any(1 / 3 < ratio < 3 for ratio in ratios), ratios
+class Clock:
+    """Time that passes in steps, evaluations and measures alone, as much as they are said to take.
+
+    A step takes ``step(config)`` seconds for each run of the stack, an evaluation ``row``.
+    """
+
+    def __init__(self, step: Callable[[gi.RunConfig], float], row: float = 0.0) -> None:
+        self.now, self.steps, self._step, self._row = 0.0, 0, step, row
+
+    def start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the estimate look at this clock, and training move it."""
+        monkeypatch.setattr(estimate_module.time, "perf_counter", lambda: self.now)
+        step, evaluate = Stack.step, Stack.evaluate
+
+        def slow_step(stack: Stack) -> None:
+            step(stack)
+            self.steps += 1
+            self.now += sum(map(self._step, stack.state.configs))
+
+        def slow_evaluate(stack: Stack) -> torch.Tensor:
+            self.now += self._row * len(stack.state.configs)
+            return evaluate(stack)
+
+        monkeypatch.setattr(Stack, "step", slow_step)
+        monkeypatch.setattr(Stack, "evaluate", slow_evaluate)
+
+    def measure(self, run: gi.Run) -> float:
+        """A measure that takes a quarter of a second."""
+        self.now += 0.25
+        return 0.0
+
+
+@pytest.mark.parametrize("changes", [{}, {"training.batch_size": 50}, {"model.d_mlp": 20}])
+def test_the_estimate_comes_true(
+    monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, object]
+) -> None:
+    """On a clock on which examples, neurons, rows and measures each take their time.
+
+    The row at step 0 is timed with what is done once, and counted with the rows as well.
+    """
+    small = {"data.p": 7, "model.d_mlp": 8, "training.steps": 60} | dict(changes)
+
+    def step(config: gi.RunConfig) -> float:
+        return 2e-3 + 1e-5 * batch_rows(config) + 1e-6 * config.model.d_mlp  # pyright: ignore[reportAttributeAccessIssue]
+
+    clock = Clock(step, row=0.03)
+    clock.start(monkeypatch)
+    measure = {"slow": clock.measure}
+    guess = seconds(configs(2, small), measure=measure)
+    began = clock.now
+    gi.sweep(
+        BASE.replace(small), {"data.train_fraction": FRACTIONS}, seeds=2, measure=measure,
+        device="cpu", progress=False,
+    )  # fmt: skip
+    rows_at_0 = 6 * 0.03
+    assert guess == pytest.approx(clock.now - began + rows_at_0, rel=1e-6)
 
 
 def test_time_grows_with_runs_steps_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every step taking 2 ms and 1 ms per 100 examples, and every row 10 ms, exactly."""
-    from grokinterp.sweeps import estimate as module
 
-    def times(config: gi.RunConfig, *_: object) -> module._Times:
-        return module._Times(step=2e-3 + config.data.n_train * 1e-5, row=0.01, fixed=0.5)
+    def times(config: gi.RunConfig, *_: object) -> estimate_module._Times:
+        return estimate_module._Times(step=2e-3 + config.data.n_train * 1e-5, row=0.01, fixed=0.5)
 
-    monkeypatch.setattr(module, "_time", times)
+    monkeypatch.setattr(estimate_module, "_time", times)
 
     def expected(fraction: float, steps: int, rows: int) -> float:
         return steps * (2e-3 + int(fraction * 31**2) * 1e-5) + rows * 0.01 + 0.5
@@ -92,11 +124,9 @@ def test_time_grows_with_runs_steps_and_rows(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_lap_of_a_stack_is_shared_by_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps of 4 runs that take .4 s each are .1 s for one run; a row of .8 s is .2 s."""
-    from grokinterp.sweeps import estimate as module
-
     now = 0.0
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now)
-    clock = module._Clock(torch.device("cpu"))
+    monkeypatch.setattr(estimate_module.time, "perf_counter", lambda: now)
+    clock = estimate_module._Clock(torch.device("cpu"))
     for run in range(4):  # the row at step 0, with the stack's start in it
         clock.on_evaluation(run, 0, {})
     for seconds in (1.0, 0.4, 0.4):
@@ -105,20 +135,20 @@ def test_a_lap_of_a_stack_is_shared_by_its_runs(monkeypatch: pytest.MonkeyPatch)
     now += 0.8
     for run in range(4):
         clock.on_evaluation(run, 3, {})
-    assert module._rate(clock.steps) == pytest.approx(0.1)  # without the first, which warms up
-    assert module._rate(clock.rows) == pytest.approx(0.2)
+    assert estimate_module._rate(clock.steps) == pytest.approx(
+        0.1
+    )  # without the first, which warms up
+    assert estimate_module._rate(clock.rows) == pytest.approx(0.2)
 
 
 def test_every_program_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    from grokinterp.sweeps import estimate as module
-
     timed = []
 
-    def times(config: gi.RunConfig, *_: object) -> module._Times:
+    def times(config: gi.RunConfig, *_: object) -> estimate_module._Times:
         timed.append((config.model.d_mlp, config.training.dropout > 0, config.data.n_train))
-        return module._Times(step=config.model.d_mlp * 1e-3, row=0.0, fixed=0.0)
+        return estimate_module._Times(step=config.model.d_mlp * 1e-3, row=0.0, fixed=0.0)
 
-    monkeypatch.setattr(module, "_time", times)
+    monkeypatch.setattr(estimate_module, "_time", times)
     wide = configs(changes={"model.d_mlp": 256})
     noisy = configs(changes={"training.dropout": 0.3})
     total = seconds([*configs(), *wide, *noisy, *configs(changes={"training.dropout": 0.6})])
@@ -140,13 +170,13 @@ def test_torch_threads_stay_as_they_are() -> None:
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.slow
-def test_a_wide_network_is_timed_in_seconds() -> None:
-    wide = gi.RunConfig(model=gi.MLPConfig(d_mlp=5000))
-    runs = [wide.replace({"data.train_fraction": a}) for a in (0.1, 0.9)]
-    began = time.perf_counter()
-    assert seconds(runs) > 60
-    assert time.perf_counter() - began < 30  # a few seconds on a machine that is not busy
+def test_slow_steps_are_timed_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of 2 s: two of them for the fewest and for the most examples, after the warm-up."""
+    clock = Clock(lambda config: 2.0 if config.data.p == 31 else 0.0)
+    clock.start(monkeypatch)
+    assert seconds(configs()) == pytest.approx(3 * 400 * 2.0)
+    warm_up = estimate_module._WARM_UP.training.steps
+    assert clock.steps == 2 + 2 + warm_up
 
 
 @pytest.mark.parametrize(
