@@ -15,7 +15,7 @@ from grokinterp._short import short
 if TYPE_CHECKING:
     from analyses.phase_diagrams.presets import Preset
     from analyses.phase_diagrams.sweep_job import SweepJob
-    from grokinterp.sweeps.estimate import Estimate
+    from grokinterp.sweeps.estimate import Duration
 
 _LASTING = ("preset", "size", "sweep", "axes", "runs", "adaptive", "precision", "config")
 
@@ -127,7 +127,7 @@ def _numbers(text: str) -> list[float]:
         raise ValueError(f"--panels needs numbers with commas between, got {short(text)}") from None
 
 
-def _plan(name: str, size: str, job: "SweepJob", estimate: "Estimate") -> dict[str, Any]:
+def _plan(name: str, size: str, job: "SweepJob", estimate: "Duration") -> dict[str, Any]:
     return {
         "preset": name,
         "size": size,

@@ -24,7 +24,7 @@ from analyses.pages.labels import seeds_in_words
 from analyses.pages.script import write_figures
 from analyses.statistics import agreement
 from analyses.statistics.critical_size import (
-    Estimate,
+    CriticalSize,
     divergence_of_time,
     efficiency_crossing,
     ungrokking_midpoint,
@@ -71,7 +71,7 @@ def compute(
     final = reduced.final.transpose("seed", "fraction").values
     time = grokking.crossing.transpose("seed", "fraction").values
     budget = budgets(grokking.last_step).transpose("seed", "fraction").values
-    estimates: dict[str, Estimate] = {
+    estimates: dict[str, CriticalSize] = {
         "efficiency crossing": efficiency_crossing(
             curves["size"].values, curves.memorising.values, curves.generalising.values
         ),
@@ -94,7 +94,7 @@ def compute(
     ).assign_attrs(task=task)  # fmt: skip
 
 
-def _with_unfinished(found: Estimate, reduced: "xr.Dataset") -> Estimate:
+def _with_unfinished(found: CriticalSize, reduced: "xr.Dataset") -> CriticalSize:
     """The estimate, and how many of its accuracies are no plateaus."""
     exists = reduced.last_step.notnull()
     unfinished = int((exists & ~reduced.flat).sum())

@@ -43,7 +43,7 @@ def learning_rate(run: gi.Run) -> float:
     return run.config.training.lr
 
 
-MEASURES = {"grok_step": grok_step, "learning_rate": learning_rate}
+GROK_MEASURES = {"grok_step": grok_step, "learning_rate": learning_rate}
 
 
 def compute(sweep: "xr.Dataset") -> "xr.Dataset":
@@ -54,8 +54,8 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
     wide, and rough where some seeds grok and others do not.
 
     Args:
-        sweep: of ``data_efficiency_settings``, with :data:`MEASURES`; it need not be finished, and
-            runs that are not done are left out.
+        sweep: of ``data_efficiency_settings``, with :data:`GROK_MEASURES`; it need not be finished,
+            and runs that are not done are left out.
 
     Returns:
         Dataset over "factor" (what is changed), "rate" ("low", "baseline", "high"), "fraction",
@@ -78,10 +78,10 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
     """
     import xarray as xr
 
-    if "setting" not in sweep.dims or not set(MEASURES) <= set(sweep.data_vars):
+    if "setting" not in sweep.dims or not set(GROK_MEASURES) <= set(sweep.data_vars):
         raise ValueError(
             "compute takes a sweep of data_efficiency_settings with the measures "
-            f"{', '.join(MEASURES)}, got {dict(sweep.sizes)} with {', '.join(map(str, sweep))}"
+            f"{', '.join(GROK_MEASURES)}, got {dict(sweep.sizes)} with {', '.join(map(str, sweep))}"
         )
     if not bool(sweep.done.any()):
         raise ValueError("no run of the sweep is done; train some of it first")
@@ -151,19 +151,19 @@ def _named(name: str, found: "xr.Dataset") -> dict[str, "xr.DataArray"]:
 
 
 class Job(SweepJob):
-    """The sweep of a preset, with what it is measured by."""
+    """The sweep of a grid of settings, with what it is measured by."""
 
     @property
     def measure(self) -> dict[str, Any]:
         """The time to grok, and the learning rate."""
-        return dict(MEASURES)
+        return dict(GROK_MEASURES)
 
 
 def job(out: Path, size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
     """The sweep in a folder, not started."""
-    preset = get(size)
+    grid = get(size)
     store = out / "data_efficiency.zarr"
-    return Job(base=preset.base, axes=preset.axes, seeds=seeds, store=store, workers=workers)
+    return Job(base=grid.base, axes=grid.axes, seeds=seeds, store=store, workers=workers)
 
 
 def read_published(targets: Path) -> dict[str, tuple[list[float], list[float]]]:

@@ -46,7 +46,7 @@ FACTORS = tuple(dict.fromkeys(factor for factor, _ in PANELS.values()))
 
 @short_repr
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Preset:
+class SettingsGrid:
     """A grid of settings, fractions and seeds at one size."""
 
     base: gi.RunConfig  # full-batch Adam; its rate and fraction are set by the axes
@@ -100,10 +100,10 @@ def cell(label: str) -> tuple[str, str]:
     return factor, rate
 
 
-def get(size: str) -> Preset:
-    """The preset of a size: one of ``settings.SIZES``."""
-    check_choice("size", size, PRESETS)
-    return PRESETS[size]
+def get(size: str) -> SettingsGrid:
+    """The grid of a size: one of ``settings.SIZES``."""
+    check_choice("size", size, GRIDS)
+    return GRIDS[size]
 
 
 def _base(size: str, changes: dict[str, Any]) -> gi.RunConfig:
@@ -116,21 +116,21 @@ _SMALLER = {
     "data.p": 31, "model.prompt": "a b =", "model.d_mlp": 128,
     "training.steps": 1000, "training.eval_every": 20,
 }  # fmt: skip
-PRESETS = {
-    "tiny": Preset(
+GRIDS = {
+    "tiny": SettingsGrid(
         base=_base("tiny", {"training.steps": 200, "training.eval_every": 10}),
         rates={"low": 5e-3, "baseline": 1e-2, "high": 2e-2},
         batch_size=128,
         weight_decay=1.0,
         fractions=(0.5, 0.8),
     ),
-    "small": Preset(
+    "small": SettingsGrid(
         base=_base("small", _SMALLER),
         rates=_RATES,
         batch_size=64,
         weight_decay=2.0,
     ),
-    "published": Preset(
+    "published": SettingsGrid(
         base=_base("published", {}),
         rates={"low": 1e-4, "baseline": 3.3e-4, "high": 1e-3},
         batch_size=128,

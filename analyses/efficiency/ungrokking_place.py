@@ -4,12 +4,14 @@
 it does so at the same amount of data. Each is answered with its own numbers.
 """
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from analyses.statistics.critical_size import Estimate, ungrokking_midpoint
+from analyses.statistics.critical_size import ungrokking_midpoint
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
 
 _STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
 _CURVES = ("moments", "network", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times larger one place is than another, with its 95 % interval."""
+
+    value: float  # NaN: not known
+    low: float = math.nan
+    high: float = math.nan
+    reason: str = ""  # why it is not known
 
 
 def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset":
@@ -127,19 +139,17 @@ def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float
     return place, sizes[right - 1], sizes[right]
 
 
-def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Estimate:
+def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Ratio:
     """How much larger places are than the same seeds' reference, with a paired interval."""
     logs = np.log(places / reference[:, [0, 2, 1]])  # least where the reference is largest
     logs = logs[np.isfinite(logs).all(axis=1)]
     if len(logs) < 2:
         known = "no seed shows" if not len(logs) else "one seed shows"
-        return Estimate(
-            np.nan, reason=f"not detected: {known} both 50 % points, and two are needed"
-        )
+        return Ratio(math.nan, reason=f"not detected: {known} both 50 % points, and two are needed")
     mean, least, most = logs.mean(axis=0)
     half = half_width(logs[:, 0].std(ddof=1) / len(logs) ** 0.5, len(logs))
     low, high = min(mean - half, least), max(mean + half, most)
-    return Estimate(*np.exp([mean, low, high]).tolist())
+    return Ratio(*np.exp([mean, low, high]).tolist())
 
 
 def _claims(curves: "xr.Dataset") -> tuple[str, str]:

@@ -41,8 +41,8 @@ import torch
 
 from analyses.hypothesis.evidence import (
     CONDITIONS,
-    MEASURES,
     OF,
+    PERIODICITIES,
     SUBSETS,
     Question,
     find_key_frequencies,
@@ -237,7 +237,7 @@ def compute_model(
             "random_accuracy": (("run", "draw", "subset"), at_random[None, :, :-2]),
             "periodicity": (
                 ("run", "measure", "of"),
-                [[[embedding.numbers[m][of] for of in OF] for m in MEASURES]],
+                [[[embedding.numbers[m][of] for of in OF] for m in PERIODICITIES]],
             ),
             "n_features": ("run", [len(embedding.is_dead)]),
             "n_dead_features": ("run", [int(embedding.is_dead.sum())]),
@@ -271,7 +271,7 @@ def compute_model(
             "loss_kind": ("run", [loss]),
             "condition": list(CONDITIONS),
             "subset": list(SUBSETS),
-            "measure": list(MEASURES),
+            "measure": list(PERIODICITIES),
             "of": list(OF),
             "layer": np.arange(len(neurons)),
             "draw": np.arange(random_draws),

@@ -34,7 +34,7 @@ from probes.scores import loss
 # Whose number it is: the trained network's, that of the network before training, the mean, least
 # and largest over draws in which residues change their names, and the expectation for noise.
 OF: tuple[str, ...] = ("network", "untrained", "shuffled", "shuffled_low", "shuffled_high", "noise")
-MEASURES = ("row_ipr", "total_ipr", "feature_ipr", "key_share")
+PERIODICITIES = ("row_ipr", "total_ipr", "feature_ipr", "key_share")
 SUBSETS = ("train", "test", "all", "changed")
 CONDITIONS = ("full", "restricted", "excluded", "only_key", "without_key", "without_random")
 
@@ -150,7 +150,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
 
     trained = _first_table(question.surface), _seen_by_neurons(question.surface)
     shuffled = _numbers(measure(*trained, other) for other in question.shuffled("embedding"))
-    before = [torch.nan] * len(MEASURES)
+    before = [torch.nan] * len(PERIODICITIES)
     if untrained is not None:
         before = measure(_first_table(untrained), _seen_by_neurons(untrained), basis)
     table = trained[0]
@@ -163,7 +163,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
     numbers = {
         name: dict(zip(OF, (*first, *_spread(draws), last), strict=True))
         for name, *first, draws, last in zip(
-            MEASURES, measure(*trained, basis), before, shuffled.T, noise, strict=True
+            PERIODICITIES, measure(*trained, basis), before, shuffled.T, noise, strict=True
         )
     }
     found = table_spectrum(table, basis)

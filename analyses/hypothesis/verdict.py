@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.hypothesis.evidence import MEASURES
+from analyses.hypothesis.evidence import PERIODICITIES
 from analyses.statistics.wilson import Z, interval_holds
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
         passed = share >= bound if stays else share <= bound
         return Answer(passed, bool(near), f"{share:.3f} of the accuracy is left, {most} {bound}")
 
-    maps = [one.periodicity.sel(measure=m) for m in MEASURES[:-1]]
+    maps = [one.periodicity.sel(measure=m) for m in PERIODICITIES[:-1]]
     in_layers = [one.neuron_share.isel(layer=i) for i in range(one.sizes["layer"])]
     return [
         Answer(

@@ -101,8 +101,8 @@ def output_ipr(run: Run) -> float:
     return spectra(run)["output"].mean_row_ipr
 
 
-# For sweeps of networks whose neurons have no IPR of their own: gi.sweep(..., measure=MEASURES).
-MEASURES = {
+# For sweeps of networks whose neurons have no IPR of their own: gi.sweep(measure=ROW_MEASURES).
+ROW_MEASURES = {
     "input_ipr": input_ipr,
     "total_input_ipr": total_input_ipr,
     "output_ipr": output_ipr,

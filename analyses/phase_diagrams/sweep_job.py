@@ -22,7 +22,7 @@ from analyses.phase_diagrams.refine import Refinement
 from grokinterp._short import short_repr
 from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
-from grokinterp.sweeps.estimate import Estimate, estimate
+from grokinterp.sweeps.estimate import Duration, estimate
 from grokinterp.sweeps.executors import threads_per_task
 from grokinterp.sweeps.grid import Grid, seed_list
 from grokinterp.training.plan import plan
@@ -79,7 +79,7 @@ class SweepJob:
             task_basis(data.operation, data.p)
         except ValueError:
             return {}
-        return row_ipr.MEASURES
+        return row_ipr.ROW_MEASURES
 
     @property
     def done(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class SweepJob:
             )
         return stored.done.transpose(*grid.dims).values
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Duration:
         """The time that the runs not done should take; all of them, even if ``adaptive``."""
         configs = list(self.grid.configs.flat)
         with _processes(self.workers) as executor:  # starts no process before it has work

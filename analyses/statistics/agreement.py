@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from analyses.statistics.critical_size import Estimate
+from analyses.statistics.critical_size import CriticalSize
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
 
-def compute(estimates: Mapping[str, Estimate], *, n_pairs: int | None = None) -> "xr.Dataset":
+def compute(estimates: Mapping[str, CriticalSize], *, n_pairs: int | None = None) -> "xr.Dataset":
     """Estimates of one task by the name of their estimator, as a table.
 
     Returns:
@@ -35,7 +35,7 @@ def compute(estimates: Mapping[str, Estimate], *, n_pairs: int | None = None) ->
     )
 
 
-def agreement(estimates: Mapping[str, Estimate]) -> str:
+def agreement(estimates: Mapping[str, CriticalSize]) -> str:
     """Whether the intervals overlap, or by what ratio the estimates differ, in a plain sentence.
 
     Two intervals that overlap do not show a difference; they do not show that there is none.

@@ -22,7 +22,7 @@ import typer
 
 from analyses.options import EstimateOnly
 from analyses.statistics.critical_size import (
-    Estimate,
+    CriticalSize,
     divergence_of_time,
     efficiency_crossing,
     ungrokking_midpoint,
@@ -47,14 +47,14 @@ def sizes_around(rng: np.random.Generator, first: float) -> np.ndarray:
     return np.round(TRUTH * first * _RATIO ** (np.arange(_N_SIZES) + rng.uniform()))
 
 
-def simulated_crossing(rng: np.random.Generator, seeds: int) -> Estimate:
+def simulated_crossing(rng: np.random.Generator, seeds: int) -> CriticalSize:
     """Norms that two circuits need: one grows with the size, the other does not."""
     sizes = sizes_around(rng, 0.4)
     growing = 0.6 + 0.4 * (sizes / _critical(rng, seeds)) ** 0.8
     return _of_norms(rng, sizes, seeds, growing, offset=0.03)
 
 
-def simulated_midpoint(rng: np.random.Generator, seeds: int) -> Estimate:
+def simulated_midpoint(rng: np.random.Generator, seeds: int) -> CriticalSize:
     """Final accuracies that go from chance to one, over a width that differs by replicate."""
     sizes = sizes_around(rng, 0.4)
     width = np.exp(rng.uniform(np.log(0.01), np.log(0.15)))  # of the logarithm of the size
@@ -62,7 +62,7 @@ def simulated_midpoint(rng: np.random.Generator, seeds: int) -> Estimate:
     return _of_accuracies(rng, sizes, seeds, logit, offset=0.0)
 
 
-def simulated_divergence(rng: np.random.Generator, seeds: int) -> Estimate:
+def simulated_divergence(rng: np.random.Generator, seeds: int) -> CriticalSize:
     """Times that diverge as a power of one half to two of the distance, cut by a budget."""
     sizes = sizes_around(rng, 0.6)
     beyond = sizes - _critical(rng, seeds)
@@ -70,50 +70,50 @@ def simulated_divergence(rng: np.random.Generator, seeds: int) -> Estimate:
     return _of_times(rng, sizes, seeds, beyond, budget, offset=0.15)
 
 
-def equal_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def equal_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """Two circuits that cost the same at every size."""
     sizes = sizes_around(rng, 0.4)
     return _of_norms(rng, sizes, seeds, np.ones_like(sizes), offset=offset)
 
 
-def parallel_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def parallel_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """One circuit costs 5 % more than the other at every size."""
     sizes = sizes_around(rng, 0.4)
     return _of_norms(rng, sizes, seeds, np.full_like(sizes, 1.05), offset=offset)
 
 
-def meeting_norms(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def meeting_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """One circuit becomes as cheap as the other with less data, but never cheaper."""
     sizes = sizes_around(rng, 0.4)
     growing = np.maximum(0.6 + 0.4 * (sizes / TRUTH) ** 0.8, 1.0)
     return _of_norms(rng, sizes, seeds, growing, offset=offset)
 
 
-def no_drop(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def no_drop(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """Every network keeps its accuracy, .92 to .99."""
     sizes = sizes_around(rng, 0.4)
     return _of_accuracies(rng, sizes, seeds, np.full_like(sizes, rng.uniform(2.6, 5)), offset)
 
 
-def half_a_drop(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def half_a_drop(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """Accuracy falls to a plateau of one half."""
     sizes = sizes_around(rng, 0.4)
     logit = np.maximum(np.log(sizes / _critical(rng, seeds)) / 0.05, 0.0)
     return _of_accuracies(rng, sizes, seeds, logit, offset)
 
 
-def power_law(rng: np.random.Generator, seeds: int, offset: float) -> Estimate:
+def power_law(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
     """Times that are a power of the size itself; the budget cuts off none or up to half."""
     sizes = sizes_around(rng, 0.6)
     return _of_times(rng, sizes, seeds, sizes, 1000 * np.exp(rng.uniform(0, 2)), offset)
 
 
-SIMULATED: dict[str, Callable[[np.random.Generator, int], Estimate]] = {
+SIMULATED: dict[str, Callable[[np.random.Generator, int], CriticalSize]] = {
     "efficiency crossing": simulated_crossing,
     "ungrokking midpoint": simulated_midpoint,
     "divergence of time": simulated_divergence,
 }
-ABSENT: dict[str, dict[str, Callable[[np.random.Generator, int, float], Estimate]]] = {
+ABSENT: dict[str, dict[str, Callable[[np.random.Generator, int, float], CriticalSize]]] = {
     "efficiency crossing": {
         "equal": equal_norms, "parallel": parallel_norms, "meeting": meeting_norms,
     },
@@ -153,7 +153,9 @@ def compute(
     data_sets = (rows[..., 0].size + false.size) * replicates
     with progress_bar(data_sets, unit="", desc="simulated data sets", wanted=progress) as bar:
 
-        def estimates(simulate: Callable[..., Estimate], n: int, *offset: float) -> list[Estimate]:
+        def estimates(
+            simulate: Callable[..., CriticalSize], n: int, *offset: float
+        ) -> list[CriticalSize]:
             rng, found = np.random.default_rng([seed, n]), []
             for _ in range(replicates):
                 found.append(simulate(rng, n, *offset))
@@ -267,7 +269,7 @@ def _critical(rng: np.random.Generator, seeds: int) -> np.ndarray:
 
 def _of_norms(
     rng: np.random.Generator, sizes: np.ndarray, seeds: int, growing: np.ndarray, offset: float
-) -> Estimate:
+) -> CriticalSize:
     """Of a memorising norm and a constant one; a seed's two offsets differ."""
     memorising, generalising = (
         30 * curve * _log_noise(rng, (seeds, 1), offset) * _log_noise(rng, (seeds, _N_SIZES), 0.05)
@@ -278,7 +280,7 @@ def _of_norms(
 
 def _of_accuracies(
     rng: np.random.Generator, sizes: np.ndarray, seeds: int, logit: np.ndarray, offset: float
-) -> Estimate:
+) -> CriticalSize:
     logit = logit + 0.5 * rng.standard_normal((seeds, _N_SIZES))
     logit = logit + offset * rng.standard_normal((seeds, 1))
     return ungrokking_midpoint(sizes, 0.01 + 0.985 / (1 + np.exp(-logit)))
@@ -291,7 +293,7 @@ def _of_times(
     beyond: np.ndarray,
     budget: float,
     offset: float,
-) -> Estimate:
+) -> CriticalSize:
     """Of times that are a power of the distance from D_crit, or of the size."""
     exponent = rng.uniform(0.5, 2)
     times = 1000 * (np.maximum(beyond, 1e-6) / TRUTH) ** -exponent
@@ -300,7 +302,7 @@ def _of_times(
     return divergence_of_time(sizes, times, finished, budget)
 
 
-def _summary(every: list[Estimate]) -> tuple[float, ...]:
+def _summary(every: list[CriticalSize]) -> tuple[float, ...]:
     """The variables of :func:`compute` over "estimator", of one cell."""
     found = [e for e in every if not np.isnan(e.low)]  # one seed has a value without one
     if not found:

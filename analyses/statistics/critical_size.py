@@ -37,7 +37,7 @@ _LEVEL = 0.05  # of the tests that there is a critical size
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CriticalSize:
     """A number with its 95 % interval, or the reason why there is none."""
 
     value: float  # NaN: not detected
@@ -62,7 +62,7 @@ def efficiency_crossing(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> Estimate:
+) -> CriticalSize:
     """Where the curves of the two circuits' efficiency, or of the norm they need, cross.
 
     Not detected unless the curves change places: over seeds, the difference must be below zero at
@@ -88,7 +88,7 @@ def efficiency_crossing(
         )
     sizes, gap = _known(sizes, generalising - memorising)
     if len(sizes) < 2:
-        return Estimate(math.nan, reason="not detected: both circuits at fewer than two sizes")
+        return CriticalSize(math.nan, reason="not detected: both circuits at fewer than two sizes")
     mean, resampled = _means(gap, n_boot, seed)
     logs = np.log(sizes)
     if np.polyfit(logs, mean, 1)[0] < 0:
@@ -100,14 +100,14 @@ def efficiency_crossing(
         side = f"above the largest size, {sizes[-1]:g}" if above else (
             f"below the smallest size, {sizes[0]:g}"
         )  # fmt: skip
-        return Estimate(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
+        return CriticalSize(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
     found = _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
     if len(gap) == 1:
         return found
     outer = max(1, len(sizes) // 4)
     p_value = max(_student_p(-gap[:, :outer]), _student_p(gap[:, -outer:]))
     if p_value > _LEVEL:
-        return Estimate(
+        return CriticalSize(
             math.nan,
             reason="not detected: the seeds do not show that the curves change places between the "
             f"smallest and the largest sizes (p = {p_value:.2g})",
@@ -124,7 +124,7 @@ def ungrokking_midpoint(
     high: float = GENERALISED_FROM,
     n_boot: int = 1000,
     seed: int = 0,
-) -> Estimate:
+) -> CriticalSize:
     """Size at which the final accuracy of ungrokked networks is halfway between its plateaus.
 
     The mean over seeds is made monotone (least squares) and interpolated in the logarithm of the
@@ -145,13 +145,13 @@ def ungrokking_midpoint(
         raise ValueError(f"low and high are accuracies with low < high, got {low} and {high}")
     sizes, accuracy = _known(sizes, np.asarray(test_accuracy, float))
     if len(sizes) < 2:
-        return Estimate(math.nan, reason="not detected: accuracies at fewer than two sizes")
+        return CriticalSize(math.nan, reason="not detected: accuracies at fewer than two sizes")
     mean, resampled = (_monotone(m) for m in _means(accuracy, n_boot, seed))
     for end, missed in (("smallest", mean[0] >= low), ("largest", mean[-1] <= high)):
         if missed:
             place = 0 if end == "smallest" else -1
             wanted = f"below {low:g}" if end == "smallest" else f"above {high:g}"
-            return Estimate(
+            return CriticalSize(
                 math.nan,
                 reason=f"not detected: accuracy {mean[place]:.3f} at the {end} size, "
                 f"{sizes[place]:g}, is not {wanted}",
@@ -172,7 +172,7 @@ def divergence_of_time(
     times: PerSeed,
     finished: Bool[np.ndarray, "seed size"],
     budget: float | PerSeed,
-) -> Estimate:
+) -> CriticalSize:
     """Size at which the time to grok diverges, by maximum likelihood with censored times.
 
     The law is that of ``time_divergence``, in which every seed has a time offset of its own. The
@@ -202,7 +202,7 @@ def divergence_of_time(
     runs, seeds = int(finished.sum()), int(finished.any(axis=1).sum())
     n_sizes, needed = int(finished.any(axis=0).sum()), max(seeds, 2) + _FINISHED_BEYOND
     if n_sizes < _FINISHED_SIZES or runs < needed or seeds < 2:
-        return Estimate(
+        return CriticalSize(
             math.nan,
             reason=f"not detected: {runs} runs of {seeds} seeds grokked, at {n_sizes} sizes; "
             f"it takes {needed}, 2 and {_FINISHED_SIZES}",
@@ -210,23 +210,23 @@ def divergence_of_time(
     reached = np.where(finished, times, budget)
     found = TimeLaw(sizes, reached, finished, exists).critical_size()
     if found.p_value > _LEVEL:
-        return Estimate(
+        return CriticalSize(
             math.nan,
             reason="not detected: a power law of the size without a D_crit fits as well "
             f"(p = {found.p_value:.2g}); if there is one, D_crit < {found.high:.4g}",
             p_value=found.p_value,
         )
-    return Estimate(found.value, found.low, found.high, p_value=found.p_value)
+    return CriticalSize(found.value, found.low, found.high, p_value=found.p_value)
 
 
-def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
+def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> CriticalSize:
     """From logarithms of a size: of all seeds, and of resamples of them."""
     value, n_boot = float(np.exp(where)), len(resampled)
     if seeds == 1:
-        return Estimate(value, reason="one seed: no interval")
+        return CriticalSize(value, reason="one seed: no interval")
     missing = np.isnan(resampled).mean()
     if missing > _MISSING:
-        return Estimate(
+        return CriticalSize(
             math.nan,
             n_boot=n_boot,
             reason=f"not detected: seen by all seeds together, but not by {missing:.0%} of their "
@@ -234,7 +234,7 @@ def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> Estimate:
         )
     half = half_width(np.nanstd(resampled) * math.sqrt(seeds / (seeds - 1)), seeds)
     low, high = np.exp([where - half, where + half]).tolist()
-    return Estimate(value, low, high, n_boot)
+    return CriticalSize(value, low, high, n_boot)
 
 
 def _student_p(values: np.ndarray) -> float:

@@ -31,7 +31,7 @@ _RESOLVED = 0.01  # change of the log likelihood with four times as many nodes
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticalSize:
+class DivergenceFit:
     """Where the likelihood is largest, and the 95 % profile interval."""
 
     value: float
@@ -153,7 +153,7 @@ class TimeLaw:
         best = optimize.minimize(held, at, jac=True, method="L-BFGS-B", bounds=_BOUNDS)
         return np.append(best.x, log_critical), float(best.fun)
 
-    def critical_size(self) -> CriticalSize:
+    def critical_size(self) -> DivergenceFit:
         """Maximum likelihood, and where the likelihood has fallen by ``student_drop(seeds)``.
 
         The p value is the larger of two, so that it is below 5 % only if the interval excludes
@@ -176,7 +176,7 @@ class TimeLaw:
         low = 0.0 if ratio < drop else math.exp(interval_end(fall, best[3], -0.02))
         high = math.exp(interval_end(fall, best[3], 0.02))
         value, low, high = (self.scale * size for size in (math.exp(best[3]), low, high))
-        return CriticalSize(
+        return DivergenceFit(
             value=value, low=low, high=high, p_value=p_value, exponent=math.exp(best[0]),
             tau=math.exp(best[2]),
         )  # fmt: skip

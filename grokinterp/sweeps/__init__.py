@@ -2,8 +2,8 @@
 
 from grokinterp.sweeps.executors import SweepExecutorError
 from grokinterp.sweeps.place import SweepStoreError
+from grokinterp.sweeps.rows import MeasureError
 from grokinterp.sweeps.stored import open_sweep
-from grokinterp.sweeps.summary import MeasureError
 from grokinterp.sweeps.sweep import sweep
 
 __all__ = ["MeasureError", "SweepExecutorError", "SweepStoreError", "open_sweep", "sweep"]

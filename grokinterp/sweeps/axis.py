@@ -10,7 +10,7 @@ import numpy as np
 from grokinterp._short import short, short_repr
 from grokinterp.config import RunConfig, check_path, config_paths
 from grokinterp.sweeps.reading import BOOKKEEPING
-from grokinterp.sweeps.summary import KEPT, check_name
+from grokinterp.sweeps.rows import KEPT, check_name
 from grokinterp.tasks import Table
 from grokinterp.training.program import decides_program
 

@@ -14,8 +14,8 @@ import torch
 
 from grokinterp import RunConfig
 from grokinterp._checks import check_int
-from grokinterp.sweeps.summary import Measure
-from grokinterp.sweeps.tasks import Task, Work
+from grokinterp.sweeps.rows import Measure
+from grokinterp.sweeps.work import BlockTask, Work
 from grokinterp.tracking import Callback
 from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.plan import plan
@@ -28,7 +28,7 @@ _WARM_UP = RunConfig().replace({"data.p": 5, "model.d_mlp": 4, "training.steps":
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Duration:
     """What is left to do and how long it should take."""
 
     seconds: float
@@ -46,7 +46,7 @@ def estimate(
     per_block: int = 8,
     workers: int = 1,
     resources: Resources | None = None,
-) -> Estimate:
+) -> Duration:
     """Time some steps and evaluations on this machine and multiply.
 
     What is timed is what a sweep's worker does, measures included. Left out: starting worker
@@ -62,7 +62,7 @@ def estimate(
     check_int("per_block", per_block, minimum=1)
     check_int("workers", workers, minimum=1)
     if not configs:
-        return Estimate(seconds=0.0, runs=0, steps=0)
+        return Duration(seconds=0.0, runs=0, steps=0)
     resources = resources or Resources()
     plan(configs, resources)  # refuses what cannot be trained
     work = Work(measure=dict(measure or {}), resources=resources, keep_curves=False)
@@ -72,7 +72,7 @@ def estimate(
     with ThreadPoolExecutor(1) as aside:  # workers limit the torch threads of the thread they use
         costs = aside.submit(_costs, configs, work, together).result()
     dearest = sum(sorted(costs)[-per_block:])
-    return Estimate(
+    return Duration(
         seconds=max(sum(costs) / workers, dearest),
         runs=len(configs),
         steps=sum(config.training.steps for config in configs),
@@ -150,7 +150,7 @@ def _time(config: RunConfig, work: Work, runs: int) -> _Times:
     """Train copies of a run as a worker does, and look at the clock."""
     clock = _Clock(work.resources.place)
     began = time.perf_counter()
-    work(Task((), (config,) * runs, ("an estimate",) * runs), clock)
+    work(BlockTask((), (config,) * runs, ("an estimate",) * runs), clock)
     total = time.perf_counter() - began
     return _Times(
         step=_rate(clock.steps),

@@ -21,8 +21,8 @@ from grokinterp.sweeps.grid import MOST_DIMENSIONS, Block, Grid, indices
 from grokinterp.sweeps.identity import differences
 from grokinterp.sweeps.place import SweepStoreError, fill, is_blank
 from grokinterp.sweeps.reading import BOOKKEEPING, FORMAT, About, read_about
+from grokinterp.sweeps.rows import DESCRIPTION, KEPT, MeasureError, Row
 from grokinterp.sweeps.stored import Stored, add_values, open_arrays, place_sum, tidy
-from grokinterp.sweeps.summary import DESCRIPTION, KEPT, MeasureError, Row
 
 if TYPE_CHECKING:
     import xarray as xr

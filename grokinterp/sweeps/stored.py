@@ -13,7 +13,7 @@ from grokinterp.data import SUBSETS
 from grokinterp.sweeps.grid import cut
 from grokinterp.sweeps.place import SweepStoreError, store_path
 from grokinterp.sweeps.reading import BOOKKEEPING, About, read_about
-from grokinterp.sweeps.summary import KEPT
+from grokinterp.sweeps.rows import KEPT
 
 if TYPE_CHECKING:
     import xarray as xr

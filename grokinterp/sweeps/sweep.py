@@ -23,9 +23,9 @@ from grokinterp.sweeps.fingerprint import fingerprint
 from grokinterp.sweeps.grid import Grid, indices, seed_list
 from grokinterp.sweeps.place import SweepStoreError, is_blank, locked, store_path
 from grokinterp.sweeps.reading import BOOKKEEPING, read_about
+from grokinterp.sweeps.rows import KEPT, Measure, check_name
 from grokinterp.sweeps.store import SweepStore
-from grokinterp.sweeps.summary import KEPT, Measure, check_name
-from grokinterp.sweeps.tasks import Finished, Task, Work
+from grokinterp.sweeps.work import BlockTask, Finished, Work
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.tracking.progress import ProgressBar
@@ -211,14 +211,14 @@ def _train(
             bar.expect(sum(task.steps for task in tasks))
 
 
-def _tasks(kept: SweepStore, refine: Refine | None) -> list[Task]:
+def _tasks(kept: SweepStore, refine: Refine | None) -> list[BlockTask]:
     """The blocks to train now."""
     grid = kept.grid
     wanted = np.ones(grid.shape[:-1], dtype=bool)
     if refine is not None:
         wanted = _wanted(refine(kept.dataset().load()), grid)
     return [
-        Task(
+        BlockTask(
             block,
             tuple(grid.configs[block].flat),
             tuple(grid.describe(index) for index in indices(block)),
@@ -258,10 +258,10 @@ def _wanted(asked: Any, grid: Grid) -> np.ndarray:
 def _results(
     executor: Executor | None,
     work: Work,
-    tasks: Sequence[Task],
+    tasks: Sequence[BlockTask],
     worker_timeout: float,
     observer: Callback,
-) -> Generator[tuple[Task, list[Finished]], None, None]:
+) -> Generator[tuple[BlockTask, list[Finished]], None, None]:
     if executor is not None:
         yield from run_all(
             executor,

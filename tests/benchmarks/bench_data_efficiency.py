@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grokinterp as gi
-from analyses.efficiency.data_efficiency import MEASURES
+from analyses.efficiency.data_efficiency import GROK_MEASURES
 from analyses.efficiency.data_efficiency_settings import get
 from grokinterp.sweeps.grid import Grid
 
@@ -18,7 +18,7 @@ FRACTIONS, SEEDS, STEPS = (0.2, 0.5, 0.8), 3, 60
 
 def test_sample_of_the_small_grid(tmp_path: Path, compare: Callable[..., None]) -> None:
     preset = get("small")
-    base = preset.base.replace({"training.steps": STEPS})
+    base = grid.base.replace({"training.steps": STEPS})
     axes = {
         "setting": {factor: preset.changes(factor) for factor in FACTORS},
         "data.train_fraction": FRACTIONS,
@@ -28,12 +28,12 @@ def test_sample_of_the_small_grid(tmp_path: Path, compare: Callable[..., None]) 
 
     def sweep() -> None:
         store = tmp_path / f"{next(stores)}.zarr"
-        gi.sweep(base, axes, SEEDS, measure=MEASURES, store=store, progress=False)
+        gi.sweep(base, axes, SEEDS, measure=GROK_MEASURES, store=store, progress=False)
 
     def one_at_a_time() -> None:
         for config in configs:
             run = gi.train(config, progress=False)
-            for measure in MEASURES.values():
+            for measure in GROK_MEASURES.values():
                 measure(run)
 
     compare(sweep, {"one run at a time": one_at_a_time}, rounds=3)

@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import probes
+from analyses.efficiency.circuits.label_scores import label_scores
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.circuits.scores import scores
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp import Dataset, HookedModel
 from grokinterp._checks import check_choice
@@ -149,8 +149,8 @@ class Circuit:
 
     @cached_property
     def scores(self) -> "xr.Dataset":
-        """What it does on train, test, changed and unchanged examples: ``scores.scores``."""
-        return scores(self.logits(), self.dataset)
+        """What it does on train, test, changed and unchanged examples: :func:`label_scores`."""
+        return label_scores(self.logits(), self.dataset)
 
 
 def check_compatible(*circuits: Circuit) -> None:

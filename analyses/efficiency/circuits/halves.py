@@ -23,9 +23,9 @@ import grokinterp as gi
 from analyses.announce import announce
 from analyses.efficiency import settings
 from analyses.efficiency.circuits.circuits import KINDS, Circuit
+from analyses.efficiency.circuits.label_scores import label_scores
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.circuits.scores import scores
 from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.errors import clear_errors
 from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of
@@ -126,7 +126,7 @@ def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> 
     Returns:
         Dataset over ("run", "part"), the latter "whole", "memorising" or "generalising": ``norm``
         (of the parameters) and ``n_neurons``; over ("run", "part", "subset", "label") the numbers
-        of ``scores.scores``; over "run": ``threshold``; over ("run",
+        of :func:`label_scores`; over "run": ``threshold``; over ("run",
         "cut", "kind", "subset", "label"): ``cut_accuracy`` of the two halves at the thresholds
         ``CUTS``, NaN where one would have no neurons. A half may fail to be a circuit here.
 
@@ -210,7 +210,7 @@ def _part(model: HookedMLP, keep: Bool[Tensor, " neuron"]) -> HookedMLP:
 
 
 def _scores(model: HookedMLP, dataset: gi.Dataset) -> "xr.Dataset":
-    return scores(all_logits(model, dataset.tokens), dataset)
+    return label_scores(all_logits(model, dataset.tokens), dataset)
 
 
 def coexistence(size: str) -> gi.RunConfig:

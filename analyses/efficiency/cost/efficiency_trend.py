@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.efficiency.cost.efficiency_runs import FRACTIONS
-from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
+from analyses.efficiency.cost.model_efficiency import CIRCUITS, NORM_KINDS
 from analyses.statistics.over_runs import t_interval
 from grokinterp._checks import check_choice
 
@@ -48,7 +48,7 @@ def compute(data: "xr.Dataset") -> "xr.Dataset":
     verdict = [
         [
             _verdict(found.sel(circuit=c, measure=m), wide.sel(circuit=c, measure=m))
-            for m in MEASURES
+            for m in NORM_KINDS
         ]
         for c in CIRCUITS
     ]
@@ -118,7 +118,7 @@ def sentence(trend: "xr.Dataset") -> str:
     ]
     for measure in ("matched margin", "least"):
         parts.append(
-            f"{MEASURES[measure].capitalize()}: C_mem {_words(trend, 'C_mem', measure)}, "
+            f"{NORM_KINDS[measure].capitalize()}: C_mem {_words(trend, 'C_mem', measure)}, "
             f"random labels at equal steps {_words(trend, clean, measure)}, "
             f"C_gen {_words(trend, 'C_gen, validation high', measure)}."
         )
@@ -153,7 +153,7 @@ def cost_curves(
 
     Args:
         data: of ``model_efficiency.compute``.
-        measure: of ``MEASURES``; None: "least", or "matched margin" of a network without it.
+        measure: of ``NORM_KINDS``; None: "least", or "matched margin" of a network without it.
         memorising: the circuit, of ``CIRCUITS``.
         generalising: likewise.
 
@@ -162,7 +162,7 @@ def cost_curves(
         ``extended``, whether the latter is such a mean.
     """
     measure = measure or ("matched margin" if data.attrs["no_least"] else "least")
-    check_choice("measure", measure, MEASURES)
+    check_choice("measure", measure, NORM_KINDS)
     for circuit in (memorising, generalising):
         check_choice("circuit", circuit, CIRCUITS)
     cost = data.cost.sel(measure=measure, drop=True).transpose("circuit", "seed", "fraction")

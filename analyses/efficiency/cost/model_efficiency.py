@@ -4,7 +4,7 @@ The paper compares the norm of all parameters of a network that has just memoris
 C_mem, with that of one that has generalised, C_gen, over training sets of many sizes. Besides what
 a circuit costs, that norm measures when training stopped: the embeddings of tokens that never occur
 only decay, and larger sets may just be memorised earlier. So every norm is taken of several
-circuits (``CIRCUITS``) in several ways (``MEASURES``), and :mod:`efficiency_trend` says what is
+circuits (``CIRCUITS``) in several ways (``NORM_KINDS``), and :mod:`efficiency_trend` says what is
 left of the trend.
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 RANKS = 20  # logits drawn per network
-MEASURES = {
+NORM_KINDS = {
     "all parameters": "norm of all parameters",
     "per logit": "norm of all parameters per logit",
     "used parameters": "unused embeddings left out",
@@ -114,7 +114,7 @@ def compute(
     equal_step = _equal_step([run for (random, *_), run in cells.items() if not random])
     sizes = {fraction: run.config.data.n_train for (_, fraction, _), run in cells.items()}
     extra = {"rank": range(RANKS), "layer": list(norms_by_layer(runs[0].model))}
-    extra["measure"] = list(MEASURES)
+    extra["measure"] = list(NORM_KINDS)
     axes = {"circuit": list(CIRCUITS), "fraction": fractions, "seed": seeds}
     shape = [len(values) for values in axes.values()]
 
@@ -274,7 +274,7 @@ def _shortfall(must: Definition, found: Mapping[str, Any]) -> str:
 def _costs(
     model: gi.HookedModel, median_logit: float, scale: Mapping[str, float]
 ) -> Float[np.ndarray, " measure"]:
-    """The norms in the order of ``MEASURES``."""
+    """The norms in the order of ``NORM_KINDS``."""
     everything = parameter_norm(model, used_only=False)
     return np.array([
         everything,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
+from analyses.efficiency.cost.model_efficiency import CIRCUITS, NORM_KINDS
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish
@@ -116,7 +116,7 @@ def plot_trend(
     figure = make_subplots(
         cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=_KINDS
     )
-    rows = {measure: -i for i, measure in enumerate(MEASURES)}
+    rows = {measure: -i for i, measure in enumerate(NORM_KINDS)}
     for column, kind in enumerate(_KINDS, 1):
         circuits = [name for name, source in CIRCUITS.items() if source.kind == kind]
         for i, circuit in enumerate(circuits):
@@ -133,7 +133,7 @@ def plot_trend(
         place: dict[str, Any] = {"row": 1, "col": column}
         figure.add_vline(0, line_color=GREY, line_dash="dot", **place)
     figure.update_xaxes(title="slope of log cost per log D")
-    names = [MEASURES[measure] for measure in rows]
+    names = [NORM_KINDS[measure] for measure in rows]
     figure.update_yaxes(
         tickvals=list(rows.values()), ticktext=names, range=[min(rows.values()) - 0.5, 0.5],
         showgrid=False,

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.efficiency.mixing.mixture import (
-    PRESETS,
     SCALARS,
+    STARTS,
     MixtureConfig,
     by_scalar,
     circuit_cost,
@@ -39,7 +39,7 @@ _PIECES = 10
 @unaffected()
 def predict(
     tables: Tables,
-    starts: Mapping[str, Sequence[float]] = PRESETS,
+    starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
 ) -> "xr.Dataset":
     """The flow that the scalars of :func:`mixture.compute` should follow, from its arguments.

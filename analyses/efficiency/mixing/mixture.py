@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 import grokinterp as gi
+from analyses.efficiency.mixing.loss_surface import MIXED, LossSurface, loss_surface
 from analyses.efficiency.mixing.sectors import Sectors
-from analyses.efficiency.mixing.surface import MIXED, Surface, loss_surface
 from analyses.efficiency.mixing.tables import SPLITS, Tables
 from grokinterp._checks import check_choice, check_int, check_type
 from grokinterp._frozen import frozen_config
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCALARS = ("w_m1", "w_m2", "w_g1", "w_g2")
 # The paper's two rows: (w_m2, w_g2), and first factors of 0.
-PRESETS = {"10:1": (10.0, 1.0), "1:1": (1.0, 1.0)}
+STARTS = {"10:1": (10.0, 1.0), "1:1": (1.0, 1.0)}
 PUBLISHED_TRAINING = gi.TrainConfig(
     steps=1500, lr=1e-3, warmup_steps=10, batch_size=512, loss="mse_softmax", eval_every=1
 )
@@ -80,7 +80,7 @@ class MixtureConfig:
 @unaffected()
 def compute(
     tables: Tables,
-    starts: Mapping[str, Sequence[float]] = PRESETS,
+    starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
 ) -> "xr.Dataset":
     """Train the scalars from every start; their curves.
@@ -173,7 +173,7 @@ def by_scalar(
     return slope.repeat_interleave(2, dim=-1) * other
 
 
-def surface_of(tables: Tables, split: str, config: MixtureConfig) -> Surface:
+def surface_of(tables: Tables, split: str, config: MixtureConfig) -> LossSurface:
     """The mixture's loss over the pairs of a split."""
     memorising, generalising, labels = tables.on(split, mixed=config.mixed)
     return loss_surface(

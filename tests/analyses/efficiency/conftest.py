@@ -7,7 +7,7 @@ import pytest
 from analyses import announce
 from analyses.efficiency import semi_grokking, settings, ungrokking
 from analyses.statistics.thresholds import FLAWLESS_FROM
-from grokinterp.sweeps.estimate import Estimate
+from grokinterp.sweeps.estimate import Duration
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -15,7 +15,7 @@ def no_estimates() -> Iterator[None]:
     """Timing runs takes longer than training toys; estimates have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            announce, "estimate", lambda runs, **_: Estimate(seconds=1.0, runs=len(runs), steps=0)
+            announce, "estimate", lambda runs, **_: Duration(seconds=1.0, runs=len(runs), steps=0)
         )
         yield
 

@@ -1,4 +1,4 @@
-"""Data efficiency: SciPy on known accuracies, presets that change one thing, and a toy sweep."""
+"""Data efficiency: SciPy on known accuracies, settings that change one thing, and a toy sweep."""
 
 import dataclasses
 import json
@@ -19,8 +19,8 @@ from analyses.efficiency import data_efficiency_plot as figures
 from analyses.efficiency.data_efficiency_settings import (
     BASELINE,
     FACTORS,
+    GRIDS,
     PANELS,
-    PRESETS,
     cell,
     get,
     label,
@@ -146,10 +146,10 @@ def test_the_order_of_settings_does_not_matter(accuracy: np.ndarray) -> None:
     xr.testing.assert_identical(de.compute(backwards), de.compute(sweep))
 
 
-@pytest.mark.parametrize("size", PRESETS)
+@pytest.mark.parametrize("size", GRIDS)
 def test_every_setting_changes_one_thing(size: str) -> None:
-    preset = get(size)
-    grid = Grid(preset.base, preset.axes, (0, 1))  # every run is valid, and no two are the same
+    grid = get(size)
+    grid = Grid(grid.base, grid.axes, (0, 1))  # every run is valid, and no two are the same
     assert len(grid.dimensions[0].changes) == 15
     assert {factor for factor, _ in PANELS.values()} == set(FACTORS)
     assert len(PANELS) == 9
@@ -158,16 +158,16 @@ def test_every_setting_changes_one_thing(size: str) -> None:
         "dropout": {"dropout", "dropout_at"}, "decay to zero": {"weight_decay"},
         "decay to initialisation": {"weight_decay", "decay"}, "weight noise": {"weight_noise"},
     }  # fmt: skip
-    plain = preset.base.training
+    plain = grid.base.training
     assert (plain.weight_decay, plain.batch_size, plain.optimizer) == (0, None, "adamw")
-    for name, config in zip(preset.axes["setting"], grid.configs[:, 0, 0], strict=True):
+    for name, config in zip(grid.axes["setting"], grid.configs[:, 0, 0], strict=True):
         factor, rate = cell(name)
-        assert config.training.lr == preset.rates[rate]
+        assert config.training.lr == grid.rates[rate]
         different = {
             field for field, value in vars(config.training).items() if value != vars(plain)[field]
         }
         assert different - {"lr"} == owned[factor]
-        assert config.model == preset.base.model
+        assert config.model == grid.base.model
 
 
 def test_adam_is_adamw_without_decay() -> None:
@@ -238,7 +238,7 @@ def test_the_command_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.Monk
     short = dataclasses.replace(
         get("tiny"), base=get("tiny").base.replace({"training.steps": 2}), fractions=(0.5,)
     )
-    monkeypatch.setitem(PRESETS, "tiny", short)
+    monkeypatch.setitem(GRIDS, "tiny", short)
     monkeypatch.setattr(estimate, "_BUDGET_S", 0.01)
     app = typer.Typer()
     app.command()(de.main)

@@ -97,7 +97,7 @@ def test_multiplication_is_measured_in_its_own_basis(corrupted_run: gi.Run) -> N
 
 def test_measures_are_the_numbers_of_the_dataset(transformer_run: gi.Run) -> None:
     found = row_ipr.compute(transformer_run).isel(run=0)
-    measured = {name: measure(transformer_run) for name, measure in row_ipr.MEASURES.items()}
+    measured = {name: measure(transformer_run) for name, measure in row_ipr.ROW_MEASURES.items()}
     assert measured == {
         "input_ipr": found.mean_ipr.sel(table="input").item(),
         "total_input_ipr": found.total_ipr.sel(table="input").item(),

@@ -145,7 +145,7 @@ def test_toys_train(name: str) -> None:
     base, axes = settle(preset, "tiny", changes=changes, values=None)
     for run in gi.train_many(list(Grid(base, axes, (0,)).configs.flat)[-2:], progress=False):
         assert run.history.sizes["step"] == 2
-        for name, measure in row_ipr.MEASURES.items():
+        for name, measure in row_ipr.ROW_MEASURES.items():
             assert 0 < measure(run) <= 1, name
 
 
@@ -211,7 +211,7 @@ def test_a_sweep_of_transformers_measures_tables_and_is_described(tmp_path: Path
     job = SweepJob(base=base, axes=axes, store=tmp_path / "sweep.zarr")
     job.run(progress=False)
     stored = gi.open_sweep(job.store)
-    for name in row_ipr.MEASURES:
+    for name in row_ipr.ROW_MEASURES:
         assert np.isfinite(stored[name]).all()
     assert "transformer, mse, 2 steps" in describe(stored)
     one_layer = SweepJob(base=presets.get("fig3a").base, axes={}, store=tmp_path / "other.zarr")

@@ -7,19 +7,24 @@ import numpy as np
 import pytest
 
 from analyses.statistics import agreement
-from analyses.statistics.critical_size import Estimate
+from analyses.statistics.critical_size import CriticalSize
 
-NONE = Estimate(math.nan, reason="not detected: accuracy 0.2 at the smallest size")
+NONE = CriticalSize(math.nan, reason="not detected: accuracy 0.2 at the smallest size")
 
 
 def test_overlapping_intervals() -> None:
-    said = agreement.agreement({"a": Estimate(10, 5, 20), "b": Estimate(15, 12, 30)})
+    said = agreement.agreement({"a": CriticalSize(10, 5, 20), "b": CriticalSize(15, 12, 30)})
     assert said == "The 2 intervals overlap, from 12 to 20 pairs: no disagreement is seen."
 
 
 def test_intervals_apart_are_named_with_their_ratio() -> None:
     said = agreement.agreement(
-        {"a": Estimate(10, 8, 12), "b": Estimate(40, 30, 50), "c": Estimate(11, 9, 35), "d": NONE}
+        {
+            "a": CriticalSize(10, 8, 12),
+            "b": CriticalSize(40, 30, 50),
+            "c": CriticalSize(11, 9, 35),
+            "d": NONE,
+        }
     )
     assert said == (
         "The estimates disagree, their intervals lie apart: b is 4 times a. No interval: d."
@@ -27,13 +32,17 @@ def test_intervals_apart_are_named_with_their_ratio() -> None:
 
 
 def test_one_estimate_cannot_agree() -> None:
-    said = agreement.agreement({"a": Estimate(10, 8, 12), "b": Estimate(9, reason="one seed")})
+    said = agreement.agreement(
+        {"a": CriticalSize(10, 8, 12), "b": CriticalSize(9, reason="one seed")}
+    )
     assert said.startswith("Fewer than two estimates with an interval")
     assert said.endswith("No interval: b.")
 
 
 def test_the_plot_draws_what_is_known_and_says_what_is_not() -> None:
-    data = agreement.compute({"crossing": Estimate(10, 8, 15, 1000), "midpoint": NONE}, n_pairs=169)
+    data = agreement.compute(
+        {"crossing": CriticalSize(10, 8, 15, 1000), "midpoint": NONE}, n_pairs=169
+    )
     figure: Any = agreement.plot_estimates(data, seeds="3 seeds")
     assert "(3 seeds)" in figure.layout.title.text
     (points,) = figure.data

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from grokinterp.sweeps import tasks
+from grokinterp.sweeps import work
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def same() -> Callable[[xr.Dataset, xr.Dataset], None]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[gi.RunConfig]:
     """The configs trained in this process so far, as a list that grows."""
     seen: list[gi.RunConfig] = []
-    train_each = tasks.train_each
+    train_each = work.train_each
 
     def watched(configs, *how, **more):
         seen.extend(configs)
         return train_each(configs, *how, **more)
 
-    monkeypatch.setattr(tasks, "train_each", watched)
+    monkeypatch.setattr(work, "train_each", watched)
     return seen
 
 

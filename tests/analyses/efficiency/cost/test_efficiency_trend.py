@@ -9,7 +9,7 @@ from scipy import stats
 
 from analyses.efficiency.cost import efficiency_trend, model_efficiency_plot
 from analyses.efficiency.cost.efficiency_runs import FRACTIONS, SMALL_FRACTIONS
-from analyses.efficiency.cost.model_efficiency import CIRCUITS, MEASURES
+from analyses.efficiency.cost.model_efficiency import CIRCUITS, NORM_KINDS
 
 SLOPES = {"C_mem": 0.8, "random labels, equal step": 0.2, "C_gen": 0.0, "C_gen, validation high": 0}
 SEEDS = 3
@@ -20,7 +20,7 @@ def make_data(noise: float = 0.0) -> xr.Dataset:
     rng = np.random.default_rng(0)
     fractions = np.array([*SMALL_FRACTIONS, *FRACTIONS])
     pairs = np.round(fractions * 9409)
-    shape = (len(CIRCUITS), len(fractions), SEEDS, len(MEASURES))
+    shape = (len(CIRCUITS), len(fractions), SEEDS, len(NORM_KINDS))
     axes = ("circuit", "fraction", "seed", "measure")
     data = xr.Dataset(
         {
@@ -29,12 +29,12 @@ def make_data(noise: float = 0.0) -> xr.Dataset:
         },
         coords={
             "circuit": list(CIRCUITS), "fraction": fractions, "seed": range(SEEDS),
-            "measure": list(MEASURES), "n_train": ("fraction", pairs),
+            "measure": list(NORM_KINDS), "n_train": ("fraction", pairs),
         },
         attrs={"network": "mlp", "equal_step": 100, "no_least": ""},
     )  # fmt: skip
     for circuit, slope in SLOPES.items():
-        for j, measure in enumerate(MEASURES):
+        for j, measure in enumerate(NORM_KINDS):
             for seed in range(SEEDS):
                 cost = (1 + seed) * pairs ** (slope + (0.1 * j if slope else 0))
                 cost *= np.exp(noise * rng.standard_normal(len(pairs)))
@@ -59,7 +59,7 @@ def noisy() -> Any:
 def test_power_laws_are_found_and_shared_out() -> None:
     trend = efficiency_trend.compute(make_data(1e-6))
     for circuit, slope in SLOPES.items():
-        expected = [slope + (0.1 * j if slope else 0) for j in range(len(MEASURES))]
+        expected = [slope + (0.1 * j if slope else 0) for j in range(len(NORM_KINDS))]
         np.testing.assert_allclose(trend.slope.sel(circuit=circuit), expected, atol=1e-4)
         np.testing.assert_allclose(
             trend.share.sel(circuit=circuit), np.array(expected) / 0.8, atol=1e-4
@@ -71,7 +71,7 @@ def test_power_laws_are_found_and_shared_out() -> None:
 def test_slopes_and_intervals_are_those_of_scipy(noisy: Any) -> None:
     data, trend = noisy
     for circuit in SLOPES:
-        for measure in MEASURES:
+        for measure in NORM_KINDS:
             cost = data.cost.sel(circuit=circuit, measure=measure, fraction=list(FRACTIONS))
             x = np.log(cost.n_train.values)
             slopes = [slope(x, np.log(cost.sel(seed=s).values)) for s in range(SEEDS)]
@@ -111,7 +111,7 @@ def test_table_and_sentence_say_the_numbers() -> None:
     trend = efficiency_trend.compute(make_data(1e-6))
     lines = efficiency_trend.table(trend)
     absent = len(CIRCUITS) - len(SLOPES)
-    assert len(lines) == 1 + absent + len(SLOPES) * len(MEASURES)
+    assert len(lines) == 1 + absent + len(SLOPES) * len(NORM_KINDS)
     first = next(line for line in lines if line.startswith("C_mem ") and "all param" in line)
     assert "0.80" in first
     assert "1.00  rises" in first

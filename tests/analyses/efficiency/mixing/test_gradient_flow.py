@@ -55,7 +55,7 @@ def test_gradient_flow_keeps_the_difference_of_squares(decay_of: str) -> None:
     """Decay of circuits is a function of the products and keeps it too; of scalars, it decays."""
     decay = 0.05
     training = replace(SGD, weight_decay=decay)
-    found = predict(make_tables(), mixture.PRESETS, config(training, decay_of=decay_of))
+    found = predict(make_tables(), mixture.STARTS, config(training, decay_of=decay_of))
     squares = found.scalars**2
     for letter in "mg":
         gap = squares.sel(scalar=f"w_{letter}2") - squares.sel(scalar=f"w_{letter}1")
@@ -90,7 +90,7 @@ def test_sign_flow_is_a_straight_line_until_a_gradient_turns() -> None:
     training = replace(mixture.PUBLISHED_TRAINING, steps=60, batch_size=None, eval_every=4)
     found = predict(make_tables(), config=config(training))
     assert found.attrs["flow"] == "sign"
-    for start, speeds in mixture.PRESETS.items():
+    for start, speeds in mixture.STARTS.items():
         for circuit, speed in zip(("memorising", "generalising"), speeds, strict=True):
             straight = found.time * (speed + found.time)
             here = found.weights.sel(start=start, circuit=circuit)

@@ -21,7 +21,7 @@ MIXED = {
 }
 
 
-class Surface(Protocol):
+class LossSurface(Protocol):
     """Mean loss over some examples at any weights, (w_mem, w_gen) in the last axis."""
 
     def loss(self, weights: Float[Tensor, "start 2"]) -> Float[Tensor, " start"]:
@@ -42,7 +42,7 @@ def loss_surface(
     *,
     mixed: str,
     loss: str,
-) -> Surface:
+) -> LossSurface:
     """The surface of one loss over one set of examples, in float64.
 
     Args:

@@ -11,7 +11,7 @@ from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
 from grokinterp.sweeps.grid import Block
-from grokinterp.sweeps.summary import Measure, MeasureError, Row, summarise
+from grokinterp.sweeps.rows import Measure, MeasureError, Row, row_of
 from grokinterp.sweeps.workers import end_with_driver
 from grokinterp.team import available_threads, use_threads
 from grokinterp.tracking import Callback
@@ -22,7 +22,7 @@ from grokinterp.training.trainer import final_metrics, train_each
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Task:
+class BlockTask:
     """A block of runs; everything a worker needs travels in it and in :class:`Work`."""
 
     block: Block
@@ -60,7 +60,7 @@ class Work:
     keep_curves: bool
     driver: int = field(default_factory=os.getpid)  # the process that asked for it
 
-    def __call__(self, task: Task, observer: Callback | None = None) -> list[Finished]:
+    def __call__(self, task: BlockTask, observer: Callback | None = None) -> list[Finished]:
         """The runs of a task, reduced, in its order."""
         parent = multiprocessing.parent_process()
         if parent is not None and parent.pid == self.driver:  # a worker that was there before
@@ -74,7 +74,7 @@ class Work:
 
     def _reduce(self, run: Run, name: str) -> Finished:
         try:
-            row = summarise(run, self.measure)
+            row = row_of(run, self.measure)
         except MeasureError as error:
             raise MeasureError(f"{error}; in the run with {name}") from error.__cause__
         if not self.keep_curves:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LABELS = ("given", "true")  # they differ on changed examples alone
 
 
-def scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> "xr.Dataset":
+def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> "xr.Dataset":
     """Accuracy, logits and margins on each subset of the examples.
 
     Args:

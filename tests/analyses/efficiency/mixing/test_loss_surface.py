@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from analyses.efficiency.mixing.surface import MIXED, loss_surface
+from analyses.efficiency.mixing.loss_surface import MIXED, loss_surface
 
 N, CLASSES = 12, 7
 PAIRS = [(mixed, loss) for mixed, losses in MIXED.items() for loss in losses]

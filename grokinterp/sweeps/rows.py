@@ -71,7 +71,7 @@ def _is_no_file(name: str) -> bool:
     return "/" in name or "\0" in name
 
 
-def summarise(run: Run, measure: Mapping[str, Measure]) -> Row:
+def row_of(run: Run, measure: Mapping[str, Measure]) -> Row:
     """The row of one run: :data:`KEPT`, and what each measure returns.
 
     Raises:

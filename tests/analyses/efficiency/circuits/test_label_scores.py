@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import grokinterp as gi
+from analyses.efficiency.circuits.label_scores import label_scores
 from analyses.efficiency.circuits.margins import (
     all_logits,
     correct_logits,
@@ -12,7 +13,6 @@ from analyses.efficiency.circuits.margins import (
     label_margins,
     margins,
 )
-from analyses.efficiency.circuits.scores import scores
 from tests.tolerance import assert_agree
 
 P = 5
@@ -62,7 +62,7 @@ def test_scores_of_a_table_that_says_the_given_label(dataset: gi.Dataset) -> Non
     logits = torch.zeros(P * P, P + 2, dtype=torch.float64)
     logits.scatter_(1, dataset.clean_labels[:, None], 1.0)
     logits.scatter_(1, dataset.labels[:, None], 3.0)
-    found = scores(logits, dataset)
+    found = label_scores(logits, dataset)
     changed = found.sel(subset="changed")
     assert changed.accuracy.values.tolist() == [1.0, 0.0]
     assert changed.median_logit.values.tolist() == [3.0, 1.0]
@@ -80,12 +80,12 @@ def test_scores_of_a_table_that_says_the_given_label(dataset: gi.Dataset) -> Non
 def test_a_class_that_is_no_residue_can_win(dataset: gi.Dataset) -> None:
     logits = torch.zeros(P * P, P + 2)
     logits[:, -1] = 1.0
-    assert (scores(logits, dataset).accuracy == 0).all()
+    assert (label_scores(logits, dataset).accuracy == 0).all()
 
 
 def test_an_empty_subset_is_nan() -> None:
     clean = gi.make_dataset(gi.DataConfig(p=P))
-    found = scores(torch.zeros(P * P, P), clean)
+    found = label_scores(torch.zeros(P * P, P), clean)
     assert np.isnan(found.sel(subset="changed").median_logit).all()
     assert found.n_examples.sel(subset="changed") == 0
 
@@ -93,4 +93,4 @@ def test_an_empty_subset_is_nan() -> None:
 @pytest.mark.parametrize("shape", [(P * P, P - 1), (P * P + 1, P)])
 def test_logits_of_another_task_are_refused(dataset: gi.Dataset, shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="25 pairs of 5 residues"):
-        scores(torch.zeros(shape), dataset)
+        label_scores(torch.zeros(shape), dataset)
