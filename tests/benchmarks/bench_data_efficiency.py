@@ -17,10 +17,10 @@ FRACTIONS, SEEDS, STEPS = (0.2, 0.5, 0.8), 3, 60
 
 
 def test_sample_of_the_small_grid(tmp_path: Path, compare: Callable[..., None]) -> None:
-    preset = get("small")
+    grid = get("small")
     base = grid.base.replace({"training.steps": STEPS})
     axes = {
-        "setting": {factor: preset.changes(factor) for factor in FACTORS},
+        "setting": {factor: grid.changes(factor) for factor in FACTORS},
         "data.train_fraction": FRACTIONS,
     }
     configs = list(Grid(base, axes, range(SEEDS)).configs.flat)

@@ -148,8 +148,8 @@ def test_the_order_of_settings_does_not_matter(accuracy: np.ndarray) -> None:
 
 @pytest.mark.parametrize("size", GRIDS)
 def test_every_setting_changes_one_thing(size: str) -> None:
-    grid = get(size)
-    grid = Grid(grid.base, grid.axes, (0, 1))  # every run is valid, and no two are the same
+    settings = get(size)
+    grid = Grid(settings.base, settings.axes, (0, 1))  # every run is valid, and no two are the same
     assert len(grid.dimensions[0].changes) == 15
     assert {factor for factor, _ in PANELS.values()} == set(FACTORS)
     assert len(PANELS) == 9
@@ -158,16 +158,16 @@ def test_every_setting_changes_one_thing(size: str) -> None:
         "dropout": {"dropout", "dropout_at"}, "decay to zero": {"weight_decay"},
         "decay to initialisation": {"weight_decay", "decay"}, "weight noise": {"weight_noise"},
     }  # fmt: skip
-    plain = grid.base.training
+    plain = settings.base.training
     assert (plain.weight_decay, plain.batch_size, plain.optimizer) == (0, None, "adamw")
-    for name, config in zip(grid.axes["setting"], grid.configs[:, 0, 0], strict=True):
+    for name, config in zip(settings.axes["setting"], grid.configs[:, 0, 0], strict=True):
         factor, rate = cell(name)
-        assert config.training.lr == grid.rates[rate]
+        assert config.training.lr == settings.rates[rate]
         different = {
             field for field, value in vars(config.training).items() if value != vars(plain)[field]
         }
         assert different - {"lr"} == owned[factor]
-        assert config.model == grid.base.model
+        assert config.model == settings.base.model
 
 
 def test_adam_is_adamw_without_decay() -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 from analyses.statistics.critical_size import (
-    Estimate,
+    CriticalSize,
     divergence_of_time,
     efficiency_crossing,
     ungrokking_midpoint,
@@ -189,11 +189,11 @@ def times_of(
 
 
 @pytest.fixture(scope="module")
-def found() -> Estimate:
+def found() -> CriticalSize:
     return divergence_of_time(SIZES, *times_of(280.0))
 
 
-def test_a_divergence_is_found_beyond_censored_times(found: Estimate) -> None:
+def test_a_divergence_is_found_beyond_censored_times(found: CriticalSize) -> None:
     times, finished, budget = times_of(280.0)
     assert not finished[:, :3].any()
     assert found.low < 280 < found.high < 330
@@ -203,7 +203,7 @@ def test_a_divergence_is_found_beyond_censored_times(found: Estimate) -> None:
     assert divergence_of_time(SIZES, np.where(finished, times, np.nan), finished, budget) == found
 
 
-def test_units_of_time_and_size_do_not_matter(found: Estimate) -> None:
+def test_units_of_time_and_size_do_not_matter(found: CriticalSize) -> None:
     times, finished, budget = times_of(280.0)
     other = divergence_of_time(7 * SIZES, 60 * times, finished, 60 * budget)
     assert [other.value, other.low, other.high] == pytest.approx(
@@ -235,7 +235,7 @@ def test_a_slow_seed_is_no_divergence(seed: int, budget: float) -> None:
     assert found.p_value > 0.05
 
 
-def test_runs_that_do_not_exist_change_nothing(found: Estimate) -> None:
+def test_runs_that_do_not_exist_change_nothing(found: CriticalSize) -> None:
     times, finished, budget = times_of(280.0)
     more = np.vstack([finished, np.zeros((1, len(SIZES)), bool)])
     budgets = np.vstack([np.full_like(times, budget), np.full((1, len(SIZES)), np.nan)])
