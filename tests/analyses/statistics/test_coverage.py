@@ -11,7 +11,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from analyses.statistics import coverage
-from analyses.statistics.critical_size import Estimate
+from analyses.statistics.critical_size import CriticalSize
 
 ONE_OFFSET: dict[str, Any] = {"offsets": (0.15,)}
 
@@ -83,7 +83,9 @@ def test_there_are_few_estimates_where_there_is_no_critical_size(
 def test_an_estimator_that_always_finds_something_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(coverage, "efficiency_crossing", lambda *_: Estimate(900.0, 800.0, 990.0))
+    monkeypatch.setattr(
+        coverage, "efficiency_crossing", lambda *_: CriticalSize(900.0, 800.0, 990.0)
+    )
     data = coverage.compute((3,), replicates=2, estimators=("efficiency crossing",), **ONE_OFFSET)
     assert (data.false == 1).all()
     assert (data.coverage == 0).all()
