@@ -11,7 +11,7 @@ import xarray as xr
 from safetensors.torch import load_file
 
 import grokinterp as gi
-from grokinterp.sweeps import tasks
+from grokinterp.sweeps import work
 from grokinterp.tracking import Callback
 
 MADE_BEFORE = Path(__file__).parents[1] / "data" / "made_before"
@@ -108,7 +108,7 @@ def test_a_sweep_goes_on_without_training_anything(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a run of the finished sweep is trained again")
 
-    monkeypatch.setattr(tasks, "train_each", refuse)
+    monkeypatch.setattr(work, "train_each", refuse)
     before = {file: file.read_bytes() for file in store.rglob("*") if file.is_file()}
     found = gi.sweep(
         CONFIG, {"training.weight_decay": [0.0, 5.0]}, seeds=2, store=store, chunk=2,

@@ -53,9 +53,9 @@ def test_intervals_are_calibrated(
 
 def test_intervals_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four hold 1000, one lies above it, two below, and one data set has none."""
-    holding = [Estimate(v, 900.0, 1100.0) for v in (940.0, 990.0, 1020.0, 1080.0)]
-    above, below = Estimate(1100.0, 1001.0, 1200.0), Estimate(900.0, 800.0, 999.0)
-    scripted = iter([*holding, above, below, below, Estimate(math.nan)])
+    holding = [CriticalSize(v, 900.0, 1100.0) for v in (940.0, 990.0, 1020.0, 1080.0)]
+    above, below = CriticalSize(1100.0, 1001.0, 1200.0), CriticalSize(900.0, 800.0, 999.0)
+    scripted = iter([*holding, above, below, below, CriticalSize(math.nan)])
     monkeypatch.setitem(coverage.SIMULATED, "efficiency crossing", lambda *_: next(scripted))
     data = coverage.compute(
         (3,), replicates=8, estimators=("efficiency crossing",), offsets=()
