@@ -1,6 +1,6 @@
 """Frequencies taken out of an embedding, as a function of the residue."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from grokinterp._arguments import checked
 from grokinterp._checks import check_bool, check_int
 from grokinterp._short import short
+from grokinterp.models.anatomy import anatomy
 
 
 @checked
@@ -75,24 +76,28 @@ def filtered_embedding(
         ValueError: a frequency out of range; an order that is none.
     """
     check_bool("keep", keep)
-    p, W_E = _modulus(model), _embedding(model)
-    if W_E.ndim not in (2, 3) or W_E.shape[-2] < p:
-        raise ValueError(
-            f"W_E must be [vocab, d] or [2, p, d] with at least p={p} rows, got {list(W_E.shape)}"
-        )
+    p, tables = _modulus(model), _tables(model)
+    for table in tables:
+        if table.ndim != 2 or len(table) < p:
+            raise ValueError(
+                f"W_E must be [vocab, d] or [2, p, d] with at least p={p} rows, got a table "
+                f"{list(table.shape)}"
+            )
     places = torch.arange(p, device="cpu") if order is None else _order(order, p)
     chosen = _checked(frequencies, len(places))
-    return _filtered(model, p, chosen, places.to(W_E.device, copy=True), keep)
+    return _filtered(model, p, chosen, places.to(tables[0].device, copy=True), keep)
 
 
 @contextmanager
 def _filtered(
     model: Any, p: int, frequencies: list[int], places: Int[Tensor, " place"], keep: bool
 ) -> Iterator[None]:
-    W_E = _embedding(model).detach()
-    table = W_E[..., :p, :].clone()
-    table[..., places, :] = filter_frequencies(W_E[..., places, :], frequencies, keep=keep)
-    with _replaced(model, table):
+    filtered: list[Tensor] = []
+    for table in _tables(model):
+        rows = table.detach()[:p].clone()
+        rows[places] = filter_frequencies(rows[places], frequencies, keep=keep)
+        filtered.append(rows)
+    with _replaced(model, filtered):
         yield
 
 
@@ -112,26 +117,31 @@ def replaced_embedding(
         TypeError: the model lacks ``W_E``, or its ``W_E`` is a copy of the weights.
         ValueError: a table of another shape, or of more rows.
     """
-    W_E = _embedding(model)
-    rows = table.shape[-2]
-    if W_E[..., :rows, :].shape != table.shape:
+    tables, new = _tables(model), table.detach().clone()
+    rows = [new] if new.ndim == 2 else list(new)
+    if len(rows) != len(tables) or any(
+        now[: len(then)].shape != then.shape for now, then in zip(tables, rows, strict=True)
+    ):
         raise ValueError(
-            f"table {list(table.shape)} does not fit the first rows of W_E {list(W_E.shape)}"
+            f"table {list(table.shape)} does not fit the first rows of W_E "
+            f"{', '.join(str(list(now.shape)) for now in tables)}"
         )
-    return _replaced(model, table.detach().clone())
+    return _replaced(model, rows)
 
 
 @contextmanager
-def _replaced(model: Any, table: Float[Tensor, "*operand residue d"]) -> Iterator[None]:
-    W_E = _embedding(model)
-    before = W_E.detach().clone()
+def _replaced(model: Any, rows: Sequence[Float[Tensor, "residue d"]]) -> Iterator[None]:
+    tables = _tables(model)
+    before = [table.detach().clone() for table in tables]
     try:
         with torch.no_grad():
-            W_E[..., : table.shape[-2], :] = table.to(W_E)
+            for table, new in zip(tables, rows, strict=True):
+                table[: len(new)] = new.to(table)
         yield
     finally:
         with torch.no_grad():
-            W_E.copy_(before)
+            for table, old in zip(tables, before, strict=True):
+                table.copy_(old)
 
 
 def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
@@ -166,16 +176,18 @@ def _modulus(model: Any) -> int:
     return p
 
 
-def _embedding(model: Any) -> Tensor:
-    W_E = getattr(model, "W_E", None)
-    if not isinstance(W_E, Tensor):
+def _tables(model: Any) -> list[Tensor]:
+    """The network's input tables, the weights themselves."""
+    about = anatomy(model)
+    tables, again = (list(about.input_tables.values()) for _ in range(2))
+    if not tables:
         raise TypeError(f"{type(model).__name__} has no tensor W_E whose rows could be filtered")
-    if W_E.data_ptr() != model.W_E.data_ptr():
+    if [table.data_ptr() for table in tables] != [table.data_ptr() for table in again]:
         raise TypeError(
             f"{type(model).__name__}.W_E is a new tensor each time, so that a change would be "
             "lost; give a model whose W_E is the weight itself"
         )
-    return W_E
+    return tables
 
 
 def _order(order: Any, p: int) -> Tensor:

@@ -9,11 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
+from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import check_tokens
-from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
-from grokinterp.models.mlp import HookedMLP
-from grokinterp.models.transformer import HookedTransformer
-from grokinterp.models.transformer_parts import Block, LayerNorm
+from grokinterp.models.read_out import Bias, Heads, Neurons, Norm, Part, ReadOut, Vector
 from probes._probe import probe
 from probes.scores import check_labels
 from probes.surface import Surface, surface
@@ -67,7 +65,8 @@ def logit_attribution(
     changes the scale as well.
 
     Args:
-        model: a ``HookedTransformer`` for pairs, a ``HookedMLP`` or a ``HookedEmbeddingMLP``.
+        model: a network with a ``direct_path``: a ``HookedTransformer`` for pairs, a ``HookedMLP``
+            or a ``HookedEmbeddingMLP``, or one of your own.
         tokens: the examples, pairs (a, b).
         labels: one residue per example, right or not.
 
@@ -79,101 +78,65 @@ def logit_attribution(
             nothing but the last state as a whole writes to the logits.
         ValueError: tokens or labels that are no residues, or not a label per example.
     """
-    if not isinstance(model, HookedTransformer | HookedMLP | HookedEmbeddingMLP) or not model.p:
+    about = anatomy(model)
+    read_out, p = about.read_out, getattr(model, "p", None)
+    if not about.direct_path or read_out is None or not p:
         raise TypeError(
             f"{type(model).__name__} has no sum of parts that write straight to the logits of a "
             "pair, as a HookedTransformer with p, a HookedMLP and a HookedEmbeddingMLP have (an "
             "LSTM multiplies gates and states). Use gi.ablate(units, layer=...) and compare the "
             "logits, or probes.neuron_attribution on activations and weights of your choice"
         )
-    check_tokens(tokens, model.p, prompt=getattr(model.cfg, "prompt", None))
-    check_labels(labels, model.p)
-    backwards = _Backwards(surface(model), tokens.cpu(), labels.cpu())
-    if isinstance(model, HookedTransformer):
-        _through_transformer(model, backwards)
-    else:
-        _through_mlp(model, backwards)
-    return LogitAttribution(dict(reversed(backwards.parts.items())))
+    check_tokens(tokens, p, prompt=about.template)
+    check_labels(labels, p)
+    walk = _Backwards(surface(model), read_out, tokens.cpu(), labels.cpu())
+    for part in about.direct_path:
+        walk.through(part)
+    return LogitAttribution(dict(reversed(walk.parts.items())))
 
 
 class _Backwards:
     """A walk from the logits back to the inputs, which notes what each part contributes.
 
     ``towards`` [example, d] is what a unit vector, added where the walk is, does to the number that
-    is split: at first to the label's logit less the mean over the residues, among the classes.
+    is split: the label's logit less the mean over the residues. It starts at the read-out's input.
     """
 
-    def __init__(self, network: Surface, tokens: Tensor, labels: Tensor) -> None:
+    def __init__(self, network: Surface, read_out: ReadOut, tokens: Tensor, labels: Tensor) -> None:
         self.network, self.parts = network, dict[str, Tensor]()
         self.index = tokens[:, 0].long() * network.p + tokens[:, 1]
-        classes = network.model.W_U.shape[1]
-        self.towards = torch.zeros(len(labels), classes, dtype=torch.float64)
-        self.towards[:, : network.p] = -1 / network.p
-        self.towards[torch.arange(len(labels)), labels.long()] += 1
+        classes = read_out.W_U.shape[1]
+        towards = torch.zeros(len(labels), classes, dtype=torch.float64)
+        towards[:, : network.p] = -1 / network.p
+        towards[torch.arange(len(labels)), labels.long()] += 1
+        self.towards = towards * read_out.scale
+        if read_out.b_U is not None:
+            names = (name for name, w in read_out.parameters.items() if w is read_out.b_U)
+            self.through(Bias(next(names, "b_U"), read_out.b_U))
+        self.towards = self.towards @ _plain(read_out.W_U).T
+
+    def through(self, part: Part) -> None:
+        """Note what a part adds, or go through a norm with its scale frozen."""
+        match part:
+            case Bias(name, bias):
+                self.parts[name] = (self.towards @ _plain(bias))[:, None]
+            case Vector(hook):
+                self.parts[hook] = (self.seen(hook) * self.towards).sum(dim=1, keepdim=True)
+            case Neurons(hook, weight):
+                to_neurons = self.towards if weight is None else self.towards @ _plain(weight).T
+                self.parts[hook] = self.seen(hook) * to_neurons
+            case Heads(hook, W_O):
+                to_heads = torch.einsum("nd,hed->nhe", self.towards, _plain(W_O))
+                self.parts[hook] = (self.seen(hook) * to_heads).sum(dim=2)
+            case Norm(hook, weight):
+                if weight is not None:
+                    self.towards = self.towards * _plain(weight)
+                centred = self.towards - self.towards.mean(dim=1, keepdim=True)
+                self.towards = centred / self.seen(hook)
 
     def seen(self, hook: str) -> Tensor:
         """The examples' activations at the last position."""
         return self.network.activations(hook)[self.index]
-
-    def vector(self, hook: str) -> None:
-        """An activation [example, d] that is added as it is."""
-        self.parts[hook] = (self.seen(hook) * self.towards).sum(dim=1, keepdim=True)
-
-    def bias(self, name: str, bias: Tensor | None) -> None:
-        """A constant [d] that is added."""
-        if bias is not None:
-            self.parts[name] = (self.towards @ _plain(bias))[:, None]
-
-    def neurons(self, hook: str, weight: Tensor) -> None:
-        """Activations [example, neuron], each of which adds its row of ``weight`` [neuron, d]."""
-        self.parts[hook] = self.seen(hook) * (self.towards @ _plain(weight).T)
-
-    def heads(self, hook: str, W_O: Tensor) -> None:
-        """Activations [example, head, d_head], which add up to z W_O over [head, d_head, d]."""
-        read = torch.einsum("nd,hed->nhe", self.towards, _plain(W_O))
-        self.parts[hook] = (self.seen(hook) * read).sum(dim=2)
-
-    def norm(self, name: str, norm: LayerNorm | None) -> None:
-        """Through a LayerNorm with its scale frozen."""
-        if norm is None:
-            return
-        self.bias(f"{name}.b", norm.b)
-        if norm.w is not None:
-            self.towards = self.towards * _plain(norm.w)
-        centred = self.towards - self.towards.mean(dim=1, keepdim=True)
-        self.towards = centred / self.seen(f"{name}.hook_scale")
-
-
-def _through_mlp(model: HookedMLP | HookedEmbeddingMLP, backwards: _Backwards) -> None:
-    if isinstance(model, HookedEmbeddingMLP):
-        backwards.bias("unembed.b_U", model.unembed.b_U)
-    point = "hook_post" if model.cfg.norm is None else "norm.hook_normalized"
-    backwards.neurons(f"layers.{len(model.layers) - 1}.{point}", model.W_U)
-
-
-def _through_transformer(model: HookedTransformer, backwards: _Backwards) -> None:
-    backwards.towards = backwards.towards * model.unembed.scale
-    backwards.bias("unembed.b_U", model.unembed.b_U)
-    backwards.towards = backwards.towards @ _plain(model.unembed.W_U).T
-    backwards.norm("ln_final", model.ln_final)
-    for layer, block in reversed(list(enumerate(model.blocks))):
-        assert isinstance(block, Block)
-        _through_block(block, f"blocks.{layer}", backwards)
-    backwards.vector("hook_pos_embed")
-    backwards.vector("hook_embed")
-
-
-def _through_block(block: Block, name: str, backwards: _Backwards) -> None:
-    # A norm in front of attention or MLP is on their side of what they write.
-    if block.mlp is not None:
-        if block.post_norm:
-            backwards.norm(f"{name}.ln2", block.ln2)
-        backwards.bias(f"{name}.mlp.b_out", block.mlp.b_out)
-        backwards.neurons(f"{name}.mlp.hook_post", block.mlp.W_out)
-    if block.post_norm:
-        backwards.norm(f"{name}.ln1", block.ln1)
-    backwards.bias(f"{name}.attn.b_O", block.attn.b_O)
-    backwards.heads(f"{name}.attn.hook_z", block.attn.W_O)
 
 
 def _plain(weight: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ def model_clock_or_pizza(
         ValueError: another operation, whose operands do not play the same part.
     """
     network = surface(model)
-    known = getattr(network.model, "operation", None) if operation is None else operation
+    known = network.anatomy.operation if operation is None else operation
     task = "addition" if known is None else known
     check_choice("operation", task, _SYMMETRIC_TASKS)
     logits = network.logits()

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from grokinterp._checks import check_number
 from grokinterp._short import short_repr
-from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
-from grokinterp.models.mlp import HookedMLP
-from grokinterp.models.prompt import OPERANDS
 from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes, only_living
@@ -101,8 +98,9 @@ def model_gamma_ipr(
     or if its activation hardly varies over the pairs, so that there is nothing to amplify.
 
     Args:
-        model: a ``HookedMLP`` or a ``HookedEmbeddingMLP`` with norms. In the latter, input weights
-            are those from the residues by way of their embeddings.
+        model: a network with ``input_weights`` and ``gains``, such as a ``HookedMLP`` or a
+            ``HookedEmbeddingMLP`` with norms. In the latter, input weights are those from the
+            residues by way of their embeddings.
         operation: names the task; by default the one that the network was built for.
         confidence: of the intervals.
         alive_from: the least size of what a living neuron has, relative to the layer's largest
@@ -112,43 +110,33 @@ def model_gamma_ipr(
         TypeError: another network.
         ValueError: an MLP without norms, or a task without a periodic basis.
     """
-    if not isinstance(model, HookedMLP | HookedEmbeddingMLP):
+    network = surface(model)
+    about, hooks = network.anatomy, network.neuron_hooks
+    if not about.input_weights:
         raise TypeError(
-            f"{type(model).__name__} has no norm between neurons and their output weights; "
+            f"{type(network.model).__name__} has no norm between neurons and their output weights; "
             "gamma is that of a HookedMLP or a HookedEmbeddingMLP. "
             "probes.model_neuron_spectra(model, operation) gives the periodicity of any neurons"
         )
-    if model.cfg.norm is None:
+    if not about.gains:
         raise ValueError("norm=None: this MLP has no gamma; it takes norm='batch' or 'layer'")
-    network = surface(model)
     order = network.basis(operation).order
-    layers: list[list[Tensor]] = [[] for _ in model.layers]
-    layers[0] += _input_weights(model)
-    layers[-1].append(model.W_U[:, : model.p].T)
+    layers: list[list[Tensor]] = [[] for _ in hooks]
+    layers[0] += about.input_weights
+    if network.unembedding is not None:
+        layers[-1].append(network.unembedding.T)
     found = {}
     for i, tables in enumerate(layers):
-        if tables:
+        if tables and i in about.gains:
             rows = [table.detach().double().cpu()[order].T for table in tables]
             iprs = torch.stack([ipr(only_living(vectors, alive_from)) for vectors in rows])
-            post = network.activations(f"layers.{i}.hook_post")
+            post = network.activations(hooks[i])
             silent = are_dead_sizes((post - post[0]).std(dim=0, correction=0), alive_from)
-            gamma = model.get_parameter(f"layers.{i}.norm.gamma")
             of_neurons = iprs.mean(dim=0).masked_fill(silent, math.nan)
-            found[f"layers.{i}.norm.gamma"] = gamma_ipr(gamma, of_neurons, confidence=confidence)
+            name = about.gains[i]
+            gamma = network.model.get_parameter(name)
+            found[name] = gamma_ipr(gamma, of_neurons, confidence=confidence)
     return found
-
-
-def _input_weights(model: HookedMLP | HookedEmbeddingMLP) -> list[Float[Tensor, "p neuron"]]:
-    """What a residue adds to the first layer's neurons, for each operand."""
-    if isinstance(model, HookedMLP):
-        return list(model.W_E)
-    W_E, W_in = model.W_E[: model.p], model.layers[0].W_in
-    assert isinstance(W_in, Tensor)
-    if model.cfg.combine == "sum":
-        return [W_E @ W_in]  # one for both
-    words = model.cfg.prompt.split()
-    by_position = W_in.unflatten(0, (len(words), model.cfg.d_embed))
-    return [W_E @ by_position[words.index(operand)] for operand in OPERANDS]
 
 
 def _fisher(value: float, variance: float, confidence: float) -> Correlation:

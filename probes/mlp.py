@@ -1,12 +1,13 @@
 """The probes of a two-layer network, read off a hooked model."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import one_line
+from grokinterp.models.anatomy import anatomy
 from probes._probe import probe
 from probes.alive import ALIVE
 from probes.attribution import neuron_attribution
@@ -43,25 +44,38 @@ def neuron_weights(model: object, *, instead: str = _SPECTRA) -> NeuronWeights:
             input and output vector).
     """
     needed = "one hidden layer with W_E [2, p, d_mlp] and W_U [d_mlp, p], as HookedMLP has"
-    for name in ("W_E", "W_U"):
-        if not isinstance(getattr(model, name, None), Tensor):
+    about = anatomy(model)
+    tables, read_out = list(about.input_tables.values()), about.read_out
+    for name, found in {"W_E": tables, "W_U": read_out}.items():
+        if not found:
             raise TypeError(
                 f"{type(model).__name__} has no tensor {name}; this needs {needed}. Use {instead}"
             )
-    W_E, W_U = model.W_E.detach(), model.W_U.detach()  # pyright: ignore[reportAttributeAccessIssue]
-    depth = len(getattr(model, "layers", [None]))
-    if depth > 1 or W_E.ndim != 3 or W_E.shape[0] != 2 or W_U.shape != W_E[0].T.shape:
+    assert read_out is not None
+    W_U, depth = read_out.W_U.detach(), len(about.neuron_hooks)
+    if depth > 1 or len(tables) != 2 or any(W_U.shape != table.T.shape for table in tables):
         layers = f"{depth} hidden layers, " if depth > 1 else ""
+        W_E = [*([2] if len(tables) == 2 else []), *tables[0].shape]
         raise ValueError(
-            f"{type(model).__name__} has {layers}W_E {list(W_E.shape)} and W_U {list(W_U.shape)}; "
+            f"{type(model).__name__} has {layers}W_E {W_E} and W_U {list(W_U.shape)}; "
             f"this needs {needed}. Use {instead}"
         )
-    return NeuronWeights(U=W_E[0].T, V=W_E[1].T, W=W_U)
+    U, V = (table.detach().T for table in tables)
+    return NeuronWeights(U=U, V=V, W=W_U)
+
+
+def has_neuron_weights(model: object) -> bool:
+    """Whether :func:`neuron_weights` accepts a network."""
+    try:
+        neuron_weights(model)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def check_no_norm(model: object, probe: str, *, instead: str) -> None:
     """Raise if the neurons of a two-layer network reach the logits through a norm."""
-    if any(getattr(layer, "norm", None) is not None for layer in getattr(model, "layers", ())):
+    if anatomy(model).gains:
         raise ValueError(
             f"{probe} takes the logits for a sum over neurons of activation times output weight, "
             f"but this {type(model).__name__} normalises its activations first. Use {instead}"
@@ -98,6 +112,14 @@ def model_neuron_attribution(
     )
     weights = neuron_weights(model, instead=instead)
     check_no_norm(model, "model_neuron_attribution", instead=instead)
+    return neuron_attribution(neuron_activations(model, tokens), weights.W, labels)
+
+
+def neuron_activations(
+    model: Any, tokens: Int[Tensor, "example 2"]
+) -> Float[Tensor, "example neuron"]:
+    """Activations of the neurons of a network with one hidden layer, in its own precision."""
+    hook = anatomy(model).neuron_hooks[0][-1]
     with torch.no_grad():
-        _, cache = model.run_with_cache(tokens, names_filter="layers.0.hook_post")  # pyright: ignore[reportAttributeAccessIssue]
-    return neuron_attribution(cache["layers.0.hook_post"], weights.W, labels)
+        _, cache = model.run_with_cache(tokens, names_filter=hook)
+    return cache[hook]

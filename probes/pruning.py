@@ -15,7 +15,7 @@ from grokinterp.data import SUBSETS, Dataset
 from grokinterp.losses import LOSSES
 from grokinterp.team import Team
 from probes._probe import probe
-from probes.mlp import check_no_norm, neuron_weights
+from probes.mlp import check_no_norm, neuron_activations, neuron_weights
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200
@@ -50,9 +50,7 @@ def pruning_curve(
             f"order must be a permutation of 0..{width - 1}, each neuron once; got {len(order)} "
             f"entries, {len(set(order.tolist()))} of them different, starting {order.tolist()[:5]}"
         )
-    with torch.no_grad():
-        _, cache = model.run_with_cache(dataset.tokens, names_filter="layers.0.hook_post")
-    post = cache["layers.0.hook_post"][:, order].T.contiguous()  # [place, pair]
+    post = neuron_activations(model, dataset.tokens)[:, order].T.contiguous()  # [place, pair]
     W = W[order]
     masks = torch.stack([dataset.masks[name] for name in SUBSETS]).to(post)
     examples = masks.double().sum(dim=1)
@@ -79,6 +77,15 @@ def check_prunable(model: object) -> None:
     neuron_weights(model, instead=f"gi.ablate(neurons, layer=...) {hooked}")
     at = "hook='layers.0.norm.hook_normalized'"
     check_no_norm(model, "pruning", instead=f"gi.ablate(neurons, {at}) {hooked}")
+
+
+def is_prunable(model: object) -> bool:
+    """Whether :func:`pruning_curve` accepts a network."""
+    try:
+        check_prunable(model)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _block_sums(

@@ -1,6 +1,5 @@
 """What probes read off a network: its answers, activations and tables, for all pairs."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from grokinterp._arguments import checked
 from grokinterp._checks import check_int, check_text
 from grokinterp._short import short
+from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 from grokinterp.session import unaffected
@@ -34,6 +34,7 @@ class Surface:
 
     def __init__(self, model: Any, p: int, prompt: Prompt | None, length: int) -> None:
         self.model, self.p = model, p
+        self.anatomy = anatomy(model)  # who answers what probes ask about the network
         self._prompt, self._length = prompt, length
 
     @cached_property
@@ -71,7 +72,7 @@ class Surface:
         Raises:
             TypeError: neither is known.
         """
-        known = getattr(self.model, "operation", None) if asked is None else asked
+        known = self.anatomy.operation if asked is None else asked
         if known is None:
             raise TypeError(
                 f"{_name(self.model)} does not know its operation; give it, as in "
@@ -86,19 +87,7 @@ class Surface:
     @property
     def operands(self) -> list[int]:
         """The positions of a and b in the sequence."""
-        own = getattr(getattr(self.model, "cfg", None), "prompt", "a b")
-        return (self._prompt or Prompt(own, self.p)).operands
-
-    @property
-    def operands_share_input(self) -> bool:
-        """Whether one set of weights reads both operands, from one table of vectors.
-
-        Networks of ``grokinterp.models`` know. Of others only a ``W_E`` [2, ...], a table per
-        operand, says no.
-        """
-        W_E = getattr(self.model, "W_E", None)
-        own_tables = isinstance(W_E, Tensor) and W_E.ndim == 3
-        return not own_tables and getattr(self.model, "operands_share_input", True)
+        return (self._prompt or Prompt(self.anatomy.template or "a b", self.p)).operands
 
     @unaffected()
     def logits(self) -> Float[Tensor, "pair p"]:
@@ -144,42 +133,35 @@ class Surface:
 
     @cached_property
     def neuron_hooks(self) -> tuple[str, ...]:
-        """Hook points that hold neurons: every MLP's ``hook_post``, every LSTM layer's last state.
+        """A hook point with the neurons of each layer; of a recurrent layer, its last state.
 
-        A network that names its hooks otherwise has none; name them yourself.
+        Empty for a network whose neurons are not known; name their hook points yourself.
         """
-        posts = [name for name in self.model.hook_dict if name.split(".")[-1] == "hook_post"]
-        states: dict[str, dict[int, str]] = {}
-        for name in self.model.hook_dict:
-            if found := re.fullmatch(r"(.+)\.steps\.(\d+)\.hook_h", name):
-                states.setdefault(found[1], {})[int(found[2])] = name
-        return (*posts, *(steps[max(steps)] for steps in states.values()))
+        return tuple(hooks[-1] for hooks in self.anatomy.neuron_hooks)
 
     @property
     def embeddings(self) -> Mapping[str, Float[Tensor, "p d"]]:
         """A vector per residue: "W_E", or "W_E[0]" and "W_E[1]" where each operand has its own.
 
         Raises:
-            TypeError: the model has no tensor ``W_E``.
+            TypeError: the model has no input table.
             ValueError: of another shape, or of another vocabulary than the task needs.
         """
-        W_E = getattr(self.model, "W_E", None)
-        if not isinstance(W_E, Tensor):
+        tables = self.anatomy.input_tables
+        if not tables:
             raise TypeError(
                 f"{_name(self.model)} has no tensor W_E; embedding probes need W_E [vocab, d], or "
                 "[2, p, d] with a table per operand. For other weights use probes.table_spectrum"
             )
-        rows = W_E.shape[-2] if W_E.ndim > 1 else 0
         needed = self.p if self._prompt is None else self._prompt.d_vocab
-        if not (W_E.ndim == 2 or (W_E.ndim == 3 and len(W_E) == 2)) or rows < needed:
-            raise ValueError(
-                f"{_name(self.model)} has W_E {list(W_E.shape)}, but a task with p={self.p} needs "
-                f"[vocab, d] or [2, vocab, d] with a vocabulary of at least {needed}"
-            )
-        tables = W_E.detach()[..., : self.p, :].double().cpu()
-        if tables.ndim == 2:
-            return {"W_E": tables}
-        return {f"W_E[{operand}]": table for operand, table in enumerate(tables)}
+        for name, table in tables.items():
+            if table.ndim != 2 or len(table) < needed:
+                raise ValueError(
+                    f"{_name(self.model)} has {name} {list(table.shape)}, but a task with "
+                    f"p={self.p} needs [vocab, d], or [2, vocab, d] with a table per operand, with "
+                    f"a vocabulary of at least {needed}"
+                )
+        return {name: table.detach()[: self.p].double().cpu() for name, table in tables.items()}
 
     @property
     def unembedding(self) -> Float[Tensor, "d p"] | None:
@@ -188,9 +170,10 @@ class Surface:
         Raises:
             ValueError: fewer than p classes.
         """
-        W_U = getattr(self.model, "W_U", None)
-        if not isinstance(W_U, Tensor):
+        read_out = self.anatomy.read_out
+        if read_out is None:
             return None
+        W_U = read_out.W_U
         if W_U.ndim != 2 or W_U.shape[1] < self.p:
             raise ValueError(
                 f"{_name(self.model)} has W_U {list(W_U.shape)}, but a task with p={self.p} needs "
@@ -274,7 +257,7 @@ def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> S
             raise TypeError(f"{_name(model)} reads pairs and knows its prompt; leave prompt out")
         if p not in (None, model.p):
             raise ValueError(f"p={p}, but {_name(model)} was made for p={model.p}; leave p out")
-        own = getattr(model.cfg, "prompt", None)
+        own = model.template
         length = 0 if own is None else Prompt(own, model.p).length
         return Surface(model, model.p, None, length)
     if p is None or prompt is None:
@@ -285,7 +268,7 @@ def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> S
     check_int("p", p, minimum=3)
     written = Prompt(prompt, p)
     made = Surface(model, p, written, written.length)
-    if isinstance(getattr(model, "W_E", None), Tensor):
+    if made.anatomy.input_tables:
         _ = made.embeddings  # a token outside the vocabulary must not reach the model
     return made
 

@@ -108,7 +108,7 @@ def gradient_symmetricity(
     network = surface(model)
     p, chosen = network.p, _chosen(triples, network.p, seed)
     whole = chosen is None
-    if hook is None and not network.operands_share_input:
+    if hook is None and not network.anatomy.operands_share_input:
         return GradientSymmetricity(torch.empty(0), not whole, _NOT_APPLICABLE)
     hook = hook or "hook_embed"
     if chosen is None:

@@ -83,7 +83,7 @@ def analyse(
 
     with clear_errors():
         run = Run.load(run_dir)
-        if not _has_report(run.config):
+        if not _has_report(run.model):
             raise ValueError(
                 f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
                 f"{run.config.model}; python -m analyses.one_run.training_curves and "
@@ -128,11 +128,11 @@ def _train_and_save(
     progress: bool,
 ) -> "Run":
     from analyses.one_run.grokking import PROBES
-    from grokinterp import TrainingInterrupted, train
+    from grokinterp import TrainingInterrupted, build_model, train
     from grokinterp.runs.folder import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
-    probes = PROBES if _has_report(config) else None
+    probes = PROBES if _has_report(build_model(config)) else None
     try:
         run = train(config, precision=precision, device=device, probes=probes, progress=progress)
     except TrainingInterrupted as stopped:
@@ -168,12 +168,11 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
             raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
-def _has_report(config: "RunConfig") -> bool:
+def _has_report(model: object) -> bool:
     """Whether the network has neurons with one input and one output vector each."""
-    from grokinterp import MLPConfig
+    from probes.pruning import is_prunable
 
-    model = config.model
-    return isinstance(model, MLPConfig) and model.n_layers == 1 and model.norm is None
+    return is_prunable(model)
 
 
 def _report(run: "Run", out: Path, as_json: bool) -> None:

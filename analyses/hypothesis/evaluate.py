@@ -60,7 +60,7 @@ from grokinterp._checks import check_int, check_number
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
-from probes import Surface, logit_spectrum, surface
+from probes import logit_spectrum, surface
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -261,7 +261,7 @@ def compute_model(
             "n_kept": ("run", [float(kept.sum(dim=0).mean())]),
         },
         coords={
-            "architecture": ("run", [name or _architecture(network)]),
+            "architecture": ("run", [name or network.anatomy.description]),
             "operation": ("run", [basis.operation]),
             "p": ("run", [basis.p]),
             **{unknown: ("run", [np.nan]) for unknown in (
@@ -302,23 +302,6 @@ def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
         parts, "run", data_vars="all", coords="different", compat="equals", join="outer",
         fill_value=fill, combine_attrs="override",
     )  # fmt: skip
-
-
-def _architecture(network: Surface) -> str:
-    """Kind and size: "MLP 1x500 square", "Transformer 1x128 relu", "LSTM 2x128"."""
-    config = getattr(network.model, "cfg", None)
-
-    def field(*names: str) -> Any:
-        return next((v for name in names if (v := getattr(config, name, None)) is not None), None)
-
-    size = ""
-    if hidden := field("hidden"):
-        size = "-".join(map(str, hidden))
-    elif width := field("d_model", "d_hidden", "d_mlp"):
-        size = f"{field('n_layers') or 1}x{width}"
-    kind = type(network.model).__name__.removeprefix("Hooked")
-    words = (kind, size, field("act", "act_fn"), field("norm", "normalization_type"))
-    return " ".join(word for word in words if word)
 
 
 if __name__ == "__main__":

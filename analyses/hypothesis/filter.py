@@ -1,7 +1,6 @@
 """The causal part of Hypothesis 2.2: frequencies kept in an embedding, or taken out of it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -88,18 +87,16 @@ def filtered_logits(
         changed[order] = torch.fft.irfft(modes, n=len(order), dim=0)
         filtered.append(changed)
     with replaced_embedding(network.model, torch.stack(filtered).squeeze(0)):
-        if not _is_tied(network.model):
+        read_out = network.anatomy.read_out
+        if read_out is None or not read_out.is_tied:
             return network.logits()
-        before_readout = network.activations("unembed.hook_in")
+        if read_out.hook is None:
+            raise TypeError(
+                f"the read-out of {type(network.model).__name__} is tied to its embedding, and "
+                "read_out.hook does not say at which hook point its input passes"
+            )
+        before_readout = network.activations(read_out.hook)
     # A tied read-out is the embedding, too; the filter is for the way in only.
-    weight = network.model.W_E
     with torch.no_grad():
-        logits = network.model.unembed(before_readout.to(weight))
+        logits = read_out.logits(before_readout.to(read_out.W_U))
     return logits[:, : network.p].double().cpu()
-
-
-def _is_tied(model: Any) -> bool:
-    W_U = getattr(model, "W_U", None)
-    return isinstance(W_U, Tensor) and (
-        W_U.untyped_storage().data_ptr() == model.W_E.untyped_storage().data_ptr()
-    )

@@ -14,6 +14,7 @@ from analyses.phase_diagrams.panels import axis_label, split
 from analyses.phase_diagrams.phase_diagram import X, Y, plot_accuracies, plot_diagram, plot_ipr
 from analyses.phase_diagrams.refine import Refinement
 from grokinterp import SweepStoreError, open_sweep
+from grokinterp.models.registry import MODELS
 from grokinterp.sweeps.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -209,9 +210,12 @@ def describe(sweep: "xr.Dataset") -> str:
 
 
 def _network(model: "Mapping[str, Any]") -> str:
-    if model["kind"] != "mlp":
-        return str(model["kind"]).replace("_", " ")
-    return f"{model['d_mlp']} neurons ({model['act']})"
+    """What the architecture says of itself; its kind where it is not registered here."""
+    fields = dict(model)
+    kind = fields.pop("kind")
+    if kind not in MODELS:
+        return str(kind)
+    return MODELS[kind].describe(MODELS[kind].config_class(**fields))
 
 
 def _complete(choice: "Mapping[str, Any]") -> dict[str, Any]:

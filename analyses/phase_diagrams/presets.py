@@ -41,8 +41,6 @@ SIZES = {
     ),
 }
 _TOY_P, _TOY_STEPS, _TOY_EVERY = 29, 300, 10
-# What sets a network's width, the first that its config has, and how much narrower a toy is.
-_TOY_NARROWER = {"d_model": 4, "d_mlp": 5}
 
 
 @short_repr
@@ -55,6 +53,7 @@ class Preset:
     base: RunConfig
     panel: str  # dotted path of the axis with one panel per value
     values: tuple[float | str, ...]
+    toy_width: tuple[str, int] = ("model.d_mlp", 100)  # of a toy's network: its path and the value
     # Train fraction and corruption of a figure that compares single networks, not diagrams.
     cell: tuple[float, float] | None = None
 
@@ -63,12 +62,11 @@ class Preset:
         check_choice("size", size, SIZES)
         if size != "tiny":
             return self.base
-        model = self.base.model
-        width, narrower = next(item for item in _TOY_NARROWER.items() if hasattr(model, item[0]))
+        path, width = self.toy_width
         return self.base.replace(
             {
                 "data.p": _TOY_P,
-                f"model.{width}": getattr(model, width) // narrower,
+                path: width,
                 "training.steps": _TOY_STEPS,
                 "training.eval_every": _TOY_EVERY,
             }
@@ -123,6 +121,7 @@ _SCAN = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 _NOT_STATED = "The paper's weight decays are not known; a scan from 0 to 10 here."
 _BATCHES = {"b8": 8, "b64": 64, "b256": 256, "full": None}
 _TRANSFORMER_AT_ONE = _TRANSFORMER.replace({WEIGHT_DECAY: 1.0})
+_TOY_TRANSFORMER, _TOY_WIDE = ("model.d_model", 32), ("model.d_mlp", 1000)
 
 
 def _at_batch_sizes(figure: int, norm: str | None, what: str) -> dict[str, "Preset"]:
@@ -201,6 +200,7 @@ PRESETS = {
         description="5000 neurons: marginally worse than 500; without weight decay no partial "
         "inversion and a smaller coexistence. Weight decays as in Fig. 3a. Ten times its work.",
         base=_WIDE,
+        toy_width=_TOY_WIDE,
         panel=WEIGHT_DECAY,
         values=_DECAYS,
     ),
@@ -209,6 +209,7 @@ PRESETS = {
         description="5000 ReLU neurons: the confusion of Fig. 27 is largely gone. The paper's "
         "weight decays are not known; those of Fig. 3a here. Ten times the work of Fig. 27.",
         base=_WIDE.replace({"model.act": "relu"}),
+        toy_width=_TOY_WIDE,
         panel=WEIGHT_DECAY,
         values=_DECAYS,
     ),
@@ -225,6 +226,7 @@ PRESETS = {
         description="Transformer (one layer, bidirectional, no norms, as in the authors' code): "
         f"weight decay favours generalisation. {_NOT_STATED}",
         base=_TRANSFORMER,
+        toy_width=_TOY_TRANSFORMER,
         panel=WEIGHT_DECAY,
         values=_SCAN,
     ),
@@ -244,6 +246,7 @@ PRESETS = {
         description="Transformer: depth leaves the embedding's IPR alone. Single networks at "
         "alpha 0.8 and xi 0.2. The paper does not state weight decay (1 here) and depths.",
         base=_TRANSFORMER_AT_ONE,
+        toy_width=_TOY_TRANSFORMER,
         panel="model.n_layers",
         values=(1, 2, 3, 4),
         cell=(0.8, 0.2),
@@ -253,6 +256,7 @@ PRESETS = {
         description="Transformer: more heads raise the embedding's IPR. Single networks at "
         "alpha 0.8 and xi 0.2. The paper does not state weight decay (1 here) and numbers.",
         base=_TRANSFORMER_AT_ONE,
+        toy_width=_TOY_TRANSFORMER,
         panel="model.n_heads",
         values=(1, 2, 4, 8),
         cell=(0.8, 0.2),
@@ -262,6 +266,7 @@ PRESETS = {
         description="Transformer: tying W_U to the embedding lowers its IPR. Single networks at "
         "alpha 0.8 and xi 0.2. The paper does not state the weight decay; 1 here.",
         base=_TRANSFORMER_AT_ONE,
+        toy_width=_TOY_TRANSFORMER,
         panel="model.tie_embedding",
         values=(False, True),
         cell=(0.8, 0.2),
@@ -272,6 +277,7 @@ PRESETS = {
         "not state the values, nor where it acts: on what attention and MLP add to the residual "
         "stream here, without weight decay.",
         base=_TRANSFORMER.replace({"training.dropout_at": "residual"}),
+        toy_width=_TOY_TRANSFORMER,
         panel=DROPOUT,
         values=(0.0, 0.05, 0.1, 0.2),
     ),

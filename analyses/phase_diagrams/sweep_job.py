@@ -28,6 +28,7 @@ from grokinterp.sweeps.grid import Grid, seed_list
 from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from probes import task_basis
+from probes.mlp import has_neuron_weights
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,12 +69,12 @@ class SweepJob:
 
     @property
     def measure(self) -> dict[str, Any]:
-        """IPR and dead neurons for MLPs with one hidden layer, IPR of the tables for others.
+        """IPR and dead neurons for networks with one hidden layer, IPR of the tables for others.
 
         Nothing if these have a task without a periodic basis.
         """
-        model, data = self.base.model, self.base.data
-        if isinstance(model, gi.MLPConfig) and model.n_layers == 1:
+        data = self.base.data
+        if has_neuron_weights(gi.build_model(self.base)):
             return PER_NEURON if self.per_neuron else MEASURES
         try:
             task_basis(data.operation, data.p)

@@ -20,6 +20,7 @@ class Activation:
     forward_into: Callable[[Tensor, Tensor], Tensor]  # (pre, out)
     backward_: Callable[[Tensor, Tensor], Tensor]  # (grad, pre), grad is overwritten
     gain: float = 1.0
+    degree: int | None = None  # d: function(c x) = c^d function(x) for c > 0, where there is one
 
 
 def _relu_backward_(grad: Tensor, pre: Tensor) -> Tensor:
@@ -36,11 +37,13 @@ ACTIVATIONS = {
         forward_into=lambda pre, out: torch.mul(pre, pre, out=out),
         backward_=lambda grad, pre: grad.mul_(pre),
         gain=2.0,
+        degree=2,
     ),
     "relu": Activation(
         function=torch.relu,
         forward_into=lambda pre, out: torch.clamp_min(pre, 0, out=out),
         backward_=_relu_backward_,
+        degree=1,
     ),
     "gelu": Activation(
         function=F.gelu,

@@ -1,33 +1,22 @@
-"""What every network of the package shares: a task, hooks, and a place on disk or on the Hub."""
+"""What every network of the package shares: a task, and a hook point on every activation."""
 
-import dataclasses
 import difflib
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar, no_type_check
+from typing import Any, ClassVar, no_type_check
 
 import torch
-from huggingface_hub import ModelHubMixin, hf_hub_download
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
-from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int, check_text
+from grokinterp._checks import check_int
 from grokinterp._limits import MAX_P, check_parameters
 from grokinterp._short import short
-from grokinterp.models.budget import NotFarLarger
-from grokinterp.session import unaffected
-from grokinterp.tasks import Operation
-
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-Model = TypeVar("Model", bound="HookedModel")
+from grokinterp.models.anatomy import Anatomy, words_on
+from grokinterp.models.hub import OnTheHub
 
 
 class LayerNeurons(str):
@@ -49,11 +38,13 @@ class LayerNeurons(str):
         return int(self.split(".")[1])
 
 
-class HookedModel(HookedRootModule, ModelHubMixin):
+class HookedModel(Anatomy, OnTheHub):
     """A network that answers f(a, b) mod p, with a hook point on every activation.
 
     A subclass is built as ``Model(config, p=..., seed=...)``, says how its ``logits`` come about,
-    and ends its constructor with ``self.setup()``.
+    and ends its constructor with ``self.setup()``. Where its tables, neurons or read-out have
+    other names than TransformerLens', it also answers the questions of
+    :class:`~grokinterp.models.anatomy.Anatomy`, and every probe can read it.
 
     Args:
         config: the architecture, of the class's ``config_class``.
@@ -61,8 +52,6 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     """
 
     config_class: ClassVar[type]
-    # The task that it was built for, where that is known: probes measure in its basis.
-    operation: Operation | None = None
     # Where training may drop activations, the names that ``TrainConfig.dropout_at`` takes.
     dropout_places: ClassVar[tuple[str, ...]] = ()
 
@@ -80,7 +69,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
     def forward(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
         """Logits of every class for pairs of residues ``tokens`` (a, b), each in 0..p-1."""
         assert self.p is not None
-        check_tokens(tokens, self.p, prompt=getattr(self.cfg, "prompt", None))
+        check_tokens(tokens, self.p, prompt=self.template)
         return self._hooked_logits(tokens)
 
     def _hooked_logits(
@@ -160,17 +149,19 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         )
 
     @property
-    def operands_share_input(self) -> bool:
-        """Whether one set of weights reads both operands, from one table of vectors.
-
-        Only then do both operands' vectors, and gradients of them, live in one space.
-        """
-        return True
+    def template(self) -> str | None:
+        """The config's ``prompt``, where it has one."""
+        return getattr(self.cfg, "prompt", None)
 
     @property
-    def neuron_hooks(self) -> list[list[str]]:
-        """The hook points that each layer's neurons pass through, after their nonlinearity."""
-        return [[name] for name in self.hook_dict if name.split(".")[-1] == "hook_post"]
+    def description(self) -> str:
+        """:meth:`describe` of its config."""
+        return self.describe(self.cfg)
+
+    @classmethod
+    def describe(cls, config: Any) -> str:
+        """One line on the kind and size of a config's network, such as "MLP 1x500 square"."""
+        return words_on(cls)
 
     def add_hook(self, name: str | Callable[[str], bool], *args: Any, **kwargs: Any) -> None:
         """TransformerLens' ``add_hook``; a name that does not exist is refused with the nearest."""
@@ -191,7 +182,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         for point in self._points(name):
             super()._enable_hook(point, hook, dir)
 
-    def _points(self, name: object) -> list[str]:
+    def _points(self, name: object) -> Sequence[str]:
         """The hook points of a name, of a layer's neurons, or of a function that chooses names."""
         if isinstance(name, LayerNeurons):
             return self._of_layer(name.layer)
@@ -210,7 +201,7 @@ class HookedModel(HookedRootModule, ModelHubMixin):
             f"its hook would never run; all: {', '.join(self.hook_dict)}"
         )
 
-    def _of_layer(self, layer: int) -> list[str]:
+    def _of_layer(self, layer: int) -> Sequence[str]:
         layers, name = self.neuron_hooks, type(self).__name__
         if not layers:
             raise ValueError(
@@ -241,86 +232,6 @@ class HookedModel(HookedRootModule, ModelHubMixin):
         if strict:
             check_state(type(self).__name__, self.state_dict(), state_dict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
-
-    def adopt(self, state: dict[str, Tensor]) -> None:
-        """Take trained weights and their dtype, and change to evaluation mode."""
-        dtypes = (weight.dtype for weight in state.values() if weight.is_floating_point())
-        self.to(next(dtypes, torch.float32)).load_state_dict(state)
-        self.eval()
-
-    # huggingface_hub's save_pretrained and push_to_hub call the first; the second replaces its
-    # from_pretrained, which reads the config before we can say what is wrong with it.
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        plain = {
-            "class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg),
-            "operation": self.operation if isinstance(self.operation, str) else None,
-        }  # fmt: skip
-        (save_directory / CONFIG_FILE).write_text(json.dumps(plain, indent=2) + "\n")
-        state = {name: w.detach().contiguous() for name, w in self.state_dict().items()}
-        save_file(state, save_directory / WEIGHTS_FILE)
-
-    @classmethod
-    @unaffected()
-    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]  # no model_kwargs
-        cls: "type[Model]",
-        pretrained_model_name_or_path: str | Path,
-        *,
-        force_download: bool = False,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-    ) -> "Model":
-        """A network that ``save_pretrained`` or ``push_to_hub`` wrote, in evaluation mode.
-
-        Args:
-            pretrained_model_name_or_path: a folder, or a repository "owner/name" on the Hub.
-            force_download: even what the cache has.
-            token: for repositories that are not public.
-            cache_dir: where downloads go.
-            local_files_only: take what the cache has.
-            revision: a branch, tag or commit.
-
-        Raises:
-            FileNotFoundError: the folder lacks a file.
-            ValueError: a file is corrupted, of another class, or its tensors do not fit.
-        """
-        model_id = str(pretrained_model_name_or_path)
-        folder = Path(model_id)
-        if folder.is_dir():
-            files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE)]
-            if missing := [file for file in files if not file.is_file()]:
-                raise FileNotFoundError(f"{missing[0]} is missing; {folder} holds no saved model")
-        else:
-            files = [
-                Path(hf_hub_download(
-                    model_id, name, revision=revision, cache_dir=cache_dir, token=token,
-                    force_download=force_download, local_files_only=local_files_only,
-                ))
-                for name in (CONFIG_FILE, WEIGHTS_FILE)
-            ]  # fmt: skip
-        try:
-            plain = json.loads(files[0].read_text())
-            saved, fields, p = plain["class"], dict(plain["config"]), plain["p"]
-            operation = plain.get("operation")
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{files[0]} is no saved config: {error!r}") from error
-        check_choice(f"class in {files[0]}", saved, [cls.__name__])
-        for name in fields:
-            known = [field.name for field in dataclasses.fields(cls.config_class)]
-            check_choice(f"config field in {files[0]}", name, known)
-        if operation is not None:
-            check_text(f"operation in {files[0]}", operation, example="addition")
-        try:
-            state = load_file(files[1])
-        except SafetensorError as error:
-            raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
-        with NotFarLarger(weight.shape for weight in state.values()):
-            model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
-        model.adopt(state)
-        model.operation = operation
-        return model
 
 
 def count_hooks(modules: Iterable[nn.Module]) -> int:

@@ -16,10 +16,18 @@ from grokinterp._frozen import frozen_config
 from grokinterp._limits import MAX_LAYERS
 from grokinterp._short import short
 from grokinterp.models.activations import ACTIVATIONS
+from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
-from grokinterp.models.mlp import HiddenLayer, normal
+from grokinterp.models.hidden_layers import (
+    HiddenLayer,
+    last_hook,
+    layer_gains,
+    layer_powers,
+    normal,
+)
 from grokinterp.models.norms import NORMS
 from grokinterp.models.prompt import check_prompt, vocabulary
+from grokinterp.models.read_out import Neurons, Part, ReadOut, read_out_of
 from grokinterp.randomness import generator
 
 COMBINATIONS = ("concat", "sum")
@@ -151,6 +159,48 @@ class HookedEmbeddingMLP(HookedModel):
     def operands_share_input(self) -> bool:
         """If embeddings are summed; of a concatenation each part has rows of W_in to itself."""
         return self.cfg.combine == "sum"
+
+    @property
+    def input_weights(self) -> Sequence[Float[Tensor, "p neuron"]]:
+        """The residues' embeddings times the rows of the first ``W_in`` that read the operand."""
+        W_E, W_in = self.W_E[: self.p], self.layers[0].W_in
+        assert isinstance(W_in, Tensor)
+        if self.cfg.combine == "sum":
+            return [W_E @ W_in]  # one for both
+        by_position = W_in.unflatten(0, (self.prompt.length, self.cfg.d_embed))
+        return [W_E @ by_position[position] for position in self.prompt.operands]
+
+    @property
+    def gains(self) -> dict[int, str]:
+        """Every layer's, if the config has a norm."""
+        return layer_gains(self.layers)
+
+    @property
+    def read_out(self) -> ReadOut:
+        """``unembed`` on the last layer's neurons, behind their norm if there is one."""
+        hook = last_hook(self.layers)
+        return read_out_of(self, self.W_U, self.unembed.b_U, tables=self.input_tables, hook=hook)
+
+    @property
+    def direct_path(self) -> Sequence[Part]:
+        """The last layer's neurons."""
+        return [Neurons(last_hook(self.layers))]
+
+    @property
+    def used_rows(self) -> dict[str, int]:
+        """The embeddings of the residues and of the prompt's symbols."""
+        return {"embed.W_E": self.prompt.d_vocab}
+
+    @property
+    def scale_powers(self) -> dict[str, Sequence[int]] | None:
+        """Those of relu and square neurons without norms."""
+        read_out = ["unembed.W_U", "unembed.b_U"][: 1 + self.cfg.unembed_bias]
+        return layer_powers(self.layers, self.cfg.act, table="embed.W_E", read_out=read_out)
+
+    @classmethod
+    def describe(cls, config: EmbeddingMLPConfig) -> str:
+        """Widths, neurons and norm, such as "EmbeddingMLP 256-256 relu"."""
+        return words_on(cls, "-".join(map(str, config.hidden)), config.act, config.norm)
 
     @property
     def W_E(self) -> Tensor:

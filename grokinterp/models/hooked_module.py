@@ -82,6 +82,11 @@ class HookedModule(HookedModel):
         return self.hook_logits(out if out.ndim == 2 else out[:, -1])
 
     @property
+    def description(self) -> str:
+        """The class of the network that it wraps."""
+        return type(self.net).__name__
+
+    @property
     def is_hooked(self) -> bool:
         """Whether anything looks at activations, at a hook point or by a hook of torch's."""
         return self._n_hooks() != self._own_hooks or bool(_has_any_global_hook())

@@ -11,8 +11,10 @@ from transformer_lens.hook_points import HookPoint
 from grokinterp._checks import check_choice, check_int
 from grokinterp._frozen import frozen_config
 from grokinterp._limits import MAX_LAYERS
+from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import OPERANDS, check_prompt, vocabulary
+from grokinterp.models.read_out import ReadOut, read_out_of
 from grokinterp.randomness import generator
 
 INITS = ("torch",)
@@ -162,6 +164,22 @@ class HookedLSTM(HookedModel):
         """Each layer's hidden states, at every step."""
         steps = range(self.prompt.length)
         return [[f"layers.{i}.steps.{t}.hook_h" for t in steps] for i in range(self.cfg.n_layers)]
+
+    @property
+    def read_out(self) -> ReadOut:
+        """``W_U`` on the last layer's last state."""
+        hook = f"layers.{self.cfg.n_layers - 1}.hook_out"
+        return read_out_of(self, self.W_U, tables=self.input_tables, hook=hook)
+
+    @property
+    def used_rows(self) -> dict[str, int]:
+        """The embeddings of the residues and of the prompt's symbols."""
+        return {"embed.W_E": self.prompt.d_vocab}
+
+    @classmethod
+    def describe(cls, config: LSTMConfig) -> str:
+        """Layers times width, such as "LSTM 2x128"."""
+        return words_on(cls, f"{config.n_layers}x{config.d_hidden}")
 
     def _step_by_step(
         self, x: Float[Tensor, "pos rows d_embed"], state: State

@@ -1,5 +1,7 @@
 """The papers' MLP on one-hot pairs, with a TransformerLens hook on every activation."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -9,8 +11,17 @@ from grokinterp._checks import check_choice, check_int
 from grokinterp._frozen import frozen_config
 from grokinterp._limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
+from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
-from grokinterp.models.norms import NORMS, make_norm
+from grokinterp.models.hidden_layers import (
+    HiddenLayer,
+    last_hook,
+    layer_gains,
+    layer_powers,
+    normal,
+)
+from grokinterp.models.norms import NORMS
+from grokinterp.models.read_out import Neurons, Part, ReadOut, read_out_of
 from grokinterp.randomness import generator
 
 INITS = ("paper", "standard", "lazy")
@@ -90,9 +101,34 @@ class HookedMLP(HookedModel):
         return self.hook_logits(hidden @ self.W_U)
 
     @property
-    def operands_share_input(self) -> bool:
-        """Never: each operand has a table of its own."""
-        return False
+    def input_weights(self) -> Sequence[Float[Tensor, "p d_mlp"]]:
+        """The tables of the operands themselves."""
+        return list(self.W_E)
+
+    @property
+    def gains(self) -> dict[int, str]:
+        """Every layer's, if the config has a norm."""
+        return layer_gains(self.layers)
+
+    @property
+    def read_out(self) -> ReadOut:
+        """``W_U`` on the last layer's neurons, behind their norm if there is one."""
+        return read_out_of(self, self.W_U, tables=self.input_tables, hook=last_hook(self.layers))
+
+    @property
+    def direct_path(self) -> Sequence[Part]:
+        """The last layer's neurons."""
+        return [Neurons(last_hook(self.layers))]
+
+    @property
+    def scale_powers(self) -> dict[str, Sequence[int]] | None:
+        """Those of relu and square neurons without norms."""
+        return layer_powers(self.layers, self.cfg.act, table="W_E", read_out=["W_U"])
+
+    @classmethod
+    def describe(cls, config: MLPConfig) -> str:
+        """Layers times width, neurons and norm, such as "MLP 1x500 square"."""
+        return words_on(cls, f"{config.n_layers}x{config.d_mlp}", config.act, config.norm)
 
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -120,33 +156,6 @@ class HookedMLP(HookedModel):
         }
 
 
-class HiddenLayer(nn.Module):
-    """One hidden layer: its matrix and bias where it has them, the activation, the norm."""
-
-    def __init__(
-        self,
-        width: int,
-        *,
-        act: str,
-        norm: str | None,
-        W_in: nn.Parameter | None,  # None where the input is the pre-activation itself
-        b_in: nn.Parameter | None = None,
-    ) -> None:
-        super().__init__()
-        self.W_in, self.b_in = W_in, b_in
-        self.act = ACTIVATIONS[act].function
-        self.hook_pre = HookPoint()
-        self.hook_post = HookPoint()
-        self.norm = make_norm(norm, width)
-
-    def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch width"]:
-        """``act(x W_in + b_in)``, normalised if the config says so."""
-        pre = x if self.W_in is None else x @ self.W_in
-        pre = pre if self.b_in is None else pre + self.b_in
-        post = self.hook_post(self.act(self.hook_pre(pre)))
-        return post if self.norm is None else self.norm(post)
-
-
 def _std(config: MLPConfig, fan_in: int) -> float:
     match config.init:
         case "paper":
@@ -154,10 +163,3 @@ def _std(config: MLPConfig, fan_in: int) -> float:
         case "standard":
             return (2 / fan_in) ** 0.5
     return 2**0.5 * config.d_mlp ** (-1 / 3)
-
-
-def normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
-    """Initial weights, normal with zero mean, in float32 on the CPU."""
-    # Named, not left to torch's defaults: a run must not depend on the session's settings.
-    drawn = torch.empty(shape, dtype=torch.float32, device="cpu")
-    return nn.Parameter(drawn.normal_(0.0, std, generator=rng))

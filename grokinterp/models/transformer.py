@@ -1,5 +1,6 @@
 """A transformer that keeps the contract of TransformerLens' ``HookedTransformer``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,12 +10,15 @@ from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp._checks import check_choice, check_int
+from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import Prompt
+from grokinterp.models.read_out import Part, ReadOut, read_out_of
 from grokinterp.models.rows import Rows, TokenTable
 from grokinterp.models.transformer_config import TransformerConfig, count_parameters
 from grokinterp.models.transformer_init import Weights
 from grokinterp.models.transformer_parts import Block, Embed, LayerNorm, PosEmbed, Unembed
+from grokinterp.models.transformer_path import direct_path
 from grokinterp.models.transformer_weights import TransformerWeights
 from grokinterp.randomness import generator
 
@@ -127,6 +131,37 @@ class HookedTransformer(TransformerWeights, HookedModel):
             return logits, cache
         make = PostNormCache if self.cfg.norm_position == "post" else ActivationCache
         return logits, make(cache, self, has_batch_dim=not remove_batch_dim)
+
+    @property
+    def read_out(self) -> ReadOut:
+        """``unembed``, on the residual stream behind the last norm."""
+        return read_out_of(
+            self, self.W_U, self.unembed.b_U, tables=self.input_tables,
+            hook="unembed.hook_in", scale=self.unembed.scale,
+        )  # fmt: skip
+
+    @property
+    def direct_path(self) -> Sequence[Part]:
+        """Everything that is added to the residual stream, at the last position."""
+        return direct_path(self.blocks, self.ln_final)
+
+    @property
+    def used_rows(self) -> dict[str, int]:
+        """The embeddings and positions of the prompt; none are known without ``p``.
+
+        A tied embedding's first rows are also the columns of the classes, which all get gradients.
+        """
+        if self.prompt is None:
+            return {}
+        classes = self.W_U.shape[1] if self.cfg.tie_embedding else 0
+        tokens = max(self.prompt.d_vocab, classes)
+        return {"embed.W_E": tokens, "pos_embed.W_pos": self.prompt.length}
+
+    @classmethod
+    def describe(cls, config: TransformerConfig) -> str:
+        """Layers times width, neurons and norm, such as "Transformer 1x128 relu LN"."""
+        size = f"{config.n_layers}x{config.d_model}"
+        return words_on(cls, size, config.act_fn, config.normalization_type)
 
     @classmethod
     def parameter_count(cls, config: TransformerConfig, p: int | None) -> int:

@@ -8,14 +8,10 @@ example pushes their logits down, so they are trained and part of what the netwo
 """
 
 import math
-import re
-from collections.abc import Iterator
 
-from torch import Tensor
+from torch import nn
 
 from grokinterp import HookedModel
-
-_LSTM_LAYER = re.compile(r"\w+_l(\d+)$")  # torch.nn.LSTM has the weights of all layers side by side
 
 
 def parameter_norm(model: HookedModel, used_only: bool = True) -> float:
@@ -40,28 +36,24 @@ def norms_by_layer(model: HookedModel, used_only: bool = True) -> dict[str, floa
     ("W_E" and "W_U" of a ``HookedMLP``).
     """
     squares: dict[str, float] = {}
-    for name, weight in _parameters(model, used_only):
-        layer = _layer(name)
-        squares[layer] = squares.get(layer, 0.0) + float(weight.double().square().sum())
+    for name, square in parameter_squares(model, used_only).items():
+        layer = _layer(model, name)
+        squares[layer] = squares.get(layer, 0.0) + square
     return {layer: square**0.5 for layer, square in squares.items()}
 
 
-def _parameters(model: HookedModel, used_only: bool) -> Iterator[tuple[str, Tensor]]:
-    """Names and values, without rows that are never read if ``used_only``."""
-    prompt = getattr(model, "prompt", None)
-    for name, parameter in model.named_parameters():
-        weight = parameter.detach()
-        if used_only and prompt is not None:
-            if name == "embed.W_E":
-                # A tied embedding's first rows are also the columns of the classes.
-                tied = getattr(model.cfg, "tie_embedding", False)
-                weight = weight[: max(prompt.d_vocab, model.cfg.d_vocab_out if tied else 0)]
-            elif name == "pos_embed.W_pos":
-                weight = weight[: prompt.length]
-        yield name, weight
+def parameter_squares(model: HookedModel, used_only: bool = True) -> dict[str, float]:
+    """Squared norm of each parameter, by its name; rows as for :func:`parameter_norm`."""
+    rows = model.used_rows if used_only else {}
+    return {
+        name: float(parameter.detach()[: rows.get(name)].double().square().sum())
+        for name, parameter in model.named_parameters()
+    }
 
 
-def _layer(name: str) -> str:
+def _layer(model: HookedModel, name: str) -> str:
     holder, _, own = name.rpartition(".")
-    of_lstm = _LSTM_LAYER.match(own)
-    return f"{holder}.{of_lstm[1]}" if of_lstm else holder or own
+    if holder and isinstance(model.get_submodule(holder), nn.RNNBase):
+        # It has the weights of all layers side by side, as in "weight_ih_l0".
+        return f"{holder}.{own.rpartition('_l')[2]}"
+    return holder or own

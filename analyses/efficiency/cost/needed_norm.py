@@ -6,21 +6,20 @@ scaling the last layer alone or all layers in the cheapest way.
 """
 
 import math
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from analyses.efficiency.circuits.margins import correct_logits, margins
-from analyses.efficiency.circuits.parameters import norms_by_layer
-from grokinterp import HookedEmbeddingMLP, HookedMLP, HookedModel
+from analyses.efficiency.circuits.parameters import parameter_squares
+from grokinterp import HookedModel
 from grokinterp._checks import check_choice, check_number
+from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.session import unaffected
 
 QUANTITIES = {"logit": correct_logits, "margin": margins}
-_DEGREE = {"relu": 1, "square": 2}  # act(c x) = c ** degree act(x) for c > 0
 
 
 @unaffected()
@@ -91,20 +90,11 @@ def least_norm(
 @unaffected()
 def scaled_norm(model: HookedModel, scale: float) -> float:
     """The norm once the read-out is multiplied by ``scale``; see :func:`matched_norm`."""
-    norms = norms_by_layer(model)
-    if getattr(model.cfg, "tie_embedding", False):
-        raise ValueError(
-            "tie_embedding=True makes the read-out part of the embedding, which cannot be scaled "
-            "alone; train the network with tie_embedding=False"
-        )
-    read_out = [name for name in norms if name in ("unembed", "W_U")]
-    if len(read_out) != 1:
-        raise TypeError(
-            f"the read-out of a {type(model).__name__} is not known; its layers are "
-            f"{', '.join(norms)}"
-        )
-    norms[read_out[0]] *= scale
-    return math.hypot(*norms.values())
+    read_out = _read_out(model)
+    squares = parameter_squares(model)
+    return math.sqrt(
+        sum(square * (scale**2 if name in read_out else 1) for name, square in squares.items())
+    )
 
 
 @unaffected()
@@ -116,15 +106,11 @@ def least_scaled_norm(model: HookedModel, scale: float) -> float:
     powers = _powers(model)
     if not scale > 0:
         return math.nan
-    norms = {
-        name: float(torch.linalg.vector_norm(weight.detach().double()))
-        for name, weight in model.named_parameters()
-    }
-    norms["embed.W_E"] = norms_by_layer(model).get("embed", 0.0)  # the rows that are used
-    used = [name for name in powers if norms[name] > 0]  # a bias of zero costs nothing
-    matrix = 2 * np.stack([powers[name] for name in used])
-    read_out = np.array([_own(name) in ("W_U", "b_U") for name in used])
-    start = 2 * np.log([norms[name] for name in used]) + 2 * np.log(scale) * read_out
+    squares, read_out = parameter_squares(model), _read_out(model)
+    used = [name for name in powers if squares[name] > 0]  # a bias of zero costs nothing
+    matrix = 2 * np.array([powers[name] for name in used], dtype=float)
+    scaled = 2 * np.log(scale) * np.array([name in read_out for name in used])
+    start = np.log([squares[name] for name in used]) + scaled
 
     def log_square(factors: np.ndarray) -> tuple[float, np.ndarray]:
         terms = start + matrix @ factors  # logarithms of the tensors' squared norms
@@ -137,11 +123,7 @@ def least_scaled_norm(model: HookedModel, scale: float) -> float:
 
 def can_share_scale(model: HookedModel) -> bool:
     """Whether :func:`least_norm` knows how this network's layers can be scaled."""
-    return (
-        isinstance(model, HookedMLP | HookedEmbeddingMLP)
-        and model.cfg.norm is None
-        and model.cfg.act in _DEGREE
-    )
+    return model.scale_powers is not None
 
 
 def _scale(
@@ -154,35 +136,27 @@ def _scale(
     return target / median if median > 0 else math.nan
 
 
-def _powers(model: Any) -> dict[str, Float[np.ndarray, " layer"]]:
-    """By tensor, how its factor follows from the factors of all layers before the read-out.
-
-    It is the product of the layers' factors to these powers, and for the read-out and its bias
-    also the factor of the logits.
-    """
-    if not can_share_scale(model):
+def _powers(model: HookedModel) -> Mapping[str, Sequence[int]]:
+    """How the layers can be scaled against each other; raise if they cannot."""
+    powers = model.scale_powers
+    if powers is None:
+        degrees = [name for name, act in ACTIVATIONS.items() if act.degree is not None]
         raise TypeError(
-            f"layers can be scaled against each other in an MLP of {' or '.join(_DEGREE)} neurons "
+            f"layers can be scaled against each other in an MLP of {' or '.join(degrees)} neurons "
             f"without norms, got {type(model).__name__} with {model.cfg!r}; matched_norm() scales "
             "the read-out alone, of any network"
         )
-    held = "embed.", "unembed."  # the modules that hold tables in one class and not in the other
-    table, read_out = held if isinstance(model, HookedEmbeddingMLP) else ("", "")
-    free = iter(np.eye(1 + sum(layer.W_in is not None for layer in model.layers)))
-    signal = next(free)  # how the factor of the activations so far follows
-    powers = {f"{table}W_E": signal}
-    for i, layer in enumerate(model.layers):
-        if layer.W_in is not None:
-            powers[f"layers.{i}.W_in"] = own = next(free)
-            signal = signal + own
-        if layer.b_in is not None:
-            powers[f"layers.{i}.b_in"] = signal
-        signal = _DEGREE[model.cfg.act] * signal
-    powers[f"{read_out}W_U"] = -signal
-    if getattr(model.cfg, "unembed_bias", False):
-        powers[f"{read_out}b_U"] = 0 * signal
     return powers
 
 
-def _own(name: str) -> str:
-    return name.rpartition(".")[2]
+def _read_out(model: HookedModel) -> Collection[str]:
+    """Names of the read-out's parameters, which multiply the logits."""
+    read_out = model.read_out
+    if read_out is None or not (read_out.parameters or read_out.is_tied):
+        raise TypeError(f"the parameters of the read-out of {type(model).__name__} are not known")
+    if read_out.is_tied:
+        raise ValueError(
+            "tie_embedding=True makes the read-out part of the embedding, which cannot be scaled "
+            "alone; train the network with tie_embedding=False"
+        )
+    return read_out.parameters.keys()

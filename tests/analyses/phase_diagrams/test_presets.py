@@ -213,7 +213,7 @@ def test_a_sweep_of_transformers_measures_tables_and_is_described(tmp_path: Path
     stored = gi.open_sweep(job.store)
     for name in row_ipr.ROW_MEASURES:
         assert np.isfinite(stored[name]).all()
-    assert "transformer, mse, 2 steps" in describe(stored)
+    assert "Transformer 1x32 relu, mse, 2 steps" in describe(stored)
     one_layer = SweepJob(base=presets.get("fig3a").base, axes={}, store=tmp_path / "other.zarr")
     assert one_layer.measure == MEASURES
     strange = base.replace({"data.operation": "a**2 + b"})

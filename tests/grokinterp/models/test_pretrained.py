@@ -200,7 +200,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
         return str(hub.folder / repo_id / filename)
 
     monkeypatch.setattr(huggingface_hub.hub_mixin, "HfApi", lambda **options: hub)
-    monkeypatch.setattr("grokinterp.models.base.hf_hub_download", download)
+    monkeypatch.setattr("grokinterp.models.hub.hf_hub_download", download)
     return hub
 
 

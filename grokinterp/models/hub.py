@@ -1,0 +1,113 @@
+"""Networks in the form of the Hugging Face Hub: a folder of a config and its weights."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from huggingface_hub import ModelHubMixin, hf_hub_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformer_lens import HookedRootModule
+
+from grokinterp._checks import check_choice, check_text
+from grokinterp.models.budget import NotFarLarger
+from grokinterp.session import unaffected
+from grokinterp.tasks import Operation
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+Saved = TypeVar("Saved", bound="OnTheHub")
+
+
+class OnTheHub(HookedRootModule, ModelHubMixin):
+    """``save_pretrained``, ``push_to_hub`` and ``from_pretrained`` of a network.
+
+    The network is built as ``Model(config, p=...)``.
+    """
+
+    config_class: ClassVar[type]
+    operation: Operation | None = None
+    cfg: Any
+    p: Any
+
+    def adopt(self, state: dict[str, Tensor]) -> None:
+        """Take trained weights and their dtype, and change to evaluation mode."""
+        dtypes = (weight.dtype for weight in state.values() if weight.is_floating_point())
+        self.to(next(dtypes, torch.float32)).load_state_dict(state)
+        self.eval()
+
+    # huggingface_hub's save_pretrained and push_to_hub call the first; the second replaces its
+    # from_pretrained, which reads the config before we can say what is wrong with it.
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        plain = {
+            "class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg),
+            "operation": self.operation if isinstance(self.operation, str) else None,
+        }  # fmt: skip
+        (save_directory / CONFIG_FILE).write_text(json.dumps(plain, indent=2) + "\n")
+        state = {name: w.detach().contiguous() for name, w in self.state_dict().items()}
+        save_file(state, save_directory / WEIGHTS_FILE)
+
+    @classmethod
+    @unaffected()
+    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]  # no model_kwargs
+        cls: "type[Saved]",
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+    ) -> "Saved":
+        """A network that ``save_pretrained`` or ``push_to_hub`` wrote, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a folder, or a repository "owner/name" on the Hub.
+            force_download: even what the cache has.
+            token: for repositories that are not public.
+            cache_dir: where downloads go.
+            local_files_only: take what the cache has.
+            revision: a branch, tag or commit.
+
+        Raises:
+            FileNotFoundError: the folder lacks a file.
+            ValueError: a file is corrupted, of another class, or its tensors do not fit.
+        """
+        model_id = str(pretrained_model_name_or_path)
+        folder = Path(model_id)
+        if folder.is_dir():
+            files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE)]
+            if missing := [file for file in files if not file.is_file()]:
+                raise FileNotFoundError(f"{missing[0]} is missing; {folder} holds no saved model")
+        else:
+            files = [
+                Path(hf_hub_download(
+                    model_id, name, revision=revision, cache_dir=cache_dir, token=token,
+                    force_download=force_download, local_files_only=local_files_only,
+                ))
+                for name in (CONFIG_FILE, WEIGHTS_FILE)
+            ]  # fmt: skip
+        try:
+            plain = json.loads(files[0].read_text())
+            saved, fields, p = plain["class"], dict(plain["config"]), plain["p"]
+            operation = plain.get("operation")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{files[0]} is no saved config: {error!r}") from error
+        check_choice(f"class in {files[0]}", saved, [cls.__name__])
+        for name in fields:
+            known = [field.name for field in dataclasses.fields(cls.config_class)]
+            check_choice(f"config field in {files[0]}", name, known)
+        if operation is not None:
+            check_text(f"operation in {files[0]}", operation, example="addition")
+        try:
+            state = load_file(files[1])
+        except SafetensorError as error:
+            raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
+        with NotFarLarger(weight.shape for weight in state.values()):
+            model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
+        model.adopt(state)
+        model.operation = operation
+        return model
