@@ -16,15 +16,18 @@ from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from grokinterp import Run
-from grokinterp.models import HookedMLP
 from grokinterp.session import unaffected
-from probes import model_neuron_ipr, surface
+from probes import model_neuron_ipr, neuron_weights, surface
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
 PARTS = ("memorising", "generalising", "rest")
+_INSTEAD = (
+    "analyses.corrupted_logits for other networks, or probes.logit_attribution for what each part "
+    "writes"
+)
 
 
 @unaffected()
@@ -49,8 +52,7 @@ def compute(
         precision; the parts are float64 and add up to them to rounding.
 
     Raises:
-        TypeError: not a :class:`~grokinterp.models.HookedMLP`.
-        ValueError: more than one hidden layer, and as ``corrupted_logits.compute`` does.
+        TypeError, ValueError: not one hidden layer, and as ``corrupted_logits.compute`` does.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     data = corrupted_logits.compute(runs, examples=examples, labels=labels)
@@ -75,22 +77,19 @@ def logit_parts(
     """Logits by the neurons that write them, in the order of ``PARTS``, and how many these are.
 
     Raises:
-        TypeError: not a :class:`~grokinterp.models.HookedMLP`.
-        ValueError: more than one hidden layer.
+        TypeError, ValueError: as :func:`probes.neuron_weights`: not one hidden layer.
     """
-    if not isinstance(model, HookedMLP):
-        raise TypeError(
-            f"the split needs a HookedMLP, got {type(model).__name__}; for other networks use "
-            "analyses.corrupted_logits, or probes.logit_attribution for what each part writes"
-        )
+    neuron_weights(model, instead=_INSTEAD)
     ipr = model_neuron_ipr(model).ipr
     low, high = ipr < IPR_MEMORISES_BELOW, ipr > IPR_GENERALISES_ABOVE
     members = torch.stack([low, high, ~(low | high)])
     # What W_U multiplies: with a norm the sum over neurons is as exact.
-    hook = "layers.0.norm.hook_normalized" if model.cfg.norm else "layers.0.hook_post"
     network = surface(model)
+    read_out = network.anatomy.read_out
+    assert read_out is not None
+    hook = read_out.hook or network.neuron_hooks[0]
     post = network.activations(hook)[tokens[:, 0] * network.p + tokens[:, 1]]
-    W_U = model.W_U.detach().double().cpu()
+    W_U = read_out.W_U.detach().double().cpu()
     return torch.stack([(post * part) @ W_U for part in members]), members.sum(dim=1)
 
 

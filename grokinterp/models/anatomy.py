@@ -4,13 +4,13 @@ Probes and analyses ask these questions and never look at a network's class. Eve
 ``grokinterp.models`` is an :class:`Anatomy`; :func:`anatomy` makes one for any other object.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from grokinterp.models.read_out import Part, ReadOut, read_out_of
+from grokinterp.models.read_out import Part, ReadOut
 from grokinterp.tasks import Operation
 
 
@@ -40,7 +40,7 @@ class Anatomy:
         ``{"W_E": table}`` if the operands share a table, ``{"W_E[0]": first, "W_E[1]": second}``
         if each has its own, and nothing for a network without known tables.
         """
-        return tables_named_W_E(self)
+        return _named_W_E(self)
 
     @property
     def operands_share_input(self) -> bool:
@@ -79,7 +79,7 @@ class Anatomy:
     @property
     def read_out(self) -> ReadOut | None:
         """The last linear map, from ``x`` [batch, d] to the classes' logits; None if unknown."""
-        return read_out_named_W_U(self, self.input_tables)
+        return _named_W_U(self, self)
 
     @property
     def direct_path(self) -> Sequence[Part]:
@@ -131,7 +131,11 @@ class ForeignAnatomy(Anatomy):
     @property
     def input_tables(self) -> Mapping[str, Tensor]:
         """``W_E``: should be [vocab, d], or [2, vocab, d] with a table per operand."""
-        return tables_named_W_E(self._model)
+        return _named_W_E(self._model)
+
+    def named_parameters(self) -> Iterable[tuple[str, Tensor]]:
+        """Those of the model, if it is a module."""
+        return self._model.named_parameters() if isinstance(self._model, nn.Module) else ()
 
     @property
     def operands_share_input(self) -> bool:
@@ -142,7 +146,7 @@ class ForeignAnatomy(Anatomy):
     def read_out(self) -> ReadOut | None:
         """``W_U`` and ``b_U``."""
         hook = "unembed.hook_in" if "unembed.hook_in" in self.hook_dict else None
-        return read_out_named_W_U(self._model, self.input_tables, hook=hook)
+        return _named_W_U(self, self._model, hook)
 
     @property
     def description(self) -> str:
@@ -160,7 +164,7 @@ def anatomy(model: Any) -> Anatomy:
     return model if isinstance(model, Anatomy) else ForeignAnatomy(model)
 
 
-def tables_named_W_E(model: object) -> dict[str, Tensor]:
+def _named_W_E(model: object) -> dict[str, Tensor]:
     """The tables in an attribute ``W_E``, [vocab, d] or [2, vocab, d]; none if there is none."""
     W_E = getattr(model, "W_E", None)
     if not isinstance(W_E, Tensor):
@@ -170,15 +174,12 @@ def tables_named_W_E(model: object) -> dict[str, Tensor]:
     return {"W_E": W_E}
 
 
-def read_out_named_W_U(
-    model: object, tables: Mapping[str, Tensor], hook: str | None = None
-) -> ReadOut | None:
-    """The read-out in the attributes ``W_U`` and ``b_U``; None if there is no ``W_U``."""
+def _named_W_U(network: Anatomy, model: object, hook: str | None = None) -> ReadOut | None:
+    """The read-out in a model's attributes ``W_U`` and ``b_U``; None if there is no ``W_U``."""
     W_U, b_U = getattr(model, "W_U", None), getattr(model, "b_U", None)
     if not isinstance(W_U, Tensor):
         return None
-    bias = b_U if isinstance(b_U, Tensor) else None
-    return read_out_of(model, W_U, bias, tables=tables, hook=hook)
+    return ReadOut.of(network, W_U, b_U if isinstance(b_U, Tensor) else None, hook=hook)
 
 
 def words_on(kind: type, *words: object) -> str:

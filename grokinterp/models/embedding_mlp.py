@@ -27,7 +27,7 @@ from grokinterp.models.hidden_layers import (
 )
 from grokinterp.models.norms import NORMS
 from grokinterp.models.prompt import check_prompt, vocabulary
-from grokinterp.models.read_out import Neurons, Part, ReadOut, read_out_of
+from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.randomness import generator
 
 COMBINATIONS = ("concat", "sum")
@@ -179,7 +179,7 @@ class HookedEmbeddingMLP(HookedModel):
     def read_out(self) -> ReadOut:
         """``unembed`` on the last layer's neurons, behind their norm if there is one."""
         hook = last_hook(self.layers)
-        return read_out_of(self, self.W_U, self.unembed.b_U, tables=self.input_tables, hook=hook)
+        return ReadOut.of(self, self.W_U, self.unembed.b_U, hook=hook)
 
     @property
     def direct_path(self) -> Sequence[Part]:

@@ -14,7 +14,7 @@ from grokinterp._limits import MAX_LAYERS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import OPERANDS, check_prompt, vocabulary
-from grokinterp.models.read_out import ReadOut, read_out_of
+from grokinterp.models.read_out import ReadOut
 from grokinterp.randomness import generator
 
 INITS = ("torch",)
@@ -169,7 +169,7 @@ class HookedLSTM(HookedModel):
     def read_out(self) -> ReadOut:
         """``W_U`` on the last layer's last state."""
         hook = f"layers.{self.cfg.n_layers - 1}.hook_out"
-        return read_out_of(self, self.W_U, tables=self.input_tables, hook=hook)
+        return ReadOut.of(self, self.W_U, hook=hook)
 
     @property
     def used_rows(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from grokinterp.models.hidden_layers import (
     normal,
 )
 from grokinterp.models.norms import NORMS
-from grokinterp.models.read_out import Neurons, Part, ReadOut, read_out_of
+from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.randomness import generator
 
 INITS = ("paper", "standard", "lazy")
@@ -113,7 +113,7 @@ class HookedMLP(HookedModel):
     @property
     def read_out(self) -> ReadOut:
         """``W_U`` on the last layer's neurons, behind their norm if there is one."""
-        return read_out_of(self, self.W_U, tables=self.input_tables, hook=last_hook(self.layers))
+        return ReadOut.of(self, self.W_U, hook=last_hook(self.layers))
 
     @property
     def direct_path(self) -> Sequence[Part]:

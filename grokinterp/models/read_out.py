@@ -6,7 +6,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,34 +22,36 @@ class ReadOut:
     parameters: Mapping[str, Tensor]
     is_tied: bool  # whether W_U is part of an input table
 
+    @classmethod
+    def of(
+        cls,
+        network: Any,
+        W_U: Tensor,
+        b_U: Tensor | None = None,
+        *,
+        hook: str | None = None,
+        scale: float = 1.0,
+    ) -> "ReadOut":
+        """The read-out of a network: which of its parameters it is, and whether it is tied.
+
+        Args:
+            network: an :class:`~grokinterp.models.anatomy.Anatomy`, such as any ``HookedModel``.
+            W_U: the matrix; a parameter, or a view of one, as in a tied read-out.
+            b_U: the bias.
+            hook: see above.
+            scale: see above.
+        """
+        named = network.named_parameters()
+        own = {name: weight for name, weight in named if weight is W_U or weight is b_U}
+        memory = W_U.untyped_storage().data_ptr()
+        tables = network.input_tables.values()
+        is_tied = any(table.untyped_storage().data_ptr() == memory for table in tables)
+        return cls(W_U=W_U, b_U=b_U, scale=scale, hook=hook, parameters=own, is_tied=is_tied)
+
     def logits(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch classes"]:
         """The classes' logits for some inputs."""
         logits = F.linear(x, self.W_U.T, self.b_U)
         return logits if self.scale == 1 else logits * self.scale
-
-
-def read_out_of(
-    model: object,
-    W_U: Tensor,
-    b_U: Tensor | None = None,
-    *,
-    tables: Mapping[str, Tensor],
-    **more: Any,
-) -> ReadOut:
-    """The read-out of a network whose ``W_U`` and input tables are known.
-
-    Args:
-        model: its parameters are searched for W_U and b_U themselves.
-        W_U: the matrix.
-        b_U: the bias.
-        tables: the input tables: a W_U that shares their memory is tied to them.
-        more: other fields of :class:`ReadOut`.
-    """
-    named = dict(model.named_parameters()) if isinstance(model, nn.Module) else {}
-    own = {name: weight for name, weight in named.items() if weight is W_U or weight is b_U}
-    memory = W_U.untyped_storage().data_ptr()
-    is_tied = any(table.untyped_storage().data_ptr() == memory for table in tables.values())
-    return ReadOut(W_U=W_U, b_U=b_U, parameters=own, is_tied=is_tied, **more)
 
 
 @dataclass(frozen=True, eq=False)

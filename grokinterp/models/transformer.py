@@ -13,7 +13,7 @@ from grokinterp._checks import check_choice, check_int
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import Prompt
-from grokinterp.models.read_out import Part, ReadOut, read_out_of
+from grokinterp.models.read_out import Part, ReadOut
 from grokinterp.models.rows import Rows, TokenTable
 from grokinterp.models.transformer_config import TransformerConfig, count_parameters
 from grokinterp.models.transformer_init import Weights
@@ -135,8 +135,8 @@ class HookedTransformer(TransformerWeights, HookedModel):
     @property
     def read_out(self) -> ReadOut:
         """``unembed``, on the residual stream behind the last norm."""
-        return read_out_of(
-            self, self.W_U, self.unembed.b_U, tables=self.input_tables,
+        return ReadOut.of(
+            self, self.W_U, self.unembed.b_U,
             hook="unembed.hook_in", scale=self.unembed.scale,
         )  # fmt: skip
 

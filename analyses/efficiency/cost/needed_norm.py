@@ -140,7 +140,7 @@ def _powers(model: HookedModel) -> Mapping[str, Sequence[int]]:
     """How the layers can be scaled against each other; raise if they cannot."""
     powers = model.scale_powers
     if powers is None:
-        degrees = [name for name, act in ACTIVATIONS.items() if act.degree is not None]
+        degrees = sorted(name for name, act in ACTIVATIONS.items() if act.degree is not None)
         raise TypeError(
             f"layers can be scaled against each other in an MLP of {' or '.join(degrees)} neurons "
             f"without norms, got {type(model).__name__} with {model.cfg!r}; matched_norm() scales "

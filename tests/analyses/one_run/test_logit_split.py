@@ -98,7 +98,7 @@ def test_other_networks_are_refused(corrupted_run: gi.Run) -> None:
     with pytest.raises(ValueError, match="one hidden layer"):
         logit_split.logit_parts(deep, tokens)
     transformer = gi.build_model(config.replace({"model": gi.TransformerConfig(d_model=8)}))
-    with pytest.raises(TypeError, match=r"HookedTransformer.*corrupted_logits"):
+    with pytest.raises(ValueError, match=r"HookedTransformer.*corrupted_logits"):
         logit_split.logit_parts(transformer, tokens)
 
 
