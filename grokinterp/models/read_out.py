@@ -8,7 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp._short import short_repr
 
+
+@short_repr
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReadOut:
     """The last linear map: logits = ``scale`` (x W_U + b_U) of the classes, residues first."""
@@ -54,6 +57,7 @@ class ReadOut:
         return logits if self.scale == 1 else logits * self.scale
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Bias:
     """A constant that is added."""
@@ -62,6 +66,7 @@ class Bias:
     bias: Float[Tensor, " d"]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Vector:
     """An activation [example, d] that is added as a whole."""
@@ -69,6 +74,7 @@ class Vector:
     hook: str
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Neurons:
     """Activations [example, neuron], each of which adds its row of ``weight``."""
@@ -77,6 +83,7 @@ class Neurons:
     weight: Float[Tensor, "neuron d"] | None = None  # None: each neuron is one of the d entries
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Heads:
     """Attention heads' activations [example, head, d_head], each of which adds z W_O."""
@@ -85,6 +92,7 @@ class Heads:
     W_O: Float[Tensor, "head d_head d"]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Norm:
     """A layer norm over the d entries: what is in front of it is centred, divided and scaled."""
