@@ -17,7 +17,7 @@ import grokinterp as gi
 import probes
 from analyses import hypothesis
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.cost.needed_norm import least_norm, matched_norm, normalised_margin
+from analyses.efficiency.cost.needed_norm import least_norm, matched_norm
 from analyses.one_run.logit_split import logit_parts
 from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.models.registry import MODELS
@@ -156,7 +156,6 @@ def test_norms_and_scalings_are_those_of_the_same_network() -> None:
         found = norm(own, DATA.tokens, labels, 2.0)
         assert found == pytest.approx(norm(theirs, DATA.tokens, labels, 2.0))
     assert parameter_norm(own) == pytest.approx(parameter_norm(theirs))
-    same(*(normalised_margin(model, DATA.tokens, labels) for model in (own, theirs)))
     with_norm, _ = twins(has_norm=True)
     with pytest.raises(TypeError, match="layers can be scaled against each other"):
         least_norm(with_norm, DATA.tokens, labels, 2.0)
