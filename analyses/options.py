@@ -1,9 +1,22 @@
-"""An option that all commands have which train runs."""
+"""Options that experiments and the verbs of ``grokinterp`` share: one name, one meaning each."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT", help="folder for the runs and the page of figures")
+]
+Size = Annotated[
+    str, typer.Option(help="tiny (toys, about a minute), small (minutes) or published (days)")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="runs of every setting")]
+Network = Annotated[str, typer.Option("--network", "--name", help="transformer, lstm or mlp")]
+Networks = Annotated[
+    list[str] | None, typer.Option("--network", "--name", help="transformer, lstm, mlp; repeatable")
+]
 EstimateOnly = Annotated[
     bool, typer.Option("--estimate-only", "--dry-run", help="say how long it takes, and stop")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]

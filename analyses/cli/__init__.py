@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from analyses.cli.diagrams import diagram
-from analyses.cli.runs import analyse, demo, train
+from analyses.cli.experiments import run
+from analyses.cli.runs import demo, train
+from analyses.cli.saved_runs import analyse
 from analyses.cli.sweeps import sweep
 
 __all__ = ["app"]
@@ -33,5 +35,7 @@ def main(
     """Train networks on corrupted modular arithmetic and see what their neurons do."""
 
 
-for command in (demo, train, analyse, sweep, diagram):
+for command in (demo, train, sweep, diagram):
     app.command()(command)
+app.add_typer(analyse, name="analyse")
+app.add_typer(run, name="run")

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from analyses.cli.options import AsJson, read_values
+from analyses.cli.options import read_values
 from analyses.errors import clear_errors
+from analyses.options import AsJson
 
 
 def diagram(

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Options of the verbs that train single runs and sweeps, and how their values are read."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ INTERRUPTED = 130  # the exit status that shells expect after Ctrl-C
 
 Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="e.g. --set training.weight_decay=5"),

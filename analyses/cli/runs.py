@@ -1,4 +1,4 @@
-"""Commands for single runs: ``grokinterp demo``, ``train`` and ``analyse``."""
+"""Commands for single runs: ``grokinterp demo``, ``train``, and the report of ``analyse``."""
 
 import json
 import tempfile
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
+from analyses.cli.options import INTERRUPTED, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
-from analyses.options import EstimateOnly
+from analyses.options import AsJson, EstimateOnly
 
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
@@ -73,21 +73,27 @@ def train(
         typer.echo(f"run: {out}, {_task(run)}")
 
 
-def analyse(
-    run_dir: Annotated[Path, typer.Argument(help="folder of a saved run")],
-    out: Annotated[Path | None, typer.Option(help="the HTML file; RUN_DIR/report.html")] = None,
+def report(
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN", help="folder of a saved run")],
+    out: Annotated[Path | None, typer.Option(help="the HTML file; RUN/report.html")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a saved run and print its summary."""
     from grokinterp import Run
 
     with clear_errors():
+        run_dir, *others = run_dirs
+        if others:
+            raise ValueError(
+                f"the report takes one run folder, got {len(run_dirs)}; name an analysis that "
+                "takes several, such as phases (grokinterp analyse --list)"
+            )
         run = Run.load(run_dir)
         if not _has_report(run.model):
             raise ValueError(
                 f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
-                f"{run.config.model}; python -m analyses.one_run.training_curves and "
-                "python -m analyses.hypothesis work for any run, and in Python "
+                f"{run.config.model}; grokinterp analyse {run_dir} training_curves and "
+                f"grokinterp analyse {run_dir} hypothesis work for any run, and in Python "
                 "probes.model_neuron_spectra(run.model, operation) for any neurons"
             )
         if not run.history.sizes["step"]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.cli.diagrams import print_diagram
-from analyses.cli.options import INTERRUPTED, AsJson, Changes, Device, Precision, read_values
+from analyses.cli.options import INTERRUPTED, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
-from analyses.options import EstimateOnly
+from analyses.options import AsJson, EstimateOnly
 from grokinterp._short import short
 
 if TYPE_CHECKING:

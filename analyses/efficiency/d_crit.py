@@ -1,27 +1,25 @@
 """The critical data-set size of one task and network, from three kinds of evidence (section 4.2).
 
-``python -m analyses.efficiency.d_crit OUT`` trains what is not in OUT yet with one network, one
-weight decay and one batch rule, so that the three are about the same D_crit: what memorising and
-generalising cost in norm (where do the curves cross?), grokked networks trained on with less data
-(where is half of the validation accuracy lost?), and the time to grok (where does it diverge?).
+``grokinterp run d_crit OUT`` trains what is not in OUT yet with one network, one weight decay and
+one batch rule, so that the three are about the same D_crit: what memorising and generalising cost
+in norm (where do the curves cross?), grokked networks trained on with less data (where is half of
+the validation accuracy lost?), and the time to grok (where does it diverge?).
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import semi_grokking, ungrokking
-from analyses.efficiency.command import EstimateOnly, Out, Size
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, network_of
-from analyses.errors import clear_errors
+from analyses.options import Network, Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.script import write_figures
 from analyses.statistics import agreement
 from analyses.statistics.critical_size import (
     CriticalSize,
@@ -178,35 +176,28 @@ def _words(data: "xr.Dataset", name: str) -> str:
     )
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Annotated[int, typer.Option(min=1, help="five are better for the time to grok")] = 3,
-    network: Annotated[str, typer.Option(help="a network without norms: mlp")] = "mlp",
-    estimate_only: EstimateOnly = False,
-) -> None:
-    """Train the networks that are missing, and estimate D_crit three times."""
-    with clear_errors():
-        wanted = [
-            *efficiency_runs.wanted(size, seeds, network),
-            *ungrokking.wanted(size, seeds, networks=[network], controls=False),
-            *semi_grokking.wanted(size, seeds, network),
-        ]
-        announce(out, wanted, only=estimate_only)
-        costs = efficiency_runs.collect_runs(out, size, seeds, network)
-        starts, reduced = ungrokking.collect_runs(
-            out, size, seeds, networks=[network], controls=False
-        )
-        times = semi_grokking.collect_runs(out, size, seeds, network)
-        data = compute(costs, starts, reduced, times)
-        figures = [agreement.plot_estimates(data, seeds=_seeds(data)), plot_curves(data)]
-        write_figures("d_crit", out, out / "d_crit.html", data, figures)
-        for name in data.estimator.values:
-            one = data.sel(estimator=name)
-            known = f" ({one.reason.item()})" if one.value.notnull() and one.reason.item() else ""
-            typer.echo(f"{name}: {_words(data, name)}{known}")
-        typer.echo(data.attrs["sentence"])
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3, network: Network = "mlp"
+) -> Iterator[Announcement | Finding]:
+    """Estimate D_crit three times, with one network without norms; five seeds are better."""
+    wanted = [
+        *efficiency_runs.wanted(size, seeds, network),
+        *ungrokking.wanted(size, seeds, networks=[network], controls=False),
+        *semi_grokking.wanted(size, seeds, network),
+    ]
+    yield Announcement.of(out, wanted)
+    costs = efficiency_runs.collect_runs(out, size, seeds, network)
+    starts, reduced = ungrokking.collect_runs(out, size, seeds, networks=[network], controls=False)
+    times = semi_grokking.collect_runs(out, size, seeds, network)
+    data = compute(costs, starts, reduced, times)
+    figures = [agreement.plot_estimates(data, seeds=_seeds(data)), plot_curves(data)]
+    yield Finding(data=data, figures=figures, rows=_sentences(data))
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _sentences(data: "xr.Dataset") -> Iterator[str]:
+    """An estimate each, and whether they agree."""
+    for name in data.estimator.values:
+        one = data.sel(estimator=name)
+        known = f" ({one.reason.item()})" if one.value.notnull() and one.reason.item() else ""
+        yield f"{name}: {_words(data, name)}{known}"
+    yield data.attrs["sentence"]

@@ -1,7 +1,7 @@
 """How much data each optimiser and regulariser needs to generalise (second paper, Fig. 4).
 
-``python -m analyses.efficiency.data_efficiency OUT`` trains nine settings on nine fractions of the
-pairs, and the same at another learning rate, as one sweep; kill it at any moment and call it again.
+``grokinterp run data_efficiency OUT`` trains nine settings on nine fractions of the pairs, and the
+same at another learning rate, as one sweep; kill it at any moment and call it again.
 
 The published panels differ in more than their titles say: the ones with weight decay are of AdamW,
 and batches and rates differ. Here every setting differs from one baseline in one thing, and is
@@ -9,19 +9,18 @@ compared with it at the same rate, split by split.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 import grokinterp as gi
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
-from analyses.efficiency.command import EstimateOnly, Seeds, Size
 from analyses.efficiency.data_efficiency_settings import BASELINE, FACTORS, PANELS, RATES, cell, get
-from analyses.errors import clear_errors
-from analyses.pages.script import write_figures
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.phase_diagrams.sweep_job import SweepJob
 from analyses.statistics.over_runs import crossings, t_interval
 from analyses.statistics.thresholds import GENERALISED_FROM, TIMED_AT
@@ -199,42 +198,31 @@ def table(data: "xr.Dataset") -> list[Mapping[str, Any]]:
     return rows
 
 
-def main(
-    out: Annotated[Path, typer.Argument(help="folder for the sweep's store and the figures")],
+def experiment(
+    out: Out,
     size: Size = "small",
     seeds: Seeds = settings.SEEDS,
     workers: Annotated[int, typer.Option(help="processes; 1 trains here, with all threads")] = 1,
     targets: Annotated[
         Path | None, typer.Option(help="file of the paper's numbers, to draw its curves")
     ] = None,
-    estimate_only: EstimateOnly = False,
-) -> None:
+) -> Iterator[Announcement | Finding]:
     """Train nine settings on nine fractions, at two learning rates, and see who needs less data."""
     from analyses.efficiency.data_efficiency_plot import plot_curves, plot_ranking
 
-    with clear_errors():
-        published = None if targets is None else read_published(targets)
-        todo = job(out, size, seeds, workers)
-        left = todo.estimate()
-        typer.echo(f"{left.runs} of {todo.grid.size} runs to train, {left.steps} steps: {left}; "
-                   f"stored in {todo.store} block by block")  # fmt: skip
-        if estimate_only:
-            return
-        data = compute(todo.run())
-        figures = [
-            *(plot_curves(data, reading=reading, published=published) for reading in READINGS),
-            *(plot_ranking(data, reading=reading) for reading in READINGS),
-        ]
-        write_figures("data efficiency", out, out / "data_efficiency.html", data, figures)
-        for row in table(data):
-            typer.echo("  ".join(f"{name} {_shown(value)}" for name, value in row.items()))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return "-" if np.isnan(value) else f"{value:.3g}"
-    return str(value)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    published = None if targets is None else read_published(targets)
+    todo = job(out, size, seeds, workers)
+    left = todo.estimate()
+    yield Announcement(
+        seconds=left.seconds,
+        runs=left.runs,
+        all_runs=todo.grid.size,
+        steps=left.steps,
+        stored=f"Runs are stored in {todo.store} block by block",
+    )
+    data = compute(todo.run())
+    figures = [
+        *(plot_curves(data, reading=reading, published=published) for reading in READINGS),
+        *(plot_ranking(data, reading=reading) for reading in READINGS),
+    ]
+    yield Finding(data=data, figures=figures, rows=table(data))

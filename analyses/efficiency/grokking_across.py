@@ -1,22 +1,20 @@
 """Grokking across architectures and amounts of data (second paper, Figs. 1, 2 and 3).
 
-``python -m analyses.efficiency.grokking_across OUT`` trains what is not in OUT yet and draws it.
+``grokinterp run grokking_across OUT`` trains what is not in OUT yet and draws it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, side_by_side
-from analyses.errors import clear_errors
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.script import write_figures
 from analyses.statistics.over_runs import crossings, median_times, values_at
 from analyses.statistics.thresholds import GENERALISED_FROM, TIMED_AT
 from grokinterp import Run
@@ -281,25 +279,15 @@ def _heading(panel: "xr.Dataset") -> str:
     return f"{name}<br>{learned}: validation {delay:.3g} times later"
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Seeds = 3,
-    estimate_only: EstimateOnly = False,
-) -> None:
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3
+) -> Iterator[Announcement | Finding]:
     """Train the three networks on three amounts of data, and see which generalise late."""
-    with clear_errors():
-        announce(out, wanted(size, seeds), only=estimate_only)
-        data = compute(collect_runs(out, size, seeds))
-        figures = [
-            plot_networks(data),
-            *(plot_fractions(data, network=network) for network in data.network.values),
-            plot_crossings(data),
-        ]
-        write_figures("grokking across", out, out / "grokking_across.html", data, figures)
-        for row in table(data):
-            typer.echo(in_words(row))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    yield Announcement.of(out, wanted(size, seeds))
+    data = compute(collect_runs(out, size, seeds))
+    figures = [
+        plot_networks(data),
+        *(plot_fractions(data, network=network) for network in data.network.values),
+        plot_crossings(data),
+    ]
+    yield Finding(data=data, figures=figures, rows=table(data))

@@ -1,24 +1,22 @@
 """Semi-grokking near the critical amount of data, and runs that are merely unfinished (Fig. 9).
 
 A run that ends while its validation accuracy is in the middle has either stopped there for good,
-which is semi-grokking, or was stopped. ``python -m analyses.efficiency.semi_grokking OUT`` trains
-what is not in OUT yet for two or three times the usual budget (``LONGER``), and judges it at both.
+which is semi-grokking, or was stopped. ``grokinterp run semi_grokking OUT`` trains what is not in
+OUT yet for two or three times the usual budget (``LONGER``), and judges it at both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-import typer
 
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
-from analyses.errors import clear_errors
+from analyses.options import Network, Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.script import write_figures
 from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY
 from analyses.statistics.curves import Outcome, outcome
 from analyses.statistics.over_runs import crossings, median_times
@@ -240,31 +238,22 @@ def _seeds(cells: "xr.Dataset") -> str:
     return seeds_in_words(cells.last_step.notnull().sum("seed"), of=cells.sizes["seed"])
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Seeds = 3,
-    network: Annotated[
-        str, typer.Option(help=f"of {', '.join(settings.NETWORKS)}")
-    ] = "transformer",
-    estimate_only: EstimateOnly = False,
-) -> None:
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3, network: Network = "transformer"
+) -> Iterator[Announcement | Finding]:
     """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
-    with clear_errors():
-        announce(out, wanted(size, seeds, network), only=estimate_only)
-        runs = collect_runs(out, size, seeds, network)
-        usual = settings.network(network, size).training.steps
-        data = compute(runs, budgets=(usual, LONGER[size] * usual))
-        figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
-        write_figures("semi-grokking", out, out / "semi_grokking.html", data, figures)
-        for i, budget in enumerate(data.budget.values):
-            judged = data.isel(budget=i)
-            counts = [f"{int((judged.outcome == str(end)).sum())} {end}" for end in Outcome]
-            typer.echo(
-                f"judged at step {budget}: {', '.join(counts)}; "
-                f"{int(judged.looks_semi.sum())} with a last accuracy between 10 and 90 %"
-            )
+    yield Announcement.of(out, wanted(size, seeds, network))
+    runs = collect_runs(out, size, seeds, network)
+    usual = settings.network(network, size).training.steps
+    data = compute(runs, budgets=(usual, LONGER[size] * usual))
+    figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
+    yield Finding(data=data, figures=figures, rows=_counts(data))
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _counts(data: "xr.Dataset") -> Iterator[dict[str, int]]:
+    """How many runs ended in which way, a row for each budget."""
+    for i, budget in enumerate(data.budget.values):
+        judged = data.isel(budget=i)
+        counts = {str(end): int((judged.outcome == str(end)).sum()) for end in Outcome}
+        looks = {"last accuracy 10-90 %": int(judged.looks_semi.sum())}
+        yield {"judged at step": int(budget)} | counts | looks

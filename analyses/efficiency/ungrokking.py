@@ -1,10 +1,10 @@
 """Ungrokking: a network that generalises forgets to, trained on with too little data (Figs. 7, 8).
 
-``python -m analyses.efficiency.ungrokking OUT`` grokks the starts, trains every one of them on with
-smaller and smaller parts of its data, and finds the size at which validation accuracy is lost.
+``grokinterp run ungrokking OUT`` trains the starts until they grok, trains every one of them on
+with smaller and smaller parts of its data, and finds the size at which validation accuracy is lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,14 +16,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
 from analyses.efficiency import ungrokking_plot as plots
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.histories import network_of, side_by_side
 from analyses.efficiency.ungrokking_place import locate
-from analyses.errors import clear_errors
-from analyses.pages.script import write_figures
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.statistics.curves import is_flat, late_level
 from analyses.statistics.over_runs import read_each
 from analyses.statistics.thresholds import FLAWLESS_FROM, TIMED_AT
@@ -277,40 +276,36 @@ def _accuracy(run: gi.Run, pairs: Bool[Tensor, " pair"]) -> float:
     return (said == run.dataset.clean_labels[pairs]).double().mean().item()
 
 
-def main(
+def experiment(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
     level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
-    estimate_only: EstimateOnly = False,
-) -> None:
+) -> Iterator[Announcement | Finding]:
     """Grok three networks, train them on with less data, and locate where they forget."""
-    with clear_errors():
-        announce(out, wanted(size, seeds), only=estimate_only)
-        starts, runs = collect_runs(out, size, seeds, level=level)
-        data = locate(compute(runs, starts))
-        figures = [plots.plot_final(data)]
-        for network in data.network.values:
-            figures.append(plots.plot_decay(data, network=network))
-            figures.append(plots.plot_trajectories(data, network=network))
-        write_figures("ungrokking", out, out / "ungrokking.html", data, figures)
-        for network in data.network.values:
-            for moments in data.moments.values:
-                said = data.sel(network=network, moments=moments)
-                for claim in (said.appears.item(), said.place.item()):
-                    if claim:
-                        typer.echo(f"{network}, {moments} optimiser: {claim}")
-            kept = data.sel(network=network)
-            kept = kept.sel(weight_decay=kept.reference)
-            if kept.n_runs.all():  # with both kinds of moments
-                typer.echo(
-                    f"{network}, 50 % point with kept over fresh moments: "
-                    + (
-                        kept.kept_reason.item()
-                        or f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
-                    )
-                )
+    yield Announcement.of(out, wanted(size, seeds))
+    starts, runs = collect_runs(out, size, seeds, level=level)
+    data = locate(compute(runs, starts))
+    figures = [plots.plot_final(data)]
+    for network in data.network.values:
+        figures.append(plots.plot_decay(data, network=network))
+        figures.append(plots.plot_trajectories(data, network=network))
+    yield Finding(data=data, figures=figures, rows=_sentences(data))
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _sentences(data: "xr.Dataset") -> Iterator[str]:
+    """Whether each network ungroks, where, and what kept moments of the optimiser change."""
+    for network in data.network.values:
+        for moments in data.moments.values:
+            said = data.sel(network=network, moments=moments)
+            for claim in (said.appears.item(), said.place.item()):
+                if claim:
+                    yield f"{network}, {moments} optimiser: {claim}"
+        kept = data.sel(network=network)
+        kept = kept.sel(weight_decay=kept.reference)
+        if kept.n_runs.all():  # with both kinds of moments
+            ratio = f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+            yield (
+                f"{network}, 50 % point with kept over fresh moments: "
+                f"{kept.kept_reason.item() or ratio}"
+            )

@@ -1,22 +1,20 @@
 """The networks on which Hypothesis 2.2 is tried: four architectures, clean and corrupted, controls.
 
-``python -m analyses.hypothesis.architectures OUT`` trains those that are not in OUT yet, a quarter
-of an hour on two cores for all of them, and puts them to the test; kill it at any moment and call
-it again.
+``grokinterp run architectures OUT`` trains those that are not in OUT yet, a quarter of an hour on
+two cores for all of them, and puts them to the test; kill it at any moment and call it again.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import grokinterp as gi
-from analyses.announce import announce
-from analyses.errors import clear_errors
-from analyses.options import EstimateOnly
-from analyses.pages.script import write_figures
+from analyses import hypothesis
+from analyses.announcement import Announcement
+from analyses.options import Out, Seeds
+from analyses.pages.finding import Finding
 from grokinterp._short import short
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
@@ -80,35 +78,22 @@ def wanted(names: Sequence[str], seeds: int) -> Iterator[Named]:
                 yield Named(folder_name(label, "seed", seed), SETTINGS[name].replace(changes))
 
 
-def main(
-    out: Annotated[Path, typer.Argument(help="folder with one folder per run")],
+def experiment(
+    out: Out,
     only: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SETTINGS)}, ...")] = None,
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
-    estimate_only: EstimateOnly = False,
-) -> None:
-    """Train the networks that are missing, then test Hypothesis 2.2 on all."""
-    from analyses import hypothesis
-    from analyses.hypothesis.figures import verdict_line
-
-    with clear_errors():
-        known = (*SETTINGS, *CONTROLS)
-        for name in only or ():
-            if name not in known:
-                raise ValueError(
-                    f"--only {short(name)} is unknown; settings are {', '.join(known)}"
-                )
-        runs = list(wanted(only or known, seeds))
-        announce(out, runs, only=estimate_only)
-        data = hypothesis.compute(collect(out, runs), progress=True)
-        rows = hypothesis.table(data)
-        figures = [
-            hypothesis.plot_table(rows), hypothesis.plot_verdicts(data),
-            hypothesis.plot_spectra(data),
-        ]  # fmt: skip
-        write_figures("hypothesis", out, out / "hypothesis.html", data, figures)
-        for row in rows:
-            typer.echo(verdict_line(row))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    seeds: Seeds = 3,
+) -> Iterator[Announcement | Finding]:
+    """Train four architectures and controls, then test Hypothesis 2.2 on all."""
+    known = (*SETTINGS, *CONTROLS)
+    for name in only or ():
+        if name not in known:
+            raise ValueError(f"--only {short(name)} is unknown; settings are {', '.join(known)}")
+    runs = list(wanted(only or known, seeds))
+    yield Announcement.of(out, runs)
+    data = hypothesis.compute(collect(out, runs), progress=True)
+    rows = hypothesis.table(data)
+    figures = [
+        hypothesis.plot_table(rows), hypothesis.plot_verdicts(data), hypothesis.plot_spectra(data),
+    ]  # fmt: skip
+    sentences = [hypothesis.verdict_line(row) for row in rows]
+    yield Finding(data=data, figures=figures, rows=sentences, name="hypothesis")

@@ -53,6 +53,7 @@ from analyses.hypothesis.evidence import (
 from analyses.hypothesis.figures import plot_spectra, plot_table, plot_verdicts, table, verdict_line
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from analyses.hypothesis.verdict import with_verdict
+from analyses.pages.finding import Finding
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run, build_model
 from grokinterp._bar import each
@@ -304,12 +305,8 @@ def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
     )  # fmt: skip
 
 
-if __name__ == "__main__":
-    from functools import partial
-
-    from analyses.pages.script import run_script
-
-    run_script(
-        "hypothesis", partial(compute, progress=True), [plot_verdicts, plot_spectra],
-        say=lambda data: [verdict_line(row) for row in table(data)],
-    )  # fmt: skip
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs, progress=True)
+    figures = [plot_verdicts(data), plot_spectra(data)]
+    return Finding(data=data, figures=figures, rows=[verdict_line(row) for row in table(data)])

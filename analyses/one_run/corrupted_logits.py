@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
 from grokinterp import Run
 from grokinterp._checks import check_int
@@ -219,7 +220,7 @@ def _classes(
     return torch.cat([both, other[:, None]], dim=1)
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
-
-    run_script("corrupted_logits", compute, [plot_logits, plot_examples])
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_logits(data), plot_examples(data)])

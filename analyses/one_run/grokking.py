@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from analyses.pages.finding import Finding
 from grokinterp import Run, build_model
 from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
@@ -126,7 +127,7 @@ def plot_shift(data: "xr.Dataset", *, title: str = "IPR before and after trainin
     return finish(figure, title=title).update_layout(barmode="overlay")
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import one_run, run_script
-
-    run_script("grokking", one_run(compute), [plot_over_time, plot_row, plot_shift])
+def analysis(run: Run) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(run)
+    return Finding(data=data, figures=[plot_over_time(data), plot_row(data), plot_shift(data)])

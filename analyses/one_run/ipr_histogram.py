@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from analyses.pages.finding import Finding
 from grokinterp import Run
 from probes import model_neuron_ipr
 
@@ -88,7 +89,7 @@ def plot_histogram(data: "xr.Dataset", *, title: str = "IPR of the neurons") -> 
     return finish(figure, title=title)
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
-
-    run_script("ipr_histogram", compute, [plot_histogram])
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_histogram(data)])

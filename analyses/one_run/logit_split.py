@@ -15,6 +15,7 @@ from torch import Tensor
 from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
+from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes import model_neuron_ipr, neuron_weights, surface
@@ -142,7 +143,7 @@ _LABEL = {
 }  # fmt: skip
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
-
-    run_script("logit_split", compute, [plot_parts, plot_split])
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_parts(data), plot_split(data)])

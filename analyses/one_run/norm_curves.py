@@ -12,6 +12,7 @@ import numpy as np
 
 from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
+from analyses.pages.finding import Finding
 from grokinterp import DataConfig, MLPConfig, Run, RunConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _steps(data: "xr.Dataset") -> str:
     return f"step (batches of {sizes[0]})" if len(sizes) == 1 and sizes[0] else "step"
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
-
-    run_script("norm_curves", compute, [plot_norms])
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_norms(data)])

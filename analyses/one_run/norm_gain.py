@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from torch.nn.utils.rnn import pad_sequence
 
+from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp._checks import check_int
 from grokinterp.session import unaffected
@@ -203,7 +204,7 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import one_run, run_script
-
-    run_script("norm_gain", one_run(compute), [plot_gain])
+def analysis(run: Run) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(run)
+    return Finding(data=data, figures=[plot_gain(data)])

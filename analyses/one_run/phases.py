@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.pages.finding import Finding
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
 from grokinterp._checks import check_number
@@ -263,19 +264,20 @@ def _norm_ratio(run: Run) -> float:
     return float(total[-1] / total.max()) if total.size else math.nan
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_phases(data)], rows=table(data))
 
-    def say(data: "xr.Dataset") -> list[str]:
-        """A line per run, as the table has it."""
-        near = [" (borderline)" if borderline else "" for borderline in data.borderline.values]
-        return [
-            f"weight decay {decay:g}, train fraction {fraction:g}, corruption {corruption:g}, "
-            f"seed {seed}: {phase}{note}"
-            for decay, fraction, corruption, seed, phase, note in zip(
-                data.weight_decay.values, data.train_fraction.values, data.corruption.values,
-                data.seed.values, data.phase.values, near, strict=True,
-            )
-        ]  # fmt: skip
 
-    run_script("phases", compute, [plot_phases], say=say)
+def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+    """One row per run: its settings, its phase, and whether noise could move it to another."""
+    columns = {
+        "weight decay": data.weight_decay, "train fraction": data.train_fraction,
+        "corruption": data.corruption, "seed": data.seed, "phase": data.phase,
+        "borderline": data.borderline,
+    }  # fmt: skip
+    return [
+        {name: column.values[i].item() for name, column in columns.items()}
+        for i in range(data.sizes["run"])
+    ]

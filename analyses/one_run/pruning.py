@@ -6,12 +6,14 @@ random.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor
 
+from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp._checks import check_choice, check_int
 from grokinterp._short import short
@@ -210,26 +212,12 @@ def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int,
     return [(order, "low", -1, rising), (order, "high", -1, rising.flip(0))]
 
 
-if __name__ == "__main__":
-    from pathlib import Path
-    from typing import Annotated
-
-    import typer
-
-    from analyses.errors import clear_errors
-    from analyses.pages.script import html_path, load_run, write_figures
-
-    def main(
-        run_dir: Path,
-        order: Annotated[str, typer.Option(help="ipr, norm, attribution or random")] = "ipr",
-        random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
-        out: Annotated[Path | None, typer.Option(help="where the HTML file goes")] = None,
-    ) -> None:
-        """Prune a saved run in one order and write the curves as an HTML file."""
-        with clear_errors():
-            page = html_path("pruning", run_dir, out)
-            data = compute(load_run(run_dir), orders=[order], random_seeds=random_seeds)
-            figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
-            write_figures("pruning", run_dir, page, data, figures)
-
-    typer.run(main)
+def analysis(
+    run: Run,
+    order: Annotated[str, typer.Option(help="ipr, norm, attribution or random")] = "ipr",
+    random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
+) -> Finding:
+    """The page of ``grokinterp analyse``: neurons removed in one order."""
+    data = compute(run, orders=[order], random_seeds=random_seeds)
+    figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
+    return Finding(data=data, figures=figures)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
 from grokinterp import Run
 from grokinterp.session import unaffected
@@ -156,7 +157,7 @@ def _heading(here: "xr.Dataset") -> str:
     )
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import run_script
-
-    run_script("row_ipr", compute, [plot_rows])
+def analysis(runs: Sequence[Run]) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(runs)
+    return Finding(data=data, figures=[plot_rows(data)])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
@@ -77,7 +78,7 @@ def plot_loss(curves: "xr.Dataset", *, title: str = "Losses") -> "go.Figure":
     return finish(figure, title=title)
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import one_run, run_script
-
-    run_script("training_curves", one_run(compute), [plot_accuracy, plot_loss])
+def analysis(run: Run) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(run)
+    return Finding(data=data, figures=[plot_accuracy(data), plot_loss(data)])

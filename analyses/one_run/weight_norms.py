@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.pages.finding import Finding
 from grokinterp import Run
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figur
     return finish(figure, title=title)
 
 
-if __name__ == "__main__":
-    from analyses.pages.script import one_run, run_script
-
-    run_script("weight_norms", one_run(compute), [plot_norms])
+def analysis(run: Run) -> Finding:
+    """The page of ``grokinterp analyse``."""
+    data = compute(run)
+    return Finding(data=data, figures=[plot_norms(data)])

@@ -1,9 +1,9 @@
 """How far the estimates of D_crit can be trusted, on simulated curves whose answer is known.
 
-``python -m analyses.statistics.coverage`` prints two tables: where there is a D_crit,
-how often its 95 % interval holds it; and where there is none, how often there is an estimate all
-the same. It takes about an hour of one core at the default number of replicates, nearly all of it
-for the divergence of time.
+``grokinterp run coverage OUT`` prints two tables: where there is a D_crit, how often its 95 %
+interval holds it; and where there is none, how often there is an estimate all the same. It takes
+about an hour of one core at the default number of replicates, nearly all of it for the divergence
+of time.
 
 Every replicate draws sizes anew, a ratio of 1.2 apart with a random phase, and seeds that differ:
 each has an offset that its whole curve shares, a D_crit of its own (5 % around the common one), and
@@ -13,14 +13,15 @@ budgets end before the slowest runs grok.
 """
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
-from analyses.options import EstimateOnly
+from analyses.announcement import Announcement
+from analyses.options import Out
+from analyses.pages.finding import Finding
 from analyses.statistics.critical_size import (
     CriticalSize,
     divergence_of_time,
@@ -222,45 +223,38 @@ def plot_rates(data: "xr.Dataset") -> "go.Figure":
     return figure.update_layout(legend={"y": -0.08, "yanchor": "top"}, margin={"b": 80})
 
 
-def main(
+def experiment(
+    out: Out,
     replicates: Annotated[int, typer.Option(min=1)] = 300,
     seeds: Annotated[list[int] | None, typer.Option(help="numbers of seeds; 3, 5, 10")] = None,
     estimator: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SIMULATED)}")] = None,
-    out: Annotated[Path | None, typer.Option(help="an .html of the figure, with a .nc")] = None,
-    estimate_only: EstimateOnly = False,
-) -> None:
-    """Print how often the estimates of D_crit are right, and how often there should be none."""
-    from analyses.errors import clear_errors
-    from analyses.pages.script import html_path, write_figures
-    from grokinterp.sweeps.estimate import in_words
-
-    unknown = sorted(set(estimator or ()) - set(SIMULATED))
-    with clear_errors():
-        if unknown:
+) -> Iterator[Announcement | Finding]:
+    """Simulate how often the estimates of D_crit are right, and how often there should be none."""
+    for name in estimator or ():
+        if name not in SIMULATED:
             raise ValueError(
-                f"estimator {short(unknown[0])} is unknown; take one of {', '.join(SIMULATED)}"
+                f"estimator {short(name)} is unknown; take one of {', '.join(SIMULATED)}"
             )
-        if out is not None:
-            out = html_path("coverage", out.parent, out)
-        chosen: dict[str, Any] = {
-            "seeds": tuple(seeds or SEEDS), "estimators": tuple(estimator or SIMULATED),
-        }  # fmt: skip
-        begin = time.perf_counter()
-        compute(**chosen, replicates=1)
-        typer.echo(f"time in all: {in_words((time.perf_counter() - begin) * replicates)}")
-        if estimate_only:
-            return
-        data = compute(**chosen, replicates=replicates, progress=True)
-        present, absent = data.drop_dims(("absence", "offset")), data.false
-        for table in (
-            present.to_dataframe(),
-            absent.stack(case=("absence", "seeds")).to_pandas().T.rename_axis(
-                columns="false estimates, by offset"
-            ),
-        ):  # fmt: skip
-            typer.echo(table.to_string(float_format=lambda x: f"{x:.3f}") + "\n")
-        if out is not None:
-            write_figures("coverage", out.parent, out, data, [plot_rates(data)])
+    chosen: dict[str, Any] = {
+        "seeds": tuple(seeds or SEEDS), "estimators": tuple(estimator or SIMULATED),
+    }  # fmt: skip
+    begin = time.perf_counter()
+    compute(**chosen, replicates=1)
+    yield Announcement(seconds=(time.perf_counter() - begin) * replicates)
+    data = compute(**chosen, replicates=replicates, progress=True)
+    yield Finding(data=data, figures=[plot_rates(data)], rows=table(data))
+
+
+def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+    """How often each estimate is right; then, by offset, how often there is one by mistake."""
+    present, absent = data.drop_dims(("absence", "offset")), data.false
+    by_offset = absent.stack(case=("absence", "seeds")).to_pandas().T.reset_index()
+    by_offset = by_offset.rename(
+        columns={offset: f"false at offset {offset:g}" for offset in absent.offset.values}
+    )
+    return [
+        *present.to_dataframe().reset_index().to_dict("records"), *by_offset.to_dict("records"),
+    ]  # fmt: skip
 
 
 def _critical(rng: np.random.Generator, seeds: int) -> np.ndarray:
@@ -315,7 +309,3 @@ def _summary(every: list[CriticalSize]) -> tuple[float, ...]:
 
 def _log_noise(rng: np.random.Generator, shape: tuple[int, int], size: float) -> np.ndarray:
     return np.exp(size * rng.standard_normal(shape))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import grokinterp as gi
+from analyses.cli import app
 from analyses.one_run import grokking
 
 CONFIG = gi.RunConfig(
@@ -30,6 +33,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Any]:
+    """``command("run", "halves", out)``: what ``grokinterp run halves OUT`` prints, and its status.
+
+    Errors that no user should see are raised.
+    """
+
+    def invoke(*words: object) -> Any:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
 
 
 @pytest.fixture(scope="session")

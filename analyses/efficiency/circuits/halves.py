@@ -5,32 +5,30 @@ groups: periodic ones with high IPR and others with low IPR (Doshi et al. 2023).
 layer logits are sums over neurons. So cutting the neurons at an IPR gives two smaller networks
 whose logits add up to the whole's exactly: a C_mem and a C_gen that one training has made together.
 
-``python -m analyses.efficiency.circuits.halves OUT`` trains such networks and takes them apart.
+``grokinterp run halves OUT`` trains such networks and takes them apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import typer
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
 from analyses.efficiency.circuits.circuits import KINDS, Circuit
 from analyses.efficiency.circuits.label_scores import label_scores
 from analyses.efficiency.circuits.margins import all_logits
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
-from analyses.errors import clear_errors
 from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
-from analyses.pages.script import write_figures
 from grokinterp._checks import check_choice, check_number
 from grokinterp.models import HookedMLP
 from grokinterp.session import unaffected
@@ -251,23 +249,12 @@ def collect_runs(out: Path, size: str, seeds: int) -> list[gi.Run]:
     return collect(out, wanted(size, seeds))
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Seeds = 3,
-    estimate_only: EstimateOnly = False,
-) -> None:
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3
+) -> Iterator[Announcement | Finding]:
     """Train networks in Coexistence and take them apart into a C_mem and a C_gen."""
     from analyses.efficiency.circuits.halves_plot import plot_cuts, plot_halves, table
 
-    with clear_errors():
-        announce(out, wanted(size, seeds), only=estimate_only)
-        data = compute(collect_runs(out, size, seeds))
-        figures = [plot_halves(data), plot_cuts(data)]
-        write_figures("halves of one network", out, out / "halves.html", data, figures)
-        for row in table(data):
-            typer.echo(in_words(row))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    yield Announcement.of(out, wanted(size, seeds))
+    data = compute(collect_runs(out, size, seeds))
+    yield Finding(data=data, figures=[plot_halves(data), plot_cuts(data)], rows=table(data))

@@ -9,21 +9,19 @@ left of the trend.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 from jaxtyping import Float
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
 from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
 from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
 from analyses.efficiency.circuits.sources import END
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
 from analyses.efficiency.cost.efficiency_runs import AT_STEP, collect_runs, wanted
 from analyses.efficiency.cost.needed_norm import (
     can_share_scale,
@@ -32,8 +30,8 @@ from analyses.efficiency.cost.needed_norm import (
 )
 from analyses.efficiency.histories import network_of
 from analyses.efficiency.settings import SEEDS
-from analyses.errors import clear_errors
-from analyses.pages.script import write_figures
+from analyses.options import Network, Out, Seeds, Size
+from analyses.pages.finding import Finding
 from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
@@ -297,30 +295,18 @@ def _ratio(value: float, by: float) -> float:
     return value / by if by > 0 else math.nan
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Seeds = SEEDS,
-    name: Annotated[str, typer.Option(help="transformer, lstm or mlp")] = "mlp",
-    estimate_only: EstimateOnly = False,
-) -> None:
-    """Train the networks that are missing, and compare what their logits cost."""
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Network = "mlp"
+) -> Iterator[Announcement | Finding]:
+    """Compare the norms that memorising and generalising need, over training sets of many sizes."""
     from analyses.efficiency.cost import efficiency_trend, model_efficiency_plot
 
-    with clear_errors():
-        announce(out, wanted(size, seeds, name), only=estimate_only)
-        data = compute(collect_runs(out, size, seeds, name))
-        trend = efficiency_trend.compute(data)
-        figures = [
-            model_efficiency_plot.plot_efficiency(data), model_efficiency_plot.plot_layers(data),
-            model_efficiency_plot.plot_trend(trend),
-        ]  # fmt: skip
-        page = out / f"model_efficiency_{name}.html"
-        write_figures("model efficiency", out, page, data, figures)
-        for line in efficiency_trend.table(trend):
-            typer.echo(line)
-        typer.echo(efficiency_trend.sentence(trend))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    yield Announcement.of(out, wanted(size, seeds, network))
+    data = compute(collect_runs(out, size, seeds, network))
+    trend = efficiency_trend.compute(data)
+    figures = [
+        model_efficiency_plot.plot_efficiency(data), model_efficiency_plot.plot_layers(data),
+        model_efficiency_plot.plot_trend(trend),
+    ]  # fmt: skip
+    rows = [*efficiency_trend.table(trend), efficiency_trend.sentence(trend)]
+    yield Finding(data=data, figures=figures, rows=rows, name=f"model_efficiency_{network}")

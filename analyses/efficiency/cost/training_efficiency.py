@@ -2,25 +2,23 @@
 
 The second paper says that C_mem is learned faster than C_gen. Training accuracy on the task's own
 labels cannot show it, since a generalising network raises it too; random labels can, trained with
-the same rate, decay and batches. ``python -m analyses.efficiency.cost.training_efficiency OUT``
-uses the runs of ``model_efficiency``, in the same folder.
+the same rate, decay and batches. ``grokinterp run training_efficiency OUT`` uses the runs of
+``model_efficiency``, in the same folder.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 import grokinterp as gi
-from analyses.announce import announce
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size
+from analyses.announcement import Announcement
 from analyses.efficiency.cost.efficiency_runs import collect_runs, wanted
 from analyses.efficiency.histories import NETWORK_LABEL, side_by_side
 from analyses.efficiency.settings import SEEDS
-from analyses.errors import clear_errors
+from analyses.options import Networks, Out, Seeds, Size
+from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.script import write_figures
 from analyses.pages.style import BLUE, ORANGE, RED
 from analyses.statistics.over_runs import budgets, crossings, median_times
 from analyses.statistics.thresholds import TIMED_AT
@@ -199,22 +197,11 @@ def _draw(
     )  # fmt: skip
 
 
-def main(
-    out: Out,
-    size: Size = "small",
-    seeds: Seeds = SEEDS,
-    name: Annotated[list[str] | None, typer.Option(help="transformer, lstm, mlp")] = None,
-    estimate_only: EstimateOnly = False,
-) -> None:
-    """Train the networks that are missing, and time them; the MLP unless others are named."""
-    with clear_errors():
-        networks = name or ["mlp"]
-        runs = [named for one in networks for named in wanted(size, seeds, one)]
-        announce(out, runs, only=estimate_only)
-        data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
-        page = out / "training_efficiency.html"
-        write_figures("training efficiency", out, page, data, [plot_times(data), plot_ratios(data)])
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Networks = None
+) -> Iterator[Announcement | Finding]:
+    """Compare how long memorising and generalising take; for the MLP unless others are named."""
+    networks = network or ["mlp"]
+    yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one)])
+    data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
+    yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)])

@@ -1,8 +1,8 @@
 """The mixture experiment from trained networks: as published, without leaks, and in variants.
 
-``python -m analyses.efficiency.mixing.mixture_runs OUT`` trains a C_mem on 20 % of the pairs
-and a C_gen on 90 % for every seed, mixes them, and does the same to the two halves of networks in
-Coexistence. Kill it at any moment and call it again.
+``grokinterp run mixture OUT`` trains a C_mem on 20 % of the pairs and a C_gen on 90 % for every
+seed, mixes them, and does the same to the two halves of networks in Coexistence. Kill it at any
+moment and call it again.
 
 Splits are nested, as published, so that C_gen has seen what C_mem has seen and 10 % of the pairs
 are left that neither has. C_mem is trained without weight decay, which leaves it free of training
@@ -12,7 +12,7 @@ paper's had none.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -20,12 +20,11 @@ import torch
 import typer
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from analyses.efficiency import settings
 from analyses.efficiency.circuits import halves
 from analyses.efficiency.circuits.circuits import DEFINITIONS
 from analyses.efficiency.circuits.sources import END, PUBLISHED_RULES, from_checkpoint, rule_of
-from analyses.efficiency.command import EstimateOnly, Out, Seeds, Size, in_words
 from analyses.efficiency.mixing import gradient_flow, mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
@@ -39,8 +38,8 @@ from analyses.efficiency.mixing.mixture_variants import (
     compute,
 )
 from analyses.efficiency.mixing.tables import Tables, published_tables, tables_of
-from analyses.errors import clear_errors
-from analyses.pages.script import write_figures
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 from grokinterp.randomness import generator
 from grokinterp.sweeps.collect import Named, collect, folder_name
 from grokinterp.training.rules import Rule
@@ -141,48 +140,46 @@ def halves_tables(run: gi.Run) -> Tables:
     return tables_of(parts["memorising"], parts["generalising"], errors="allowed")
 
 
-def main(
+def experiment(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
     steps: Annotated[
         int | None, typer.Option(min=50, help="of every mixture; 1500, at size tiny 1200")
     ] = None,
-    estimate_only: EstimateOnly = False,
-) -> None:
+) -> Iterator[Announcement | Finding]:
     """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
-    with clear_errors():
-        halved = halves.wanted(size, seeds)  # refuses an unknown size
-        steps = steps or _MIXTURE_STEPS[size]
-        announce(
-            out, [*wanted(size, seeds), *halved],
-            afterwards=seeds * _seconds(halved[0].config.data.p, steps), only=estimate_only,
-        )  # fmt: skip
-        pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
-        networks = _usable(halves.collect_runs(out, size, seeds), halves_tables, "halves")
-        groups = {
-            name: ({seed: pair[name] for seed, pair in pairs.items()}, VARIANTS)
-            for name in next(iter(pairs.values()))
-        }
-        groups["halves of one network"] = (networks, OF_HALVES)
-        for name, (tables, variants) in groups.items():
-            data = compute(tables, variants, steps=steps, progress=True)
-            data = data.assign_attrs(n_wanted=seeds)
-            found = summary(data)
-            fallen = f"When losses have fallen by 10 times (open: not by the end), {name}"
-            figures = [plot_variants(found, title=fallen)]
-            figures += [
-                plot_mixture(
-                    data.sel(variant=v).assign_attrs(loss=variants[v].loss), title=f"{v}, {name}"
-                )
-                for v in variants
-            ]
-            if variants is VARIANTS:
-                figures += _predicted(*next(iter(tables.items())), steps, name)
-            file = out / f"mixture-{name.replace(' ', '-')}.html"
-            write_figures(f"mixture, {name}", out, file, data.merge(found), figures)
-            for row in table(found):
-                typer.echo(f"{name}: {in_words(row)}")
+    halved = halves.wanted(size, seeds)  # refuses an unknown size
+    steps = steps or _MIXTURE_STEPS[size]
+    mixing = seeds * _seconds(halved[0].config.data.p, steps)
+    yield Announcement.of(out, [*wanted(size, seeds), *halved], afterwards=mixing)
+    pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
+    networks = _usable(halves.collect_runs(out, size, seeds), halves_tables, "halves")
+    groups = {
+        name: ({seed: pair[name] for seed, pair in pairs.items()}, VARIANTS)
+        for name in next(iter(pairs.values()))
+    }
+    groups["halves of one network"] = (networks, OF_HALVES)
+    for name, (tables, variants) in groups.items():
+        data = compute(tables, variants, steps=steps, progress=True)
+        data = data.assign_attrs(n_wanted=seeds)
+        found = summary(data)
+        fallen = f"When losses have fallen by 10 times (open: not by the end), {name}"
+        figures = [plot_variants(found, title=fallen)]
+        figures += [
+            plot_mixture(
+                data.sel(variant=v).assign_attrs(loss=variants[v].loss), title=f"{v}, {name}"
+            )
+            for v in variants
+        ]
+        if variants is VARIANTS:
+            figures += _predicted(*next(iter(tables.items())), steps, name)
+        yield Finding(
+            data=data.merge(found),
+            figures=figures,
+            rows=[{"circuits": name, **row} for row in table(found)],
+            name=f"mixture-{name.replace(' ', '-')}",
+        )
 
 
 def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list["go.Figure"]:
@@ -205,7 +202,7 @@ def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> dict
             made[seed] = make(one)
         except ValueError as reason:
             error = reason
-            typer.echo(f"seed {seed} is left out, its networks are no {what}: {reason}")
+            typer.echo(f"seed {seed} is left out, its networks are no {what}: {reason}", err=True)
     if error is not None and not made:
         raise error
     return made
@@ -237,7 +234,3 @@ def _seconds(p: int, steps: int) -> float:
         return times[0] + per_step * steps
 
     return 2 * seconds(VARIANTS) + seconds(OF_HALVES)  # as published and leak-free; halves
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,52 +1,36 @@
 """What all experiments' commands promise: one estimate of the whole before the first step."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.efficiency import (
-    d_crit,
-    data_efficiency,
     grokking_across,
     semi_grokking,
     ungrokking,
 )
 from analyses.efficiency.circuits import halves
-from analyses.efficiency.cost import efficiency_runs, model_efficiency, training_efficiency
+from analyses.efficiency.cost import efficiency_runs
 from analyses.efficiency.mixing import mixture_runs
-from analyses.hypothesis import architectures
 from grokinterp.sweeps import collect, estimate
 
 WANTED = {
-    grokking_across: lambda: grokking_across.wanted("tiny", 2),
-    semi_grokking: lambda: semi_grokking.wanted("tiny", 2),
-    ungrokking: lambda: ungrokking.wanted("tiny", 2),
-    halves: lambda: halves.wanted("tiny", 2),
-    mixture_runs: lambda: [*mixture_runs.wanted("tiny", 2), *halves.wanted("tiny", 2)],
-    model_efficiency: lambda: efficiency_runs.wanted("tiny", 2),
-    training_efficiency: lambda: efficiency_runs.wanted("tiny", 2),
-    d_crit: lambda: [
+    "grokking_across": lambda: grokking_across.wanted("tiny", 2),
+    "semi_grokking": lambda: semi_grokking.wanted("tiny", 2),
+    "ungrokking": lambda: ungrokking.wanted("tiny", 2),
+    "halves": lambda: halves.wanted("tiny", 2),
+    "mixture": lambda: [*mixture_runs.wanted("tiny", 2), *halves.wanted("tiny", 2)],
+    "model_efficiency": lambda: efficiency_runs.wanted("tiny", 2),
+    "training_efficiency": lambda: efficiency_runs.wanted("tiny", 2),
+    "d_crit": lambda: [
         *efficiency_runs.wanted("tiny", 2, "mlp"),
         *ungrokking.wanted("tiny", 2, networks=["mlp"], controls=False),
         *semi_grokking.wanted("tiny", 2, "mlp"),
     ],
 }
-
-
-def name_of(value: Any) -> str:
-    return value.__name__.rpartition(".")[2] if hasattr(value, "__name__") else ""
-
-
-def asked(module: Any, *arguments: object) -> str:
-    app = typer.Typer()
-    app.command()(module.main)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture
@@ -56,30 +40,36 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("module", WANTED, ids=name_of)
-def test_one_estimate_covers_all_stages(module: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", WANTED)
+def test_one_estimate_covers_all_stages(
+    name: str, tmp_path: Path, command: Callable[..., Any]
+) -> None:
     out = tmp_path / "out"
-    said = asked(module, out, "--size", "tiny", "--seeds", 2, "--estimate-only")
-    number = len(WANTED[module]())
-    assert len({named.folder for named in WANTED[module]()}) == number
+    said = command("run", name, out, "--size", "tiny", "--seeds", 2, "--estimate-only").output
+    number = len(WANTED[name]())
+    assert len({named.folder for named in WANTED[name]()}) == number
     assert f"{number} of {number} runs to train" in said
     assert said.count("time in all: ") == 1
     assert not out.exists()
 
 
 @pytest.mark.usefixtures("no_training")
-def test_an_estimate_of_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_of_a_grid(
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [60.0] * len(configs))
     out = tmp_path / "out"
-    said = asked(data_efficiency, out, "--size", "tiny", "--seeds", 1, "--estimate-only")
+    words = ["run", "data_efficiency", out, "--size", "tiny", "--seeds", 1, "--estimate-only"]
+    said = command(*words).output
     assert "runs to train" in said
     assert not out.exists()
 
 
 @pytest.mark.usefixtures("no_training")
-def test_an_estimate_of_the_hypothesis(tmp_path: Path) -> None:
+def test_an_estimate_of_the_hypothesis(tmp_path: Path, command: Callable[..., Any]) -> None:
     out = tmp_path / "out"
-    said = asked(architectures, out, "--only", "random labels", "--dry-run")
+    words = ["run", "architectures", out, "--only", "random labels", "--dry-run"]
+    said = command(*words).output
     assert "1 of 1 runs to train, 0 steps; time in all: about 1 s." in said.replace("\n", " ")
     assert not out.exists()
 

@@ -1,13 +1,13 @@
 """D_crit of one task from three kinds of runs: that each estimator is given its own numbers."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.efficiency import d_crit, semi_grokking, settings, ungrokking
@@ -116,16 +116,15 @@ def test_a_run_that_diverged_at_once_says_nothing(runs: tuple[list[gi.Run], ...]
 
 
 def test_the_command(
-    folder: Path, runs: tuple[list[gi.Run], ...], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    runs: tuple[list[gi.Run], ...],
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import typer
-
     assert runs  # it finds them
     monkeypatch.setitem(ungrokking.START_FROM, "tiny", 0.0)
     monkeypatch.setattr(settings, "NETWORKS", ("mlp",))
-    app = typer.Typer()
-    app.command()(d_crit.main)
-    result = CliRunner().invoke(app, [str(folder), "--size", "tiny", "--seeds", "1"])
+    result = command("run", "d_crit", folder, "--size", "tiny", "--seeds", 1)
     assert result.exit_code == 0, result.output
     assert result.output.count("not detected") >= 3
     assert {"d_crit.html", "d_crit.nc"} <= {file.name for file in folder.iterdir()}

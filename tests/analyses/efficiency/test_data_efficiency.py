@@ -2,16 +2,15 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import typer
 import xarray as xr
 from scipy import stats
-from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.efficiency import data_efficiency as de
@@ -234,16 +233,16 @@ def test_published_curves_are_read(tmp_path: Path) -> None:
         de.read_published(file)
 
 
-def test_the_command_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_and_resumes(
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     short = dataclasses.replace(
         get("tiny"), base=get("tiny").base.replace({"training.steps": 2}), fractions=(0.5,)
     )
     monkeypatch.setitem(GRIDS, "tiny", short)
     monkeypatch.setattr(estimate, "_BUDGET_S", 0.01)
-    app = typer.Typer()
-    app.command()(de.main)
-    arguments = [str(tmp_path), "--size", "tiny", "--seeds", "1"]
-    first = CliRunner().invoke(app, arguments)
+    words = ["run", "data_efficiency", tmp_path, "--size", "tiny", "--seeds", 1]
+    first = command(*words)
     assert first.exit_code == 0, first.output
     assert "15 of 15 runs to train, 30 steps" in first.output
     assert "setting full-batch Adam  rate low  learning_rate 0.005" in first.output
@@ -251,6 +250,6 @@ def test_the_command_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.Monk
     stored = gi.open_sweep(tmp_path / "data_efficiency.zarr")
     assert stored.setting.values.tolist() == SETTINGS
     assert stored.done.all()
-    again = CliRunner().invoke(app, arguments)
-    assert "0 of 15 runs to train" in again.output
+    again = command(*words)
+    assert "nothing is left to train" in again.output
     assert again.exit_code == 0

@@ -1,23 +1,20 @@
 """Size "tiny" is small, but shows what the experiments are about: it groks, and ungroks."""
 
-import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import grokinterp as gi
+from analyses.cli.registry import EXPERIMENTS
 from analyses.efficiency import data_efficiency_settings, grokking_across, settings, ungrokking
 from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
 from analyses.efficiency.mixing import mixture_runs
+from analyses.pages import finding
 
-COMMANDS = (
-    "circuits.halves", "cost.model_efficiency", "cost.training_efficiency", "d_crit",
-    "data_efficiency", "grokking_across", "mixing.mixture_runs", "semi_grokking", "ungrokking",
-)  # fmt: skip
+WITH_SIZES = [name for name in EXPERIMENTS if name not in ("architectures", "coverage")]
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +80,13 @@ def test_toys_of_the_data_efficiency_generalise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", WITH_SIZES)
 def test_every_command_has_something_to_show(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module(f"analyses.efficiency.{name}")
     drawn: list[Any] = []
-    monkeypatch.setattr(module, "write_figures", lambda *args: drawn.extend(args[-1]))
-    app = typer.Typer()
-    app.command()(module.main)
-    result = CliRunner().invoke(app, [str(tmp_path), "--size", "tiny"])
+    monkeypatch.setattr(finding, "write_finding", lambda found, page: drawn.extend(found.figures))
+    result = command("run", name, tmp_path, "--size", "tiny")
     assert result.exit_code == 0, result.output
     assert "nan" not in result.output.split()
     assert drawn

@@ -4,12 +4,14 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import grokinterp as gi
+from analyses.announcement import Announcement
 from analyses.hypothesis import architectures
+from analyses.pages.finding import Finding
 
 
 @pytest.fixture
@@ -45,13 +47,16 @@ def test_the_command_shows_how_far_it_is(
         stderr = terminal()
     else:
         monkeypatch.setattr(sys, "stderr", stderr := io.StringIO())
-    monkeypatch.setattr(architectures, "write_figures", lambda *_: None)
-    architectures.main(tmp_path, only=["small"], seeds=1)
+    steps = architectures.experiment(tmp_path, only=["small"], seeds=1)
+    announced, found = steps
     for what in ("networks", "embedding, residues shuf", "layers.0.hook_post, resid",
                  "random frequencies", "2/2 runs trained"):  # fmt: skip
         assert (what in stderr.getvalue()) is watched, what
     assert watched or stderr.getvalue() == ""
-    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert capsys.readouterr().out == ""
+    assert isinstance(announced, Announcement)
+    assert isinstance(found, Finding)
+    first, second = map(str, found.rows)
     for line, corruption in ((first, 0.0), (second, architectures.CORRUPTION)):
         assert line.startswith("MLP 1x6 square"), line
         assert f"corruption {corruption} seed 0" in line
@@ -59,15 +64,13 @@ def test_the_command_shows_how_far_it_is(
 
 
 @pytest.mark.usefixtures("tiny")
-def test_the_command_writes_the_test_and_prints_a_line_per_run(tmp_path: Path) -> None:
-    import typer
-
-    app = typer.Typer()
-    app.command()(architectures.main)
-    result = CliRunner().invoke(app, [str(tmp_path), "--seeds", "1"])
+def test_the_command_writes_the_test_and_prints_a_line_per_run(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    result = command("run", "architectures", tmp_path, "--seeds", 1)
     assert result.exit_code == 0, result.output
     assert "not applicable" in result.output
     assert {"hypothesis.html", "hypothesis.nc"} <= {file.name for file in tmp_path.iterdir()}
-    wrong = CliRunner().invoke(app, [str(tmp_path), "--only", "LSTM"])
+    wrong = command("run", "architectures", tmp_path, "--only", "LSTM")
     assert wrong.exit_code != 0
     assert "--only 'LSTM' is unknown" in wrong.output

@@ -3,7 +3,6 @@
 import copy
 import io
 import os
-import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,6 @@ from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, rand
 from grokinterp.frequencies import filtered_embedding
 from probes import surface
 
-NAME = "analyses.hypothesis.evaluate"
 P = 11
 DRAWS = 3
 RUNS = ("grokked", "grokked too", "memorised", "random labels", "untrained", "corrupted")
@@ -443,21 +441,15 @@ def test_named_frequencies_are_used_for_logits_and_embedding(runs: dict[str, gi.
 
 
 def test_it_runs_from_the_shell(
-    runs: dict[str, gi.Run],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    runs: dict[str, gi.Run], tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    folders = [str(runs[name].save(tmp_path / name)) for name in ("grokked", "untrained")]
+    folders = [runs[name].save(tmp_path / name) for name in ("grokked", "untrained")]
     out = tmp_path / "page.html"
-    monkeypatch.setattr("sys.argv", ["hypothesis", *folders, "--out", str(out)])
-    monkeypatch.delitem(sys.modules, NAME)
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module(NAME, run_name="__main__")
-    assert stopped.value.code == 0
+    result = command("analyse", *folders, "hypothesis", "--out", out)
+    assert result.exit_code == 0, result.output
     with xr.open_dataset(out.with_suffix(".nc"), engine="h5netcdf") as stored:
         assert stored.verdict.values.tolist() == ["supported", "not applicable"]
-    supported, untrained = capsys.readouterr().out.splitlines()[-2:]
+    supported, untrained = result.output.splitlines()[-2:]
     assert "MLP 1x96 square" in supported
     assert "supported, borderline: it has everything that was asked for" in supported
     assert "not applicable: does not generalise: test accuracy is 0." in untrained

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
+from analyses.pages.finding import Finding, write_finding
 from analyses.pages.page import Section, write_page
-from analyses.pages.script import write_figures
 
 NASTY = "1 < 2 & <b>bold</b> \"quoted\" <script>alert('x')</script>"
 
@@ -59,17 +59,20 @@ def test_texts_are_shown_as_they_are(tmp_path: Path) -> None:
 
 
 def test_the_title_of_figures_is_shown_as_it_is(tmp_path: Path) -> None:
-    write_figures(NASTY, tmp_path, tmp_path / "x.html", xr.Dataset(), [])
+    nasty = NASTY.replace("/", "")  # a file's name
+    write_finding(Finding(data=xr.Dataset(), figures=[]), tmp_path / f"{nasty}.html")
     shown = Texts()
-    shown.feed((tmp_path / "x.html").read_text(encoding="utf-8"))
-    assert "".join(shown.texts["title"]) == NASTY
+    shown.feed((tmp_path / f"{nasty}.html").read_text(encoding="utf-8"))
+    assert "".join(shown.texts["title"]) == nasty
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page(tmp_path / "page.html", "before")
-    write_figures("x", tmp_path, tmp_path / "x.html", xr.Dataset({"a": 1}), [go.Figure()])
+    old = Finding(data=xr.Dataset({"a": 1}), figures=[go.Figure()])
+    new = Finding(data=xr.Dataset({"a": 2}), figures=[])
+    write_finding(old, tmp_path / "x.html")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert sorted(before) == ["page.html", "x.html", "x.nc"]
 
@@ -85,13 +88,13 @@ def test_a_full_disk_leaves_no_part_of_a_file(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", half_of_numbers)
         with pytest.raises(OSError, match="No space left"):
-            write_figures("x", tmp_path, tmp_path / "new.html", xr.Dataset({"a": 2}), [])
+            write_finding(new, tmp_path / "new.html")
     (tmp_path / "new.html").unlink()  # the figures were whole
     monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(OSError, match="No space left"):
         page(tmp_path / "page.html", "after")
     with pytest.raises(OSError, match="No space left"):
-        write_figures("x", tmp_path, tmp_path / "x.html", xr.Dataset({"a": 2}), [])
+        write_finding(new, tmp_path / "x.html")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 

@@ -1,14 +1,13 @@
 """Nominal 95 % intervals hold a known D_crit, and there are few where there is none; quick."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from scipy import stats
-from typer.testing import CliRunner
 
 from analyses.statistics import coverage
 from analyses.statistics.critical_size import CriticalSize
@@ -115,28 +114,29 @@ def test_a_value_without_an_interval_covers_nothing() -> None:
     assert data.coverage.isnull()
 
 
-def test_the_command_prints_and_writes_both_tables(tmp_path: Path) -> None:
-
-    app = typer.Typer()
-    app.command()(coverage.main)
-    arguments = ["--replicates", "1", "--seeds", "3", "--estimator", "ungrokking midpoint"]
-    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "coverage.html")])
+def test_the_command_prints_and_writes_both_tables(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    few = ["--replicates", 1, "--seeds", 3, "--estimator", "ungrokking midpoint"]
+    result = command("run", "coverage", tmp_path, *few)
     assert result.exit_code == 0, result.output
+    assert "estimator ungrokking midpoint  seeds 3  detected " in result.output
+    assert "false at offset 0.15 " in result.output
     assert "ungrokking midpoint: no drop" in result.output
     assert "coverage" in result.output
     assert {file.name for file in tmp_path.iterdir()} == {"coverage.html", "coverage.nc"}
-    result = CliRunner().invoke(app, ["--estimator", "midpoint"])
+    result = command("run", "coverage", tmp_path, "--estimator", "midpoint")
     assert result.exit_code != 0
     assert "'midpoint' is unknown; take one of efficiency crossing" in result.output
 
 
-def test_it_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_how_long_it_takes(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a clock on which a replicate of everything takes 2 s."""
     calls, ticks = [], iter([0.0, 2.0])
     monkeypatch.setattr(coverage.time, "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(coverage, "compute", lambda **how: calls.append(how["replicates"]))
-    app = typer.Typer()
-    app.command()(coverage.main)
-    result = CliRunner().invoke(app, ["--estimate-only", "--replicates", "300"])
+    result = command("run", "coverage", "out", "--estimate-only", "--replicates", 300)
     assert (result.exit_code, result.output) == (0, "time in all: about 10 min\n")
     assert calls == [1]

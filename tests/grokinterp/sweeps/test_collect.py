@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 
 import grokinterp as gi
-from analyses.announce import announce
+from analyses.announcement import Announcement
 from grokinterp.sweeps import collect as module
 from grokinterp.sweeps import estimate
 from grokinterp.sweeps.collect import Named, collect, folder_name
@@ -41,18 +40,14 @@ def test_only_what_is_missing_is_trained(
     assert torch.equal(again[2].model.W_U, runs[3].model.W_U)
 
 
-def test_what_is_missing_is_announced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_missing_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sum for all runs of a command, however many stages it has; 10 s for each here."""
     monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [10.0] * len(configs))
     collect(tmp_path, WANTED[:1], progress=False)
-    announce(tmp_path, WANTED, afterwards=25.0)
-    said = capsys.readouterr().out
+    said = str(Announcement.of(tmp_path, WANTED, afterwards=25.0))
     assert said.startswith("3 of 4 runs to train, 12 steps; time in all: about 55 s.")
-    with pytest.raises(typer.Exit):
-        announce(tmp_path, WANTED[:1], only=True)
-    assert capsys.readouterr().out == "nothing is left to train; time in all: no time\n"
+    said = str(Announcement.of(tmp_path, WANTED[:1]))
+    assert said == "nothing is left to train; time in all: no time"
 
 
 def test_an_interruption_loses_one_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,13 +228,13 @@ def test_figures_draw_the_numbers(
 
 
 def test_the_command_makes_networks_that_can_be_split(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    halves.main(tmp_path, size="tiny", seeds=1)
+    said = command("run", "halves", tmp_path, "--size", "tiny", "--seeds", 1).output
     assert (tmp_path / "halves.html").is_file()
     rows = table(xr.load_dataset(tmp_path / "halves.nc", engine="h5netcdf"))
     assert [row["part"] for row in rows] == ["whole", "memorising", "generalising"]
-    assert f"neurons {rows[1]['neurons']}" in capsys.readouterr().out
+    assert f"neurons {rows[1]['neurons']}" in said
     found = halves.split(gi.Run.load(tmp_path / "coexistence-tiny-seed-0"))
     assert found["generalising"].norm == pytest.approx(rows[2]["norm"])
     assert found["memorising"].accuracy(found["memorising"].seen) < rows[0]["unchanged"]

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency.cost import efficiency_runs, model_efficiency, training_efficiency
+from analyses.efficiency.cost import efficiency_runs, training_efficiency
 
 ROWS = np.arange(0, 201, 10)
 
@@ -147,16 +147,16 @@ def test_figures_mark_the_censored(data: Any, axis_titles: Callable[[go.Figure],
 
 
 def test_it_runs_from_the_shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And so does model efficiency, on the same runs, which are not trained again."""
     monkeypatch.setattr(efficiency_runs, "FRACTIONS", (0.5,))
     monkeypatch.setattr(efficiency_runs, "SMALL_FRACTIONS", ())
-    training_efficiency.main(tmp_path, "tiny", 1)
+    options = [tmp_path, "--size", "tiny", "--seeds", 1]
+    said = command("run", "training_efficiency", *options).output
     assert (tmp_path / "training_efficiency.html").is_file()
-    assert "2 of 2 runs to train" in capsys.readouterr().out
-    model_efficiency.main(tmp_path, "tiny", 1)
-    said = capsys.readouterr().out
+    assert "2 of 2 runs to train" in said
+    said = command("run", "model_efficiency", *options).output
     assert "runs to train" not in said
     assert "not detected" in said
     assert (tmp_path / "model_efficiency_mlp.html").is_file()

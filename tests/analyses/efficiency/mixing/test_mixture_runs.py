@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import typer
 import xarray as xr
-from typer.testing import CliRunner
 
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import Circuit
@@ -133,7 +133,10 @@ def test_curves_have_an_axis_for_variants_and_seeds(pair: dict[str, gi.Run]) -> 
 
 
 def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
-    pair: dict[str, gi.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: dict[str, gi.Run],
+    tmp_path: Path,
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bad = pair | {"memorising": dataclasses.replace(pair["memorising"], checkpoints={})}
     tables = mixture_runs.protocols(pair)["leak-free"]
@@ -151,10 +154,8 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
     few = {name: VARIANTS[name] for name in (mixture_runs.EFFICIENT, mixture_runs.SGD)}
     monkeypatch.setattr(mixture_runs, "VARIANTS", few)
     monkeypatch.setattr(mixture_runs, "OF_HALVES", dict(list(OF_HALVES.items())[:1]))
-    app = typer.Typer()
-    app.command()(mixture_runs.main)
-    arguments = [str(tmp_path), "--steps", "50", "--seeds"]
-    result = CliRunner().invoke(app, [*arguments, "2"])
+    words = ["run", "mixture", tmp_path, "--steps", 50, "--seeds"]
+    result = command(*words, 2)
     assert result.exit_code == 0, result.output
     assert (
         "seed 0 is left out, its networks are no C_mem and C_gen: the run has no" in result.output
@@ -165,9 +166,9 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
         with xr.open_dataset(tmp_path / f"mixture-{group}.nc", engine="h5netcdf") as data:
             assert {"loss", "fall_step", "verdict"} <= data.keys()
             assert data.sizes["seed"] == 1
-    lines = [line for line in result.output.splitlines() if line.startswith("leak-free: ")]
+    lines = [line for line in result.output.splitlines() if line.startswith("circuits leak-free  ")]
     assert len(lines) == 4
-    none = CliRunner().invoke(app, [*arguments, "1"])
+    none = command(*words, 1)
     assert none.exit_code == 2
     assert "has no checkpoint 'memorising'" in none.output
 

@@ -1,0 +1,162 @@
+"""Every experiment and every analysis by name: what ``grokinterp run`` and ``analyse`` know.
+
+An addition is one entry here. A module of ``EXPERIMENTS`` has a function ``experiment(out, ...)``,
+which yields an ``Announcement`` before its first step and then each ``Finding``; a module of
+``ANALYSES`` has a function ``analysis(run, ...)`` or ``analysis(runs, ...)``, which returns one
+``Finding``. What else these functions take becomes options of the command.
+
+Modules are named, not imported: listing them, and ``--help``, take no time.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A question: where its module is, and what a list says of it."""
+
+    module: str
+    shows: str
+    figures: str = ""  # of the papers
+    costs: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by size, at the default seeds; two cores
+
+
+FIRST, SECOND = "first paper", "second paper"
+
+EXPERIMENTS = {
+    "grokking_across": Entry(
+        module="analyses.efficiency.grokking_across",
+        shows="three networks on three amounts of data: which generalise late",
+        figures=f"{SECOND}, Figs. 1-3",
+    ),
+    "data_efficiency": Entry(
+        module="analyses.efficiency.data_efficiency",
+        shows="nine optimisers and regularisers on nine amounts of data: which need less",
+        figures=f"{SECOND}, Fig. 4",
+    ),
+    "mixture": Entry(
+        module="analyses.efficiency.mixing.mixture_runs",
+        shows="a memorising and a generalising circuit mixed: as published, leak-free, in variants",
+        figures=f"{SECOND}, Fig. 5",
+    ),
+    "model_efficiency": Entry(
+        module="analyses.efficiency.cost.model_efficiency",
+        shows="the parameter norm that memorising and generalising need, against data",
+        figures=f"{SECOND}, Fig. 6",
+    ),
+    "training_efficiency": Entry(
+        module="analyses.efficiency.cost.training_efficiency",
+        shows="the steps that memorising and generalising take, against data",
+        figures=f"{SECOND}, section 4.1",
+    ),
+    "ungrokking": Entry(
+        module="analyses.efficiency.ungrokking",
+        shows="grokked networks trained on with less data: where they forget the rule",
+        figures=f"{SECOND}, Figs. 7, 8",
+    ),
+    "semi_grokking": Entry(
+        module="analyses.efficiency.semi_grokking",
+        shows="training near the critical amount of data: stuck half-way, or merely unfinished",
+        figures=f"{SECOND}, Fig. 9",
+    ),
+    "d_crit": Entry(
+        module="analyses.efficiency.d_crit",
+        shows="the critical data-set size of one network, estimated in three ways",
+        figures=f"{SECOND}, section 4.2",
+    ),
+    "halves": Entry(
+        module="analyses.efficiency.circuits.halves",
+        shows="networks in Coexistence taken apart into a memorising and a generalising half",
+    ),
+    "coverage": Entry(
+        module="analyses.statistics.coverage",
+        shows="simulated curves: how often the three estimates of D_crit are right",
+    ),
+    "architectures": Entry(
+        module="analyses.hypothesis.architectures",
+        shows="periodic features, then trigonometry? four architectures, and controls",
+        figures=f"{FIRST}, Hypothesis 2.2",
+    ),
+}
+
+ANALYSES = {
+    "training_curves": Entry(
+        module="analyses.one_run.training_curves",
+        shows="accuracies and losses against training steps; any network",
+        figures=f"{FIRST}, Fig. 1",
+    ),
+    "grokking": Entry(
+        module="analyses.one_run.grokking",
+        shows="accuracy and IPR over time",
+        figures=f"{FIRST}, Fig. 2",
+    ),
+    "ipr_histogram": Entry(
+        module="analyses.one_run.ipr_histogram",
+        shows="how many neurons are periodic",
+        figures=f"{FIRST}, Fig. 4",
+    ),
+    "norm_gain": Entry(
+        module="analyses.one_run.norm_gain",
+        shows="whether a norm amplifies the periodic neurons",
+        figures=f"{FIRST}, Figs. 5, 15",
+    ),
+    "pruning": Entry(
+        module="analyses.one_run.pruning",
+        shows="accuracy while neurons are removed in order of IPR, or in control orders",
+        figures=f"{FIRST}, Figs. 6, 17, 18",
+    ),
+    "row_ipr": Entry(
+        module="analyses.one_run.row_ipr",
+        shows="how periodic the input and output tables are; any network",
+        figures=f"{FIRST}, Figs. 7, 12-14",
+    ),
+    "phases": Entry(
+        module="analyses.one_run.phases",
+        shows="which phase each run is in; any network",
+        figures=f"{FIRST}, Tables 1, 2",
+    ),
+    "weight_norms": Entry(
+        module="analyses.one_run.weight_norms",
+        shows="norms of the weights while training; any network",
+        figures=f"{FIRST}, Fig. 8b",
+    ),
+    "norm_curves": Entry(
+        module="analyses.one_run.norm_curves",
+        shows="training with BatchNorm, LayerNorm and no norm side by side",
+        figures=f"{FIRST}, Figs. 20-22",
+    ),
+    "corrupted_logits": Entry(
+        module="analyses.one_run.corrupted_logits",
+        shows="what a network answers on corrupted examples; any network",
+        figures=f"{FIRST}, Fig. 23",
+    ),
+    "logit_split": Entry(
+        module="analyses.one_run.logit_split",
+        shows="which neurons write the logits of corrupted examples",
+        figures=f"{FIRST}, Fig. 23",
+    ),
+    "hypothesis": Entry(
+        module="analyses.hypothesis.evaluate",
+        shows="periodic features, then trigonometry? with controls; any network",
+        figures=f"{FIRST}, Hypothesis 2.2",
+    ),
+}
+
+
+def resolve(kind: str, name: str) -> Any:
+    """The function of an entry, ``kind`` being "experiment" or "analysis"; imports its module."""
+    import importlib
+
+    table = {"experiment": EXPERIMENTS, "analysis": ANALYSES}[kind]
+    return getattr(importlib.import_module(table[name].module), kind)
+
+
+def near(name: str, table: Mapping[str, Entry]) -> str:
+    """What may have been meant: names like it, or else all of them."""
+    found = difflib.get_close_matches(name.lower().replace("-", "_"), table)
+    return f"did you mean {' or '.join(found)}?" if found else f"there is {', '.join(table)}"

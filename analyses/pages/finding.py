@@ -1,0 +1,76 @@
+"""What an experiment or an analysis found: a page of figures, the numbers behind it, rows to print.
+
+Every command writes its results with :func:`write_finding`, so that all pages look alike.
+"""
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grokinterp._files import replacing, write_netcdf
+from grokinterp._short import short_repr
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+Row = Mapping[str, object] | str  # names and values, or a sentence
+
+
+@short_repr
+@dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: a dataset has no single truth value
+class Finding:
+    """Numbers, the figures that show them, and what to print.
+
+    Attributes:
+        data: what was computed; stored beside the page as netCDF.
+        figures: in the page's order.
+        rows: a line each on the command line: names and values, or a sentence.
+        name: of the files, without an ending; None: as the command is called.
+    """
+
+    data: "xr.Dataset"
+    figures: Sequence["go.Figure"]
+    rows: Iterable[Row] = ()
+    name: str | None = None
+
+
+def write_finding(finding: Finding, page: Path) -> None:
+    """Write one self-contained HTML file of the figures, and the numbers as netCDF beside it.
+
+    Raises:
+        ValueError: ``page`` names no HTML file.
+    """
+    check_page(page)
+    parts = [
+        figure.to_html(full_html=False, include_plotlyjs=i == 0)
+        for i, figure in enumerate(finding.figures)
+    ]
+    title = html.escape(page.stem.replace("_", " "))
+    head = f"<!doctype html><meta charset='utf-8'><title>{title}</title>"
+    with replacing(page) as file:
+        file.write_text(head + "\n".join(parts), encoding="utf-8")
+    with replacing(page.with_suffix(".nc")) as file:
+        write_netcdf(finding.data, file)
+
+
+def check_page(page: Path) -> None:
+    """Raise ValueError unless ``page`` names an HTML file."""
+    if page.suffix != ".html":
+        raise ValueError(f"out must end in .html, got {page}; the numbers go to a .nc beside it")
+
+
+def in_words(row: Row) -> str:
+    """A row as names and values; numbers to four digits, "-" for None and NaN."""
+    if isinstance(row, str):
+        return row
+    return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    return "-" if value is None else str(value)
