@@ -3,9 +3,9 @@
 python docs/figures.py pruning DEMO          a folder that ``grokinterp demo`` wrote
 python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig3a --per-neuron``;
                                              also writes tutorials/data/phase_diagram.nc
-python docs/figures.py hypothesis OUT        what ``python -m analyses.architectures OUT`` wrote;
+python docs/figures.py hypothesis OUT        what ``grokinterp run architectures OUT`` wrote;
                                              also writes docs/hypothesis.nc
-python docs/figures.py d_crit OUT            what ``python -m analyses.efficiency.d_crit`` wrote;
+python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
 """
 

@@ -16,6 +16,7 @@ import torch
 
 import grokinterp as gi
 from analyses import hypothesis
+from analyses.cli.registry import ANALYSES, EXPERIMENTS
 from grokinterp.training import trainer
 
 README = Path(__file__).parents[1] / "README.md"
@@ -84,17 +85,20 @@ def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_only_files_that_exist_are_named() -> None:
-    """Links and pictures of the text, and what `python -m` and the tables call by name."""
+    """Links and pictures of the text, and the files that it names."""
     text = README.read_text(encoding="utf-8")
     linked = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     quoted = re.findall(r"`((?:analyses|docs|tutorials)/[\w./]+)`", text)
-    modules = re.findall(r"python -m (analyses[\w.]*\w)(?<!NAME)\b", text)
-    named = [*linked, *quoted]
-    for module in modules:
-        path = module.replace(".", "/")
-        named.append(f"{path}.py" if (README.parent / f"{path}.py").exists() else path)
     assert len(linked) > 5
-    assert [name for name in named if not (README.parent / name).exists()] == []
+    assert [name for name in [*linked, *quoted] if not (README.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", [README, *README.parent.glob("tutorials/*.ipynb")])
+def test_only_commands_that_exist_are_named(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "python -m analyses" not in text
+    assert set(re.findall(r"grokinterp run (\w+)", text)) <= {*EXPERIMENTS, "NAME"}
+    assert set(re.findall(r"grokinterp analyse \w+ (\w+)", text)) <= {*ANALYSES}
 
 
 def test_figures_show_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ class NamedCommands(TyperGroup):
         """The command that is asked for; an unknown name ends the program with the near ones."""
         name, *rest = args
         if name not in self.entries:
-            fail(f"{name!r} is not {self.what}; {near(name, self.entries)} {ctx.command_path} "
+            fail(f"{name!r:.80} is not {self.what}; {near(name, self.entries)} {ctx.command_path} "
                  "--list describes all")  # fmt: skip
         return name, self.make(name), rest
 

@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from grokinterp._short import short
-
 INTERRUPTED = 130  # the exit status that shells expect after Ctrl-C
 
 Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
@@ -20,6 +18,8 @@ Changes = Annotated[
 
 def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
     """PATH=VALUE texts as a mapping; values are JSON, or else strings."""
+    from grokinterp._short import short
+
     values: dict[str, Any] = {}
     for text in texts:
         path, equals, value = text.partition("=")

@@ -42,7 +42,8 @@ class Analyses(NamedCommands):
         names = [i for i in words if args[i] in _ALL]
         for i in words:
             if i not in names and _is_nothing(args[i]):
-                fail(f"{args[i]!r} is neither a run folder nor an analysis; {near(args[i], _ALL)}")
+                told = f"{args[i]!r:.80} is neither a run folder nor an analysis"
+                fail(f"{told}; {near(args[i], _ALL)}")
         if names:
             at = names[-1]
             args = [args[at], *args[:at], *args[at + 1 :]]

@@ -10,7 +10,6 @@ from analyses.cli.diagrams import print_diagram
 from analyses.cli.options import INTERRUPTED, Changes, Device, Precision, read_values
 from analyses.errors import clear_errors
 from analyses.options import AsJson, EstimateOnly
-from grokinterp._short import short
 
 if TYPE_CHECKING:
     from analyses.phase_diagrams.presets import Preset
@@ -121,6 +120,8 @@ def _settle(
 
 
 def _numbers(text: str) -> list[float]:
+    from grokinterp._short import short
+
     try:
         return [float(value) for value in text.split(",")]
     except ValueError:

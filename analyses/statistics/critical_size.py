@@ -11,7 +11,7 @@ plateau to the other, do the times diverge?
 A seed's curve is one observation: an offset that its runs share is not averaged out by more sizes.
 Intervals resample whole seeds. Few seeds make a bootstrap too narrow, so we rescale by
 sqrt(n / (n - 1)) and use Student's t; for a curve that is shifted as a whole the interval is
-then exactly Student's. ``python -m analyses.statistics.coverage`` measures how often the
+then exactly Student's. ``grokinterp run coverage OUT`` measures how often the
 intervals hold a known truth, and how often there is an estimate where there is no critical size.
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from analyses import announce
+from analyses import announcement
 from analyses.efficiency import semi_grokking, settings, ungrokking
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp.sweeps.estimate import Duration
@@ -15,8 +15,9 @@ def no_estimates() -> Iterator[None]:
     """Timing runs takes longer than training toys; estimates have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            announce, "estimate", lambda runs, **_: Duration(seconds=1.0, runs=len(runs), steps=0)
-        )
+            announcement, "estimate",
+            lambda runs, **_: Duration(seconds=1.0, runs=len(runs), steps=0),
+        )  # fmt: skip
         yield
 
 
