@@ -1,4 +1,4 @@
-"""A grid of configs -> a labelled dataset on disk, resumable, on any executor."""
+"""Train a grid of configs into a labelled dataset on disk: resumable, on any executor."""
 
 from grokinterp.sweeps.executors import SweepExecutorError
 from grokinterp.sweeps.place import SweepStoreError

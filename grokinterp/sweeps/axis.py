@@ -1,4 +1,4 @@
-"""One dimension of a sweep: what its places are called, and what each changes in a config."""
+"""One axis of a sweep: the labels along it, and the config fields that each position changes."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -14,62 +14,62 @@ from grokinterp.sweeps.rows import KEPT, check_name
 from grokinterp.tasks import Table
 from grokinterp.training.program import decides_program
 
-# The values of a dotted config path; or, under a name that is none, settings by their labels, each
-# a mapping of dotted paths to values.
+# Either the values of one dotted config path, or, for an axis with a name of its own, a mapping of
+# labels to settings; a setting maps dotted config paths to values.
 Values = Sequence[Any] | Mapping[str, Mapping[str, Any]]
 
-# Runs that differ in these cost different amounts; a block takes them together last.
+# Runs that differ in these fields cost different amounts, so blocks extend along them last.
 _COSTLY = ("data.train_fraction",)
-MOST_RUNS = 1_000_000  # of one sweep: more take weeks, and their configs alone gigabytes
-OWN_STACK = 3  # the rank of an axis along which every place is a program of its own
+MOST_RUNS = 1_000_000  # per sweep: more would take weeks, and gigabytes for the configs alone
+OWN_STACK = 3  # rank of an axis whose positions need different programs, so never share a stack
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """A dimension by its name, as :func:`read_axis` makes it."""
+    """One named axis of a sweep, made by :func:`read_axis`."""
 
     name: str
-    changes: tuple[Mapping[str, Any], ...]  # of each place: dotted config path -> value
-    labels: tuple[str, ...] | None  # of a named axis; None: the name is a path, the values label it
+    changes: tuple[Mapping[str, Any], ...]  # per position: dotted config path -> value
+    labels: tuple[str, ...] | None  # None: ``name`` is a config path and its values are the labels
 
     @property
     def paths(self) -> set[str]:
-        """The fields that it sets."""
+        """The config fields that this axis sets."""
         return {path for changed in self.changes for path in changed}
 
     @property
     def rank(self) -> int:
-        """1: its runs cost the same; 2: not the same; ``OWN_STACK``: they cannot be stacked."""
+        """1: all runs cost the same; 2: costs differ; ``OWN_STACK``: runs cannot share a stack."""
         return max((_rank(path) for path in self.paths), default=1)
 
     def describe(self, place: int) -> str:
-        """A place in words, for messages."""
+        """One position as ``name=label``, for messages."""
         label = self.changes[place][self.name] if self.labels is None else self.labels[place]
         return f"{self.name}={short(label)}"
 
     def coordinate(self, configs: Iterable[RunConfig]) -> np.ndarray:
-        """The labels, given one config of every place; values that are no numbers become text."""
+        """The labels, given one config per position; non-numeric values become text."""
         if self.labels is not None:
             return np.asarray(self.labels)
-        # Read off the configs: there a user's function is a table with a name.
+        # Read from the configs, where a user's function has become a named table.
         return _texts_or_numbers(self.name, [_field(config, self.name) for config in configs])
 
 
 def read_axis(base: RunConfig, name: str, values: object) -> Axis:
-    """The axis that an entry of a sweep's ``axes`` stands for.
+    """Check one entry of a sweep's ``axes`` and turn it into an :class:`Axis`.
 
     Args:
-        base: the config whose fields it may change.
-        name: a dotted config path, or a name of its own if ``values`` is a mapping.
-        values: a list of values, or a mapping of labels to changes.
+        base: the config whose fields the axis may change.
+        name: a dotted config path, or any new name if ``values`` is a mapping.
+        values: a list of values, or a mapping of labels to settings (config path -> value).
 
     Raises:
-        TypeError: ``values`` is neither, or a change no mapping.
-        ValueError: no values, one of them twice, an unknown path, or a name that is taken.
+        TypeError: ``values`` is neither, or a setting is not a mapping.
+        ValueError: no values, a repeated value, an unknown path, or a name already in use.
     """
     if name == "seed":
-        raise ValueError("'seed' cannot be an axis: it is the sweep's own; pass seeds=...")
+        raise ValueError("'seed' cannot be an axis: every sweep has one already; pass seeds=...")
     if not isinstance(values, Mapping):
         listed = list_values(f"axis {short(name)}", values)
         check_path(base, name)
@@ -85,7 +85,7 @@ def read_axis(base: RunConfig, name: str, values: object) -> Axis:
 
 
 def check_apart(axes: Sequence[Axis]) -> None:
-    """Raise if two axes set one field, or one sets a part of what the other does."""
+    """Raise if two axes set the same field, or one sets a field inside a section the other sets."""
     for axis in axes:
         for other in axes:
             shared = [
@@ -97,41 +97,41 @@ def check_apart(axes: Sequence[Axis]) -> None:
             if shared:
                 raise ValueError(
                     f"axes {short(axis.name)} and {short(other.name)} set the same field, "
-                    f"{min(shared)[1]!r}; let one of them do it"
+                    f"{min(shared)[1]!r}; set it in only one of them"
                 )
 
 
 def list_values(name: str, values: object) -> tuple[Any, ...]:
-    """Several values, no two alike; NumPy's and torch's become Python's."""
+    """The values as a tuple, checked to be distinct; NumPy and torch values become Python's."""
     wanted = f"{name} must be a list of values, got {short(values)}"
     if not isinstance(values, Iterable) or isinstance(values, str | bytes | Set | Mapping):
         raise TypeError(wanted)
     try:
-        several = itertools.islice(values, MOST_RUNS + 1)  # it may never end
-    except TypeError:  # an array without an axis
+        several = itertools.islice(values, MOST_RUNS + 1)  # an iterator may be endless
+    except TypeError:  # a 0-d array
         raise TypeError(wanted) from None
     listed = tuple(_plain(value) for value in several)
     if not listed:
         raise ValueError(f"{name} is empty; give at least one value or leave it out")
     if len(listed) > MOST_RUNS:
-        raise ValueError(f"{name} has more than {MOST_RUNS} values, as many as a sweep may have")
+        raise ValueError(f"{name} has more than {MOST_RUNS} values, the most a sweep may have")
     hashed, others = set(), []
     for value in listed:
         try:
             known = value in hashed
             hashed.add(value)
-        except TypeError:  # a list, say
+        except TypeError:  # unhashable, such as a list
             known = value in others
             others.append(value)
         if known:
-            raise ValueError(f"{name} has {short(value)} twice; every value once")
+            raise ValueError(f"{name} has {short(value)} twice; give every value once")
     return listed
 
 
 def _changes(base: RunConfig, name: str, label: object, changes: object) -> dict[str, Any]:
     if not isinstance(label, str) or not label.strip() or "\0" in label:
         raise ValueError(
-            f"axis {short(name)} has the label {short(label)}; name every setting by a text"
+            f"axis {short(name)} has the label {short(label)}; labels must be non-empty strings"
         )
     if not isinstance(changes, Mapping):
         raise TypeError(
@@ -141,7 +141,7 @@ def _changes(base: RunConfig, name: str, label: object, changes: object) -> dict
     for path in changes:
         if path == "seed":
             raise ValueError(
-                f"{short(label)} on axis {short(name)} sets 'seed', the sweep's own; seeds=..."
+                f"{short(label)} on axis {short(name)} sets 'seed'; pass seeds=... instead"
             )
         check_path(base, path)
     return {path: _plain(value) for path, value in changes.items()}

@@ -1,4 +1,4 @@
-"""A function's compiled code: its instructions, and the values that it reaches by name."""
+"""Read a function's compiled code: its instructions, and the values that it refers to by name."""
 
 import contextlib
 import dis
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-# What the body of a class notes about itself: where it stands, not what it does.
+# A class body stores these about itself. They say where the class is defined, not what it does.
 _NOTES = ("__module__", "__qualname__", "__doc__", "__firstlineno__")
 _KINDS = (
     inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
@@ -21,18 +21,18 @@ _KINDS = (
 )  # fmt: skip
 _SETS_GLOBAL = ("STORE_GLOBAL", "DELETE_GLOBAL")
 _SETS_OUTER = ("STORE_DEREF", "DELETE_DEREF")
-_FOLLOWED = ("probes", "analyses")  # what they measure changes with them, wherever they are
+_FOLLOWED = ("probes", "analyses")  # followed even if installed: measures change with their code
 
 
 def instructions(code: CodeType) -> list[tuple[str, Any]]:
-    """Names of operations with what they work on, free of line numbers and docstrings."""
+    """Pairs of (operation name, argument), without line numbers and docstrings."""
     found = [(step.opname, step.argval) for step in dis.get_instructions(code)]
     noted = {i for i, (_, name) in enumerate(found) if name in _NOTES and _stores(found[i])}
     return [step for i, step in enumerate(found) if i not in noted and i + 1 not in noted]
 
 
 def signature(code: CodeType) -> tuple[Any, ...]:
-    """What instructions do not say: parameters, and where exceptions are caught."""
+    """What the instructions leave out: the parameters, and where exceptions are caught."""
     count = code.co_argcount + code.co_kwonlyargcount
     kinds = code.co_flags & _KINDS
     parameters = code.co_varnames[:count]
@@ -40,10 +40,10 @@ def signature(code: CodeType) -> tuple[Any, ...]:
 
 
 def reached(function: FunctionType) -> dict[str, Any]:
-    """What a function finds under the names in its code, nested functions' included.
+    """The values behind the names in a function's code, nested functions included.
 
-    Defaults, enclosed variables, globals, and what it takes out of modules that are not installed
-    ones. Variables that it sets itself, as a count of its calls, are left out; so are builtins.
+    These are defaults, enclosed variables, globals, and members of modules that are not installed
+    packages. Left out are builtins and variables the function sets itself, such as a call counter.
     """
     code = function.__code__
     codes = list(_with_nested(code))
@@ -69,7 +69,7 @@ def reached(function: FunctionType) -> dict[str, Any]:
 
 
 def enclosed(function: FunctionType) -> dict[str, Any]:
-    """The variables of the functions around it that a function uses; those not set are left out."""
+    """The variables of enclosing functions that a function uses; unset ones are left out."""
     values = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):
@@ -79,11 +79,11 @@ def enclosed(function: FunctionType) -> dict[str, Any]:
 
 @functools.cache
 def is_installed(module: str) -> bool:
-    """Whether a module is Python's own or an installed package's: its code counts by name."""
+    """Whether a module belongs to Python or an installed package: only its name is compared."""
     top = module.partition(".")[0]
     if top in (*_FOLLOWED, "__main__", "__mp_main__"):
         return False
-    if top == "grokinterp" or top.startswith("_cython_"):  # the latter is no file's
+    if top == "grokinterp" or top.startswith("_cython_"):  # Cython's helper module has no file
         return True
     file = _file_of(module if module in sys.modules else top)
     if file is None:
@@ -94,7 +94,7 @@ def is_installed(module: str) -> bool:
 
 
 def _file_of(module: str) -> Path | None:
-    """Where a module is; None if it has no file of its own."""
+    """The module's file; None if it has none."""
     if module in sys.modules:
         file = getattr(sys.modules[module], "__file__", None)
     else:
@@ -134,7 +134,7 @@ def _global(name: str, variables: dict[str, Any], names: Iterable[str]) -> dict[
 
 
 def _taken_from(module: ModuleType, names: set[str], prefix: str, seen: set[int]) -> dict[str, Any]:
-    """Members of a module whose names the code mentions, also of modules inside it."""
+    """Members of a module, and of its submodules, whose names occur in the code."""
     seen.add(id(module))
     values: dict[str, Any] = {}
     for name in sorted(names & vars(module).keys()):
@@ -147,7 +147,7 @@ def _taken_from(module: ModuleType, names: set[str], prefix: str, seen: set[int]
 
 
 def _imports(code: CodeType, package: str | None) -> Iterator[str]:
-    """Full names of the modules that code imports when it is called."""
+    """Full names of the modules that the code imports when called."""
     steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
     for i, (operation, name) in enumerate(steps):
         if operation == "IMPORT_NAME":
@@ -159,12 +159,12 @@ def _imports(code: CodeType, package: str | None) -> Iterator[str]:
 
 
 def _imported(name: str, names: set[str]) -> dict[str, Any]:
-    """What a function takes out of a module that it imports, which it would do when called."""
+    """Members that a function uses of a module it imports in its body."""
     top = name.partition(".")[0]
     try:
         if is_installed(top):
             return {}
         module = importlib.import_module(name)
-    except Exception as error:  # only there when it is called, or not at all
+    except Exception as error:  # the module may exist only at call time, or not at all
         return {f"import {name}": f"cannot be imported: {type(error).__name__}"}
     return _taken_from(module, names, f"import {name}", set())

@@ -1,4 +1,4 @@
-"""How many runs a sweep trains and stores together."""
+"""Choose how many runs a sweep trains and stores together."""
 
 import math
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from grokinterp.config import RunConfig, build_model
 from grokinterp.sweeps.executors import count_workers
 
 _FEWEST, _MOST = 8, 64
-_BLOCKS_PER_WORKER = 4  # so that all are busy until the end
+_BLOCKS_PER_WORKER = 4  # keeps all workers busy until near the end
 
 
 def default_chunk(
     configs: Sequence[RunConfig], device: torch.device, executor: Executor | None
 ) -> int:
-    """Large enough that what a stack costs beside its runs is small, at most minutes of work.
+    """Runs per block: enough to make a stack's overhead small, few enough to finish in minutes.
 
-    A CPU gains nothing from stacking large runs: 8 of the papers' size. Small ones wait for each
-    other at every step, and up to 64 go together, as on a GPU.
+    On a GPU this is 64. A CPU gains nothing from stacking large runs, so it takes 8 runs of the
+    papers' size and up to 64 small ones, whose overhead per step is large.
     """
     chunk = _MOST
     if device.type == "cpu":
@@ -32,7 +32,7 @@ def default_chunk(
 
 
 def _work(configs: Sequence[RunConfig]) -> int:
-    """Multiplications of the heaviest run, up to a factor."""
+    """Multiplications in the most expensive run, up to a constant factor."""
     models = {(config.model, config.data.p): config for config in configs}
     parameters = {
         key: sum(weight.numel() for weight in build_model(config).parameters())

@@ -1,4 +1,4 @@
-"""Runs that an analysis needs, each in a folder of its own: trained if it is not there yet."""
+"""Load the runs that an analysis needs, one folder per run; train those that are missing."""
 
 import dataclasses
 import re
@@ -20,15 +20,15 @@ from grokinterp.training.trainer import train_many
 @short_repr
 @dataclasses.dataclass(frozen=True, eq=False)
 class Named:
-    """A run to be made, and the folder it gets."""
+    """A wanted run and the name of its folder."""
 
     folder: str
     config: RunConfig
-    start: Checkpoint | None = None  # None: from weights drawn from its seed
+    start: Checkpoint | None = None  # None: initial weights are drawn from the config's seed
 
 
 def folder_name(*words: object) -> str:
-    """A folder's name from words and numbers: "mlp", 0.5, "seed 1" -> "mlp-0.5-seed-1"."""
+    """Make a folder name from words and numbers: "mlp", 0.5, "seed 1" -> "mlp-0.5-seed-1"."""
     return re.sub(r"[^\w.]+", "-", " ".join(str(word) for word in words)).strip("-")
 
 
@@ -40,29 +40,29 @@ def collect(
     chunk: int = 12,
     progress: bool = True,
 ) -> list[Run]:
-    """The runs, in order. What is not in ``out`` is trained and saved, stack by stack.
+    """Return the wanted runs in order; train and save, stack by stack, those missing from ``out``.
 
-    Killed at any moment and called again, it goes on where it was.
+    If the process is killed, calling this again continues with the runs that are still missing.
 
     Args:
-        out: a folder with one folder per run.
-        wanted: what to make; folders must differ.
-        checkpoints: as for ``train_many``, for all that are trained; a run that is there
-            already has those that it was trained with.
-        chunk: runs trained together, at most; a crash loses this much.
-        progress: show a bar per stack.
+        out: folder that holds one folder per run.
+        wanted: the runs and their folder names, which must differ.
+        checkpoints: as for ``train_many``; applies to newly trained runs. A run loaded from disk
+            keeps the checkpoints it was trained with.
+        chunk: most runs to train together, and most runs that a crash can lose.
+        progress: show a progress bar per stack.
 
     Raises:
-        RunFolderError: a folder holds another run, an unfinished one or something else, or cannot
-            be written.
+        RunFolderError: a folder holds a different run, an unfinished run or something else, or it
+            cannot be written.
     """
     if twice := {
         n.folder for i, n in enumerate(wanted) for m in wanted[:i] if m.folder == n.folder
     }:
-        raise ValueError(f"two runs would share the folder {sorted(twice)[0]!r}")
+        raise ValueError(f"wanted has the folder {sorted(twice)[0]!r} twice; give each run its own")
     runs: dict[str, Run] = {}
     missing: list[Named] = []
-    for named in wanted:  # refuse before minutes of training, not after
+    for named in wanted:  # check all folders before training for minutes
         if holds_run(out / named.folder):
             runs[named.folder] = _load(out, named)
         else:
@@ -106,7 +106,7 @@ def _load(out: Path, named: Named) -> Run:
 
 
 def _stacks(missing: Sequence[Named], chunk: int) -> list[list[Named]]:
-    """Runs that can train together, at most ``chunk`` of them."""
+    """Groups of at most ``chunk`` runs that can train as one stack."""
     configs = [named.config for named in missing]
     together = plan(configs, Resources())
     return [

@@ -1,4 +1,4 @@
-"""What a value is made of, without what differs between sessions."""
+"""Take a Python value apart into its pieces, leaving out whatever differs between sessions."""
 
 import copyreg
 import functools
@@ -15,7 +15,7 @@ import torch
 
 from grokinterp.sweeps.bytecode import enclosed, is_installed, reached
 
-# Members of a class or object that say where it stands, or are made by Python from the others.
+# Members that say where a class or object is defined, or that Python derives from other members.
 _NOTES = (
     "__module__", "__qualname__", "__name__", "__doc__", "__dict__", "__weakref__", "__slots__",
     "__slotnames__", "__annotations__", "__annotate__", "__annotate_func__",
@@ -23,7 +23,7 @@ _NOTES = (
     "__abstractmethods__", "__parameters__", "__orig_bases__", "__dataclass_fields__",
     "__dataclass_params__", "_abc_impl",
 )  # fmt: skip
-_CHECKERS = ("jaxtyping", "beartype")  # they look at arguments and change none
+_CHECKERS = ("jaxtyping", "beartype")  # their wrappers check arguments and change nothing
 _PLAIN = frozenset({bool, float, complex, str, type(None), type(...), type(NotImplemented)})
 _WEAK = (weakref.ref, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _DESCRIPTORS = (
@@ -37,7 +37,7 @@ _CACHED = type(functools.cache(len))
 
 
 def unwrapped(value: Any) -> Any:
-    """Without the type checks that an import hook may have put around a function."""
+    """Remove the type-checking wrappers that an import hook may have put around a function."""
     while (
         isinstance(value, types.FunctionType)
         and _home(value).partition(".")[0] in _CHECKERS
@@ -48,7 +48,7 @@ def unwrapped(value: Any) -> Any:
 
 
 def has_pieces(value: Any) -> bool:
-    """Whether it is a function, class or callable object that is described under its own name."""
+    """Whether a value is a function, class or callable object with its own fingerprint entry."""
     if isinstance(value, types.FunctionType):
         return not is_installed(_home(value))
     if isinstance(value, type):
@@ -59,7 +59,7 @@ def has_pieces(value: Any) -> bool:
 
 
 def title(value: Any) -> str:
-    """The name of what :func:`has_pieces`."""
+    """The name of a function, class or callable object, for messages."""
     if isinstance(value, types.FunctionType | types.BuiltinFunctionType | type):
         return value.__qualname__
     if isinstance(value, types.MethodType):
@@ -70,7 +70,7 @@ def title(value: Any) -> str:
 
 
 def pieces(value: Any) -> dict[str, Any]:
-    """What makes up a function, class or callable object, by names for messages."""
+    """The parts of a function, class or callable object, keyed by a name for messages."""
     if isinstance(value, types.FunctionType):
         own = {name: item for name, item in vars(value).items() if name != "__wrapped__"}
         return {"code": value.__code__} | reached(value) | _attributes(type(value), own)
@@ -88,14 +88,14 @@ def pieces(value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> str | None:
-    """The text of a value that leads to no others; None for those that do."""
+    """The text of a value that contains no other values; None if it contains some."""
     if type(value) in _PLAIN:
         return repr(value)
     if type(value) is int:
         return repr(value) if value.bit_length() <= 64 else hex(value)
     if isinstance(value, bytes | bytearray):
         return f"{len(value)} bytes {digest(value)}"
-    if isinstance(value, types.ModuleType):  # what code takes out of a user's is followed
+    if isinstance(value, types.ModuleType):  # members of a user's module are followed elsewhere
         return f"module {value.__name__}" if is_installed(value.__name__) else "a module"
     if isinstance(value, type) and not has_pieces(value):
         return f"{value.__module__}.{value.__qualname__}"
@@ -116,9 +116,9 @@ def plain(value: Any) -> str | None:
 
 
 def contents(value: Any) -> dict[str, Any]:
-    """The parts of an object: what a pickle keeps of it, which leaves out what it can remake."""
+    """The parts of an object, as a pickle would keep them (so caches are left out)."""
     match value:
-        case types.FunctionType():  # a wrapper of an installed package
+        case types.FunctionType():  # a wrapper made by an installed package
             name = f"{_home(value)}.{value.__code__.co_qualname}"
             return {"name": name, "around": list(enclosed(value).values())}
         case property():
@@ -131,7 +131,7 @@ def contents(value: Any) -> dict[str, Any]:
             return {"name": value.__name__, "object": value.__self__}
         case types.MappingProxyType():
             return {"items": dict(value)}
-        case np.ndarray() if type(value) is np.ndarray:  # of objects
+        case np.ndarray() if type(value) is np.ndarray:  # with dtype object
             return {"shape": value.shape, "items": value.tolist()}
     if isinstance(value, _CACHED):
         return {"function": value.__wrapped__}
@@ -139,18 +139,18 @@ def contents(value: Any) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """A hash of text or of anything with a buffer, short enough for messages."""
+    """A 16-digit hash of a text or a buffer (bytes, array)."""
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _home(function: types.FunctionType) -> str:
-    """The module that a function was written in; ``functools.wraps`` overwrites ``__module__``."""
+    """The defining module of a function; ``functools.wraps`` may have changed ``__module__``."""
     return str(function.__globals__.get("__name__"))
 
 
 def _labelled(value: Any) -> dict[str, Any] | None:
-    """The parts of an xarray object, whose pickle has caches in it."""
+    """The parts of an xarray object (its pickle contains caches); None for other values."""
     xr = sys.modules.get("xarray")
     if xr is None:
         return None
@@ -168,7 +168,7 @@ def _pickled(value: Any) -> dict[str, Any]:
     try:
         reducer = copyreg.dispatch_table.get(type(value))
         made: Any = reducer(value) if reducer else value.__reduce_ex__(4)
-    except Exception:  # locks, files, generators: whatever they hold is out of reach
+    except Exception:  # locks, files, generators: their contents cannot be read
         return _attributes(type(value), getattr(value, "__dict__", {}))
     if isinstance(made, str):
         module = str(getattr(value, "__module__", None))
@@ -182,13 +182,13 @@ def _pickled(value: Any) -> dict[str, Any]:
     layers: Any = state if isinstance(state, tuple) and len(state) == 2 else (state,)
     if any(layer is not None and not isinstance(layer, dict) for layer in layers):
         return parts | {"state": state}
-    for layer in layers:  # attributes, and those in slots
+    for layer in layers:  # ordinary attributes, then those in __slots__
         parts |= _attributes(type(value), layer or {})
     return parts
 
 
 def _attributes(kind: type, values: Mapping[Any, Any]) -> dict[str, Any]:
-    """An object's attributes, without what it has only looked up once."""
+    """An object's attributes, without cached properties."""
     return {
         f"attribute {name}": values[name]
         for name in sorted(values, key=str)
@@ -202,6 +202,6 @@ def _tensor(value: torch.Tensor) -> str:
         dense = value.detach() if value.layout == torch.strided else value.detach().to_dense()
         numbers = dense.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
         content = digest(numbers.view(torch.uint8).numpy())
-    except (RuntimeError, NotImplementedError, TypeError):  # without memory, as on "meta"
+    except (RuntimeError, NotImplementedError, TypeError):  # no memory, as on device "meta"
         content = "without numbers"
     return f"tensor {value.dtype} {tuple(value.shape)} {content}"

@@ -1,7 +1,7 @@
-"""How long runs will take, from a handful of real steps, before any of them is started.
+"""Estimate how long runs will take by timing a few real training steps.
 
-A step's time grows linearly with the examples of an update, so the smallest and the largest number
-are timed and the others lie on the line between them.
+The time of a step grows linearly with the number of examples per update. So only the smallest and
+the largest number are timed; the others are interpolated.
 """
 
 import math
@@ -22,18 +22,18 @@ from grokinterp.training.plan import plan
 from grokinterp.training.program import program
 from grokinterp.training.resources import Resources
 
-_BUDGET_S = 0.3  # of timed steps for each training set
+_BUDGET_S = 0.3  # time spent on timed steps, for each training-set size
 _MOST_STEPS = 30
 _WARM_UP = RunConfig().replace({"data.p": 5, "model.d_mlp": 4, "training.steps": 2})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Duration:
-    """What is left to do and how long it should take."""
+    """Work left to do, and the time it should take."""
 
     seconds: float
     runs: int
-    steps: int  # updates of all these runs
+    steps: int  # updates, summed over the runs
 
     def __str__(self) -> str:
         return in_words(self.seconds)
@@ -47,29 +47,30 @@ def estimate(
     workers: int = 1,
     resources: Resources | None = None,
 ) -> Duration:
-    """Time some steps and evaluations on this machine and multiply.
+    """Estimate the time of ``configs`` from a few timed steps and evaluations on this machine.
 
-    What is timed is what a sweep's worker does, measures included. Left out: starting worker
-    processes (some 10 s each), writing the store, and whatever else slows the machine later.
+    Times what a sweep's worker does, measures included. Not included: starting worker processes
+    (about 10 s each), writing the store, and other load on the machine.
 
     Args:
-        configs: the runs not done yet; none give zero seconds.
+        configs: the runs still to do; may be empty (zero seconds).
         measure: as for ``grokinterp.sweep``.
         per_block: runs trained together.
         workers: blocks trained at the same time.
-        resources: device, precision and memory, and the CPU threads of each worker; None: defaults.
+        resources: device, precision, memory limit and CPU threads per worker; None: defaults.
     """
     check_int("per_block", per_block, minimum=1)
     check_int("workers", workers, minimum=1)
     if not configs:
         return Duration(seconds=0.0, runs=0, steps=0)
     resources = resources or Resources()
-    plan(configs, resources)  # refuses what cannot be trained
+    plan(configs, resources)  # raises if a run cannot be trained
     work = Work(measure=dict(measure or {}), resources=resources, keep_curves=False)
-    # A GPU's time does not grow with the runs of a block; a CPU's does once every thread has one.
+    # On a GPU the time of a step does not grow with the runs in a block. On a CPU it does, as soon
+    # as every thread has a run.
     on_gpu = resources.place.type == "cuda"
     together = per_block if on_gpu else min(per_block, resources.workers)
-    with ThreadPoolExecutor(1) as aside:  # workers limit the torch threads of the thread they use
+    with ThreadPoolExecutor(1) as aside:  # a worker changes the torch threads of its own thread
         costs = aside.submit(_costs, configs, work, together).result()
     dearest = sum(sorted(costs)[-per_block:])
     return Duration(
@@ -80,7 +81,7 @@ def estimate(
 
 
 def in_words(seconds: float) -> str:
-    """A duration as people say it: "about 2 h 10 min"."""
+    """A duration in words, such as "about 2 h 10 min"."""
     if seconds < 1:
         return "less than a second" if seconds > 0 else "no time"
     minutes = round(seconds / 60)
@@ -96,12 +97,13 @@ def in_words(seconds: float) -> str:
 
 
 def _costs(configs: Sequence[RunConfig], work: Work, together: int) -> list[float]:
-    """Seconds that each run adds."""
+    """Seconds that each run costs."""
     _time(_WARM_UP, work, 1)  # first calls load libraries and start threads
     programs: dict[tuple[object, ...], list[RunConfig]] = {}
     for config in configs:
         training = config.training
-        # What a step costs does not depend on how many there are; on the batch it does, see above.
+        # The cost of a step does not depend on the number of steps. It depends on the batch size,
+        # which is interpolated below.
         alike = config.replace(
             {"training.steps": 1, "training.eval_every": 1, "training.batch_size": None}
         )
@@ -113,7 +115,7 @@ def _costs(configs: Sequence[RunConfig], work: Work, together: int) -> list[floa
         least, most = min(sizes), max(sizes)
         runs = min(together, len(members))
         timed = {n: _measure(sizes[n], work, runs) for n in {least, most}}
-        row = sum(t.row for t in timed.values()) / len(timed)  # evaluation scores all pairs always
+        row = sum(t.row for t in timed.values()) / len(timed)  # evaluation always scores all pairs
         fixed = sum(t.fixed for t in timed.values()) / len(timed)
         for config in members:
             share = (batch_rows(config) - least) / max(1, most - least)
@@ -125,29 +127,29 @@ def _costs(configs: Sequence[RunConfig], work: Work, together: int) -> list[floa
 
 @dataclass(frozen=True, kw_only=True)
 class _Times:
-    """Seconds for one run of a stack."""
+    """Seconds per run, in a stack."""
 
     step: float
-    row: float  # of the history
-    fixed: float  # drawing data and weights, measuring, packing
+    row: float  # one evaluation, that is one row of the history
+    fixed: float  # once per run: drawing data and weights, measures, packing the result
 
 
 def _measure(config: RunConfig, work: Work, runs: int) -> _Times:
     rough = _time(_short(config, 2, rows=1), work, runs)
     steps = min(_MOST_STEPS, int(_BUDGET_S / max(rough.step * runs, 1e-6)))
-    if steps < 3:  # slow steps need no second look
+    if steps < 3:  # steps this slow are timed well enough already
         return rough
     return _time(_short(config, steps + 1, rows=3), work, runs)
 
 
 def _short(config: RunConfig, steps: int, *, rows: int) -> RunConfig:
-    """The same for a few steps, with some rows of history after the one at step 0."""
+    """The same config for a few steps, with ``rows`` evaluations after the one at step 0."""
     every = math.ceil(steps / rows)
     return config.replace({"training.steps": steps, "training.eval_every": every})
 
 
 def _time(config: RunConfig, work: Work, runs: int) -> _Times:
-    """Train copies of a run as a worker does, and look at the clock."""
+    """Train copies of a run as a worker does, and time it."""
     clock = _Clock(work.resources.place)
     began = time.perf_counter()
     work(BlockTask((), (config,) * runs, ("an estimate",) * runs), clock)
@@ -163,7 +165,7 @@ def _time(config: RunConfig, work: Work, runs: int) -> _Times:
 class _Lap:
     seconds: float
     runs: int
-    first: bool  # of its stack: memory is touched for the first time
+    first: bool  # the stack's first step, slower because memory is touched for the first time
 
 
 def _rate(laps: Sequence[_Lap]) -> float:
@@ -173,14 +175,14 @@ def _rate(laps: Sequence[_Lap]) -> float:
 
 @dataclass
 class _Laps:
-    """Where a stack is."""
+    """The clock's position within the current stack."""
 
-    runs: int = 0  # 0: not at its first step yet
-    at: float = field(default_factory=time.perf_counter)
+    runs: int = 0  # runs updated by the last step; 0 before the first step
+    at: float = field(default_factory=time.perf_counter)  # time of the last event
 
 
 class _Clock(Callback):
-    """Looks at the time after every step and every row."""
+    """Records the time after every step and every evaluation."""
 
     def __init__(self, place: torch.device) -> None:
         self._place, self._stack = place, _Laps()
@@ -188,14 +190,14 @@ class _Clock(Callback):
         self.rows: list[_Lap] = []
 
     def on_step(self, updates: int) -> None:
-        """A step is over, of so many runs."""
+        """Record a step that updated this many runs."""
         self.steps.append(_Lap(self._lap(), updates, first=not self._stack.runs))
         self._stack.runs = updates
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
-        """A row of one run is over; that before the first step has the stack's start in it.
+        """Record an evaluation. The one at step 0 is not counted: it contains the stack's start-up.
 
-        All runs of a stack are scored before the first is told of: the rest take no time.
+        All runs of a stack are scored before the first call, so the later calls take no time.
         """
         seconds = self._lap()
         if step == 0:

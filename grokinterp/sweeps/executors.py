@@ -1,4 +1,4 @@
-"""Blocks of a sweep trained on any ``concurrent.futures`` executor, whatever becomes of it."""
+"""Train the blocks of a sweep on any ``concurrent.futures`` executor, even if workers die."""
 
 import pickle
 import time
@@ -22,22 +22,22 @@ from grokinterp.team import available_threads
 Task = TypeVar("Task")
 _LOOK_EVERY_S = 2.0
 _WHY_THEY_DIE = (
-    "Killed, out of memory, or a measure that they cannot import (one defined in a notebook, or a "
-    "script without 'if __name__ == \"__main__\":'). What was finished is stored"
+    "Possible causes: killed, out of memory, or a measure that workers cannot import (defined in a "
+    "notebook, or a script without 'if __name__ == \"__main__\":'). Finished runs are stored"
 )
 
 
 class SweepExecutorError(Exception):
-    """The executor cannot do the work: no workers, or they keep dying; what is finished is kept."""
+    """The executor has no workers, or they keep dying. Finished runs are kept."""
 
 
 def check_executor(executor: object, device: torch.device) -> None:
-    """Refuse what is no executor, and workers that cannot use the device."""
+    """Raise if ``executor`` is not an executor, or its workers cannot use the device."""
     if executor is None:
         return
     if not isinstance(executor, Executor):
         raise TypeError(
-            f"executor must be a concurrent.futures.Executor, got {short(executor)}; of a Dask "
+            f"executor must be a concurrent.futures.Executor, got {short(executor)}; for a Dask "
             "client, pass client.get_executor()"
         )
     if getattr(_dask_client(executor), "status", None) in ("closing", "closed"):
@@ -45,17 +45,17 @@ def check_executor(executor: object, device: torch.device) -> None:
     context = getattr(executor, "_mp_context", None)
     if device.type == "cuda" and context is not None and context.get_start_method() == "fork":
         raise ValueError(
-            "executor forks its workers, which CUDA does not survive; use "
+            "executor forks its workers, which does not work with CUDA; use "
             'ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))'
         )
 
 
 def check_sendable(executor: Executor | None, work: object) -> None:
-    """Refuse work that cannot be sent to other processes, if the executor has any."""
+    """Raise if the executor uses other processes and ``work`` cannot be sent to them."""
     if executor is not None and _dask_client(executor) is not None:
-        from distributed.protocol.pickle import dumps  # by value, unlike Python's
+        from distributed.protocol.pickle import dumps  # pickles functions by value, unlike pickle
 
-        remedy = "leave locks, open files and connections out of it, or make them when it is called"
+        remedy = "it must not hold locks, open files or connections; create them when it is called"
     elif isinstance(executor, ProcessPoolExecutor):
         dumps = pickle.dumps
         remedy = (
@@ -66,17 +66,17 @@ def check_sendable(executor: Executor | None, work: object) -> None:
         return
     try:
         dumps(work)
-    except Exception as error:  # whatever its parts raise
+    except Exception as error:  # a user's object may raise anything
         raise TypeError(
             f"a measure cannot be sent to worker processes: {error}; {remedy}"
         ) from error
 
 
 def threads_per_task(executor: Executor | None) -> int | None:
-    """Threads one task may use, so that all workers together use what torch uses here.
+    """CPU threads per task, so that all workers together use as many as torch uses here.
 
-    A Dask worker runs as many tasks at once as it was given threads, so each task gets one.
-    None, without an executor: all that torch may use.
+    A Dask worker runs one task per thread, so each task gets one. Returns None without an
+    executor: the task may use all of torch's threads.
     """
     if executor is None:
         return None
@@ -87,7 +87,7 @@ def threads_per_task(executor: Executor | None) -> int | None:
 
 
 def count_workers(executor: Executor) -> int:
-    """Tasks that run at the same time; one, if the executor does not tell."""
+    """Number of tasks that run at the same time; 1 if the executor does not say."""
     client = _dask_client(executor)
     if client is not None:
         return max(1, sum(client.nthreads().values()))
@@ -103,15 +103,15 @@ def run_all(
     worker_timeout: float,
     describe: Callable[[Task], str],
 ) -> Iterator[tuple[Task, Any]]:
-    """Tasks with their results as they finish, in any order.
+    """Yield each task with its result as it finishes, in any order.
 
-    When a task fails the rest that has not begun is cancelled, what is running is waited for and
-    handed out, and the error is raised last: nothing finished is lost. When a worker of a process
-    pool dies, others like it go on; Dask does so by itself.
+    If a task fails, waiting tasks are cancelled and running ones are finished and yielded; then the
+    error is raised, so no finished result is lost. If a worker of a process pool dies, a new pool
+    continues; Dask replaces workers itself.
 
     Raises:
         SweepExecutorError: no worker for ``worker_timeout`` seconds, the executor broke, or a task
-            kills whatever worker has it, which the message names by ``describe``.
+            killed every worker that tried it (the message names it by ``describe``).
     """
     _await_dask_workers(executor, worker_timeout)
 
@@ -126,8 +126,8 @@ def run_all(
     except BlockKilledWorkers as error:
         raise SweepExecutorError(
             f"the workers that trained the block with {describe(error.args[0])} died three times, "
-            f"the last time without another block beside it ({error.__cause__}). {_WHY_THEY_DIE}; "
-            "mend this and resume"
+            f"the last time with no other block running ({error.__cause__}). {_WHY_THEY_DIE}; "
+            "fix this, then resume"
         ) from error
     except BrokenExecutor as error:
         raise SweepExecutorError(
@@ -139,10 +139,10 @@ def run_all(
             raise
         raise SweepExecutorError(f"{error}; make a new executor and resume") from error
     except Exception as error:
-        if type(error).__name__ != "KilledWorker":  # Dask's, after some tries
+        if type(error).__name__ != "KilledWorker":  # raised by Dask after several tries
             raise
         raise SweepExecutorError(
-            f"workers died while training ({error}). {_WHY_THEY_DIE}; mend this and resume"
+            f"workers died while training ({error}). {_WHY_THEY_DIE}; fix this, then resume"
         ) from error
 
 
@@ -152,21 +152,21 @@ def _run(
     tasks: Sequence[Task],
     worker_timeout: float,
 ) -> Iterator[tuple[Task, Any]]:
-    """The same on one executor, which a dead worker may break; errors as they are."""
+    """Like :func:`run_all` on one executor, which a dying worker may break; errors pass through."""
     failure: BaseException | None = None
     waiting: dict[Future[Any], Task] = {}
     try:
         try:
             for task in tasks:
                 waiting[_submit(executor, work, task)] = task
-        except RuntimeError as error:  # broken, or shut down
+        except RuntimeError as error:  # the executor is broken or shut down
             failure = error
             _cancel(waiting)
         idle_since = time.monotonic()
         while waiting:
             look = min(_LOOK_EVERY_S, worker_timeout)
             wait(waiting, timeout=look, return_when=FIRST_COMPLETED)
-            # Not what wait() gives back, which leaves out futures that a shutdown cancelled.
+            # wait() does not report futures that a shutdown cancelled, so ask each future.
             ready = [future for future in waiting if future.done()]
             if ready or _dask_workers(executor) != 0:
                 idle_since = time.monotonic()
@@ -176,14 +176,14 @@ def _run(
                 if future not in waiting:
                     continue
                 task = waiting.pop(future)
-                if future.cancelled():  # not by us: those we cancel are no longer waited for
+                if future.cancelled():  # by the executor: those we cancel leave ``waiting``
                     error: BaseException | None = BrokenExecutor("it cancelled its tasks")
                 else:
                     error = future.exception()
                 if error is None:
                     yield task, future.result()
                 elif failure is None or isinstance(failure, BrokenExecutor):
-                    failure = error  # a measure's own error says more than the death of a worker
+                    failure = error  # a measure's error says more than a broken executor
                     _cancel(waiting)
     finally:
         _cancel(waiting)
@@ -194,12 +194,12 @@ def _run(
 def _submit(executor: Executor, work: Callable[[Task], Any], task: Task) -> Future[Any]:
     if _dask_client(executor) is None:
         return executor.submit(work, task)
-    # Otherwise Dask answers a block that failed before with the old error.
+    # With pure=True Dask would return the old error for a block that failed before.
     return executor.submit(work, task, pure=False)  # pyright: ignore[reportCallIssue]
 
 
 def _cancel(waiting: dict[Future[Any], Any]) -> None:
-    """Cancel what has not begun, and no longer wait for it."""
+    """Cancel the futures that have not begun, and remove them from ``waiting``."""
     for future in list(waiting):
         if future.cancel():
             del waiting[future]
@@ -210,7 +210,7 @@ def _dask_client(executor: Executor) -> Any:
 
 
 def _dask_workers(executor: Executor) -> int | None:
-    """How many workers a Dask cluster has now; None for another executor."""
+    """Number of workers a Dask cluster has now; None for other executors."""
     client = _dask_client(executor)
     if client is None:
         return None

@@ -1,10 +1,10 @@
-"""What a function does, as data: two sweeps with different measures must not share a store.
+"""Describe what a function does as data, so that sweeps with different measures share no store.
 
-A function is its compiled code and all that the code refers to by name: helpers and other globals,
-enclosed variables, defaults, the attributes of objects. They are followed through all code but that
-of installed packages, which counts by name; ``probes`` and ``analyses`` are followed wherever they
-are installed. Addresses, the order of sets, line numbers, comments and docstrings do not count, nor
-does the module's name: run as a script or imported, a function is the same.
+A fingerprint covers the compiled code and everything it refers to by name: helpers and other
+globals, enclosed variables, defaults, attributes of objects. Code of installed packages is compared
+by name only; ``probes`` and ``analyses`` are followed even if installed. Not compared: addresses,
+the order of sets, line numbers, comments, docstrings, and the module's name, so a function has the
+same fingerprint in a script and when imported.
 """
 
 import sys
@@ -16,20 +16,21 @@ from typing import Any
 from grokinterp.sweeps.bytecode import instructions, signature
 from grokinterp.sweeps.contents import contents, digest, has_pieces, pieces, plain, title, unwrapped
 
-# Function, class or callable object -> its pieces ("code", "global SCALE" ...) -> each as text.
+# Name of a function, class or callable object -> its pieces ("code", "global SCALE", ...) -> text.
 Fingerprint = dict[str, dict[str, str]]
 
-_SHOWN = 80  # characters of a text; of a longer one the beginning and a digest are kept
-_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"  # its compiler's
+_SHOWN = 80  # most characters of a text; a longer one becomes its beginning and a digest
+_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"  # decides the bytecode
 
-_Steps = Generator[Any, str, str]  # yields values, is sent their texts, returns a text
+_Steps = Generator[Any, str, str]  # yields inner values, receives their texts, returns the text
 
 
 def fingerprint(function: Any) -> Fingerprint:
-    """The pieces of a function or callable object; its own name comes first.
+    """The pieces of a function or callable object, as text; the object's own name comes first.
 
-    Equal between sessions and processes of one minor version of Python, whose compiler decides what
-    "code" is. What cannot be pickled (locks, files, generators) counts by its type alone.
+    Equal between sessions and processes of the same minor version of Python, because the compiler
+    decides the bytecode. Objects that cannot be pickled (locks, files, generators) are compared by
+    type only.
     """
     walk = _Walk(within=frozenset())
     name = walk.text(function)
@@ -38,7 +39,7 @@ def fingerprint(function: Any) -> Fingerprint:
 
 
 class _Walk:
-    """Describes values as text; functions, classes and callables by a name, to be followed.
+    """Describes values as text; functions, classes and callables get a name and an entry each.
 
     Args:
         within: ids of the sets whose members are being described.
@@ -47,15 +48,15 @@ class _Walk:
     def __init__(self, within: frozenset[int]) -> None:
         self.parts: Fingerprint = {}
         self._within = within
-        self._names: dict[int, str] = {}  # id -> its key in parts
+        self._names: dict[int, str] = {}  # id -> key in ``parts``
         self._waiting: deque[Any] = deque()
         self._known: dict[int, str] = {}  # id -> text
-        self._kept: list[Any] = []  # what is alive keeps its id
-        self._path: dict[int, int] = {}  # id -> depth, of the containers around a value
-        self._cycles = 0  # references back to one of these, so far
+        self._kept: list[Any] = []  # keeps values alive, so that no id is used twice
+        self._path: dict[int, int] = {}  # id -> depth, for the containers around the current value
+        self._cycles = 0  # references back to one of these containers, so far
 
     def follow(self) -> None:
-        """Describe what was only named so far, and all that this names."""
+        """Describe the values that only have a name so far, and all values these refer to."""
         while self._waiting:
             value = self._waiting.popleft()
             self.parts[self._names[id(value)]] |= {
@@ -63,7 +64,7 @@ class _Walk:
             }
 
     def text(self, value: Any) -> str:
-        """A value as short text. Steps are stacked here, so that data may be nested deeply."""
+        """A value as short text. Uses its own stack, so deeply nested data cannot overflow."""
         stack, answer = [self._steps(value)], ""
         started = False
         while stack:
@@ -92,7 +93,7 @@ class _Walk:
             text = _short((yield from _from_parts(value)))
             del self._path[id(value)]
             if cycles != self._cycles:
-                return text  # it may be another one from elsewhere
+                return text  # not cached: with a cycle the text depends on the starting point
             self._kept.append(value)
             self._known[id(value)] = text
         return self._known[id(value)]
@@ -109,7 +110,7 @@ class _Walk:
         return self._names[id(value)]
 
     def _set(self, values: Iterable[Any]) -> str:
-        """Each member by itself: their order, and so the names given on the way, is random."""
+        """Describe each member separately: the order is random, and so would be shared names."""
         if id(values) in self._within:
             return "<a set around>"
         texts = []
@@ -122,7 +123,7 @@ class _Walk:
 
 
 def _from_parts(value: Any) -> _Steps:
-    """The text of a value made of others."""
+    """The text of a value that contains other values."""
     texts = []
     if isinstance(value, types.CodeType):
         for operation, argument in instructions(value):
@@ -130,7 +131,7 @@ def _from_parts(value: Any) -> _Steps:
         return f"{digest(' '.join([repr(signature(value)), *texts]))} ({_PYTHON})"
     if type(value) in (list, tuple):
         for item in value:
-            text = plain(item)  # a short cut: a list may hold a million numbers
+            text = plain(item)  # a shortcut, as a list may hold a million numbers
             texts.append((yield item) if text is None else _short(text))
         return f"[{', '.join(texts)}]" if type(value) is list else f"({', '.join(texts)})"
     if type(value) is dict:

@@ -1,4 +1,4 @@
-"""A store's folder as zarr sees it."""
+"""The folder of a sweep's store, as shown to zarr."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ _METADATA = (".zgroup", ".zattrs", ".zmetadata")
 
 
 class Folder(LocalStore):
-    """Lists only what is the store's: of a lock, or a file of somebody else, zarr would warn."""
+    """A LocalStore that lists only the sweep's files; zarr would warn of a lock or other files."""
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Names below ``prefix``."""

@@ -1,4 +1,4 @@
-"""The runs of a sweep: every combination of some configs' fields, times seeds."""
+"""The runs of a sweep: every combination of the axes' values, times the seeds."""
 
 import hashlib
 import itertools
@@ -24,10 +24,10 @@ from grokinterp.sweeps.axis import (
     read_axis,
 )
 
-MOST_DIMENSIONS = 32  # of an array: zarr and xarray end there
-_MOST_AXES = MOST_DIMENSIONS - 2  # beside "seed" and "subset"
+MOST_DIMENSIONS = 32  # per array, the limit of zarr and xarray
+_MOST_AXES = MOST_DIMENSIONS - 2  # "seed" and "subset" need one each
 
-Block = tuple[slice, ...]  # one slice per axis and one for the seeds
+Block = tuple[slice, ...]  # one slice per axis, then one for the seeds
 
 
 @short_repr
@@ -36,11 +36,11 @@ class Grid:
     """All runs of a sweep, addressed by one index per axis and one for the seed.
 
     Args:
-        base: what the axes do not change.
-        axes: dotted config path -> its values, or name -> settings by their labels, each a mapping
-            of dotted paths to values; at least one and no two alike.
-        seeds: one run per seed and cell. A seed is both ``seed`` (initial weights, training noise)
-            and ``data.seed`` (split and corruption), unless an axis sets ``data.seed`` or
+        base: config with the fields that the axes do not change.
+        axes: dotted config path -> its values; or any other name -> mapping of labels to settings,
+            where a setting maps dotted config paths to values. Values and labels must be distinct.
+        seeds: one run per seed and cell. A seed sets both ``seed`` (initial weights, training
+            noise) and ``data.seed`` (split and corruption), unless an axis sets ``data.seed`` or
             ``data.protocol`` is "published", which fixes the data.
     """
 
@@ -56,23 +56,23 @@ class Grid:
         check_apart(self.dimensions)
         if len(self.dimensions) > _MOST_AXES:
             raise ValueError(
-                f"axes has {len(self.dimensions)} entries, at most {_MOST_AXES} can be stored; let "
-                "one of them change several fields, by settings with labels"
+                f"axes has {len(self.dimensions)} entries, at most {_MOST_AXES} can be stored; "
+                "change several fields along one axis, by a mapping of labels to settings"
             )
         if self.size > MOST_RUNS:
             raise ValueError(
-                f"axes and seeds make {self.size} runs, at most {MOST_RUNS} in one sweep; give "
+                f"axes and seeds make {self.size} runs, but a sweep has at most {MOST_RUNS}; give "
                 "fewer values, or make several sweeps"
             )
-        _ = self.coordinates  # labels must differ
-        # Every combination must be valid before anything is trained, and none trained twice.
+        _ = self.coordinates  # raises if two labels are the same
+        # Check before training that every combination is valid and that no two are the same.
         seen: dict[RunConfig, tuple[int, ...]] = {}
         for index, config in np.ndenumerate(self.configs):
             other = seen.setdefault(config, index)
             if other != index:
                 raise ValueError(
                     f"two runs of the sweep are the same: {self.describe(other)}; and "
-                    f"{self.describe(index)}. Leave one of the values out"
+                    f"{self.describe(index)}. Remove one of the values"
                 )
 
     @cached_property
@@ -82,22 +82,22 @@ class Grid:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        """Names of the dimensions: the axes', then "seed"."""
+        """Names of the dimensions: the axes, then "seed"."""
         return (*(axis.name for axis in self.dimensions), "seed")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Places per axis, then the number of seeds."""
+        """Number of positions along each axis, then the number of seeds."""
         return (*(len(axis.changes) for axis in self.dimensions), len(self.seeds))
 
     @property
     def size(self) -> int:
-        """How many runs."""
+        """Number of runs."""
         return math.prod(self.shape)
 
     @cached_property
     def configs(self) -> np.ndarray:
-        """Every run's config, as an array of objects with this grid's shape."""
+        """The config of every run, as an object array with the grid's shape."""
         configs = np.empty(self.shape, dtype=object)
         for index in np.ndindex(self.shape):
             places = list(zip(self.dimensions, index[:-1], strict=True))
@@ -112,7 +112,7 @@ class Grid:
 
     @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
-        """The dimensions' labels; values that are no numbers are labelled by their text."""
+        """The labels along each dimension; non-numeric values become text."""
         labels: dict[str, np.ndarray] = {}
         for i, axis in enumerate(self.dimensions):
             along = np.moveaxis(self.configs, i, 0).reshape(len(axis.changes), -1)[:, 0]
@@ -120,15 +120,15 @@ class Grid:
         return labels | {"seed": np.asarray(self.seeds, dtype=np.int64)}
 
     def describe(self, index: Sequence[int]) -> str:
-        """A run's place in words, for messages."""
+        """The labels of the run at ``index`` in words, for messages."""
         labels = self.coordinates
         places = zip(self.dims, index, strict=True)
         return ", ".join(f"{dim}={short(labels[dim][i])}" for dim, i in places)
 
     def block_shape(self, runs: int) -> tuple[int, ...]:
-        """The largest regular blocks of at most ``runs`` runs that can be trained as one stack.
+        """Shape of the largest regular block of at most ``runs`` runs that can train as one stack.
 
-        Seeds come first, then axes that leave the amount of work alone.
+        A block extends along the seeds first, then along axes whose runs all cost the same.
         """
         ranks = [*(axis.rank for axis in self.dimensions), 0]
         extent = [1] * len(ranks)
@@ -140,11 +140,11 @@ class Grid:
         return tuple(extent)
 
     def blocks(self, shape: Sequence[int]) -> list[Block]:
-        """The whole grid cut into blocks of ``shape`` (smaller at the far ends)."""
+        """Cut the whole grid into blocks of ``shape``; the last along an axis may be smaller."""
         return cut(self.shape, shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, enough to tell one grid from another."""
+        """Plain data for JSON; equal for two grids exactly if their runs and labels are."""
         configs = [config.to_dict() for config in self.configs.flat]
         return {
             "base": self.base.to_dict(),
@@ -164,7 +164,7 @@ class Grid:
 
 
 def cut(lengths: Sequence[int], steps: Sequence[int]) -> list[Block]:
-    """An array of these lengths in blocks of these steps, smaller at the far ends."""
+    """Cut an array of these lengths into blocks of these steps; the last may be smaller."""
     parts = [
         [slice(start, min(start + step, length)) for start in range(0, length, step)]
         for length, step in zip(lengths, steps, strict=True)
@@ -173,14 +173,14 @@ def cut(lengths: Sequence[int], steps: Sequence[int]) -> list[Block]:
 
 
 def indices(block: Block) -> Iterator[tuple[int, ...]]:
-    """The places of a block's runs in the grid, in C order."""
+    """The grid indices of a block's runs, in C order."""
     offsets = [cut.start for cut in block]
     for index in np.ndindex(*(cut.stop - cut.start for cut in block)):
         yield tuple(offset + i for offset, i in zip(offsets, index, strict=True))
 
 
 def seed_list(seeds: object) -> tuple[int, ...]:
-    """The seeds that ``seeds`` stands for: themselves, or 0, 1, ... if it is their number."""
+    """The seeds as a tuple; an integer n stands for 0, 1, ..., n - 1."""
     if isinstance(seeds, np.integer):
         seeds = int(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
@@ -190,7 +190,7 @@ def seed_list(seeds: object) -> tuple[int, ...]:
     for seed in listed:
         check_int("each of seeds", seed, minimum=0)
         if seed >= 2**63:
-            raise ValueError(f"each of seeds must be below 2**63, got {seed}")
+            raise ValueError(f"each of seeds must be less than 2**63, got {seed}")
     return listed
 
 

@@ -1,4 +1,4 @@
-"""Where two sweeps differ, in words: a store is gone on with only by the sweep that began it."""
+"""Say how two sweeps differ: only a sweep with the same arguments may resume a store."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,30 +6,30 @@ from typing import Any
 from grokinterp._short import short
 from grokinterp.sweeps.fingerprint import Fingerprint
 
-_MOST = 5  # differences that a message lists
+_MOST = 5  # differences listed in a message
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """What is not the same in two sweeps' identities, and what to do about it.
+    """The differences between two sweeps' identities, and the remedy, as one message.
 
     Args:
-        stored: of the sweep that began the store, as read from its JSON.
-        asked: of the one that would go on with it.
+        stored: identity of the sweep that began the store, read from its JSON.
+        asked: identity of the sweep that wants to resume it.
     """
     found = list(_plain(stored, asked))
     functions = (_functions(stored), _functions(asked))
     changed = []
     for path in functions[0] | functions[1]:
         changed += _of_functions(path, functions[0].get(path), functions[1].get(path))
-    if not found and not changed:  # no label shows it
-        found = ["the runs themselves, by a value that its label does not show"]
+    if not found and not changed:  # two different values may have the same label
+        found = ["the runs themselves, in a value that its label does not show"]
     words = "; ".join([*found, *changed][:_MOST])
     if not changed:
         return f"{words}. Use the same arguments, or another store"
     return (
-        f"{words}. What is stored was measured by the function as it was: go back to that, or use "
-        "another store. Enclosed variables, globals, defaults and attributes belong to it, also "
-        "where it changes them itself"
+        f"{words}. The stored runs were measured by the old function: restore it, or use another "
+        "store. Its enclosed variables, globals, defaults and attributes count as part of it, even "
+        "those it changes itself"
     )
 
 
@@ -72,5 +72,4 @@ def _of_functions(path: str, stored: Fingerprint | None, asked: Fingerprint | No
                 found.append(f"the code of {name}")
             elif was != now:
                 found.append(f"{piece} of {name}, which was {was}, now {now}")
-    # What is new or gone follows from a change in what refers to it.
     return [f"{path} has changed: {'; '.join(found[:_MOST])}"]

@@ -1,4 +1,4 @@
-"""Where a sweep's store is: a folder that is filled in place, by one process at a time."""
+"""The folder of a sweep's store: its path, its lock and its first filling."""
 
 import os
 import shutil
@@ -8,35 +8,35 @@ from pathlib import Path
 
 from grokinterp._short import short
 
-LISTED = ".zmetadata"  # the last file of a new store; what it does not list is not there
+LISTED = ".zmetadata"  # written last in a new store; an array that it does not list is ignored
 _LOCK, _NEW = ".lock", ".new"
-_NOBODYS = {_LOCK, _NEW, "lost+found"}  # an empty file system has the last one
+_NOBODYS = {_LOCK, _NEW, "lost+found"}  # an empty file system contains lost+found
 
 
 class SweepStoreError(Exception):
-    """A sweep's store cannot be read, written or resumed; the message says why and what to do."""
+    """A sweep's store cannot be read, written or resumed. The message says why and what to do."""
 
 
 def store_path(store: str | os.PathLike[str]) -> Path:
-    """The store's folder, wherever the process goes meanwhile."""
+    """The store's folder as an absolute path, so that a later ``os.chdir`` does not matter."""
     text = os.fspath(store) if isinstance(store, str | os.PathLike) else store
     if not isinstance(text, str):
         raise TypeError(f"store must be the path of a folder, got {short(store)}")
     if not text:
-        raise ValueError("store is an empty text; name a folder, '.' for the current one")
+        raise ValueError("store is an empty string; name a folder ('.' is the current one)")
     try:
         if "\0" in text:
             raise RuntimeError("it has a null character")
         return Path(text).expanduser().absolute()
-    except RuntimeError as error:  # or the home of a user who is not there
-        raise ValueError(f"store={short(text)} is no path: {error}") from None
+    except RuntimeError as error:  # also "~name" for an unknown user
+        raise ValueError(f"store={short(text)} is not a valid path: {error}") from None
 
 
 def is_blank(where: Path) -> bool:
-    """Whether a store can be made there: nothing, an empty folder, or a store only begun.
+    """Whether a new store can be made there: a free path, an empty folder, or a half-made store.
 
     Raises:
-        SweepStoreError: there is something that is no folder.
+        SweepStoreError: the path is not a folder, or it cannot be read.
     """
     try:
         if where.is_symlink() and not where.exists():
@@ -50,19 +50,19 @@ def is_blank(where: Path) -> bool:
             raise SweepStoreError(f"{where} is a file; a sweep's store is a folder")
         names = set(os.listdir(where))
     except OSError as error:  # no permission, a name too long
-        raise SweepStoreError(f"cannot look into {where}: {error}; choose another store") from error
+        raise SweepStoreError(f"cannot read {where}: {error}; choose another store") from error
     return names <= _NOBODYS or (_NEW in names and LISTED not in names)
 
 
 @contextmanager
 def locked(where: Path | None) -> Iterator[None]:
-    """Keep other processes from writing to the same store meanwhile.
+    """Context manager that keeps other processes from writing to the same store.
 
-    The lock is a file in the folder, which is made if need be; it is released even if this process
-    is killed.
+    The lock is a file in the folder, which is created if needed. The lock is released even if this
+    process is killed.
 
     Raises:
-        SweepStoreError: another process holds it, or it cannot be written.
+        SweepStoreError: another process holds the lock, or it cannot be written.
     """
     if where is None:
         yield
@@ -96,17 +96,17 @@ def locked(where: Path | None) -> Iterator[None]:
 
 
 def fill(where: Path, make: Callable[[Path], None]) -> None:
-    """Make a store in an empty folder, or finish what a killed process began there.
+    """Make a store in an empty folder, or finish one that a killed process began.
 
-    Everything is made in a folder inside and then moved up, the file that lists it last: until then
-    there is no store for readers.
+    The store is made in a subfolder and then moved up. ``.zmetadata`` moves last; until then
+    readers see no store.
 
     Args:
-        where: blank, and locked.
-        make: makes a store in a folder that it is given.
+        where: the folder; blank (see :func:`is_blank`) and locked.
+        make: function that makes a store in a given folder.
     """
     fresh = where / _NEW
-    if not (fresh / LISTED).exists():  # then nothing of it has been moved
+    if not (fresh / LISTED).exists():  # nothing has been moved yet
         shutil.rmtree(fresh, ignore_errors=True)
         try:
             make(fresh)

@@ -1,7 +1,7 @@
-"""What a sweep's store says about itself: its attributes, and the metadata of its arrays.
+"""Read and check the metadata of a sweep's store: its attributes, and those of its arrays.
 
-All metadata is there twice, in a file of each array and together in ``.zmetadata``, and neither is
-believed without the other.
+All metadata is stored twice: in one file per array, and together in ``.zmetadata``. The two must
+agree.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from grokinterp._short import short_repr
 from grokinterp.sweeps.place import LISTED, SweepStoreError, is_blank
 
-FORMAT = 2  # raised when a store written today could not be read by yesterday's code
+FORMAT = 2  # increased when older code could not read a new store
 BOOKKEEPING = ("done", "checksum")
 _ATTRIBUTES = ".zattrs"
 
@@ -20,35 +20,35 @@ _ATTRIBUTES = ".zattrs"
 @short_repr
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """A store's attributes, checked."""
+    """The checked attributes of a store."""
 
-    written: int  # its format
-    identity: dict[str, Any]  # what two sweeps must share to be one
-    text: str  # the same as it was written
-    block: tuple[int, ...]  # runs of a block, by dimension
+    written: int  # the store's format number
+    identity: dict[str, Any]  # arguments that must be equal for a sweep to resume this store
+    text: str  # ``identity`` as the JSON text that was written
+    block: tuple[int, ...]  # shape of a block: runs along each dimension
 
 
 def read_about(where: Path) -> About:
-    """What a sweep's store says about itself.
+    """Read the attributes of a sweep's store and check all its metadata.
 
     Raises:
-        SweepStoreError: there is no sweep, its metadata is damaged, or of a newer grokinterp.
+        SweepStoreError: there is no sweep, its metadata is damaged, or a newer grokinterp wrote it.
     """
     if is_blank(where):
         why = "nothing is stored there yet" if where.exists() else "it does not exist"
-        raise SweepStoreError(f"{where} is no sweep of grokinterp: {why}")
+        raise SweepStoreError(f"{where} is not a grokinterp sweep: {why}")
     if not any((where / name).exists() for name in (_ATTRIBUTES, LISTED, "done")):
-        raise SweepStoreError(f"{where} is no sweep of grokinterp; choose another store")
+        raise SweepStoreError(f"{where} is not a grokinterp sweep; choose another store")
     attributes = _read(where, _ATTRIBUTES)
     written = attributes.get("format")
     if not {"format", "identity"} & attributes.keys() and not (where / "done").exists():
-        raise SweepStoreError(f"{where} is no sweep of grokinterp; choose another store")
+        raise SweepStoreError(f"{where} is not a grokinterp sweep; choose another store")
     listed = _read(where, LISTED).get("metadata")
     if not isinstance(listed, dict) or not isinstance(listed.get(_ATTRIBUTES), dict):
         raise _damaged(where, LISTED, "it lists no metadata")
     if type(written) is int and written > FORMAT and listed[_ATTRIBUTES].get("format") == written:
         raise SweepStoreError(
-            f"{where} was written in format {written}, this grokinterp reads up to {FORMAT}; "
+            f"{where} has format {written}, but this grokinterp reads formats up to {FORMAT}; "
             "upgrade grokinterp"
         )
     try:
@@ -56,15 +56,15 @@ def read_about(where: Path) -> About:
         about = _checked(attributes)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _damaged(where, _ATTRIBUTES, error) from error
-    # A session notes itself when it ends, first in the attributes and then in the list.
+    # At its end a session adds to the provenance, first in .zattrs and then in .zmetadata.
     for name, content in listed.items():
         alone = _read(where, name)
         if name == _ATTRIBUTES and sessions[: len(noted)] == noted:
             alone = alone | {"provenance": content["provenance"]}
         if alone != content:
             raise SweepStoreError(
-                f"{where} is damaged: {where / name} and what {LISTED} says of it differ. Restore "
-                "the one that is wrong from a copy, or choose another store"
+                f"{where} is damaged: {where / name} and its entry in {LISTED} differ. Restore "
+                "the wrong one from a copy, or choose another store"
             )
     return about
 
@@ -75,24 +75,24 @@ def _read(where: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(where, name, error) from error
     if not isinstance(content, dict):
-        raise _damaged(where, name, "it holds something else")
+        raise _damaged(where, name, "it is not a JSON object")
     return content
 
 
 def _damaged(where: Path, name: str, why: object) -> SweepStoreError:
-    remedy = f"{LISTED} has its content under {name!r}"
+    remedy = f"copy its content from {name!r} in {LISTED}"
     if name == LISTED:
-        remedy = f"zarr.consolidate_metadata({str(where)!r}, zarr_format=2) makes it anew"
+        remedy = f"call zarr.consolidate_metadata({str(where)!r}, zarr_format=2)"
     return SweepStoreError(
         f"{where} is damaged: its metadata in {where / name} cannot be used ({why}). Restore this "
-        f"file from a copy; without one, {remedy}"
+        f"file from a copy, or {remedy}"
     )
 
 
 def _sessions(attributes: dict[str, Any]) -> list[Any]:
     sessions = json.loads(attributes["provenance"])
     if not isinstance(sessions, list):
-        raise ValueError("'provenance' does not fit")
+        raise ValueError("'provenance' is not a list")
     return sessions
 
 
@@ -112,5 +112,5 @@ def _checked(attributes: dict[str, Any]) -> About:
     }
     for name, right in whole.items():
         if not right:
-            raise ValueError(f"{name!r} does not fit")
+            raise ValueError(f"{name!r} is invalid or contradicts the other attributes")
     return about

@@ -1,4 +1,4 @@
-"""What a sweep keeps of a run: the numbers that the phase rules need, and the user's measures."""
+"""Reduce a run to what a sweep stores: numbers for the phase rules, and the user's measures."""
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Measure = Callable[[Run], Any]
-Row = dict[str, "xr.Variable"]  # name -> value, its dimensions named
+Row = dict[str, "xr.Variable"]  # name -> value with named dimensions
 
-_LONGEST = 255  # bytes of a file's name, almost everywhere
+_LONGEST = 255  # most bytes in a file name, on nearly all file systems
 
-# The variables of every sweep, by their dimensions beside the grid's.
+# The variables of every sweep, with their dimensions beside those of the grid.
 KEPT: dict[str, tuple[str, ...]] = {
     "final_accuracy": ("subset",),
     "best_accuracy": ("subset",),
@@ -47,32 +47,32 @@ DESCRIPTION = {
 
 
 class MeasureError(Exception):
-    """A measure raised, or returned what cannot be stored; the message names it and the run."""
+    """A measure raised or returned something that cannot be stored; names the measure and run."""
 
 
 def check_name(argument: str, name: object, taken: Iterable[str]) -> None:
-    """Raise unless ``name``, from ``argument``, can be a new variable of a sweep's dataset."""
+    """Raise unless ``name``, given in ``argument``, can name a new variable of a sweep."""
     if not isinstance(name, str) or not name or name.startswith((".", "__")) or _is_no_file(name):
         raise ValueError(f"{argument} has {short(name)}, which cannot name a variable; rename it")
     if len(name.encode()) > _LONGEST:
         raise ValueError(
-            f"{argument} has {name[:20]!r}..., of {len(name.encode())} bytes; it names a file, at "
-            f"most {_LONGEST} bytes"
+            f"{argument} has {name[:20]!r}... of {len(name.encode())} bytes, which becomes a file "
+            f"name; use at most {_LONGEST} bytes"
         )
     if name in taken:
-        raise ValueError(f"{argument} has {short(name)}, which the sweep holds already; rename it")
+        raise ValueError(f"{argument} has {short(name)}, a name already in use; rename it")
 
 
 def _is_no_file(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # an unpaired surrogate
         return True
     return "/" in name or "\0" in name
 
 
 def row_of(run: Run, measure: Mapping[str, Measure]) -> Row:
-    """The row of one run: :data:`KEPT`, and what each measure returns.
+    """The row of one run: the variables in :data:`KEPT` and the value of each measure.
 
     Raises:
         MeasureError: a measure raised or did not return numbers.
@@ -126,9 +126,9 @@ def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
     dims = [str(dim) for dim in value.dims] if isinstance(value, xr.DataArray) else None
     try:
         plain = np.asarray(value)
-    except (TypeError, ValueError) as error:  # a dataset, or lists of different lengths
+    except (TypeError, ValueError) as error:  # a Dataset, or a ragged list
         raise MeasureError(_no_numbers(name, value)) from error
-    if plain.dtype.kind not in "biuf":  # None, texts, complex numbers
+    if plain.dtype.kind not in "biuf":  # None, strings, complex numbers
         raise MeasureError(_no_numbers(name, value))
     if dims is None:
         dims = [f"{name}_{axis}" for axis in range(plain.ndim)]

@@ -1,10 +1,9 @@
-"""The zarr store of a sweep: written block by block, safe to kill at any moment, never mixed.
+"""The zarr store of a sweep: written block by block, and intact if killed at any moment.
 
-Every block of runs is one zarr chunk of every variable, written once by one process. ``done`` is
-written last, and ``checksum`` covers all values of a run, its place and its sweep, so that a block
-which is half written, lost, altered or somewhere else is noticed instead of read. Nothing is
-compressed: the usual codec reads on past the end of a truncated file, and numbers that differ in
-every run hardly shrink.
+Each block of runs is one zarr chunk of each variable, written once by one process. ``done`` is
+written last. ``checksum`` covers a run's values, its grid index and its sweep, so a block that is
+incomplete, lost, altered or moved raises an error. Nothing is compressed: zarr's default codec
+reads past the end of a truncated file, and these numbers hardly compress.
 """
 
 import json
@@ -29,14 +28,15 @@ if TYPE_CHECKING:
 
 
 class SweepStore:
-    """The open store of one sweep; :meth:`write` blocks, then :meth:`dataset`.
+    """The open store of one sweep: :meth:`write` blocks, then read :meth:`dataset`.
 
     Args:
         where: a folder, or None to keep everything in memory.
         grid: the runs.
-        block: the shape of a block; a store that is there keeps its own.
-        identity: what else two sweeps must share to be one (measures, precision ...), for JSON.
-        resume: whether an existing store may be gone on with.
+        block: the shape of a block; an existing store keeps its own.
+        identity: arguments beside the grid (measures, precision, ...) that must be equal to resume
+            a store; plain data for JSON.
+        resume: whether an existing store may be continued.
 
     Raises:
         SweepStoreError: the store belongs to another sweep, is damaged or cannot be written.
@@ -59,7 +59,7 @@ class SweepStore:
         self.where, self.grid = where, grid
         self._place: Any = MemoryStore() if where is None else Folder(where)
         self._arrays: dict[str, Any] = {}
-        self._shapes: dict[str, tuple[list[str], list[int]]] | None = None  # of the measures
+        self._shapes: dict[str, tuple[list[str], list[int]]] | None = None  # measure: dims, shape
         self.done = np.zeros(grid.shape, dtype=bool)
         text = json.dumps(grid.to_dict() | dict(identity))
         asked = About(
@@ -85,10 +85,10 @@ class SweepStore:
                 stored.check_runs(self.done)
 
     def write(self, block: Block, rows: Sequence[Row]) -> None:
-        """Store the rows of a block's runs (in C order); the block counts as done at the end.
+        """Store one row per run of a block (in C order), then mark the block as done.
 
         Raises:
-            MeasureError: a measure's shape differs from that of runs before.
+            MeasureError: a measure's shape differs from that of earlier runs.
             SweepStoreError: the disk is full or the store cannot be written.
         """
         shape = [cut.stop - cut.start for cut in block]
@@ -104,7 +104,7 @@ class SweepStore:
         self.done[block] = True
 
     def note_session(self, session: Mapping[str, Any]) -> None:
-        """Add to the provenance: when, where, with which versions and for how long it trained."""
+        """Add a session to the provenance: its time, machine, versions and duration."""
         import zarr
 
         with self._clear_errors("write to"):
@@ -113,7 +113,7 @@ class SweepStore:
             zarr.consolidate_metadata(self._place, zarr_format=2)
 
     def dataset(self) -> "xr.Dataset":
-        """What is stored so far, loaded lazily; runs that are not done are NaN."""
+        """The runs stored so far, loaded lazily; runs that are not done are NaN."""
         return tidy(open_arrays(self._place), self.done)
 
     def _create(self, place: Any, asked: About) -> None:
@@ -150,13 +150,13 @@ class SweepStore:
         return self.grid.coordinates | {"subset": np.asarray(SUBSETS)}
 
     def _same(self, where: Path, asked: About, resume: bool) -> About:
-        """What is there, checked to be the same sweep."""
+        """The attributes of the existing store, checked to be of the same sweep."""
         about = read_about(where)
         if about.written < FORMAT:
             raise SweepStoreError(
-                f"{where} was begun by an earlier grokinterp, which compared measures in another "
-                f"way (format {about.written}, now {FORMAT}): open_sweep reads it, but only that "
-                "version can go on with it. Choose another store"
+                f"{where} was begun by an earlier grokinterp, which compared measures differently "
+                f"(format {about.written}, now {FORMAT}): open_sweep can read it, but only that "
+                "version can resume it. Choose another store"
             )
         if about.identity != asked.identity:
             raise SweepStoreError(
@@ -165,29 +165,29 @@ class SweepStore:
             )
         if not resume:
             raise SweepStoreError(
-                f"{where} holds this sweep already; pass resume=True to go on with it, "
+                f"{where} already holds this sweep; pass resume=True to continue it, "
                 "or choose another store"
             )
         return about
 
     def _mend_labels(self) -> None:
-        """Write the axes' labels again where they are lost or altered; the arguments have them."""
+        """Rewrite axis labels that are lost or altered; they follow from the arguments."""
         for name, labels in self._labels().items():
             array = self._array(name)
             try:
                 whole = np.array_equal(array[:], labels)
-            except Exception:  # whatever a codec makes of altered bytes
+            except Exception:  # a codec may raise anything on altered bytes
                 whole = False
             if not whole:
                 array[:] = labels
 
     def _tidy_up(self, where: Path) -> None:
-        """Remove what a killed session had begun to write: no reader may take it for a result.
+        """Remove the chunks of unfinished blocks, which a killed session may have left incomplete.
 
-        A damaged chunk goes too, which zarr would read before it writes a block at the grid's edge.
+        Without this, zarr would read a damaged chunk before writing a block at the grid's edge.
         """
         for leftover in where.glob("**/*.partial"):
-            if not leftover.is_dir():  # a measure may be called so
+            if not leftover.is_dir():  # a measure may have such a name
                 leftover.unlink(missing_ok=True)
         unfinished = {
             tuple(part.start // step for part, step in zip(block, self.block, strict=True))
@@ -201,7 +201,7 @@ class SweepStore:
                     file.unlink()
 
     def _measured(self) -> dict[str, tuple[list[str], list[int]]]:
-        """The stored measures' own dimensions and shapes, without the grid's."""
+        """Dimensions and shape of each stored measure, without those of the grid."""
         axes = len(self.grid.dims)
         return {
             str(name): (list(map(str, variable.dims[axes:])), list(variable.shape[axes:]))
@@ -210,7 +210,7 @@ class SweepStore:
         }
 
     def _add_measures(self, rows: Sequence[Row], places: Sequence[tuple[int, ...]]) -> None:
-        """Make arrays for measures seen for the first time; refuse shapes that changed."""
+        """Make arrays for the measures before the first write; raise if shapes differ later."""
         measured = [name for name in rows[0] if name not in KEPT]
         if not measured:
             return
@@ -226,8 +226,8 @@ class SweepStore:
                 if list(row[name].shape) != shape or list(map(str, row[name].dims)) != dims:
                     raise MeasureError(
                         f"measure {name!r} returned {_shape(row[name].dims, row[name].shape)} for "
-                        f"the run with {self.grid.describe(index)} after {_shape(dims, shape)} for "
-                        "others; every run must give the same shape (pad with NaN)"
+                        f"the run with {self.grid.describe(index)}, but {_shape(dims, shape)} for "
+                        "earlier runs; every run must give the same shape (pad with NaN)"
                     )
         if fresh:
             self._check_dims(wanted)
@@ -246,12 +246,12 @@ class SweepStore:
                 fill_value=np.nan,
                 compressors=None,
                 attributes={"_ARRAY_DIMENSIONS": [*self.grid.dims, *dims]},
-                overwrite=True,  # a killed session may have begun it
+                overwrite=True,  # a killed session may have left it incomplete
             )
         zarr.consolidate_metadata(self._place, zarr_format=2)
 
     def _check_dims(self, wanted: Mapping[str, tuple[list[str], list[int]]]) -> None:
-        """Refuse dimensions that would not fit into one dataset."""
+        """Raise if the measures' dimensions do not fit into one dataset."""
         taken = {*self.grid.dims, *KEPT, *BOOKKEEPING, *wanted}
         sizes = {"subset": (len(SUBSETS), "the sweep")}
         for name, (dims, shape) in wanted.items():
@@ -259,19 +259,19 @@ class SweepStore:
             if count > MOST_DIMENSIONS:
                 raise MeasureError(
                     f"measure {name!r} has {len(dims)} dimensions beside the sweep's "
-                    f"{len(self.grid.dims)}, at most {MOST_DIMENSIONS} in all; flatten what it "
-                    "returns"
+                    f"{len(self.grid.dims)}, but an array has at most {MOST_DIMENSIONS}; flatten "
+                    "what it returns"
                 )
             for dim, size in zip(dims, shape, strict=True):
                 if dim in taken or dims.count(dim) > 1:
                     raise MeasureError(
-                        f"measure {name!r} has the dimension {dim!r}, a name that is taken; "
+                        f"measure {name!r} has the dimension {dim!r}, a name already in use; "
                         "rename it"
                     )
                 known, owner = sizes.setdefault(dim, (size, f"measure {name!r}"))
                 if known != size:
                     raise MeasureError(
-                        f"measure {name!r} has {size} along {dim!r}, {owner} has {known}; "
+                        f"measure {name!r} has size {size} along {dim!r}, {owner} has {known}; "
                         "rename one of the two dimensions"
                     )
 
@@ -287,7 +287,7 @@ class SweepStore:
         except OSError as error:
             raise SweepStoreError(
                 f"cannot {verb} the store {self.where}: {error}. "
-                f"{int(self.done.sum())} of {self.grid.size} runs are stored; mend this and resume"
+                f"{int(self.done.sum())} of {self.grid.size} runs are stored; fix this, then resume"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The arrays of a sweep's store, none of which is believed before it is checked."""
+"""Read and check the arrays of a sweep's store."""
 
 import os
 import zlib
@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 
 
 def open_sweep(store: str | os.PathLike[str], *, check: bool = True) -> "xr.Dataset":
-    """The dataset of a sweep, finished or not; runs that are not ``done`` are NaN.
+    """Open the dataset of a sweep, finished or not; runs that are not ``done`` are NaN.
 
     Args:
-        store: its folder; a sweep may be writing to it.
-        check: read everything once, to see that it is what was written; this takes seconds for
-            tens of thousands of runs. False opens at once, and whatever is damaged is NaN or an
-            error of another library when it is looked at.
+        store: folder of the store; a sweep may still be writing to it.
+        check: read all values once and verify their checksums, which takes seconds for tens of
+            thousands of runs. False opens at once; damaged values then read as NaN, or raise an
+            error of zarr or xarray when accessed.
 
     Raises:
-        SweepStoreError: there is no sweep, something is damaged, or it was written by a newer
-            grokinterp.
+        SweepStoreError: there is no sweep, something is damaged, or a newer grokinterp wrote it.
     """
     where = store_path(store)
     stored = Stored(where, read_about(where))
-    done = stored.done()  # before all else: what is done by now is whole
+    done = stored.done()  # read first: a sweep may be writing, and blocks done by now are complete
     if check:
         stored.check_labels()
         stored.check_runs(done)
@@ -42,11 +41,11 @@ def open_sweep(store: str | os.PathLike[str], *, check: bool = True) -> "xr.Data
 
 
 class Stored:
-    """Reads the arrays of a store, and names what is damaged.
+    """Reads the arrays of a store; its errors say which file is damaged.
 
     Args:
-        where: the folder.
-        about: its attributes.
+        where: the store's folder.
+        about: the store's attributes.
     """
 
     def __init__(self, where: Path, about: About) -> None:
@@ -58,24 +57,24 @@ class Stored:
         self._group: Any = zarr.open_group(where, mode="r", zarr_format=2, use_consolidated=False)
 
     def done(self) -> np.ndarray:
-        """Which runs are finished. A block is done as a whole or not at all."""
+        """Mask of the finished runs, [*axes, seed]. A block is done as a whole or not at all."""
         flags = self.read("done").view(np.uint8) == 1
         lengths = tuple(len(labels) for labels in self.labels.values())
         if (flags.shape, self._group["done"].chunks) != (lengths, self.about.block):
             raise SweepStoreError(
-                f"{self.where} is damaged: the array in {self.where / 'done'} has not the shape "
-                "that the attributes say. Restore both from a copy, or choose another store"
+                f"{self.where} is damaged: the array in {self.where / 'done'} does not have the "
+                "shape in the attributes. Restore both from a copy, or choose another store"
             )
         for block in self.blocks:
             flags[block] = flags[block].all()
         return flags
 
     def check_labels(self) -> None:
-        """Raise if the labels of the axes are not those that the sweep was begun with."""
+        """Raise if the axes' labels differ from those the sweep was begun with."""
         for name, labels in (self.labels | {"subset": list(SUBSETS)}).items():
             try:
                 whole = self._group[name][:].tolist() == labels
-            except Exception:  # whatever a codec makes of altered bytes
+            except Exception:  # a codec may raise anything on altered bytes
                 whole = False
             if not whole:
                 raise SweepStoreError(
@@ -85,10 +84,10 @@ class Stored:
                 )
 
     def check_runs(self, done: np.ndarray) -> None:
-        """Raise if a run that is done does not read back as it was written."""
+        """Raise if the checksum of a finished run does not match its values."""
         places: list[list[int]] = np.argwhere(done).tolist()
         sums = [place_sum(self.about, place) for place in places]
-        # A store of an earlier format lacks what it did not know.
+        # A store of an earlier format has fewer variables.
         kept = {name for name in KEPT if name in self._group}
         for name in sorted(kept | {*self.about.identity["measure"]}) if sums else ():
             sums = add_values(sums, self.read(name)[done])
@@ -100,20 +99,20 @@ class Stored:
                 )
 
     def read(self, name: str) -> np.ndarray:
-        """All of an array."""
+        """All values of one array."""
         try:
             array = self._group[name]
             return np.asarray(array[...])
-        except Exception as error:  # whatever a codec makes of altered bytes
+        except Exception as error:  # a codec may raise anything on altered bytes
             raise self._unreadable(name, error) from error
 
     def describe(self, place: Sequence[int]) -> str:
-        """A run's place in words."""
+        """The labels of the run at ``place`` in words, for messages."""
         pairs = zip(self.labels.items(), place, strict=True)
         return ", ".join(f"{dim}={short(labels[i])}" for (dim, labels), i in pairs)
 
     def remedy(self, place: Sequence[int]) -> str:
-        """How to have the block with this run trained again."""
+        """Instructions to get the block of this run trained again, for messages."""
         return (
             f"Remove the file {self._chunk('done', place, len(place))} and resume: that block is "
             "trained again"
@@ -142,9 +141,9 @@ class Stored:
 
 
 def place_sum(about: About, place: Iterable[int]) -> int:
-    """Where a run's checksum begins: with its sweep and its place, so that neither can be swapped.
+    """Start value of a run's checksum: covers its sweep and its grid index, so swaps are noticed.
 
-    Stores of format 1 had checksums of the values alone.
+    Format 1 computed checksums from the values alone, so its start value is 0.
     """
     if about.written == 1:
         return 0
@@ -152,27 +151,27 @@ def place_sum(about: About, place: Iterable[int]) -> int:
 
 
 def add_values(sums: Iterable[int], values: np.ndarray) -> list[int]:
-    """Runs' checksums with one more variable, whose first axis are the runs."""
+    """Update the checksums of some runs with one more variable, ``values`` [run, ...]."""
     values = np.asarray(values, dtype=np.float64)
-    rows = np.where(np.isnan(values), np.nan, values)  # zarr keeps no NaN's sign
+    rows = np.where(np.isnan(values), np.nan, values)  # zarr does not keep the sign of NaN
     return [zlib.crc32(row.tobytes(), total) for total, row in zip(sums, rows, strict=True)]
 
 
 def open_arrays(place: Any) -> "xr.Dataset":
-    """All variables, lazily. Only what ``.zmetadata`` lists counts, so no half-made array does."""
+    """All variables, loaded lazily; arrays not listed in ``.zmetadata`` are ignored."""
     import xarray as xr
 
     try:
         return xr.open_zarr(place, zarr_format=2, consolidated=True, chunks=None)
-    except Exception as error:  # xarray's, zarr's or a codec's, whatever the bytes make of them
+    except Exception as error:  # xarray, zarr or a codec may raise anything on altered bytes
         raise SweepStoreError(
-            f"{place} is damaged: its arrays do not fit together ({error}). Restore it from a "
+            f"{place} is damaged: its arrays are inconsistent ({error}). Restore it from a "
             "copy, or choose another store"
         ) from error
 
 
 def tidy(arrays: "xr.Dataset", done: np.ndarray) -> "xr.Dataset":
-    """The variables for readers, in one order, without the numbers of runs that are not done."""
+    """The dataset for users: a fixed order of variables, NaN for runs that are not done."""
     measured = sorted({str(name) for name in arrays.data_vars} - {*KEPT, *BOOKKEEPING})
     values = arrays[[*(name for name in KEPT if name in arrays), *measured]]
     flags = arrays["done"].copy(data=done)

@@ -1,4 +1,4 @@
-"""A grid of configs -> a labelled dataset, trained block by block and written as it goes."""
+"""Train a grid of configs into a labelled dataset, block by block, storing each when it is done."""
 
 import contextlib
 import dataclasses
@@ -58,66 +58,66 @@ def sweep(
     worker_timeout: float = 60.0,
     progress: bool = True,
 ) -> "xr.Dataset":
-    """Train every combination of ``axes``, some seeds each, into one labelled dataset.
+    """Train every combination of ``axes``, for one or more seeds, into one labelled dataset.
 
-    Runs are trained in blocks of ``chunk`` and reduced to numbers; a block is stored as soon as it
-    is finished. Killed at any moment and called again with the same arguments, a sweep goes on
-    where it was and gives the same result.
+    Runs are trained in blocks of ``chunk`` and reduced to numbers; each block is stored as soon as
+    it is finished. If the sweep is killed, calling it again with the same arguments continues it
+    and gives the same result.
 
     Args:
-        base: what the axes leave alone.
-        axes: dotted config path -> its values: ``{"training.weight_decay": [0.0, 5.0]}``; or a
-            name of your own -> settings by their labels, each a mapping of dotted paths to values,
-            for what differs in several fields at once: ``{"setting": {"plain": {}, "decayed":
+        base: config with the fields that the axes do not change.
+        axes: dotted config path -> its values: ``{"training.weight_decay": [0.0, 5.0]}``. To change
+            several fields along one axis, any other name -> mapping of labels to settings, each a
+            mapping of dotted paths to values: ``{"setting": {"plain": {}, "decayed":
             {"training.weight_decay": 5.0, "training.lr": 1e-3}}}``. The labels are the coordinate.
-        seeds: how many runs per cell, or their seeds. A seed draws weights and noise (``seed``)
-            and split and corruption (``data.seed``), the latter unless an axis sets ``data.seed``
-            or ``data.protocol`` is "published", which fixes the data.
-        measure: name -> function of a :class:`~grokinterp.Run`, whose number, array or DataArray
-            becomes a variable. Every run must give the same shape; of a DataArray the dimensions'
-            names are kept, and their labels not.
+        seeds: number of runs per cell, or a list of seeds. A seed sets the initial weights and the
+            training noise (``seed``), and the split and corruption (``data.seed``). The latter is
+            left alone if an axis sets it or if ``data.protocol`` is "published".
+        measure: name -> function of a :class:`~grokinterp.Run` that returns a number, an array or
+            a DataArray, which becomes a variable. It must have the same shape for every run. A
+            DataArray keeps the names of its dimensions, but not their labels.
         store: folder of a zarr store, readable at any time with :func:`open_sweep`. None: memory.
-            A store is gone on with only by the same ``measure`` and ``refine``: their code and
-            whatever it refers to by name, that is helpers, globals, enclosed variables, defaults
-            and attributes of objects, also inside these. Code of installed packages counts by name;
-            the provenance has the versions of the main ones. Not seen are files and environment
-            variables that are read when a function is called, what it looks up under names made
-            then (``getattr``, ``eval``), what its arguments bring along, and values that cannot be
-            pickled. A function that changes its own globals or lists is another one afterwards.
+            Only a sweep with the same ``measure`` and ``refine`` can resume a store. Compared are
+            their code and everything it refers to by name: helpers, globals, enclosed variables,
+            defaults and attributes of objects. Installed packages are compared by name only; the
+            provenance records the versions of the main ones. Not compared are files and environment
+            variables read at call time, names looked up at call time (``getattr``, ``eval``), what
+            a function reaches through its arguments, and values that cannot be pickled. A function
+            that changes its own globals or lists no longer compares as equal.
         executor: any ``concurrent.futures.Executor``: threads, processes, or Dask's
             ``client.get_executor()``. None: this process, with all of torch's threads. With
             CUDA, processes must be spawned, not forked.
-        resume: go on with a store that is there; False refuses it.
-        refine: trains part of the grid only: given the dataset so far, it returns a boolean
-            DataArray over the axes, the cells to train next; asked again until it wants none that
-            is not done.
-        chunk: runs trained and stored together, at most; a crash loses this much. None: 8 runs
-            of the papers' size and up to 64 small ones, or 64 on CUDA. With ``refine`` a block is
-            one cell with all its seeds.
-        device: where to train; None takes CUDA if there is one.
+        resume: continue an existing store; False raises if there is one.
+        refine: function for training only part of the grid. Given the dataset so far, it returns a
+            boolean DataArray over the axes: the cells to train next. It is called again until all
+            the cells it returns are done.
+        chunk: most runs to train and store together, and most runs that a crash can lose. None: 64
+            on CUDA; on a CPU 8 runs of the papers' size and up to 64 small ones. With ``refine`` a
+            block is one cell with all its seeds.
+        device: where to train; None takes CUDA if available.
         precision: as for :func:`~grokinterp.train_many`.
         memory_limit: as for :func:`~grokinterp.train_many`, per block.
-        callbacks: told about finished runs, numbered in C order of the grid; of runs that an
-            earlier session finished they hear nothing.
+        callbacks: notified of each finished run, with its number in C order of the grid. Not called
+            for runs that an earlier session finished.
         worker_timeout: seconds to wait for a Dask cluster that has no workers.
         progress: show one progress bar for all runs, in a terminal or a notebook.
 
     Returns:
-        Dataset over the axes and "seed", read from the store when looked at: ``final_accuracy``,
+        Dataset over the axes and "seed", read lazily from the store: ``final_accuracy``,
         ``best_accuracy``, ``final_loss`` and ``best_loss`` by "subset"; ``final_norm``,
         ``largest_norm``, ``largest_zero_loss_share``, ``n_changed``, ``n_test``, ``diverged_at``
         (-1: never), the measures, and ``done``. Runs not trained are NaN. ``attrs["provenance"]``
-        says how each session trained.
+        records device, versions and duration of each session.
 
     Warns:
-        DivergenceWarning: some losses became NaN or infinite; once, for all runs of the sweep.
-        ZeroLossWarning: in some runs half of the training examples, or more, came to a loss of
-            exactly 0; once, for all runs of the sweep.
+        DivergenceWarning: some losses became NaN or infinite; one warning for the whole sweep.
+        ZeroLossWarning: in some runs at least half of the training examples reached a loss of
+            exactly 0; one warning for the whole sweep.
 
     Raises:
         SweepStoreError: the store belongs to another sweep, is damaged, in use, or not writable.
-        MeasureError: a measure failed; what was finished before is stored.
-        SweepExecutorError: no workers, or they died; what was finished is stored.
+        MeasureError: a measure failed; runs finished before it are stored.
+        SweepExecutorError: no workers, or they died; finished runs are stored.
     """
     grid = Grid(base, axes, seed_list(seeds))
     measure = _check_measures({} if measure is None else measure, grid)
@@ -126,7 +126,7 @@ def sweep(
     resources = Resources(device=device, precision=precision, memory_limit=memory_limit)
     check_executor(executor, resources.place)
     resources = dataclasses.replace(resources, threads=threads_per_task(executor))
-    plan(list(grid.configs.flat), resources)  # refuses what cannot be trained
+    plan(list(grid.configs.flat), resources)  # raises if a run cannot be trained
     place = resources.place
     check_number("worker_timeout", worker_timeout, minimum=0.0, below=1e9, strict=True)
     tell = Dispatch(callbacks, list(grid.configs.flat))
@@ -147,7 +147,7 @@ def sweep(
     check_sendable(executor, work)
     where = None if store is None else store_path(store)
     if where is not None and not is_blank(where):
-        read_about(where)  # a folder of something else is not written to, not even a lock
+        read_about(where)  # raises before a lock is written into an unrelated folder
     with locked(where):
         kept = SweepStore(where, grid, block, identity, resume=resume)
         started, before = time.perf_counter(), int(kept.done.sum())
@@ -164,7 +164,7 @@ def sweep(
         try:
             _train(kept, work, executor, refine, tell, worker_timeout, progress)
         except BaseException:
-            with contextlib.suppress(SweepStoreError):  # the first error says more
+            with contextlib.suppress(SweepStoreError):  # do not hide the first error
                 note_session()
             raise
         note_session()
@@ -183,7 +183,7 @@ def _train(
     worker_timeout: float,
     progress: bool,
 ) -> None:
-    """Train what is wanted and not there yet."""
+    """Train the wanted runs that are not stored yet."""
     grid = kept.grid
     tasks = _tasks(kept, refine)
 
@@ -195,7 +195,7 @@ def _train(
         at_end.callback(bar.on_end)
         while tasks:
             results = _results(executor, work, tasks, worker_timeout, bar)
-            with contextlib.closing(results):  # on an error, cancel what has not begun
+            with contextlib.closing(results):  # on an error, cancels the blocks not begun
                 for task, finished in results:
                     kept.write(task.block, [run.row for run in finished])
                     if executor is not None:
@@ -212,7 +212,7 @@ def _train(
 
 
 def _tasks(kept: SweepStore, refine: Refine | None) -> list[BlockTask]:
-    """The blocks to train now."""
+    """The blocks to train next."""
     grid = kept.grid
     wanted = np.ones(grid.shape[:-1], dtype=bool)
     if refine is not None:
@@ -229,7 +229,7 @@ def _tasks(kept: SweepStore, refine: Refine | None) -> list[BlockTask]:
 
 
 def _wanted(asked: Any, grid: Grid) -> np.ndarray:
-    """The cells that ``refine`` asks for, in the order of the grid."""
+    """Mask of the cells that ``refine`` asks for, in the order of the grid's axes."""
     import xarray as xr
 
     axes = list(grid.axes)
@@ -239,17 +239,17 @@ def _wanted(asked: Any, grid: Grid) -> np.ndarray:
     if set(asked.dims) != set(axes):
         raise ValueError(
             f"{wanted}, got dimensions {list(asked.dims)}; "
-            'reduce the others, as in asked.any("seed")'
+            'reduce the others, for example by asked.any("seed")'
         )
     if asked.dtype != bool:
-        raise TypeError(f"{wanted}, got {asked.dtype}; compare with something")
+        raise TypeError(f"{wanted}, got {asked.dtype}; return a comparison, such as x > 0.5")
     asked = asked.transpose(*axes)
     for path in axes:
         labels = grid.coordinates[path]
         here = asked[path].values if path in asked.coords else labels
         if asked.sizes[path] != len(labels) or not np.array_equal(here, labels):
             raise ValueError(
-                f"{wanted}, with the labels {short(labels.tolist())} along {path!r} in this order, "
+                f"{wanted}, with the labels {short(labels.tolist())} along {path!r} in that order, "
                 f"got {short(here.tolist())}"
             )
     return asked.values
@@ -278,9 +278,9 @@ def _results(
 def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:
     if (diverged := result["diverged_at"].values >= 0).any():
         warn_user(
-            f"{diverged.sum()} of {grid.size} runs diverged, their loss is NaN or infinite: "
-            f"{_first(grid, diverged)}. They stopped there; diverged_at says when. A smaller "
-            "training.lr usually helps",
+            f"{diverged.sum()} of {grid.size} runs diverged (NaN or infinite loss): "
+            f"{_first(grid, diverged)}. They stopped at step diverged_at. A smaller training.lr "
+            "usually helps",
             DivergenceWarning,
         )
 
@@ -289,13 +289,13 @@ def _warn_of_zero_loss(grid: Grid, result: "xr.Dataset") -> None:
     if (vanished := result["largest_zero_loss_share"].values >= SHARE).any():
         warn_user(
             f"in {vanished.sum()} of {grid.size} runs at least {SHARE:.0%} of the training "
-            f"examples came to a loss of exactly 0: {_first(grid, vanished)}. {REMEDY}",
+            f"examples reached a loss of exactly 0: {_first(grid, vanished)}. {REMEDY}",
             ZeroLossWarning,
         )
 
 
 def _first(grid: Grid, where: np.ndarray) -> str:
-    """The first of some runs in words."""
+    """The labels of the first three runs in a mask, for messages."""
     places = np.argwhere(where)
     return "; ".join([*map(grid.describe, places[:3]), *(["..."] if len(places) > 3 else [])])
 

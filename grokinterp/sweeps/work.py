@@ -1,4 +1,4 @@
-"""What a worker does: train one block of a sweep and reduce its runs to rows."""
+"""The work of one worker: train one block of a sweep and reduce its runs to rows."""
 
 import gc
 import multiprocessing
@@ -23,53 +23,53 @@ from grokinterp.training.trainer import final_metrics, train_each
 @short_repr
 @dataclass(frozen=True, eq=False)
 class BlockTask:
-    """A block of runs; everything a worker needs travels in it and in :class:`Work`."""
+    """A block of runs. Together with :class:`Work` it is all that a worker needs."""
 
     block: Block
     configs: tuple[RunConfig, ...]  # in C order of the block
-    names: tuple[str, ...]  # their places in words, for messages
+    names: tuple[str, ...]  # the runs' labels in words, for messages
 
     @property
     def words(self) -> str:
-        """Which runs it has, in short."""
+        """The names of the first two runs, for messages."""
         return "; ".join([*self.names[:2], *(["..."] if len(self.names) > 2 else [])])
 
     @property
     def steps(self) -> int:
-        """Updates of all its runs."""
+        """Number of updates, summed over the runs."""
         return sum(config.training.steps for config in self.configs)
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """One run, reduced."""
+    """The result of one run, reduced to numbers."""
 
     row: Row
-    final: Mapping[str, float]  # the last metrics of the history, if somebody listens
-    curves: Mapping[int, Mapping[str, float]]  # step -> metrics, if somebody listens
+    final: Mapping[str, float]  # last metrics of the history; empty if there are no callbacks
+    curves: Mapping[int, Mapping[str, float]]  # step -> metrics; empty if there are no callbacks
 
 
 @short_repr
 @dataclass(frozen=True)
 class Work:
-    """How blocks are trained: call it with a task. Can be pickled if the measures can."""
+    """How to train a block: call it with a task. It can be pickled if the measures can."""
 
     measure: Mapping[str, Measure]
     resources: Resources
     keep_curves: bool
-    driver: int = field(default_factory=os.getpid)  # the process that asked for it
+    driver: int = field(default_factory=os.getpid)  # id of the process that runs the sweep
 
     def __call__(self, task: BlockTask, observer: Callback | None = None) -> list[Finished]:
-        """The runs of a task, reduced, in its order."""
+        """Train the runs of a task and return them reduced, in its order."""
         parent = multiprocessing.parent_process()
-        if parent is not None and parent.pid == self.driver:  # a worker that was there before
+        if parent is not None and parent.pid == self.driver:  # a worker started before the sweep
             end_with_driver()
         done: dict[int, Finished] = {}
         with _one_thread_for_measures(self.resources.threads):
             for i, run in train_each(task.configs, self.resources, observer=observer):
                 done[i] = self._reduce(run, task.names[i])
-        gc.collect()  # hooked models are cycles; a block's must not stay for the next
+        gc.collect()  # hooked models are reference cycles; free them before the next block
         return [done[i] for i in range(len(task.configs))]
 
     def _reduce(self, run: Run, name: str) -> Finished:
@@ -89,7 +89,7 @@ class Work:
 
 @contextmanager
 def _one_thread_for_measures(threads: int | None) -> Iterator[None]:
-    """Workers share the cores, and training brings its own threads."""
+    """Limit measures to one torch thread: workers share the cores, and training has its own."""
     before = available_threads()
     if threads is None or before == 1:
         yield

@@ -1,4 +1,7 @@
-"""Worker processes of a pool: they end with their driver, and are replaced when they die."""
+"""Worker processes of a pool. They end with the driver (the process that runs the sweep).
+
+A pool whose worker died is replaced.
+"""
 
 import multiprocessing
 import os
@@ -9,23 +12,23 @@ from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 _LOOK_EVERY_S = 1.0
-_watched = threading.Event()  # in a worker: it has been told to end with its driver
+_watched = threading.Event()  # set in a worker that already watches its driver
 
 
 class BlockKilledWorkers(Exception):
-    """A block's workers died whenever it was tried, the last time with no other block beside it."""
+    """A block killed its worker at every try, the last time while no other block was running."""
 
 
 def end_with_driver() -> None:
-    """In a worker process: end it soon after the process that started it is gone."""
+    """Call in a worker process: ends it soon after the process that started it has ended."""
     driver = multiprocessing.parent_process()
     if driver is None or _watched.is_set():
         return
     _watched.set()
-    starter = os.getppid()  # the driver, or its fork server, which ends with it
+    starter = os.getppid()  # the driver, or its fork server, which ends with the driver
 
     def watch() -> None:
-        # The driver's end of a pipe; forked workers hold those of their elder siblings, too.
+        # is_alive() alone is not enough: it watches a pipe whose driver's end later forks hold too.
         while driver.is_alive() and os.getppid() == starter:
             driver.join(_LOOK_EVERY_S)
         os._exit(1)
@@ -34,25 +37,25 @@ def end_with_driver() -> None:
 
 
 class Beginning:
-    """What a worker does first: watch its driver, then what the pool's user wants.
+    """Pool initializer that watches the driver, then calls the user's own initializer.
 
     Args:
-        initializer: the user's, or None.
-        arguments: of it.
+        initializer: the user's initializer, or None.
+        arguments: its arguments.
     """
 
     def __init__(self, initializer: Callable[..., object] | None, arguments: Iterable[Any]) -> None:
         self.initializer, self.arguments = initializer, tuple(arguments)
 
     def __call__(self) -> None:
-        """In the worker process."""
+        """Run in the worker process."""
         end_with_driver()
         if self.initializer is not None:
             self.initializer(*self.arguments)
 
 
 def can_be_replaced(executor: Executor) -> bool:
-    """Whether it is known how to make another pool like it."""
+    """Whether we can make another pool with the same settings."""
     return type(executor) is ProcessPoolExecutor
 
 
@@ -61,22 +64,22 @@ def run_in_processes(
     tasks: Sequence[Task],
     run: Callable[[Executor, Sequence[Task]], Iterator[tuple[Task, Any]]],
 ) -> Iterator[tuple[Task, Any]]:
-    """Tasks with their results, whatever becomes of workers.
+    """Yield each task with its result, even if workers die.
 
-    A worker that dies breaks its pool. Another one like it then goes on with what is not finished.
-    Which task it was nobody knows, so those that were running twice when that happened are tried
-    alone.
+    A worker that dies breaks its pool; a new pool with the same settings then continues. The pool
+    does not say which task killed the worker, so a task that was running at two such deaths is
+    tried alone.
 
     Args:
-        pool: the user's; it is left alone, also when it is broken.
-        tasks: what to do.
-        run: does some tasks on a pool; raises BrokenExecutor when a worker dies.
+        pool: the user's pool; it is not shut down, even if it is broken.
+        tasks: the tasks to do.
+        run: runs some tasks on a pool; raises BrokenExecutor when a worker dies.
 
     Raises:
-        BlockKilledWorkers: from the pool's error; its only argument is the task.
+        BlockKilledWorkers: raised from the pool's error; its only argument is the task.
     """
     initializer: Any = getattr(pool, "_initializer", None)
-    if not isinstance(initializer, Beginning):  # for workers that it has not started yet
+    if not isinstance(initializer, Beginning):  # applies to workers that are started from now on
         arguments = getattr(pool, "_initargs", ())
         vars(pool).update(_initializer=Beginning(initializer, arguments), _initargs=())
     left, deaths = list(tasks), [0] * len(tasks)
@@ -92,7 +95,7 @@ def run_in_processes(
             except BrokenExecutor as error:
                 if alone and not finished:
                     raise BlockKilledWorkers(*alone) from error
-                # They begin in order, so these were running.
+                # Tasks begin in order, so the first unfinished ones were running.
                 running = [task for task in alone or left if id(task) not in finished]
                 for task in running[: pools.size]:
                     deaths[number[id(task)]] += 1
@@ -100,14 +103,14 @@ def run_in_processes(
 
 
 class _Pools:
-    """The pool to use now: the user's, and after a death another like it, which is ended here."""
+    """The pool in use: the user's at first; after a worker's death our own, ended here."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._given = self._pool = pool
         self.size: int = vars(pool)["_max_workers"]
 
     def now(self) -> ProcessPoolExecutor:
-        """One that is not broken."""
+        """A pool that is not broken."""
         if getattr(self._pool, "_broken", False):
             self._end()
             how = vars(self._given)
@@ -127,7 +130,7 @@ class _Pools:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and self._pool is not self._given:
             for process in list((vars(self._pool).get("_processes") or {}).values()):
-                process.terminate()  # nobody waits for what it does
+                process.terminate()  # its results are no longer wanted
         self._end()
 
     def _end(self) -> None:

@@ -88,7 +88,7 @@ def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(gi.RunFolderError, match="run-0 was trained with other settings"):
         collect(tmp_path, [WANTED[1], other], progress=False)
     assert list(times(tmp_path)) == ["run-0"]  # refused before anything was trained
-    with pytest.raises(ValueError, match="two runs would share the folder 'run-0'"):
+    with pytest.raises(ValueError, match="wanted has the folder 'run-0' twice"):
         collect(tmp_path, [WANTED[0], other], progress=False)
 
 
@@ -105,7 +105,7 @@ def test_a_folder_that_is_taken_is_refused_before_training(
     monkeypatch.setattr(module, "train_many", lambda *_, **__: pytest.fail("it was trained"))
     (tmp_path / "run-1").mkdir()
     (tmp_path / "run-1" / "notes.txt").write_text("mine")
-    with pytest.raises(gi.RunFolderError, match="run-1 exists and is no run folder"):
+    with pytest.raises(gi.RunFolderError, match="run-1 exists and is not a run folder"):
         collect(tmp_path, WANTED, progress=False)
     (tmp_path / "file").write_text("")
     with pytest.raises(gi.RunFolderError, match="cannot be written: Not a directory"):

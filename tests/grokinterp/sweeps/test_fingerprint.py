@@ -332,7 +332,7 @@ def test_an_edit_is_noticed_and_named(before: str, after: str) -> None:
     assert fingerprint(defined(f"'''Notes.'''\n# and more\n\n{before}", "elsewhere")) == one
     assert json.loads(json.dumps(one)) == one  # as a store holds it
     words = in_words(one, other)
-    assert re.match(r"measure.m (was .+, now .+|has changed: .+)\. What is stored", words), words
+    assert re.match(r"measure.m (was .+, now .+|has changed: .+)\. The stored runs", words), words
 
 
 def in_words(one: Fingerprint, other: Fingerprint) -> str:
@@ -343,8 +343,8 @@ def in_words(one: Fingerprint, other: Fingerprint) -> str:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        ("a helper", "measure.m has changed: the code of helper. What is stored"),
-        ("a global number", "has changed: global SCALE of f, which was 1.0, now 2.0. What"),
+        ("a helper", "measure.m has changed: the code of helper. The stored runs"),
+        ("a global number", "has changed: global SCALE of f, which was 1.0, now 2.0. The stored"),
         (
             "an enclosed list",
             "has changed: enclosed k of make.<locals>.<lambda>, which was [1, 2], n",

@@ -58,7 +58,7 @@ def test_a_finished_sweep_is_gone_on_with_and_other_settings_are_refused(
     other_value = SETTINGS | {"SGD": SETTINGS["SGD"] | {"training.momentum": 0.5}}
     other_label = {label.upper(): changes for label, changes in SETTINGS.items()}
     for settings, message in (
-        (other_value, "the runs themselves, by a value that its label does not show"),
+        (other_value, "the runs themselves, in a value that its label does not show"),
         (other_label, r"axes.setting was \['plain'.*, now \['PLAIN'"),
     ):
         with pytest.raises(gi.SweepStoreError, match=message):

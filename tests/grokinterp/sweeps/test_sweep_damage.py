@@ -205,13 +205,13 @@ def test_blocks_have_a_place_and_a_sweep(finished: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("format", "1", "'format' does not fit"),
-        ("block", [2], "done has not the shape"),
-        ("block", [1, 1], "'identity' does not fit"),
-        ("block", "1", "'block' does not fit"),
+        ("format", "1", "'format' is invalid"),
+        ("block", [2], "done does not have the shape"),
+        ("block", [1, 1], "'identity' is invalid"),
+        ("block", "1", "'block' is invalid"),
         ("identity", "{}", r"\.zattrs cannot be used \('axes'\)"),
         ("identity", None, r"\.zattrs cannot be used"),
-        ("base", "{}", "'base' does not fit"),
+        ("base", "{}", "'base' is invalid"),
         ("provenance", "5", "provenance"),
     ],
 )
@@ -301,7 +301,9 @@ def test_a_store_of_the_first_format_is_read_and_not_gone_on_with(
         np.array([total], dtype=np.int64).tofile(store / "checksum" / str(seed))
     edit_attributes(store, format=1)
     assert gi.open_sweep(store).load().equals(gi.open_sweep(finished).load())
-    with pytest.raises(gi.SweepStoreError, match=r"earlier grokinterp.*format 1.*open_sweep reads"):
+    with pytest.raises(
+        gi.SweepStoreError, match=r"earlier grokinterp.*format 1.*open_sweep can read"
+    ):
         small_sweep(store)
     flip(store / "m" / "1.0")
     with pytest.raises(gi.SweepStoreError, match="does not read back"):

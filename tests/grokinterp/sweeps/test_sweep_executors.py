@@ -155,7 +155,7 @@ def test_a_block_that_kills_its_workers_is_named(
     base: gi.RunConfig, tmp_path: Path, measures, forkserver
 ) -> None:
     arguments = {"store": tmp_path / "s", "chunk": 1, **QUIET}
-    expected = "the block with seed=2 died three times, the last time without another"
+    expected = "the block with seed=2 died three times, the last time with no other"
     with (
         ProcessPoolExecutor(2, forkserver) as pool,
         pytest.raises(gi.SweepExecutorError, match=expected),
@@ -249,7 +249,7 @@ def test_a_measure_that_dask_cannot_send_and_a_closed_client(
 ) -> None:
     client, lock = dask(0), threading.Lock()
     arguments = {"store": tmp_path / "s", "executor": client.get_executor(), **QUIET}
-    with pytest.raises(TypeError, match=r"measure cannot be sent .*lock.*; leave locks"):
+    with pytest.raises(TypeError, match=r"measure cannot be sent .*lock.*; it must not hold locks"):
         gi.sweep(base, AXES, measure={"m": lambda run: lock.locked()}, **arguments)
     client.close()
     with pytest.raises(gi.SweepExecutorError, match="the Dask client is closed; make a new one"):

@@ -81,7 +81,7 @@ def sweep(store: Path | None) -> xr.Dataset:
 def check_store(store: Path, want: xr.Dataset) -> None:
     """What is done is right, and nothing else is shown."""
     if not (store / ".zmetadata").exists():
-        with pytest.raises(gi.SweepStoreError, match="is no sweep"):
+        with pytest.raises(gi.SweepStoreError, match="is not a grokinterp sweep"):
             gi.open_sweep(store)
         return
     shown = gi.open_sweep(store).load()

@@ -18,7 +18,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
     ("change", "error", "message"),
     [
         ({"axes": {"training.weight_deca": [1.0]}}, ValueError, "training.weight_decay"),
-        ({"axes": {"training.nonsense": [1.0]}}, ValueError, "is no field"),
+        ({"axes": {"training.nonsense": [1.0]}}, ValueError, "is not a field"),
         ({"axes": {"seed": [1, 2]}}, ValueError, "'seed' cannot be an axis.*seeds="),
         ({"axes": {"training.lr": []}}, ValueError, "axis 'training.lr' is empty"),
         ({"axes": {"training.lr": [0.1, 0.2, 0.1]}}, ValueError, "0.1 twice"),
@@ -53,9 +53,9 @@ LR = {"training.lr": [1e-3, 1e-2]}
             for settings, error, message in [
                 ({}, ValueError, "axis 'setting' is empty"),
                 ({"": {}}, ValueError, "axis 'setting' has the label ''"),
-                ({"a": {}, 3: LR}, ValueError, "has the label 3.*by a text"),
+                ({"a": {}, 3: LR}, ValueError, "has the label 3; labels must be"),
                 ({"a": 0.1}, TypeError, "'a' on axis 'setting' must map dotted"),
-                ({"a": {"training.lrr": 1}}, ValueError, "'training.lrr' is no field.*lr"),
+                ({"a": {"training.lrr": 1}}, ValueError, "'training.lrr' is not a field.*lr"),
                 ({"a": {"seed": 1}}, ValueError, "'a' on axis 'setting' sets 'seed'"),
                 ({"a": {}, "b": {}}, ValueError, "same: setting='a', seed=0; and setting='b'"),
             ]
@@ -76,20 +76,20 @@ LR = {"training.lr": [1e-3, 1e-2]}
                 ("", "axes has '', which cannot name a variable"),
                 ("a/b", "cannot name a variable"),
                 (5, "cannot name a variable"),
-                ("done", "axes has 'done', which the sweep holds already"),
-                ("subset", "which the sweep holds already"),
+                ("done", "axes has 'done', a name already in use"),
+                ("subset", "a name already in use"),
             ]
         ],
         (
             {"axes": {"setting": {"a": {}}}, "measure": {"setting": len}},
             ValueError,
-            "measure has 'setting', which the sweep holds",
+            "measure has 'setting', a name already in use",
         ),
         *[
             ({argument: {name: {"a": {}} if argument == "axes" else len}}, ValueError, message)
             for argument in ("axes", "measure")
             for name, message in [
-                ("é" * 128, "'ééé.*of 256 bytes; it names a file, at most 255"),
+                ("é" * 128, "'ééé.*of 256 bytes.*file name; use at most 255"),
                 ("a\0b", "cannot name a variable"),
                 ("\ud800", "cannot name a variable"),
             ]
@@ -101,7 +101,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
         (
             {"axes": {"training.lr": range(1, 1001), "training.weight_decay": range(1001)}},
             ValueError,
-            "axes and seeds make 1001000 runs, at most 1000000 in one sweep",
+            "axes and seeds make 1001000 runs, but a sweep has at most 1000000",
         ),
         (
             {"axes": {f"axis {i}": {"a": {}} for i in range(31)}},
@@ -115,7 +115,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"seeds": [-1]}, ValueError, "seeds must be at least 0"),
         ({"seeds": [0.5]}, TypeError, "seeds must be an integer"),
         ({"seeds": True}, TypeError, "seeds must be"),
-        ({"seeds": [2**70]}, ValueError, "seeds must be below"),
+        ({"seeds": [2**70]}, ValueError, "seeds must be less than"),
         ({"seeds": 10**12}, ValueError, "seeds must be at most 1000000"),
         ({"seeds": itertools.count()}, ValueError, "seeds has more than 1000000 values"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
@@ -128,7 +128,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"measure": {"ipr": 3}}, TypeError, "measure 'ipr' must be a function"),
         ({"measure": [len]}, TypeError, "measure must map names"),
         *[
-            ({"measure": {name: len}}, ValueError, f"{name!r}, which the sweep holds")
+            ({"measure": {name: len}}, ValueError, f"{name!r}, a name already in use")
             for name in ("final_loss", "done", "seed", "subset", "training.lr")
         ],
         ({"measure": {"a/b": len}}, ValueError, "cannot name a variable"),
@@ -139,12 +139,12 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"worker_timeout": 0.0}, ValueError, "worker_timeout"),
         ({"worker_timeout": 1e300}, ValueError, "worker_timeout"),
         ({"worker_timeout": 10**9}, ValueError, r"worker_timeout must lie in \(0.0, 1000000000.0"),
-        ({"store": ""}, ValueError, "store is an empty text.*'.' for the current one"),
+        ({"store": ""}, ValueError, "store is an empty string.*'.' is the current one"),
         ({"store": 5}, TypeError, "store must be the path of a folder, got 5"),
         ({"store": b"s"}, TypeError, "store must be the path of a folder"),
-        ({"store": "~nobody at all/s"}, ValueError, "store=.* is no path"),
-        ({"store": "a\0b"}, ValueError, "store=.* is no path: it has a null character"),
-        ({"store": "x" * 300}, gi.SweepStoreError, "cannot look into .*too long"),
+        ({"store": "~nobody at all/s"}, ValueError, "store=.* is not a valid path"),
+        ({"store": "a\0b"}, ValueError, "store=.* is not a valid path: it has a null character"),
+        ({"store": "x" * 300}, gi.SweepStoreError, "cannot read .*too long"),
     ],
 )
 def test_bad_input(base, tmp_path: Path, trained, change, error, message) -> None:
@@ -186,7 +186,7 @@ def raises(run: gi.Run) -> float:
         (lambda run: 1 + 2j, "'m' must return a number"),
         (lambda run: [[1, 2], [3]], "'m' must return a number"),
         (lambda run: run.history, "'m' must return a number"),
-        (lambda run: list(range(2 + run.config.seed)), r"'m' returned .*3\).*after .*2\)"),
+        (lambda run: list(range(2 + run.config.seed)), r"'m' returned .*3\).*but .*2\)"),
     ],
 )
 def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> None:
@@ -216,11 +216,11 @@ def test_a_measure_that_fails(base, tmp_path: Path, trained, take, message) -> N
         ({"m": ("seed",)}, "'m' has the dimension 'seed'"),
         ({"m": ("m",)}, "'m' has the dimension 'm'"),
         ({"m": ("done",)}, "'m' has the dimension 'done'"),
-        ({"m": ("subset",)}, "'m' has 2 along 'subset', the sweep has 5"),
-        ({"m": ("k",), "n": ("k",)}, "'n' has 3 along 'k', measure 'm' has 2"),
+        ({"m": ("subset",)}, "'m' has size 2 along 'subset', the sweep has 5"),
+        ({"m": ("k",), "n": ("k",)}, "'n' has size 3 along 'k', measure 'm' has 2"),
         (
             {"m": tuple(f"d{i}" for i in range(32))},
-            "'m' has 32 dimensions.*'s 1, at most 32 in all",
+            "'m' has 32 dimensions.*'s 1, but an array has at most 32",
         ),
     ],
 )

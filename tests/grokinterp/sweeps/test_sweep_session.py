@@ -82,7 +82,7 @@ def test_refine_that_never_has_enough_ends(base: gi.RunConfig, trained) -> None:
         (lambda d: True, TypeError, "got bool"),
         (lambda d: None, TypeError, "got NoneType"),
         (lambda d: d.done.any("seed")[:2], ValueError, r"labels .* along 'training.lr'"),
-        (lambda d: d.done.any("seed")[::-1], ValueError, r"labels .* in this order"),
+        (lambda d: d.done.any("seed")[::-1], ValueError, r"labels .* in that order"),
     ],
 )
 def test_refine_with_another_answer(base: gi.RunConfig, trained, answer, error, message) -> None:

@@ -102,7 +102,7 @@ def test_an_edited_helper_is_refused(
     else:
         sweep(**arguments(1.0))
     before, _ = contents(store), trained.clear()
-    with pytest.raises(gi.SweepStoreError, match=r"has changed: the code of helper\. .*go back"):
+    with pytest.raises(gi.SweepStoreError, match=r"has changed: the code of helper\. .*restore it"):
         sweep(**arguments(2.5))
     assert contents(store) == before
     assert not trained
@@ -124,7 +124,7 @@ def test_an_operation_changed_behind_its_name_is_noticed(sweep, base) -> None:
 
 
 def test_what_is_no_store(sweep, store, contents, trained) -> None:
-    with pytest.raises(gi.SweepStoreError, match="is no sweep of grokinterp: it does not exist"):
+    with pytest.raises(gi.SweepStoreError, match="is not a grokinterp sweep: it does not exist"):
         gi.open_sweep(store)
     store.write_text("mine")
     for use in (sweep, lambda: gi.open_sweep(store)):
@@ -137,11 +137,13 @@ def test_what_is_no_store(sweep, store, contents, trained) -> None:
     assert store.read_text() == "mine"
     store.unlink()
     store.mkdir()
-    with pytest.raises(gi.SweepStoreError, match=r"is no sweep .*: nothing is stored there yet"):
+    with pytest.raises(
+        gi.SweepStoreError, match=r"is not a grokinterp sweep: nothing is stored there yet"
+    ):
         gi.open_sweep(store)
     (store / "thesis.txt").write_text("mine")
     for use in (sweep, lambda: gi.open_sweep(store)):
-        with pytest.raises(gi.SweepStoreError, match=f"{store} is no sweep"):
+        with pytest.raises(gi.SweepStoreError, match=f"{store} is not a grokinterp sweep"):
             use()
     assert contents(store) == {"thesis.txt": b"mine"}
     assert not trained
