@@ -1,4 +1,4 @@
-"""A run's configuration: task and data, network, training."""
+"""The configuration of a run: data, network and training."""
 
 from grokinterp.config.run import RunConfig, build_model, check_path, config_paths
 from grokinterp.config.training import TrainConfig

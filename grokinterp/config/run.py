@@ -1,4 +1,4 @@
-"""A run's whole configuration, and its two other forms: dotted paths and JSON."""
+"""The configuration of a run, changed by dotted paths and converted to and from JSON."""
 
 import dataclasses
 import difflib
@@ -20,14 +20,14 @@ from grokinterp.tasks import Table
 
 @frozen_config
 class RunConfig:
-    """Everything a run depends on. Hashable: it can name a cell of a sweep.
+    """Everything that determines a run. Hashable, so it can identify a cell of a sweep.
 
-    ``seed`` draws the initial weights (and any training noise); ``data.seed`` draws the split and
-    the corruption.
+    ``seed`` determines the initial weights and any training noise; ``data.seed`` determines the
+    train/test split and the corruption of labels.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: Any = field(default_factory=MLPConfig)  # the config of a network in ``MODELS``
+    model: Any = field(default_factory=MLPConfig)  # config of an architecture in ``MODELS``
     training: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
 
@@ -44,14 +44,15 @@ class RunConfig:
                 )
             if not model.dropout_points(self.model, at):
                 raise ValueError(
-                    f"dropout_at={at!r} has no place in {self.model}; choose another or dropout=0"
+                    f"dropout_at={at!r} does not exist in {self.model}; choose another place, or "
+                    "dropout=0"
                 )
         examples = min(self.training.batch_size or self.data.n_train, self.data.n_train)
         if examples == 1 and getattr(self.model, "norm", None) == "batch":
             raise ValueError(
-                f"norm='batch' has no statistics of one example, got batch_size="
-                f"{self.training.batch_size} and {self.data.n_train} training pairs; use at least "
-                "2 of both, or norm='layer'"
+                f"norm='batch' needs at least 2 examples per batch, got batch_size="
+                f"{self.training.batch_size} and {self.data.n_train} training pairs; increase both "
+                "to 2 or more, or use norm='layer'"
             )
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
@@ -67,18 +68,18 @@ class RunConfig:
                 fresh[section] = value
         for section, fields in inner.items():
             base = fresh.get(section, getattr(self, section))
-            if type(base) in _sections().get(section, ()):  # else __post_init__ says what is wrong
+            if type(base) in _sections().get(section, ()):  # otherwise __post_init__ raises
                 fresh[section] = dataclasses.replace(base, **fields)
         return dataclasses.replace(self, **fresh)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; :meth:`from_dict` gives the config back."""
+        """The config as plain data for JSON; :meth:`from_dict` converts it back."""
         plain = dataclasses.asdict(self)
         return plain | {"model": {"kind": model_kind(self.model)} | plain["model"]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
-        """The config that :meth:`to_dict` made; unknown names are refused, missing ones default."""
+        """The config from plain data. Unknown names raise; missing fields take their defaults."""
         top = dict(plain)
         data, model, training = (_fields(top.pop(name, {}), name) for name in _sections())
         for name in ("operation", "second_operation"):
@@ -86,7 +87,7 @@ class RunConfig:
                 table = _fields(data[name], f"data.{name}")
                 if missing := {"name", "p", "labels"} - table.keys():
                     raise ValueError(f"data.{name} lacks {', '.join(sorted(missing))}")
-                if isinstance(table["labels"], list):  # else the table says what they should be
+                if isinstance(table["labels"], list):  # otherwise Table raises
                     table["labels"] = tuple(table["labels"])
                 data[name] = _build(Table, f"data.{name}", table)
         kind = model.pop("kind", "mlp")
@@ -108,7 +109,7 @@ def _sections() -> dict[str, tuple[type, ...]]:
 
 
 def config_paths(config: RunConfig) -> list[str]:
-    """Every dotted path of a config, sections first."""
+    """All field paths of a config: the sections, then their fields, such as "training.lr"."""
     paths = [f.name for f in dataclasses.fields(config)]
     for section in _sections():
         paths += [f"{section}.{f.name}" for f in dataclasses.fields(getattr(config, section))]
@@ -116,7 +117,7 @@ def config_paths(config: RunConfig) -> list[str]:
 
 
 def check_path(config: RunConfig, path: str) -> None:
-    """Raise unless ``path`` names a field; suggest the nearest."""
+    """Raise unless ``path`` names a field; the message suggests similar names."""
     known = config_paths(config)
     check_text("the path of a RunConfig's field", path, example="data.p")
     if path not in known:
@@ -125,16 +126,16 @@ def check_path(config: RunConfig, path: str) -> None:
             p for p in known if difflib.get_close_matches(tail, [p.rpartition(".")[2]])
         ]
         raise ValueError(
-            f"{short(path)} is no field of a RunConfig. Near matches: {', '.join(near) or 'none'}; "
-            f"all: {', '.join(known)}"
+            f"{short(path)} is not a field of a RunConfig. Near matches: "
+            f"{', '.join(near) or 'none'}; all: {', '.join(known)}"
         )
 
 
 @unaffected()
 def build_model(config: RunConfig) -> HookedModel:
-    """The untrained network of a config, its weights drawn from ``config.seed``.
+    """The untrained network of a config, with weights drawn from ``config.seed``.
 
-    It is in training mode as any new ``nn.Module``.
+    Like any new ``nn.Module`` it is in training mode.
     """
     kind: Any = model_class(config.model)
     model = kind(config.model, p=config.data.p, seed=config.seed)

@@ -1,4 +1,4 @@
-"""How one run is optimised."""
+"""The training part of a run's configuration."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from grokinterp._limits import MAX_ROWS, MAX_STEPS
 from grokinterp._short import short
 from grokinterp.losses import LOSSES
 
-# Each optimiser, with the weight decays that it takes; the first is its default.
+# Optimiser -> the kinds of weight decay it supports; the first is the default.
 OPTIMIZERS = {
     "adamw": ("decoupled_zero", "decoupled_init"),
     "adam": ("l2",),
@@ -20,38 +20,38 @@ _ROWS_PER_DECADE = 20
 
 @frozen_config
 class TrainConfig:
-    """Optimiser, loss and noise; the defaults are the first paper's (Doshi et al. 2023, app. A).
+    """Optimiser, loss and noise. Defaults: Doshi et al. 2023, arXiv:2310.13061, appendix A.
 
     Weight decay acts on every weight, with lambda = ``weight_decay`` and eta = the learning rate:
-    "decoupled_zero" multiplies weights by 1 - eta lambda before the update (AdamW);
-    "decoupled_init" moves them towards where they started, by eta lambda (w0 - w); "l2" adds
-    lambda / 2 |w|^2 to the loss, so lambda w to its gradient. Losses that are reported are those of
-    the data alone.
+    "decoupled_zero" multiplies the weights by 1 - eta lambda before each update (as in AdamW);
+    "decoupled_init" adds eta lambda (w0 - w), pulling them towards their initial values w0; "l2"
+    adds lambda / 2 |w|^2 to the loss, so lambda w to the gradient. Reported losses never include
+    this term.
     """
 
     steps: int = 2000  # updates
     lr: float = 1e-2
     warmup_steps: int = 0  # the rate of update t = 0, 1, ... is lr * min(1, t / warmup_steps)
-    batch_size: int | None = None  # None, or as many as there are if fewer: all training pairs
+    batch_size: int | None = None  # None, or more than there are: all training pairs
     optimizer: str = "adamw"  # adamw, adam or sgd
     weight_decay: float = 0.0
     decay: str | None = None  # decoupled_zero, decoupled_init or l2; None: the optimiser's default
-    momentum: float = 0.0  # of sgd
-    betas: tuple[float, float] = (0.9, 0.98)  # of adam and adamw
+    momentum: float = 0.0  # only for sgd
+    betas: tuple[float, float] = (0.9, 0.98)  # only for adam and adamw
     eps: float = 1e-8
-    # "mse" against one-hot labels, mean over classes too; "cross_entropy"; or "mse_softmax", the
-    # "mse" of probabilities (the second paper's, with the sign put right)
+    # "mse": against one-hot labels, averaged over examples and classes; "cross_entropy"; or
+    # "mse_softmax": "mse" of the softmax probabilities (second paper, with its sign corrected)
     loss: str = "mse"
-    # Steps between rows of the history, or "log": about 20 rows per decade of steps. Step 0 and the
-    # last step always have a row.
+    # Steps between rows of the history, or "log" for about 20 rows per decade of steps. Step 0 and
+    # the last step always have a row.
     eval_every: int | str = 10
-    # Regularisation by noise, drawn from the run's seed and absent from evaluation.
-    dropout: float = 0.0  # probability that an activation is dropped for an example at a step
-    # Where, joined by "+" if in several places. "pre" is before an MLP's activation, as in the
-    # authors' code, "post" after it; each architecture lists its own in ``dropout_places``.
+    # Noise that regularises. It is drawn from the run's seed and absent in evaluation.
+    dropout: float = 0.0  # probability of dropping an activation, per example and step
+    # Where dropout acts; several places are joined by "+". "pre" is before an MLP's activation (as
+    # in the authors' code), "post" after it; see ``dropout_places`` of each architecture.
     dropout_at: str = "pre"
-    weight_noise: float = 0.0  # std of noise on all weights, fresh at every training forward
-    update_noise: float = 0.0  # std of noise on the direction, before the learning rate
+    weight_noise: float = 0.0  # std of noise on all weights, redrawn at every training forward pass
+    update_noise: float = 0.0  # std of noise added to the update, before the learning rate
 
     def __post_init__(self) -> None:
         check_int("steps", self.steps, minimum=1, maximum=MAX_STEPS)
@@ -63,8 +63,8 @@ class TrainConfig:
             check_int("eval_every", self.eval_every, minimum=1)
             if self.steps > MAX_ROWS * self.eval_every:
                 raise ValueError(
-                    f"eval_every={self.eval_every} gives the {self.steps} steps more than "
-                    f"{MAX_ROWS} rows of history; make it larger, or 'log'"
+                    f"eval_every={self.eval_every} gives more than {MAX_ROWS} rows of history for "
+                    f"steps={self.steps}; make it larger, or 'log'"
                 )
         check_number("lr", self.lr, minimum=0.0, strict=True)
         check_number("weight_decay", self.weight_decay, minimum=0.0)
@@ -84,8 +84,8 @@ class TrainConfig:
         check_number("momentum", self.momentum, minimum=0.0, below=1.0)
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(
-                f"momentum={self.momentum} belongs to optimizer='sgd', not {self.optimizer!r}, "
-                "whose momentum is betas[0]"
+                f"momentum={self.momentum} needs optimizer='sgd', got {self.optimizer!r}; set "
+                "betas[0] instead"
             )
         check_number("dropout", self.dropout, minimum=0.0, below=1.0)
         check_text("dropout_at", self.dropout_at, example="pre")
@@ -94,14 +94,14 @@ class TrainConfig:
 
     @property
     def decay_kind(self) -> str:
-        """What weight decay does: ``decay``, or the optimiser's default."""
+        """The kind of weight decay: ``decay``, or the optimiser's default if that is None."""
         return self.decay or OPTIMIZERS[self.optimizer][0]
 
     def at_batch_size(self, batch_size: int, *, reference: int = 256) -> "TrainConfig":
-        """The same training in batches, scaled as the first paper does to compare batch sizes.
+        """The same training with another batch size, scaled so that batch sizes can be compared.
 
-        The learning rate is multiplied by sqrt(batch_size / reference) and the number of steps by
-        reference / batch_size, so that as many examples are seen; ``eval_every`` likewise.
+        The learning rate is multiplied by sqrt(batch_size / reference). ``steps`` and
+        ``eval_every`` are multiplied by reference / batch_size, so as many examples are seen.
 
         Source: Doshi et al. 2023, arXiv:2310.13061, appendix A.
         """
@@ -119,7 +119,7 @@ class TrainConfig:
 
     @property
     def evaluated_steps(self) -> tuple[int, ...]:
-        """Updates after which the history has a row, increasing."""
+        """Numbers of updates after which the history has a row, in increasing order."""
         if isinstance(self.eval_every, int):
             return (*range(0, self.steps, self.eval_every), self.steps)
         n = math.ceil(_ROWS_PER_DECADE * math.log10(self.steps))

@@ -1,4 +1,4 @@
-"""A trained run, and its folder on disk."""
+"""Trained runs, and the folders on disk that hold them."""
 
 from grokinterp.runs.folder import RunFolderError
 from grokinterp.runs.run import Run, provenance

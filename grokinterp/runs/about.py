@@ -1,4 +1,4 @@
-"""``run.json``: the settings of a run, how it ended, and checksums of all files, its own too."""
+"""``run.json``: a run's settings, how it ended, and checksums of all files, including itself."""
 
 import hashlib
 import json
@@ -11,8 +11,8 @@ from grokinterp.checkpoints import Checkpoint, check_names, to_json
 from grokinterp.config import RunConfig
 from grokinterp.runs.folder import ABOUT, RunFolderError, stored
 
-FORMAT = 3  # raised when a folder written today could not be read by yesterday's code
-_UNSIGNED = 2  # the last format whose run.json had no checksum of itself
+FORMAT = 3  # increased when older code could not read a new folder
+_UNSIGNED = 2  # last format whose run.json has no checksum of itself
 REMEDY = "restore it from a copy or train the run again"
 
 
@@ -20,20 +20,20 @@ def write_about(folder: Path, config: RunConfig, **parts: Any) -> None:
     """Write ``run.json``.
 
     Args:
-        folder: that of the run.
-        config: of the run.
-        parts: everything else, as :func:`read_about` gives it back.
+        folder: the run's folder.
+        config: the run's config.
+        parts: all other entries, as :func:`read_about` returns them.
 
     Raises:
-        ValueError: :func:`read_about` or :func:`check_about` would refuse it, or a config of the
-            user's own does not come back from JSON as it was.
+        ValueError: :func:`check_about` refuses an entry, or a user's own config changes on its way
+            through JSON.
     """
     about = {"format": FORMAT, "config": config.to_dict()} | parts
-    about = json.loads(json.dumps(about, allow_nan=False))  # as it will be read again
+    about = json.loads(json.dumps(about, allow_nan=False))  # what read_about will see
     if RunConfig.from_dict(about["config"]) != config:
         raise ValueError(
-            f"{config.model} does not come back from JSON as it was; let its class turn lists into "
-            "tuples, and use no other types than JSON has"
+            f"{config.model} is not the same after saving to JSON and reading back; use only types "
+            "that JSON has, and let the config's class turn lists into tuples"
         )
     check_about(about, config)
     about["sha256"][ABOUT] = _digest(about)
@@ -41,10 +41,10 @@ def write_about(folder: Path, config: RunConfig, **parts: Any) -> None:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` holds, each part of the right type.
+    """The entries of ``run.json``, checked to be of the right types.
 
     Raises:
-        RunFolderError: it is missing, truncated, altered or of a newer format.
+        RunFolderError: the file is missing, truncated, altered or of a newer format.
     """
     file = stored(folder, ABOUT)
     if not file.is_file():
@@ -58,22 +58,22 @@ def read_about(folder: Path) -> dict[str, Any]:
         raise RunFolderError(f"{error}; {REMEDY}") from error
     written = about.get("format") if isinstance(about, dict) else None
     if type(written) is not int or written < 1:
-        raise RunFolderError(f"{file} names no format; it was not written by grokinterp")
+        raise RunFolderError(f"{file} has no valid format; it was not written by grokinterp")
     if written > FORMAT:
         raise RunFolderError(
-            f"{folder} was written in format {written}, this grokinterp reads up to {FORMAT}; "
+            f"{folder} has format {written}, but this grokinterp reads formats up to {FORMAT}; "
             "upgrade grokinterp"
         )
     if written <= _UNSIGNED:
         about = {"checkpoints": {}, "interrupted_at": None} | about
-    parts = {"config": dict, "provenance": dict, "checkpoints": dict, "sha256": dict,
-             "diverged_at": int | None, "interrupted_at": int | None}  # fmt: skip
-    for name, kind in parts.items():
+    objects = ("config", "provenance", "checkpoints", "sha256")
+    for name in (*objects, "diverged_at", "interrupted_at"):
         if name not in about:
             raise RunFolderError(f"{file} lacks {name}; it was altered: {REMEDY}")
+        kind = dict if name in objects else int | None
         if not isinstance(about[name], kind) or isinstance(about[name], bool):
             raise RunFolderError(
-                f"{file} has {name}={about[name]!r:.80}, which no run has; it was altered: {REMEDY}"
+                f"{file} has {name}={about[name]!r:.80}, which is invalid; it was altered: {REMEDY}"
             )
     signed = about["sha256"].get(ABOUT)
     if (signed is not None or written > _UNSIGNED) and signed != _digest(about):
@@ -84,19 +84,19 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def check_about(about: Mapping[str, Any], config: RunConfig) -> None:
-    """Raise unless the rest of ``run.json`` is what a run of this config can have."""
+    """Raise unless the entries of ``run.json`` are possible for a run of this config."""
     steps = config.training.steps
     for name in ("diverged_at", "interrupted_at"):
         if about[name] is not None and not 0 <= about[name] <= steps:
-            raise ValueError(f"{name}={about[name]} is none of the {steps} steps of training")
+            raise ValueError(f"{name}={about[name]} is not one of the {steps} steps of training")
     if None not in (about["diverged_at"], about["interrupted_at"]):
         raise ValueError("diverged_at and interrupted_at are both set; a run ends only once")
     if lacking := {"data", "model", "training", "seed"} - about["config"].keys():
         raise ValueError(f"config lacks {', '.join(sorted(lacking))}")
     start = about["provenance"].get("start")
     if start is not None and not (isinstance(start, dict) and isinstance(start.get("sha256"), str)):
-        raise ValueError(f"provenance.start={start!r:.80} is no checkpoint")
-    check_names(about["checkpoints"])  # names that stay inside the folder
+        raise ValueError(f"provenance.start={start!r:.80} is not a valid checkpoint entry")
+    check_names(about["checkpoints"])  # a name must not lead out of the folder
     for name, kept in about["checkpoints"].items():
         if not isinstance(kept, dict) or kept.keys() != {"step", "metrics", "updates"}:
             raise ValueError(f"checkpoints has {name}={kept!r:.80}, without step and metrics")
@@ -111,7 +111,7 @@ def check_about(about: Mapping[str, Any], config: RunConfig) -> None:
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What ``run.json`` says about a checkpoint, whose tensors have a file of their own."""
+    """A checkpoint's entry in ``run.json``; its tensors are in a separate file."""
     moments = checkpoint.moments
     return {
         "step": checkpoint.step,
@@ -121,7 +121,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _digest(about: dict[str, Any]) -> str:
-    """SHA-256 of everything in ``run.json`` but itself, however it is laid out."""
+    """SHA-256 of ``run.json`` without its own checksum; independent of the file's layout."""
     hashes = {name: value for name, value in about["sha256"].items() if name != ABOUT}
     text = json.dumps(about | {"sha256": hashes}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,9 +1,9 @@
 """The files of a run: safetensors for tensors, netCDF for the history, and ``run.json``.
 
-Reading trusts none of them. Checksums find damage. Because whoever alters a file can also rewrite
-its checksum, shapes are compared with the config before anything of their size is allocated, and
-the data set with what the config makes. No file is executed. What this cannot help is a file made
-to harm the HDF5 library itself, which does not end on some.
+Reading trusts none of them. Checksums find damage. A person who alters a file can also rewrite its
+checksum, so shapes are compared with the config before memory is allocated for them, and the data
+set is compared with the one that the config makes. No file is executed. One gap remains: some
+malicious history files make the HDF5 library hang.
 """
 
 import hashlib
@@ -45,18 +45,18 @@ def write_files(
     provenance: Mapping[str, Any],
     checkpoints: Mapping[str, Checkpoint],
 ) -> None:
-    """Write a run to an empty folder; what :func:`read_files` would refuse is refused here.
+    """Write a run to an empty folder, after the checks that :func:`read_files` will make.
 
     Raises:
-        ValueError: the parts do not belong together, or a config of the user's own does not come
-            back from JSON as it was.
+        ValueError: the parts do not belong together, or a user's own config changes on its way
+            through JSON.
     """
     check_dataset(config, dataset)
     _check_history(history, config)
     model_file, dataset_file, history_file = (folder / name for name in FILES)
-    # Cloned: tensors of a user's own network may share memory, which the format does not allow.
-    save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()},
-              model_file)  # fmt: skip
+    # Cloned: tensors of a user's own network may share memory, which safetensors does not allow.
+    weights = {k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}
+    save_file(weights, model_file)
     save_file({f.name: getattr(dataset, f.name) for f in fields(Dataset)}, dataset_file)
     write_netcdf(history, history_file)
     for name, kept in checkpoints.items():
@@ -74,11 +74,11 @@ def write_files(
 
 
 def read_files(folder: Path) -> dict[str, Any]:
-    """The parts of the run in ``folder``, by the names that :func:`write_files` takes.
+    """The parts of the run in ``folder``, keyed by the arguments of :func:`write_files`.
 
     Raises:
-        RunFolderError: a file is missing, truncated, altered or does not fit the others, or the
-            format is newer.
+        RunFolderError: a file is missing, truncated, altered, of a newer format, or contradicts the
+            others.
     """
     while True:
         before = stamp(folder)
@@ -87,7 +87,7 @@ def read_files(folder: Path) -> dict[str, Any]:
         except RunFolderError:
             if stamp(folder) == before:
                 raise
-            # Else it was replaced meanwhile, and the files read were of two runs.
+            # Another process replaced the run while we read, so the files were of two runs: again.
 
 
 def _read_files(folder: Path) -> dict[str, Any]:
@@ -108,8 +108,8 @@ def _parts(folder: Path) -> dict[str, Any]:
             raise RunFolderError(f"{file} is missing; the run folder is incomplete")
         if _sha256(file) != about["sha256"].get(name):
             raise RunFolderError(
-                f"{file} is truncated or was altered: its checksum differs from run.json's; "
-                f"{REMEDY}"
+                f"{file} is truncated or was altered: its checksum differs from the one in "
+                f"run.json; {REMEDY}"
             )
     with _reading(stored(folder, ABOUT)):
         config = RunConfig.from_dict(about["config"])
@@ -127,31 +127,29 @@ def _parts(folder: Path) -> dict[str, Any]:
     for name, kept in about["checkpoints"].items():
         with _reading(file := stored(folder, CHECKPOINT.format(name))):
             checkpoints[name] = _read_checkpoint(file, kept, model)
-    return {
-        "config": config, "dataset": dataset, "model": model, "history": history,
-        "diverged_at": about["diverged_at"], "interrupted_at": about["interrupted_at"],
-        "provenance": about["provenance"], "checkpoints": checkpoints,
-    }  # fmt: skip
+    parts = {"config": config, "dataset": dataset, "model": model, "history": history}
+    noted = {name: about[name] for name in ("diverged_at", "interrupted_at", "provenance")}
+    return parts | noted | {"checkpoints": checkpoints}
 
 
 def check_dataset(config: RunConfig, dataset: Dataset) -> None:
-    """Raise unless ``dataset`` is the one that a run's config makes."""
+    """Raise unless ``dataset`` equals the one that ``config`` makes."""
     made = make_dataset(config.data)
     for field in fields(Dataset):
         given, wanted = getattr(dataset, field.name), getattr(made, field.name)
         if given.shape != wanted.shape or not torch.equal(given, wanted):
-            raise ValueError(f"{field.name} differs from what the config makes with {config.data}")
+            raise ValueError(f"{field.name} differs from the data set that {config.data} makes")
 
 
 def _read_dataset(file: Path, config: RunConfig) -> Dataset:
     shapes = _shapes(file)
     pairs = config.data.p**2
-    for field in fields(Dataset):  # before the config's p * p pairs are made
+    for field in fields(Dataset):  # check sizes before making the config's p * p pairs
         wanted = [pairs, 2] if field.name == "tokens" else [pairs]
         if shapes.pop(field.name, None) != wanted:
-            raise ValueError(f"{field.name} is not {wanted}, as p={config.data.p} makes it")
+            raise ValueError(f"{field.name} must have the shape {wanted} for p={config.data.p}")
     if shapes:
-        raise ValueError(f"a data set has no {', '.join(shapes)}")
+        raise ValueError(f"a data set must not contain {', '.join(shapes)}")
     dataset = Dataset(**load_file(file))
     check_dataset(config, dataset)
     return dataset
@@ -172,20 +170,19 @@ def _check_history(history: "xr.Dataset", config: RunConfig) -> None:
         if name not in history or history[name].dims != ("step",):
             raise ValueError(f"the history has no {name} over steps")
     if "step" not in history.coords:
-        raise ValueError("the history does not say at which steps its rows are")
+        raise ValueError("the history has no coordinate step")
     steps = history["step"].values
-    if steps.dtype.kind != "i" or (steps[1:] <= steps[:-1]).any() or (
-        len(steps) and not 0 <= steps[0] <= steps[-1] <= config.training.steps
-    ):  # fmt: skip
+    rising = steps.dtype.kind == "i" and (steps[1:] > steps[:-1]).all()
+    if not rising or (len(steps) and not 0 <= steps[0] <= steps[-1] <= config.training.steps):
         raise ValueError(
-            f"the steps of its history are not those of a training of {config.training.steps} steps"
+            f"the history's steps must be increasing integers from 0 to {config.training.steps}"
         )
     if "norm" not in history or history["norm"].dims != ("step", "weight"):
         raise ValueError("the history has no norm over steps and weights")
 
 
 def _check_arrays(file: Path) -> None:
-    """Refuse arrays that declare more than the file holds, or whose data is somewhere else."""
+    """Raise if an array declares more data than the file holds, or its data is in another file."""
     import h5py
 
     size = file.stat().st_size
@@ -193,7 +190,7 @@ def _check_arrays(file: Path) -> None:
         for name in opened:
             array = opened[name] if isinstance(opened.get(name, getlink=True), h5py.HardLink) else 0
             if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-                raise ValueError(f"{name!r:.80} is no array of this file")
+                raise ValueError(f"{name!r:.80} is not an array stored in this file")
             if _is_only_a_dimension(array):
                 continue
             if array.nbytes > size:
@@ -203,7 +200,7 @@ def _check_arrays(file: Path) -> None:
 
 
 def _is_only_a_dimension(array: Any) -> bool:
-    """Whether netCDF keeps it for its length, without numbers."""
+    """Whether it is a netCDF dimension without values, which stores only its length."""
     title = array.attrs.get("NAME", b"")
     return isinstance(title, bytes) and title.startswith(b"This is a netCDF dimension but not")
 
@@ -228,12 +225,12 @@ def _holds(file: Path, part: str) -> bool:
 
 
 def _tensors(file: Path, *, like: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file, which must be named and shaped like some others."""
+    """The tensors of a file, checked to have the names, shapes and kinds of those in ``like``."""
     tensors = load_file(file)
     check_state("run", like, tensors)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() != like[name].is_floating_point():
-            raise ValueError(f"{name} is {tensor.dtype}")
+            raise ValueError(f"{name} has the wrong type {tensor.dtype}")
     return tensors
 
 
@@ -244,12 +241,12 @@ def _shapes(file: Path) -> dict[str, list[int]]:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Name the file whatever is wrong with it: libraries raise of every kind on damaged files."""
+    """Turn any error into one that names the file; libraries raise all kinds on damaged files."""
     try:
         yield
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise RunFolderError(f"{file} cannot be read as a run's: {why}; {REMEDY}") from error
+        raise RunFolderError(f"{file} cannot be read: {why}; {REMEDY}") from error
 
 
 def _sha256(file: Path) -> str:

@@ -1,9 +1,9 @@
-"""Where runs are saved: a folder changes from one complete run to the next, or not at all.
+"""Save runs to folders safely: a folder always holds the complete old run or the complete new one.
 
-A run is written to a hidden folder inside the run's own, which is then renamed: from that moment on
-it is the run, and its files move into place one by one. A process can be killed at any point:
-:func:`stored` finds the files on either side of the move, and the next save finishes it. Nothing
-beside the folder is touched, so it may be a mount point, the working directory or a link.
+A run is written to a hidden subfolder, which is then renamed. From that moment the folder counts as
+the new run, and its files move up one by one. A process may be killed at any point: :func:`stored`
+finds files before and after the move, and the next save finishes it. Nothing outside the folder is
+touched, so it may be a mount point, the working directory or a link.
 """
 
 import json
@@ -21,33 +21,33 @@ ABOUT = "run.json"
 FILES = ("model.safetensors", "dataset.safetensors", "history.nc")
 CHECKPOINT = "checkpoint-{}.safetensors"
 
-_HIDDEN = ".grokinterp-"  # how the names begin of what only a save knows
+_HIDDEN = ".grokinterp-"  # prefix of the files that exist only during a save
 _UNFINISHED, _COMPLETE, _LOCK = f"{_HIDDEN}unfinished", f"{_HIDDEN}complete", f"{_HIDDEN}lock"
-_PATIENCE = 60.0  # seconds that a save waits for another one to the same folder
-_DERIVED = ("report.html", "figures")  # made from a run; they go when it is replaced
-_NOTHING = ("lost+found", ".DS_Store")  # what a file system puts into an empty folder
+_PATIENCE = 60.0  # seconds to wait for another save to the same folder
+_DERIVED = ("report.html", "figures")  # made from a run, so deleted when the run is replaced
+_NOTHING = ("lost+found", ".DS_Store")  # may be in a folder that counts as empty
 
 
 class RunFolderError(Exception):
-    """A run folder cannot be read or written; the message says which file and what to do."""
+    """A run folder cannot be read or written. The message names the file and the remedy."""
 
 
 def folder_path(path: str | os.PathLike[str]) -> Path:
-    """``path`` as a Path, "~" replaced by the home folder."""
+    """``path`` as a Path, with "~" replaced by the home folder."""
     try:
         return Path(path).expanduser()
-    except RuntimeError as error:  # "~name" of nobody
-        raise RunFolderError(f"{path} is not a folder's name: {error}") from None
+    except RuntimeError as error:  # "~name" for an unknown user
+        raise RunFolderError(f"{path} is not a valid folder name: {error}") from None
 
 
 def stored(folder: Path, name: str) -> Path:
-    """Where a file of the run in ``folder`` is, whether or not its save was killed on the way."""
+    """Path of a file of the run in ``folder``, also if a save was killed while moving files."""
     moving = folder / _COMPLETE / name
     return moving if moving.is_file() else folder / name
 
 
 def stamp(folder: Path) -> object:
-    """What changes when the run in ``folder`` is replaced, and with every step of that."""
+    """A value that changes when the run in ``folder`` is replaced, and at each step of doing so."""
     try:
         about = stored(folder, ABOUT).stat()
         left = [file.name for file in folder.glob(f"{_COMPLETE}/*")]
@@ -57,15 +57,15 @@ def stamp(folder: Path) -> object:
 
 
 def holds_run(path: str | os.PathLike[str]) -> bool:
-    """Whether there is a run in the folder, damaged or not."""
+    """Whether the folder contains a run, damaged or not."""
     return stored(folder_path(path), ABOUT).is_file()
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raise unless a run can be saved to ``path``; to be asked before training, not after.
+    """Raise unless a run can be saved to ``path``. Meant to be called before training.
 
-    The folder must be new, empty, or hold a run that may be replaced, and it must be possible to
-    write to it: that is tried, and leaves nothing behind.
+    The folder must be new, empty, or hold a run that may be replaced. Writing to it is tried, and
+    leaves nothing behind.
 
     Raises:
         RunFolderError: ``path`` holds a run and ``overwrite`` is False, holds something else, or
@@ -81,15 +81,15 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
                 pass
         finally:
             for folder in missing:
-                with suppress(OSError):  # was never made, or is in use already
+                with suppress(OSError):  # was never made, or another process uses it
                     folder.rmdir()
 
 
 @contextmanager
 def filling(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """An empty folder to write a run to; when the block ends, it becomes the run in ``path``.
+    """Context manager: gives an empty folder to write a run to, which becomes the run in ``path``.
 
-    If the block raises, ``path`` is as it was.
+    If the block raises, ``path`` stays unchanged.
 
     Raises:
         RunFolderError: as for :func:`check_free`, or another process has been saving to ``path``
@@ -101,9 +101,9 @@ def filling(path: Path, *, overwrite: bool) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
         try:
             with _alone(path):
-                _move_into_place(path)  # what a killed process had completed
-                _check_contents(path, overwrite=overwrite)  # another may just have saved
-                for begun in path.glob(f"{_UNFINISHED}*"):  # by a process that was killed
+                _move_into_place(path)  # finish the save of a killed process
+                _check_contents(path, overwrite=overwrite)  # another process may just have saved
+                for begun in path.glob(f"{_UNFINISHED}*"):  # left by a killed process
                     shutil.rmtree(begun, ignore_errors=True)
                 fresh = path / _UNFINISHED
                 fresh.mkdir()
@@ -115,12 +115,12 @@ def filling(path: Path, *, overwrite: bool) -> Iterator[Path]:
                 _move_into_place(path)
         finally:
             if new:
-                with suppress(OSError):  # it holds the run
+                with suppress(OSError):  # fails if the run was saved, as it should
                     path.rmdir()
 
 
 def _move_into_place(folder: Path) -> None:
-    """Give a completed run its place, in steps that can be taken again after a kill."""
+    """Move the files of a completed run up; safe to repeat if the process was killed meanwhile."""
     complete = folder / _COMPLETE
     if (complete / ABOUT).is_file():
         kept = json.loads((complete / ABOUT).read_text())["sha256"]
@@ -129,7 +129,7 @@ def _move_into_place(folder: Path) -> None:
                 shutil.rmtree(old)
             elif old.name not in kept and old.name != ABOUT:
                 old.unlink()
-        for name in sorted(os.listdir(complete), key=lambda name: name == ABOUT):  # that one last
+        for name in sorted(os.listdir(complete), key=lambda name: name == ABOUT):  # run.json last
             os.replace(complete / name, folder / name)
     if complete.is_dir():
         shutil.rmtree(complete)
@@ -147,7 +147,7 @@ def _check_contents(path: Path, *, overwrite: bool) -> None:
     if not path.exists():
         if path.is_symlink():
             raise RunFolderError(
-                f"{path} is a link to {os.readlink(path)}, which does not exist; make that folder "
+                f"{path} is a link to {os.readlink(path)}, which does not exist; make that folder, "
                 "or choose another one"
             )
         return
@@ -158,12 +158,12 @@ def _check_contents(path: Path, *, overwrite: bool) -> None:
                 "(--overwrite on the command line)"
             )
     elif not path.is_dir() or any(_is_strange(entry.name) for entry in path.iterdir()):
-        raise RunFolderError(f"{path} exists and is no run folder; choose another folder")
+        raise RunFolderError(f"{path} exists and is not a run folder; choose another folder")
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time saves to a folder. The lock ends with the process that holds it."""
+    """Let one process at a time save to a folder. A killed process releases its lock."""
     import filelock
 
     try:
@@ -171,7 +171,7 @@ def _alone(folder: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                # While it is held: who waits for it sees that it is gone, and makes a new one.
+                # Removed while held: a waiting process notices and makes a new lock file.
                 (folder / _LOCK).unlink(missing_ok=True)
     except filelock.Timeout:
         raise RunFolderError(
@@ -181,7 +181,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Name the folder and the remedy, whatever the file system or a library says."""
+    """Turn any error into one that names the folder and the remedy."""
     try:
         yield
     except RunFolderError:

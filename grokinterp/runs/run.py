@@ -1,4 +1,4 @@
-"""A finished run, and its folder on disk."""
+"""A finished run, with methods to save and load it."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What :func:`~grokinterp.train` returns: a config, its data, the network and its history."""
+    """A trained run, as :func:`~grokinterp.train` returns it: config, data, network, history."""
 
     config: RunConfig
     dataset: Dataset
@@ -35,17 +35,17 @@ class Run:
     diverged_at: int | None = None  # updates after which the loss was first NaN or infinite
     # Versions, device, wall time.
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)
-    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # kept on the way
-    interrupted_at: int | None = None  # updates after which Ctrl-C stopped it; None: it ended
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)  # name -> saved state
+    interrupted_at: int | None = None  # updates after which Ctrl-C stopped it; None: not stopped
 
     @property
     def ended(self) -> bool:
-        """Whether it was trained for all its steps."""
+        """Whether all its steps were trained."""
         return self.diverged_at is None and self.interrupted_at is None
 
     @property
     def ending(self) -> str:
-        """How training ended, in words: "2000 steps", or after how many it was cut short."""
+        """How training ended, in words: "2000 steps", or the step at which it stopped early."""
         steps = f"{self.config.training.steps} steps"
         if self.diverged_at is not None:
             return f"diverged after {self.diverged_at} of {steps}"
@@ -54,10 +54,12 @@ class Run:
         return steps
 
     def checkpoint(self) -> Checkpoint:
-        """A copy of the finished network, for training to start from with a fresh optimiser.
+        """A copy of the finished network, from which a new training can start.
+
+        It holds no optimiser state. Its metrics are the last row of the history.
 
         Raises:
-            ValueError: the run diverged, so that its last row is not of its last weights.
+            ValueError: the run diverged, so its last row does not describe its last weights.
         """
         if self.diverged_at is not None:
             raise ValueError(
@@ -73,7 +75,7 @@ class Run:
         """The hooked model of a checkpoint, in evaluation mode.
 
         Raises:
-            ValueError: there is none of this name: its rule was not given, or never true.
+            ValueError: no checkpoint has this name: its rule was not given, or was never met.
         """
         check_choice("checkpoint", name, self.checkpoints)
         model: HookedModel = build_model(self.config)
@@ -81,14 +83,14 @@ class Run:
         return model
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the run to a folder: safetensors for tensors, JSON, netCDF for the history.
+        """Write the run to a folder: tensors as safetensors, settings as JSON, history as netCDF.
 
-        The folder changes at once or not at all, whatever happens meanwhile. If it is empty, or
-        holds a run and ``overwrite`` is True, it is filled in place: it may be a mount point or the
-        working directory. Files that are no run's stay.
+        If the process is killed, the folder holds the old state or the new one, never a mixture. An
+        existing folder is filled in place, so it may be a mount point or the working directory;
+        unrelated files stay.
 
         Raises:
-            RunFolderError: ``path`` holds a run and ``overwrite`` is False, holds other files only,
+            RunFolderError: ``path`` holds a run and ``overwrite`` is False, holds only other files,
                 or cannot be written.
         """
         path = folder_path(path)
@@ -102,8 +104,8 @@ class Run:
         """Read a folder that :meth:`save` wrote. Nothing in it is executed.
 
         Raises:
-            RunFolderError: a file is missing, truncated, altered or does not fit the others, or the
-                format is newer.
+            RunFolderError: a file is missing, truncated, altered, of a newer format, or contradicts
+                the others.
         """
         return cls(**read_files(folder_path(path)))
 
@@ -133,7 +135,7 @@ def provenance(
     stack_size: int,
     start: Checkpoint | None = None,
 ) -> dict[str, Any]:
-    """Which versions made a run, where and when, and from what it started."""
+    """A run's origin: package versions, date, device, wall time and starting checkpoint."""
     return {
         "versions": dict(_versions()),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -93,7 +93,7 @@ def test_json_is_json_and_agrees_with_the_run(trained: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "training.wd=3"], r"'training\.wd' is no field.*training\.weight_decay"),
+        (["--set", "training.wd=3"], r"'training\.wd' is not a field.*training\.weight_decay"),
         (["--set", "data.p"], "needs PATH=VALUE"),
         (["--set", "data.train_fraction=2"], r"train_fraction must lie in \(0\.0, 1\.0\), got 2"),
         (["--set", "model.act=sqare"], "Did you mean 'square'"),
@@ -329,7 +329,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
         ("{}", ["--set", "seed=NaN"], "seed must be an integer"),
         ("{}", ["--set", "training.betas=3"], "betas"),
         ("{}", ["--set", 'model={"kind": "mlp"}'], "model must be"),
-        ("{}", ["--set", "=3"], "is no field"),
+        ("{}", ["--set", "=3"], "is not a field"),
         ("{}", ["--set", "data=1", "--set", "data.p=7"], "data must be of type DataConfig, got 1"),
         ('{"data": {"operation": {"name": "x", "p": 2, "labels": 5}}}', [], "labels must be a tup"),
         ("{}", ["--model", "rnn"], "model.kind='rnn' is unknown"),

@@ -219,7 +219,7 @@ def test_replaced_values_are_checked() -> None:
     ],
 )
 def test_unknown_path_names_near_matches_and_all_paths(path: str, near: str | None) -> None:
-    with pytest.raises(ValueError, match="is no field of a RunConfig") as caught:
+    with pytest.raises(ValueError, match="is not a field of a RunConfig") as caught:
         RunConfig().replace({path: 1})
     message = str(caught.value)
     assert message.startswith(repr(path))

@@ -147,7 +147,7 @@ def test_batch_norm_needs_two_examples(data: dict[str, Any], training: dict[str,
         "data": gi.DataConfig(p=5, **data), "training": gi.TrainConfig(**training),
     }  # fmt: skip
     gi.RunConfig(model=gi.MLPConfig(norm="layer"), **parts)
-    with pytest.raises(ValueError, match="norm='batch' has no statistics of one example"):
+    with pytest.raises(ValueError, match="norm='batch' needs at least 2 examples per batch"):
         gi.RunConfig(model=gi.MLPConfig(norm="batch"), **parts)
 
 

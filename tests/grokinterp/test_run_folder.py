@@ -83,7 +83,9 @@ def test_what_is_no_run_is_never_replaced(
     thesis.mkdir()
     (thesis / "chapter.txt").write_text("years of work")
     for path in (thesis, thesis / "chapter.txt"):
-        with pytest.raises(gi.RunFolderError, match="exists and is no run folder; choose another"):
+        with pytest.raises(
+            gi.RunFolderError, match="exists and is not a run folder; choose another"
+        ):
             tiny_run.save(path, overwrite=overwrite)
     assert (thesis / "chapter.txt").read_text() == "years of work"
     assert os.listdir(tmp_path) == ["thesis"]
@@ -126,7 +128,7 @@ def test_a_link_to_a_folder_stays_a_link(tiny_run: gi.Run, tmp_path: Path) -> No
         ("file/run", r"file/run cannot be written: Not a directory; choose another folder"),
         ("x" * 300, r"x cannot be written: File name too long; choose another folder"),
         ("a\0b", r"cannot be saved to .*: embedded null"),
-        ("~nobody-of-this-name/run", r"~nobody-of-this-name/run is not a folder's name"),
+        ("~nobody-of-this-name/run", r"~nobody-of-this-name/run is not a valid folder name"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_refused_before_training(
@@ -168,7 +170,7 @@ def test_what_could_not_be_loaded_is_not_saved(
         "labels differs": {"dataset": gi.make_dataset(gi.DataConfig(p=11, train_fraction=0.6))},
         "tokens differs": {"dataset": odd_run.dataset},
         "has no train_loss": {"history": tiny_run.history.drop_vars("train_loss")},
-        "none of the 40 steps": {"diverged_at": 41},
+        "not one of the 40 steps": {"diverged_at": 41},
         "a run ends only once": {"diverged_at": 3, "interrupted_at": 3},
         "not JSON serializable": {"provenance": {"note": object()}},
     }

@@ -211,7 +211,7 @@ def test_newer_format_asks_for_an_upgrade(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "one"}', "null", "3"])
 def test_json_of_something_else_is_refused(text: str, folder: Path) -> None:
     (folder / "run.json").write_text(text)
-    with pytest.raises(gi.RunFolderError, match="names no format; it was not written by grok"):
+    with pytest.raises(gi.RunFolderError, match="has no valid format; it was not written by grok"):
         gi.Run.load(folder)
 
 

@@ -202,9 +202,15 @@ def test_registrations_that_would_be_mistaken_are_refused(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": gi.LSTMConfig(n_layers=1), "training.dropout_at": "between"}, "has no place in"),
+        (
+            {"model": gi.LSTMConfig(n_layers=1), "training.dropout_at": "between"},
+            "does not exist in",
+        ),
         ({"model": gi.TransformerConfig(attn_only=True)}, "attn_only|no MLP"),
-        ({"model": gi.MLPConfig(norm="batch"), "training.batch_size": 1}, "no statistics"),
+        (
+            {"model": gi.MLPConfig(norm="batch"), "training.batch_size": 1},
+            "needs at least 2 examples",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_the_config(

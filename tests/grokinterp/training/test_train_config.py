@@ -76,7 +76,7 @@ def test_dropout_goes_where_the_architecture_has_a_place() -> None:
         ({"optimizer": "adamW"}, "optimizer='adamW' is unknown"),
         ({"optimizer": "adam", "decay": "decoupled_zero"}, "decay with optimizer='adam'='decoup"),
         ({"decay": "l2"}, "decay with optimizer='adamw'='l2' is unknown"),
-        ({"momentum": 0.9}, "momentum=0.9 belongs to optimizer='sgd'"),
+        ({"momentum": 0.9}, "momentum=0.9 needs optimizer='sgd'"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
     ],
