@@ -1,4 +1,4 @@
-"""Arguments checked against a function's annotations, so that all public functions refuse alike."""
+"""Check arguments against a function's annotations, with the same messages everywhere."""
 
 import functools
 import inspect
@@ -17,29 +17,28 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _NUMBERS = {"float32": "floating-point numbers", "int64": "integers", "bool": "booleans"}
-_PLAIN = {float: (Real, "a number"), int: (Integral, "an integer"), str: (str, "a text"),
-          bool: (bool, "true or false")}  # fmt: skip
+_PLAIN = {float: Real, int: Integral, str: str, bool: bool}
+_WORDS = {float: "a number", int: "an integer", str: "a string", bool: "True or False"}
 
 
 def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Refuse what is not of the annotated type before ``function`` computes anything.
+    """Decorator: check a function's arguments against its annotations before it runs.
 
-    Judged are arguments annotated as tensors (in jaxtyping's words), numbers, texts, classes and
-    unions of these; any other annotation is left to the function. A tensor must hold the numbers
-    and have the axes that are named, and the size of other arguments along an axis of the same
-    name. Of floating-point numbers it needs a column, and a row where it may have any number of
-    axes: there is no spectrum of nothing.
+    Checked are arguments annotated as tensors (by jaxtyping), numbers, strings, classes and unions
+    of these; other annotations are ignored. A tensor must have the annotated dtype and axes. Two
+    tensors with an axis of the same name must have the same size along it. A floating-point tensor
+    must not be empty along its last axis, nor anywhere if its number of axes is open (``...``).
 
-    A NumPy array is refused where a tensor is wanted, and not converted: what a function takes is
-    what its annotation says, to a type checker and here.
+    A NumPy array in place of a tensor raises; it is not converted. So this check and a type
+    checker accept the same arguments.
 
     Raises:
-        TypeError: an argument of another type, or a tensor of other numbers.
-        ValueError: a tensor of another shape.
+        TypeError: an argument of the wrong type, or a tensor of the wrong dtype.
+        ValueError: a tensor of the wrong shape.
     """
     parameters = inspect.signature(function).parameters
-    judged = {name: kinds for name, parameter in parameters.items()
-              if (kinds := _kinds(parameter.annotation))}  # fmt: skip
+    kinds_of = {name: _kinds(parameter.annotation) for name, parameter in parameters.items()}
+    judged = {name: kinds for name, kinds in kinds_of.items() if kinds}
 
     @functools.wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -55,12 +54,11 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The types that an annotation allows; none if one of them cannot be judged."""
+    """The types that an annotation allows; empty if one of them cannot be checked."""
     is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     kinds = typing.get_args(annotation) if is_union else (annotation,)
-    known = all(isinstance(kind, type) and kind not in (Any, inspect.Parameter.empty)
-                for kind in kinds)  # fmt: skip
-    return kinds if known else ()
+    vague = (Any, inspect.Parameter.empty)
+    return kinds if all(isinstance(kind, type) and kind not in vague for kind in kinds) else ()
 
 
 def _is_array(kind: Any) -> bool:
@@ -79,9 +77,9 @@ def _kind_of(name: str, value: object, kinds: tuple[Any, ...]) -> Any:
             got = f"{value.dtype} {list(value.shape)}"
             floats = any(_is_array(kind) and "float64" in kind.dtypes for kind in kinds)
             if floats and not value.is_complex():
-                remedy = f"; if these are the numbers meant, give {name}.double()"
+                remedy = f"; to convert it, pass {name}.double()"
         elif isinstance(value, np.ndarray | list | tuple):
-            remedy = f"; give torch.as_tensor({name})"
+            remedy = f"; pass torch.as_tensor({name})"
     raise TypeError(f"{name} must be {wanted}, got {got}{remedy}")
 
 
@@ -89,7 +87,7 @@ def _fits(value: object, kind: Any) -> bool:
     if _is_array(kind):
         return isinstance(value, Tensor) and str(value.dtype).split(".")[1] in kind.dtypes
     if kind in _PLAIN:
-        return isinstance(value, _PLAIN[kind][0]) and isinstance(value, bool) <= (kind is bool)
+        return isinstance(value, _PLAIN[kind]) and isinstance(value, bool) <= (kind is bool)
     return isinstance(value, kind)
 
 
@@ -98,25 +96,25 @@ def _words(kind: Any) -> str:
         numbers = next(word for dtype, word in _NUMBERS.items() if dtype in kind.dtypes)
         return f"a tensor of {numbers} [{', '.join(kind.dim_str.split())}]"
     if kind in _PLAIN:
-        return _PLAIN[kind][1]
+        return _WORDS[kind]
     return f"of type {kind.__module__}.{kind.__name__}"
 
 
 def _check_shape(
     name: str, value: Tensor, axes: list[str], seen: dict[str, tuple[str, Tensor, int]]
 ) -> None:
-    """Compare with the named axes, of which ``*rows`` and ``...`` stand for any number."""
+    """Compare a tensor's shape with its named axes; ``*rows`` and ``...`` match any number."""
     is_open = any(axis.startswith(("*", "...")) for axis in axes)
     fits = value.ndim >= len(axes) - 1 if is_open else value.ndim == len(axes)
     is_empty = value.numel() == 0 if is_open else value.shape[-1:] == (0,)
     if not fits or (value.is_floating_point() and is_empty):
-        some = ", and not empty" if fits else ""
+        some = " and not empty" if fits else ""
         raise ValueError(f"{name} must be [{', '.join(axes)}]{some}, got {list(value.shape)}")
     if is_open:
         return
     for axis, size in zip(axes, value.shape, strict=True):
         if axes.count(axis) > 1:
-            continue  # the function knows which of its own axes is wrong
+            continue  # such as "p p": left to the function, whose message can say more
         other, first, expected = seen.setdefault(axis, (name, value, size))
         if size != expected:
             raise ValueError(

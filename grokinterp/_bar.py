@@ -1,4 +1,4 @@
-"""Progress bars: shown where somebody looks, and never written to a log file."""
+"""Progress bars: shown in a terminal or notebook, and never written to a log file."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _Item = TypeVar("_Item")
 def progress_bar(
     total: int, *, unit: str, desc: str, wanted: bool, leave: bool = True
 ) -> "tqdm[Any]":
-    """A bar of ``total`` units; it is not shown if it is not wanted, or nobody would see it."""
+    """A bar of ``total`` units; hidden unless ``wanted`` and in a terminal or notebook."""
     from tqdm.auto import tqdm
 
     shown = wanted and total > 0 and _is_watched()
@@ -21,7 +21,7 @@ def progress_bar(
 
 
 def each(items: Sequence[_Item], what: str, *, wanted: bool) -> Iterator[_Item]:
-    """The items, with a bar that is gone when they are through."""
+    """Yield the items, with a progress bar that disappears at the end."""
     bar = progress_bar(len(items), unit="", desc=what, wanted=wanted, leave=False)
     with bar:
         for item in items:
@@ -30,7 +30,7 @@ def each(items: Sequence[_Item], what: str, *, wanted: bool) -> Iterator[_Item]:
 
 
 def _is_watched() -> bool:
-    """Whether errors go to a terminal, or this is a notebook, where tqdm draws a widget."""
+    """Whether stderr is a terminal, or this is a notebook, where tqdm draws a widget."""
     if sys.stderr is not None and sys.stderr.isatty():
         return True
     ipython = sys.modules.get("IPython")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: they appear complete or not at all."""
 
 import os
 import threading
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path beside ``path`` to write to; the file takes its place when the block is left.
+    """Context manager: gives a temporary path to write to, which becomes ``path`` at the end.
 
-    If the block fails, as on a full disk, what it has written is removed, and a file that was at
-    ``path`` stays as it was. Folders above it are made.
+    If the block fails, for instance on a full disk, the temporary file is removed and an existing
+    file at ``path`` stays unchanged. Missing parent folders are made.
     """
-    path = Path(os.path.realpath(Path(path).expanduser()))  # a link stays, its target is replaced
+    path = Path(os.path.realpath(Path(path).expanduser()))  # of a link, the target is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".unfinished-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
@@ -31,6 +31,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_netcdf(data: "xr.Dataset", file: Path) -> None:
     """Write a dataset as netCDF.
 
-    It is made in memory and then written: on a full disk the HDF5 library ends the process.
+    The file is made in memory first: on a full disk the HDF5 library would end the process.
     """
     file.write_bytes(data.to_netcdf(engine="h5netcdf"))

@@ -1,4 +1,4 @@
-"""What every config is: a frozen dataclass of plain values that answers a typo with the nearest."""
+"""The decorator of all configs: a frozen dataclass of plain values, with helpful messages."""
 
 import dataclasses
 import functools
@@ -18,10 +18,10 @@ Class = TypeVar("Class", bound=type)
 def frozen_config(cls: Class) -> Class:
     """``@dataclass(frozen=True, kw_only=True)`` for configs.
 
-    Before the class's own ``__post_init__`` runs, NumPy's scalars become Python's, lists become
-    tuples, an int in a float field becomes a float, and -0.0 becomes 0.0, so that equal configs
-    have the same JSON. A field that does not exist is refused with the nearest that does. The
-    ``repr`` leaves out what has its default.
+    Before the class's own ``__post_init__`` runs, values are normalised so that equal configs have
+    the same JSON: NumPy scalars become Python's, lists become tuples, an int in a float field
+    becomes a float, and -0.0 becomes 0.0. An unknown field raises, with a suggestion. The ``repr``
+    leaves out fields that have their default.
     """
     check = getattr(cls, "__post_init__", None)
 
@@ -35,13 +35,13 @@ def frozen_config(cls: Class) -> Class:
     cls.__post_init__ = __post_init__
 
     cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    setattr(cls, "__repr__", short)  # noqa: B010  # in full, however long
+    setattr(cls, "__repr__", short)  # noqa: B010
     init = cls.__init__
 
     @functools.wraps(init)
     def __init__(self: Any, *values: Any, **fields: Any) -> None:
         if values:
-            raise TypeError(f"{cls.__name__} takes its fields by name: {_names(cls)[0]}=...")
+            raise TypeError(f"{cls.__name__} takes keyword arguments only: {_names(cls)[0]}=...")
         for name in fields:
             check_field(cls, name)
         init(self, **fields)
@@ -51,7 +51,7 @@ def frozen_config(cls: Class) -> Class:
 
 
 def check_field(config: type, name: str) -> None:
-    """Raise a TypeError unless a config class has the field ``name``; suggest the nearest."""
+    """Raise a TypeError unless a config class has the field ``name``; suggest a similar one."""
     known = _names(config)
     if name in known:
         return
@@ -77,7 +77,7 @@ def _plain(value: Any, is_float: bool) -> Any:
     if is_float and type(value) is int:
         try:
             return float(value)
-        except OverflowError:  # the class's own check says what is wrong
+        except OverflowError:  # the class's own check raises
             return value
     if type(value) is float and value == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Any value as one short line: what error messages quote, and the repr of configs and results."""
+"""Show any value in one short line, for error messages and the repr of configs and results."""
 
 import dataclasses
 import math
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 Class = TypeVar("Class", bound=type)
 
-_FEW = 4  # entries of an array that are shown, not only its shape
-_LONGEST = 500  # characters
-_LONG_BITS = 256  # integers of more bits are described: Python refuses to print very long ones
+_FEW = 4  # arrays with more entries are shown by their shape only
+_LONGEST = 500  # characters of ``one_line``
+_LONG_BITS = 256  # longer integers are described: Python refuses to print very long ones
 
 
 class _Short(reprlib.Repr):
-    """``reprlib`` with words of its own for arrays, networks and dataclasses."""
+    """``reprlib`` with short forms for arrays, networks and dataclasses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class _Short(reprlib.Repr):
         self.maxlevel = 3
 
     def repr1(self, x: Any, level: int) -> str:
-        """The short form of ``x``, at most ``level`` containers deep."""
+        """The short form of ``x``, showing at most ``level`` nested containers."""
         if isinstance(x, np.generic):
             x = x.item()
         kind = type(x).__name__
@@ -51,7 +51,7 @@ class _Short(reprlib.Repr):
         return " ".join(super().repr1(x, level).split())
 
     def repr_int(self, x: int, level: int) -> str:
-        """Digits, or how many there are of them."""
+        """The digits of an integer, or their number if there are many."""
         if x.bit_length() > _LONG_BITS:
             return f"an integer of {round(x.bit_length() * math.log10(2))} digits"
         return repr(x)
@@ -79,15 +79,15 @@ _SHORT = _Short()
 
 
 def short(value: object) -> str:
-    """``repr(value)`` on one line: arrays by their shape, long texts and containers cut.
+    """``repr(value)`` on one line: arrays by shape, long strings and containers shortened.
 
-    Of a dataclass, fields that have their default are left out.
+    Dataclass fields that have their default are left out.
     """
     return _SHORT.repr(value)
 
 
 def one_line(value: object) -> str:
-    """The same, with what is nested shown as deep as 500 characters allow."""
+    """Like :func:`short`, showing as many nested levels as fit into 500 characters."""
     texts = (_SHORT.repr1(value, level) for level in range(_SHORT.maxlevel, 0, -1))
     text = ""
     for text in texts:
@@ -97,6 +97,6 @@ def one_line(value: object) -> str:
 
 
 def short_repr(cls: Class) -> Class:
-    """Give a dataclass :func:`one_line` as its ``repr``; to be written above ``@dataclass``."""
-    setattr(cls, "__repr__", one_line)  # noqa: B010  # type checkers know no plain assignment
+    """Decorator to put above ``@dataclass``: makes :func:`one_line` the ``repr``."""
+    setattr(cls, "__repr__", one_line)  # noqa: B010  # type checkers reject a plain assignment
     return cls

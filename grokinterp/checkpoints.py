@@ -1,4 +1,4 @@
-"""Networks kept from the middle of training: what training can start from."""
+"""Checkpoints: networks saved during training, from which a training can start."""
 
 import hashlib
 import math
@@ -10,36 +10,36 @@ from torch import Tensor
 
 from grokinterp._short import short, short_repr
 
-_LONGEST = 200  # bytes of a checkpoint's name; file systems allow 255 for a file's
+_LONGEST = 200  # most bytes in a checkpoint's name; a file name, which is longer, may have 255
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What an optimiser remembers: Adam's two moments, or SGD's momentum, by parameter."""
+    """The state of an optimiser: Adam's two moments, or SGD's momentum, by parameter name."""
 
-    updates: int  # that went into them
+    updates: int  # number of updates accumulated in the moments
     first: Mapping[str, Tensor]
-    second: Mapping[str, Tensor] | None = None  # none for SGD
+    second: Mapping[str, Tensor] | None = None  # None for SGD
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network after some updates: what training can start from."""
+    """A network saved after ``step`` updates, from which a training can start."""
 
-    step: int  # updates before it
-    metrics: Mapping[str, float]  # its row of the history
+    step: int
+    metrics: Mapping[str, float]  # the history's row at this step
     state: Mapping[str, Tensor]  # the model's state_dict, on the CPU
     moments: Moments | None = None  # None: training starts with a fresh optimiser
 
     def fresh(self) -> "Checkpoint":
-        """The same network without its optimiser's moments."""
+        """The same network without the optimiser's moments."""
         return replace(self, moments=None)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of every tensor: two checkpoints that train alike have the same."""
+        """SHA-256 of all tensors; equal for two checkpoints from which training is the same."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.tensors().items()):
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -49,7 +49,7 @@ class Checkpoint:
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors under one name each, for a file; see :meth:`from_tensors`."""
+        """All tensors with unique names such as "state/W_E", to be written to a file."""
         parts = {"state": self.state}
         if self.moments is not None:
             parts |= {"first": self.moments.first, "second": self.moments.second or {}}
@@ -64,7 +64,7 @@ class Checkpoint:
         metrics: Mapping[str, float],
         updates: int | None,
     ) -> "Checkpoint":
-        """What :meth:`tensors` took apart; ``updates`` is None if there were no moments."""
+        """The inverse of :meth:`tensors`; ``updates`` is None if there are no moments."""
         parts: dict[str, dict[str, Tensor]] = {"state": {}, "first": {}, "second": {}}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")
@@ -76,7 +76,7 @@ class Checkpoint:
 
 
 def check_names(names: Iterable[object]) -> None:
-    """Raise unless every name of a checkpoint can be that of a file."""
+    """Raise unless every checkpoint name can be part of a file name."""
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(
@@ -86,15 +86,15 @@ def check_names(names: Iterable[object]) -> None:
         if len(name.encode()) > _LONGEST:
             raise ValueError(
                 f"checkpoints has {name[:20] + '...'!r} of {len(name.encode())} bytes, too long "
-                f"for the name of a file; use at most {_LONGEST}"
+                f"for a file name; use at most {_LONGEST}"
             )
 
 
 def to_json(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Metrics for JSON, which has no NaN."""
+    """Metrics as JSON data, with None in place of NaN."""
     return {name: None if math.isnan(value) else value for name, value in metrics.items()}
 
 
 def from_json(plain: Mapping[str, float | None]) -> dict[str, float]:
-    """What :func:`to_json` wrote."""
+    """The inverse of :func:`to_json`."""
     return {name: math.nan if value is None else value for name, value in plain.items()}

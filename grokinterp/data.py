@@ -1,4 +1,4 @@
-"""All p * p pairs of a task, their split, and labels of which some are corrupted."""
+"""The data set of a task: all p * p pairs, the train/test split, and labels, some corrupted."""
 
 import random
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
 PROTOCOLS = ("independent", "published")
 SUBSETS = ("train", "test", "changed", "unchanged", "selected")
 
-# The authors' own seeds: Python's `random` for the split, torch's for the redrawn labels.
+# Seeds in the authors' code: of Python's `random` for the split, of torch for the redrawn labels.
 _PUBLISHED_SPLIT_SEED, _PUBLISHED_NOISE_SEED = 420, 0
 
 
 @frozen_config
 class DataConfig:
-    """Which task, how much of it is shown, and how much of that is corrupted.
+    """The task, the share of pairs used for training, and the share of corrupted labels.
 
     A function ``f(a, b)`` given as ``operation`` or ``second_operation`` is tabulated at once and
-    kept as a :class:`~grokinterp.Table`.
+    stored as a :class:`~grokinterp.Table`.
     """
 
     operation: Operation = "addition"  # a name, a polynomial in a and b, or a function
@@ -38,9 +38,9 @@ class DataConfig:
     train_fraction: float = 0.5  # alpha, strictly between 0 and 1; int(alpha * p * p) pairs train
     corruption: float = 0.0  # xi in [0, 1]: share of the training labels that are redrawn
     corruption_kind: str = "symmetric"  # symmetric, derangement, pair_flip or second_rule
-    second_operation: Operation | None = None  # what corrupted labels follow under second_rule
-    protocol: str = "independent"  # "published": the authors' own split and noise, bit for bit
-    seed: int = 0  # feeds split and corruption, and nothing else
+    second_operation: Operation | None = None  # rule of the corrupted labels in "second_rule"
+    protocol: str = "independent"  # "published": the authors' split and noise, bit for bit
+    seed: int = 0  # of the split and the corruption only
 
     def __post_init__(self) -> None:
         check_int("p", self.p, minimum=2, maximum=MAX_P)
@@ -58,7 +58,7 @@ class DataConfig:
         if not 0 < self.n_train < self.p**2:
             raise ValueError(
                 f"train_fraction={self.train_fraction} of {self.p**2} pairs leaves "
-                f"{self.n_train} for training; both sides need at least one pair"
+                f"{self.n_train} for training; train and test set need at least one pair each"
             )
         if (self.second_operation is not None) != (self.corruption_kind == "second_rule"):
             raise ValueError(
@@ -75,12 +75,12 @@ class DataConfig:
 
     @property
     def n_train(self) -> int:
-        """Training pairs, truncated as in the authors' code."""
+        """Number of training pairs, rounded down as in the authors' code."""
         return int(self.train_fraction * self.p**2)
 
     @property
     def n_selected(self) -> int:
-        """Training pairs selected for corruption, truncated as in the authors' code."""
+        """Number of training pairs with a redrawn label, rounded down as in the authors' code."""
         return int(self.corruption * self.n_train)
 
 
@@ -93,26 +93,26 @@ class Dataset:
     labels: Int[Tensor, " pair"]  # after corruption; equal to clean_labels outside the train set
     clean_labels: Int[Tensor, " pair"]
     is_train: Bool[Tensor, " pair"]
-    is_selected: Bool[Tensor, " pair"]  # chosen for corruption; a redraw may give the true label
-    is_changed: Bool[Tensor, " pair"]  # selected, and the label really differs from the true one
+    is_selected: Bool[Tensor, " pair"]  # label was redrawn, which may give the true label again
+    is_changed: Bool[Tensor, " pair"]  # label was redrawn and differs from the true one
 
     @property
     def p(self) -> int:
-        """The modulus, and the number of classes."""
+        """The modulus, which is also the number of classes."""
         return int(self.tokens[-1, 0]) + 1
 
     @property
     def is_test(self) -> Bool[Tensor, " pair"]:
-        """Everything outside the train set."""
+        """All pairs outside the train set."""
         return ~self.is_train
 
     @cached_property
     def masks(self) -> Mapping[str, Bool[Tensor, " pair"]]:
-        """The subsets that accuracies are reported on, by the names in ``SUBSETS``.
+        """Masks of the subsets that accuracies are reported on, keyed by the names in ``SUBSETS``.
 
-        "changed" and "unchanged" divide the train set by whether the given label is wrong.
-        "selected" are the labels that were redrawn, which the papers call corrupted: the changed
-        ones and the 1/p that kept the true label by chance.
+        "changed" are the training pairs whose given label is wrong, "unchanged" the other training
+        pairs. "selected" are the pairs whose label was redrawn, which the papers call corrupted:
+        the changed ones and those (1/p of the redrawn) that got the true label by chance.
         """
         return {
             "train": self.is_train,
@@ -125,15 +125,16 @@ class Dataset:
 
 @unaffected()
 def make_dataset(config: DataConfig) -> Dataset:
-    """All p * p pairs with split and corruption drawn from ``config.seed`` alone.
+    """Make all p * p pairs, with split and corruption drawn from ``config.seed`` alone.
 
-    The train set is the first ``int(train_fraction * p * p)`` pairs of one shuffle and the
-    selected pairs are the first ``int(corruption * n_train)`` of those, each with its own fixed
-    replacement label; so a larger fraction contains a smaller one.
+    All pairs are shuffled once. The train set is the first ``int(train_fraction * p * p)`` of them,
+    and the first ``int(corruption * n_train)`` of these get corrupted labels. Each pair's corrupted
+    label is fixed by the seed, so a larger train set (or corruption) contains the smaller one.
 
-    Corruption kinds: "symmetric" redraws uniformly over all p classes, so 1/p of the selected
-    labels stay true (the paper's); "derangement" uniformly over the wrong classes; "pair_flip"
-    adds 1 mod p; "second_rule" takes the label of ``config.second_operation``.
+    Corrupted labels by ``corruption_kind``: "symmetric" (the paper's) is uniform over all p
+    classes, so 1/p of the redrawn labels stay true; "derangement" is uniform over the wrong
+    classes; "pair_flip" is the true label plus 1 mod p; "second_rule" is the label of
+    ``config.second_operation``.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, section 1.1; protocol="published": their code.
     """
@@ -167,7 +168,7 @@ def _shuffled_pairs(config: DataConfig) -> Int[Tensor, " pair"]:
 def _replacements(
     config: DataConfig, clean: Int[Tensor, " pair"], order: Int[Tensor, " pair"]
 ) -> Int[Tensor, " pair"]:
-    """A corrupted label for every pair in shuffled order, so that noise nests like the split."""
+    """A corrupted label for every pair in shuffled order; so a larger share adds to a smaller."""
     p, pairs = config.p, config.p**2
     noise = generator(config.seed, "noise")
     if config.protocol == "published":

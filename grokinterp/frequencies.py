@@ -1,4 +1,4 @@
-"""Frequencies taken out of an embedding, as a function of the residue."""
+"""Remove or keep Fourier frequencies of an embedding, as a function of the residue."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,21 +19,21 @@ from grokinterp.models.anatomy import anatomy
 def filter_frequencies(
     table: Float[Tensor, "*operand residue d"], frequencies: Iterable[Any], *, keep: bool
 ) -> Float[Tensor, "*operand residue d"]:
-    """Only (or all but) some frequencies of vectors that are periodic in the residue.
+    """Keep only (or remove) some Fourier frequencies of a table of vectors, one per residue.
 
     Args:
         table: one vector per residue, in the order in which the task is periodic. Only read.
-        frequencies: integers, cycles per n residues, each in 1..n // 2; k and n - k are one
+        frequencies: integers in 1..n // 2, in cycles per n residues; k and n - k are the same
             frequency.
-        keep: keep these frequencies and no others; if false, remove them and no others. The
-            constant part, the mean vector, always stays.
+        keep: True keeps only these frequencies; False removes them. The mean vector (frequency 0)
+            always stays.
 
     Returns:
-        A new table, computed in float64, of the dtype of ``table``.
+        A new table of the same dtype, computed in float64.
 
     Raises:
-        TypeError: frequencies that are no integers, or a table that is no tensor of floats.
-        ValueError: a frequency out of range, or a table of another shape.
+        TypeError: ``frequencies`` are not integers, or ``table`` is not a floating-point tensor.
+        ValueError: a frequency out of range, or a table of the wrong shape.
     """
     n = table.shape[-2]
     chosen = _checked(frequencies, n)
@@ -51,29 +51,27 @@ def filtered_embedding(
     keep: bool = True,
     order: Int[Tensor, " place"] | None = None,
 ) -> AbstractContextManager[None]:
-    """A network with only (or without) some frequencies in its embedding, for a while.
+    """Context manager in which a network's embedding has only (or lacks) some frequencies.
 
-    As in::
+    For example::
 
         with filtered_embedding(model, [5, 11], keep=False):
             logits = model(tokens)
 
-    The arguments are read when this is called, the weights when the context is entered.
-
-    The rows of the residues 0..p-1 in ``W_E`` are filtered, both operands' where each has a table
-    of its own; symbols such as "=" stay. A read-out that is tied to ``W_E`` changes with it. On
-    leaving, also by an error, the weights are again what they were, to the bit.
+    The rows of ``W_E`` for the residues 0..p-1 are filtered, in each operand's table if there are
+    two; symbols such as "=" stay. A read-out tied to ``W_E`` changes with it. On leaving, also by
+    an error, the weights are restored exactly. Arguments are read at the call, weights on entering.
 
     Args:
         model: a network with its modulus ``p`` and ``W_E`` [vocab, d] or [2, p, d].
-        frequencies: as in :func:`filter_frequencies`, of the residues in ``order``.
-        keep: keep these frequencies and no others; if false, remove them and no others.
+        frequencies: as in :func:`filter_frequencies`, along the residues in ``order``.
+        keep: True keeps only these frequencies; False removes them.
         order: residues in the order in which the task is periodic, such as the powers of a
-            primitive root for multiplication; by default 0..p-1. Others keep their vectors.
+            primitive root for multiplication; None: 0..p-1. Residues not listed keep their vectors.
 
     Raises:
         TypeError: the model lacks ``p`` or ``W_E``, or its ``W_E`` is a copy of the weights.
-        ValueError: a frequency out of range; an order that is none.
+        ValueError: a frequency out of range, or an invalid order.
     """
     check_bool("keep", keep)
     p, tables = _modulus(model), _tables(model)
@@ -105,17 +103,17 @@ def _filtered(
 def replaced_embedding(
     model: Any, table: Float[Tensor, "*operand residue d"]
 ) -> AbstractContextManager[None]:
-    """A network with other vectors for its first tokens, the residues, for a while.
+    """Context manager in which the first tokens (the residues) have other embedding vectors.
 
-    On leaving, also by an error, the weights are again what they were, to the bit.
+    On leaving, also by an error, the weights are restored exactly.
 
     Args:
         model: a network with ``W_E`` [vocab, d], or [2, p, d] with a table per operand.
-        table: what the first rows become. Copied.
+        table: the new first rows of ``W_E``. Copied.
 
     Raises:
         TypeError: the model lacks ``W_E``, or its ``W_E`` is a copy of the weights.
-        ValueError: a table of another shape, or of more rows.
+        ValueError: a table of the wrong shape, or with too many rows.
     """
     tables, new = _tables(model), table.detach().clone()
     rows = [new] if new.ndim == 2 else list(new)
@@ -149,13 +147,13 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
     if strange := [k for k in chosen if not 1 <= k <= n // 2]:
         raise ValueError(
             f"frequencies contains {short(strange)}, but {n} residues have the frequencies "
-            f"1..{n // 2}; k and {n} - k are one frequency, named by the smaller number"
+            f"1..{n // 2}; k and {n} - k are the same frequency, so give the smaller one"
         )
     return chosen
 
 
 def plain_integers(frequencies: Iterable[Any]) -> list[int]:
-    """Frequencies as Python integers; raise for what is none, such as 2.5, "2" or True."""
+    """Frequencies as Python integers; raise for other values, such as 2.5, "2" or True."""
     if not isinstance(frequencies, Iterable) or getattr(frequencies, "ndim", 1) != 1:
         raise TypeError(f"frequencies must be a list of integers, got {short(frequencies)}")
     chosen: list[int] = []
@@ -177,14 +175,14 @@ def _modulus(model: Any) -> int:
 
 
 def _tables(model: Any) -> list[Tensor]:
-    """The network's input tables, the weights themselves."""
+    """The network's embedding tables, as the weights themselves (not copies)."""
     about = anatomy(model)
     tables, again = (list(about.input_tables.values()) for _ in range(2))
     if not tables:
-        raise TypeError(f"{type(model).__name__} has no tensor W_E whose rows could be filtered")
+        raise TypeError(f"{type(model).__name__} has no embedding tensor W_E to filter")
     if [table.data_ptr() for table in tables] != [table.data_ptr() for table in again]:
         raise TypeError(
-            f"{type(model).__name__}.W_E is a new tensor each time, so that a change would be "
+            f"{type(model).__name__}.W_E is a new tensor at each access, so changes would be "
             "lost; give a model whose W_E is the weight itself"
         )
     return tables

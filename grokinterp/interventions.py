@@ -1,4 +1,4 @@
-"""Hook functions that take parts of a network out, turn them up and down, or exchange them.
+"""Interventions on activations: hooks that ablate, scale or patch parts of a network.
 
 Each returns the ``fwd_hooks`` list that TransformerLens' ``run_with_hooks`` and ``hooks`` take::
 
@@ -6,8 +6,7 @@ Each returns the ``fwd_hooks`` list that TransformerLens' ``run_with_hooks`` and
     with model.hooks(fwd_hooks=scale(ipr > 0.5, 2.0, layer=1)):
         logits = model(tokens)
 
-Arguments are copied when the hook is made: changing a mask, a list or a cache afterwards does not
-change what the hook does.
+Arguments are copied when the hook is made, so changing a mask, list or cache later has no effect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from grokinterp.randomness import generator
 
 ABLATIONS = ("zero", "mean", "resample")
 
-# What TransformerLens takes: hook names (or predicates on names) with hook functions.
+# TransformerLens' format: pairs of a hook name (or a predicate on names) and a hook function.
 FwdHooks = list[tuple[str | Callable[..., Any], Callable[..., Any]]]
 Chosen = Sequence[int] | np.ndarray | Tensor
 
@@ -43,28 +42,27 @@ def ablate(
     reference: Float[Tensor, "example ..."] | None = None,
     seed: int = 0,
 ) -> FwdHooks:
-    """Replace the activations of some neurons, after the nonlinearity or at any hook point.
+    """Hooks that replace the activations of some neurons by zero, a mean or other examples.
 
     Args:
         neurons: indices 0..d-1 on the activation's last axis, or a boolean mask over it.
-        mode: "zero"; "mean" over examples (of each position, if the activation has positions);
-            "resample": values from a random example, by one permutation of the batch (or one draw
-            from ``reference``) for all neurons.
-        layer: the layer of neurons, 0 for the first, wherever the network has them: an MLP at
-            ``layers.{layer}.hook_post``, a transformer at ``blocks.{layer}.mlp.hook_post``. In an
-            LSTM they are the hidden states, ``layers.{layer}.steps.{t}.hook_h`` at every step t.
-        hook: or the hook point, whose activation is [example, ..., d].
-        reference: activations of the same shape, for any number of examples, that means and samples
-            are taken from; by default the batch that the hooked model is run on. That batch then
-            needs two examples at least: the mean of one is the example itself.
-        seed: draws the examples of "resample".
+        mode: "zero"; "mean" over examples (separately per position, if there are positions); or
+            "resample", the values of a randomly drawn example, the same one for all neurons.
+        layer: the layer of neurons, from 0. The hook point is ``layers.{layer}.hook_post`` in an
+            MLP and ``blocks.{layer}.mlp.hook_post`` in a transformer. In an LSTM the neurons are
+            the hidden states, ``layers.{layer}.steps.{t}.hook_h`` at every step t.
+        hook: name of a hook point to use instead of ``layer``; its activation is [example, ..., d].
+        reference: activations from which means and samples are taken, of the same shape but for the
+            number of examples. None: the batch that the hooked model is run on, which then needs at
+            least two examples.
+        seed: of the random examples in "resample".
 
     Raises:
-        TypeError: neurons that are neither indices nor a boolean mask, or a reference that is no
-            tensor of floating-point numbers.
-        IndexError: a neuron does not exist (when the hook runs: only then is the width known).
-        ValueError: a layer that the network does not have (when the hook is put on it); a single
-            example without ``reference``, or a reference of another shape (when it runs).
+        TypeError: ``neurons`` is neither indices nor a boolean mask, or ``reference`` is not a
+            floating-point tensor.
+        IndexError: a neuron does not exist. Raised when the hook runs, as the width is known then.
+        ValueError: the network does not have this layer (raised when the hook is added); a batch of
+            one example without ``reference``, or a reference of the wrong shape (when it runs).
     """
     return _replace("neurons", neurons, _place(layer, hook), mode, reference, seed)
 
@@ -77,9 +75,9 @@ def ablate_heads(
     reference: Float[Tensor, "example pos head d_head"] | None = None,
     seed: int = 0,
 ) -> FwdHooks:
-    """Replace what some attention heads hand on, ``blocks.{layer}.attn.hook_z``.
+    """Hooks that replace the outputs of some attention heads, ``blocks.{layer}.attn.hook_z``.
 
-    ``heads`` are indices or a boolean mask over the heads; the rest is as in :func:`ablate`.
+    ``heads`` are indices or a boolean mask over the heads; other arguments as in :func:`ablate`.
     """
     check_int("layer", layer, minimum=0)
     return _replace("heads", heads, f"blocks.{layer}.attn.hook_z", mode, reference, seed)
@@ -88,10 +86,10 @@ def ablate_heads(
 def scale(
     neurons: Chosen, factor: float | Tensor, *, layer: int = 0, hook: str | None = None
 ) -> FwdHooks:
-    """Multiply the activations of some neurons by ``factor`` (a number, or one per neuron).
+    """Hooks that multiply the activations of some neurons by ``factor``.
 
-    Gradients reach a factor that asks for them. Neurons, ``layer``, ``hook`` and errors are as in
-    :func:`ablate`; a factor that is not finite, or not a number, is refused as well.
+    ``factor`` is a finite number, or a tensor with one number per chosen neuron; gradients flow to
+    it if it requires them. Other arguments and errors as in :func:`ablate`.
     """
     chosen, factors = _Chosen("neurons", neurons), _factors(factor)
 
@@ -109,21 +107,21 @@ def scale(
 
 
 def patch(cache: Mapping[str, Tensor] | ActivationCache, names: Sequence[str]) -> FwdHooks:
-    """Put activations of another run in the place of this one's: activation patching.
+    """Activation patching: hooks that replace activations by those of another forward pass.
 
     Args:
-        cache: activations by hook name, as from ``run_with_cache`` on as many examples. Those of
-            ``names`` are copied.
+        cache: hook name -> activation, as from ``run_with_cache`` on the same number of examples.
+            The activations in ``names`` are copied.
         names: the hook points to patch.
 
     Raises:
-        TypeError: ``names`` is no list of texts; the cache is none, or holds no tensor there.
-        ValueError: a name that the cache does not hold; other shapes (when the hook runs).
+        TypeError: ``names`` is not a list of strings; ``cache`` is not a mapping of tensors.
+        ValueError: a name is not in the cache; or the shapes differ (raised when the hook runs).
     """
     if not isinstance(cache, Mapping | ActivationCache):
         raise TypeError(
-            "cache must hold activations by hook name, as the one that run_with_cache returns, "
-            f"got {short(cache)} ({type(cache).__name__})"
+            "cache must map hook names to activations, as returned by run_with_cache, got "
+            f"{short(cache)} ({type(cache).__name__})"
         )
     check_names("names", names)
     return [(name, _put(_cached(cache, name))) for name in names]
@@ -134,7 +132,7 @@ def _put(other: Tensor) -> Callable[[Tensor, HookPoint], Tensor]:
         if other.shape != activation.shape:
             raise ValueError(
                 f"the cache holds {list(other.shape)} for {hook.name}, but this run has "
-                f"{list(activation.shape)}; run both on as many examples"
+                f"{list(activation.shape)}; run both on the same number of examples"
             )
         return other.to(activation)
 
@@ -169,7 +167,7 @@ def _replace(
     check_int("seed", seed, minimum=0)
     axis = {"neurons": -1, "heads": -2}[what]
     units = _Chosen(what, chosen)
-    # Detached: a mean is a constant to the network, through which no gradient may pass.
+    # Detached: no gradient flows through a mean or another example.
     given = None if reference is None else _copy(_floats(reference)).detach()
 
     def replace(activation: Tensor, hook: HookPoint) -> Tensor:
@@ -179,8 +177,8 @@ def _replace(
             _check_reference(source, activation, place, hook)
         elif mode != "zero" and len(activation) == 1:
             raise ValueError(
-                f"mode={mode!r} takes its values from the batch, whose only example would keep its "
-                f"own; give reference=..., activations at {hook.name} of other examples, as from "
+                f"mode={mode!r} takes its values from the batch, which has only one example; pass "
+                f"reference=..., activations of other examples at {hook.name}, for instance from "
                 "run_with_cache"
             )
         values = source.index_select(axis, index)
@@ -200,8 +198,8 @@ def _replace(
 def _check_reference(reference: Tensor, activation: Tensor, place: str, hook: HookPoint) -> None:
     if isinstance(place, LayerNeurons) and ".steps." in str(hook.name):
         raise ValueError(
-            f"reference is of one hook point, but the units of layer {place.layer} are seen at "
-            f"every step; ablate step by step, with hook={hook.name!r} and a reference of its own"
+            f"reference belongs to one hook point, but layer {place.layer} has one per step; "
+            f"ablate step by step, with hook={hook.name!r} and a reference for each"
         )
     if reference.shape[1:] != activation.shape[1:] or not len(reference):
         shape = ", ".join(["example", *map(str, activation.shape[1:])])
@@ -212,7 +210,7 @@ def _check_reference(reference: Tensor, activation: Tensor, place: str, hook: Ho
 
 
 class _Chosen:
-    """A copy of the choice: indices, or a boolean mask, of units whose number is not known yet."""
+    """The chosen units: a copy of the indices or mask, checked against the width when used."""
 
     def __init__(self, what: str, chosen: Chosen) -> None:
         self._what = what
@@ -229,10 +227,10 @@ class _Chosen:
             raise TypeError(f"{wanted}{given.dtype} of shape {list(given.shape)}")
         self._given = given.flatten().long()
         if len(self._given.unique()) != len(self._given):
-            raise ValueError(f"{what} names one of them twice; a mask must be boolean, not 0 and 1")
+            raise ValueError(f"{what} has an index twice; a mask must be boolean, not 0 and 1")
 
     def on_axis(self, axis: int, activation: Tensor, hook: HookPoint) -> Int[Tensor, " unit"]:
-        """Their indices, on the activation's device; raise for units that it does not have."""
+        """The chosen indices, on the activation's device; raise if it lacks one of them."""
         what, given, width = self._what, self._given, activation.shape[axis]
         if given.dtype == torch.bool:
             if given.shape != (width,):
@@ -251,17 +249,17 @@ class _Chosen:
 
 
 def _factors(factor: object) -> Tensor:
-    """A copy of one number, or of one per neuron."""
+    """A copy of the factor, checked: one number, or one per neuron."""
     wanted = "factor must be a number, or one for each chosen neuron, got "
     try:
-        # Named, for torch's default would round a number to float32 even for a float64 network.
+        # float64, as torch's default would round to float32 even for a float64 network.
         given = (
             factor
             if isinstance(factor, Tensor)
             else torch.as_tensor(factor, dtype=torch.float64, device="cpu")
         )
     except OverflowError:
-        raise ValueError("factor must be finite, got an integer beyond float64's range") from None
+        raise ValueError("factor must be finite, got an integer too large for float64") from None
     except (TypeError, RuntimeError, ValueError) as error:
         raise TypeError(f"{wanted}{short(factor)}") from error
     if given.is_complex():
@@ -279,18 +277,18 @@ def _floats(reference: object) -> Tensor:
 
 
 def _copy(value: Tensor) -> Tensor:
-    """A copy that autograd can use later, even if it is made under ``torch.inference_mode``."""
+    """A copy that autograd can use, even if made under ``torch.inference_mode``."""
     with torch.inference_mode(False):
         return value.clone()
 
 
 def _other_examples(available: int, wanted: int, seed: int) -> Int[Tensor, " wanted"]:
-    """Which example each example gets its values from; not all of them from themselves."""
+    """For each example, the index of the example whose values it takes; not all their own."""
     rng = generator(seed, "resample")
     if available != wanted:
         return torch.randint(available, (wanted,), generator=rng, device="cpu")
     own = torch.arange(available, device="cpu")
     drawn = torch.randperm(available, generator=rng, device="cpu")
-    while available > 1 and torch.equal(drawn, own):  # as every other permutation of two is
+    while available > 1 and torch.equal(drawn, own):  # happens half of the time for 2 examples
         drawn = torch.randperm(available, generator=rng, device="cpu")
     return drawn

@@ -1,4 +1,4 @@
-"""Losses, each as a definition and as the in-place gradient that the stacked trainer uses."""
+"""The losses, each with a definition and, for some, an in-place gradient for fast training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,10 @@ from torch import Tensor
 class Loss:
     """A loss averaged over examples.
 
-    ``per_example(logits [n, p], labels [n])`` is the definition; the rest serves the passes that
-    are written out by hand, where there are some. ``residual_(logits, at_label)`` turns logits in
-    place into the gradient divided by ``grad_scale(n, p)`` and returns the loss summed over
-    examples, divided by ``loss_scale(p)``; ``at_label`` are the labels' flat positions in
-    ``logits``.
+    ``per_example(logits [n, p], labels [n])`` is the definition. The other fields are only for the
+    hand-written backward pass: ``residual_(logits, at_label)`` overwrites the logits by the
+    gradient divided by ``grad_scale(n, p)``, and returns the sum of the loss over examples divided
+    by ``loss_scale(p)``. ``at_label`` [n] are the positions of the labels in the flattened logits.
     """
 
     per_example: Callable[[Tensor, Tensor], Tensor]
@@ -30,7 +29,7 @@ def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor
     """Mean over classes of (logit - one-hot)^2, per example. Zero logits give 1 / p."""
     label = labels[:, None]
     at_label = (logits.gather(1, label) - 1).square()
-    # Put in its place, not corrected for after the sum: a small loss would cancel to rounding.
+    # Scattered before the sum: correcting the sum instead would lose a small loss to cancellation.
     return logits.square().scatter(1, label, at_label).mean(dim=1)
 
 
@@ -42,8 +41,8 @@ def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Fl
 def mse_softmax(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Mean over classes of (probability - one-hot)^2, per example.
 
-    Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023),
-    whose formula has the wrong sign and whose code takes this mean.
+    Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023).
+    The sign in its formula is wrong; its code computes this mean.
     """
     return mse(logits.softmax(dim=1), labels)
 

@@ -1,9 +1,9 @@
-"""Torch's global settings: those of the session do not change a training, nor the other way round.
+"""Keep torch's global settings of the user's session and those of a training apart.
 
 Some settings that affect results belong to the thread (gradient mode, autocast, default device,
-flushing of denormal numbers), some to the process (precision of float32 products, default dtype).
-This module sets what a training needs and restores it afterwards. The default dtype is left alone,
-because it is shared by all threads; code that creates a float tensor names its dtype instead.
+flushing of denormal numbers), others to the process (precision of float32 products, default dtype).
+This module sets what a training needs and restores the user's settings afterwards. The default
+dtype stays, because all threads share it; code that creates a float tensor names its dtype instead.
 """
 
 import sys
@@ -38,15 +38,15 @@ def own_session(products: str = "highest") -> Iterator[None]:
 
 @contextmanager
 def unaffected() -> Iterator[None]:
-    """New tensors are on the CPU and no inference tensors, and products keep their dtype.
+    """Context manager that suspends the thread's inference mode, autocast and default device.
 
-    What the thread has set otherwise is suspended for as long, but for whether gradients are
-    recorded.
+    Inside it, new tensors are ordinary CPU tensors and products keep their dtype. Whether gradients
+    are recorded does not change.
     """
     with ExitStack() as stack:
         has_gradients = torch.is_grad_enabled()
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.set_grad_enabled(has_gradients))  # which the line above enables
+        stack.enter_context(torch.inference_mode(False))  # also enables gradients
+        stack.enter_context(torch.set_grad_enabled(has_gradients))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
@@ -57,11 +57,11 @@ def unaffected() -> Iterator[None]:
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Let this thread take numbers below the smallest normal one (1e-38 in float32) as zero.
+    """Context manager in which this thread treats denormal numbers (below 1e-38 in float32) as 0.
 
-    Strong weight decay leaves such numbers everywhere, and many CPUs take far longer over them.
+    Strong weight decay leaves such numbers everywhere, and many CPUs are very slow on them.
     """
-    before = sys.float_info.min / 2 == 0.0  # torch cannot be asked; Python's floats obey as well
+    before = sys.float_info.min / 2 == 0.0  # torch has no getter, but Python's floats follow too
     torch.set_flush_denormal(True)
     try:
         yield
@@ -70,30 +70,32 @@ def flushed_denormals() -> Iterator[None]:
 
 
 class _Float32Products:
-    """The precision of float32 products: one for the whole process, whoever computes."""
+    """Sets the precision of float32 products, which torch has only once per process."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._users: list[int] = []  # the thread of every training that relies on it
-        self._precision = ""  # theirs
-        self._session: tuple[str, list[str]] = ("", [])  # what to give back
+        self._users: list[int] = []  # thread ids of the trainings that use the precision
+        self._precision = ""  # the precision of these trainings
+        self._session: tuple[str, list[str]] = ("", [])  # the user's settings, to restore
 
     @contextmanager
     def __call__(self, precision: str) -> Iterator[None]:
-        """Let it be ``precision``, as ``torch.set_float32_matmul_precision`` takes it.
+        """Context manager that sets ``precision``, as for ``torch.set_float32_matmul_precision``.
 
-        Trainings that agree share it, others wait until it is free; the last gives it back.
+        Trainings with the same precision may run at the same time; others wait. When the last one
+        ends, the user's setting is restored.
 
         Raises:
-            RuntimeError: this thread is training in another precision, so it would wait for itself.
+            RuntimeError: this thread is already training in another precision, so it would wait
+                for itself.
         """
         thread = threading.get_ident()
         with self._changed:
             if precision != self._precision and thread in self._users:
                 raise RuntimeError(
                     "a training with precision='tf32' and one without it cannot run inside each "
-                    "other, because torch has one precision of float32 products for the whole "
-                    "process; train in the same precision, or after the other has ended"
+                    "other, because torch has one precision of float32 products per process; use "
+                    "the same precision, or train after the other has ended"
                 )
             self._changed.wait_for(lambda: not self._users or precision == self._precision)
             if not self._users:
@@ -114,20 +116,20 @@ class _Float32Products:
         backends = [backend.fp32_precision for backend in _backends()]
         try:
             return torch.get_float32_matmul_precision(), backends
-        except RuntimeError:  # the session has set the backends apart
+        except RuntimeError:  # the user has set the backends to different values
             return "highest", backends
 
     @staticmethod
     def _write(precision: str, backends: list[str]) -> None:
         torch.set_float32_matmul_precision(precision)
         for backend, value in zip(_backends(), backends, strict=True):
-            backend.fp32_precision = "none"  # follows what is set for all backends
+            backend.fp32_precision = "none"  # follow the global setting
             if backend.fp32_precision != value:
                 backend.fp32_precision = value
 
 
 def _backends() -> list[Any]:
-    """Where torch keeps the precision by backend as well, from version 2.9 on."""
+    """The backends with a precision setting of their own; torch has them from version 2.9 on."""
     backends = [getattr(torch.backends.mkldnn, "matmul", None), torch.backends.cuda.matmul]
     return [backend for backend in backends if hasattr(backend, "fp32_precision")]
 

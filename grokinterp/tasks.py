@@ -1,4 +1,4 @@
-"""The operation tables: what f(a, b) mod p the network has to learn."""
+"""The tasks: operations f(a, b) mod p, given by name, polynomial or function, as label tables."""
 
 import ast
 import contextlib
@@ -17,7 +17,7 @@ from grokinterp._short import short, short_repr
 
 
 def is_prime(p: int) -> bool:
-    """Trial division: moduli are small."""
+    """Whether p is prime, by trial division."""
     return p > 1 and all(p % k for k in range(2, int(p**0.5) + 1))
 
 
@@ -32,7 +32,7 @@ def power_mod(base: Tensor, exponent: int, p: int) -> Tensor:
     return result
 
 
-# a / 0 is defined as 0, so every pair has a label.
+# Every pair needs a label, so a / 0 is defined as 0.
 _NAMED: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "addition": lambda a, b, p: (a + b) % p,
     "subtraction": lambda a, b, p: (a - b) % p,
@@ -45,19 +45,19 @@ NAMED_OPERATIONS = tuple(_NAMED)
 @short_repr
 @dataclass(frozen=True)
 class Table:
-    """A user's own operation, as data: it can be hashed, sent to a worker and saved as JSON."""
+    """A user's own operation as a table; can be hashed, sent to workers and saved as JSON."""
 
     name: str
     p: int
-    labels: tuple[int, ...]  # f(a, b) for all pairs in lexicographic order, p * p values
+    labels: tuple[int, ...]  # p * p values: f(a, b) for all pairs in lexicographic order
 
     def __post_init__(self) -> None:
         check_text("Table.name", self.name, example="max")
         check_int("Table.p", self.p, minimum=2, maximum=MAX_P)
         if not isinstance(self.labels, list | tuple):
             raise TypeError(
-                f"Table.labels must be a tuple of p*p integers, got {short(self.labels)}; of an "
-                "array, take tuple(array.flatten().tolist())"
+                f"Table.labels must be a tuple of p*p integers, got {short(self.labels)}; for an "
+                "array, pass tuple(array.flatten().tolist())"
             )
         object.__setattr__(self, "labels", tuple(self.labels))  # a list would not be hashable
         if len(self.labels) != self.p**2:
@@ -94,14 +94,14 @@ def _tabulate(argument: str, function: Callable[[int, int], int], p: int) -> Tab
                 f"0..{p - 1} for every pair"
             ) from error
         if not isinstance(label, bool):
-            with contextlib.suppress(TypeError):  # what is no integer stays for ``Table`` to refuse
+            with contextlib.suppress(TypeError):  # ``Table`` raises for other types
                 label = operator.index(label)
         labels.append(label)
     return Table(name=getattr(function, "__name__", "function"), p=p, labels=tuple(labels))
 
 
 def resolve_operation(argument: str, operation: Operation, p: int) -> str | Table:
-    """The operation as plain data, a function tabulated; raise if it has no table modulo ``p``."""
+    """The operation as plain data (functions become tables); raise if it is not valid mod ``p``."""
     if callable(operation):
         return _tabulate(argument, operation, p)
     if isinstance(operation, Table):
@@ -126,7 +126,7 @@ def resolve_operation(argument: str, operation: Operation, p: int) -> str | Tabl
 
 
 def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
-    """Entry [a, b] is the true label of the pair (a, b), in 0..p-1.
+    """Table of true labels, [p, p]: entry [a, b] is the label of the pair (a, b), in 0..p-1.
 
     Args:
         operation: "addition", "subtraction", "multiplication", "division" (p prime; a / 0 = 0),
@@ -146,16 +146,16 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
 
 
 def _parse_polynomial(argument: str, text: str) -> ast.expr:
-    """The syntax tree of a polynomial; nothing is ever executed, so a config file is only data."""
+    """The syntax tree of a polynomial. It is never executed, so config files cannot run code."""
     if len(text) > MAX_EXPRESSION:
         raise ValueError(
-            f"{argument}={short(text)} has {len(text)} characters, more than the {MAX_EXPRESSION} "
-            "of a polynomial; give a function"
+            f"{argument}={short(text)} has {len(text)} characters; a polynomial may have at most "
+            f"{MAX_EXPRESSION}, so give a function"
         )
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
         valid = _is_polynomial(tree) and bool(_names(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # not Python, or far too deep
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # not Python, or nested too deep
         tree, valid = None, False
     if not valid:
         known = [*NAMED_OPERATIONS, "a**2 + a*b + b**2"]
@@ -189,7 +189,7 @@ def _is_polynomial(node: ast.expr) -> bool:
 
 
 def _evaluate(node: ast.expr, a: Tensor, b: Tensor, p: int) -> Tensor:
-    """The polynomial at every pair; each step is reduced mod p, so nothing overflows."""
+    """The polynomial's value at every pair. Each step is reduced mod p, so nothing overflows."""
     match node:
         case ast.Name(id=name):
             return a if name == "a" else b

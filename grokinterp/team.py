@@ -1,8 +1,8 @@
 """Worker threads that each run single-threaded torch operations.
 
-Small networks waste a CPU when every operation is split over all cores: the halves are too small,
-and each core keeps reading what the other has just written. It is faster to give every core whole
-runs (or its own share of one run's examples) and to meet twice a step.
+For small networks it is slow to split every operation over all cores: the parts are too small, and
+cores keep reading each other's fresh results. It is faster to give each core whole runs (or a share
+of one run's examples) and to synchronise twice a step.
 """
 
 import threading
@@ -14,27 +14,27 @@ from typing import Any
 
 import torch
 
-# Setting a thread's number of torch threads also sets what threads started later begin with; while
-# it is held that default is not what the user chose.
+# Setting a thread's number of torch threads also sets the default of threads started later. While
+# this lock is held, that default may differ from the user's.
 _default_is_changing = threading.Lock()
 
 
 def available_threads() -> int:
-    """Threads that torch uses in this thread."""
+    """Number of threads that torch uses for operations of the calling thread."""
     with _default_is_changing:
         return torch.get_num_threads()
 
 
 def use_threads(count: int) -> None:
-    """Let torch use ``count`` threads in this thread; those started later keep their default."""
+    """Let torch use ``count`` threads in the calling thread, without affecting later threads."""
     with _kept_default():
-        torch.get_num_threads()  # a thread takes the default at its first look; then not again
+        torch.get_num_threads()  # makes the thread read the default, which it does only once
         torch.set_num_threads(count)
 
 
 @contextmanager
 def _kept_default() -> Iterator[None]:
-    """Restore the default after threads have set their own number of threads."""
+    """Context manager that restores the default number of torch threads."""
 
     def in_new_thread(function: Callable[[], object]) -> Any:
         with ThreadPoolExecutor(1) as pool:
@@ -49,13 +49,13 @@ def _kept_default() -> Iterator[None]:
 
 
 class Team:
-    """``size`` threads; :meth:`each` runs a function on all of them and waits.
+    """A team of ``size`` threads; :meth:`each` runs a function on all of them and waits.
 
-    Use as a context manager. The caller's own number of torch threads, and that of threads it
-    starts, stay as they are.
+    Use as a context manager. The number of torch threads of the caller, and of other threads it
+    starts, does not change.
 
     Raises:
-        ValueError: the machine cannot start as many threads (on entering).
+        ValueError: the machine cannot start this many threads (raised on entering).
     """
 
     def __init__(self, size: int) -> None:
@@ -64,25 +64,25 @@ class Team:
 
     def __enter__(self) -> "Team":
         if self.size == 1 and available_threads() == 1:
-            return self  # the caller's own thread will do
+            return self  # use the caller's own thread
         self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="grokinterp")
         all_started = threading.Barrier(self.size)
 
         def begin() -> None:
             torch.get_num_threads()  # as in use_threads
             torch.set_num_threads(1)
-            torch.set_flush_denormal(True)  # of this thread alone, and it ends with the team
+            torch.set_flush_denormal(True)  # for this thread only, which ends with the team
             all_started.wait()
 
         with _kept_default():
             torch.get_num_threads()
             try:
                 wait([self._pool.submit(begin) for _ in range(self.size)])
-            except RuntimeError as error:  # not all could start: those that did must not wait on
+            except RuntimeError as error:  # not all threads started; release those that wait
                 all_started.abort()
                 self._pool.shutdown(cancel_futures=True)
                 raise ValueError(
-                    f"threads={self.size} are more than this machine can start; give fewer"
+                    f"threads={self.size} is more than this machine can start; use fewer"
                 ) from error
         return self
 

@@ -1,4 +1,4 @@
-"""Callbacks that follow training; W&B and TensorBoard are imported when their callback is made."""
+"""Callbacks for training. W&B and TensorBoard are imported only when their callback is made."""
 
 from grokinterp.tracking.base import Callback
 from grokinterp.tracking.tensorboard import TensorBoardCallback

@@ -1,4 +1,4 @@
-"""Callbacks: what training reports while it runs, and the bookkeeping that trackers share."""
+"""The callback interface of training, and a base class for experiment trackers."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,41 +11,41 @@ from grokinterp.config import RunConfig
 
 
 class Callback:
-    """Told about training, in the process that called it; override the methods you need.
+    """Methods that training calls, in the user's process. Override those you need.
 
-    ``run`` is a number: the run's place in the configs that :meth:`on_start` was given. One
-    callback may follow several trainings, one after another.
+    ``run`` is the run's index in the configs passed to :meth:`on_start`. A callback may be used for
+    several trainings, one after another.
     """
 
     def on_start(self, configs: Sequence[RunConfig]) -> None:
         """Called once, before anything is trained."""
 
     def on_step(self, updates: int) -> None:
-        """Some updates are done: after a step of a stack, one for each of its runs.
+        """Called when ``updates`` more updates are done: per step of a stack, one for each run.
 
-        Steps that diverged runs no longer need count as done, and in a sweep all updates of a block
-        are reported at once. The sum over all calls is the number of steps of all runs.
+        The sum over all calls is the number of steps of all runs: steps that a diverged run skips
+        count as done. A sweep reports all updates of a block at once.
         """
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
-        """The scores of a run after ``step`` updates; NaN where a subset is empty.
+        """Called with the scores of a run after ``step`` updates; NaN for an empty subset.
 
-        Steps of one run arrive in order. Runs of a stack take turns; in a sweep all steps of a run
-        arrive once it is finished.
+        The steps of one run arrive in order. Runs of a stack are interleaved; in a sweep all steps
+        of a run arrive when it has finished.
         """
 
     def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
-        """A run has ended, possibly by diverging; ``summary`` holds its final numbers."""
+        """Called when a run has ended or diverged; ``summary`` holds its final scores."""
 
     def on_end(self) -> None:
-        """Called once at the end, also after an error; some runs may never have finished."""
+        """Called once at the end, also after an error, when some runs may be unfinished."""
 
 
 class RunTracker(Callback, ABC):
-    """Gives every run a log of its own, without holding hundreds of logs open.
+    """Base class for trackers with one log per run, of which at most ``live`` are open at a time.
 
-    At most ``live`` logs are open at a time. The rows of other runs wait in memory until a log is
-    closed or their run finishes; :meth:`on_end` writes what is still waiting.
+    The rows of the other runs wait in memory until a log is closed or their run finishes;
+    :meth:`on_end` writes the remaining ones.
     """
 
     def __init__(self, live: int) -> None:
@@ -63,33 +63,33 @@ class RunTracker(Callback, ABC):
         self._logs, self._waiting = {}, {}
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Write a row, or keep it. Numbers that are not finite are left out, as gaps in a curve."""
+        """Write a row, or keep it for later. Non-finite numbers are left out (gaps in a curve)."""
         row = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
         self._waiting.setdefault(run, []).append((step, row))
         if run in self._logs or len(self._logs) < self.live:
             self._write_waiting(run)
 
     def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
-        """Write what is waiting and the summary, and close the log."""
+        """Write the waiting rows and the summary, then close the log."""
         self._finish(run, {name: float(value) for name, value in summary.items()})
 
     def on_end(self) -> None:
-        """Close the logs of unfinished runs, marked as unfinished; one's failure spares others."""
+        """Close all logs of unfinished runs, marked as unfinished, even if closing one fails."""
         with ExitStack() as stack:
             for run in sorted({*self._logs, *self._waiting}, reverse=True):
                 stack.callback(self._finish, run, None)
 
     @abstractmethod
     def open(self, run: int) -> Any:
-        """A new log for a run."""
+        """Open a new log for a run."""
 
     @abstractmethod
     def write(self, log: Any, step: int, row: Mapping[str, float]) -> None:
-        """Add the finite numbers of a step."""
+        """Write the scores of a step; ``row`` holds only finite numbers."""
 
     @abstractmethod
     def close(self, log: Any, summary: Mapping[str, float] | None) -> None:
-        """Close a log; ``summary`` is None when its run never finished, and may hold NaN."""
+        """Close a log. ``summary`` may contain NaN; it is None if the run did not finish."""
 
     def _write_waiting(self, run: int) -> None:
         if run not in self._logs:
@@ -103,20 +103,20 @@ class RunTracker(Callback, ABC):
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
-    """A config as dotted path -> value; of a user's own operation table, its name."""
+    """A config as dotted path -> value; an operation table is represented by its name."""
     flat: dict[str, Any] = {}
     for section, fields in config.to_dict().items():
         if not isinstance(fields, Mapping):
             flat[section] = fields
             continue
         for name, value in fields.items():
-            # A table's p * p labels would drown everything else.
+            # Not the table's p * p labels.
             flat[f"{section}.{name}"] = value["name"] if isinstance(value, Mapping) else value
     return flat
 
 
 def run_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every run's number and the settings that differ between runs: "07 training.lr=0.01"."""
+    """One name per run, its number and the settings that vary: "07 training.lr=0.01"."""
     paths = dict.fromkeys(path for flat in settings for path in flat)
     varied = [p for p in paths if len({repr(flat.get(p)) for flat in settings}) > 1]
     width = len(str(len(settings) - 1))

@@ -1,4 +1,4 @@
-"""One callback that passes everything on to several."""
+"""A callback that forwards all calls to several others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,11 +10,10 @@ from grokinterp.tracking.base import Callback
 
 
 class Dispatch(Callback):
-    """Tells callbacks what happens, in order; every one that was started is also ended.
+    """Forwards calls to the user's ``callbacks`` and then to the package's ``own``.
 
-    ``callbacks`` are the user's, ``own`` the package's.
-
-    A context manager: entering starts them, leaving ends them, whatever happened in between.
+    A context manager: entering calls every ``on_start``; leaving, also by an error, calls
+    ``on_end`` of every callback that was started.
     """
 
     def __init__(
@@ -32,7 +31,7 @@ class Dispatch(Callback):
         self._endings = ExitStack()
 
     def __enter__(self) -> "Dispatch":
-        with self._endings:  # if one cannot start, those before it end
+        with self._endings:  # if one fails to start, the earlier ones are ended
             for callback in self.callbacks:
                 callback.on_start(self.configs)
                 self._endings.callback(callback.on_end)
@@ -48,16 +47,16 @@ class Dispatch(Callback):
         self._endings.close()
 
     def on_step(self, updates: int) -> None:
-        """A step of a stack."""
+        """Forward a step."""
         for callback in self.callbacks:
             callback.on_step(updates)
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
-        """An evaluated step of one run."""
+        """Forward an evaluation."""
         for callback in self.callbacks:
             callback.on_evaluation(run, step, metrics)
 
     def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
-        """A finished run."""
+        """Forward a finished run."""
         for callback in self.callbacks:
             callback.on_finish(run, config, summary)

@@ -1,4 +1,4 @@
-"""The progress bar of a training: a callback like any other."""
+"""The progress bar of training, as a callback."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from grokinterp.tracking.base import Callback
 
 
 class ProgressBar(Callback):
-    """One bar in steps of all runs, with their mean accuracies and how many are trained.
+    """One bar over the steps of all runs, showing mean accuracies and the number of trained runs.
 
     Args:
-        wanted: False hides the bar; it is also hidden outside a terminal or notebook.
+        wanted: False hides the bar. It is always hidden outside a terminal or notebook.
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
@@ -26,7 +26,7 @@ class ProgressBar(Callback):
         self.show(sum(config.training.steps for config in configs), runs=len(configs))
 
     def show(self, steps: int, *, runs: int, trained: int = 0) -> None:
-        """Show the bar for ``steps`` still to do, where ``trained`` of the runs exist already."""
+        """Show the bar for ``steps`` still to do, when ``trained`` of the runs are done already."""
         self._runs, self._trained = runs, trained
         self._bar = progress_bar(steps, unit="step", desc=self._words(), wanted=self._wanted)
 
@@ -43,16 +43,16 @@ class ProgressBar(Callback):
         self._bar.update(updates)
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Note accuracies for the next step."""
+        """Keep the accuracies, to show them at the next step."""
         self._last[run] = metrics
 
     def on_finish(self, run: int, config: RunConfig, summary: Mapping[str, float]) -> None:
-        """Count a run."""
+        """Count a finished run."""
         self._trained += 1
         self._bar.set_description(self._words(), refresh=False)
 
     def on_end(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar, leaving it visible."""
         self._bar.close()
 
     def _words(self) -> str:

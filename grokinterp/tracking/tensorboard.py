@@ -1,4 +1,4 @@
-"""Runs as folders of TensorBoard event files."""
+"""Log runs to TensorBoard."""
 
 import itertools
 import math
@@ -15,22 +15,22 @@ from grokinterp.tracking.base import RunTracker
 @dataclass
 class _Log:
     writer: Any
-    end: Any  # what tells the HPARAMS tab that the run succeeded
-    step: int = 0  # the last one written
+    end: Any  # record that marks the run as a success in the HPARAMS tab
+    step: int = 0  # the last step written
 
 
 class TensorBoardCallback(RunTracker):
-    """One folder of scalars per run, by training step, with its config for the HPARAMS tab.
+    """Writes one folder per run: its scores at each evaluated step, and its config for HPARAMS.
 
-    A folder is named by the run's number and the settings that differ between runs. Final numbers
-    are the scalars ``summary/...`` at the run's last step. Numbers that are not finite are left
-    out. In the HPARAMS tab a run that never finished lacks the status "success". Read with
+    A folder is named by the run's number and the settings that differ between runs. Final scores
+    are the scalars ``summary/...`` at the run's last step. Non-finite numbers are left out. In the
+    HPARAMS tab an unfinished run lacks the status "success". View with
     ``tensorboard --logdir LOG_DIR``.
 
     Args:
-        log_dir: the folder of the runs' folders. Runs already there are kept: where a folder's name
-            is taken, the new one is called ``NAME.2``, and so on.
-        live: how many runs at most are shown while they train; others are written when they finish.
+        log_dir: parent of the runs' folders. Existing runs are kept: if a folder name already
+            exists, the new one becomes ``NAME.2``, and so on.
+        live: most runs to write while they train; the others are written when they finish.
 
     Raises:
         ImportError: tensorboard is missing.
@@ -55,8 +55,8 @@ class TensorBoardCallback(RunTracker):
         names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
         folder = next(path for path in map(self.log_dir.joinpath, names) if not path.exists())
         writer: Any = self._writer(str(folder), flush_secs=10, max_queue=1000)
-        # Without the "experiment" record, TensorBoard collects all runs' settings and scalars;
-        # with one, it would show only what the first run happens to have.
+        # No "experiment" record is written, so TensorBoard collects the settings and scalars of
+        # all runs; with one it would show only those of the first run.
         _, start, end = self._hparams(
             {
                 path: value if isinstance(value, bool | int | float | str) else str(value)
@@ -68,13 +68,13 @@ class TensorBoardCallback(RunTracker):
         return _Log(writer, end)
 
     def write(self, log: _Log, step: int, row: Mapping[str, float]) -> None:
-        """Scalars of one step."""
+        """Write the scores of one step as scalars."""
         for name, value in row.items():
             log.writer.add_scalar(name, value, step)
         log.step = step
 
     def close(self, log: _Log, summary: Mapping[str, float] | None) -> None:
-        """The summary, and the end of the session."""
+        """Write the summary and mark the run as a success, then close the writer."""
         if summary is not None:
             finite = {f"summary/{name}": v for name, v in summary.items() if math.isfinite(v)}
             self.write(log, log.step, finite)

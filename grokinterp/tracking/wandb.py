@@ -1,4 +1,4 @@
-"""Runs on Weights & Biases."""
+"""Log runs to Weights & Biases."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,24 @@ _OURS = ("config", "name", "reinit")
 
 
 class WandbCallback(RunTracker):
-    """One W&B run per training run: config, curves over the training step, summary.
+    """Makes one W&B run per training run: config, curves over the training step, summary.
 
-    The config is flat, by dotted path (``run.config["data.train_fraction"]``). Numbers that are not
-    finite are gaps in the curves and empty in the summary. A run that never finished is sent as far
-    as it came, tagged "unfinished" and with a failed state.
+    The config is flat, keyed by dotted path (``run.config["data.train_fraction"]``). Non-finite
+    numbers are gaps in the curves and empty in the summary. An unfinished run is sent as far as it
+    got, tagged "unfinished" and with a failed state.
 
-    Every run costs W&B a moment to open and close, online seconds: for hundreds of runs
-    ``mode="offline"`` and ``wandb sync`` afterwards do not hold up training. W&B prints about its
-    runs only when there are at most ``live`` of them.
+    Online, W&B takes seconds to open and close a run. For hundreds of runs use ``mode="offline"``
+    and ``wandb sync`` afterwards, so that training does not wait. W&B prints messages about its
+    runs only if there are at most ``live`` runs.
 
     Args:
         project: the W&B project.
-        mode: "online", "offline" or "disabled"; None leaves it to WANDB_MODE.
-        group: shown together in W&B; for instance the name of a sweep.
-        dir: where W&B keeps its files, made if missing; None leaves it to WANDB_DIR, or ``wandb/``
-            here.
-        tags: of every run.
-        live: how many runs at most are shown while they train; others are sent when they finish.
+        mode: "online", "offline" or "disabled"; None: the environment variable WANDB_MODE decides.
+        group: the W&B group of all runs, for instance the name of a sweep.
+        dir: folder for W&B's files, made if missing; None: WANDB_DIR, or ``wandb/`` in the current
+            folder.
+        tags: tags of every run.
+        live: most runs to send while they train; the others are sent when they finish.
         init: further arguments of ``wandb.init``, such as ``entity`` or ``notes``.
 
     Raises:
@@ -51,12 +51,12 @@ class WandbCallback(RunTracker):
         super().__init__(live)
         if isinstance(tags, str):
             raise TypeError(
-                f"tags must be a list of strings, got {short(tags)}; use [{short(tags)}]"
+                f"tags must be a list of strings, got {short(tags)}; pass [{short(tags)}]"
             )
         if taken := [name for name in _OURS if name in init]:
             raise ValueError(
-                f"{taken[0]}={short(init[taken[0]])} cannot be chosen: WandbCallback sets {_OURS} "
-                "for every run itself; use group, tags or notes"
+                f"{taken[0]}={short(init[taken[0]])} is not allowed: WandbCallback sets {_OURS} "
+                "itself, for every run; use group, tags or notes"
             )
         try:
             import wandb  # noqa: F401
@@ -68,11 +68,11 @@ class WandbCallback(RunTracker):
         self._init["dir"] = None if dir is None else str(dir)
 
     def open(self, run: int) -> Any:
-        """A new W&B run, next to any other that is active."""
+        """Open a new W&B run; other active runs stay open."""
         import wandb
 
         if where := self._init["dir"]:
-            Path(where).mkdir(parents=True, exist_ok=True)  # or wandb complains of a missing folder
+            Path(where).mkdir(parents=True, exist_ok=True)  # W&B warns if it is missing
         arguments: dict[str, Any] = dict(self._init)
         if len(self.names) > self.live:
             arguments.setdefault("settings", {"silent": True, "console": "off"})
@@ -85,8 +85,7 @@ class WandbCallback(RunTracker):
 
     def write(self, log: Any, step: int, row: Mapping[str, float]) -> None:
         """Log a row at its training step."""
-        # A row that is not committed waits for the next, and the last row would then arrive after
-        # the summary and overwrite it.
+        # Uncommitted rows wait for the next row; the last one would then overwrite the summary.
         log.log(dict(row), step=step, commit=True)
 
     def close(self, log: Any, summary: Mapping[str, float] | None) -> None:
@@ -94,7 +93,7 @@ class WandbCallback(RunTracker):
         if summary is None:
             log.tags = (*(log.tags or ()), "unfinished")
         else:
-            # None, not left out: W&B would go on showing the last number logged under that name.
+            # None, as W&B would otherwise show the last number logged under that name.
             finite = {name: v if math.isfinite(v) else None for name, v in summary.items()}
             log.summary.update(finite)
         log.finish(exit_code=int(summary is None))

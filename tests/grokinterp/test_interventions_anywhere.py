@@ -116,7 +116,7 @@ def test_bad_places_and_patches_are_refused(
     _, cache = lstm.run_with_cache(TOKENS[:3])
     with pytest.raises(ValueError, match=r"names='layers.1.hook_outs' .*'layers.1.hook_out'"):
         patch(cache, ["layers.1.hook_outs"])
-    with pytest.raises(TypeError, match=r"names must be a list of texts, got 'hook_embed'; g"):
+    with pytest.raises(TypeError, match=r"names must be a list of strings, got 'hook_embed'; p"):
         patch(cache, "hook_embed")
     with pytest.raises(TypeError, match=r"cache\['hook_embed'\] must be a tensor, got NoneType"):
         patch({"hook_embed": None}, ["hook_embed"])  # pyright: ignore[reportArgumentType]

@@ -139,7 +139,7 @@ def test_a_single_example_has_no_other_to_take_values_from(name: str, mode: str)
     """It would keep its own, and the logits would look as if nothing depended on the neurons."""
     model, one = MODELS[name], TOKENS[7:8]
     point = POINTS[name][-1].format(0)
-    needs = rf"mode='{mode}' takes its values from the batch.* give reference=.*"
+    needs = rf"mode='{mode}' takes its values from the batch.* pass reference=.*"
     with pytest.raises(ValueError, match=needs):
         model.run_with_hooks(one, fwd_hooks=ablate([1, 4], mode))
     with pytest.raises(ValueError, match=needs):
@@ -152,7 +152,9 @@ def test_a_single_example_has_no_other_to_take_values_from(name: str, mode: str)
 def test_heads_of_a_single_example() -> None:
     model = MODELS["transformer"]
     for mode in ("mean", "resample"):
-        with pytest.raises(ValueError, match=r"whose only example .*at blocks\.1\.attn\.hook_z of"):
+        with pytest.raises(
+            ValueError, match=r"only one example; pass .*at blocks\.1\.attn\.hook_z"
+        ):
             model.run_with_hooks(TOKENS[:1], fwd_hooks=ablate_heads([0], mode, layer=1))
 
 

@@ -243,7 +243,7 @@ def test_nothing_of_the_size_of_a_false_number_is_made(
         ("[" * 100_000, "nested too deeply"),
         ('{"format": 3, "config": ' + '{"a":' * 990 + "1" + "}" * 990 + "}", "run.json"),
         ('{"format": ' + "1" * 5000 + "}", "truncated or not JSON"),
-        ('{"format": 3, "config": NaN}', "NaN is no number in JSON"),
+        ('{"format": 3, "config": NaN}', "NaN is not a number in JSON"),
         ('{"format": 1e400}', "has no valid format"),
         ('"\\ud800"', "has no valid format"),
     ],

@@ -106,6 +106,6 @@ def test_threads_that_cannot_all_start_are_refused_and_none_is_left(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.raises(ValueError, match="threads=9 are more than this machine can start"):
+    with pytest.raises(ValueError, match="threads=9 is more than this machine can start"):
         Team(9).__enter__()
     assert threading.active_count() == before

@@ -259,7 +259,7 @@ def test_wandb_marks_unfinished_runs_and_leaves_the_users_own_run_alone(offline:
 
 def test_wandb_arguments_are_checked_before_training() -> None:
     pytest.importorskip("wandb")
-    with pytest.raises(ValueError, match=r"name='x' cannot be chosen.*group"):
+    with pytest.raises(ValueError, match=r"name='x' is not allowed.*group"):
         WandbCallback("grok", name="x")
     with pytest.raises(TypeError, match=r"tags must be a list of strings, got 'x'; use \['x'\]"):
         WandbCallback("grok", tags="x")

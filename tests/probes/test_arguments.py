@@ -108,14 +108,14 @@ def test_what_a_refusal_says() -> None:
     with pytest.raises(
         TypeError,
         match=r"^weights must be a tensor of floating-point numbers \[\*rows, p\], got ndarray"
-        r"\[2, 7\] \(ndarray\); give torch\.as_tensor\(weights\)$",
+        r"\[2, 7\] \(ndarray\); pass torch\.as_tensor\(weights\)$",
     ):
         probes.ipr(weights)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"got torch\.int64 \[2, 7\]; .* give values\.double\(\)"):
         probes.gini(torch.ones(2, P, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"W \[5, 7\] and U \[4, 7\] must .* axis 'neuron'"):
         probes.neuron_norms(torch.ones(4, P), torch.ones(4, P), torch.ones(5, P))
-    with pytest.raises(ValueError, match=r"weights must be .*, and not empty, got \[3, 0\]"):
+    with pytest.raises(ValueError, match=r"weights must be .* and not empty, got \[3, 0\]"):
         probes.power_spectrum(torch.ones(3, 0))
     with pytest.raises(TypeError, match=r"r must be a number, got 'x' \(str\)"):
         probes.ipr(torch.ones(2, P), r="x")  # pyright: ignore[reportArgumentType]

@@ -251,7 +251,7 @@ def test_vocabulary_follows_from_the_prompt_or_is_larger() -> None:
         ({"hidden": (8, 2.0)}, TypeError, r"hidden\[1\] must be an integer, got 2.0"),
         ({"combine": "concatenate"}, ValueError, "Did you mean 'concat'"),
         ({"act": "reLU"}, ValueError, "act='reLU' is unknown"),
-        ({"biases": 1}, TypeError, "biases must be true or false, got 1"),
+        ({"biases": 1}, TypeError, "biases must be True or False, got 1"),
         ({"norm": "group"}, ValueError, "norm='group' is unknown"),
         ({"prompt": "a a"}, ValueError, "prompt='a a' must have the words a and b once"),
         ({"d_vocab": "many"}, TypeError, "d_vocab must be an integer"),

@@ -378,7 +378,7 @@ def test_hidden_units_have_no_order() -> None:
         ({"n_layers": 0}, ValueError, "n_layers must be at least 1, got 0"),
         ({"d_hidden": 2.0}, TypeError, r"d_hidden must be an integer, got 2.0 \(float\)"),
         ({"prompt": "a ="}, ValueError, "prompt='a =' must have the words a and b once each"),
-        ({"prompt": None}, TypeError, "prompt must be a text such as 'a b =', got None"),
+        ({"prompt": None}, TypeError, "prompt must be a string such as 'a b =', got None"),
         ({"d_vocab": 5}, ValueError, r"d_vocab must be at least 6 for p=5 and prompt='a b ='"),
         ({"d_vocab_out": 4}, ValueError, "d_vocab_out must be at least 5 for p=5 .* got 4; leave"),
         ({"init": "paper"}, ValueError, "init='paper' is unknown.* Known: torch"),

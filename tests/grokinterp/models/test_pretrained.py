@@ -120,7 +120,7 @@ def corrupt(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda plain: plain["config"].update(n_layer=3), ValueError,
          r"config field in .*config\.json='n_layer' is unknown\. Did you mean 'n_layers'"),
         (lambda plain: plain.update(config=[1]), ValueError, r"config\.json is no saved config"),
-        (lambda plain: plain.update(operation=3), TypeError, "operation in .* must be a text"),
+        (lambda plain: plain.update(operation=3), TypeError, "operation in .* must be a string"),
         (lambda plain: plain["config"].update(d_mlp=7), ValueError,
          r"W_E is \[2, 5, 6\] and should be \[2, 5, 7\].*Build the model from the config"),
         (lambda plain: plain["config"].update(d_mlp=10_000), ValueError,  # 1.0e8 + 2e5 numbers

@@ -84,7 +84,7 @@ def test_vectorised_over_runs() -> None:
         ("a b a", ValueError, "prompt='a b a'"),
         ("a+b", ValueError, "prompt='a.b' must have"),
         ("A b", ValueError, "prompt='A b'"),
-        (None, TypeError, "prompt must be a text such as 'a b =', got None"),
+        (None, TypeError, "prompt must be a string such as 'a b =', got None"),
     ],
 )
 def test_templates_without_both_operands_are_refused(
