@@ -295,7 +295,7 @@ def test_train_size_is_truncated_not_rounded(fraction: float) -> None:
         (
             {"p": 5, "train_fraction": 0.039},
             ValueError,
-            "train_fraction=0.039 of 25 pairs leaves 0 for training; train and test set need at least one",
+            "train_fraction=0.039 of 25 pairs leaves 0 for training; train and test set",
         ),
         ({"corruption": -0.1}, ValueError, r"corruption must lie in \[0, 1\], got -0.1"),
         ({"corruption": 1.1}, ValueError, r"corruption must lie in \[0, 1\], got 1.1"),
