@@ -169,7 +169,7 @@ class Loose(nn.Module):
         (None, [1], torch.tensor([0.5]), TypeError, "order must be a list of residues, got"),
         (Copied, [1], None, TypeError, "Copied.W_E is a new tensor at each access"),
         (Loose, [1], None, TypeError, "Loose has no modulus p; build it with p="),
-        (lambda: Loose(p=P), [1], None, TypeError, "Loose has no tensor W_E"),
+        (lambda: Loose(p=P), [1], None, TypeError, "Loose has no embedding tensor W_E"),
         (lambda: Loose(torch.ones(9, 2), P), [1], None, ValueError, r"at least p=11 .*\[9, 2\]"),
     ],
 )

@@ -204,10 +204,10 @@ HOSTILE: list[tuple[Place, Any, str]] = [
     (("checkpoints", "half", "step"), 10**9, "has step=1000000000"),
     (("checkpoints", "half", "updates"), None, "extra"),
     (("provenance", "start"), [1], "is not a valid checkpoint entry"),
-    (("config", "data", "p"), 997, "tokens is not"),
+    (("config", "data", "p"), 997, "tokens must have the shape"),
     (("config", "data", "p"), 10**12, "p must be"),
-    (("config", "model", "d_mlp"), 10**7, r"far larger network|run's"),
-    (("config", "model", "d_mlp"), 10**15, r"run's"),
+    (("config", "model", "d_mlp"), 10**7, r"far larger network|cannot be read"),
+    (("config", "model", "d_mlp"), 10**15, r"cannot be read"),
     (("config", "model", "n_layers"), "1e9", "n_layers must be an integer"),
     (("config", "training", "steps"), 10**9, "more than 1000000 rows"),
 ]

@@ -261,7 +261,7 @@ def test_wandb_arguments_are_checked_before_training() -> None:
     pytest.importorskip("wandb")
     with pytest.raises(ValueError, match=r"name='x' is not allowed.*group"):
         WandbCallback("grok", name="x")
-    with pytest.raises(TypeError, match=r"tags must be a list of strings, got 'x'; use \['x'\]"):
+    with pytest.raises(TypeError, match=r"tags must be a list of strings, got 'x'; pass \['x'\]"):
         WandbCallback("grok", tags="x")
     with pytest.raises(ValueError, match="live must be at least 1, got 0"):
         WandbCallback("grok", live=0)

@@ -111,7 +111,7 @@ def test_what_a_refusal_says() -> None:
         r"\[2, 7\] \(ndarray\); pass torch\.as_tensor\(weights\)$",
     ):
         probes.ipr(weights)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match=r"got torch\.int64 \[2, 7\]; .* give values\.double\(\)"):
+    with pytest.raises(TypeError, match=r"got torch\.int64 \[2, 7\]; .* pass values\.double\(\)"):
         probes.gini(torch.ones(2, P, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"W \[5, 7\] and U \[4, 7\] must .* axis 'neuron'"):
         probes.neuron_norms(torch.ones(4, P), torch.ones(4, P), torch.ones(5, P))
