@@ -190,7 +190,7 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
         (["sweep", "fig3a", "--panels", "0;5"], "--panels needs numbers"),
         (["sweep", "fig3a", "--panels", "0,0"], "has 0.0 twice"),
         (["sweep", "fig3b", "--panels", "0,1"], r"dropout=1\.0.*dropout must lie in \[0\.0, 1"),
-        (["sweep", "fig3a", "--set", "training.wd=3"], r"no field.*training\.weight_decay"),
+        (["sweep", "fig3a", "--set", "training.wd=3"], r"not a field.*training\.weight_decay"),
         (["sweep", "fig3a", "--set", "training.weight_decay=3"], "is an axis.*use --panels"),
         (["sweep", "fig3a", "--set", "data.corruption=.3"], "is an axis.*another --size"),
         (["sweep", "fig3a", "--seeds", "0"], "seeds must be at least 1"),

@@ -203,7 +203,8 @@ def test_newer_format_asks_for_an_upgrade(folder: Path) -> None:
     """Whatever else a newer format changes: the format is looked at first."""
     (folder / "run.json").write_text(json.dumps({"format": 1000, "settings": []}))
     with pytest.raises(
-        gi.RunFolderError, match=r"written in format 1000, this grokinterp reads up to 3; upgrade"
+        gi.RunFolderError,
+        match=r"has format 1000, but this grokinterp reads formats up to 3; upgrade",
     ):
         gi.Run.load(folder)
 
