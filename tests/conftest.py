@@ -74,6 +74,15 @@ def published_run(tmp_path_factory: pytest.TempPathFactory) -> gi.Run:
     return gi.Run.load(folder / "published")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For small tensors: a second thread would only wait, and long if the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Terminal(io.StringIO):
     """What is written to it can be read, and it says that it is a terminal."""
 

@@ -52,7 +52,7 @@ class Preset:
     description: str  # what it shows, and what the paper leaves open
     base: RunConfig
     panel: str  # dotted path of the axis with one panel per value
-    values: tuple[float | str, ...]
+    values: tuple[int | float | str, ...]
     toy_width: tuple[str, int] = ("model.d_mlp", 100)  # of a toy's network: its path and the value
     # Train fraction and corruption of a figure that compares single networks, not diagrams.
     cell: tuple[float, float] | None = None

@@ -30,7 +30,7 @@ class StackedOptimizer:
         self.second = torch.zeros_like(weights) if self._adaptive else None
         self._update = torch.empty_like(weights)
 
-        def column(values: Sequence[float]) -> Float[Tensor, "run 1"]:
+        def column(values: Sequence[int | float]) -> Float[Tensor, "run 1"]:
             column = torch.tensor(values, dtype=torch.float64, device=weights.device)
             return column[:, None]
 

@@ -10,7 +10,7 @@ from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.training.evaluation import METRICS
 
-Row = Mapping[str, float]  # "step" and the metrics of a history
+Row = Mapping[str, int | float]  # "step" and the metrics of a history
 Rule = Callable[[Sequence[Row]], bool]  # of all rows so far, the last one the newest
 
 

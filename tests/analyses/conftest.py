@@ -1,7 +1,7 @@
 """Runs that the analyses are asked about. They are shared: only read them."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import plotly.graph_objects as go
@@ -27,12 +27,8 @@ def train(config: gi.RunConfig, **options: object) -> gi.Run:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """For tensors this small, helper threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def small_tensors(one_thread: None) -> None:
+    """One thread for every test here."""
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Published networks of Zhong et al. 2023: their reference values, and the verdicts on them."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +54,6 @@ def test_symmetricity_of_the_published_triples(name: str, published: float, erro
     assert found.value == pytest.approx(published, abs=6e-7)
     assert (found.n_triples, found.n_left_out) == (100, 0)
     assert found.standard_error == pytest.approx(error, rel=0.05, abs=1e-9)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """On a busy machine, threads that wait for each other take many times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow

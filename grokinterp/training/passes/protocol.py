@@ -1,7 +1,7 @@
 """What a stack asks of the code that computes its gradients."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -10,6 +10,7 @@ from grokinterp.team import Team
 from grokinterp.training.state import StackState
 
 
+@runtime_checkable  # for the type checks in tests
 class Passes(Protocol):
     """Gradients and scores of all runs of a stack: reads its weights, overwrites its gradients."""
 

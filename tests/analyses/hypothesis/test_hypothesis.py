@@ -455,14 +455,11 @@ def test_it_runs_from_the_shell(
     assert "not applicable: does not generalise: test accuracy is 0." in untrained
 
 
-def test_it_shows_how_far_it_is(runs: dict[str, gi.Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_shows_how_far_it_is(
+    runs: dict[str, gi.Run], terminal: Callable[[], io.StringIO]
+) -> None:
     """With bars over the shuffles of embedding and neurons, and over random frequencies."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    stderr = terminal()
     hypothesis.compute(runs["grokked"], random_draws=2)
     assert stderr.getvalue() == ""
     hypothesis.compute(runs["grokked"], random_draws=2, progress=True)

@@ -149,6 +149,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         gi.Run.load(folder)
 
 
+@pytest.mark.usefixtures("no_type_checker")
 def test_bad_input() -> None:
     run = train(CONFIG.replace({"training.steps": 1}))
     start = run.checkpoint()

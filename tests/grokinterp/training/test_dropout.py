@@ -1,6 +1,5 @@
 """Dropout in the hand-written passes is the hooked model's with masks as hooks."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 import grokinterp as gi
 from grokinterp.losses import LOSSES
 from grokinterp.training.dropout import Dropout, Masks, dropout_mask
-from grokinterp.training.passes import mlp_kernel
 from grokinterp.training.passes.mlp_kernel import MLPKernel
 
 STEP, PRE = 3, "layers.0.hook_pre"
@@ -25,19 +23,7 @@ CONFIG = gi.RunConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the 84 training pairs take two blocks (64 rows is the least)."""
-    monkeypatch.setattr(mlp_kernel, "_BLOCK_BYTES", 1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small that a second thread only waits, and long if the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread", "small_blocks")
 
 
 def kernel_gradients(

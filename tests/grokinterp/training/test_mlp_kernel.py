@@ -5,7 +5,6 @@ import torch
 
 from grokinterp import DataConfig, HookedMLP, MLPConfig, make_dataset
 from grokinterp.losses import LOSSES
-from grokinterp.training.passes import mlp_kernel
 from grokinterp.training.passes.mlp_kernel import MLPKernel
 
 P, WIDTH = 11, 16
@@ -17,10 +16,7 @@ ARCHITECTURES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the 121 pairs take several blocks (64 rows is the least)."""
-    monkeypatch.setattr(mlp_kernel, "_BLOCK_BYTES", 1)
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def _kernel(config: MLPConfig, loss: str, dtype: torch.dtype, low: torch.dtype) -> MLPKernel:

@@ -148,6 +148,7 @@ def test_callbacks_end_even_if_training_fails() -> None:
     assert notes.seen[-1] == ("end",)
 
 
+@pytest.mark.usefixtures("no_type_checker")
 def test_a_callback_must_be_one() -> None:
     with pytest.raises(TypeError, match=r"callbacks must be instances.*Callback, got 3"):
         gi.train(SMALL, callbacks=[3], progress=False)  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,5 @@
 """Training with dropout and noise is torch's AdamW on the hooked model, run by run."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -29,13 +28,7 @@ DEEP: dict[str, object] = {"model.n_layers": 2, "model.act": "gelu", "model.init
                            "training.loss": "cross_entropy"}  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small that a second thread only waits, and long if the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(configs: list[gi.RunConfig], precision: str = "float64") -> list[gi.Run]:

@@ -221,6 +221,7 @@ def test_unknown_precision_names_the_known() -> None:
         train(SMALL, precision="half")
 
 
+@pytest.mark.usefixtures("no_type_checker")
 def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device='cuda' was asked for.*device='cpu'"):
@@ -253,6 +254,7 @@ def test_numbers_of_threads_have_bounds(threads: int, told: str) -> None:
         gi.train(SMALL, threads=threads, progress=False)
 
 
+@pytest.mark.usefixtures("no_type_checker")
 def test_what_is_no_config_is_refused_and_any_iterable_will_do() -> None:
     with pytest.raises(TypeError, match="configs must be RunConfigs, got 'addition'"):
         gi.train_many(["addition"], progress=False)  # pyright: ignore[reportArgumentType]
@@ -306,6 +308,7 @@ def test_divergence_at_the_start_keeps_the_neighbours_and_their_probes() -> None
         ([float], r"probes must map names to functions"),
     ],
 )
+@pytest.mark.usefixtures("no_type_checker")
 def test_probes_that_could_not_be_saved_are_refused_before_training(
     probes: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +335,7 @@ def test_a_probe_of_more_axes_than_a_file_stores_is_refused_at_the_first_row(
     assert gi.Run.load(run.save(tmp_path / "run")).history.a.ndim == 32
 
 
+@pytest.mark.usefixtures("no_type_checker")
 @pytest.mark.parametrize("device", ["meta", "mps", "xpu", "vulkan", "", "cude", (1, 2)])
 def test_other_devices_than_cpu_and_cuda_are_refused(device: Any) -> None:
     with pytest.raises(ValueError, match=r"(?s)device=.*use 'cpu' or 'cuda'"):
