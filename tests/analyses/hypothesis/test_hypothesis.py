@@ -3,7 +3,6 @@
 import copy
 import io
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

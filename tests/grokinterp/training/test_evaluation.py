@@ -99,7 +99,7 @@ def test_every_run_is_warned_of_once_and_a_sweep_once() -> None:
     assert [str(warning.message).split(":")[0] for warning in caught] == ["run 0", "run 2"]
     axes = {"training.loss": ["mse", "cross_entropy"]}
     with pytest.warns(
-        gi.ZeroLossWarning, match=r"in 2 of 4 runs .* training\.loss=cross"
+        gi.ZeroLossWarning, match=r"in 2 of 4 runs .* training\.loss='cross"
     ) as caught:
         swept = gi.sweep(QUICK, axes, seeds=2, progress=False)
     assert len(caught) == 1
