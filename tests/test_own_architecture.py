@@ -17,7 +17,7 @@ import grokinterp as gi
 import probes
 from analyses import hypothesis
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.cost.needed_norm import least_norm, matched_norm
+from analyses.efficiency.model_efficiency.needed_norm import least_norm, matched_norm
 from analyses.one_run.logit_split import logit_parts
 from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.models.registry import MODELS

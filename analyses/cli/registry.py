@@ -40,17 +40,17 @@ EXPERIMENTS = {
         figures=f"{SECOND}, Fig. 4",
     ),
     "mixture": Entry(
-        module="analyses.efficiency.mixing.mixture_runs",
+        module="analyses.efficiency.mixing",
         shows="a memorising and a generalising circuit mixed: as published, leak-free, in variants",
         figures=f"{SECOND}, Fig. 5",
     ),
     "model_efficiency": Entry(
-        module="analyses.efficiency.cost.model_efficiency",
+        module="analyses.efficiency.model_efficiency",
         shows="the parameter norm that memorising and generalising need, against data",
         figures=f"{SECOND}, Fig. 6",
     ),
     "training_efficiency": Entry(
-        module="analyses.efficiency.cost.training_efficiency",
+        module="analyses.efficiency.training_efficiency",
         shows="the steps that memorising and generalising take, against data",
         figures=f"{SECOND}, section 4.1",
     ),
@@ -70,7 +70,7 @@ EXPERIMENTS = {
         figures=f"{SECOND}, section 4.2",
     ),
     "halves": Entry(
-        module="analyses.efficiency.circuits.halves",
+        module="analyses.efficiency.halves",
         shows="networks in Coexistence taken apart into a memorising and a generalising half",
     ),
     "coverage": Entry(

@@ -10,8 +10,8 @@ import torch
 import analyses
 import grokinterp as gi
 import probes
-from analyses.efficiency.circuits import halves
-from analyses.efficiency.cost import needed_norm
+from analyses.efficiency import halves
+from analyses.efficiency.model_efficiency import needed_norm
 from analyses.one_run import grokking, ipr_histogram, logit_split, norm_curves, norm_gain, pruning
 from analyses.phase_diagrams import measures
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grokinterp as gi
 from analyses.efficiency.data_efficiency import GROK_MEASURES
-from analyses.efficiency.data_efficiency_settings import get
+from analyses.efficiency.data_efficiency.grids import get
 from grokinterp.sweeps.grid import Grid
 
 FACTORS = ("full-batch Adam", "small batches", "dropout")

@@ -9,12 +9,13 @@ import pytest
 import grokinterp as gi
 from analyses.efficiency import (
     grokking_across,
+    halves,
     semi_grokking,
     ungrokking,
 )
-from analyses.efficiency.circuits import halves
-from analyses.efficiency.cost import efficiency_runs
-from analyses.efficiency.mixing import mixture_runs
+from analyses.efficiency.mixing import command as command_of_mixture
+from analyses.efficiency.mixing import runs as mixture_runs
+from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from grokinterp.sweeps import collect, estimate
 
 WANTED = {
@@ -82,10 +83,10 @@ def test_mixtures_are_part_of_the_estimate(monkeypatch: pytest.MonkeyPatch) -> N
         nonlocal now
         now += 1 + 0.1 * steps * len(variants)
 
-    monkeypatch.setattr(mixture_runs, "compute", compute)
-    monkeypatch.setattr(mixture_runs.time, "perf_counter", lambda: now)
-    two, one = len(mixture_runs.VARIANTS), len(mixture_runs.OF_HALVES)
+    monkeypatch.setattr(command_of_mixture, "compute", compute)
+    monkeypatch.setattr(command_of_mixture.time, "perf_counter", lambda: now)
+    two, one = len(command_of_mixture.VARIANTS), len(command_of_mixture.OF_HALVES)
     per_step = 0.1 * (2 * two + one)
     # 25 steps are in what is done once, as much as to be on the safe side.
     want = 3 + per_step * (25 + 1000)
-    assert mixture_runs._seconds(7, 1000) == pytest.approx(want)
+    assert command_of_mixture._seconds(7, 1000) == pytest.approx(want)

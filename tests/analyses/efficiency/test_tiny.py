@@ -9,9 +9,11 @@ import pytest
 
 import grokinterp as gi
 from analyses.cli.registry import EXPERIMENTS
-from analyses.efficiency import data_efficiency_settings, grokking_across, settings, ungrokking
-from analyses.efficiency.cost import efficiency_runs, efficiency_trend, model_efficiency
-from analyses.efficiency.mixing import mixture_runs
+from analyses.efficiency import grokking_across, model_efficiency, settings, ungrokking
+from analyses.efficiency.data_efficiency import grids as data_efficiency_settings
+from analyses.efficiency.mixing import runs as mixture_runs
+from analyses.efficiency.model_efficiency import runs as efficiency_runs
+from analyses.efficiency.model_efficiency import trend as efficiency_trend
 from analyses.pages import finding
 
 WITH_SIZES = [name for name in EXPERIMENTS if name not in ("architectures", "coverage")]

@@ -1,1 +1,0 @@
-"""What memorising and generalising cost: parameter norm, and steps of training."""

@@ -1,0 +1,44 @@
+"""The experiment as a command: ``grokinterp run data_efficiency OUT``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analyses.announcement import Announcement
+from analyses.efficiency import settings
+from analyses.efficiency.data_efficiency.computation import READINGS, compute, read_published, table
+from analyses.efficiency.data_efficiency.runs import job
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
+
+
+def experiment(
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = settings.SEEDS,
+    workers: Annotated[int, typer.Option(help="processes; 1 trains here, with all threads")] = 1,
+    targets: Annotated[
+        Path | None, typer.Option(help="file of the paper's numbers, to draw its curves")
+    ] = None,
+) -> Iterator[Announcement | Finding]:
+    """Train nine settings on nine fractions, at two learning rates, and see who needs less data."""
+    from analyses.efficiency.data_efficiency.figures import plot_curves, plot_ranking
+
+    published = None if targets is None else read_published(targets)
+    todo = job(out, size, seeds, workers)
+    left = todo.estimate()
+    yield Announcement(
+        seconds=left.seconds,
+        runs=left.runs,
+        all_runs=todo.grid.size,
+        steps=left.steps,
+        stored=f"Runs are stored in {todo.store} block by block",
+    )
+    data = compute(todo.run())
+    figures = [
+        *(plot_curves(data, reading=reading, published=published) for reading in READINGS),
+        *(plot_ranking(data, reading=reading) for reading in READINGS),
+    ]
+    yield Finding(data=data, figures=figures, rows=table(data))

@@ -1,0 +1,40 @@
+"""The sweep of a size, and what is measured on each run."""
+
+from pathlib import Path
+from typing import Any
+
+import grokinterp as gi
+from analyses.efficiency import settings
+from analyses.efficiency.data_efficiency.grids import get
+from analyses.phase_diagrams.sweep_job import SweepJob
+from analyses.statistics.over_runs import crossings
+from analyses.statistics.thresholds import TIMED_AT
+
+
+def grok_step(run: gi.Run) -> float:
+    """First step from which test accuracy stays at 99 % for five rows; NaN: not in this run."""
+    return float(crossings(run.history.test_accuracy, TIMED_AT))
+
+
+def learning_rate(run: gi.Run) -> float:
+    """The run's learning rate."""
+    return run.config.training.lr
+
+
+GROK_MEASURES = {"grok_step": grok_step, "learning_rate": learning_rate}
+
+
+class Job(SweepJob):
+    """The sweep of a grid of settings, with what it is measured by."""
+
+    @property
+    def measure(self) -> dict[str, Any]:
+        """The time to grok, and the learning rate."""
+        return dict(GROK_MEASURES)
+
+
+def job(out: Path, size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
+    """The sweep in a folder, not started."""
+    grid = get(size)
+    store = out / "data_efficiency.zarr"
+    return Job(base=grid.base, axes=grid.axes, seeds=seeds, store=store, workers=workers)

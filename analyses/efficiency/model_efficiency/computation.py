@@ -1,0 +1,286 @@
+"""The norms of every circuit in every measure, and the logits that they are the price of."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+import grokinterp as gi
+from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
+from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
+from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
+from analyses.efficiency.circuits.sources import END
+from analyses.efficiency.histories import network_of
+from analyses.efficiency.model_efficiency.needed_norm import (
+    can_share_scale,
+    least_scaled_norm,
+    scaled_norm,
+)
+from analyses.efficiency.model_efficiency.runs import AT_STEP
+from grokinterp.session import unaffected
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RANKS = 20  # logits drawn per network
+
+NORM_KINDS = {
+    "all parameters": "norm of all parameters",
+    "per logit": "norm of all parameters per logit",
+    "used parameters": "unused embeddings left out",
+    "matched logit": "at a common median logit",
+    "matched margin": "at a common median margin",
+    "least": "least norm at that margin",
+}
+
+_COMMON = "common"  # the checkpoint at the first step at which all networks have memorised
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which network of a run is taken as the circuit, and what it must do."""
+
+    kind: str  # memorising or generalising
+    at: str  # a checkpoint's name, or END
+    must: Definition
+    random: bool = False  # labels
+
+
+_PUBLISHED, _VALIDATED = DEFINITIONS["published"], DEFINITIONS["validated"]
+
+_FITS = _PUBLISHED["memorising"]
+
+CIRCUITS: Mapping[str, Source] = {
+    "C_mem": Source(kind="memorising", at="memorising", must=_FITS),
+    "C_mem, validation low": Source(
+        kind="memorising", at="memorising", must=_VALIDATED["memorising"]
+    ),
+    "C_mem, equal step": Source(kind="memorising", at=_COMMON, must=_FITS),
+    "random labels": Source(kind="memorising", at="memorising", must=_FITS, random=True),
+    "random labels, equal step": Source(kind="memorising", at=END, must=_FITS, random=True),
+    "C_gen": Source(kind="generalising", at=END, must=_PUBLISHED["generalising"]),
+    "C_gen, validation high": Source(kind="generalising", at=END, must=_VALIDATED["generalising"]),
+}
+
+
+@unaffected()
+def compute(
+    runs: Sequence[gi.Run],
+    *,
+    target_logit: float | None = None,
+    target_margin: float | None = None,
+) -> "xr.Dataset":
+    """Norms of every circuit in every measure, and the logits that they are the price of.
+
+    Args:
+        runs: of one network, over train fractions and seeds: with the task's labels, and, with
+            ``data.corruption=1``, random ones; as ``efficiency_runs.collect_runs`` makes them.
+        target_logit: the common median of the correct logits; None: the median over the circuits.
+        target_margin: likewise of the margins.
+
+    Returns:
+        Dataset over "circuit", "fraction" and "seed", with ``n_train`` [fraction] in pairs:
+        ``cost`` (..., "measure"), a norm, or for "per logit" a norm over a logit; NaN where
+        ``missing`` says why. ``step``, ``train_accuracy`` on the labels given and
+        ``test_accuracy`` on the true ones; ``logits`` (..., "rank"), the correct-class logits of
+        training pairs that are answered correctly, at 20 evenly spaced ranks from the least to the
+        95th percentile, and their ``median_logit``; ``median_margin`` and ``least_margin`` over
+        all training pairs; ``layer_norm`` (..., "layer"), unused embeddings left out. Attributes:
+        the targets, the common ``equal_step`` (-1: there is none), and ``no_least``, why a network
+        has no "least" norm.
+
+    Raises:
+        ValueError: no runs, or runs that differ in more than fraction, batch, seeds and labels.
+
+    Source: the second paper, Fig. 6, and its code for the sample of logits.
+    """
+    import xarray as xr
+
+    cells = _cells(runs)
+    fractions, seeds = (sorted({key[i] for key in cells}) for i in (1, 2))
+    equal_step = _equal_step([run for (random, *_), run in cells.items() if not random])
+    sizes = {fraction: run.config.data.n_train for (_, fraction, _), run in cells.items()}
+    extra = {"rank": range(RANKS), "layer": list(norms_by_layer(runs[0].model))}
+    extra["measure"] = list(NORM_KINDS)
+    axes = {"circuit": list(CIRCUITS), "fraction": fractions, "seed": seeds}
+    shape = [len(values) for values in axes.values()]
+
+    def empty(*more: str) -> tuple[tuple[str, ...], np.ndarray]:
+        return (*axes, *more), np.full((*shape, *(len(extra[name]) for name in more)), np.nan)
+
+    data = xr.Dataset(
+        {name: empty() for name in _NUMBERS}
+        | {"logits": empty("rank"), "layer_norm": empty("layer"), "cost": empty("measure")}
+        | {"missing": (tuple(axes), np.full(shape, "there is no such run", dtype=object))},
+        coords={**axes, **extra, "n_train": ("fraction", [sizes[f] for f in fractions])},
+    )
+    models: dict[tuple[int, ...], gi.HookedModel] = {}
+    for at in np.ndindex(*shape):
+        source = CIRCUITS[axes["circuit"][at[0]]]
+        run = cells.get((source.random, fractions[at[1]], seeds[at[2]]))
+        if run is None:
+            continue
+        model, step = _network(run, source.at, equal_step)
+        if model is None:
+            data["missing"].values[at] = _never(run, source.at)
+            continue
+        found = _describe(model, run.dataset) | {"step": step}
+        for name, value in found.items():
+            data[name].values[at] = value
+        data["missing"].values[at] = why = _shortfall(source.must, found)
+        if not why:
+            models[at] = model
+    medians = data[["median_logit", "median_margin"]]
+    targets = {
+        name: given or _typical(medians[name].values, models)
+        for name, given in zip(medians, (target_logit, target_margin), strict=True)
+    }
+    for at, model in models.items():
+        scale = {
+            str(name): _ratio(target, medians[name].values[at]) for name, target in targets.items()
+        }
+        data["cost"].values[at] = _costs(model, medians.median_logit.values[at], scale)
+    return data.assign(missing=data.missing.astype(str)).assign_attrs(
+        network=network_of(runs[0].config),
+        equal_step=-1 if equal_step is None else equal_step,
+        target_logit=targets["median_logit"],
+        target_margin=targets["median_margin"],
+        no_least="" if can_share_scale(runs[0].model) else _NO_LEAST,
+    )
+
+
+_NUMBERS = (
+    "step", "train_accuracy", "test_accuracy", "median_logit", "median_margin", "least_margin",
+)  # fmt: skip
+
+_NO_LEAST = "its layers cannot be scaled against each other"
+
+
+def _cells(runs: Sequence[gi.Run]) -> dict[tuple[bool, float, int], gi.Run]:
+    """Runs by whether labels are random, train fraction and seed."""
+    if not runs:
+        raise ValueError("runs is empty; give at least one trained run")
+    cells: dict[tuple[bool, float, int], gi.Run] = {}
+    for run in runs:
+        data = run.config.data
+        if data.corruption not in (0.0, 1.0):
+            raise ValueError(
+                f"runs has one with data.corruption={data.corruption}; labels are all the task's "
+                "(0) or all random (1)"
+            )
+        same = {
+            "data.train_fraction": 0.5, "data.corruption": 0.0, "data.seed": 0, "seed": 0,
+            "training.batch_size": None,
+        }  # fmt: skip
+        if run.config.replace(same) != runs[0].config.replace(same):
+            raise ValueError(
+                "runs must differ in train fraction, batch size, seeds and random labels only; "
+                f"got {run.config!r} and {runs[0].config!r}"
+            )
+        key = (data.corruption == 1.0, data.train_fraction, run.config.seed)
+        if key in cells:
+            raise ValueError(
+                f"runs has two with train_fraction={key[1]}, seed={key[2]} and corruption="
+                f"{data.corruption}; keep one of them"
+            )
+        cells[key] = run
+    return cells
+
+
+def _equal_step(runs: Sequence[gi.Run]) -> int | None:
+    """The first step at which networks of all runs were kept and had memorised."""
+    per_run = [
+        {kept.step: kept.metrics["train_accuracy"] for kept in _at_steps(run).values()}
+        for run in runs
+    ]
+    common = sorted(set.intersection(*map(set, per_run))) if per_run else []
+    enough = _FITS.at_least["train"]
+    return next((s for s in common if all(kept[s] >= enough for kept in per_run)), None)
+
+
+def _at_steps(run: gi.Run) -> dict[str, gi.Checkpoint]:
+    """A run's networks at steps that were set beforehand, the last one too."""
+    kept = {name: kept for name, kept in run.checkpoints.items() if name.startswith(AT_STEP)}
+    return kept if run.diverged_at is not None else kept | {END: run.checkpoint()}
+
+
+def _network(run: gi.Run, at: str, equal_step: int | None) -> tuple[gi.HookedModel | None, int]:
+    """The network of a run that a source names, None if it was not kept, and its step."""
+    if at == _COMMON:
+        steps = {kept.step: name for name, kept in _at_steps(run).items()}
+        if equal_step is None:
+            return None, -1
+        at = steps[equal_step]
+    if at == END:
+        return run.model, int(run.history.step[-1])
+    if at not in run.checkpoints:
+        return None, -1
+    return run.model_at(at), run.checkpoints[at].step
+
+
+def _never(run: gi.Run, at: str) -> str:
+    """Why a run has not kept a network."""
+    if at == _COMMON:
+        return "there is no step at which all networks were kept and had memorised"
+    best = float(run.history.train_accuracy.max())
+    return (
+        f"train accuracy never reached {_FITS.at_least['train']:g} in {run.config.training.steps} "
+        f"steps; the best was {best:.3f}"
+    )
+
+
+def _describe(model: gi.HookedModel, dataset: gi.Dataset) -> dict[str, Any]:
+    """What a network does on its data, and the norms of its layers."""
+    logits = all_logits(model, dataset.tokens)
+    right = logits.argmax(dim=1) == dataset.labels
+    seen = dataset.is_train
+    margin = label_margins(logits, dataset.labels)[seen]
+    correct = label_logits(logits, dataset.labels)[seen & right].sort().values.numpy()
+    found = {
+        "train_accuracy": float(right[seen].double().mean()),
+        "test_accuracy": float(right[~seen].double().mean()),
+        "median_margin": float(margin.median()),
+        "least_margin": float(margin.min()),
+        "layer_norm": list(norms_by_layer(model).values()),
+    }
+    if len(correct):
+        ranks = np.linspace(0, 0.95 * (len(correct) - 1), RANKS).round().astype(int)
+        found |= {"logits": correct[ranks], "median_logit": float(np.median(correct))}
+    return found
+
+
+def _shortfall(must: Definition, found: Mapping[str, Any]) -> str:
+    """How a network misses its definition; "" if it does not."""
+    train, test = found["train_accuracy"], found["test_accuracy"]
+    if must.shortfall({"train": train, "unchanged": train, "test": test}) <= 0:
+        return ""
+    return f"it must have {must}; it has train {train:.3f}, {SUBSET_NAME['test']} {test:.3f}"
+
+
+def _costs(
+    model: gi.HookedModel, median_logit: float, scale: Mapping[str, float]
+) -> Float[np.ndarray, " measure"]:
+    """The norms in the order of ``NORM_KINDS``."""
+    everything = parameter_norm(model, used_only=False)
+    return np.array([
+        everything,
+        _ratio(everything, median_logit),
+        parameter_norm(model),
+        scaled_norm(model, scale["median_logit"]),
+        scaled_norm(model, scale["median_margin"]),
+        least_scaled_norm(model, scale["median_margin"]) if can_share_scale(model) else math.nan,
+    ])  # fmt: skip
+
+
+def _typical(values: np.ndarray, models: Mapping[tuple[int, ...], Any]) -> float:
+    """Median over the circuits there are, of those that are positive."""
+    found = [value for at in models if (value := values[at]) > 0]
+    return float(np.median(found)) if found else math.nan
+
+
+def _ratio(value: float, by: float) -> float:
+    """NaN unless ``by`` is positive: a logit that is not has no price."""
+    return value / by if by > 0 else math.nan

@@ -1,0 +1,176 @@
+"""How much of a circuit's cost follows the amount of data, and how much of that is a confound.
+
+A cost that grows as a power of the number of training pairs, D^a, is a line of slope a in
+logarithms. The slope of the published measure is set beside those of the controlled ones.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.efficiency.model_efficiency import CIRCUITS, NORM_KINDS
+from analyses.efficiency.model_efficiency.runs import FRACTIONS
+from analyses.statistics.over_runs import t_interval
+from grokinterp._checks import check_choice
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PUBLISHED = {"circuit": "C_mem", "measure": "all parameters"}
+_NOT_DETECTED = "not detected"
+_FEWEST = 3  # fractions that a slope is fitted to
+
+
+def compute(data: "xr.Dataset") -> "xr.Dataset":
+    """Slopes of log cost against log D, over the published fractions, of every circuit and measure.
+
+    Each seed has a slope of its own, by least squares over the fractions at which it has the
+    circuit (at least 3); the interval is Student's t over seeds.
+
+    Args:
+        data: of ``model_efficiency.compute``.
+
+    Returns:
+        Dataset over "circuit" and "measure": ``slope``, ``low`` and ``high`` (95 %; NaN for fewer
+        than two seeds), ``n_seeds``; ``share`` of the slope of the published C_mem and norm, NaN
+        unless that slope's interval excludes 0; ``verdict``: "rises", "falls", "no trend seen" or
+        "not detected: why".
+    """
+    import xarray as xr
+
+    wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
+    slopes = xr.apply_ufunc(
+        _slope, np.log(wide.n_train), np.log(wide.cost),
+        input_core_dims=[["fraction"]] * 2, vectorize=True,
+    ).transpose("circuit", "measure", "seed")  # fmt: skip
+    found = t_interval(slopes).rename(mean="slope").assign(n_seeds=slopes.count("seed"))
+    verdict = [
+        [
+            _verdict(found.sel(circuit=c, measure=m), wide.sel(circuit=c, measure=m))
+            for m in NORM_KINDS
+        ]
+        for c in CIRCUITS
+    ]
+    result = found.assign(verdict=(("circuit", "measure"), verdict)).assign_attrs(
+        network=data.attrs["network"], equal_step=data.attrs["equal_step"]
+    )
+    reference = result.sel(PUBLISHED)
+    certain = float(reference.low) > 0 or float(reference.high) < 0
+    return result.assign(share=result.slope / (reference.slope if certain else np.nan))
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Of the least-squares line through the points there are; NaN for fewer than 3."""
+    there = ~np.isnan(y)
+    return float(np.polyfit(x[there], y[there], 1)[0]) if there.sum() >= _FEWEST else math.nan
+
+
+def _verdict(found: "xr.Dataset", here: "xr.Dataset") -> str:
+    """What the slope of one circuit in one measure says, or why there is none."""
+    if not found.n_seeds:
+        return _why(here)
+    if found.low.isnull():
+        return f"{_NOT_DETECTED}: one seed has no interval"
+    if found.low <= 0 <= found.high:
+        return "no trend seen"
+    return "rises" if found.slope > 0 else "falls"
+
+
+def _why(here: "xr.Dataset") -> str:
+    if here.measure == "least" and here.attrs["no_least"]:
+        return f"{_NOT_DETECTED}: {here.attrs['no_least']}"
+    seeds = (here.missing == "").sum("fraction")
+    reasons = [reason for reason in here.missing.values.ravel().tolist() if reason]
+    often = max(set(reasons), key=reasons.count) if reasons else "costs are not positive"
+    return (
+        f"{_NOT_DETECTED}: at most {int(seeds.max())} of {here.sizes['fraction']} fractions have "
+        f"it, as {often}"
+    )
+
+
+def table(trend: "xr.Dataset") -> list[str]:
+    """One line per circuit and measure; one for a circuit that is nowhere to be had."""
+    lines = [f"{'circuit':26}{'measure':17}{'slope':>7}  {'95 % interval':17}{'share':>6}  verdict"]
+    for circuit in trend.circuit.values:
+        here = trend.sel(circuit=circuit)
+        if not here.n_seeds.any():
+            lines.append(f"{circuit:26}{here.verdict.values[0]}")
+            continue
+        for measure in trend.measure.values:
+            row = here.sel(measure=measure)
+            interval = f"[{float(row.low):6.2f}, {float(row.high):6.2f}]"
+            lines.append(
+                f"{circuit:26}{measure:17}{float(row.slope):7.2f}  {interval:17}"
+                f"{float(row.share):6.2f}  {row.verdict.item()}"
+            )
+    return lines
+
+
+def sentence(trend: "xr.Dataset") -> str:
+    """What the paper's figure says, and what is left of it, in plain words."""
+    clean = "random labels, equal step"
+    parts = [
+        "As published, by the norm of all parameters: "
+        f"C_mem {_words(trend, 'C_mem', 'all parameters')}, "
+        f"C_gen {_words(trend, 'C_gen', 'all parameters')}.",
+        f"Unused embeddings left out: C_mem {_words(trend, 'C_mem', 'used parameters')}.",
+    ]
+    for measure in ("matched margin", "least"):
+        parts.append(
+            f"{NORM_KINDS[measure].capitalize()}: C_mem {_words(trend, 'C_mem', measure)}, "
+            f"random labels at equal steps {_words(trend, clean, measure)}, "
+            f"C_gen {_words(trend, 'C_gen, validation high', measure)}."
+        )
+        share = float(trend.share.sel(circuit=clean, measure=measure))
+        if share < 0:
+            parts.append("For random labels that is the other way than the published slope.")
+        elif not math.isnan(share):
+            parts.append(f"Of the published slope, {share:.0%} is left there for random labels.")
+    return " ".join(parts)
+
+
+def _words(trend: "xr.Dataset", circuit: str, measure: str) -> str:
+    row = trend.sel(circuit=circuit, measure=measure)
+    verdict = str(row.verdict.item())
+    if verdict.startswith(_NOT_DETECTED):
+        return _NOT_DETECTED  # the table says why
+    return f"{verdict} (as D^{float(row.slope):.2f}, [{float(row.low):.2f}, {float(row.high):.2f}])"
+
+
+def cost_curves(
+    data: "xr.Dataset",
+    *,
+    measure: str | None = None,
+    memorising: str = "random labels, equal step",
+    generalising: str = "C_gen, validation high",
+) -> "xr.Dataset":
+    """What memorising and generalising cost at every training-set size, to see where they cross.
+
+    Networks trained on few pairs do not generalise, so that C_gen has no cost there of its own. As
+    a generalising circuit does not depend on which pairs were seen, it is given the seed's mean (of
+    logarithms) over the sizes at which there is one, and the size is marked.
+
+    Args:
+        data: of ``model_efficiency.compute``.
+        measure: of ``NORM_KINDS``; None: "least", or "matched margin" of a network without it.
+        memorising: the circuit, of ``CIRCUITS``.
+        generalising: likewise.
+
+    Returns:
+        Dataset over "seed" and "size" (training pairs): ``memorising`` and ``generalising``; and
+        ``extended``, whether the latter is such a mean.
+    """
+    measure = measure or ("matched margin" if data.attrs["no_least"] else "least")
+    check_choice("measure", measure, NORM_KINDS)
+    for circuit in (memorising, generalising):
+        check_choice("circuit", circuit, CIRCUITS)
+    cost = data.cost.sel(measure=measure, drop=True).transpose("circuit", "seed", "fraction")
+    cost = cost.assign_coords(fraction=data.n_train.values).rename(fraction="size").drop_vars(
+        "n_train"
+    )  # fmt: skip
+    curves = cost.sel(circuit=[memorising, generalising]).to_dataset("circuit")
+    curves = curves.rename({memorising: "memorising", generalising: "generalising"})
+    absent = np.isnan(curves.generalising)
+    mean = np.exp(np.log(curves.generalising).mean("size"))
+    return curves.assign(generalising=curves.generalising.fillna(mean), extended=absent)

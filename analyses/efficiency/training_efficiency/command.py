@@ -1,0 +1,21 @@
+"""The experiment as a command: ``grokinterp run training_efficiency OUT``."""
+
+from collections.abc import Iterator
+
+from analyses.announcement import Announcement
+from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
+from analyses.efficiency.settings import SEEDS
+from analyses.efficiency.training_efficiency.computation import compute
+from analyses.efficiency.training_efficiency.figures import plot_ratios, plot_times
+from analyses.options import Networks, Out, Seeds, Size
+from analyses.pages.finding import Finding
+
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Networks = None
+) -> Iterator[Announcement | Finding]:
+    """Compare how long memorising and generalising take; for the MLP unless others are named."""
+    networks = network or ["mlp"]
+    yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one)])
+    data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
+    yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)])

@@ -1,0 +1,52 @@
+"""The experiment as a command: ``grokinterp run ungrokking OUT``."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analyses.announcement import Announcement
+from analyses.efficiency.ungrokking import figures as plots
+from analyses.efficiency.ungrokking.computation import compute
+from analyses.efficiency.ungrokking.place import locate
+from analyses.efficiency.ungrokking.runs import collect_runs, wanted
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def experiment(
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
+    level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
+) -> Iterator[Announcement | Finding]:
+    """Grok three networks, train them on with less data, and locate where they forget."""
+    yield Announcement.of(out, wanted(size, seeds))
+    starts, runs = collect_runs(out, size, seeds, level=level)
+    data = locate(compute(runs, starts))
+    figures = [plots.plot_final(data)]
+    for network in data.network.values:
+        figures.append(plots.plot_decay(data, network=network))
+        figures.append(plots.plot_trajectories(data, network=network))
+    yield Finding(data=data, figures=figures, rows=_sentences(data))
+
+
+def _sentences(data: "xr.Dataset") -> Iterator[str]:
+    """Whether each network ungroks, where, and what kept moments of the optimiser change."""
+    for network in data.network.values:
+        for moments in data.moments.values:
+            said = data.sel(network=network, moments=moments)
+            for claim in (said.appears.item(), said.place.item()):
+                if claim:
+                    yield f"{network}, {moments} optimiser: {claim}"
+        kept = data.sel(network=network)
+        kept = kept.sel(weight_decay=kept.reference)
+        if kept.n_runs.all():  # with both kinds of moments
+            ratio = f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+            yield (
+                f"{network}, 50 % point with kept over fresh moments: "
+                f"{kept.kept_reason.item() or ratio}"
+            )

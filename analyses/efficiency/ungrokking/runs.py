@@ -1,0 +1,190 @@
+"""The runs: grokked starts, and what continues them with less data."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import grokinterp as gi
+from analyses.efficiency import settings
+from analyses.efficiency.histories import network_of
+from analyses.statistics.thresholds import FLAWLESS_FROM, TIMED_AT
+from grokinterp.sweeps.collect import Named, collect, folder_name
+
+# Train and validation accuracy of a start: some small networks stop just below the published one.
+START_FROM = {"tiny": TIMED_AT, "small": TIMED_AT, "published": FLAWLESS_FROM}
+
+START = "grokked"  # the checkpoint of a start that is continued
+
+# Of the MLP (Fig. 8); the other networks have the middle one. At "small" a factor of 10 would be
+# too much: 0.1 changes little in its 1500 steps, and 10 takes all weights away.
+WEIGHT_DECAYS = {
+    "tiny": (1.0, 2.0, 4.0),
+    "small": (0.3, 1.0, 3.0),
+    "published": (0.01, 0.1, 1.0),
+}
+
+START_FRACTION = {"tiny": 0.7, "small": 0.7, "published": 0.5}
+
+STEPS = {"tiny": 200, "small": 1500, "published": 30_000}  # of the second training
+
+FRACTIONS = {
+    "tiny": (0.05, 0.1, 0.2, 0.35, 0.5),
+    "small": (0.025, 0.05, 0.085, 0.13, 0.18, 0.25, 0.35, 0.5, 0.65),
+    "published": tuple(percent / 100 for percent in range(1, 16)),
+}
+
+
+def grokked(start: gi.Run, level: float = FLAWLESS_FROM) -> gi.Checkpoint:
+    """The network of a start that has grokked: its checkpoint ``START``, else its end.
+
+    The first time counts, since some networks lose their accuracy again and again for a while.
+
+    Raises:
+        ValueError: neither has train and test accuracy of at least ``level``; with its numbers.
+    """
+    who = f"start (a {network_of(start.config)}, seed {start.config.seed})"
+    if START not in start.checkpoints and start.diverged_at is not None:
+        raise ValueError(f"{who} diverged after step {start.diverged_at}; use a smaller lr")
+    checkpoint = start.checkpoints[START] if START in start.checkpoints else start.checkpoint()
+    accuracy = {name: checkpoint.metrics[f"{name}_accuracy"] for name in ("train", "test")}
+    if not all(value >= level for value in accuracy.values()):
+        reached = ", ".join(f"{name} accuracy {value:.4f}" for name, value in accuracy.items())
+        best = float(start.history.test_accuracy.max())
+        raise ValueError(
+            f"{who} has not grokked: {reached} at step {checkpoint.step}, where {level} is asked "
+            f"of both (its best test accuracy was {best:.4f}); train it for longer, choose another "
+            "seed, or lower level"
+        )
+    return checkpoint
+
+
+def continued(
+    start: gi.Run,
+    fraction: float,
+    weight_decay: float,
+    steps: int,
+    *,
+    kept: bool = False,
+    level: float = FLAWLESS_FROM,
+    fewer_than_classes: bool = False,
+) -> Named:
+    """A grokked run trained on with a part of the data it has seen.
+
+    Args:
+        start: the run; its split is kept, so that the smaller set is a part of its training set.
+        fraction: of all pairs, less than the start's.
+        weight_decay: from now on.
+        steps: updates from now on.
+        kept: go on with the optimiser's moments, which only a checkpoint ``START`` has; otherwise
+            the optimiser starts afresh, as in the paper.
+        level: accuracy that ``start`` must have, see :func:`grokked`.
+        fewer_than_classes: allow sets with fewer pairs than there are classes, as the paper's 1 %.
+
+    Raises:
+        ValueError: the start has not grokked or lacks its moments; the fraction is not smaller, or
+            leaves fewer pairs than classes.
+
+    Source: second paper, Figs. 7 and 8; Varma et al. 2023, arXiv:2309.02390.
+    """
+    checkpoint = grokked(start, level)
+    if kept and checkpoint.moments is None:
+        raise ValueError(
+            f"start has no checkpoint {START!r}, so its optimiser's moments are lost; train it "
+            f"with checkpoints={{{START!r}: gi.reached(test_accuracy={level})}}"
+        )
+    named = _continuation(start.config, fraction, weight_decay, steps, kept=kept)
+    if not fewer_than_classes:
+        settings.check_classes(named.config)
+    return replace(named, start=checkpoint if kept else checkpoint.fresh())
+
+
+def _continuation(
+    config: gi.RunConfig, fraction: float, weight_decay: float, steps: int, *, kept: bool
+) -> Named:
+    """What :func:`continued` makes of a start with this config, but for what it starts from."""
+    most = config.data.train_fraction
+    if not 0 < fraction < most:
+        raise ValueError(f"fraction must lie in (0, {most}), below the start's, got {fraction}")
+    config = settings.with_fraction(config, fraction).replace({
+        "training.weight_decay": weight_decay,
+        "training.steps": steps,
+    })  # fmt: skip
+    words = network_of(config), "seed", config.seed, "wd", f"{weight_decay:g}", f"{fraction:g}"
+    return Named(folder_name("ungrok", *words, *(["kept"] if kept else [])), config)
+
+
+def wanted(
+    size: str, seeds: int, *, networks: Sequence[str] | None = None, controls: bool = True
+) -> list[Named]:
+    """All runs of this experiment, starts first; the others without what they start from.
+
+    Args:
+        size: of ``settings.SIZES``.
+        seeds: how many of each.
+        networks: of ``settings.NETWORKS``; None: all.
+        controls: the MLP with other weight decays, too, and with the moments that starts kept.
+    """
+    starts = _starts(size, seeds, networks)
+    return starts + [
+        _continuation(start.config, fraction, decay, STEPS[size], kept=kept)
+        for start in starts
+        for decay, kept in _kinds(start.config, size, controls)
+        for fraction in FRACTIONS[size]
+    ]
+
+
+def _starts(size: str, seeds: int, networks: Sequence[str] | None) -> list[Named]:
+    usual = [
+        settings.with_fraction(settings.network(network, size), START_FRACTION[size])
+        for network in networks or settings.NETWORKS
+    ]
+    return [
+        Named(folder_name("start", network_of(config), "seed", seed), settings.seeded(config, seed))
+        for config in usual
+        for seed in range(seeds)
+    ]
+
+
+def _kinds(config: gi.RunConfig, size: str, controls: bool) -> list[tuple[float, bool]]:
+    """Weight decays, and whether moments are kept; both vary for the MLP alone."""
+    own = config.training.weight_decay
+    if not controls or network_of(config) != "mlp":
+        return [(own, False)]
+    return [*((decay, False) for decay in WEIGHT_DECAYS[size]), (own, True)]
+
+
+def collect_runs(
+    out: Path,
+    size: str,
+    seeds: int,
+    *,
+    networks: Sequence[str] | None = None,
+    controls: bool = True,
+    level: float | None = None,
+) -> tuple[list[gi.Run], list[gi.Run]]:
+    """Train what is not in ``out`` yet: the grokked starts, and what continues them; both.
+
+    Args:
+        out: a folder with one folder per run.
+        size: as for :func:`wanted`.
+        seeds: likewise.
+        networks: likewise.
+        controls: likewise.
+        level: accuracy that a start must have; None: that of the size.
+
+    Raises:
+        ValueError: a start has not grokked.
+    """
+    level = START_FROM[size] if level is None else level
+    rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
+    starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)
+    runs = collect(out, [
+        continued(
+            start, fraction, weight_decay, STEPS[size], kept=kept, level=level,
+            fewer_than_classes=size == "published",
+        )
+        for start in starts for weight_decay, kept in _kinds(start.config, size, controls)
+        if START in start.checkpoints or not kept  # its end has no moments, see :func:`grokked`
+        for fraction in FRACTIONS[size]
+    ])  # fmt: skip
+    return starts, runs

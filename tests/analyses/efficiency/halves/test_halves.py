@@ -1,0 +1,240 @@
+"""Halves of a network whose neurons were put there: an analytic solution, and a fitted memory."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+import torch.nn.functional as F
+import xarray as xr
+
+import grokinterp as gi
+from analyses.efficiency import halves
+from analyses.efficiency.circuits.circuits import CircuitError, check_compatible
+from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
+from probes import model_neuron_ipr
+
+P, N_PERIODIC, N_NOISE = 13, 200, 250
+CONFIG = gi.RunConfig(
+    data=gi.DataConfig(p=P, train_fraction=0.7, corruption=0.1, corruption_kind="derangement"),
+    model=gi.MLPConfig(d_mlp=N_PERIODIC + N_NOISE),
+    training=gi.TrainConfig(steps=1),
+)
+
+
+@pytest.fixture(scope="module")
+def run() -> gi.Run:
+    """Random neurons first, whose read-out is the least-squares memory of the changed labels.
+
+    On unchanged examples they speak against the label: logits of 0 would leave the answer to
+    rounding.
+    """
+    run = gi.train(CONFIG, device="cpu", progress=False)
+    data, model, solution = run.dataset, run.model.double(), gi.closed_form_mlp(P, N_PERIODIC)
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        model.W_E.normal_(0.0, 0.5, generator=rng)
+        model.W_E[..., N_NOISE:] = solution.W_E
+        model.W_U[:N_NOISE] = 0.0
+        model.W_U[N_NOISE:] = solution.W_U
+        given, true = (F.one_hot(x, P).double() for x in (data.labels, data.clean_labels))
+        _, cache = model.run_with_cache(data.tokens)
+        post = cache["layers.0.hook_post"][data.is_train, :N_NOISE]
+        memory = torch.where(data.is_changed[:, None], given - true, -0.1 * true)[data.is_train]
+        model.W_U[:N_NOISE] = torch.linalg.lstsq(post, memory, driver="gelsd").solution
+        answers = model(data.tokens).argmax(dim=1) == data.labels
+    history = run.history.copy(deep=True)
+    for name, mask in data.masks.items():
+        history[f"{name}_accuracy"][-1] = answers[mask].double().mean().item()
+    return dataclasses.replace(run, history=history)
+
+
+@pytest.fixture(scope="module")
+def data(run: gi.Run) -> xr.Dataset:
+    return halves.compute(run)
+
+
+@pytest.mark.parametrize("act", ["square", "relu", "gelu"])
+def test_logits_add_up_to_those_of_the_whole(act: str) -> None:
+    model = gi.HookedMLP(gi.MLPConfig(d_mlp=60, act=act), p=11, seed=3).double().eval()
+    tokens = gi.make_dataset(gi.DataConfig(p=11)).tokens
+    for threshold in model_neuron_ipr(model).ipr.quantile(torch.tensor([0.1, 0.5, 0.9]).double()):
+        parts = halves.halves(model, float(threshold))
+        assert sum(part.cfg.d_mlp for part in parts.values()) == 60
+        with torch.no_grad():
+            both = parts["memorising"](tokens) + parts["generalising"](tokens)
+            torch.testing.assert_close(both, model(tokens), rtol=0, atol=1e-13)
+
+
+def test_the_halves_that_were_put_there_are_found(run: gi.Run) -> None:
+    found = halves.split(run)
+    solution = gi.closed_form_mlp(P, N_PERIODIC)
+    for name in ("W_E", "W_U"):
+        part = getattr(found["generalising"].model, name)
+        torch.testing.assert_close(part, getattr(solution, name).double(), rtol=0, atol=0)
+    memory, rule = found["memorising"], found["generalising"]
+    logits = memory.logits() + rule.logits()
+    with torch.no_grad():
+        torch.testing.assert_close(logits, run.model(run.dataset.tokens), rtol=0, atol=1e-11)
+    check_compatible(memory, rule)
+    for circuit in found.values():
+        assert torch.equal(circuit.seen, run.dataset.is_train)
+        assert not circuit.model.training
+    assert memory.accuracy(run.dataset.is_changed) == 1.0
+    assert rule.accuracy(run.dataset.is_test) == 1.0
+    assert "IPR > " in rule.source
+    assert "IPR <= " in memory.source
+
+
+def test_a_half_is_the_network_without_the_other_neurons(run: gi.Run, data: xr.Dataset) -> None:
+    tokens, labels = run.dataset.tokens, run.dataset.labels
+    changed = run.dataset.is_changed
+    neurons = torch.arange(N_PERIODIC + N_NOISE)
+    without = {"memorising": neurons[N_NOISE:], "generalising": neurons[:N_NOISE]}
+    for part, others in without.items():
+        with torch.no_grad():
+            logits = run.model.run_with_hooks(tokens, fwd_hooks=gi.ablate(others.tolist()))
+        here = data.isel(run=0).sel(part=part)
+        at_given = logits.gather(1, labels[:, None])[changed, 0]
+        assert here.mean_logit.sel(subset="changed", label="given").item() == pytest.approx(
+            at_given.mean().item()
+        )
+        for subset, mask in run.dataset.masks.items():
+            right = (logits.argmax(dim=1) == labels)[mask].double().mean()
+            assert here.accuracy.sel(subset=subset, label="given") == pytest.approx(right.item())
+
+
+def test_numbers_of_the_parts(run: gi.Run, data: xr.Dataset) -> None:
+    here = data.isel(run=0)
+    assert here.n_neurons.values.tolist() == [N_PERIODIC + N_NOISE, N_NOISE, N_PERIODIC]
+    whole, memory, rule = here.norm.values
+    assert np.hypot(memory, rule) == pytest.approx(whole)
+    weights = torch.cat([w.detach().flatten() for w in run.model.parameters()])
+    assert whole == pytest.approx(weights.norm().item())
+    true_on_changed = here.accuracy.sel(subset="changed", label="true")
+    assert true_on_changed.values.tolist() == [0.0, 0.0, 1.0]
+    given_on_changed = here.accuracy.sel(subset="changed", label="given")
+    assert given_on_changed.values.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_other_thresholds(run: gi.Run, data: xr.Dataset) -> None:
+    accuracy = data.cut_accuracy.isel(run=0)
+    noisiest = float(model_neuron_ipr(run.model).ipr[:N_NOISE].max())
+    same = accuracy.cut.values > noisiest  # as good as the one that is taken
+    for kind in ("memorising", "generalising"):
+        chosen = data.accuracy.isel(run=0).sel(part=kind)
+        assert (accuracy.sel(kind=kind)[same] == chosen).all()
+    quietest = float(model_neuron_ipr(run.model).ipr.min())
+    impossible = accuracy.cut.values < quietest
+    assert impossible.any()
+    assert np.isnan(accuracy[impossible]).all()
+    other = halves.compute(run, threshold=0.97)
+    assert other.threshold == 0.97
+    np.testing.assert_array_equal(other.accuracy, data.accuracy)
+
+
+def test_several_runs_side_by_side(run: gi.Run, data: xr.Dataset) -> None:
+    other = dataclasses.replace(run, config=CONFIG.replace({"seed": 4}))
+    both = halves.compute([run, other])
+    assert both.run.values.tolist() == ["seed 0", "seed 4"]
+    np.testing.assert_array_equal(both.norm[1], data.norm[0])
+
+
+def test_the_cut_leaves_the_least_variance_within() -> None:
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.uniform(0.05, 0.3, 40), rng.uniform(0.5, 1.0, 15)])
+    rng.shuffle(values)
+    cut = halves.best_cut(torch.tensor([*values, np.nan]))
+
+    def within(threshold: float) -> float:
+        sides = values[values <= threshold], values[values > threshold]
+        return sum(len(side) * side.var() for side in sides)
+
+    assert within(cut) == pytest.approx(min(within(v) for v in np.sort(values)[:-1]))
+    assert 0.3 < cut < 0.5
+    assert halves.best_cut(torch.tensor([0.1, 0.1, 0.9])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("values", [[0.2, 0.2], [0.4, float("nan")], []])
+def test_neurons_that_are_alike_have_no_cut(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="give threshold"):
+        halves.best_cut(torch.tensor(values))
+
+
+def test_dead_neurons_do_not_generalise(run: gi.Run) -> None:
+    model = gi.closed_form_mlp(P, 50)
+    with torch.no_grad():
+        model.W_E[0, :, 7] = 0.0
+        model.W_E[:, 0, 3] = 9.0
+    parts = halves.halves(model, 0.9)
+    assert parts["memorising"].cfg.d_mlp == 2
+    torch.testing.assert_close(parts["memorising"].W_U, model.W_U[[3, 7]])
+
+
+def test_halves_that_are_no_circuits_are_refused(run: gi.Run) -> None:
+    lowest = model_neuron_ipr(run.model).ipr.kthvalue(3).values.item()
+    with pytest.raises(CircuitError, match=r"C_mem \(neurons with IPR <= .*changed-label 0\."):
+        halves.split(run, threshold=lowest)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+def test_a_half_needs_neurons(run: gi.Run, threshold: float) -> None:
+    with pytest.raises(ValueError, match=r"one half without neurons; IPRs .* in 0\.\d+\.\.1\.000"):
+        halves.halves(run.model, threshold)
+
+
+def test_networks_without_two_halves_are_refused(run: gi.Run) -> None:
+    untrained = gi.train(CONFIG, device="cpu", progress=False)
+    with pytest.raises(ValueError, match=r"in 'confusion': validation accuracy 0\.\d+, 0\.\d+ on"):
+        halves.compute(untrained)
+    other = gi.HookedEmbeddingMLP(gi.EmbeddingMLPConfig(), p=P)
+    with pytest.raises(TypeError, match="HookedEmbeddingMLP"):
+        halves.compute(dataclasses.replace(run, model=other))
+    normed = gi.HookedMLP(gi.MLPConfig(norm="batch"), p=P)
+    with pytest.raises(ValueError, match="normalises its activations"):
+        halves.compute(dataclasses.replace(run, model=normed))
+    deep = gi.HookedMLP(gi.MLPConfig(n_layers=2), p=P)
+    with pytest.raises(ValueError, match="2 hidden layers"):
+        halves.compute(dataclasses.replace(run, model=deep))
+    with pytest.raises(ValueError, match="runs is empty"):
+        halves.compute([])
+    with pytest.raises(ValueError, match="threshold must lie in"):
+        halves.compute(run, threshold=1.5)
+
+
+def test_figures_draw_the_numbers(
+    data: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
+) -> None:
+    figure: Any = plot_halves(data)
+    assert "(one network)" in figure.layout.title.text
+    assert len(figure.data) == 6
+    memory = figure.data[2]
+    assert memory.x[0] == "changed, given label"
+    assert memory.y[0] == data.accuracy.sel(part="memorising", subset="changed", label="given")
+    assert {"accuracy", "median logit at the label"} <= axis_titles(figure)
+    cuts: Any = plot_cuts(data)
+    assert len(cuts.data) == 8
+    np.testing.assert_array_equal(
+        cuts.data[3].y,
+        data.cut_accuracy.isel(run=0).sel(kind="memorising", subset="test", label="given"),
+    )
+    assert cuts.data[3].name == "validation"
+    assert cuts.layout.shapes[0].x0 == data.threshold
+    assert "threshold (IPR)" in axis_titles(cuts)
+
+
+def test_the_command_makes_networks_that_can_be_split(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    said = command("run", "halves", tmp_path, "--size", "tiny", "--seeds", 1).output
+    assert (tmp_path / "halves.html").is_file()
+    rows = table(xr.load_dataset(tmp_path / "halves.nc", engine="h5netcdf"))
+    assert [row["part"] for row in rows] == ["whole", "memorising", "generalising"]
+    assert f"neurons {rows[1]['neurons']}" in said
+    found = halves.split(gi.Run.load(tmp_path / "coexistence-tiny-seed-0"))
+    assert found["generalising"].norm == pytest.approx(rows[2]["norm"])
+    assert found["memorising"].accuracy(found["memorising"].seen) < rows[0]["unchanged"]
