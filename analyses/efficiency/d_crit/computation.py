@@ -9,7 +9,7 @@ import numpy as np
 import grokinterp as gi
 from analyses.efficiency import model_efficiency, semi_grokking, ungrokking
 from analyses.efficiency.histories import NETWORK_LABEL, network_of
-from analyses.efficiency.model_efficiency import trend as efficiency_trend
+from analyses.efficiency.model_efficiency.trend import cost_curves
 from analyses.statistics import agreement
 from analyses.statistics.critical_size import (
     CriticalSize,
@@ -32,7 +32,7 @@ def compute(
     """Three estimates of D_crit, whether they agree, and the curves that they come from.
 
     Args:
-        cost_runs: of ``efficiency_runs.collect_runs``.
+        cost_runs: of ``model_efficiency.runs.collect_runs``.
         starts: grokked runs of ``ungrokking.collect_runs``.
         reduced_runs: and what continued them.
         time_runs: over train fractions, as of ``semi_grokking.collect_runs``.
@@ -51,7 +51,7 @@ def compute(
     Source: second paper, sections 4.2 and 5; Varma et al. 2023, arXiv:2309.02390.
     """
     task = _one_task([*cost_runs, *starts, *reduced_runs, *time_runs])
-    curves = efficiency_trend.cost_curves(model_efficiency.compute(cost_runs))
+    curves = cost_curves(model_efficiency.compute(cost_runs))
     reduced = ungrokking.compute(reduced_runs, starts)
     reduced = reduced.sel(moments="fresh").squeeze(["network", "weight_decay"])
     grokking = semi_grokking.compute(time_runs).squeeze("network")

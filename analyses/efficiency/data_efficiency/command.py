@@ -9,6 +9,7 @@ import typer
 from analyses.announcement import Announcement
 from analyses.efficiency import settings
 from analyses.efficiency.data_efficiency.computation import READINGS, compute, read_published, table
+from analyses.efficiency.data_efficiency.figures import plot_curves, plot_ranking
 from analyses.efficiency.data_efficiency.runs import job
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
@@ -24,8 +25,6 @@ def experiment(
     ] = None,
 ) -> Iterator[Announcement | Finding]:
     """Train nine settings on nine fractions, at two learning rates, and see who needs less data."""
-    from analyses.efficiency.data_efficiency.figures import plot_curves, plot_ranking
-
     published = None if targets is None else read_published(targets)
     todo = job(out, size, seeds, workers)
     left = todo.estimate()

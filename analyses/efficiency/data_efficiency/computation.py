@@ -25,7 +25,7 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
     wide, and rough where some seeds grok and others do not.
 
     Args:
-        sweep: of ``data_efficiency_settings``, with :data:`GROK_MEASURES`; it need not be finished,
+        sweep: of ``runs.job``, with :data:`GROK_MEASURES`; it need not be finished,
             and runs that are not done are left out.
 
     Returns:
@@ -51,7 +51,7 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
 
     if "setting" not in sweep.dims or not set(GROK_MEASURES) <= set(sweep.data_vars):
         raise ValueError(
-            "compute takes a sweep of data_efficiency_settings with the measures "
+            "compute takes a sweep of data_efficiency.job with the measures "
             f"{', '.join(GROK_MEASURES)}, got {dict(sweep.sizes)} with {', '.join(map(str, sweep))}"
         )
     if not bool(sweep.done.any()):

@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from analyses.announcement import Announcement
+from analyses.efficiency.model_efficiency import trend
 from analyses.efficiency.model_efficiency.computation import compute
+from analyses.efficiency.model_efficiency.figures import (
+    plot_efficiency,
+    plot_layers,
+    plot_trend,
+)
 from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
 from analyses.efficiency.settings import SEEDS
 from analyses.options import Network, Out, Seeds, Size
@@ -14,15 +20,9 @@ def experiment(
     out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Network = "mlp"
 ) -> Iterator[Announcement | Finding]:
     """Compare the norms that memorising and generalising need, over training sets of many sizes."""
-    from analyses.efficiency.model_efficiency import figures as model_efficiency_plot
-    from analyses.efficiency.model_efficiency import trend as efficiency_trend
-
     yield Announcement.of(out, wanted(size, seeds, network))
     data = compute(collect_runs(out, size, seeds, network))
-    trend = efficiency_trend.compute(data)
-    figures = [
-        model_efficiency_plot.plot_efficiency(data), model_efficiency_plot.plot_layers(data),
-        model_efficiency_plot.plot_trend(trend),
-    ]  # fmt: skip
-    rows = [*efficiency_trend.table(trend), efficiency_trend.sentence(trend)]
+    slopes = trend.compute(data)
+    figures = [plot_efficiency(data), plot_layers(data), plot_trend(slopes)]
+    rows = [*trend.table(slopes), trend.sentence(slopes)]
     yield Finding(data=data, figures=figures, rows=rows, name=f"model_efficiency_{network}")

@@ -77,7 +77,7 @@ def compute(
 
     Args:
         runs: of one network, over train fractions and seeds: with the task's labels, and, with
-            ``data.corruption=1``, random ones; as ``efficiency_runs.collect_runs`` makes them.
+            ``data.corruption=1``, random ones; as ``runs.collect_runs`` makes them.
         target_logit: the common median of the correct logits; None: the median over the circuits.
         target_margin: likewise of the margins.
 

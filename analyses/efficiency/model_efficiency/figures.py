@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.efficiency.histories import NETWORK_LABEL
-from analyses.efficiency.model_efficiency import CIRCUITS, NORM_KINDS
+from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.efficiency.model_efficiency import CIRCUITS, NORM_KINDS
+from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS
 from analyses.efficiency.model_efficiency.runs import FRACTIONS
 from analyses.statistics.over_runs import t_interval
 from grokinterp._checks import check_choice

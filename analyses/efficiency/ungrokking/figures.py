@@ -1,6 +1,6 @@
 """Figures of ungrokking: what is left, on how much data, and how it went (second paper, Figs. 7-8).
 
-They take what ``ungrokking_place.locate`` returns.
+They take what ``place.locate`` returns.
 """
 
 from typing import TYPE_CHECKING, Any

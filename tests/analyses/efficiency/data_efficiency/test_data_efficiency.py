@@ -135,7 +135,7 @@ def test_runs_that_are_not_done_are_left_out(accuracy: np.ndarray) -> None:
     assert fourth["mean"].isnull().all()
     with pytest.raises(ValueError, match="no run of the sweep is done"):
         de.compute(make_sweep(accuracy, np.zeros_like(done)))
-    with pytest.raises(ValueError, match="takes a sweep of data_efficiency_settings"):
+    with pytest.raises(ValueError, match=r"takes a sweep of data_efficiency\.job"):
         de.compute(make_sweep(accuracy).drop_vars("grok_step"))
 
 

@@ -13,7 +13,7 @@ import torch
 import grokinterp as gi
 from analyses.efficiency import model_efficiency
 from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.model_efficiency import figures as model_efficiency_plot
+from analyses.efficiency.model_efficiency import figures
 from analyses.efficiency.model_efficiency.runs import collect_runs
 
 P, UNUSED = 5, 4
@@ -242,7 +242,7 @@ def test_transformers_have_no_least_norm() -> None:
 def test_figures_draw_what_they_are_given(
     data: Any, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
-    figure: Any = model_efficiency_plot.plot_efficiency(data)
+    figure: Any = figures.plot_efficiency(data)
     counts = (data.missing == "").sum("seed").values
     assert counts[counts > 0].min() == 1  # some seeds never became some circuit
     assert "(1 to 2 of 2 seeds)" in figure.layout.title.text
@@ -252,7 +252,7 @@ def test_figures_draw_what_they_are_given(
     np.testing.assert_allclose(named["C_mem as published"].y, mean)
     assert len(named["correct logits (right axis)"].y) == published.size * 20
     assert {"train fraction", "norm of all parameters", "correct logit"} <= axis_titles(figure)
-    layers: Any = model_efficiency_plot.plot_layers(data)
+    layers: Any = figures.plot_layers(data)
     first = data.layer_norm.sel(circuit="C_mem", layer="embed").mean("seed")
     np.testing.assert_allclose(layers.data[0].y, first)
 

@@ -7,9 +7,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from analyses.efficiency.model_efficiency import CIRCUITS, NORM_KINDS
-from analyses.efficiency.model_efficiency import figures as model_efficiency_plot
-from analyses.efficiency.model_efficiency import trend as efficiency_trend
+from analyses.efficiency.model_efficiency import CIRCUITS, NORM_KINDS, figures, trend
 from analyses.efficiency.model_efficiency.runs import FRACTIONS, SMALL_FRACTIONS
 
 SLOPES = {"C_mem": 0.8, "random labels, equal step": 0.2, "C_gen": 0.0, "C_gen, validation high": 0}
@@ -54,31 +52,31 @@ def slope(x: np.ndarray, y: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def noisy() -> Any:
     data = make_data(0.1)
-    return data, efficiency_trend.compute(data)
+    return data, trend.compute(data)
 
 
 def test_power_laws_are_found_and_shared_out() -> None:
-    trend = efficiency_trend.compute(make_data(1e-6))
+    slopes = trend.compute(make_data(1e-6))
     for circuit, slope in SLOPES.items():
         expected = [slope + (0.1 * j if slope else 0) for j in range(len(NORM_KINDS))]
-        np.testing.assert_allclose(trend.slope.sel(circuit=circuit), expected, atol=1e-4)
+        np.testing.assert_allclose(slopes.slope.sel(circuit=circuit), expected, atol=1e-4)
         np.testing.assert_allclose(
-            trend.share.sel(circuit=circuit), np.array(expected) / 0.8, atol=1e-4
+            slopes.share.sel(circuit=circuit), np.array(expected) / 0.8, atol=1e-4
         )
-    rising = trend.verdict.sel(circuit=["C_mem", "random labels, equal step"]) == "rises"
+    rising = slopes.verdict.sel(circuit=["C_mem", "random labels, equal step"]) == "rises"
     assert rising.all()
 
 
 def test_slopes_and_intervals_are_those_of_scipy(noisy: Any) -> None:
-    data, trend = noisy
+    data, slopes = noisy
     for circuit in SLOPES:
         for measure in NORM_KINDS:
             cost = data.cost.sel(circuit=circuit, measure=measure, fraction=list(FRACTIONS))
             x = np.log(cost.n_train.values)
-            slopes = [slope(x, np.log(cost.sel(seed=s).values)) for s in range(SEEDS)]
-            interval = stats.ttest_1samp(slopes, 0.0).confidence_interval(0.95)
-            here = trend.sel(circuit=circuit, measure=measure)
-            assert float(here.slope) == pytest.approx(np.mean(slopes))
+            fitted = [slope(x, np.log(cost.sel(seed=s).values)) for s in range(SEEDS)]
+            interval = stats.ttest_1samp(fitted, 0.0).confidence_interval(0.95)
+            here = slopes.sel(circuit=circuit, measure=measure)
+            assert float(here.slope) == pytest.approx(np.mean(fitted))
             assert (float(here.low), float(here.high)) == pytest.approx(tuple(interval))
             signs = [float(here.low) > 0, float(here.high) < 0]
             words = ["rises"] * signs[0] + ["falls"] * signs[1] or ["no trend seen"]
@@ -86,14 +84,14 @@ def test_slopes_and_intervals_are_those_of_scipy(noisy: Any) -> None:
 
 
 def test_what_is_not_there_is_not_detected(noisy: Any) -> None:
-    data, trend = noisy
-    low = trend.sel(circuit="C_mem, validation low")
+    data, slopes = noisy
+    low = slopes.sel(circuit="C_mem, validation low")
     assert np.isnan(low.slope).all()
     assert (low.n_seeds == 0).all()
     reason = low.verdict.values[0]
     assert reason.startswith("not detected: at most 0 of 7 fractions")
     assert "validation accuracy 0.31" in reason
-    one = efficiency_trend.compute(data.isel(seed=[0]))
+    one = trend.compute(data.isel(seed=[0]))
     assert np.isfinite(one.slope.sel(circuit="C_mem")).all()
     assert np.isnan(one.low).all()
     assert "one seed" in one.verdict.sel(circuit="C_mem").values[0]
@@ -101,22 +99,22 @@ def test_what_is_not_there_is_not_detected(noisy: Any) -> None:
     # Two fractions make no slope.
     some = data.copy(deep=True)
     some.cost.loc[{"circuit": "C_mem", "fraction": list(FRACTIONS[2:])}] = np.nan
-    assert (efficiency_trend.compute(some).n_seeds.sel(circuit="C_mem") == 0).all()
+    assert (trend.compute(some).n_seeds.sel(circuit="C_mem") == 0).all()
     bare = data.assign_attrs(no_least="its layers are of another kind")
     bare.cost.loc[{"measure": "least"}] = np.nan
-    least = efficiency_trend.compute(bare).verdict.sel(measure="least", circuit="C_mem")
+    least = trend.compute(bare).verdict.sel(measure="least", circuit="C_mem")
     assert least == "not detected: its layers are of another kind"
 
 
 def test_table_and_sentence_say_the_numbers() -> None:
-    trend = efficiency_trend.compute(make_data(1e-6))
-    lines = efficiency_trend.table(trend)
+    slopes = trend.compute(make_data(1e-6))
+    lines = trend.table(slopes)
     absent = len(CIRCUITS) - len(SLOPES)
     assert len(lines) == 1 + absent + len(SLOPES) * len(NORM_KINDS)
     first = next(line for line in lines if line.startswith("C_mem ") and "all param" in line)
     assert "0.80" in first
     assert "1.00  rises" in first
-    said = efficiency_trend.sentence(trend)
+    said = trend.sentence(slopes)
     assert "C_mem rises (as D^0.80" in said
     assert "random labels at equal steps rises (as D^0.60" in said
     assert "75% is left" in said  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
@@ -125,7 +123,7 @@ def test_table_and_sentence_say_the_numbers() -> None:
 
 def test_curves_for_the_crossing(noisy: Any) -> None:
     data, _ = noisy
-    curves = efficiency_trend.cost_curves(data, measure="used parameters")
+    curves = trend.cost_curves(data, measure="used parameters")
     assert curves.memorising.dims == ("seed", "size")
     np.testing.assert_array_equal(curves["size"], np.round(data.fraction * 9409))
     cost = data.cost.sel(measure="used parameters")
@@ -139,22 +137,20 @@ def test_curves_for_the_crossing(noisy: Any) -> None:
         np.testing.assert_allclose(curves.generalising[seed, ~there], mean)
         np.testing.assert_array_equal(curves.generalising[seed, there], own[seed, there])
         np.testing.assert_array_equal(curves.extended[seed], ~there)
-    least, margin = (
-        efficiency_trend.cost_curves(d) for d in (data, data.assign_attrs(no_least="none"))
-    )
+    least, margin = (trend.cost_curves(d) for d in (data, data.assign_attrs(no_least="none")))
     own = data.cost.sel(circuit="random labels, equal step")
     np.testing.assert_array_equal(least.memorising, own.sel(measure="least").T)
     np.testing.assert_array_equal(margin.memorising, own.sel(measure="matched margin").T)
     with pytest.raises(ValueError, match="measure"):
-        efficiency_trend.cost_curves(data, measure="used")
+        trend.cost_curves(data, measure="used")
     with pytest.raises(ValueError, match="circuit"):
-        efficiency_trend.cost_curves(data, memorising="C_memo")
+        trend.cost_curves(data, memorising="C_memo")
 
 
 def test_the_figure_has_every_slope(noisy: Any) -> None:
-    _, trend = noisy
-    figure: Any = model_efficiency_plot.plot_trend(trend)
+    _, slopes = noisy
+    figure: Any = figures.plot_trend(slopes)
     by_name: dict[str, Any] = {trace.name: trace for trace in figure.data}
-    here = trend.sel(circuit="C_mem")
+    here = slopes.sel(circuit="C_mem")
     np.testing.assert_array_equal(by_name["C_mem as published"].x, here.slope)
     np.testing.assert_allclose(by_name["C_mem as published"].error_x.array, here.high - here.slope)
