@@ -4,7 +4,10 @@
 """
 
 import importlib
+import sys
 from types import ModuleType
+
+from analyses._moved import OldPaths
 
 _ROOMS = {
     "hypothesis": "architectures",
@@ -12,20 +15,23 @@ _ROOMS = {
         corrupted_logits grokking ipr_histogram logit_split norm_curves norm_gain phases
         pruning row_ipr summary training_curves weight_norms
     """,
-    "pages": "labels page report script style",
+    "pages": "finding labels page report style",
     "phase_diagrams": """
         diagram_page measures panels phase_diagram presets refine sweep_job sweep_phases
     """,
     "statistics": "wilson",
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_MODULES = {
+    name: f"analyses.{room}.{name}" for room, names in _ROOMS.items() for name in names.split()
+}
+sys.meta_path.insert(0, OldPaths(_MODULES))
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _ROOM_OF:
-        return importlib.import_module(f"analyses.{_ROOM_OF[name]}.{name}")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOM_OF})
+    return sorted({*globals(), *_MODULES})

@@ -63,17 +63,18 @@ def as_command(function: Any, name: str, entry: Entry) -> Any:
 def print_list(entries: Mapping[str, Entry], as_json: bool) -> None:
     """All entries: name, figures, what it shows, and costs by size."""
     import json
-    from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Table
 
     if as_json:
-        told = {name: asdict(entry) for name, entry in entries.items()}
-        typer.echo(json.dumps({n: {k: e[k] for k in e if k != "module"} for n, e in told.items()}))
+        told = {
+            name: {"shows": entry.shows, "figures": entry.figures, "cost": entry.cost}
+            for name, entry in entries.items()
+        }
+        typer.echo(json.dumps(told, indent=2))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, entry in entries.items():
-        costs = "; ".join(f"{size}: {cost}" for size, cost in entry.costs.items())
-        table.add_row(name, "\n".join(filter(None, (described(entry), costs))))
+        table.add_row(name, "\n".join(filter(None, (described(entry), entry.cost))))
     Console().print(table)

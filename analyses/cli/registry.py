@@ -10,7 +10,7 @@ Modules are named, not imported: listing them, and ``--help``, take no time.
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 

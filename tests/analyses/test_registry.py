@@ -58,7 +58,7 @@ def test_a_list_says_what_there_is(verb: str, table: Any, command: Command) -> N
     for name, entry in table.items():
         assert any(line.startswith(f"{name} ") for line in listed.splitlines())
         assert told[name] == {
-            "shows": entry.shows, "figures": entry.figures, "costs": entry.costs
+            "shows": entry.shows, "figures": entry.figures, "cost": entry.cost
         }  # fmt: skip
 
 

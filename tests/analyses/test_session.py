@@ -62,7 +62,7 @@ def questions() -> dict[str, Callable[..., Any]]:
             continue
         for name, function in vars(importlib.import_module(module.name)).items():
             own = inspect.isfunction(function) and function.__module__ == module.name
-            if own and not name.startswith(("_", "collect", "write")):
+            if own and not name.startswith(("_", "analysis", "collect", "write")):
                 first = next(iter(inspect.signature(function).parameters), "")
                 if first in ("run", "runs", "model"):
                     found[f"{module.name.removeprefix('analyses.')}.{name}"] = function

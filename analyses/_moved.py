@@ -1,0 +1,84 @@
+"""Old module paths: importing one, or running it with ``python -m``, says what to type instead."""
+
+import sys
+from collections.abc import Mapping
+
+_MOVED = {
+    "analyses.collect": "grokinterp.sweeps.collect",
+    "analyses.estimate": "grokinterp.sweeps.estimate",
+    "analyses.script": "analyses.pages.finding",
+    "analyses.hypothesis_evidence": "analyses.hypothesis.evidence",
+    "analyses.hypothesis_filter": "analyses.hypothesis.filter",
+    "analyses.hypothesis_plot": "analyses.hypothesis.figures",
+    "analyses.hypothesis_verdict": "analyses.hypothesis.verdict",
+    "analyses.efficiency.statistics": "analyses.statistics",
+    "analyses.efficiency.statistics.coverage": "analyses.statistics.coverage",
+    "analyses.efficiency.circuits.scores": "analyses.efficiency.circuits.label_scores",
+    "analyses.efficiency.mixing.surface": "analyses.efficiency.mixing.loss_surface",
+}
+# Modules that were commands, and what their experiment is called. Analyses kept their names.
+_EXPERIMENTS = {
+    "analyses.architectures": "architectures",
+    "analyses.efficiency.circuits.halves": "halves",
+    "analyses.efficiency.cost.model_efficiency": "model_efficiency",
+    "analyses.efficiency.cost.training_efficiency": "training_efficiency",
+    "analyses.efficiency.d_crit": "d_crit",
+    "analyses.efficiency.data_efficiency": "data_efficiency",
+    "analyses.efficiency.grokking_across": "grokking_across",
+    "analyses.efficiency.mixing.mixture_runs": "mixture",
+    "analyses.efficiency.semi_grokking": "semi_grokking",
+    "analyses.efficiency.statistics.coverage": "coverage",
+    "analyses.efficiency.ungrokking": "ungrokking",
+}
+
+
+class OldPaths:
+    """A finder of modules that finds none, and refuses the old ones in words.
+
+    Args:
+        moved: what ``analyses.NAME`` is called today, by NAME.
+    """
+
+    def __init__(self, moved: Mapping[str, str]) -> None:
+        self.moved = _MOVED | {f"analyses.{name}": new for name, new in moved.items()}
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Raise ModuleNotFoundError for a module that has moved, or is no command any more."""
+        if not fullname.startswith("analyses.") or fullname.startswith("analyses.cli"):
+            return
+        asked = _asked_to_run()
+        if asked == fullname or asked.startswith(f"{fullname}."):
+            if (words := self._instead(asked)) is not None:
+                raise ModuleNotFoundError(words, name=fullname)
+        elif fullname in self.moved:
+            # Without a name, for "from analyses import ..." would hide an error that has one.
+            raise ModuleNotFoundError(self._instead(fullname))
+
+    def _instead(self, module: str) -> str | None:
+        """What to import, and what to type in a shell; None if nothing is wrong with it."""
+        new, typed = self.moved.get(module), self._typed(module)
+        command = typed and f"on the command line: {typed}"
+        told = "; ".join(filter(None, (new and f"{module} moved to {new}", command)))
+        return told if new else typed and f"{module} is no command any more; {command}"
+
+    def _typed(self, module: str) -> str | None:
+        from analyses.cli.registry import ANALYSES, EXPERIMENTS
+
+        here = {module, self.moved.get(module)}
+        for name, entry in EXPERIMENTS.items():
+            if entry.module in here or _EXPERIMENTS.get(module) == name:
+                return f"grokinterp run {name} OUT"
+        for name, entry in ANALYSES.items():
+            if entry.module in here or module == f"analyses.{name}":
+                return f"grokinterp analyse RUN {name}"
+        return None
+
+
+def _asked_to_run() -> str:
+    """The module of ``python -m module``, while Python looks for it; else nothing."""
+    if sys.argv[:1] != ["-m"]:  # which it is for that long
+        return ""
+    for word, following in zip(sys.orig_argv, [*sys.orig_argv[1:], ""], strict=True):
+        if word.startswith("-m"):
+            return word[2:] or following
+    return ""
