@@ -21,9 +21,7 @@ class Entry:
     module: str
     shows: str
     figures: str = ""  # of the papers
-    costs: Mapping[str, str] = field(
-        default_factory=dict
-    )  # by size, at the default seeds; two cores
+    cost: str = ""  # of each size, at the default seeds, on two cores
 
 
 FIRST, SECOND = "first paper", "second paper"
