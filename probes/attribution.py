@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -126,7 +127,9 @@ class _Backwards:
                 to_neurons = self.towards if weight is None else self.towards @ _plain(weight).T
                 self.parts[hook] = self.seen(hook) * to_neurons
             case Heads(hook, W_O):
-                to_heads = torch.einsum("nd,hed->nhe", self.towards, _plain(W_O))
+                to_heads = einsum(
+                    self.towards, _plain(W_O), "example d, head d_head d -> example head d_head"
+                )
                 self.parts[hook] = (self.seen(hook) * to_heads).sum(dim=2)
             case Norm(hook, weight):
                 if weight is not None:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
@@ -148,7 +149,7 @@ def model_clock_or_pizza(
     task = "addition" if known is None else known
     check_choice("operation", task, _SYMMETRIC_TASKS)
     logits = network.logits()
-    share = accuracy(logits, operation_table(task, network.p).flatten())
+    share = accuracy(logits, rearrange(operation_table(task, network.p), "a b -> (a b)"))
     irrelevance = distance_irrelevance(logits, network.basis(task))
     found = gradient_symmetricity(network, triples=triples, seed=seed, hook=hook)
     if found.not_applicable:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -94,7 +95,8 @@ def neuron_spectrum(
         raise ValueError(
             f"activations must be [p, p, neuron] with p={basis.p}, got {list(activations.shape)}"
         )
-    planes = activations.detach().flatten(0, 1)[basis.pairs].permute(2, 0, 1)
+    by_pair = rearrange(activations.detach(), "a b neuron -> (a b) neuron")
+    planes = rearrange(by_pair[basis.pairs], "x y neuron -> neuron x y")
     blocks = [_shares(block.double().cpu()) for block in planes.split(_BLOCK)]
     shares, deviation = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     dead = are_dead_sizes(deviation, alive_from)
@@ -121,6 +123,6 @@ def _shares(
     own = torch.where(2 * k == period, 0.5, 1.0)
     on_axes = (power[:, ends, 0] + power[:, 0, ends]).sum(dim=1) * own
     products = power[:, ends[:, None], ends[None, :]].sum(dim=(1, 2)) * own**2
-    variance = power.flatten(1).sum(dim=1) - power[:, 0, 0]
+    variance = reduce(power, "neuron x y -> neuron", "sum") - power[:, 0, 0]
     deviation = variance.sqrt() / period**2 * largest[:, 0, 0]  # Parseval
     return (on_axes + products) / variance[:, None], deviation

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -129,7 +130,7 @@ class Surface:
     def neurons(self, hook: str, *, position: int | None = None) -> Float[Tensor, "p p neuron"]:
         """:meth:`activations` over the (a, b) plane, whatever axes they have made one."""
         values = self.activations(hook, position=position)
-        return values.reshape(self.p, self.p, -1)
+        return rearrange(values, "(a b) ... -> a b (...)", a=self.p)
 
     @cached_property
     def neuron_hooks(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -69,7 +70,7 @@ class Question:
     ) -> None:
         self.surface: Surface = surface(model)
         self.basis: Basis = task_basis(operation, self.surface.p)
-        self.clean = operation_table(operation, self.surface.p).flatten()
+        self.clean = rearrange(operation_table(operation, self.surface.p), "a b -> (a b)")
         self.draws, self.seed, self.progress = draws, seed, progress
         rng, order = generator(seed, "shuffled residues"), self.basis.order
         self.shuffles = [
@@ -183,7 +184,7 @@ def _feature_ipr(seen: Float[Tensor, "operand p neuron"], basis: Basis) -> float
 
     A neuron is dead here if both functions together hardly vary.
     """
-    rows = seen[:, basis.order].transpose(1, 2)
+    rows = rearrange(seen[:, basis.order], "operand p neuron -> operand neuron p")
     energy = real_energy(power_spectrum(rows - rows[..., :1]), basis.period).sum(dim=0)
     total = energy.sum(dim=1)
     alive = ~are_dead_sizes(total.sqrt())

@@ -5,9 +5,10 @@ circuits say, as logits or as probabilities. Its loss is a surface over the plan
 whatever can be worked out of the tables once is, so that steps along the surface are cheap.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -21,6 +22,7 @@ MIXED = {
 }
 
 
+@runtime_checkable  # for the type checks in tests
 class LossSurface(Protocol):
     """Mean loss over some examples at any weights, (w_mem, w_gen) in the last axis."""
 
@@ -84,7 +86,8 @@ class _Quadratic:
         one_hot = torch.nn.functional.one_hot(labels, classes).to(tables)
         rows = torch.stack([*tables, one_hot], dim=-1) / classes**0.5
         self._products = rows.mT @ rows  # [example, 3, 3], for batches
-        self._factor = torch.linalg.qr(rows.flatten(0, 1) / n**0.5, mode="r").R
+        by_row = rearrange(rows, "example label part -> (example label) part")
+        self._factor = torch.linalg.qr(by_row / n**0.5, mode="r").R
 
     def loss(self, weights: Tensor) -> Tensor:
         return (_with_minus_one(weights) @ self._factor.mT).square().sum(dim=-1)
@@ -100,7 +103,7 @@ class _Background:
     """Cross-entropy of probabilities mixed with a uniform background of weight 1."""
 
     def __init__(self, tables: Float[Tensor, "2 example class"], labels: Tensor) -> None:
-        at_label = labels.expand(2, -1)[..., None]
+        at_label = repeat(labels, "example -> circuit example 1", circuit=2)
         self._at_label = tables.gather(-1, at_label)[..., 0].T  # [example, 2]
         self._background = 1 / tables.shape[-1]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -106,7 +107,7 @@ def compute(
     first = starting_scalars(starts)
     scalars = torch.stack(list(_trained(tables, first, config)), dim=1)  # [start, step, scalar]
     weights = mixing_weights(scalars)
-    points = weights.flatten(0, 1)
+    points = rearrange(weights, "start step circuit -> (start step) circuit")
     losses, accuracies = [], []
     for split in SPLITS:
         memorising, generalising, labels = tables.on(split, mixed=config.mixed)
@@ -114,14 +115,19 @@ def compute(
         losses.append(torch.cat([surface.loss(part) for part in points.split(_POINTS)]))
         accuracies.append(Sectors.of(memorising, generalising, labels).accuracy(points))
     by_split = ("start", "step", "split")
-    shape = (*weights.shape[:2], len(SPLITS))
+
+    def of_starts(scores: list[Tensor]) -> np.ndarray:
+        return rearrange(
+            scores, "split (start step) -> start step split", start=len(scalars)
+        ).numpy()
+
     training = config.training
     return xr.Dataset(
         {
             "scalars": (("start", "step", "scalar"), scalars.numpy()),
             "weights": (("start", "step", "circuit"), weights.numpy()),
-            "loss": (by_split, torch.stack(losses, dim=-1).view(shape).numpy()),
-            "accuracy": (by_split, torch.stack(accuracies, dim=-1).view(shape).numpy()),
+            "loss": (by_split, of_starts(losses)),
+            "accuracy": (by_split, of_starts(accuracies)),
         },
         coords={
             "start": list(starts),
@@ -207,7 +213,8 @@ def _trained(
     """The scalars at every evaluated step."""
     training, cost = config.training, circuit_cost(tables, config)
     decoupled = training.decay_kind == "decoupled_zero" and bool(cost.any())
-    fastest = float((scalars.square().amax(dim=0).view(2, 2).amax(dim=1) * cost).max())
+    largest = reduce(scalars.square(), "start (circuit two) -> circuit", "max", two=2)
+    fastest = float((largest * cost).max())
     if decoupled and training.lr * fastest > 1:
         raise ValueError(
             f"weight_decay={training.weight_decay} on circuits of norms "

@@ -8,6 +8,7 @@ sector: an interval of the angle of (w_mem, w_gen). The length of the weights do
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -39,7 +40,9 @@ class Sectors:
         for table in (memorising.double(), generalising.double()):
             lead = table.gather(1, labels[:, None]) - table
             others = torch.ones_like(lead, dtype=torch.bool).scatter_(1, labels[:, None], False)
-            leads.append(lead[others].view(len(lead), -1))  # [example, other class]
+            leads.append(
+                rearrange(lead[others], "(example other) -> example other", example=len(lead))
+            )
         angle = torch.atan2(leads[1], leads[0])  # the middle of each half-plane
         from_first = _wrapped(angle - angle[:, :1])
         low, high = from_first.min(dim=1).values, from_first.max(dim=1).values
