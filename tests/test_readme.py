@@ -1,4 +1,4 @@
-"""The README's Python blocks run as they are written, in a fresh folder, on smaller networks."""
+"""Python blocks of the README and of docs/ run as they are written, on smaller networks."""
 
 import functools
 import re
@@ -19,8 +19,15 @@ from analyses import hypothesis
 from analyses.cli.registry import ANALYSES, EXPERIMENTS
 from grokinterp.training import trainer
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIALS = sorted(ROOT.glob("tutorials/*.ipynb"))
+BLOCKS = {
+    page.name: re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    for page in PAGES
+}
+FIGURES = {"README.md": 2, "phase_diagrams.md": 1, "using.md": 1}  # shown by each page's blocks
+STORES = {"README.md": {"small.zarr"}, "phase_diagrams.md": {"small.zarr", "cluster.zarr"}}
 SMALL = {"data.p": 11, "training.steps": 2}
 WIDTH = {gi.MLPConfig: "d_mlp", gi.TransformerConfig: "d_model"}
 
@@ -68,7 +75,8 @@ class Client:
 
 
 @pytest.mark.usefixtures("small_networks", "no_type_checker")
-def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [name for name, blocks in BLOCKS.items() if blocks])
+def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[int] = []
     monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(len(figure.data)))
     cluster: Any = SimpleNamespace(SLURMCluster=MagicMock())
@@ -77,23 +85,27 @@ def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     with torch.enable_grad():  # a block switches gradients off, and here they come back
-        for number, block in enumerate(BLOCKS):
-            exec(compile(block, f"README block {number}", "exec"), names)
-    assert len(shown) == 3
+        for number, block in enumerate(BLOCKS[page]):
+            exec(compile(block, f"{page} block {number}", "exec"), names)
+    assert len(shown) == FIGURES[page]
     assert min(shown) > 0
-    assert {"cluster.zarr", "small.zarr"} == {p.name for p in tmp_path.iterdir() if p.is_dir()}
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == STORES.get(page, set())
 
 
-def test_only_files_that_exist_are_named() -> None:
-    """Links and pictures of the text, and the files that it names."""
-    text = README.read_text(encoding="utf-8")
-    linked = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    quoted = re.findall(r"`((?:analyses|docs|tutorials)/[\w./]+)`", text)
-    assert len(linked) > 5
-    assert [name for name in [*linked, *quoted] if not (README.parent / name).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_only_files_that_exist_are_named(page: Path) -> None:
+    """Links and pictures, and files and modules that the text and its tables call by name."""
+    text = page.read_text(encoding="utf-8")
+    linked = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in linked if not (page.parent / link).exists()] == []
+    quoted = re.findall(r"`((?:grokinterp|probes|analyses|docs|tutorials|tests)/[\w./]+)`", text)
+    assert [name for name in quoted if not (ROOT / name).exists()] == []
+    assert len(linked) > 5 or page.name != "README.md"
 
 
-@pytest.mark.parametrize("page", [README, *README.parent.glob("tutorials/*.ipynb")])
+@pytest.mark.parametrize(
+    "page", [*PAGES, *ROOT.glob("tutorials/*.ipynb")], ids=lambda page: page.name
+)
 def test_only_commands_that_exist_are_named(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "python -m analyses" not in text
