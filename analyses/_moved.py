@@ -11,10 +11,24 @@ _MOVED = {
     "analyses.hypothesis_filter": "analyses.hypothesis.filter",
     "analyses.hypothesis_plot": "analyses.hypothesis.figures",
     "analyses.hypothesis_verdict": "analyses.hypothesis.verdict",
+    "analyses.efficiency.circuits.halves": "analyses.efficiency.halves",
+    "analyses.efficiency.circuits.halves_plot": "analyses.efficiency.halves.figures",
+    "analyses.efficiency.circuits.scores": "analyses.efficiency.circuits.label_scores",
+    "analyses.efficiency.command": "analyses.options and analyses.pages.finding",
+    "analyses.efficiency.cost": "analyses.efficiency.model_efficiency and "
+    "analyses.efficiency.training_efficiency",
+    "analyses.efficiency.cost.model_efficiency": "analyses.efficiency.model_efficiency",
+    "analyses.efficiency.cost.training_efficiency": "analyses.efficiency.training_efficiency",
+    "analyses.efficiency.data_efficiency_plot": "analyses.efficiency.data_efficiency.figures",
+    "analyses.efficiency.data_efficiency_settings": "analyses.efficiency.data_efficiency.grids",
+    "analyses.efficiency.mixing.mixture_plot": "analyses.efficiency.mixing.figures",
+    "analyses.efficiency.mixing.mixture_runs": "analyses.efficiency.mixing.runs",
+    "analyses.efficiency.mixing.mixture_variants": "analyses.efficiency.mixing.variants",
+    "analyses.efficiency.mixing.surface": "analyses.efficiency.mixing.loss_surface",
     "analyses.efficiency.statistics": "analyses.statistics",
     "analyses.efficiency.statistics.coverage": "analyses.statistics.coverage",
-    "analyses.efficiency.circuits.scores": "analyses.efficiency.circuits.label_scores",
-    "analyses.efficiency.mixing.surface": "analyses.efficiency.mixing.loss_surface",
+    "analyses.efficiency.ungrokking_place": "analyses.efficiency.ungrokking.place",
+    "analyses.efficiency.ungrokking_plot": "analyses.efficiency.ungrokking.figures",
 }
 # Modules that were commands, and what their experiment is called. Analyses kept their names.
 _EXPERIMENTS = {
