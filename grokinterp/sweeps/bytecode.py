@@ -15,10 +15,8 @@ from typing import Any
 
 # A class body stores these about itself. They say where the class is defined, not what it does.
 _NOTES = ("__module__", "__qualname__", "__doc__", "__firstlineno__")
-_KINDS = (
-    inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
-    | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
-)  # fmt: skip
+_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_KINDS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | _COROUTINE
 _SETS_GLOBAL = ("STORE_GLOBAL", "DELETE_GLOBAL")
 _SETS_OUTER = ("STORE_DEREF", "DELETE_DEREF")
 _FOLLOWED = ("probes", "analyses")  # followed even if installed: measures change with their code

@@ -1,1 +1,1 @@
-"""The stacked trainer and what it is made of."""
+"""The trainer, which trains many runs at once as a stack, and its parts."""

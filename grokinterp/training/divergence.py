@@ -5,7 +5,7 @@ from grokinterp.runs import Run
 
 
 class DivergenceWarning(UserWarning):
-    """A run's loss became NaN or infinite; it was stopped and what came before is kept."""
+    """A run's loss became NaN or infinite. The run was stopped; its history until then is kept."""
 
 
 def warn_of_divergence(number: int, run: Run) -> None:

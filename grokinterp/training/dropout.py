@@ -1,4 +1,4 @@
-"""Dropout masks that depend only on the config, step, hook point, example and activation."""
+"""Dropout masks, each entry a function of config, step, hook point, example and activation only."""
 
 import math
 from collections.abc import Callable
@@ -21,24 +21,24 @@ _LEVELS = 1 << 16
 
 @dataclass(frozen=True)
 class Dropout:
-    """The dropout of one run: activations of each example are dropped independently at every step.
+    """The dropout of one run: at each step, each activation of each example drops independently.
 
-    A kept activation is multiplied by 1 / (1 - rate), so that the mask has mean one.
+    A kept activation is multiplied by 1 / (1 - rate), so the mask has mean one.
 
-    Source: Doshi et al. 2023, arXiv:2310.13061, Fig. 3b; "pre" is where their code has it.
+    Source: Doshi et al. 2023, arXiv:2310.13061, Fig. 3b; their code drops at "pre".
     """
 
-    seed: int  # the run's
-    level: int  # of 65536 equally likely draws, how many drop
+    seed: int  # seed of the run
+    level: int  # number of dropping draws among 65536 equally likely ones: rate = level / 65536
     at: str  # "pre": before an MLP's activation, "post": after it, ...
-    points: tuple[tuple[str, tuple[int, ...]], ...]  # hook points with an example's shape
+    points: tuple[tuple[str, tuple[int, ...]], ...]  # (hook point, shape of one example) pairs
 
     @classmethod
     def of(cls, config: RunConfig) -> "Dropout | None":
         """The dropout of a config; None if it has none.
 
-        The probability is rounded to a multiple of 1 / 65536 (and less than 1), and the scale
-        follows the rounded one: the mask's mean is exactly one.
+        The rate is rounded to a multiple of 1 / 65536 below 1. ``scale`` follows from the rounded
+        rate, so the mask's mean is exactly one.
         """
         level = min(round(config.training.dropout * _LEVELS), _LEVELS - 1)
         if not level:
@@ -49,18 +49,18 @@ class Dropout:
 
     @property
     def scale(self) -> float:
-        """The factor of kept activations, 1 / (1 - rate)."""
+        """The factor on kept activations, 1 / (1 - rate)."""
         return _LEVELS / (_LEVELS - self.level)
 
 
 class Masks:
-    """Buffers in which the masks of some examples are made, for one thread.
+    """Makes dropout masks, in buffers for use by one thread.
 
     Args:
-        rows: the largest number of examples in one call of :meth:`draw`.
-        dropout: whose points the buffers are for.
+        rows: most examples in one call of :meth:`draw`.
+        dropout: the dropout whose hook points set the buffers' sizes.
         dtype: of the masks.
-        device: where the buffers live.
+        device: of the buffers.
     """
 
     def __init__(
@@ -74,42 +74,42 @@ class Masks:
     def draw(
         self, dropout: Dropout, *, step: int, layer: int, start: int, count: int
     ) -> Float[Tensor, "count width"]:
-        """The mask of ``count`` examples from number ``start`` on: 0 or ``dropout.scale``.
+        """The mask of ``count`` examples from index ``start`` on: entries 0 or ``dropout.scale``.
 
-        ``layer`` numbers the points; an example's activations there are one flat row.
+        ``layer`` is an index into ``dropout.points``; a row holds one example's flat activations.
         """
         mask = self._masks[layer][:count]
         per_row = -(-mask.shape[1] // _LANES)
         source = stream(dropout.seed, "dropout", step, layer)
         words = self._words.draw(source, start * per_row, count * per_row)
         lanes = words.view(torch.int16).view(count, -1)[:, : mask.shape[1]]
-        # int16 runs from -32768: the lowest ``level`` values are dropped
+        # int16 starts at -32768; the lowest ``level`` values drop
         return torch.ge(lanes, dropout.level - _LEVELS // 2, out=mask).mul_(dropout.scale)
 
 
 def dropout_mask(
     config: RunConfig, *, step: int, hook: str, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "example ..."]:
-    """What training multiplies the activations at a hook point by: 0, or 1 / (1 - dropout).
+    """The dropout mask of one training step at one hook point: entries 0 or 1 / (1 - dropout).
 
-    Multiplied into the hooked model, they reproduce the training step::
+    Multiplying it into the hooked model reproduces the training step::
 
         mask = dropout_mask(config, step=0, hook="layers.0.hook_pre")
         hook = ("layers.0.hook_pre", lambda activation, hook: activation * mask)
         model.run_with_hooks(tokens[is_train], fwd_hooks=[hook])
 
     Args:
-        config: the run's; its seed draws the masks.
-        step: updates made before this one; the first update is step 0.
-        hook: a hook point at which the config drops.
+        config: the run's config, whose seed determines the mask.
+        step: number of updates made before this one; the first update is step 0.
+        hook: a hook point with dropout.
         dtype: of the result.
 
     Returns:
-        One row per example of that update's batch: all training examples in the order of the data
-        set, or a mini-batch in its own.
+        One row per example of the update's batch: all training examples in the order of the data
+        set, or a mini-batch in the order of the batch.
 
     Raises:
-        ValueError: there is no dropout, or not at that hook point; the names are listed.
+        ValueError: the config has no dropout, or none at this hook point.
     """
     if step < 0:
         raise ValueError(f"step must be at least 0, the first update, got {step}")

@@ -1,4 +1,4 @@
-"""Accuracy and loss of every run in a stack, on every subset, without host copies."""
+"""Accuracy and loss of every run in a stack, on every subset, without copies to the CPU."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from grokinterp.data import SUBSETS, Dataset
 from grokinterp.losses import LOSSES
 
-# The last is the share of training examples whose loss, as training computes it, is exactly 0.
+# "zero_loss_share" is the share of training examples whose loss, in training's precision, is 0.
 METRICS = (
     *(f"{subset}_{score}" for score in ("loss", "accuracy") for subset in SUBSETS),
     "zero_loss_share",
@@ -17,15 +17,15 @@ METRICS = (
 
 
 class Evaluation:
-    """Scores of a stack on all pairs, in evaluation mode, at its current weights.
+    """Scores of all runs of a stack on all pairs, in evaluation mode, at their current weights.
 
-    Losses are computed in float64 from the logits that the stack has: in float32 a cross-entropy
-    below about 1e-7 is rounding, or exactly 0.
+    Losses are computed in float64 from the logits in the stack's precision. In float32 a
+    cross-entropy below about 1e-7 would be rounding error, or exactly 0.
 
     Args:
-        datasets: one per run; all of one modulus.
+        datasets: one per run, all with the same modulus.
         loss: a name in ``LOSSES``.
-        device: where the runs live.
+        device: the device of the runs.
     """
 
     def __init__(self, datasets: Sequence[Dataset], loss: str, *, device: torch.device) -> None:
@@ -38,7 +38,7 @@ class Evaluation:
         self._is_zero = torch.empty_like(self._correct)
 
     def note(self, run: int | slice, pairs: slice, logits: Float[Tensor, "*run pair p"]) -> None:
-        """Note loss and correctness of one run, or of several, on a slice of the pairs."""
+        """Store loss and correctness of one or several runs on a slice of the pairs."""
         labels = self.labels[run, pairs]
         rows, answers = logits.flatten(0, -2), labels.flatten()
         exact = self.per_example(rows.double(), answers)
@@ -48,10 +48,11 @@ class Evaluation:
         self._correct[run, pairs] = logits.argmax(dim=-1) == labels
 
     def metrics(self) -> Float[Tensor, "run metric"]:
-        """The scores noted last, averaged over each subset, in the order of ``METRICS``.
+        """The last stored scores, averaged over each subset, in the order of ``METRICS``.
 
-        All are against the given labels: on "changed" pairs, the wrong ones. Hits are counted
-        exactly and divided in float64, so that all right is 1.0. An empty subset gives NaN.
+        Scores are against the given labels, which are wrong on "changed" pairs. Hits are counted
+        exactly and divided in float64, so a perfect accuracy is exactly 1.0. An empty subset gives
+        NaN.
         """
         losses, hits = self._means(self._loss), self._means(self._correct)
         zeros = self._means(self._is_zero)[:, SUBSETS.index("train")]

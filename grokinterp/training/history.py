@@ -1,4 +1,4 @@
-"""A run's history: a labelled dataset over evaluated steps."""
+"""The history of a run: a labelled dataset with one row per evaluated step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Probe = Callable[[Any], Any]  # of the hooked model
 
 _RESERVED = (*METRICS, "norm", "step", "weight")  # names that probes may not take
-MAX_AXES = 31  # of what a probe returns; netCDF stores 32, of which one is that of the steps
+MAX_AXES = 31  # of a probe's result; netCDF stores 32, and one is the step
 
 
 def check_probes(probes: Mapping[str, Probe] | None) -> dict[str, Probe]:
@@ -27,10 +27,10 @@ def check_probes(probes: Mapping[str, Probe] | None) -> dict[str, Probe]:
         )
     for name, probe in (probes or {}).items():
         if not isinstance(name, str):
-            raise TypeError(f"probes has the name {short(name)}; a name must be a text")
+            raise TypeError(f"probes has the name {short(name)}; a name must be a string")
         if name in _RESERVED:
             raise ValueError(
-                f"probes has {short(name)}, which the history holds already; choose another name"
+                f"probes has {short(name)}, a name already in use in the history; rename it"
             )
         unstorable = "/" in name or name in ("", ".") or name.startswith("_nc4_")
         if unstorable or not name.isprintable():
@@ -51,16 +51,16 @@ def build_history(
     norms: Mapping[str, Tensor],
     probed: Mapping[str, Sequence[Tensor]],
 ) -> "xr.Dataset":
-    """One row per evaluated step; the state after that many updates.
+    """Make the history: one row per evaluated step, the state after that many updates.
 
     Variables: loss and accuracy of each subset; ``zero_loss_share``, the share of training examples
-    whose loss is exactly 0 in the precision of the training; ``norm`` by weight matrix; the probes.
+    whose loss is exactly 0 in the training's precision; ``norm`` per weight matrix; the probes.
 
     Args:
-        steps: the evaluated steps, increasing.
+        steps: the evaluated steps, in increasing order.
         metrics: [step, metric] in the order of ``METRICS``.
         norms: Frobenius norm [step] of each weight matrix.
-        probed: what the user's probes gave at each step; arrays get axes of their own.
+        probed: results of each probe at each step; the axes of arrays become dimensions.
     """
     import xarray as xr
 

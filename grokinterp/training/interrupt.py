@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the current step is finished and the runs so far are returned."""
+"""Handling of Ctrl-C in training: finish the current step and return the runs so far."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ from grokinterp.runs import Run
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by Ctrl-C, or by the interrupt button of a notebook.
 
-    ``runs`` has one entry per config, in order: finished runs; unfinished ones, whose
-    ``run.interrupted_at`` says after how many updates they stopped; and None where there is
-    nothing. In a notebook, after the error, they are in ``sys.last_value.runs``.
+    ``runs`` has one entry per config, in order: a finished run; an unfinished run, which stopped
+    after ``run.interrupted_at`` updates; or None if there is nothing to return. In a notebook, they
+    are in ``sys.last_value.runs`` after the error.
     """
 
     def __init__(self, runs: Sequence[Run | None]) -> None:
@@ -29,11 +29,10 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Notes the first Ctrl-C instead of raising it, so that training can stop between two steps.
+    """Context manager that records the first Ctrl-C, so that training can stop between two steps.
 
-    A context manager; ``asked`` says whether Ctrl-C was pressed. A second one raises
-    KeyboardInterrupt at once. Where the caller has installed a handler, or outside the main thread,
-    nothing is changed.
+    ``asked`` says whether Ctrl-C was pressed. A second one raises KeyboardInterrupt at once. If the
+    caller has installed a handler, or outside the main thread, Ctrl-C is left alone.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How much memory training takes, and how much there is."""
+"""Memory that training needs, and memory that is free."""
 
 import re
 from fractions import Fraction
@@ -15,37 +15,37 @@ _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     """Approximate bytes of one run in a stack, including its history and the finished model."""
     parameters = model_class(config.model).parameter_count(config.model, config.data.p)
-    if not parameters:  # a user's own class that does not count them
+    if not parameters:  # a user's class without parameter_count
         parameters = sum(weight.numel() for weight in build_model(config).parameters())
     pairs, n_train = config.data.p**2, config.data.n_train
-    # weights, gradient, two moments, update; the finished model once more
+    # weights, gradient, two moments, update; and the finished model
     state = 6 * parameters * itemsize
-    # tokens and labels twice over (the data set, and cut for gathers), masks, scores
+    # tokens and labels twice (data set, and indices for gathers), masks, scores
     data = pairs * (2 * 32 + 6 * itemsize + 3) + n_train * 24
     if device.type == "cpu":
-        return state + data  # activations live in buffers that all runs share
-    # each activation once more for its gradient, and once for what autograd keeps
+        return state + data  # all runs share the buffers of the activations
+    # per activation: its value, its gradient, and what autograd keeps
     floats = build_model(config).floats_per_example()
     activations = max(n_train, pairs) * 3 * floats * itemsize
     return state + data + activations
 
 
 def parse_bytes(amount: int | str) -> int:
-    """Bytes from a number or a text such as "2 GiB" or "500MB"."""
+    """Bytes from a number or a string such as "2 GiB" or "500MB"."""
     if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0:
         return amount
-    text = amount if isinstance(amount, str) else short(amount)  # str() of long integers raises
+    text = amount if isinstance(amount, str) else short(amount)  # str() raises on huge integers
     match = re.fullmatch(r"\s*(\d{1,999}(?:\.\d{1,999})?)\s*([a-zA-Z]*)\s*", text)
     if isinstance(amount, bool) or match is None or match[2].upper() not in _UNITS:
         raise ValueError(
-            f"memory_limit={short(amount)} is not a valid memory size; give bytes or a text such "
+            f"memory_limit={short(amount)} is not a valid memory size; give bytes or a string such "
             "as '4 GiB'"
         )
     return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device now."""
+    """Bytes of memory currently free on a device."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free

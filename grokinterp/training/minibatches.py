@@ -9,13 +9,13 @@ from grokinterp.randomness import stream
 
 
 class Minibatches:
-    """The order in which one run goes through its training set.
+    """The batches of one run.
 
-    Every epoch is a new permutation, drawn from the run's seed, cut into batches; the last one is
-    dropped unless it is whole, as in the authors' code.
+    Each epoch is a new permutation of the training set, drawn from the run's seed and cut into
+    batches. An incomplete last batch is dropped, as in the authors' code.
 
     Args:
-        config: the run's.
+        config: the run's config.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -25,11 +25,11 @@ class Minibatches:
         self._order = torch.empty(0, dtype=torch.int64, device="cpu")
 
     def at(self, step: int) -> Int[Tensor, " batch"]:
-        """Indices of the batch's examples among the training pairs, in the data set's order.
+        """Indices into the training pairs (in data-set order) of the batch of update ``step``.
 
-        ``step`` counts the updates made before this one.
+        The first update is step 0.
         """
-        if self.size == self.n_train:  # the full batch has no order
+        if self.size == self.n_train:  # a full batch is not shuffled
             return torch.arange(self.n_train, device="cpu")
         epoch, place = divmod(step, self.n_train // self.size)
         if epoch != self._epoch:
@@ -39,5 +39,5 @@ class Minibatches:
 
 
 def batch_rows(config: RunConfig) -> int:
-    """Examples per update: the batch size, or all training pairs if there are no more."""
+    """Examples per update: the batch size, but at most the number of training pairs."""
     return min(config.training.batch_size or config.data.n_train, config.data.n_train)

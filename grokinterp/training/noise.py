@@ -1,4 +1,4 @@
-"""Gaussian noise on the weights and on the updates of some runs of a stack."""
+"""Gaussian noise on the weights and updates of a stack's runs."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from grokinterp._checks import check_choice
 from grokinterp.config import RunConfig
 from grokinterp.randomness import fill_normal_, stream
 
-KINDS = ("weight_noise", "update_noise")  # fields of TrainConfig, and the names of their streams
+KINDS = ("weight_noise", "update_noise")  # fields of TrainConfig, also names of random streams
 
 
 class Noise:
-    """Noisy weights of a stack, and noise on its updates, drawn for some columns at a time.
+    """Noisy weights of a stack, and noise for its updates, drawn for some columns at a time.
 
-    Runs whose config asks for no noise cost nothing.
+    Runs without noise cost nothing.
 
     Args:
         configs: one per run.
@@ -27,14 +27,14 @@ class Noise:
         self._configs, self._clean = configs, weights
         self.on_weights = any(config.training.weight_noise for config in configs)
         self.on_updates = any(config.training.update_noise for config in configs)
-        # Weights at which gradients are computed; for a run without noise, a view of its own row.
+        # Weights at which gradients are computed; without noise, a view of the run's own weights.
         self.weights = [
             torch.empty_like(row) if config.training.weight_noise else row
             for row, config in zip(weights, configs, strict=True)
         ]
 
     def perturb(self, step: int, columns: slice) -> None:
-        """Fill columns of the noisy ``weights`` for the forward and backward pass of ``step``."""
+        """Redraw columns of the noisy ``weights`` for the forward and backward pass of ``step``."""
         for run, config in enumerate(self._configs):
             if config.training.weight_noise:
                 noisy = self.weights[run][columns]
@@ -42,7 +42,7 @@ class Noise:
                 noisy.add_(self._clean[run, columns])
 
     def of_update(self, step: int, columns: slice) -> Float[Tensor, "run n"] | None:
-        """Noise to add to columns of the update; zero for runs without, None if no run has any."""
+        """Noise for columns of the update: zero for runs without noise, None if no run has any."""
         if not self.on_updates:
             return None
         added = torch.zeros_like(self._clean[:, columns])
@@ -60,14 +60,14 @@ def noise(
     step: int,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, " n"]:
-    """What one training step of a run adds to its weights, or to Adam's direction.
+    """The noise that one training step adds to a run's weights, or to its update.
 
     Args:
-        config: the run's; its seed draws the noise.
-        kind: "weight_noise" or "update_noise".
-        n_parameters: how many weights there are; the noise is in the order of
-            ``model.parameters()``, each flattened.
-        step: updates made before this one; the first update is step 0.
+        config: the run's config, whose seed determines the noise.
+        kind: "weight_noise", or "update_noise" (added before the learning rate is applied).
+        n_parameters: number of weights. The noise is in the order of ``model.parameters()``, each
+            flattened.
+        step: number of updates made before this one; the first update is step 0.
         dtype: of the result.
     """
     check_choice("kind", kind, KINDS)

@@ -1,4 +1,4 @@
-"""One optimiser over a stack of runs, each with its own rates and weight decay."""
+"""An optimiser for a stack of runs, each with its own learning rate and weight decay."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from grokinterp.config.training import TrainConfig
 
 
 class StackedOptimizer:
-    """``torch.optim.AdamW``, ``Adam`` or ``SGD`` row by row, with weight decay to zero or to init.
+    """AdamW, Adam or SGD as in ``torch.optim``, for one run per row; also decays towards init.
 
     Args:
         weights: [run, parameter], updated in place.
-        configs: one per row; of one ``optimizer``, everything else may differ.
-        before: updates already counted in each row's moments, where these are filled in afterwards.
+        configs: one per row; all with the same ``optimizer``, other fields may differ.
+        before: number of updates already in each row's moments, which the caller fills in.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class StackedOptimizer:
         self.before = column(before or [0] * len(configs))
         self.lr = column([c.lr for c in configs])
         self._warmup = column([max(1, c.warmup_steps) for c in configs])
-        self._warm = column([float(c.warmup_steps == 0) for c in configs])  # from the first step
+        self._warm = column([float(c.warmup_steps == 0) for c in configs])  # 1: has no warm-up
         self._beta1, self._beta2 = (column([c.betas[i] for c in configs]) for i in (0, 1))
         self._momentum = column([c.momentum for c in configs]).to(weights)
         self._one_minus_beta1 = (1 - self._beta1).to(weights)
@@ -55,7 +55,7 @@ class StackedOptimizer:
         self._start = None if self._to_init is None else weights.clone()
 
     def begin_step(self) -> None:
-        """Count a step; :meth:`update` then applies it, all columns or some at a time."""
+        """Begin a step; :meth:`update` then applies it, to all columns or some at a time."""
         like, t = self.weights, self.steps_done
         self.steps_done = t + 1
         lr = self.lr * torch.maximum((t / self._warmup).clamp(max=1.0), self._warm)
@@ -75,10 +75,10 @@ class StackedOptimizer:
         columns: slice,
         noise: Float[Tensor, "run n"] | None = None,
     ) -> None:
-        """Apply the step to some columns of every run still alive; ``grads`` has only those.
+        """Apply the step to some columns of all runs still alive.
 
-        ``noise``, of the same columns, is added to the direction and so multiplied by the
-        learning rate.
+        ``grads`` and ``noise`` hold only these columns. The noise is added to the update before it
+        is multiplied by the learning rate.
         """
         weights, first, update = (x[:, columns] for x in (self.weights, self.first, self._update))
         if self._l2 is not None:
@@ -100,5 +100,5 @@ class StackedOptimizer:
             weights.addcmul_(self._start[:, columns] - weights, pull)
         if self._keep is not None:
             weights.mul_(torch.where(living, self._keep, 1.0))
-        # Set to zero, not multiplied by it: the update of a diverged run may be NaN.
+        # Masked, not multiplied by zero: the update of a diverged run may be NaN.
         weights.sub_(update.masked_fill_(~living, 0.0))

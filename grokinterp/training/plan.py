@@ -1,4 +1,4 @@
-"""Which runs train together: those that share a program, in chunks that fit into memory."""
+"""Group runs into stacks: runs with the same program, in chunks that fit into memory."""
 
 from collections.abc import Hashable, Sequence
 
@@ -8,17 +8,18 @@ from grokinterp.training.memory import free_memory, parse_bytes, run_bytes
 from grokinterp.training.program import program
 from grokinterp.training.resources import Resources
 
-_DEFAULT_SHARE = 0.5  # of the memory that is free when training starts
+_DEFAULT_SHARE = 0.5  # share of the memory free at the start that training may use
 
 
 def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
-    """Positions in ``configs``, stack by stack.
+    """Group configs into stacks; each stack is a list of indices into ``configs``.
 
-    A stack has runs of one program, ordered by the size of their training sets.
+    The runs of a stack have the same program (see ``program``) and are ordered by the size of their
+    training sets.
 
     Raises:
-        TypeError: something else than a RunConfig.
-        ValueError: one run needs more than the memory limit, or without a limit more than is free.
+        TypeError: a config is not a RunConfig.
+        ValueError: one run needs more memory than the limit, or than is free if there is no limit.
     """
     programs: dict[tuple[Hashable, ...], list[int]] = {}
     for i, config in enumerate(configs):
@@ -36,11 +37,11 @@ def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
             raise ValueError(
                 f"a run of p={configs[members[-1]].data.p} and {configs[members[-1]].model} needs "
                 f"about {need / 2**30:.1f} GiB, and {device} has {free / 2**30:.1f} free; train a "
-                "smaller network, or give a memory_limit to try nevertheless"
+                "smaller network, or set memory_limit to try anyway"
             )
         if given is not None and need > limit:
             raise ValueError(
-                f"memory_limit={short(given)} is below one run, which needs about "
+                f"memory_limit={short(given)} is too low for one run, which needs about "
                 f"{need / 2**20:.0f} MiB; raise it or train a smaller network"
             )
         size = max(1, limit // need)

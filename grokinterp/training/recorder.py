@@ -1,4 +1,4 @@
-"""Collects what a stack looks like while it trains, and turns it into runs."""
+"""Record the history of a stack while it trains, and turn it into runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -19,13 +19,13 @@ from grokinterp.training.stack import Stack
 
 
 class Recorder:
-    """Collects the history of a stack, on its device, and turns it into runs at the end.
+    """Records the history of a stack, on its device, and turns it into runs at the end.
 
     Args:
         stack: the runs.
-        probes: measured at every row.
-        rules: when to keep a checkpoint of a run.
-        numbers: what each run is called in messages.
+        probes: functions of the hooked model, evaluated at every row.
+        rules: name -> rule that says when to keep a checkpoint.
+        numbers: number of each run, as passed to callbacks.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Recorder:
         self._probed: list[list[dict[str, Tensor]]] = []
 
     def record(self, step: int) -> None:
-        """A row of the history: the state after ``step`` updates."""
+        """Add a row to the history: the state after ``step`` updates."""
         stack, state = self.stack, self.stack.state
         metrics = stack.evaluate()
         stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
-        # gains and biases are no matrices
+        # leaves out gains and biases
         named = {n: w for n, w in state.named(state.weights).items() if len(state.shapes[n]) > 1}
         matrices = model_class(state.configs[0].model).weight_matrices(named)
         self.steps.append(step)
@@ -62,7 +62,7 @@ class Recorder:
                 self._keepers[run].see(step, row)
 
     def alive(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """The last row of every run that has not diverged, with the run's number."""
+        """(number, last row) of every run that has not diverged."""
         return ((self.numbers[run], row) for run, row in self._alive())
 
     def _alive(self) -> Iterator[tuple[int, dict[str, float]]]:
@@ -78,11 +78,11 @@ class Recorder:
         return model
 
     def checkpoint(self, run: int, step: int, metrics: Row) -> Checkpoint:
-        """One run at its current weights, with its optimiser's moments."""
+        """A checkpoint of one run at its current weights, with the optimiser's moments."""
         return Checkpoint(step, metrics, self.stack.state.state_dict(run), self.stack.moments(run))
 
     def runs(self, precision: str, wall_time_s: float) -> list[Run]:
-        """The runs as they are now: unfinished where steps are left and the loss is finite."""
+        """All runs in their current state; unfinished if steps are left and the loss is finite."""
         return [self._run(i, precision, wall_time_s) for i in range(len(self.stack.state.configs))]
 
     def _probe(self, model: HookedModel) -> dict[str, Tensor]:
@@ -100,14 +100,14 @@ class Recorder:
                 if values[name].ndim > MAX_AXES:
                     raise ValueError(
                         f"probe {name!r} returned {values[name].ndim} axes; the history can store "
-                        f"{MAX_AXES}"
+                        f"at most {MAX_AXES}"
                     )
                 first = self._probed[0][0][name] if self._probed else values[name]
                 if values[name].shape != first.shape:
                     raise ValueError(
                         f"probe {name!r} returned shape {list(values[name].shape)} at step "
-                        f"{self.steps[-1]} after {list(first.shape)} at step 0; a probe's shape "
-                        "must not change"
+                        f"{self.steps[-1]}, but {list(first.shape)} at step 0; the shape of a "
+                        "probe's result must not change"
                     )
         return values
 

@@ -1,4 +1,4 @@
-"""Where and how runs are trained: device, precision, memory and threads, checked once."""
+"""The resources of a training: device, precision, memory and threads, checked once."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,28 @@ from grokinterp._short import short
 from grokinterp.team import available_threads
 from grokinterp.training.memory import parse_bytes
 
-# Precision of weights and activations, and of the matrix products' operands.
+# Name -> dtype of weights and activations, and dtype of the operands of matrix products.
 PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "float64": (torch.float64, torch.float64),
     "bfloat16": (torch.float32, torch.bfloat16),
-    "tf32": (torch.float32, torch.float32),  # CUDA only, by a switch that the trainer sets
+    "tf32": (torch.float32, torch.float32),  # only on CUDA, by a global switch of torch
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """The arguments of :func:`~grokinterp.train_many` of these names, which explains them.
+    """Where and how to train; the fields are arguments of :func:`~grokinterp.train_many`.
 
     Raises:
-        ValueError: there is no such device or precision here, or a bad amount of memory or threads.
+        ValueError: the device or precision is unavailable, or the memory or threads are invalid.
     """
 
-    device: str | torch.device | None = None  # None: CUDA if there is one, looked up where it runs
+    device: str | torch.device | None = None  # None: CUDA if available in the process that trains
     precision: str = "float32"
-    memory_limit: int | str | None = None  # bytes or text; None: half of what is free
+    memory_limit: int | str | None = (
+        None  # bytes, or such as "4 GiB"; None: half of the free memory
+    )
     threads: int | None = None  # None: as many as torch uses
 
     def __post_init__(self) -> None:
@@ -47,22 +49,22 @@ class Resources:
 
     @property
     def place(self) -> torch.device:
-        """The device that ``device`` means on this machine."""
+        """The torch device that ``device`` stands for on this machine."""
         return _device(self.device)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of weights and activations."""
+        """The dtype of weights and activations."""
         return PRECISIONS[self.precision][0]
 
     @property
     def matmul_dtype(self) -> torch.dtype:
-        """Of the operands of matrix products."""
+        """The dtype of the operands of matrix products."""
         return PRECISIONS[self.precision][1]
 
     @property
     def workers(self) -> int:
-        """Threads that train at the same time."""
+        """Number of threads that train at the same time."""
         return (self.threads or available_threads()) if self.place.type == "cpu" else 1
 
 
@@ -71,18 +73,18 @@ def _device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except (RuntimeError, TypeError, ValueError, OverflowError):  # whose texts can be long
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # torch's messages can be long
         raise ValueError(f"device={short(device)} is not a device; use 'cpu' or 'cuda'") from None
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device={str(device)!r} was asked for but torch sees no CUDA device; "
+            f"device={str(device)!r} is not available: torch sees no CUDA device; "
             "use device='cpu' or install a CUDA build of torch"
         )
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device={str(device)!r} was asked for but torch sees {torch.cuda.device_count()} CUDA "
-            "devices, numbered from 0"
+            f"device={str(device)!r} is not available: torch sees {torch.cuda.device_count()} CUDA "
+            "devices; use a number from 0"
         )
     return place

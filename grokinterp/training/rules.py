@@ -1,4 +1,4 @@
-"""When training keeps a checkpoint, and whether a run can start from one."""
+"""Rules for keeping checkpoints during training, and checks of checkpoints to start from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.training.evaluation import METRICS
 
-Row = Mapping[str, int | float]  # "step" and the metrics of a history
-Rule = Callable[[Sequence[Row]], bool]  # of all rows so far, the last one the newest
+Row = Mapping[str, int | float]  # "step" and the metrics: one row of a history
+Rule = Callable[[Sequence[Row]], bool]  # function of all rows so far, oldest first
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class _AtStep:
 
 
 def reached(*, rows: int = 1, below: Mapping[str, float] | None = None, **at_least: float) -> Rule:
-    """A rule: the first evaluated step at which metrics have reached their bounds.
+    """A checkpoint rule: keep the first evaluated step at which all metrics meet their bounds.
 
     ``reached(train_accuracy=0.99, below={"test_accuracy": 0.05})`` keeps a network that has
-    memorised and not generalised.
+    memorised but not generalised.
 
     Args:
-        rows: evaluated steps in a row at which it has to hold; the last of them is kept.
-        below: metric -> the value that it may not exceed.
-        at_least: metric -> the value that it must reach.
+        rows: number of consecutive evaluated steps that must meet the bounds; the last is kept.
+        below: metric -> upper bound (inclusive).
+        at_least: metric -> lower bound (inclusive).
     """
     check_int("rows", rows, minimum=1)
     at_most = dict(below or {})
@@ -62,7 +62,7 @@ def reached(*, rows: int = 1, below: Mapping[str, float] | None = None, **at_lea
 
 
 def at_step(step: int) -> Rule:
-    """A rule: the first evaluated step that is ``step`` or later."""
+    """A checkpoint rule: keep the first evaluated step from ``step`` on."""
     check_int("step", step, minimum=0)
     return _AtStep(step)
 
@@ -70,11 +70,11 @@ def at_step(step: int) -> Rule:
 @short_repr
 @dataclass(eq=False)
 class Keeper:
-    """Keeps checkpoints of one run while it trains: for every rule the first time it is true.
+    """Keeps the checkpoints of one run: for every rule, the first time it is true.
 
     Args:
         rules: name -> rule.
-        take: the run's checkpoint at a row of its history.
+        take: function (step, metrics) -> checkpoint of the run's current state.
     """
 
     rules: Mapping[str, Rule]
@@ -83,7 +83,7 @@ class Keeper:
     _rows: list[Row] = field(default_factory=list)
 
     def see(self, step: int, metrics: Row) -> None:
-        """The run's next row."""
+        """Add the run's next row, and keep a checkpoint if a rule has become true."""
         self._rows.append({"step": step, **metrics})
         new = [n for n, rule in self.rules.items() if n not in self.kept and rule(self._rows)]
         if new:
@@ -109,32 +109,32 @@ def check_rules(rules: Mapping[str, Rule] | None) -> dict[str, Rule]:
 def check_starts(
     start: Sequence[Checkpoint | None] | None, configs: Sequence[RunConfig]
 ) -> list[Checkpoint | None]:
-    """Raise unless ``start`` has for every config nothing, or a checkpoint that fits it."""
+    """Raise unless ``start`` holds, for every config, None or a checkpoint that fits it."""
     if start is None:
         return [None] * len(configs)
     if not isinstance(start, list | tuple) or len(start) != len(configs):
         given = len(start) if isinstance(start, list | tuple) else short(start)
-        raise ValueError(f"start must hold one checkpoint or None per config, got {given} for "
-                         f"{len(configs)} configs")  # fmt: skip
+        count = f"{given} for {len(configs)} configs"
+        raise ValueError(f"start must hold one checkpoint or None per config, got {count}")
     models: dict[tuple[object, int], HookedModel] = {}
     for config, checkpoint in zip(configs, start, strict=True):
         if checkpoint is None:
             continue
         if not isinstance(checkpoint, Checkpoint):
             raise TypeError(
-                f"start must hold checkpoints, got {short(checkpoint)}; of a finished run, take "
+                f"start must hold checkpoints, got {short(checkpoint)}; for a finished run, pass "
                 "run.checkpoint()"
             )
         key = config.model, config.data.p
         if key not in models:
             models[key] = build_model(config)
         ours = models[key].state_dict()
-        check_state(f"{type(models[key]).__name__} with p={config.data.p}", ours,
-                    dict(checkpoint.state))  # fmt: skip
+        network = f"{type(models[key]).__name__} with p={config.data.p}"
+        check_state(network, ours, dict(checkpoint.state))
         moments = checkpoint.moments
         if moments is not None and (moments.second is None) != (config.training.optimizer == "sgd"):
             raise ValueError(
-                f"training.optimizer={config.training.optimizer!r} cannot go on with the moments "
-                "of another one; start from checkpoint.fresh()"
+                f"training.optimizer={config.training.optimizer!r} cannot use the moments of "
+                "another optimiser; start from checkpoint.fresh()"
             )
     return list(start)

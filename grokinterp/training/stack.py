@@ -1,4 +1,4 @@
-"""Many runs of one architecture, trained together: a step of all of them, and their scores."""
+"""A stack: many runs of one architecture that are trained together, step by step."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,16 @@ from grokinterp.training.trainable import check_trainable
 
 
 class Stack:
-    """The state of many runs, the passes that give its gradients, and one optimiser over all.
+    """The state of many runs, the passes that compute their gradients, and one optimiser.
 
-    A run that diverged keeps its weights; its buffers go on changing.
+    The weights of a diverged run are frozen; its buffers still change.
 
     Args:
-        configs: one per run; of one program (see ``plan``).
-        resources: where they are trained, and in which precision.
-        team: the worker threads; of one on CUDA.
-        start: what each run starts from; None: weights drawn from its seed.
-        passes: how gradients are computed; None: the fastest that suits configs and device.
+        configs: one per run, all with the same program (see ``plan``).
+        resources: device and precision.
+        team: the worker threads; a team of one on CUDA.
+        start: the checkpoint each run starts from, or None for weights drawn from its seed.
+        passes: how gradients are computed; None: the fastest way for these configs and device.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Stack:
         self.diverged_at = torch.full((len(configs),), -1, device=device)
 
     def moments(self, run: int) -> Moments:
-        """What the optimiser remembers of one run, copied to the CPU."""
+        """The optimiser's moments of one run, copied to the CPU."""
         optimizer, named = self.optimizer, self.state.named
         first, second = optimizer.first[run].cpu().clone(), None
         if optimizer.second is not None:
@@ -67,7 +67,7 @@ class Stack:
         return Moments(updates, named(first), second)
 
     def step(self) -> None:
-        """One update of every run that is still alive."""
+        """Update every run that has not diverged."""
         if self.state.noise.on_weights:
             self.team.each(self._perturb)
         self.passes.gradients(self.optimizer.steps_done)
@@ -81,7 +81,7 @@ class Stack:
         return self.state.evaluation.metrics()
 
     def note_divergence(self, loss: Float[Tensor, " run"], step: int) -> None:
-        """Freeze runs whose loss after ``step`` updates is NaN or infinite; no host copy."""
+        """Freeze runs whose loss after ``step`` updates is NaN or infinite, without a CPU copy."""
         finite = loss.isfinite()
         self.diverged_at.masked_fill_(self.alive & ~finite, step)
         self.alive &= finite
@@ -105,6 +105,6 @@ class Stack:
         columns = self._columns(worker)
         shares = self.state.grads[:, :, columns]
         grads = shares[0] if len(shares) == 1 else shares.sum(dim=0)
-        # The optimizer has counted this step already; noise, like dropout, numbers from 0.
+        # The optimiser has already counted this step; noise numbers steps from 0.
         noise = self.state.noise.of_update(self.optimizer.steps_done - 1, columns)
         self.optimizer.update(grads, self.alive, columns, noise)

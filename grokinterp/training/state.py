@@ -1,4 +1,4 @@
-"""The state of many runs of one architecture, whichever way their gradients are computed."""
+"""The state of many runs of one architecture, independent of how gradients are computed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ class StackState:
     """Weights, buffers, gradients and losses of many runs of one architecture, with their data.
 
     ``weights`` is [run, parameter]. ``grads`` is [share, run, parameter] and ``losses`` is
-    [share, run]: where the examples of a run are shared out over the cores, each share has its own
-    part of the sum. ``buffers`` (running statistics of batch norms) are kept by name, [run, ...].
+    [share, run]: if the examples of a run are divided among cores, each share holds its part of the
+    sum. ``buffers`` maps names to [run, ...] (running statistics of batch norms).
 
     Args:
-        configs: one per run; of one program (see ``plan``).
-        resources: where they are trained, and in which precision.
-        start: what each run starts from; None: weights drawn from its seed.
-        shares: how many parts each run's examples are cut into.
+        configs: one per run, all with the same program (see ``plan``).
+        resources: device and precision.
+        start: the checkpoint each run starts from, or None for weights drawn from its seed.
+        shares: number of parts into which each run's examples are divided.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class StackState:
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]
         rows, buffers = [], []
-        for config, checkpoint in zip(configs, start, strict=True):  # a stack can be large
+        for config, checkpoint in zip(configs, start, strict=True):
             model: HookedModel = build_model(config)
             if checkpoint is not None:
                 model.adopt(dict(checkpoint.state))
@@ -64,7 +64,7 @@ class StackState:
         self.evaluation = Evaluation(self.datasets, loss, device=self.device)
 
     def named(self, rows: Float[Tensor, "*stack n"]) -> dict[str, Tensor]:
-        """Views of rows of parameters by name, any leading axes kept."""
+        """Split flat parameters [..., parameter] into views [..., *shape], keyed by name."""
         sizes = [shape.numel() for shape in self.shapes.values()]
         pieces = rows.split(sizes, dim=-1)
         return {
@@ -73,22 +73,20 @@ class StackState:
         }
 
     def state_dict(self, run: int) -> dict[str, Tensor]:
-        """What one run's model would have as ``state_dict``, copied to the CPU."""
+        """The ``state_dict`` of one run's model, copied to the CPU."""
         buffers = {name: buffer[run].cpu().clone() for name, buffer in self.buffers.items()}
         return self.named(self.weights[run].cpu().clone()) | buffers
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Matrix products in the stack's precision, for passes that run the model itself."""
+        """Context manager that sets the stack's precision of matrix products, by autocast."""
         low = self.matmul_dtype != self.dtype
-        with torch.autocast(
-            self.device.type, self.matmul_dtype if low else torch.bfloat16, enabled=low,
-            cache_enabled=False,
-        ):  # fmt: skip
+        dtype = self.matmul_dtype if low else torch.bfloat16
+        with torch.autocast(self.device.type, dtype, enabled=low, cache_enabled=False):
             yield
 
 
 def buffers_of(model: HookedModel) -> dict[str, Tensor]:
-    """The tensors of a model's ``state_dict`` that are no parameters, by name."""
+    """The tensors of a model's ``state_dict`` that are not parameters, keyed by name."""
     parameters = {name for name, _ in model.named_parameters()}
     return {name: tensor for name, tensor in model.state_dict().items() if name not in parameters}

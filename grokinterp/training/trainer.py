@@ -39,7 +39,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Run:
-    """Train one run. A stack of one: see :func:`train_many` for the arguments."""
+    """Train one run. See :func:`train_many` for the arguments."""
     return train_many(
         [config],
         device=device,
@@ -66,30 +66,30 @@ def train_many(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> list[Run]:
-    """Train runs together; those that share an architecture, loss and steps form one stack.
+    """Train several runs. Runs with the same architecture, loss and steps train as one stack.
 
     Learning rate, weight decay, betas, noise, seeds, split and corruption may differ within a
-    stack. A run is a function of its config: alone or in a stack it is the same up to rounding,
-    which a thousand steps amplify to a few examples and neurons, not to another phase.
+    stack. Alone and in a stack a run gives the same result up to rounding. A thousand steps may
+    amplify rounding to a few different examples and neurons, but not to a different phase.
 
     Args:
         configs: one per run.
-        device: where to train; None takes CUDA if there is one. Results come back on the CPU.
-        precision: "float32"; "bfloat16" for the operands of matrix products, with float32
-            weights; "float64"; or, on CUDA, "tf32".
-        probes: name -> function of the hooked model, called at every evaluated step; numbers or
-            arrays, which become variables of ``run.history``.
-        checkpoints: name -> rule, such as ``reached(train_accuracy=0.99)`` or ``at_step(500)``;
-            the network at the first evaluated step at which the rule is true becomes
-            ``run.checkpoints[name]``. A rule that is never true leaves no checkpoint.
-        start: for each run a checkpoint whose weights it starts from, with the optimiser's moments
-            if it has them; None: weights drawn from its seed. Steps count from 0 again, and
-            ``decoupled_init`` pulls back to the checkpoint.
-        memory_limit: bytes, or a text such as "4 GiB", for runs in training; larger stacks are
-            trained in chunks. None: half of the memory that is free. The runs returned come on
-            top, about 1 MB each at the papers' size.
+        device: where to train; None takes CUDA if available. Results are on the CPU.
+        precision: "float32"; "bfloat16" (float32 weights, matrix products of bfloat16 operands);
+            "float64"; or, only on CUDA, "tf32".
+        probes: name -> function of the hooked model, called at every evaluated step. It returns a
+            number or an array, which becomes a variable of ``run.history``.
+        checkpoints: name -> rule, such as ``reached(train_accuracy=0.99)`` or ``at_step(500)``.
+            The network at the first evaluated step at which the rule is true becomes
+            ``run.checkpoints[name]``; if it is never true, there is no such checkpoint.
+        start: for each run, a checkpoint to start from, or None for weights drawn from its seed.
+            The optimiser's moments are used if the checkpoint has them. Steps count from 0 again,
+            and ``decoupled_init`` decays towards the checkpoint's weights.
+        memory_limit: bytes, or a string such as "4 GiB", for runs in training; larger stacks are
+            trained in chunks. None: half of the free memory. Returned runs are not counted; they
+            take about 1 MB each at the papers' size.
         threads: CPU threads to use; None: as many as torch uses.
-        callbacks: told about every evaluated step and finished run; see
+        callbacks: notified of every evaluated step and finished run; see
             :class:`~grokinterp.tracking.Callback`.
         progress: show one progress bar for all runs, in a terminal or a notebook.
 
@@ -97,16 +97,16 @@ def train_many(
         One :class:`~grokinterp.Run` per config, in order.
 
     Raises:
-        TrainingInterrupted: Ctrl-C; a KeyboardInterrupt whose ``runs`` are what was trained so far.
-            The step under way is finished first; a second Ctrl-C loses the runs that are in
+        TrainingInterrupted: Ctrl-C was pressed. It is a KeyboardInterrupt whose ``runs`` are the
+            runs so far. The current step is finished first; a second Ctrl-C loses the runs in
             training.
 
     Warns:
-        DivergenceWarning: a loss became NaN or infinite. That run stops there, ``diverged_at``
-            says at which step, and its history ends before it; the others go on.
-        ZeroLossWarning: half of a run's training examples, or more, came to a loss of exactly 0 in
-            this precision, so that they no longer train; ``zero_loss_share`` of its history says
-            how many at each step.
+        DivergenceWarning: a loss became NaN or infinite. That run stops at step ``diverged_at``
+            and its history ends before it; the other runs continue.
+        ZeroLossWarning: at least half of a run's training examples reached a loss of exactly 0 in
+            this precision, so they no longer train; ``zero_loss_share`` in the history is the
+            share at each step.
     """
     configs = list(configs)
     resources = Resources(
@@ -149,12 +149,12 @@ def train_each(
     observer: Callback | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, Run]]:
-    """Like :func:`train_many`, but yield runs with their positions as their stacks finish.
+    """Like :func:`train_many`, but yield (index, run) pairs as their stacks finish.
 
-    One stack is in memory at a time, so thousands of runs can be reduced as they come. Bad
-    arguments are refused at once, before the first run is asked for. ``observer`` is told of steps
-    and evaluations. Once ``stop()``, which is asked after every step, is true, the runs of this
-    stack come unfinished and no others begin. No warnings are given: that is the caller's task.
+    One stack is in memory at a time, so thousands of runs can be processed one after another.
+    Invalid arguments raise at the call, not at the first iteration. ``observer`` is notified of
+    steps and evaluations. ``stop`` is called after every step; once it returns True, the runs of
+    this stack are yielded unfinished and no more stacks begin. No warnings are given.
     """
     stacks = plan(configs, resources)
     job = _Job(
@@ -173,7 +173,7 @@ def train_each(
 
 
 def final_metrics(run: Run) -> dict[str, float]:
-    """The last row of a run's history, norms and probes left out; empty if there is none."""
+    """The last row of a run's history without norms and probes; empty if there are no rows."""
     if not run.history.sizes["step"]:
         return {}
     last = run.history.isel(step=-1)
@@ -182,7 +182,7 @@ def final_metrics(run: Run) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """How stacks are trained, and the observer that is told about it."""
+    """The arguments that all stacks of one :func:`train_each` share."""
 
     resources: Resources
     probes: dict[str, Probe]

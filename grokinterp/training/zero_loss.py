@@ -3,25 +3,25 @@
 from grokinterp._checks import warn_user
 from grokinterp.runs import Run
 
-SHARE = 0.5  # of the training examples: from here on we warn
+SHARE = 0.5  # share of the training examples from which on we warn
 
 REMEDY = (
-    "Such an example no longer raises the logit of its label (softmax collapse). More "
+    "Such examples no longer raise the logit of their label (softmax collapse). More "
     "training.weight_decay, a smaller training.lr or precision='float64' keeps losses above 0"
 )
 
 
 class ZeroLossWarning(UserWarning):
-    """Many training examples have a loss that is exactly 0 in the precision of the training.
+    """Many training examples have a loss of exactly 0 in the training's precision.
 
-    The label's probability rounds to 1 in this precision, so no gradient raises its logit further.
+    The label's probability rounds to 1, so the gradient no longer raises its logit.
 
     Source: Prieto et al. 2025, "Grokking at the Edge of Numerical Stability", arXiv:2501.04697.
     """
 
 
 def warn_of_zero_loss(number: int, run: Run) -> None:
-    """Warn if losses of a run vanished; the message names it by ``number``."""
+    """Warn if many losses of a run became exactly 0; the message names it by ``number``."""
     share = run.history["zero_loss_share"]
     vanished = share.values >= SHARE
     if not vanished.any():

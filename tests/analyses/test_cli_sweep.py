@@ -196,7 +196,10 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
         (["sweep", "fig3a", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "fig3a", "--workers", "0"], "workers must be at least 1"),
         (["sweep", "fig3a", "--precision", "half"], "precision='half' is unknown"),
-        (["sweep", "fig3a", "--memory-limit", "1 KB"], "memory_limit='1 KB' is below one run"),
+        (
+            ["sweep", "fig3a", "--memory-limit", "1 KB"],
+            "memory_limit='1 KB' is too low for one run",
+        ),
         (["diagram", "missing.zarr"], "missing.zarr is not there"),
         (["diagram", "tests"], "tests is not a grokinterp sweep"),
         (["diagram", "pyproject.toml"], "pyproject.toml is no netCDF file"),

@@ -1,6 +1,6 @@
-"""The ways to compute the gradients of a stack, and the choice among them.
+"""Ways to compute the gradients of a stack, and the choice among them.
 
-Another way is a file here with a class that keeps to :class:`Passes`, and its place in ``PASSES``.
+To add one, add a file here with a class that implements :class:`Passes`, and put it in ``PASSES``.
 """
 
 import torch
@@ -17,5 +17,5 @@ PASSES: tuple[type[Passes], ...] = (HandWrittenPasses, VectorisedPasses, RunByRu
 
 
 def choose_passes(config: RunConfig, device: torch.device) -> type[Passes]:
-    """The first of ``PASSES`` that suits the program of ``config`` on ``device``."""
+    """The first of ``PASSES`` that suits ``config`` on ``device``."""
     return next(passes for passes in PASSES if passes.suits(config, device))

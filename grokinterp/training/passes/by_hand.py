@@ -1,4 +1,4 @@
-"""Gradients of the papers' MLP on a CPU, by the forward and backward pass written out by hand."""
+"""Gradients of the papers' MLP on a CPU, by a hand-written forward and backward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from grokinterp.training.state import StackState
 
 @dataclass(frozen=True, eq=False)
 class _Share:
-    """One worker's part of one run: some training examples and some pairs to score."""
+    """A worker's share of one run: some training examples, and some pairs to score."""
 
     run: int
     share: int
@@ -28,18 +28,17 @@ class _Share:
 
 
 class HandWrittenPasses:
-    """Each worker takes whole runs, or its share of a run's examples, through ``MLPKernel``."""
+    """Each worker puts whole runs, or its share of a run's examples, through ``MLPKernel``."""
 
     def __init__(self, state: StackState, team: Team) -> None:
         first = state.configs[0]
         self._state, self._team = state, team
+        program = first.model, first.data.p, first.training.loss
+        products, device = state.matmul_dtype, state.device
         self._kernels = [
-            MLPKernel(
-                first.model, first.data.p, first.training.loss, dtype=state.dtype,
-                matmul_dtype=state.matmul_dtype, device=state.device,
-            )
+            MLPKernel(*program, dtype=state.dtype, matmul_dtype=products, device=device)
             for _ in range(team.size)
-        ]  # fmt: skip
+        ]
         self._weights_of = [state.named(row) for row in state.weights]
         self._noisy_weights_of = [state.named(row) for row in state.noise.weights]
         self._dropout_of = [Dropout.of(config) for config in state.configs]
@@ -48,7 +47,7 @@ class HandWrittenPasses:
 
     @classmethod
     def suits(cls, config: RunConfig, device: torch.device) -> bool:
-        """Whether the pass is written out for this run."""
+        """Whether the hand-written pass covers this run."""
         training = config.training
         return (
             device.type == "cpu"
@@ -69,15 +68,15 @@ class HandWrittenPasses:
 
         def work(worker: int) -> None:
             for share in self._todo[worker]:
-                self._state.losses[share.share, share.run] = self._kernels[worker].gradients(
-                    self._noisy_weights_of[share.run], self._grads_of[share.share][share.run],
-                    share.train, self._dropout_of[share.run], step,
-                )  # fmt: skip
+                run, kernel = share.run, self._kernels[worker]
+                weights, grads = self._noisy_weights_of[run], self._grads_of[share.share][run]
+                loss = kernel.gradients(weights, grads, share.train, self._dropout_of[run], step)
+                self._state.losses[share.share, run] = loss
 
         self._team.each(work)
 
     def score(self) -> None:
-        """Note loss and correctness of every run on all pairs."""
+        """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
 
         def work(worker: int) -> None:
             for share in self._todo[worker]:

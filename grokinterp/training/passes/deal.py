@@ -1,4 +1,4 @@
-"""How the work of a stack is dealt to the cores: whole runs, or shares of a run's examples."""
+"""Divide the work of a stack among the cores: whole runs, or shares of each run's examples."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -8,14 +8,14 @@ from grokinterp.training.minibatches import batch_rows
 
 _Task = TypeVar("_Task")
 
-_FEW_RUNS = 4  # per worker; with fewer, whole runs would leave some workers idle
-_WORTH_SHARING = 1024  # examples per update above which they are shared out over the cores
+_FEW_RUNS = 4  # runs per worker below which whole runs would leave some workers idle
+_WORTH_SHARING = 1024  # fewest examples per update for which dividing them is worth it
 
 
 def shares_per_run(configs: Sequence[RunConfig], workers: int) -> int:
-    """Into how many shares each run's examples are cut, so that all workers have as much to do.
+    """Number of shares to divide each run's examples into, so that all workers have equal work.
 
-    A small batch is not worth it.
+    Small batches are not divided.
     """
     runs = len(configs)
     if batch_rows(configs[0]) < _WORTH_SHARING:
@@ -24,12 +24,12 @@ def shares_per_run(configs: Sequence[RunConfig], workers: int) -> int:
 
 
 def share_of(n: int, share: int, shares: int) -> slice:
-    """One of several nearly equal parts of ``n`` examples."""
+    """The slice of share number ``share``, when ``n`` examples are divided into equal shares."""
     return slice(n * share // shares, n * (share + 1) // shares)
 
 
 def deal(tasks: Sequence[_Task], size: Callable[[_Task], int], workers: int) -> list[list[_Task]]:
-    """Tasks for each worker, the largest first to whoever has least to do."""
+    """Assign tasks to workers: largest first, each to the worker with the least work so far."""
     dealt: list[list[_Task]] = [[] for _ in range(workers)]
     load = [0] * workers
     for task in sorted(tasks, key=lambda task: -size(task)):

@@ -1,10 +1,10 @@
 """Loss and gradients of the hooked MLP without autograd, block by block in reused memory.
 
-Why this exists: at the papers' size the arithmetic is three matrix products, and a plain autograd
-loop spends twice their time on fresh temporaries. Here the one-hot products are gathers, the
-activations live in buffers that stay in cache, and constant factors (the 2 of the square's
-derivative, the loss's 2 / (n p)) are folded into the small weight matrices. The function is
-:class:`~grokinterp.models.HookedMLP`'s; ``tests`` hold both to each other.
+At the papers' size the arithmetic is three matrix products, and a plain autograd loop spends twice
+their time on new temporaries. Here the one-hot products are gathers, the activations are in buffers
+that stay in cache, and constant factors (the 2 of the square's derivative, the loss's 2 / (n p))
+are folded into the small weight matrices. The tests compare with
+:class:`~grokinterp.models.HookedMLP`, which computes the same function.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,18 +20,18 @@ from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import MLPConfig
 from grokinterp.training.dropout import Dropout, Masks
 
-# Rows of activations worked on at once. About 2 MB per buffer: small enough for a core's cache,
-# large enough that the products run at full speed.
+# Activations per block: about 2 MB per buffer, small enough for a core's cache and large enough for
+# the products to run at full speed.
 _BLOCK_BYTES = 2_400_000
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some examples, as the row numbers that gathers and scatters need."""
+    """Some examples, as indices for gathers and scatters."""
 
-    first: Int[Tensor, " n"]  # row of W_E, flattened over operands, for a
-    second: Int[Tensor, " n"]  # the same for b: p + b
+    first: Int[Tensor, " n"]  # row of a in W_E flattened over operands
+    second: Int[Tensor, " n"]  # row of b in it: p + b
     at_label: Int[Tensor, " n"]  # position of each label in the flattened logits
 
 
@@ -41,15 +41,15 @@ class Batch:
     """Examples of one run, cut into blocks."""
 
     blocks: tuple[Block, ...]
-    size: int  # examples here
-    n_total: int  # examples of the whole loss: more, if a run's batch is shared out
-    start: int  # number of the first example here in the whole
+    size: int  # number of examples
+    n_total: int  # examples in the run's whole batch, which may be divided among workers
+    start: int  # index of the first example within the whole batch
 
 
 class MLPKernel:
-    """Forward and backward pass of one architecture, with buffers of its own.
+    """Forward and backward pass of one architecture, with its own buffers.
 
-    One kernel serves any number of runs, one after another; two threads need two kernels.
+    One kernel can process any number of runs, one after another; each thread needs its own.
 
     Args:
         config: the architecture.
@@ -76,7 +76,7 @@ class MLPKernel:
         self._residual_ = self.loss.residual_
         self.activation = ACTIVATIONS[config.act]
         self.dtype, self.matmul_dtype = dtype, matmul_dtype
-        # On a GPU launching many small products costs more than cache misses do.
+        # On a GPU, launching many small products costs more than cache misses.
         bytes_per_block = _BLOCK_BYTES if device.type == "cpu" else 100 * _BLOCK_BYTES
         self.rows = rows = max(64, bytes_per_block // (config.d_mlp * dtype.itemsize))
         self.hidden = [f"layers.{i}.W_in" for i in range(1, config.n_layers)]
@@ -84,9 +84,9 @@ class MLPKernel:
         def buffer(width: int, kind: torch.dtype) -> Tensor:
             return torch.empty(rows, width, dtype=kind, device=device)
 
-        self._masks: Masks | None = None  # made when a run first asks for dropout
+        self._masks: Masks | None = None  # made for the first run with dropout
         self._pre = [buffer(config.d_mlp, dtype) for _ in range(config.n_layers)]
-        # Scratch: the second gather, then the first layer's activations, then its gradient.
+        # Reused for the second gather, then the first layer's activations, then their gradient.
         self._grad = buffer(config.d_mlp, dtype)
         if matmul_dtype == dtype:
             self._post = [self._grad, *(buffer(config.d_mlp, dtype) for _ in self.hidden)]
@@ -106,8 +106,8 @@ class MLPKernel:
     ) -> Batch:
         """Cut examples into blocks, ready for :meth:`gradients` and :meth:`logits`.
 
-        A share of a larger batch needs ``n_total``, the examples of the whole, and ``start``, the
-        number of its first example among them.
+        For a share of a larger batch, ``n_total`` is the number of examples in the whole batch and
+        ``start`` the index of the share's first example within it.
         """
         blocks = tuple(
             Block(
@@ -120,7 +120,7 @@ class MLPKernel:
         return Batch(blocks, len(tokens), len(tokens) if n_total is None else n_total, start)
 
     def logits(self, weights: dict[str, Tensor], batch: Batch) -> Iterator[Float[Tensor, "rows p"]]:
-        """Logits block by block, in a buffer that the next block overwrites."""
+        """Yield the logits block by block, in a buffer that the next block overwrites."""
         forward = self._low_weights(weights)
         for block in batch.blocks:
             yield self._forward(weights, forward, block)
@@ -135,13 +135,13 @@ class MLPKernel:
     ) -> Tensor:
         """Overwrite ``grads`` with the loss's gradients; return the loss (a scalar tensor).
 
-        For a shared-out batch both are this share's part of the sum. With ``dropout`` both are of
-        the network under the masks of ``step``.
+        For a share of a batch both are the share's part of the sum. With ``dropout`` both are those
+        of the network under the masks of ``step``.
         """
         scale = self.loss.grad_scale(batch.n_total, self.p)
         forward = self._low_weights(weights)
         gain = self.activation.gain
-        # The first product back carries the loss's scale, every product back the activation's gain.
+        # Going back, the first product includes the loss's scale, each one the activation's gain.
         backward = [
             (weights[name] * (gain * (scale if name == "W_U" else 1.0))).to(self.matmul_dtype).T
             for name in (*self.hidden, "W_U")
@@ -213,7 +213,7 @@ class MLPKernel:
         ]
 
     def _low_pre(self, i: int) -> Tensor:
-        """Where the product into layer i lands: its pre-activations, or low-precision scratch."""
+        """Output buffer of the product into layer i: pre-activations, or a low-precision buffer."""
         return self._pre[i] if self.matmul_dtype == self.dtype else self._post_low[i]
 
     def _low_weights(self, weights: dict[str, Tensor]) -> list[Tensor]:
@@ -224,7 +224,7 @@ class MLPKernel:
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """``total += left^T right``, in whichever order is faster for the precision."""
+    """``total += left^T right``, in the order that is faster for the precision."""
     if left.dtype == total.dtype:
         total.addmm_(left.T, right)
     else:

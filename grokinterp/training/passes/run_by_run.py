@@ -1,8 +1,8 @@
 """Gradients of any architecture on a CPU: autograd through the hooked model, run by run.
 
-Each worker has one model, whose parameters it points at the weights and gradients of the run it is
-working on. It takes whole runs, or its share of a run's examples, and goes through them in blocks
-that bound its memory and are large enough to spend it on arithmetic.
+Each worker has one model, whose parameters become views of the current run's weights and gradients.
+It processes whole runs, or its share of a run's examples, in blocks: small enough to bound memory,
+large enough to keep overhead low.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ from grokinterp.training.minibatches import Minibatches
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
 from grokinterp.training.state import StackState, buffers_of
 
-_BLOCK_BYTES = 30_000_000  # of an example's activations, times the examples worked on at once
+_BLOCK_BYTES = 30_000_000  # activations of all examples in a block
 
 
 class RunByRunPasses:
-    """One run after another on each worker, by autograd through the hooked model."""
+    """Each worker takes one run after another, by autograd through the hooked model."""
 
     def __init__(self, state: StackState, team: Team) -> None:
         first = state.configs[0]
@@ -34,7 +34,7 @@ class RunByRunPasses:
             build_model(first).to(state.device, state.dtype) for _ in range(team.size)
         ]
         self._per_example = LOSSES[first.training.loss].per_example
-        # A network with batch statistics has to see its batch as one.
+        # A network with batch statistics (buffers) needs its whole batch at once.
         example = self._models[0].floats_per_example() * state.dtype.itemsize
         self._rows = None if state.buffers else max(64, _BLOCK_BYTES // example)
         self._dropout_of = [Dropout.of(config) for config in state.configs]
@@ -49,12 +49,12 @@ class RunByRunPasses:
 
     @classmethod
     def suits(cls, config: RunConfig, device: torch.device) -> bool:
-        """Whether the device is a CPU: whatever can be hooked can be trained so."""
+        """Whether the device is a CPU; any hooked model can be trained this way."""
         return device.type == "cpu"
 
     @classmethod
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
-        """As for all passes on a CPU, but batch statistics cannot be shared out."""
+        """As for all passes on a CPU, but a batch with batch statistics is not divided."""
         return 1 if buffers_of(build_model(configs[0])) else shares_per_run(configs, workers)
 
     def gradients(self, step: int) -> None:
@@ -78,7 +78,7 @@ class RunByRunPasses:
         self._team.each(work)
 
     def score(self) -> None:
-        """Note loss and correctness of every run on all pairs."""
+        """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
         state, rows = self._state, self._rows or len(self._pairs)
 
         def work(worker: int) -> None:
@@ -102,7 +102,7 @@ class RunByRunPasses:
         part: tuple[Tensor, Tensor, int, int],
         step: int,
     ) -> Tensor:
-        """Add a part's gradients to those the model points at; return its part of the loss."""
+        """Add the gradients of a part of the batch to the run's; return its part of the loss."""
         tokens, labels, first, n_total = part
         dropout = self._dropout_of[run]
         loss = self._state.losses.new_zeros(())
@@ -145,7 +145,7 @@ class RunByRunPasses:
         ]
 
     def _point(self, model: HookedModel, run: int, weights: Tensor, grads: Tensor | None) -> None:
-        """Let a model be one run: its parameters and buffers become views of the stack's."""
+        """Make a model's parameters and buffers views of one run's in the stack."""
         state = self._state
         named = state.named(weights)
         named_grads: dict[str, Tensor] = {}

@@ -1,8 +1,8 @@
 """Gradients of all runs of a stack in one forward and backward pass, for a GPU.
 
-The hooked model itself is vectorised over the runs (``torch.func``): its matrix products become
-batched ones, and whatever can be hooked can be trained. On a CPU the other passes are faster, at
-batches of 8 too; all are held to the hooked model by tests.
+``torch.func`` vectorises the hooked model over the runs, so its matrix products become batched
+ones. Any hooked model can be trained this way. On a CPU the other passes are faster, also for 8
+runs. The tests compare all passes with the hooked model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from grokinterp.training.dropout import Dropout, Masks, multiply_by
 from grokinterp.training.minibatches import Minibatches, batch_rows
 from grokinterp.training.state import StackState
 
-# Runs are padded to the largest training set among them, so only similar ones go together.
+# Runs are padded to the largest batch in their bucket; a bucket has at most this share of padding.
 _MOST_PADDING = 0.1
-_SCORE_BYTES = 2**28, 2**31  # activations of the runs that are scored at once; elsewhere than CPU
+_SCORE_BYTES = 2**28, 2**31  # activations of the runs scored at once, on a CPU and on a GPU
 
 
 class VectorisedPasses:
-    """All runs at once, by vectorising the hooked model over them."""
+    """Processes all runs at once, by vectorising the hooked model over them."""
 
     def __init__(self, state: StackState, team: Team) -> None:
         first = state.configs[0]
         self._state = state
-        # in the stack's precision even where no parameter shows it, as a position table
+        # .to() also converts tensors that are not parameters, such as a table of positions
         self._model = _Unchecked(build_model(first).to(state.device, state.dtype))
         self._per_example = LOSSES[first.training.loss].per_example
         self._dropouts = [Dropout.of(config) for config in state.configs]
@@ -53,7 +53,7 @@ class VectorisedPasses:
 
     @classmethod
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
-        """One: there is nobody to share with."""
+        """One: a GPU processes all examples together."""
         return 1
 
     def gradients(self, step: int) -> None:
@@ -65,7 +65,7 @@ class VectorisedPasses:
             rows, masks = bucket.rows, self._draw_masks(bucket, step)
             params = state.named(weights[rows])
             buffers = {name: buffer[rows] for name, buffer in state.buffers.items()}
-            # Made anew each time: kept, it and this object would hold each other, and the state.
+            # Not stored on self: that would be a reference cycle, which keeps the state alive.
             gradients = vmap(grad_and_value(self._loss))
             grads, losses = gradients(params, buffers, *bucket.batch(step), masks)
             for name, kept in state.named(state.grads[0, rows]).items():
@@ -73,7 +73,7 @@ class VectorisedPasses:
             state.losses[0, rows] = losses
 
     def score(self) -> None:
-        """Note loss and correctness of every run on all pairs."""
+        """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
         state = self._state
         self._model.eval()
         for start in range(0, len(state.configs), self._scored_at_once):
@@ -109,7 +109,7 @@ class VectorisedPasses:
         return self._per_example(logits, labels) @ share
 
     def _draw_masks(self, bucket: "_Bucket", step: int) -> dict[str, Tensor]:
-        """Dropout masks [run, example, ...] by hook name; ones for runs without."""
+        """Dropout masks [run, example, ...] by hook name; all ones for runs without dropout."""
         state, runs = self._state, range(bucket.rows.start, bucket.rows.stop)
         chosen = {run: dropout for run in runs if (dropout := self._dropouts[run]) is not None}
         if not chosen:
@@ -117,7 +117,7 @@ class VectorisedPasses:
         size, most = bucket.rows_each, max(other.rows_each for other in self._buckets)
         masks: dict[str, Tensor] = {}
         for run, dropout in chosen.items():
-            if dropout.at not in self._masks:  # most stacks have no dropout, and no such buffers
+            if dropout.at not in self._masks:  # made on demand: most stacks have no dropout
                 self._masks[dropout.at] = Masks(
                     most, dropout, dtype=state.dtype, device=state.device
                 )
@@ -131,7 +131,7 @@ class VectorisedPasses:
 
 
 class _Bucket:
-    """Some neighbouring runs with similar batches, padded to the largest."""
+    """Consecutive runs with batches of similar size, padded to the largest."""
 
     def __init__(self, state: StackState, rows: slice) -> None:
         self.rows = rows
@@ -155,7 +155,7 @@ class _Bucket:
     def batch(
         self, step: int
     ) -> tuple[Int[Tensor, "run n 2"], Int[Tensor, "run n"], Float[Tensor, "run n"]]:
-        """Tokens, labels and shares of the loss of update ``step``."""
+        """Tokens, labels and loss weights (0 for padding) of the batch of update ``step``."""
         if not self._batches:
             return self._tokens, self._labels, self._share
         chosen = torch.zeros(len(self._batches), self.rows_each, dtype=torch.int64)
@@ -167,7 +167,7 @@ class _Bucket:
 
 
 class _Unchecked(nn.Module):
-    """The model without the check of its tokens, which would look at values inside a vmap."""
+    """The model without token validation, which reads values and so fails under vmap."""
 
     def __init__(self, model: HookedModel) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class _Unchecked(nn.Module):
 
 
 def _similar(sizes: list[int], most_padding: float) -> list[slice]:
-    """Cut runs ordered by size where padding would cost more than ``most_padding``."""
+    """Split runs (ordered by size) into slices that need at most ``most_padding`` padding."""
     starts = [0]
     for i, size in enumerate(sizes):
         low, high = sorted((sizes[starts[-1]], size))

@@ -123,7 +123,7 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"chunk": 2.5}, TypeError, "chunk must be an integer"),
         ({"precision": "float16"}, ValueError, "precision='float16' is unknown"),
         ({"device": "abacus"}, ValueError, "device='abacus'"),
-        ({"memory_limit": "1 KB"}, ValueError, "memory_limit='1 KB' is below one run"),
+        ({"memory_limit": "1 KB"}, ValueError, "memory_limit='1 KB' is too low for one run"),
         ({"memory_limit": "much"}, ValueError, "memory_limit='much' is not a valid"),
         ({"measure": {"ipr": 3}}, TypeError, "measure 'ipr' must be a function"),
         ({"measure": [len]}, TypeError, "measure must map names"),

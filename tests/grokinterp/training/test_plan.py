@@ -56,7 +56,7 @@ def test_stacks_keep_to_the_limit_and_hold_every_run_once() -> None:
 
 
 def test_a_limit_below_one_run_stops_before_training() -> None:
-    with pytest.raises(ValueError, match=r"memory_limit='10 KiB' is below one run.*raise it"):
+    with pytest.raises(ValueError, match=r"memory_limit='10 KiB' is too low for one run.*raise it"):
         train_each([SMALL], Resources(memory_limit="10 KiB"))
 
 

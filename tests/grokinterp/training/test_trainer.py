@@ -224,7 +224,7 @@ def test_unknown_precision_names_the_known() -> None:
 @pytest.mark.usefixtures("no_type_checker")
 def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"device='cuda' was asked for.*device='cpu'"):
+    with pytest.raises(ValueError, match=r"device='cuda' is not available.*device='cpu'"):
         train(SMALL, device="cuda")
     with pytest.raises(ValueError, match=r"device='cude' is not a device"):
         train(SMALL, device="cude")
@@ -301,9 +301,9 @@ def test_divergence_at_the_start_keeps_the_neighbours_and_their_probes() -> None
         ({"a\0b": float}, r"which cannot name"),
         ({"\ud800": float}, r"which cannot name"),
         ({"_nc4_non_coord_x": float}, r"which cannot name"),
-        ({3: float}, r"probes has the name 3; a name must be a text"),
-        ({"train_loss": float}, r"which the history holds already"),
-        ({"step": float}, r"which the history holds already"),
+        ({3: float}, r"probes has the name 3; a name must be a string"),
+        ({"train_loss": float}, r"a name already in use in the history"),
+        ({"step": float}, r"a name already in use in the history"),
         ({"a": 3}, r"probe 'a' must be a function of the hooked model, got 3"),
         ([float], r"probes must map names to functions"),
     ],
@@ -328,7 +328,9 @@ def test_a_probe_of_more_axes_than_a_file_stores_is_refused_at_the_first_row(
     def probe(axes: int) -> Callable[[Any], torch.Tensor]:
         return lambda model: seen.append(axes) or torch.ones([1] * axes)
 
-    with pytest.raises(ValueError, match=r"probe 'a' returned 32 axes; the history can store 31"):
+    with pytest.raises(
+        ValueError, match=r"probe 'a' returned 32 axes; the history can store at most 31"
+    ):
         train(SMALL, probes={"a": probe(32)})
     assert seen == [32]
     run = train(SMALL.replace({"training.steps": 1}), probes={"a": probe(31)})
@@ -345,5 +347,5 @@ def test_other_devices_than_cpu_and_cuda_are_refused(device: Any) -> None:
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ValueError, match=r"device='cuda:7' was asked for but torch sees 1 CUDA"):
+    with pytest.raises(ValueError, match=r"device='cuda:7' is not available: torch sees 1 CUDA"):
         gi.train_many([SMALL], device="cuda:7")
