@@ -165,7 +165,7 @@ def test_bad_input() -> None:
             gi.train_many([CONFIG], start=given)  # pyright: ignore[reportArgumentType]
     half = train(CONFIG, checkpoints=HALF).checkpoints["half"]
     with pytest.raises(
-        ValueError, match=r"moments of another one; start from checkpoint.fresh\(\)"
+        ValueError, match=r"moments of another optimiser; start from checkpoint.fresh\(\)"
     ):
         train(ARCHITECTURES["sgd"], start=half)
     with pytest.raises(ValueError, match="checkpoint='half' is unknown"):
