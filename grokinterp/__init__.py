@@ -1,4 +1,4 @@
-"""What a run is: task, corrupted data, hooked model, training, interventions, storage."""
+"""Train small networks on modular arithmetic, with clean or corrupted labels, and study them."""
 
 from grokinterp import models
 from grokinterp.checkpoints import Checkpoint
