@@ -158,7 +158,7 @@ def test_bad_input() -> None:
         train(larger, start=start)
     with pytest.raises(ValueError, match="one checkpoint or None per config, got 2 for 1"):
         gi.train_many([CONFIG], start=[start, start])
-    with pytest.raises(TypeError, match=re.escape("take run.checkpoint()")):
+    with pytest.raises(TypeError, match=re.escape("pass run.checkpoint()")):
         gi.train_many([CONFIG], start=[run])  # pyright: ignore[reportArgumentType]
     for given, told in ((start, r"Checkpoint\("), (0.5, "0.5"), ("x", "'x'")):
         with pytest.raises(ValueError, match=f"start must hold one checkpoint .*got {told}"):
