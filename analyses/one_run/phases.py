@@ -254,7 +254,9 @@ def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
     return finish(figure, title=title)
 
 
-def _first_that_holds(rules: Sequence[tuple[Phase, np.ndarray]], otherwise: Phase) -> np.ndarray:
+def _first_that_holds(
+    rules: Sequence[tuple[Phase, np.ndarray | np.bool_]], otherwise: Phase
+) -> np.ndarray:
     names, conditions = [str(phase) for phase, _ in rules], [holds for _, holds in rules]
     return np.select(conditions, names, default=str(otherwise))
 

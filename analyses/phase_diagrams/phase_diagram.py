@@ -240,5 +240,5 @@ def _stands_on(phases: "xr.Dataset", panels: Panels) -> str:
     return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))
 
 
-def _seeds(count: int) -> str:
+def _seeds(count: int | np.integer) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"

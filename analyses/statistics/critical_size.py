@@ -280,7 +280,7 @@ def _monotone(curves: np.ndarray) -> np.ndarray:
     return np.stack(fitted, axis=-1)
 
 
-def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray | np.floating) -> np.ndarray:
     """Where non-decreasing curves [..., size] reach a level [...] from below; NaN where not."""
     below = (curves < levels[..., None]).sum(axis=-1)  # how many sizes are
     inside = (below > 0) & (below < len(x))

@@ -13,7 +13,7 @@ import numpy as np
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from grokinterp._checks import check_int, check_number
 
-Curve = Sequence[float] | np.ndarray
+Curve = Sequence[int | float] | np.ndarray
 
 _LONG_ENOUGH = 3  # times the median crossing time of the next larger training set that groks
 
@@ -104,7 +104,7 @@ def halving_step(steps: Curve, loss: Curve, factor: float = 2.0) -> float:
 def outcome(
     steps: Curve,
     test_accuracy: Curve,
-    next_time: float | None = None,
+    next_time: int | float | None = None,
     *,
     grokked: float = GENERALISED_FROM,
     chance: float = NOT_GENERALISED_BELOW,

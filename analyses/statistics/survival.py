@@ -12,8 +12,8 @@ import numpy as np
 
 from grokinterp._short import short
 
-Numbers = Sequence[float] | np.ndarray
-Flags = Sequence[bool] | np.ndarray
+Numbers = Sequence[int | float] | np.ndarray
+Flags = Sequence[bool | int] | np.ndarray
 
 
 def median_time(times: Numbers, finished: Flags) -> tuple[float, float, float]:

@@ -22,7 +22,7 @@ def wilson_interval(share: Any, n: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
-def interval_holds(share: Any, n: Any, levels: Sequence[float]) -> np.ndarray:
+def interval_holds(share: Any, n: Any, levels: Sequence[float]) -> np.ndarray | np.bool_:
     """Whether the interval holds one of the levels; never if it is NaN."""
     low, high = wilson_interval(share, n)
     return np.logical_or.reduce([(low <= level) & (level <= high) for level in levels])

@@ -13,16 +13,18 @@ NONE = CriticalSize(math.nan, reason="not detected: accuracy 0.2 at the smallest
 
 
 def test_overlapping_intervals() -> None:
-    said = agreement.agreement({"a": CriticalSize(10, 5, 20), "b": CriticalSize(15, 12, 30)})
+    said = agreement.agreement(
+        {"a": CriticalSize(10.0, 5.0, 20.0), "b": CriticalSize(15.0, 12.0, 30.0)}
+    )
     assert said == "The 2 intervals overlap, from 12 to 20 pairs: no disagreement is seen."
 
 
 def test_intervals_apart_are_named_with_their_ratio() -> None:
     said = agreement.agreement(
         {
-            "a": CriticalSize(10, 8, 12),
-            "b": CriticalSize(40, 30, 50),
-            "c": CriticalSize(11, 9, 35),
+            "a": CriticalSize(10.0, 8.0, 12.0),
+            "b": CriticalSize(40.0, 30.0, 50.0),
+            "c": CriticalSize(11.0, 9.0, 35.0),
             "d": NONE,
         }
     )
@@ -33,7 +35,7 @@ def test_intervals_apart_are_named_with_their_ratio() -> None:
 
 def test_one_estimate_cannot_agree() -> None:
     said = agreement.agreement(
-        {"a": CriticalSize(10, 8, 12), "b": CriticalSize(9, reason="one seed")}
+        {"a": CriticalSize(10.0, 8.0, 12.0), "b": CriticalSize(9.0, reason="one seed")}
     )
     assert said.startswith("Fewer than two estimates with an interval")
     assert said.endswith("No interval: b.")
@@ -41,7 +43,7 @@ def test_one_estimate_cannot_agree() -> None:
 
 def test_the_plot_draws_what_is_known_and_says_what_is_not() -> None:
     data = agreement.compute(
-        {"crossing": CriticalSize(10, 8, 15, 1000), "midpoint": NONE}, n_pairs=169
+        {"crossing": CriticalSize(10.0, 8.0, 15.0, 1000), "midpoint": NONE}, n_pairs=169
     )
     figure: Any = agreement.plot_estimates(data, seeds="3 seeds")
     assert "(3 seeds)" in figure.layout.title.text

@@ -269,6 +269,7 @@ CURVES = np.ones((2, len(SIZES)))
         (lambda: divergence_of_time(SIZES, CURVES, CURVES[:1] > 0, 2.0), "must agree"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("no_type_checker")
 def test_bad_input_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()

@@ -78,6 +78,7 @@ def test_censored_runs_far_from_the_mean() -> None:
         ([1.0, 2.0], [True], "shapes"),
     ],
 )
+@pytest.mark.usefixtures("no_type_checker")
 def test_bad_times_are_refused(times: list[float], finished: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         median_time(times, finished)
