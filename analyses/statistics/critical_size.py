@@ -282,6 +282,7 @@ def _monotone(curves: np.ndarray) -> np.ndarray:
 
 def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray | np.floating) -> np.ndarray:
     """Where non-decreasing curves [..., size] reach a level [...] from below; NaN where not."""
+    levels = np.asarray(levels)
     below = (curves < levels[..., None]).sum(axis=-1)  # how many sizes are
     inside = (below > 0) & (below < len(x))
     right = np.where(inside, below, 1)
