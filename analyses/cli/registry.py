@@ -21,7 +21,7 @@ class Entry:
     module: str
     shows: str
     figures: str = ""  # of the papers
-    cost: str = ""  # of each size, at the default seeds, on two cores
+    cost: str = ""  # runs and steps of each size, at the default number of seeds
 
 
 FIRST, SECOND = "first paper", "second paper"
@@ -31,54 +31,73 @@ EXPERIMENTS = {
         module="analyses.efficiency.grokking_across",
         shows="three networks on three amounts of data: which generalise late",
         figures=f"{SECOND}, Figs. 1-3",
+        cost="tiny 27 runs, 8,100 steps; "
+        "small 27 runs, 81,000 steps; published 27 runs, 2,700,000 steps",
     ),
     "data_efficiency": Entry(
         module="analyses.efficiency.data_efficiency",
         shows="nine optimisers and regularisers on nine amounts of data: which need less",
         figures=f"{SECOND}, Fig. 4",
+        cost="tiny 90 runs, 18,000 steps; "
+        "small 405 runs, 405,000 steps; published 405 runs, 40,500,000 steps",
     ),
     "mixture": Entry(
         module="analyses.efficiency.mixing",
         shows="a memorising and a generalising circuit mixed: as published, leak-free, in variants",
         figures=f"{SECOND}, Fig. 5",
+        cost="tiny 9 runs, 6,000 steps; "
+        "small 9 runs, 28,500 steps; published 9 runs, 603,000 steps",
     ),
     "model_efficiency": Entry(
         module="analyses.efficiency.model_efficiency",
         shows="the parameter norm that memorising and generalising need, against data",
         figures=f"{SECOND}, Fig. 6",
+        cost="tiny 51 runs, 15,300 steps; "
+        "small 51 runs, 153,000 steps; published 51 runs, 5,100,000 steps",
     ),
     "training_efficiency": Entry(
         module="analyses.efficiency.training_efficiency",
         shows="the steps that memorising and generalising take, against data",
         figures=f"{SECOND}, section 4.1",
+        cost="tiny 51 runs, 15,300 steps; "
+        "small 51 runs, 153,000 steps; published 51 runs, 5,100,000 steps",
     ),
     "ungrokking": Entry(
         module="analyses.efficiency.ungrokking",
         shows="grokked networks trained on with less data: where they forget the rule",
         figures=f"{SECOND}, Figs. 7, 8",
+        cost="tiny 99 runs, 20,700 steps; "
+        "small 171 runs, 270,000 steps; published 279 runs, 9,000,000 steps",
     ),
     "semi_grokking": Entry(
         module="analyses.efficiency.semi_grokking",
         shows="training near the critical amount of data: stuck half-way, or merely unfinished",
         figures=f"{SECOND}, Fig. 9",
+        cost="tiny 12 runs, 7,200 steps; "
+        "small 18 runs, 108,000 steps; published 33 runs, 9,900,000 steps",
     ),
     "d_crit": Entry(
         module="analyses.efficiency.d_crit",
         shows="the critical data-set size of one network, estimated in three ways",
         figures=f"{SECOND}, section 4.2",
+        cost="tiny 81 runs, 26,400 steps; "
+        "small 99 runs, 310,500 steps; published 132 runs, 16,650,000 steps",
     ),
     "halves": Entry(
         module="analyses.efficiency.halves",
         shows="networks in Coexistence taken apart into a memorising and a generalising half",
+        cost="tiny 3 runs, 600 steps; small 3 runs, 1,500 steps; published 3 runs, 3,000 steps",
     ),
     "coverage": Entry(
         module="analyses.statistics.coverage",
         shows="simulated curves: how often the three estimates of D_crit are right",
+        cost="no runs; about an hour of one core",
     ),
     "architectures": Entry(
         module="analyses.hypothesis.architectures",
         shows="periodic features, then trigonometry? four architectures, and controls",
         figures=f"{FIRST}, Hypothesis 2.2",
+        cost="27 runs, 27,000 steps",
     ),
 }
 

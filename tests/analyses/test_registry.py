@@ -7,12 +7,15 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import analyses
 from analyses.cli.registry import ANALYSES, EXPERIMENTS, resolve
+from analyses.efficiency.mixing import command as mixing_command
+from grokinterp.sweeps import estimate
 
 Command = Callable[..., Any]
 TABLES = {"experiment": EXPERIMENTS, "analysis": ANALYSES}
@@ -88,3 +91,20 @@ sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "d_crit" in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "coverage"])
+def test_a_cost_is_what_the_command_would_train(
+    name: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [1.0] * len(configs))
+    monkeypatch.setattr(mixing_command, "_seconds", lambda *_: 0.0)
+    told = []
+    for size in ("tiny", "small", "published"):
+        options = [] if name == "architectures" else ["--size", size]
+        out = command("run", name, tmp_path, *options, "--estimate-only", "--json").stdout
+        ahead = json.loads(out)
+        told.append(f"{size} {ahead['runs']} runs, {ahead['steps']:,} steps")
+    if name == "architectures":  # without sizes
+        told = [told[0].removeprefix("tiny ")]
+    assert EXPERIMENTS[name].cost == "; ".join(told)
