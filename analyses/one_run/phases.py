@@ -174,7 +174,7 @@ def is_borderline(end: EndPoint, n_test: int, thresholds: Thresholds | None = No
 
 def are_borderline(
     ends: EndPoint | EndPoints, n_test: np.ndarray, thresholds: Thresholds | None = None
-) -> np.ndarray:
+) -> np.ndarray | np.bool_:
     """:func:`is_borderline` for any number of end points and their test-set sizes."""
     cut = thresholds or Thresholds()
     return interval_holds(ends.test, n_test, [cut.learned]) | interval_holds(
