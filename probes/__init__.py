@@ -4,19 +4,17 @@ Of a NumPy array take ``torch.as_tensor(array)``: where a tensor is wanted, an a
 """
 
 from probes.alive import is_dead
-from probes.any_model import (
-    model_frequency_scores,
-    model_key_frequencies,
-    model_logit_spectrum,
-    model_neuron_spectra,
-    model_table_spectra,
+from probes.attribution import (
+    LogitAttribution,
+    logit_attribution,
+    model_neuron_attribution,
+    neuron_attribution,
 )
-from probes.attribution import LogitAttribution, logit_attribution, neuron_attribution
 from probes.basis import Basis, task_basis
 from probes.circularity import Circularity, circularity, model_circularity
 from probes.clock_pizza import ClockOrPizza, clock_or_pizza, model_clock_or_pizza
 from probes.distance import distance_irrelevance, model_distance_irrelevance
-from probes.embedding import TableSpectrum, table_spectrum
+from probes.embedding import TableSpectrum, model_table_spectra, table_spectrum
 from probes.fourier import (
     DominantMode,
     dominant_mode,
@@ -26,29 +24,31 @@ from probes.fourier import (
 )
 from probes.gamma import Correlation, GammaIPR, gamma_ipr, model_gamma_ipr
 from probes.gini import gini, spectrum_gini
-from probes.ipr import NeuronIPR, ipr, neuron_ipr
+from probes.halves import halves
+from probes.ipr import NeuronIPR, ipr, mean_ipr, model_neuron_ipr, neuron_ipr
 from probes.key_frequencies import (
     FrequencyScores,
     excluded_logits,
     frequency_scores,
     key_frequencies,
+    model_frequency_scores,
+    model_key_frequencies,
     restricted_logits,
 )
-from probes.logit_spectrum import LogitSpectrum, logit_spectrum
-from probes.mlp import (
-    NeuronWeights,
-    mean_ipr,
-    model_neuron_attribution,
-    model_neuron_ipr,
-    model_neuron_norms,
-    neuron_weights,
-)
-from probes.neuron_spectrum import NeuronSpectrum, neuron_spectrum
-from probes.norms import neuron_norms, weight_norms
-from probes.pruning import pruning_curve
+from probes.logit_parts import LogitParts, logit_parts
+from probes.logit_spectrum import LogitSpectrum, logit_spectrum, model_logit_spectrum
+from probes.margins import label_logits, label_margins, model_label_logits, model_label_margins
+from probes.needed_norm import least_norm, matched_norm
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.neuron_norms import model_neuron_norms, neuron_norms
+from probes.neuron_spectrum import NeuronSpectrum, model_neuron_spectra, neuron_spectrum
+from probes.neuron_weights import NeuronWeights, neuron_weights
+from probes.parameter_norms import norms_by_layer, parameter_norm, weight_norms
+from probes.pruning_curve import pruning_curve
 from probes.scores import accuracy, loss, subset_accuracy, subset_scores
-from probes.surface import Surface, surface
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
+
+surface = network_on_pairs  # the name that it had before
 
 __all__ = [
     "Basis",
@@ -60,11 +60,12 @@ __all__ = [
     "GammaIPR",
     "GradientSymmetricity",
     "LogitAttribution",
+    "LogitParts",
     "LogitSpectrum",
+    "NetworkOnPairs",
     "NeuronIPR",
     "NeuronSpectrum",
     "NeuronWeights",
-    "Surface",
     "TableSpectrum",
     "accuracy",
     "circularity",
@@ -77,12 +78,18 @@ __all__ = [
     "gamma_ipr",
     "gini",
     "gradient_symmetricity",
+    "halves",
     "ipr",
     "is_dead",
     "key_frequencies",
+    "label_logits",
+    "label_margins",
+    "least_norm",
     "logit_attribution",
+    "logit_parts",
     "logit_spectrum",
     "loss",
+    "matched_norm",
     "mean_ipr",
     "model_circularity",
     "model_clock_or_pizza",
@@ -90,17 +97,22 @@ __all__ = [
     "model_frequency_scores",
     "model_gamma_ipr",
     "model_key_frequencies",
+    "model_label_logits",
+    "model_label_margins",
     "model_logit_spectrum",
     "model_neuron_attribution",
     "model_neuron_ipr",
     "model_neuron_norms",
     "model_neuron_spectra",
     "model_table_spectra",
+    "network_on_pairs",
     "neuron_attribution",
     "neuron_ipr",
     "neuron_norms",
     "neuron_spectrum",
     "neuron_weights",
+    "norms_by_layer",
+    "parameter_norm",
     "power_shares",
     "power_spectrum",
     "pruning_curve",
@@ -108,7 +120,6 @@ __all__ = [
     "spectrum_gini",
     "subset_accuracy",
     "subset_scores",
-    "surface",
     "table_spectrum",
     "task_basis",
     "weight_norms",

@@ -14,8 +14,9 @@ from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import check_tokens
 from grokinterp.models.read_out import Bias, Heads, Neurons, Norm, Part, ReadOut, Vector
 from probes._probe import probe
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
 from probes.scores import check_labels
-from probes.surface import Surface, surface
 
 
 @probe
@@ -32,6 +33,20 @@ def neuron_attribution(
     check_labels(labels, W_U.shape[1])
     centred = (W_U - W_U.mean(dim=1, keepdim=True)).double()
     return (post.double() * centred[:, labels].T).mean(dim=0)
+
+
+@probe
+def model_neuron_attribution(
+    model: object, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
+) -> Float[Tensor, " neuron"]:
+    """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples."""
+    instead = (
+        "probes.logit_attribution(model, tokens, labels), which splits the logits of transformers "
+        "and of MLPs of any depth, with norms and without; of an LSTM, gi.ablate(units, layer=...)"
+    )
+    weights = neuron_weights(model, instead=instead)
+    check_no_norm(model, "model_neuron_attribution", instead=instead)
+    return neuron_attribution(neuron_activations(model, tokens), weights.W, labels)
 
 
 @short_repr
@@ -90,7 +105,7 @@ def logit_attribution(
         )
     check_tokens(tokens, p, prompt=about.template)
     check_labels(labels, p)
-    walk = _Backwards(surface(model), read_out, tokens.cpu(), labels.cpu())
+    walk = _Backwards(network_on_pairs(model), read_out, tokens.cpu(), labels.cpu())
     for part in about.direct_path:
         walk.through(part)
     return LogitAttribution(dict(reversed(walk.parts.items())))
@@ -103,7 +118,9 @@ class _Backwards:
     is split: the label's logit less the mean over the residues. It starts at the read-out's input.
     """
 
-    def __init__(self, network: Surface, read_out: ReadOut, tokens: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self, network: NetworkOnPairs, read_out: ReadOut, tokens: Tensor, labels: Tensor
+    ) -> None:
         self.network, self.parts = network, dict[str, Tensor]()
         self.index = tokens[:, 0].long() * network.p + tokens[:, 1]
         classes = read_out.W_U.shape[1]

@@ -15,7 +15,7 @@ from probes._probe import probe
 from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.fourier import power_spectrum
-from probes.surface import surface
+from probes.network_on_pairs import network_on_pairs
 
 # Noise as large as the rounding of float32, some draws of it, and what it may do to a value.
 _ROUNDING, _DRAWS, _TOLERANCE = 1e-7, 4, 1e-3
@@ -100,7 +100,7 @@ def model_circularity(
     model: Any, operation: Operation | None = None, *, components: int = 4
 ) -> dict[str, Circularity]:
     """:func:`probes.circularity` of each of a network's embedding tables."""
-    network = surface(model)
+    network = network_on_pairs(model)
     basis = network.basis(operation)
     return {
         name: circularity(table, basis, components=components)

@@ -13,8 +13,8 @@ from grokinterp._short import short_repr
 from grokinterp.tasks import Operation, operation_table
 from probes._probe import probe
 from probes.distance import distance_irrelevance
+from probes.network_on_pairs import network_on_pairs
 from probes.scores import accuracy
-from probes.surface import surface
 from probes.symmetricity import gradient_symmetricity
 
 # Published: gradient symmetricity 0.994 (Model A) and 1 (Model Beta) of pizzas, 0.334 (Model B) of
@@ -131,7 +131,7 @@ def model_clock_or_pizza(
     have input weights of their own, such as a ``HookedMLP``.
 
     Args:
-        model: a network that knows its task, or a surface made for one that does not.
+        model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
         operation: "addition" or "multiplication" (which is addition of logarithms). By default the
             one that the network was built for, or addition if that is not known: of a network that
             does something else, the accuracy is too low for a verdict.
@@ -144,7 +144,7 @@ def model_clock_or_pizza(
     Raises:
         ValueError: another operation, whose operands do not play the same part.
     """
-    network = surface(model)
+    network = network_on_pairs(model)
     known = network.anatomy.operation if operation is None else operation
     task = "addition" if known is None else known
     check_choice("operation", task, _SYMMETRIC_TASKS)

@@ -10,7 +10,7 @@ from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.basis import Basis
 from probes.logit_spectrum import check_logits
-from probes.surface import surface
+from probes.network_on_pairs import network_on_pairs
 
 
 @probe
@@ -48,5 +48,5 @@ def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float
 @probe
 def model_distance_irrelevance(model: Any, operation: Operation | None = None) -> float:
     """:func:`probes.distance_irrelevance` of a network, in the basis of its task."""
-    network = surface(model)
+    network = network_on_pairs(model)
     return distance_irrelevance(network.logits(), network.basis(operation))

@@ -1,16 +1,19 @@
 """Spectra of tables with one vector per residue: embeddings, input and output weights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
+from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.alive import ALIVE, only_living
 from probes.basis import Basis
 from probes.fourier import power_spectrum
 from probes.ipr import ipr
+from probes.network_on_pairs import network_on_pairs
 
 
 @short_repr
@@ -95,3 +98,18 @@ def real_energy(
     if period % 2 == 0:
         energy[..., -1] /= 2
     return energy
+
+
+@probe
+def model_table_spectra(
+    model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
+) -> dict[str, TableSpectrum]:
+    """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one."""
+    network = network_on_pairs(model)
+    basis = network.basis(operation)
+    tables = dict(network.embeddings)
+    if network.unembedding is not None:
+        tables["W_U"] = network.unembedding.T
+    return {
+        name: table_spectrum(table, basis, alive_from=alive_from) for name, table in tables.items()
+    }

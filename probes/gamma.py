@@ -16,7 +16,7 @@ from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes, only_living
 from probes.ipr import ipr
-from probes.surface import surface
+from probes.network_on_pairs import network_on_pairs
 
 _FEWEST = 4  # pairs that Fisher's interval needs
 
@@ -110,7 +110,7 @@ def model_gamma_ipr(
         TypeError: another network.
         ValueError: an MLP without norms, or a task without a periodic basis.
     """
-    network = surface(model)
+    network = network_on_pairs(model)
     about, hooks = network.anatomy, network.neuron_hooks
     if not about.input_weights:
         raise TypeError(

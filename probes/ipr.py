@@ -10,6 +10,7 @@ from grokinterp._short import short_repr
 from probes._probe import probe
 from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
+from probes.neuron_weights import neuron_weights
 
 
 @probe
@@ -90,3 +91,15 @@ def neuron_ipr(
     vectors = only_living(torch.stack([U, V, W]), alive_from)
     parts = ipr(vectors, r=r)
     return NeuronIPR(ipr=parts.mean(dim=0), parts=parts, modes=dominant_mode(vectors))
+
+
+@probe
+def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
+    """:func:`probes.neuron_ipr` of a hooked two-layer network."""
+    return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
+
+
+@probe
+def mean_ipr(model: object) -> float:
+    """Network IPR, the mean over neurons that are alive; handy as ``gi.train(probes=...)``."""
+    return model_neuron_ipr(model).mean

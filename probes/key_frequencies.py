@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from grokinterp._checks import check_number
 from grokinterp._short import short_repr
+from grokinterp.tasks import Operation, operation_table
 from probes._probe import probe
 from probes.basis import Basis
-from probes.logit_spectrum import LogitSpectrum, check_logits
+from probes.logit_spectrum import LogitSpectrum, check_logits, logit_spectrum, model_logit_spectrum
+from probes.network_on_pairs import network_on_pairs
 from probes.scores import accuracy, loss
 
 
@@ -141,3 +144,36 @@ def frequency_scores(
         loss={name: loss(values, labels, scored, kind=kind) for name, values in variants.items()},
         n_pairs=int(scored.sum()),
     )
+
+
+@probe
+def model_key_frequencies(model: Any, operation: Operation | None = None) -> list[int]:
+    """:func:`probes.key_frequencies` of a network, by its logits."""
+    return key_frequencies(model_logit_spectrum(model, operation))
+
+
+@probe
+def model_frequency_scores(
+    model: Any,
+    operation: Operation | None = None,
+    *,
+    frequencies: Iterable[int] | None = None,
+    mask: Bool[Tensor, " pair"] | None = None,
+    kind: str = "cross_entropy",
+) -> FrequencyScores:
+    """:func:`probes.frequency_scores` of a network against the task's true labels.
+
+    Args:
+        model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
+        operation: the task, in whose basis everything is measured; by default the one that the
+            network was built for.
+        frequencies: key frequencies; chosen by :func:`probes.key_frequencies` by default.
+        mask: pairs to score, in lexicographic order; all by default.
+        kind: of loss.
+    """
+    network = network_on_pairs(model)
+    basis, logits = network.basis(operation), network.logits()
+    if frequencies is None:
+        frequencies = key_frequencies(logit_spectrum(logits, basis))
+    labels = operation_table(network.operation(operation), network.p).flatten()
+    return frequency_scores(logits, labels, basis, frequencies, mask=mask, kind=kind)

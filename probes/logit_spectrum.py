@@ -1,15 +1,18 @@
 """How much of the logits is trigonometry in a + b - c."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp._short import short_repr
+from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.basis import Basis
 from probes.embedding import real_energy
+from probes.network_on_pairs import network_on_pairs
 
 
 @short_repr
@@ -85,3 +88,10 @@ def check_logits(logits: Float[Tensor, "pair classes"], basis: Basis) -> Float[T
             f"got {list(logits.shape)}"
         )
     return logits.detach().double().cpu()
+
+
+@probe
+def model_logit_spectrum(model: Any, operation: Operation | None = None) -> LogitSpectrum:
+    """:func:`probes.logit_spectrum` of a network."""
+    network = network_on_pairs(model)
+    return logit_spectrum(network.logits(), network.basis(operation))

@@ -1,17 +1,22 @@
 """Two-dimensional Fourier spectra of neurons over the (a, b) plane."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp._checks import check_names
 from grokinterp._short import short_repr
+from grokinterp.tasks import Operation
 from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
+from probes.network_on_pairs import network_on_pairs
 
 # Neurons transformed at once: bounds the memory of the complex planes.
 _BLOCK = 64
@@ -126,3 +131,37 @@ def _shares(
     variance = reduce(power, "neuron x y -> neuron", "sum") - power[:, 0, 0]
     deviation = variance.sqrt() / period**2 * largest[:, 0, 0]  # Parseval
     return (on_axes + products) / variance[:, None], deviation
+
+
+@probe
+def model_neuron_spectra(
+    model: Any,
+    operation: Operation | None = None,
+    *,
+    hooks: Sequence[str] | None = None,
+    alive_from: float = ALIVE,
+) -> dict[str, NeuronSpectrum]:
+    """:func:`probes.neuron_spectrum` at each hook point, at the last position of the sequence.
+
+    Args:
+        model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
+        operation: the task, in whose basis everything is measured; by default the one that the
+            network was built for.
+        hooks: names of hook points; every layer's neurons by default.
+        alive_from: as in :func:`probes.neuron_spectrum`.
+
+    Raises:
+        ValueError: no hooks given, and the model has none whose name says that it holds neurons.
+    """
+    network = network_on_pairs(model)
+    basis = network.basis(operation)
+    hooks = network.neuron_hooks if hooks is None else hooks
+    check_names("hooks", hooks)
+    if not hooks:
+        raise ValueError(
+            f"{type(network.model).__name__} has no hook point named *.hook_post; "
+            f"give hooks=[...], from: {', '.join(network.model.hook_dict)}"
+        )
+    return {
+        hook: neuron_spectrum(network.neurons(hook), basis, alive_from=alive_from) for hook in hooks
+    }

@@ -10,7 +10,7 @@ from grokinterp._checks import check_choice
 from grokinterp.data import Dataset
 from grokinterp.losses import LOSSES
 from probes._probe import probe
-from probes.surface import surface
+from probes.network_on_pairs import network_on_pairs
 
 
 @probe
@@ -67,7 +67,7 @@ def subset_scores(
     on the test set. The answer is the largest of the p residues' logits; the history of a run also
     lets classes beyond p win, where a network has some.
     """
-    logits = surface(model).logits()
+    logits = network_on_pairs(model).logits()
     return {
         name: {
             "accuracy": share,

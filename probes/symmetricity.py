@@ -15,7 +15,7 @@ from grokinterp._short import short, short_repr
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
 from probes._probe import probe
-from probes.surface import Surface, surface
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
 _BATCH = 128
@@ -85,7 +85,7 @@ def gradient_symmetricity(
     whether it is so; that is left to you.
 
     Args:
-        model: a network that knows its task, or a surface made for one that does not.
+        model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
         triples: "all" p^3 of them; "published" for the sample of the paper's code, the first 100
             of all triples in lexicographic order shuffled by ``random.Random(42)``; a number of
             triples drawn at random, with replacement (all, where that is no more); or triples of
@@ -105,7 +105,7 @@ def gradient_symmetricity(
 
     Source: Zhong et al. 2023, arXiv:2306.17844, there over the published sample.
     """
-    network = surface(model)
+    network = network_on_pairs(model)
     p, chosen = network.p, _chosen(triples, network.p, seed)
     whole = chosen is None
     if hook is None and not network.anatomy.operands_share_input:
@@ -152,7 +152,7 @@ def published_triples(p: int) -> Int[Tensor, "triple 3"]:
 
 
 def _cosines(
-    network: Surface, pairs: Int[Tensor, "pair 2"], classes: Int[Tensor, "pair c"], hook: str
+    network: NetworkOnPairs, pairs: Int[Tensor, "pair 2"], classes: Int[Tensor, "pair c"], hook: str
 ) -> Float[Tensor, "pair c"]:
     """One forward pass for the pairs, then one backward pass per column of classes."""
     columns = []
@@ -175,7 +175,7 @@ def _cosine(
 
 
 def _answers(
-    network: Surface, pairs: Int[Tensor, "pair 2"], hook: str
+    network: NetworkOnPairs, pairs: Int[Tensor, "pair 2"], hook: str
 ) -> tuple[Float[Tensor, "pair p"], Float[Tensor, "pair pos d"]]:
     """The residues' logits, and the embeddings that they are a function of."""
     model, embeds = network.model, []

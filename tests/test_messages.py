@@ -74,7 +74,9 @@ CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "hook's name": ("hook", lambda v: _hooks([(v, lambda x, hook: x)])),
     "mode": ("mode", lambda v: gi.ablate([0], v)),
     "factor": ("factor", lambda v: _hooks(gi.scale([0], v, hook="layers.0.hook_post"))),
-    "probe's hook": ("hook", lambda v: probes.surface(gi.build_model(CONFIG)).activations(v)),
+    "probe's hook": (
+        "hook", lambda v: probes.network_on_pairs(gi.build_model(CONFIG)).activations(v)
+    ),
     "triples": ("triples", lambda v: probes.gradient_symmetricity(
         gi.build_model(CONFIG), triples=v)),
     "basis": ("operation", lambda v: probes.model_circularity(gi.build_model(CONFIG), v)),

@@ -176,7 +176,7 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
 
 def _has_report(model: object) -> bool:
     """Whether the network has neurons with one input and one output vector each."""
-    from probes.pruning import is_prunable
+    from probes.pruning_curve import is_prunable
 
     return is_prunable(model)
 

@@ -61,7 +61,7 @@ from grokinterp._checks import check_int, check_number
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
-from probes import logit_spectrum, surface
+from probes import logit_spectrum, network_on_pairs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -176,7 +176,7 @@ def compute_model(
     """The verdict on a network by itself, such as a checkpoint made elsewhere.
 
     Args:
-        model: a network of ``grokinterp.models``, or a :func:`probes.surface` of another.
+        model: a network of ``grokinterp.models``, or a :func:`probes.network_on_pairs` of another.
         operation: the task.
         dataset: what it was trained on. Without it all pairs are judged together, so that a network
             that memorised nearly all of them cannot be told from one that generalises.
@@ -200,8 +200,8 @@ def compute_model(
     check_int("random_draws", random_draws, minimum=1)
     check_number("threshold", threshold, minimum=0.0)
     question = Question(model, operation, dataset, draws=random_draws, seed=seed, progress=progress)
-    basis, network = question.basis, question.surface
-    before = None if untrained is None else surface(untrained)
+    basis, network = question.basis, question.network
+    before = None if untrained is None else network_on_pairs(untrained)
     logits = network.logits()
     spectrum = logit_spectrum(logits, basis)
     given = None if frequencies is None else basis.check_frequencies(frequencies)

@@ -16,15 +16,15 @@ from grokinterp.randomness import generator
 from grokinterp.tasks import Operation, operation_table
 from probes import (
     Basis,
-    Surface,
+    NetworkOnPairs,
     accuracy,
     excluded_logits,
     key_frequencies,
     logit_spectrum,
+    network_on_pairs,
     neuron_spectrum,
     power_spectrum,
     restricted_logits,
-    surface,
     table_spectrum,
     task_basis,
 )
@@ -46,7 +46,7 @@ class Question:
     """A network, its task, the pairs that it is scored on, and the names that controls use.
 
     Args:
-        model: a network that knows its task, or a :class:`probes.Surface`.
+        model: a network that knows its task, or a :class:`probes.NetworkOnPairs`.
         operation: the task; it must have a periodic basis.
         dataset: what the network was trained on, if that is known.
         draws: how many shuffles of the residues, and random sets of frequencies.
@@ -68,9 +68,9 @@ class Question:
         seed: int,
         progress: bool = False,
     ) -> None:
-        self.surface: Surface = surface(model)
-        self.basis: Basis = task_basis(operation, self.surface.p)
-        self.clean = rearrange(operation_table(operation, self.surface.p), "a b -> (a b)")
+        self.network: NetworkOnPairs = network_on_pairs(model)
+        self.basis: Basis = task_basis(operation, self.network.p)
+        self.clean = rearrange(operation_table(operation, self.network.p), "a b -> (a b)")
         self.draws, self.seed, self.progress = draws, seed, progress
         rng, order = generator(seed, "shuffled residues"), self.basis.order
         self.shuffles = [
@@ -84,7 +84,7 @@ class Question:
         if dataset is not None:
             if not torch.equal(dataset.clean_labels, self.clean):
                 raise ValueError(
-                    f"dataset has other true labels than {operation} mod {self.surface.p}; give "
+                    f"dataset has other true labels than {operation} mod {self.network.p}; give "
                     "the dataset of the network's own task"
                 )
             self.given = dataset.labels
@@ -135,7 +135,7 @@ class FirstMap:
     is_dead: Bool[Tensor, " feature"]
 
 
-def first_map(question: Question, key: list[int], untrained: Surface | None) -> FirstMap:
+def first_map(question: Question, key: list[int], untrained: NetworkOnPairs | None) -> FirstMap:
     """Periodicity of the embedding (of both operands' tables, where each has its own).
 
     And of the features that the first layer's neurons make of it, because a network whose operands
@@ -149,7 +149,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
         features = torch.nan if seen is None else _feature_ipr(seen, basis)
         return [spectrum.mean_row_ipr, spectrum.total_ipr, features, in_key]
 
-    trained = _first_table(question.surface), _seen_by_neurons(question.surface)
+    trained = _first_table(question.network), _seen_by_neurons(question.network)
     shuffled = _numbers(measure(*trained, other) for other in question.shuffled("embedding"))
     before = [torch.nan] * len(PERIODICITIES)
     if untrained is not None:
@@ -171,7 +171,7 @@ def first_map(question: Question, key: list[int], untrained: Surface | None) -> 
     return FirstMap(found.shares, numbers, found.row_ipr.isnan())
 
 
-def _seen_by_neurons(network: Surface) -> Float[Tensor, "operand p neuron"] | None:
+def _seen_by_neurons(network: NetworkOnPairs) -> Float[Tensor, "operand p neuron"] | None:
     """The first layer's activations as functions of one operand, averaged over the other."""
     if not network.neuron_hooks:
         return None
@@ -231,10 +231,10 @@ class Layer:
     n_dead: int
 
 
-def layers(question: Question, untrained: Surface | None) -> Iterator[Layer]:
+def layers(question: Question, untrained: NetworkOnPairs | None) -> Iterator[Layer]:
     """(II) The neurons of every layer; none where no hook point is known to hold neurons."""
-    for hook in question.surface.neuron_hooks:
-        activations = question.surface.neurons(hook)
+    for hook in question.network.neuron_hooks:
+        activations = question.network.neurons(hook)
         spectrum = neuron_spectrum(activations, question.basis)
         shuffled = _numbers(_median_share(activations, b) for b in question.shuffled(hook))
         before = torch.nan
@@ -260,7 +260,7 @@ def _numbers(values: Iterable[Any]) -> Float[Tensor, "draw ..."]:
     return torch.tensor(list(values), dtype=torch.float64)
 
 
-def _first_table(network: Surface) -> Float[Tensor, "p feature"]:
+def _first_table(network: NetworkOnPairs) -> Float[Tensor, "p feature"]:
     return torch.cat(list(network.embeddings.values()), dim=1)
 
 

@@ -29,7 +29,7 @@ def chosen_frequencies(
     an MLP on one-hot pairs, its features are the inputs of neurons and each neuron may have a
     frequency of its own: there they are found in each feature.
     """
-    tables, basis = question.surface.embeddings, question.basis
+    tables, basis = question.network.embeddings, question.basis
     numbers = basis.frequencies[:, None]
 
     def is_one_of(wanted: list[int]) -> Bool[Tensor, "frequency 1"]:
@@ -78,7 +78,7 @@ def filtered_logits(
 
     The constant part of every feature stays, and so does the row of a residue that has no place.
     """
-    network, order = question.surface, question.basis.order
+    network, order = question.network, question.basis.order
     filtered: list[Tensor] = []
     for name, table in network.embeddings.items():
         modes = torch.fft.rfft(table[order], dim=0)

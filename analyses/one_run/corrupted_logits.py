@@ -18,7 +18,7 @@ from grokinterp import Run
 from grokinterp._checks import check_int
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
-from probes import surface
+from probes import network_on_pairs
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,7 +57,7 @@ def compute(
     changed = data.is_changed
     tokens, given, true = data.tokens[changed], data.labels[changed], data.clean_labels[changed]
     shown = np.unique(np.linspace(0, len(tokens) - 1, examples).round().astype(int))
-    logits = torch.stack([surface(run.model).logits()[changed] for run in runs])
+    logits = torch.stack([network_on_pairs(run.model).logits()[changed] for run in runs])
     classes = torch.stack([_classes(of_run, given, true) for of_run in logits])
     # An answer that is neither label is an other class.
     is_answer = logits.argmax(dim=2, keepdim=True) == classes[..., :2]

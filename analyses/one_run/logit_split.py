@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
@@ -18,17 +16,11 @@ from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_
 from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp.session import unaffected
-from probes import model_neuron_ipr, neuron_weights, surface
+from probes.logit_parts import PARTS, logit_parts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
-
-PARTS = ("memorising", "generalising", "rest")
-_INSTEAD = (
-    "analyses.corrupted_logits for other networks, or probes.logit_attribution for what each part "
-    "writes"
-)
 
 
 @unaffected()
@@ -57,7 +49,15 @@ def compute(
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     data = corrupted_logits.compute(runs, examples=examples, labels=labels)
-    split = [logit_parts(run.model, run.dataset.tokens[run.dataset.is_changed]) for run in runs]
+    split = [
+        logit_parts(
+            run.model,
+            run.dataset.tokens[run.dataset.is_changed],
+            low=IPR_MEMORISES_BELOW,
+            high=IPR_GENERALISES_ABOVE,
+        )
+        for run in runs
+    ]
     parts = torch.stack([part for part, _ in split])
     labelled = [data[name].broadcast_like(data.best_other) for name in ROLES[:2]]
     classes = torch.tensor(np.stack([*labelled, data.best_other], axis=-1))
@@ -69,29 +69,6 @@ def compute(
         part_curve=(("run", "part", "shown", "residue"), parts.numpy()[:, :, data.shown.values]),
         n_neurons=(("run", "part"), torch.stack([n for _, n in split])),
     ).assign_coords(part=list(PARTS))
-
-
-@unaffected()
-def logit_parts(
-    model: object, tokens: Int[Tensor, "example 2"]
-) -> tuple[Float[Tensor, "part example p"], Int[Tensor, " part"]]:
-    """Logits by the neurons that write them, in the order of ``PARTS``, and how many these are.
-
-    Raises:
-        TypeError, ValueError: as :func:`probes.neuron_weights`: not one hidden layer.
-    """
-    neuron_weights(model, instead=_INSTEAD)
-    ipr = model_neuron_ipr(model).ipr
-    low, high = ipr < IPR_MEMORISES_BELOW, ipr > IPR_GENERALISES_ABOVE
-    members = torch.stack([low, high, ~(low | high)])
-    # What W_U multiplies: with a norm the sum over neurons is as exact.
-    network = surface(model)
-    read_out = network.anatomy.read_out
-    assert read_out is not None
-    hook = read_out.hook or network.neuron_hooks[0]
-    post = network.activations(hook)[tokens[:, 0] * network.p + tokens[:, 1]]
-    W_U = read_out.W_U.detach().double().cpu()
-    return torch.stack([(post * part) @ W_U for part in members]), members.sum(dim=1)
 
 
 def plot_parts(

@@ -26,7 +26,7 @@ from probes import (
     model_neuron_norms,
     pruning_curve,
 )
-from probes.pruning import check_prunable
+from probes.pruning_curve import check_prunable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -15,7 +15,7 @@ from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
 from grokinterp import Run
 from grokinterp.session import unaffected
-from probes import TableSpectrum, surface, table_spectrum, task_basis
+from probes import TableSpectrum, network_on_pairs, table_spectrum, task_basis
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -79,7 +79,7 @@ def spectra(run: Run) -> dict[str, TableSpectrum]:
     """Spectra of the "input" table and, if the network has one, of the "output" table."""
     import torch
 
-    network = surface(run.model)
+    network = network_on_pairs(run.model)
     basis = task_basis(run.config.data.operation, network.p)
     tables = {"input": torch.cat(list(network.embeddings.values()), dim=1)}
     if network.unembedding is not None:

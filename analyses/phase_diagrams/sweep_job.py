@@ -28,7 +28,7 @@ from grokinterp.sweeps.grid import Grid, seed_list
 from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from probes import task_basis
-from probes.mlp import has_neuron_weights
+from probes.neuron_weights import has_neuron_weights
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,9 +11,9 @@ import analyses
 import grokinterp as gi
 import probes
 from analyses.efficiency import halves
-from analyses.efficiency.model_efficiency import needed_norm
-from analyses.one_run import grokking, ipr_histogram, logit_split, norm_curves, norm_gain, pruning
+from analyses.one_run import grokking, ipr_histogram, norm_curves, norm_gain, pruning
 from analyses.phase_diagrams import measures
+from probes import needed_norm
 
 MODELS: dict[str, Any] = {
     "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=16, init="paper1"),
@@ -71,7 +71,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
         ["embedding MLP", "deep MLP", "MLP with norm"],
     ),
     (
-        lambda run: logit_split.logit_parts(run.model, run.dataset.tokens),
+        lambda run: probes.logit_parts(run.model, run.dataset.tokens, low=0.2, high=0.5),
         [ATTRIBUTION, "analyses.corrupted_logits"],
         ["deep MLP", "MLP with norm"],
     ),

@@ -41,10 +41,10 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
         m, d, torch.arange(getattr(m.cfg, "d_mlp", None) or 1)
     ),
     "subset_scores": lambda m, d, o: probes.subset_scores(m, d),
-    "surface": lambda m, d, o: probes.surface(m).logits(),
+    "network_on_pairs": lambda m, d, o: probes.network_on_pairs(m).logits(),
     "weight_norms": lambda m, d, o: probes.weight_norms(m),
 }
-NEVER_NAN = ("weight_norms", "surface", "neuron_weights", "model_neuron_norms")
+NEVER_NAN = ("weight_norms", "network_on_pairs", "neuron_weights", "model_neuron_norms")
 
 
 def check_complete() -> None:

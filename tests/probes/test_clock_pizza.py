@@ -5,7 +5,7 @@ import math
 import pytest
 
 import grokinterp as gi
-from probes import accuracy, surface
+from probes import accuracy, network_on_pairs
 from probes.clock_pizza import clock_or_pizza, model_clock_or_pizza
 
 
@@ -46,7 +46,10 @@ def test_undefined_measures_are_refused() -> None:
 
 def test_a_network_that_solves_the_task_and_one_that_does_not() -> None:
     solved = gi.closed_form_mlp(p=11, d_mlp=400, seed=1)
-    assert accuracy(surface(solved).logits(), gi.operation_table("addition", 11).flatten()) == 1.0
+    assert (
+        accuracy(network_on_pairs(solved).logits(), gi.operation_table("addition", 11).flatten())
+        == 1.0
+    )
     found = model_clock_or_pizza(solved)
     assert found.verdict == "not applicable"  # U and V are no embeddings in one space
     assert "each operand has input weights of its own" in found.reason

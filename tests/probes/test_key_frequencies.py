@@ -14,8 +14,8 @@ from probes import (
     key_frequencies,
     logit_spectrum,
     loss,
+    network_on_pairs,
     restricted_logits,
-    surface,
     task_basis,
 )
 
@@ -51,9 +51,9 @@ def test_chosen_by_share_of_the_logits_strongest_first() -> None:
 def test_an_untrained_network_has_none_and_the_closed_form_all(act: str, seed: int) -> None:
     untrained = gi.HookedMLP(MLPConfig(d_mlp=100, act=act), p=23, seed=seed)
     basis = task_basis("addition", 23)
-    assert key_frequencies(logit_spectrum(surface(untrained).logits(), basis)) == []
+    assert key_frequencies(logit_spectrum(network_on_pairs(untrained).logits(), basis)) == []
     solved = gi.closed_form_mlp(p=23, d_mlp=500, seed=seed)
-    found = key_frequencies(logit_spectrum(surface(solved).logits(), basis))
+    found = key_frequencies(logit_spectrum(network_on_pairs(solved).logits(), basis))
     assert sorted(found) == list(range(1, 12))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 import grokinterp as gi
-from probes import logit_spectrum, surface, task_basis
+from probes import logit_spectrum, network_on_pairs, task_basis
 
 
 def by_hand(operation: str, p: int, terms: dict[int, tuple[float, float]]) -> Tensor:
@@ -87,7 +87,7 @@ def test_closed_form_network_is_trigonometric_up_to_its_known_noise(n: int) -> N
     """
     p, seeds, shares = 23, 6, []
     for seed in range(seeds):
-        network = surface(gi.closed_form_mlp(p=p, d_mlp=n * p // 2, seed=seed))
+        network = network_on_pairs(gi.closed_form_mlp(p=p, d_mlp=n * p // 2, seed=seed))
         shares.append(logit_spectrum(network.logits(), task_basis("addition", p)).explained)
     expected = n / (n + 8)
     # Each sum of random phases has a variance as large as its mean; 11 frequencies, 6 seeds.

@@ -21,7 +21,7 @@ from probes import (
     model_logit_spectrum,
     model_neuron_spectra,
     model_table_spectra,
-    surface,
+    network_on_pairs,
 )
 from probes.circularity import model_circularity
 from probes.distance import model_distance_irrelevance
@@ -45,7 +45,7 @@ def grokked() -> HookedTransformer:
     )
     model = gi.train(config, device="cpu", precision="float64", progress=False).model.double()
     assert isinstance(model, HookedTransformer)
-    assert accuracy(surface(model).logits(), LABELS) > 0.9
+    assert accuracy(network_on_pairs(model).logits(), LABELS) > 0.9
     return model
 
 
@@ -72,7 +72,7 @@ def model(request: pytest.FixtureRequest) -> HookedModel:
 
 def measured(model: Any) -> dict[str, float]:
     """What no change in this file may change."""
-    network = surface(model)
+    network = network_on_pairs(model)
     logits, tables = network.logits(), model_table_spectra(network, "addition")
     circles = model_circularity(network, "addition")
     # Of MLPs whose operands have input weights of their own, too: no change here is one of bases.
@@ -125,7 +125,7 @@ def test_relabelling_moves_frequencies_and_nothing_else(model: HookedModel, unit
         return new
 
     other = changed(model, rename)
-    pairs = surface(model).pairs
+    pairs = network_on_pairs(model).pairs
     with torch.no_grad():
         close(other(called[pairs])[:, called], model(pairs)[:, :P])
     check_same(other, model)
@@ -158,7 +158,7 @@ def test_a_rotation_of_the_residual_stream_moves_the_row_wise_ipr_only(
         return None
 
     other = changed(model, rotate)
-    close(surface(other).logits(), surface(model).logits())
+    close(network_on_pairs(other).logits(), network_on_pairs(model).logits())
     check_same(other, model)
     before, after = (model_table_spectra(m, "addition")["W_E"] for m in (model, other))
     close(after.shares, before.shares)
@@ -191,5 +191,5 @@ def test_neurons_have_no_order_and_relu_no_scale(model: HookedModel, how: str) -
         return None
 
     other = changed(model, change)
-    close(surface(other).logits(), surface(model).logits())
+    close(network_on_pairs(other).logits(), network_on_pairs(model).logits())
     check_same(other, model)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 import grokinterp as gi
-from probes import neuron_spectrum, surface, task_basis
+from probes import network_on_pairs, neuron_spectrum, task_basis
 
 
 def plane(p: int) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def test_a_neuron_is_seen_in_its_tasks_basis(operation: str) -> None:
 
 def test_closed_form_network_has_four_fifths_at_each_neurons_frequency() -> None:
     model = gi.closed_form_mlp(p=11, d_mlp=30, seed=1).double()
-    activations = surface(model).neurons("layers.0.hook_post")
+    activations = network_on_pairs(model).neurons("layers.0.hook_post")
     found = neuron_spectrum(activations, task_basis("addition", 11))
     used = torch.fft.rfft(model.W_U.detach()).abs().argmax(dim=1)
     live = used > 0

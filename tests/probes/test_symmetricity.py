@@ -18,7 +18,7 @@ from grokinterp.models.hooked_module import HookedModule
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
-from probes import surface
+from probes import network_on_pairs
 from probes.symmetricity import gradient_symmetricity, published_triples
 
 P = 5
@@ -41,7 +41,7 @@ class Bilinear(HookedRootModule):
 
 
 def bilinear(W: Tensor) -> Any:
-    return surface(Bilinear(W), p=P, prompt="= a b")
+    return network_on_pairs(Bilinear(W), p=P, prompt="= a b")
 
 
 def test_angles_by_hand() -> None:
@@ -138,7 +138,7 @@ def test_where_operands_have_weights_of_their_own_the_angle_is_one_of_bases() ->
     change = torch.linalg.qr(change).Q
     moved = torch.stack([W_E[0], W_E[1] @ change]), torch.stack([W_in[0], change.T @ W_in[1]])
     one, same = (
-        surface(TwoTables(embed, read, W_U), p=P, prompt="a b")
+        network_on_pairs(TwoTables(embed, read, W_U), p=P, prompt="a b")
         for embed, read in ((W_E, W_in), moved)
     )
     torch.testing.assert_close(one.logits(), same.logits(), rtol=0, atol=1e-12)
@@ -199,7 +199,7 @@ def test_other_peoples_networks() -> None:
         "attention_dir": "causal", "seed": 0,
     }  # fmt: skip
     bridge = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
-    found = gradient_symmetricity(surface(bridge, p=P, prompt="a b ="))
+    found = gradient_symmetricity(network_on_pairs(bridge, p=P, prompt="a b ="))
     assert found.n_triples == P**3
     linear = nn.Linear(8, P)
     wrapped = HookedModule(nn.Sequential(nn.Embedding(P, 4), nn.Flatten(), linear), p=P)

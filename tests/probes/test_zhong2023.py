@@ -10,7 +10,7 @@ import torch
 from grokinterp.frequencies import filtered_embedding
 from grokinterp.models.zhong2023 import load_zhong2023
 from grokinterp.tasks import operation_table
-from probes import accuracy, loss, model_table_spectra, surface
+from probes import accuracy, loss, model_table_spectra, network_on_pairs
 from probes.circularity import model_circularity
 from probes.clock_pizza import model_clock_or_pizza
 from probes.distance import model_distance_irrelevance
@@ -40,7 +40,7 @@ def network(name: str, dtype: torch.dtype = torch.float64) -> Any:
     ],
 )
 def test_accuracy_and_cross_entropy(name: str, share: Any, entropy: Any) -> None:
-    logits = surface(network(name)).logits()
+    logits = network_on_pairs(network(name)).logits()
     assert accuracy(logits, LABELS) == share
     assert loss(logits, LABELS, kind="cross_entropy") == entropy
 
@@ -116,7 +116,7 @@ def test_accuracy_without_frequencies(
 ) -> None:
     model = network(name)
     with filtered_embedding(model, frequencies, keep=keep):
-        assert accuracy(surface(model).logits(), LABELS) == pytest.approx(value, abs=6e-4)
+        assert accuracy(network_on_pairs(model).logits(), LABELS) == pytest.approx(value, abs=6e-4)
 
 
 @pytest.mark.parametrize(

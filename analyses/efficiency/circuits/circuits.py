@@ -19,12 +19,12 @@ from torch import Tensor
 
 import probes
 from analyses.efficiency.circuits.label_scores import label_scores
-from analyses.efficiency.circuits.margins import all_logits
-from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp import Dataset, HookedModel
 from grokinterp._checks import check_choice
 from grokinterp._short import short_repr
+from probes.margins import all_logits
+from probes.parameter_norms import parameter_norm
 
 if TYPE_CHECKING:
     import xarray as xr

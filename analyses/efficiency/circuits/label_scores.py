@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses.efficiency.circuits.margins import label_logits, label_margins
 from grokinterp import Dataset
 from grokinterp.data import SUBSETS
 from probes import accuracy
+from probes.margins import label_logits, label_margins
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -28,7 +28,6 @@ from analyses.efficiency.circuits.circuits import (
     CircuitError,
     Definition,
 )
-from analyses.efficiency.circuits.margins import correct_logits
 from grokinterp import (
     DataConfig,
     Run,
@@ -41,6 +40,7 @@ from grokinterp import (
 from grokinterp._checks import check_choice, check_number
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
+from probes.margins import model_label_logits
 
 if TYPE_CHECKING:
     from grokinterp.training.rules import Rule
@@ -177,7 +177,7 @@ def closed_form(
     dataset = make_dataset(task)
     if median_logit is not None:
         check_number("median_logit", median_logit, minimum=0.0, strict=True)
-        now = float(correct_logits(model, dataset.tokens, dataset.clean_labels).median())
+        now = float(model_label_logits(model, dataset.tokens, dataset.clean_labels).median())
         with torch.no_grad():
             for weight in model.parameters():
                 weight *= (median_logit / now) ** (1 / 3)  # logits are cubic in all weights

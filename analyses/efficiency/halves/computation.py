@@ -8,13 +8,14 @@ import numpy as np
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import KINDS
 from analyses.efficiency.circuits.label_scores import label_scores
-from analyses.efficiency.circuits.margins import all_logits
-from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.halves.parts import cut_of, divisible_network, halves
+from analyses.efficiency.halves.parts import cut_of, divisible_network
 from analyses.pages.labels import run_labels
-from grokinterp.models import HookedMLP
+from grokinterp.models import HookedModel
 from grokinterp.session import unaffected
-from probes import model_neuron_ipr
+from probes import model_neuron_ipr, neuron_weights
+from probes.halves import halves
+from probes.margins import all_logits
+from probes.parameter_norms import parameter_norm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,11 +69,11 @@ def _compute(run: gi.Run, threshold: float | None) -> "xr.Dataset":
     ]  # fmt: skip
     return xr.concat(said, dim=xr.Variable("part", list(PARTS))).assign(
         norm=("part", [parameter_norm(parts[part]) for part in PARTS]),
-        n_neurons=("part", [parts[part].cfg.d_mlp for part in PARTS]),
+        n_neurons=("part", [len(neuron_weights(parts[part]).U) for part in PARTS]),
         threshold=cut,
         cut_accuracy=xr.concat(at_cuts, dim=xr.Variable("cut", possible)).reindex(cut=CUTS),
     )
 
 
-def _scores(model: HookedMLP, dataset: gi.Dataset) -> "xr.Dataset":
+def _scores(model: HookedModel, dataset: gi.Dataset) -> "xr.Dataset":
     return label_scores(all_logits(model, dataset.tokens), dataset)

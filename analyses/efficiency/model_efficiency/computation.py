@@ -10,17 +10,17 @@ from jaxtyping import Float
 
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
-from analyses.efficiency.circuits.margins import all_logits, label_logits, label_margins
-from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
 from analyses.efficiency.circuits.sources import END
 from analyses.efficiency.histories import network_of
-from analyses.efficiency.model_efficiency.needed_norm import (
+from analyses.efficiency.model_efficiency.runs import AT_STEP
+from grokinterp.session import unaffected
+from probes.margins import all_logits, label_logits, label_margins
+from probes.needed_norm import (
     can_share_scale,
     least_scaled_norm,
     scaled_norm,
 )
-from analyses.efficiency.model_efficiency.runs import AT_STEP
-from grokinterp.session import unaffected
+from probes.parameter_norms import norms_by_layer, parameter_norm
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -19,7 +19,7 @@ from analyses import hypothesis
 from analyses.hypothesis.evidence import Question, noise_row_ipr, noise_total_ipr
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from grokinterp.frequencies import filtered_embedding
-from probes import surface
+from probes import network_on_pairs
 
 P = 11
 DRAWS = 3
@@ -247,7 +247,7 @@ def question(model: Any, draws: int = DRAWS) -> Question:
 @pytest.mark.parametrize("keep", [True, False])
 def test_one_set_of_frequencies_is_the_plain_filter(keep: bool) -> None:
     model = transformer()
-    pairs, before = surface(model).pairs, copy.deepcopy(model.state_dict())
+    pairs, before = network_on_pairs(model).pairs, copy.deepcopy(model.state_dict())
     with filtered_embedding(model, [2, 5], keep=keep), torch.no_grad():
         want = model(pairs)
     asked = question(model)
@@ -276,12 +276,15 @@ def test_a_bridge_model_is_filtered_and_given_back_as_it_was() -> None:
         "d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None, "seed": 0,
     }  # fmt: skip
     model = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
-    before, asked = model.W_E.detach().clone(), question(surface(model, p=P, prompt="a b ="))
+    before, asked = (
+        model.W_E.detach().clone(),
+        question(network_on_pairs(model, p=P, prompt="a b =")),
+    )
     chosen = chosen_frequencies(asked, [1], [])
     changed = filtered_logits(asked, chosen, keep=False)
-    assert not torch.allclose(changed, asked.surface.logits())
+    assert not torch.allclose(changed, asked.network.logits())
     assert torch.equal(model.W_E, before)
-    assert verdict_on(asked.surface).verdict.item() == "not applicable"
+    assert verdict_on(asked.network).verdict.item() == "not applicable"
 
 
 def test_dominant_frequencies_belong_to_a_shared_table_or_to_each_neuron() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import grokinterp as gi
+import probes
 from analyses.one_run import logit_split
 from probes import model_neuron_ipr
 from tests.tolerance import rounding
@@ -84,7 +85,7 @@ def test_dead_neurons_are_in_the_rest_and_add_nothing(run: gi.Run) -> None:
     model = copy.deepcopy(run.model)
     model.W_U.data[[0, 1]] = 0
     tokens = run.dataset.tokens[:50]
-    before, after = (logit_split.logit_parts(m, tokens) for m in (run.model, model))
+    before, after = (probes.logit_parts(m, tokens, low=0.2, high=0.5) for m in (run.model, model))
     assert (after[1] - before[1]).tolist() == [0, -2, 2]
     for part in (0, 2):
         torch.testing.assert_close(after[0][part], before[0][part], rtol=0, atol=1e-12)
@@ -96,10 +97,10 @@ def test_other_networks_are_refused(corrupted_run: gi.Run) -> None:
     tokens = corrupted_run.dataset.tokens
     deep = gi.build_model(config.replace({"model.n_layers": 2}))
     with pytest.raises(ValueError, match="one hidden layer"):
-        logit_split.logit_parts(deep, tokens)
+        probes.logit_parts(deep, tokens, low=0.2, high=0.5)
     transformer = gi.build_model(config.replace({"model": gi.TransformerConfig(d_model=8)}))
     with pytest.raises(ValueError, match=r"HookedTransformer.*corrupted_logits"):
-        logit_split.logit_parts(transformer, tokens)
+        probes.logit_parts(transformer, tokens, low=0.2, high=0.5)
 
 
 def test_figures_draw_means_and_curves(

@@ -16,7 +16,7 @@ from torch import Tensor
 import grokinterp as gi
 from analyses.one_run import pruning
 from probes import subset_scores
-from probes.pruning import pruning_curve
+from probes.pruning_curve import pruning_curve
 from tests.tolerance import rounding
 
 SUBSETS = ["train", "test", "changed", "unchanged", "selected"]

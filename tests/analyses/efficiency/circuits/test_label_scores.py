@@ -6,12 +6,12 @@ import torch
 
 import grokinterp as gi
 from analyses.efficiency.circuits.label_scores import label_scores
-from analyses.efficiency.circuits.margins import (
+from probes.margins import (
     all_logits,
-    correct_logits,
     label_logits,
     label_margins,
-    margins,
+    model_label_logits,
+    model_label_margins,
 )
 from tests.tolerance import assert_agree
 
@@ -52,7 +52,7 @@ def test_logits_of_a_network_are_those_of_one_forward_pass() -> None:
     is_top = want.argmax(dim=1) == labels
     at_label = want[torch.arange(len(labels)), labels]
     other = torch.where(is_top, top[:, -2], top[:, -1])
-    found = (correct_logits(model, tokens, labels), margins(model, tokens, labels))
+    found = (model_label_logits(model, tokens, labels), model_label_margins(model, tokens, labels))
     for ours, theirs in zip(found, (at_label, at_label - other), strict=True):
         assert_agree(ours, theirs, n_terms=n_terms, dtype=torch.float32)
 

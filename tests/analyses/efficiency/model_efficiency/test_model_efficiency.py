@@ -12,9 +12,9 @@ import torch
 
 import grokinterp as gi
 from analyses.efficiency import model_efficiency
-from analyses.efficiency.circuits.parameters import parameter_norm
 from analyses.efficiency.model_efficiency import figures
 from analyses.efficiency.model_efficiency.runs import collect_runs
+from probes.parameter_norms import parameter_norm
 
 P, UNUSED = 5, 4
 STEPS = 8

@@ -15,7 +15,7 @@ from grokinterp.data import SUBSETS, Dataset
 from grokinterp.losses import LOSSES
 from grokinterp.team import Team
 from probes._probe import probe
-from probes.mlp import check_no_norm, neuron_activations, neuron_weights
+from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200

@@ -10,9 +10,9 @@ import torch
 from scipy import optimize
 
 import grokinterp as gi
-from analyses.efficiency.circuits.margins import all_logits, correct_logits, margins
-from analyses.efficiency.circuits.parameters import parameter_norm
-from analyses.efficiency.model_efficiency.needed_norm import least_norm, matched_norm
+from probes.margins import all_logits, model_label_logits, model_label_margins
+from probes.needed_norm import least_norm, matched_norm
+from probes.parameter_norms import parameter_norm
 
 P = 5
 RELU = gi.MLPConfig(d_mlp=12, n_layers=3, act="relu", init="standard")
@@ -71,7 +71,7 @@ def test_the_read_out_is_scaled_to_the_target(
 ) -> None:
     model = build(config)
     labels = answers(model, tokens)
-    measure = correct_logits if quantity == "logit" else margins
+    measure = model_label_logits if quantity == "logit" else model_label_margins
     median = float(measure(model, tokens, labels).median())
     again = copy.deepcopy(model)
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_the_least_norm_is_that_of_weighted_means(
     pairs = list(zip(matrices, degrees, strict=True))
     product = math.prod((float(W.norm()) / d**0.5) ** (2 * d) for W, d in pairs)
     least = math.sqrt(k * product ** (1 / k))
-    median = float(margins(model, tokens, labels).median())
+    median = float(model_label_margins(model, tokens, labels).median())
     assert least_norm(model, tokens, labels, median) == pytest.approx(least)
     # With all weights times c the margins grow by c^k.
     for target in (0.1, 7.0):
@@ -127,7 +127,7 @@ def test_biases_follow_the_factors(tokens: torch.Tensor) -> None:
     """Nelder and Mead over networks that are really scaled."""
     model = build(BIASED)
     labels = answers(model, tokens)
-    logits = 4.0 / float(margins(model, tokens, labels).median())
+    logits = 4.0 / float(model_label_margins(model, tokens, labels).median())
     search = optimize.minimize(
         lambda u: parameter_norm(scaled(model, np.exp(u).tolist(), logits)), np.zeros(3),
         method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8, "maxiter": 400},

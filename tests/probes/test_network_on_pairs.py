@@ -17,7 +17,7 @@ from grokinterp.models.hooked_module import HookedModule
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
-from probes import gradient_symmetricity, surface
+from probes import gradient_symmetricity, network_on_pairs
 from tests.tolerance import assert_agree
 
 P = 5
@@ -55,7 +55,7 @@ def embedding_mlp() -> HookedEmbeddingMLP:
 @pytest.mark.parametrize("make", [mlp, transformer, lstm, embedding_mlp])
 def test_logits_are_the_networks_own(make: Any) -> None:
     model = make()
-    network = surface(model)
+    network = network_on_pairs(model)
     assert torch.equal(network.pairs, PAIRS)
     found = network.logits()
     assert found.dtype == torch.float64
@@ -64,12 +64,12 @@ def test_logits_are_the_networks_own(make: Any) -> None:
     expected = model.eval()(PAIRS)[:, :P].detach().double()
     # The longest of these computations, a transformer's, has sums of about 200 terms in all.
     assert_agree(found, expected, n_terms=200, dtype=torch.float32)
-    assert surface(network) is network
+    assert network_on_pairs(network) is network
 
 
 def test_transformer_lens_own_model() -> None:
     model = bridge()
-    network = surface(model, p=P, prompt="a b =")
+    network = network_on_pairs(model, p=P, prompt="a b =")
     tokens = torch.cat([PAIRS, torch.full((25, 1), P)], dim=1)
     with torch.no_grad():
         logits, cache = model.run_with_cache(tokens)
@@ -97,7 +97,7 @@ def test_transformer_lens_own_model() -> None:
 )
 def test_neurons_of_our_networks(make: Any, hooks: dict[str, int]) -> None:
     model = make()
-    network = surface(model)
+    network = network_on_pairs(model)
     assert network.neuron_hooks == tuple(hooks)
     _, cache = model.run_with_cache(PAIRS)
     for hook, width in hooks.items():
@@ -109,11 +109,11 @@ def test_neurons_of_our_networks(make: Any, hooks: dict[str, int]) -> None:
 
 def test_tables_of_our_networks() -> None:
     model = mlp()
-    network = surface(model)
+    network = network_on_pairs(model)
     assert list(network.embeddings) == ["W_E[0]", "W_E[1]"]
     assert torch.equal(network.embeddings["W_E[1]"], model.W_E[1].detach().double())
     for model in (transformer(), lstm(), embedding_mlp()):
-        network = surface(model)
+        network = network_on_pairs(model)
         (table,) = network.embeddings.values()
         assert torch.equal(table, model.W_E.detach()[:P].double())
         assert network.unembedding is not None
@@ -121,20 +121,20 @@ def test_tables_of_our_networks() -> None:
 
 
 def test_operands_are_no_positions() -> None:
-    assert surface(mlp()).activations("hook_embed").shape == (25, 2, 6)
-    assert surface(transformer()).activations("hook_embed").shape == (25, 8)
-    assert surface(transformer()).activations("blocks.0.attn.hook_z").shape == (25, 2, 4)
+    assert network_on_pairs(mlp()).activations("hook_embed").shape == (25, 2, 6)
+    assert network_on_pairs(transformer()).activations("hook_embed").shape == (25, 8)
+    assert network_on_pairs(transformer()).activations("blocks.0.attn.hook_z").shape == (25, 2, 4)
     # Three heads and three positions: the pattern's second axis is still that of heads.
     model = transformer(n_heads=3, d_model=9)
     _, cache = model.run_with_cache(PAIRS)
     pattern = cache["blocks.0.attn.hook_pattern"].detach().double()
-    found = surface(model).activations("blocks.0.attn.hook_pattern", position=1)
+    found = network_on_pairs(model).activations("blocks.0.attn.hook_pattern", position=1)
     assert torch.equal(found, pattern[:, :, 1])
 
 
 def test_more_pairs_than_one_pass_takes() -> None:
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=3), p=67)
-    network = surface(model)
+    network = network_on_pairs(model)
     logits = model(network.pairs).detach().double()
     terms = 2 * (2 + 3)  # two tables, three neurons; the square doubles the error
     assert_agree(network.logits(), logits, n_terms=terms, dtype=torch.float32)
@@ -148,7 +148,7 @@ def test_the_network_is_left_as_it_was_found() -> None:
     model.layers[0].eval()
     modes = {name: module.training for name, module in model.named_modules()}
     state = copy.deepcopy(model.state_dict())
-    network = surface(model)
+    network = network_on_pairs(model)
     network.logits()
     network.activations("layers.1.hook_post")
     assert {name: module.training for name, module in model.named_modules()} == modes
@@ -166,14 +166,14 @@ def test_modes_are_given_back_after_an_error() -> None:
     model = mlp().train()
     model.add_hook("layers.0.hook_post", fail)
     with pytest.raises(RuntimeError, match="from a hook"):
-        surface(model).logits()
+        network_on_pairs(model).logits()
     assert model.training
 
 
 def test_hooks_that_the_model_carries_are_kept() -> None:
     model = mlp()
     model.add_hook("layers.1.hook_post", lambda value, hook: 0 * value)
-    network = surface(model)
+    network = network_on_pairs(model)
     assert not network.logits().any()
     assert not network.activations("layers.1.hook_post").any()
     assert not network.logits().any()
@@ -196,7 +196,7 @@ class Stranger(HookedRootModule):
 
 def test_any_object_with_hooks() -> None:
     model = Stranger()
-    network = surface(model, p=P, prompt="a b")
+    network = network_on_pairs(model, p=P, prompt="a b")
     expected = model(PAIRS).detach().double()
     assert torch.equal(network.logits(), expected)
     assert torch.equal(network.activations("hook_mid"), expected)
@@ -210,7 +210,7 @@ def test_any_object_with_hooks() -> None:
 
 def test_a_wrapped_module_of_your_own() -> None:
     net = nn.Sequential(nn.Embedding(P + 1, 4), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, P))
-    network = surface(HookedModule(net, p=P, prompt="a = b"))
+    network = network_on_pairs(HookedModule(net, p=P, prompt="a = b"))
     tokens = torch.stack([PAIRS[:, 0], torch.full((25,), P), PAIRS[:, 1]], dim=1)
     hidden = net[:3](tokens).detach().double()
     assert torch.equal(network.logits(), net(tokens)[:, -1].detach().double())
@@ -222,7 +222,7 @@ def test_a_wrapped_module_of_your_own() -> None:
 def test_a_transformer_that_was_not_told_its_task() -> None:
     config = TransformerConfig(n_layers=1, d_model=8, n_heads=2, d_vocab=P + 1, n_ctx=3)
     model = HookedTransformer(config)
-    network = surface(model, p=P, prompt="a b =")
+    network = network_on_pairs(model, p=P, prompt="a b =")
     tokens = torch.cat([PAIRS, torch.full((25, 1), P)], dim=1)
     assert torch.equal(network.logits(), model(tokens)[:, -1, :P].detach().double())
 
@@ -233,51 +233,51 @@ def test_a_missing_attribute_is_named(missing: str) -> None:
     del surfaces[missing]
     model = type("Bare", (SimpleNamespace,), {"__call__": lambda self, tokens: tokens})(**surfaces)
     with pytest.raises(TypeError, match=f"Bare has no {missing}; probes need TransformerLens"):
-        surface(model, p=P, prompt="a b")
+        network_on_pairs(model, p=P, prompt="a b")
     with pytest.raises(TypeError, match="SimpleNamespace has no __call__"):
-        surface(SimpleNamespace(run_with_cache=None, hook_dict={}), p=P, prompt="a b")
+        network_on_pairs(SimpleNamespace(run_with_cache=None, hook_dict={}), p=P, prompt="a b")
 
 
 @pytest.mark.parametrize("task", [{}, {"p": P}, {"prompt": "a b"}])
 def test_a_model_that_does_not_know_its_task_needs_one(task: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="does not know its task: give p and prompt"):
-        surface(Stranger(), **task)
+        network_on_pairs(Stranger(), **task)
 
 
 def test_a_model_that_knows_its_task_is_not_told_another() -> None:
     with pytest.raises(ValueError, match=r"p=7, but HookedMLP was made for p=5"):
-        surface(mlp(), p=7)
+        network_on_pairs(mlp(), p=7)
     with pytest.raises(TypeError, match="knows its prompt; leave prompt out"):
-        surface(mlp(), prompt="a b")
-    with pytest.raises(TypeError, match="belong to the surface already"):
-        surface(surface(mlp()), p=P)
-    assert surface(mlp(), p=P).p == P
+        network_on_pairs(mlp(), prompt="a b")
+    with pytest.raises(TypeError, match="belong to the NetworkOnPairs already"):
+        network_on_pairs(network_on_pairs(mlp()), p=P)
+    assert network_on_pairs(mlp(), p=P).p == P
 
 
 def test_vocabularies_and_classes_that_disagree_are_refused() -> None:
     needs = r"W_E \[6, 8\], but a task with p=7 needs .* vocabulary of at least 8"
     with pytest.raises(ValueError, match=needs):
-        surface(bridge(), p=7, prompt="a b =")
+        network_on_pairs(bridge(), p=7, prompt="a b =")
     # "+" and "=" are two symbols, but there is one token beside the residues.
     with pytest.raises(ValueError, match="vocabulary of at least 7"):
-        surface(bridge(n_ctx=4), p=P, prompt="a + b =")
+        network_on_pairs(bridge(n_ctx=4), p=P, prompt="a + b =")
     with pytest.raises(ValueError, match="Stranger has 4 classes, but a task with p=5 needs at"):
-        surface(Stranger(classes=4), p=P, prompt="a b").logits()
+        network_on_pairs(Stranger(classes=4), p=P, prompt="a b").logits()
     few = bridge(d_vocab_out=4)
     with pytest.raises(ValueError, match="has 4 classes"):
-        surface(few, p=P, prompt="a b =").logits()
+        network_on_pairs(few, p=P, prompt="a b =").logits()
     with pytest.raises(ValueError, match=r"W_U \[8, 4\], but a task with p=5 needs"):
-        _ = surface(few, p=P, prompt="a b =").unembedding
+        _ = network_on_pairs(few, p=P, prompt="a b =").unembedding
 
 
 def test_bad_hooks_and_positions_are_refused() -> None:
-    network = surface(transformer())
+    network = network_on_pairs(transformer())
     with pytest.raises(ValueError, match=r"'blocks.0.mlp.hook_pst' is no hook .* Nearest: blocks"):
         network.activations("blocks.0.mlp.hook_pst")
     with pytest.raises(ValueError, match="position=3 is not in the sequence; it has 3 positions"):
         network.activations("blocks.0.mlp.hook_post", position=3)
     with pytest.raises(ValueError, match=r"position=0 .* layers.0.hook_post \[25, 6\] has no pos"):
-        surface(mlp()).activations("layers.0.hook_post", position=0)
+        network_on_pairs(mlp()).activations("layers.0.hook_post", position=0)
 
 
 @pytest.mark.parametrize("mode", ["mean", "resample"])
@@ -285,10 +285,10 @@ def test_an_ablation_that_looks_at_the_batch_sees_all_pairs(mode: str) -> None:
     """P 67 has more pairs than one batch of a probe."""
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=4, init="lazy"), p=67).double()
     hooks = gi.ablate([0, 2], mode=mode)
-    want = model.run_with_hooks(surface(model).pairs, fwd_hooks=hooks).detach()
+    want = model.run_with_hooks(network_on_pairs(model).pairs, fwd_hooks=hooks).detach()
     with model.hooks(fwd_hooks=hooks):
-        torch.testing.assert_close(surface(model).logits(), want)
-        post = surface(model).activations("layers.0.hook_post")
+        torch.testing.assert_close(network_on_pairs(model).logits(), want)
+        post = network_on_pairs(model).activations("layers.0.hook_post")
     torch.testing.assert_close(post @ model.W_U.detach(), want)
 
 
@@ -315,4 +315,4 @@ def test_a_hook_point_through_which_nothing_passes_is_refused() -> None:
             self.setup()
 
     with pytest.raises(ValueError, match="hook_idle exists, but nothing passes through it"):
-        surface(Idle()).activations("hook_idle")
+        network_on_pairs(Idle()).activations("hook_idle")

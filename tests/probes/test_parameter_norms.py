@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import grokinterp as gi
-from analyses.efficiency.circuits.parameters import norms_by_layer, parameter_norm
+from probes.parameter_norms import norms_by_layer, parameter_norm
 
 P = 7
 NETWORKS = {

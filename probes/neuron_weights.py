@@ -1,4 +1,4 @@
-"""The probes of a two-layer network, read off a hooked model."""
+"""The input and output weights of each neuron of a network with one hidden layer."""
 
 from typing import Any, NamedTuple
 
@@ -9,10 +9,6 @@ from torch import Tensor
 from grokinterp._short import one_line
 from grokinterp.models.anatomy import anatomy
 from probes._probe import probe
-from probes.alive import ALIVE
-from probes.attribution import neuron_attribution
-from probes.ipr import NeuronIPR, neuron_ipr
-from probes.norms import neuron_norms
 
 _SPECTRA = (
     "probes.model_neuron_spectra(model, operation): the frequency of every neuron, any network"
@@ -80,39 +76,6 @@ def check_no_norm(model: object, probe: str, *, instead: str) -> None:
             f"{probe} takes the logits for a sum over neurons of activation times output weight, "
             f"but this {type(model).__name__} normalises its activations first. Use {instead}"
         )
-
-
-@probe
-def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
-    """:func:`probes.neuron_ipr` of a hooked two-layer network."""
-    return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
-
-
-@probe
-def mean_ipr(model: object) -> float:
-    """Network IPR, the mean over neurons that are alive; handy as ``gi.train(probes=...)``."""
-    return model_neuron_ipr(model).mean
-
-
-@probe
-def model_neuron_norms(model: object) -> Float[Tensor, " neuron"]:
-    """:func:`probes.neuron_norms` of a hooked two-layer network."""
-    instead = "probes.weight_norms(model), the norm of every weight matrix"
-    return neuron_norms(*neuron_weights(model, instead=instead))
-
-
-@probe
-def model_neuron_attribution(
-    model: object, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
-) -> Float[Tensor, " neuron"]:
-    """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples."""
-    instead = (
-        "probes.logit_attribution(model, tokens, labels), which splits the logits of transformers "
-        "and of MLPs of any depth, with norms and without; of an LSTM, gi.ablate(units, layer=...)"
-    )
-    weights = neuron_weights(model, instead=instead)
-    check_no_norm(model, "model_neuron_attribution", instead=instead)
-    return neuron_attribution(neuron_activations(model, tokens), weights.W, labels)
 
 
 def neuron_activations(

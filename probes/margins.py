@@ -9,12 +9,12 @@ from torch import Tensor
 
 from grokinterp import HookedModel
 from grokinterp.models.base import evaluated
-from grokinterp.session import unaffected
+from probes._probe import probe
 
 _BATCH = 4096  # bounds the memory of activations
 
 
-@unaffected()
+@probe
 def all_logits(
     model: HookedModel, tokens: Int[Tensor, "example 2"]
 ) -> Float[Tensor, "example classes"]:
@@ -24,6 +24,7 @@ def all_logits(
         return torch.cat([model(part.to(device)).double().cpu() for part in tokens.split(_BATCH)])
 
 
+@probe
 def label_logits(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
@@ -31,6 +32,7 @@ def label_logits(
     return logits.gather(1, labels[:, None])[:, 0]
 
 
+@probe
 def label_margins(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
@@ -39,14 +41,16 @@ def label_margins(
     return label_logits(logits, labels) - others.max(dim=1).values
 
 
-def correct_logits(
+@probe
+def model_label_logits(
     model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
     """:func:`label_logits` of a network."""
     return label_logits(all_logits(model, tokens), labels)
 
 
-def margins(
+@probe
+def model_label_margins(
     model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
     """:func:`label_margins` of a network."""

@@ -1,4 +1,4 @@
-"""What probes read off a network: its answers, activations and tables, for all pairs."""
+"""A network evaluated on all p * p pairs: its answers, activations and tables."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,9 +26,10 @@ _BATCH = 4096
 _BY_QUERY = ("hook_pattern", "hook_attn_scores")
 
 
-class Surface:
-    """A network over all p * p pairs of residues, in lexicographic order; made by :func:`surface`.
+class NetworkOnPairs:
+    """A network over all p * p pairs of residues, in lexicographic order.
 
+    Made by :func:`network_on_pairs`.
     The network is run in evaluation mode and without gradients, whatever hooks it carries are
     kept, and it is left as it was found. What is returned is a float64 copy on the CPU.
     """
@@ -227,14 +228,16 @@ class Surface:
 
 
 @checked
-def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> Surface:
+def network_on_pairs(
+    model: Any, *, p: int | None = None, prompt: str | None = None
+) -> NetworkOnPairs:
     """What probes need of a network, whoever made it.
 
     Args:
         model: a network of ``grokinterp.models``, which knows its task; or any object with
             TransformerLens' hook surface (``run_with_cache``, ``hook_dict``), such as
             ``TransformerBridge.boot_native``'s, whose logits are [batch, classes] or
-            [batch, pos, classes]. A :class:`Surface` is returned as it is.
+            [batch, pos, classes]. A :class:`NetworkOnPairs` is returned as it is.
         p: the modulus. Needed where the model does not know it.
         prompt: how a pair is written as tokens, such as "a b =" (see
             :class:`grokinterp.models.prompt.Prompt`). Needed, and allowed, in the same case.
@@ -243,9 +246,9 @@ def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> S
         TypeError: the model lacks an attribute that probes need, or p or prompt is missing.
         ValueError: its vocabulary, classes or modulus disagree with the task.
     """
-    if isinstance(model, Surface):
+    if isinstance(model, NetworkOnPairs):
         if (p, prompt) != (None, None):
-            raise TypeError("p and prompt belong to the surface already; leave them out")
+            raise TypeError("p and prompt belong to the NetworkOnPairs already; leave them out")
         return model
     for name in ("__call__", "run_with_cache", "hook_dict"):
         if not hasattr(model, name):
@@ -260,15 +263,15 @@ def surface(model: Any, *, p: int | None = None, prompt: str | None = None) -> S
             raise ValueError(f"p={p}, but {_name(model)} was made for p={model.p}; leave p out")
         own = model.template
         length = 0 if own is None else Prompt(own, model.p).length
-        return Surface(model, model.p, None, length)
+        return NetworkOnPairs(model, model.p, None, length)
     if p is None or prompt is None:
         raise TypeError(
             f"{_name(model)} does not know its task: give p and prompt, as in "
-            'surface(model, p=59, prompt="a b =")'
+            'network_on_pairs(model, p=59, prompt="a b =")'
         )
     check_int("p", p, minimum=3)
     written = Prompt(prompt, p)
-    made = Surface(model, p, written, written.length)
+    made = NetworkOnPairs(model, p, written, written.length)
     if made.anatomy.input_tables:
         _ = made.embeddings  # a token outside the vocabulary must not reach the model
     return made

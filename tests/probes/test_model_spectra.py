@@ -19,7 +19,7 @@ from probes import (
     model_logit_spectrum,
     model_neuron_spectra,
     model_table_spectra,
-    surface,
+    network_on_pairs,
 )
 
 P = 11
@@ -153,7 +153,7 @@ def test_residual_rotation_moves_the_row_wise_ipr_only() -> None:
                 weight.copy_(weight @ turn)
             elif last in ("W_Q", "W_K", "W_V", "W_in", "W_U"):  # read from it
                 weight.copy_(turn.T @ weight)
-    pairs = surface(model).pairs
+    pairs = network_on_pairs(model).pairs
     close(other(pairs), model(pairs))
     before, after = (model_table_spectra(m, "addition") for m in (model, other))
     for name in ("W_E", "W_U"):

@@ -12,8 +12,17 @@ import math
 from torch import nn
 
 from grokinterp import HookedModel
+from probes._probe import probe
 
 
+@probe
+def weight_norms(model: nn.Module) -> dict[str, float]:
+    """Frobenius norm of every parameter, by its name in ``state_dict``."""
+    return {name: float(weight.detach().double().norm()) for name, weight in
+            model.named_parameters()}  # fmt: skip
+
+
+@probe
 def parameter_norm(model: HookedModel, used_only: bool = True) -> float:
     """Euclidean norm of all parameters, float64.
 
@@ -28,6 +37,7 @@ def parameter_norm(model: HookedModel, used_only: bool = True) -> float:
     return math.hypot(*norms_by_layer(model, used_only).values())
 
 
+@probe
 def norms_by_layer(model: HookedModel, used_only: bool = True) -> dict[str, float]:
     """Euclidean norm of each layer's parameters together, whose hypotenuse is the whole's.
 

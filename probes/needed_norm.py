@@ -12,17 +12,17 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
-from analyses.efficiency.circuits.margins import correct_logits, margins
-from analyses.efficiency.circuits.parameters import parameter_squares
 from grokinterp import HookedModel
 from grokinterp._checks import check_choice, check_number
 from grokinterp.models.activations import ACTIVATIONS
-from grokinterp.session import unaffected
+from probes._probe import probe
+from probes.margins import model_label_logits, model_label_margins
+from probes.parameter_norms import parameter_squares
 
-QUANTITIES = {"logit": correct_logits, "margin": margins}
+QUANTITIES = {"logit": model_label_logits, "margin": model_label_margins}
 
 
-@unaffected()
+@probe
 def matched_norm(
     model: HookedModel,
     tokens: Int[Tensor, "pair 2"],
@@ -55,7 +55,7 @@ def matched_norm(
     return scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
 
-@unaffected()
+@probe
 def least_norm(
     model: HookedModel,
     tokens: Int[Tensor, "pair 2"],
@@ -87,7 +87,7 @@ def least_norm(
     return least_scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
 
-@unaffected()
+@probe
 def scaled_norm(model: HookedModel, scale: float) -> float:
     """The norm once the read-out is multiplied by ``scale``; see :func:`matched_norm`."""
     read_out = _read_out(model)
@@ -97,7 +97,7 @@ def scaled_norm(model: HookedModel, scale: float) -> float:
     )
 
 
-@unaffected()
+@probe
 def least_scaled_norm(model: HookedModel, scale: float) -> float:
     """The least norm over the layers' factors, all logits being multiplied by ``scale``."""
     from scipy.optimize import minimize
@@ -121,6 +121,7 @@ def least_scaled_norm(model: HookedModel, scale: float) -> float:
     return float(np.exp(log_square(least)[0] / 2))
 
 
+@probe
 def can_share_scale(model: HookedModel) -> bool:
     """Whether :func:`least_norm` knows how this network's layers can be scaled."""
     return model.scale_powers is not None
