@@ -4,13 +4,12 @@ Logits are sums over neurons, so the halves are two smaller networks whose logit
 whole network's: one of memorising neurons and one of generalising neurons (Doshi et al. 2023).
 """
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grokinterp.models.mlp import HookedMLP
+from grokinterp.models.base import HookedModel
+from grokinterp.session import unaffected
 from probes._probe import probe
 from probes.ipr import model_neuron_ipr
 from probes.neuron_weights import check_no_norm, neuron_weights
@@ -22,16 +21,21 @@ _INSTEAD = (
 
 
 @probe
-def halves(model: object, threshold: float) -> dict[str, HookedMLP]:
+def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
     """The networks of the neurons on either side of an IPR, by kind.
 
     Their logits add up to the whole network's.
 
+    Args:
+        model: a network with one hidden layer and without norms that can be narrowed to some of
+            its neurons (``HookedModel.only_neurons``), as a ``HookedMLP``.
+        threshold: neurons with a larger IPR generalise, the others memorise, dead ones among them.
+
     Raises:
-        TypeError: no ``HookedMLP``.
+        TypeError: it cannot be narrowed.
         ValueError: more than one hidden layer, a norm, or a side without neurons.
     """
-    model = checked_for_halves(model)
+    check_has_halves(model)
     ipr = model_neuron_ipr(model).ipr
     generalising = ipr > threshold  # never of a dead neuron, whose IPR is NaN
     if generalising.all() or not generalising.any():
@@ -39,10 +43,13 @@ def halves(model: object, threshold: float) -> dict[str, HookedMLP]:
             f"threshold={threshold} leaves one half without neurons; IPRs of this network lie "
             f"in {ipr[~ipr.isnan()].min():.3f}..{ipr[~ipr.isnan()].max():.3f}"
         )
-    return {"memorising": _part(model, ~generalising), "generalising": _part(model, generalising)}
+    return {
+        "memorising": _part(model, ~generalising),
+        "generalising": _part(model, generalising),
+    }
 
 
-@probe
+@unaffected()
 def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
     """The threshold that leaves the least variance of IPR within the two groups of neurons.
 
@@ -64,22 +71,18 @@ def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
     return float(rising[at] + rising[at + 1]) / 2
 
 
-def checked_for_halves(model: object) -> HookedMLP:
-    """The network, if it can be split; raise as :func:`halves` does if not."""
-    if not isinstance(model, HookedMLP):
+def check_has_halves(model: HookedModel) -> None:
+    """Raise unless :func:`halves` can split a network."""
+    weights = neuron_weights(model, instead=_INSTEAD)
+    check_no_norm(model, "the split into halves", instead=_INSTEAD)
+    _part(model, torch.ones(len(weights.U), dtype=torch.bool, device="cpu"))
+
+
+def _part(model: HookedModel, keep: Bool[Tensor, " neuron"]) -> HookedModel:
+    part = model.only_neurons(keep)
+    if part is None:
         raise TypeError(
             f"the split needs the neurons of a HookedMLP, got {type(model).__name__}; train with "
             f"model=gi.MLPConfig(), or use {_INSTEAD}"
         )
-    neuron_weights(model, instead=_INSTEAD)
-    check_no_norm(model, "the split into halves", instead=_INSTEAD)
-    return model
-
-
-def _part(model: HookedMLP, keep: Bool[Tensor, " neuron"]) -> HookedMLP:
-    """The network of some of the neurons, in evaluation mode."""
-    config = replace(model.cfg, d_mlp=int(keep.sum()))
-    part = HookedMLP(config, p=model.p)
-    weights = {"W_E": model.W_E.detach()[..., keep], "W_U": model.W_U.detach()[keep]}
-    part.adopt({name: weight.clone() for name, weight in weights.items()})
     return part

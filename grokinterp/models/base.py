@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, no_type_check
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
@@ -92,6 +92,15 @@ class HookedModel(Anatomy, OnTheHub):
         hooks that are added later.
         """
         raise NotImplementedError
+
+    def only_neurons(self, keep: Bool[Tensor, " neuron"]) -> "HookedModel | None":
+        """A network with some of the neurons of its only hidden layer, in evaluation mode.
+
+        Its weights are copies. If logits are a sum over neurons, then those of the network of
+        ``keep`` and of the network of ``~keep`` add up to the whole's. None for an architecture
+        without such networks.
+        """
+        return None
 
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
 """The papers' MLP on one-hot pairs, with a TransformerLens hook on every activation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
@@ -129,6 +130,15 @@ class HookedMLP(HookedModel):
     def describe(cls, config: MLPConfig) -> str:
         """Layers times width, neurons and norm, such as "MLP 1x500 square"."""
         return words_on(cls, f"{config.n_layers}x{config.d_mlp}", config.act, config.norm)
+
+    def only_neurons(self, keep: Bool[Tensor, " neuron"]) -> "HookedMLP | None":
+        """A narrower network; None for one with several hidden layers or a norm."""
+        if len(self.layers) > 1 or self.gains:
+            return None
+        part = HookedMLP(replace(self.cfg, d_mlp=int(keep.sum())), p=self.p)
+        weights = {"W_E": self.W_E.detach()[..., keep], "W_U": self.W_U.detach()[keep]}
+        part.adopt({name: weight.clone() for name, weight in weights.items()})
+        return part
 
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:

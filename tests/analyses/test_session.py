@@ -129,7 +129,7 @@ def test_no_analysis_follows_the_session(asked: list[Asked]) -> None:
             told = f"{name}, {state}"
             assert got == pytest.approx(expected, nan_ok=True, rel=1e-7, abs=1e-9), told
     assert {place for name, _, _ in asked for place in name.split(".")[:-1]} >= {
-        "corrupted_logits", "halves", "margins", "grokking", "evaluate", "logit_split", "norm_gain",
+        "corrupted_logits", "grokking", "evaluate", "logit_split", "norm_gain",
         "pruning", "row_ipr",
     }  # fmt: skip
 

@@ -42,6 +42,16 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
     ),
     "subset_scores": lambda m, d, o: probes.subset_scores(m, d),
     "network_on_pairs": lambda m, d, o: probes.network_on_pairs(m).logits(),
+    "halves": lambda m, d, o: [
+        w for half in probes.halves(m, 0.5).values() for w in half.state_dict().values()
+    ],
+    "least_norm": lambda m, d, o: probes.least_norm(m, d.tokens, d.labels, 1.0),
+    "logit_parts": lambda m, d, o: probes.logit_parts(m, d.tokens, low=0.2, high=0.5),
+    "matched_norm": lambda m, d, o: probes.matched_norm(m, d.tokens, d.labels, 1.0),
+    "model_label_logits": lambda m, d, o: probes.model_label_logits(m, d.tokens, d.labels),
+    "model_label_margins": lambda m, d, o: probes.model_label_margins(m, d.tokens, d.labels),
+    "norms_by_layer": lambda m, d, o: probes.norms_by_layer(m),
+    "parameter_norm": lambda m, d, o: probes.parameter_norm(m),
     "weight_norms": lambda m, d, o: probes.weight_norms(m),
 }
 NEVER_NAN = ("weight_norms", "network_on_pairs", "neuron_weights", "model_neuron_norms")

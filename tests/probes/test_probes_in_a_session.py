@@ -36,10 +36,18 @@ def asked(model: gi.HookedModel) -> dict[str, Callable[[], Any]]:
         names = list(inspect.signature(probe).parameters) if inspect.isfunction(probe) else []
         if names[:2] == ["model", "operation"]:
             found[name] = lambda probe=probe: probe(model, "addition")
+        elif names[:4] == ["model", "tokens", "labels", "target"]:
+            found[name] = lambda probe=probe: probe(model, DATA.tokens, DATA.labels, 1.0)
         elif names[:3] == ["model", "tokens", "labels"]:
             found[name] = lambda probe=probe: probe(model, DATA.tokens, DATA.labels)
         elif names[:2] == ["model", "dataset"] and "order" not in names:
             found[name] = lambda probe=probe: probe(model, DATA)
+    for name in ("parameter_norm", "norms_by_layer", "weight_norms"):
+        found[name] = lambda name=name: getattr(probes, name)(model)
+    found["halves"] = lambda: [
+        list(half.parameters()) for half in probes.halves(model, 0.2).values()
+    ]
+    found["logit_parts"] = lambda: probes.logit_parts(model, DATA.tokens, low=0.2, high=0.5)
     found["pruning_curve"] = lambda: probes.pruning_curve(model, DATA, ORDER)  # pyright: ignore[reportArgumentType]
     found["gradient_symmetricity"] = lambda: probes.gradient_symmetricity(model, triples=TRIPLES)
     return found

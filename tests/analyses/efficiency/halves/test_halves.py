@@ -192,7 +192,7 @@ def test_networks_without_two_halves_are_refused(run: gi.Run) -> None:
     with pytest.raises(ValueError, match=r"in 'confusion': validation accuracy 0\.\d+, 0\.\d+ on"):
         halves.compute(untrained)
     other = gi.HookedEmbeddingMLP(gi.EmbeddingMLPConfig(), p=P)
-    with pytest.raises(TypeError, match="HookedEmbeddingMLP"):
+    with pytest.raises(ValueError, match="HookedEmbeddingMLP has 2 hidden layers"):
         halves.compute(dataclasses.replace(run, model=other))
     normed = gi.HookedMLP(gi.MLPConfig(norm="batch"), p=P)
     with pytest.raises(ValueError, match="normalises its activations"):
