@@ -128,7 +128,7 @@ def twins(*, has_norm: bool = False) -> tuple[Own, gi.HookedMLP]:
 
 
 NEEDS_A_NORM = {"model_gamma_ipr"}
-REFUSES_A_NORM = {"halves", "least_norm", "model_neuron_attribution", "pruning_curve"}
+REFUSES_A_NORM = {"least_norm", "model_neuron_attribution", "pruning_curve"}
 NAMES_PARAMETERS = {
     "norms_by_layer",
     "weight_norms",
@@ -177,6 +177,13 @@ def test_its_logits_are_split_by_neurons(has_norm: bool) -> None:
     same(
         *(logit_parts(model, DATA.tokens, low=0.2, high=0.5) for model in twins(has_norm=has_norm))
     )
+
+
+def test_its_halves_are_networks_like_it() -> None:
+    own, theirs = (probes.halves(model, 0.5) for model in twins())
+    assert all(isinstance(half, Own) for half in own.values())
+    for kind, half in own.items():
+        same(half(DATA.tokens), theirs[kind](DATA.tokens))
 
 
 def test_the_hypothesis_is_tried_on_it() -> None:

@@ -10,18 +10,16 @@ whose logits add up to the whole's exactly: a C_mem and a C_gen that one trainin
 
 from analyses.efficiency.halves.command import experiment
 from analyses.efficiency.halves.computation import CUTS, PARTS, compute
-from analyses.efficiency.halves.parts import best_cut, halves, split
+from analyses.efficiency.halves.parts import split
 from analyses.efficiency.halves.runs import coexistence, collect_runs, wanted
 
 __all__ = [
     "CUTS",
     "PARTS",
-    "best_cut",
     "coexistence",
     "collect_runs",
     "compute",
     "experiment",
-    "halves",
     "split",
     "wanted",
 ]

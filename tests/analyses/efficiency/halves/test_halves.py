@@ -13,10 +13,12 @@ import torch.nn.functional as F
 import xarray as xr
 
 import grokinterp as gi
+import probes
 from analyses.efficiency import halves
 from analyses.efficiency.circuits.circuits import CircuitError, check_compatible
 from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
 from probes import model_neuron_ipr
+from probes.halves import best_cut
 
 P, N_PERIODIC, N_NOISE = 13, 200, 250
 CONFIG = gi.RunConfig(
@@ -63,7 +65,7 @@ def test_logits_add_up_to_those_of_the_whole(act: str) -> None:
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=60, act=act), p=11, seed=3).double().eval()
     tokens = gi.make_dataset(gi.DataConfig(p=11)).tokens
     for threshold in model_neuron_ipr(model).ipr.quantile(torch.tensor([0.1, 0.5, 0.9]).double()):
-        parts = halves.halves(model, float(threshold))
+        parts = probes.halves(model, float(threshold))
         assert sum(part.cfg.d_mlp for part in parts.values()) == 60
         with torch.no_grad():
             both = parts["memorising"](tokens) + parts["generalising"](tokens)
@@ -148,7 +150,7 @@ def test_the_cut_leaves_the_least_variance_within() -> None:
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.uniform(0.05, 0.3, 40), rng.uniform(0.5, 1.0, 15)])
     rng.shuffle(values)
-    cut = halves.best_cut(torch.tensor([*values, np.nan]))
+    cut = best_cut(torch.tensor([*values, np.nan]))
 
     def within(threshold: float) -> float:
         sides = values[values <= threshold], values[values > threshold]
@@ -156,13 +158,13 @@ def test_the_cut_leaves_the_least_variance_within() -> None:
 
     assert within(cut) == pytest.approx(min(within(v) for v in np.sort(values)[:-1]))
     assert 0.3 < cut < 0.5
-    assert halves.best_cut(torch.tensor([0.1, 0.1, 0.9])) == pytest.approx(0.5)
+    assert best_cut(torch.tensor([0.1, 0.1, 0.9])) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("values", [[0.2, 0.2], [0.4, float("nan")], []])
 def test_neurons_that_are_alike_have_no_cut(values: list[float]) -> None:
     with pytest.raises(ValueError, match="give threshold"):
-        halves.best_cut(torch.tensor(values))
+        best_cut(torch.tensor(values))
 
 
 def test_dead_neurons_do_not_generalise(run: gi.Run) -> None:
@@ -170,7 +172,7 @@ def test_dead_neurons_do_not_generalise(run: gi.Run) -> None:
     with torch.no_grad():
         model.W_E[0, :, 7] = 0.0
         model.W_E[:, 0, 3] = 9.0
-    parts = halves.halves(model, 0.9)
+    parts = probes.halves(model, 0.9)
     assert parts["memorising"].cfg.d_mlp == 2
     torch.testing.assert_close(parts["memorising"].W_U, model.W_U[[3, 7]])
 
@@ -184,7 +186,7 @@ def test_halves_that_are_no_circuits_are_refused(run: gi.Run) -> None:
 @pytest.mark.parametrize("threshold", [0.0, 2.0])
 def test_a_half_needs_neurons(run: gi.Run, threshold: float) -> None:
     with pytest.raises(ValueError, match=r"one half without neurons; IPRs .* in 0\.\d+\.\.1\.000"):
-        halves.halves(run.model, threshold)
+        probes.halves(run.model, threshold)
 
 
 def test_networks_without_two_halves_are_refused(run: gi.Run) -> None:
