@@ -129,10 +129,8 @@ def twins(*, has_norm: bool = False) -> tuple[Own, gi.HookedMLP]:
 
 NEEDS_A_NORM = {"model_gamma_ipr"}
 REFUSES_A_NORM = {"least_norm", "model_neuron_attribution", "pruning_curve"}
-NAMES_PARAMETERS = {
-    "norms_by_layer",
-    "weight_norms",
-}  # a HookedMLP's tables are one
+# Compared below, or not at all: a HookedMLP's two tables are one parameter.
+NAMES_PARAMETERS = {"halves", "norms_by_layer", "weight_norms"}
 
 
 def same(own: object, theirs: object) -> None:
