@@ -18,7 +18,7 @@ import xarray as xr
 from analyses import hypothesis, phase_diagram, pruning, sweep_phases
 from analyses.efficiency import d_crit
 from grokinterp import Run, open_sweep
-from grokinterp._files import replacing
+from grokinterp.files import replacing
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from grokinterp._short import short, short_repr
+from grokinterp.short_text import short, short_repr
 
 _LONGEST = 200  # most bytes in a checkpoint's name; a file name, which is longer, may have 255
 

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int, check_number
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_P
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice, check_int, check_number
+from grokinterp.frozen import frozen_config
+from grokinterp.limits import MAX_P
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation, operation_table, resolve_operation
 
 CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._arguments import checked
-from grokinterp._checks import check_bool, check_int
-from grokinterp._short import short
+from grokinterp.arguments import checked
+from grokinterp.checks import check_bool, check_int
 from grokinterp.models.anatomy import anatomy
+from grokinterp.short_text import short
 
 
 @checked

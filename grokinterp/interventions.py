@@ -19,10 +19,10 @@ from torch import Tensor
 from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int, check_names
-from grokinterp._short import short
+from grokinterp.checks import check_choice, check_int, check_names
 from grokinterp.models.base import LayerNeurons
 from grokinterp.randomness import generator
+from grokinterp.short_text import short
 
 ABLATIONS = ("zero", "mean", "resample")
 

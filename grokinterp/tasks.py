@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_int, check_text
-from grokinterp._limits import MAX_EXPRESSION, MAX_P
-from grokinterp._short import short, short_repr
+from grokinterp.checks import check_choice, check_int, check_text
+from grokinterp.limits import MAX_EXPRESSION, MAX_P
+from grokinterp.short_text import short, short_repr
 
 
 def is_prime(p: int) -> bool:

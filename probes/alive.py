@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grokinterp._checks import check_number
-from probes._probe import probe
+from grokinterp.checks import check_number
+from probes.probe import probe
 
 ALIVE = 1e-3
 # Below this L2 norm a row has no spectrum at all: float32 squares underflow at about 4e-23.

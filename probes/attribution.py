@@ -9,13 +9,13 @@ from einops import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import short_repr
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import check_tokens
 from grokinterp.models.read_out import Bias, Heads, Neurons, Norm, Part, ReadOut, Vector
-from probes._probe import probe
+from grokinterp.short_text import short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
+from probes.probe import probe
 from probes.scores import check_labels
 
 

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grokinterp._checks import check_int
-from grokinterp._short import short, short_repr
+from grokinterp.checks import check_int
 from grokinterp.frequencies import plain_integers
+from grokinterp.short_text import short, short_repr
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
-from probes._probe import probe
+from probes.probe import probe
 
 
 @short_repr

@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp._checks import check_int
-from grokinterp._short import short_repr
+from grokinterp.checks import check_int
 from grokinterp.randomness import generator
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
-from probes._probe import probe
 from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.fourier import power_spectrum
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 
 # Noise as large as the rounding of float32, some draws of it, and what it may do to a value.
 _ROUNDING, _DRAWS, _TOLERANCE = 1e-7, 4, 1e-3

@@ -8,12 +8,12 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice, check_number
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice, check_number
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation, operation_table
-from probes._probe import probe
 from probes.distance import distance_irrelevance
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 from probes.scores import accuracy
 from probes.symmetricity import gradient_symmetricity
 

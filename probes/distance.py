@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokinterp.tasks import Operation
-from probes._probe import probe
 from probes.basis import Basis
 from probes.logit_spectrum import check_logits
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 
 
 @probe

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import short_repr
-from probes._probe import probe
+from grokinterp.short_text import short_repr
 from probes.alive import by_largest, is_dead
+from probes.probe import probe
 
 
 @probe

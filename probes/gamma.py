@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp._checks import check_number
-from grokinterp._short import short_repr
+from grokinterp.checks import check_number
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
-from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes, only_living
 from probes.ipr import ipr
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 
 _FEWEST = 4  # pairs that Fisher's interval needs
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probes._probe import probe
 from probes.fourier import power_spectrum
+from probes.probe import probe
 
 
 @probe

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from grokinterp.models.base import HookedModel
 from grokinterp.session import unaffected
-from probes._probe import probe
 from probes.ipr import model_neuron_ipr
 from probes.neuron_weights import check_no_norm, neuron_weights
+from probes.probe import probe
 
 _INSTEAD = (
     "gi.ablate on the neurons that probes.model_neuron_spectra finds periodic, and on the others; "

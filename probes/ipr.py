@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grokinterp._short import short_repr
-from probes._probe import probe
+from grokinterp.short_text import short_repr
 from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
 from probes.neuron_weights import neuron_weights
+from probes.probe import probe
 
 
 @probe

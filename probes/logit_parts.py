@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import one_line
-from probes._probe import probe
+from grokinterp.short_text import one_line
 from probes.ipr import model_neuron_ipr
 from probes.network_on_pairs import network_on_pairs
 from probes.neuron_weights import neuron_weights
+from probes.probe import probe
 
 PARTS = ("memorising", "generalising", "rest")
 _INSTEAD = (

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grokinterp import HookedModel
 from grokinterp.models.base import evaluated
-from probes._probe import probe
+from probes.probe import probe
 
 _BATCH = 4096  # bounds the memory of activations
 

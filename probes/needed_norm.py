@@ -13,11 +13,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokinterp import HookedModel
-from grokinterp._checks import check_choice, check_number
+from grokinterp.checks import check_choice, check_number
 from grokinterp.models.activations import ACTIVATIONS
-from probes._probe import probe
 from probes.margins import model_label_logits, model_label_margins
 from probes.parameter_norms import parameter_squares
+from probes.probe import probe
 
 QUANTITIES = {"logit": model_label_logits, "margin": model_label_margins}
 

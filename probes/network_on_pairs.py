@@ -10,13 +10,13 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from grokinterp._arguments import checked
-from grokinterp._checks import check_int, check_text
-from grokinterp._short import short
+from grokinterp.arguments import checked
+from grokinterp.checks import check_int, check_text
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 from grokinterp.tasks import Operation
 from probes.basis import Basis, task_basis
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probes._probe import probe
 from probes.neuron_weights import neuron_weights
+from probes.probe import probe
 
 
 @probe

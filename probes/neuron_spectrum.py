@@ -10,13 +10,13 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._checks import check_names
-from grokinterp._short import short_repr
+from grokinterp.checks import check_names
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
-from probes._probe import probe
 from probes.alive import ALIVE, are_dead_sizes
 from probes.basis import Basis
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 
 # Neurons transformed at once: bounds the memory of the complex planes.
 _BLOCK = 64

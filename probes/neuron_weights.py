@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import one_line
 from grokinterp.models.anatomy import anatomy
-from probes._probe import probe
+from grokinterp.short_text import one_line
+from probes.probe import probe
 
 _SPECTRA = (
     "probes.model_neuron_spectra(model, operation): the frequency of every neuron, any network"

@@ -12,7 +12,7 @@ import math
 from torch import nn
 
 from grokinterp import HookedModel
-from probes._probe import probe
+from probes.probe import probe
 
 
 @probe

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
 from grokinterp.losses import LOSSES
 from grokinterp.team import Team
-from probes._probe import probe
 from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
+from probes.probe import probe
 
 # Pairs whose logits are worked on at once: few enough to stay in a core's cache.
 _BLOCK = 1200

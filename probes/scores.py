@@ -6,11 +6,11 @@ from typing import Any
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 from grokinterp.data import Dataset
 from grokinterp.losses import LOSSES
-from probes._probe import probe
 from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
 
 
 @probe

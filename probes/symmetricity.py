@@ -10,12 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_int
-from grokinterp._short import short, short_repr
+from grokinterp.checks import check_int
 from grokinterp.models.base import nearest_hooks
 from grokinterp.randomness import generator
-from probes._probe import probe
+from grokinterp.short_text import short, short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.probe import probe
 
 # Pairs in one pass: few enough that what the classes share stays in the cache.
 _BATCH = 128

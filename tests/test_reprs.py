@@ -15,7 +15,7 @@ import torch
 import analyses
 import grokinterp as gi
 import probes
-from grokinterp._short import short
+from grokinterp.short_text import short
 
 LONGEST = 500
 

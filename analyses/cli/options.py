@@ -18,7 +18,7 @@ Changes = Annotated[
 
 def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
     """PATH=VALUE texts as a mapping; values are JSON, or else strings."""
-    from grokinterp._short import short
+    from grokinterp.short_text import short
 
     values: dict[str, Any] = {}
     for text in texts:

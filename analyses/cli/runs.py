@@ -201,7 +201,7 @@ def _report(run: "Run", out: Path, as_json: bool) -> None:
 
 def _read_config(file: Path | None, model: str | None, changes: list[str]) -> "RunConfig":
     from grokinterp import RunConfig
-    from grokinterp._json import read_json
+    from grokinterp.json_files import read_json
 
     plain = _PAPER if file is None else read_json(file)
     if isinstance(plain, dict):

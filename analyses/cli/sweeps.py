@@ -120,7 +120,7 @@ def _settle(
 
 
 def _numbers(text: str) -> list[float]:
-    from grokinterp._short import short
+    from grokinterp.short_text import short
 
     try:
         return [float(value) for value in text.split(",")]
@@ -187,7 +187,7 @@ def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any])
     """Write diagram.html and summary.json; return the latter."""
     from analyses.phase_diagrams import diagram_page
     from grokinterp import open_sweep
-    from grokinterp._files import replacing
+    from grokinterp.files import replacing
 
     stored = open_sweep(job.store)
     phases = diagram_page.phases_of(stored, job.refinement)

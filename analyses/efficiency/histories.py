@@ -1,15 +1,13 @@
 """Histories of many runs side by side, on labelled axes, and how networks look in figures."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.style import BLUE, GREEN, ORANGE
 from grokinterp import Run, RunConfig
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CURVES = ("train_accuracy", "test_accuracy")
 NETWORK_LABEL = {"transformer": "transformer", "lstm": "LSTM", "mlp": "MLP"}
@@ -41,7 +39,7 @@ def side_by_side(
     *,
     labels: Mapping[str, Sequence[str]] | None = None,
     numbers: Mapping[str, Sequence[float]] | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Accuracies of runs over their networks, fractions, seeds and steps.
 
     Args:
@@ -60,8 +58,6 @@ def side_by_side(
     Raises:
         ValueError: no runs, two runs of one cell, or one network on two operations or moduli.
     """
-    import xarray as xr
-
     if not runs:
         raise ValueError("runs is empty; give at least one trained run")
     columns = {

@@ -21,7 +21,7 @@ each network generalise after it has memorised; at 30 % none does.
 from typing import Any
 
 import grokinterp as gi
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 
 SIZES = ("tiny", "small", "published")
 NETWORKS = ("transformer", "lstm", "mlp")

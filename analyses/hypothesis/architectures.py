@@ -15,7 +15,7 @@ from analyses import hypothesis
 from analyses.announcement import Announcement
 from analyses.options import Out, Seeds
 from analyses.pages.finding import Finding
-from grokinterp._short import short
+from grokinterp.short_text import short
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
 P = 59  # small enough that most grok within minutes, and prime

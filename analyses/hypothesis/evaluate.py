@@ -34,10 +34,11 @@ division all of this is meant in the task's own basis (:func:`probes.task_basis`
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 from analyses.hypothesis.evidence import (
     CONDITIONS,
@@ -56,15 +57,12 @@ from analyses.hypothesis.verdict import with_verdict
 from analyses.pages.finding import Finding
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run, build_model
-from grokinterp._bar import each
-from grokinterp._checks import check_int, check_number
+from grokinterp.bars import each
+from grokinterp.checks import check_int, check_number
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 from probes import logit_spectrum, network_on_pairs
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = [
     "compute",
@@ -85,7 +83,7 @@ def compute(
     threshold: float = GENERALISED_FROM,
     seed: int = 0,
     progress: bool = False,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """The verdict on one or several runs, and every number behind it.
 
     Accuracy is against the true labels: on "train", the training pairs whose given label is true,
@@ -172,7 +170,7 @@ def compute_model(
     threshold: float = GENERALISED_FROM,
     seed: int = 0,
     progress: bool = False,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """The verdict on a network by itself, such as a checkpoint made elsewhere.
 
     Args:
@@ -195,8 +193,6 @@ def compute_model(
     Raises:
         TypeError: the model lacks what probes need, an embedding ``W_E`` among it.
     """
-    import xarray as xr
-
     check_int("random_draws", random_draws, minimum=1)
     check_number("threshold", threshold, minimum=0.0)
     question = Question(model, operation, dataset, draws=random_draws, seed=seed, progress=progress)
@@ -283,7 +279,7 @@ def compute_model(
     return with_verdict(data, threshold)
 
 
-def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
+def join(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     """Several datasets of :func:`compute` and :func:`compute_model` as one, run after run.
 
     Frequencies and layers that a network does not have are NaN, and their names "".
@@ -291,8 +287,6 @@ def join(parts: Sequence["xr.Dataset"]) -> "xr.Dataset":
     Raises:
         ValueError: they were computed with different thresholds.
     """
-    import xarray as xr
-
     if len(thresholds := {float(part.attrs["threshold"]) for part in parts}) != 1:
         raise ValueError(f"parts must share one threshold, got {sorted(thresholds)}")
     fill: dict[Any, Any] = {

@@ -9,10 +9,10 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grokinterp._bar import each
-from grokinterp._short import short_repr
+from grokinterp.bars import each
 from grokinterp.data import Dataset
 from grokinterp.randomness import generator
+from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation, operation_table
 from probes import (
     Basis,

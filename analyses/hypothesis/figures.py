@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 # At the upper edge, so that there is room for a legend below, however high the figure.
 _TOP = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
@@ -37,7 +37,7 @@ _SETTING = ("architecture", "operation", "p", "train_fraction", "corruption", "w
 
 
 def plot_verdicts(
-    data: "xr.Dataset",
+    data: xr.Dataset,
     *,
     title: str = "Hypothesis 2.2: accuracy with some frequencies taken out of the embedding",
 ) -> "go.Figure":
@@ -103,7 +103,7 @@ def plot_verdicts(
 
 
 def plot_spectra(
-    data: "xr.Dataset", *, title: str = "Frequencies of the embedding and of the logits"
+    data: xr.Dataset, *, title: str = "Frequencies of the embedding and of the logits"
 ) -> "go.Figure":
     """Shares of every frequency, two panels per run; the dotted line is an even share."""
     from plotly.subplots import make_subplots
@@ -156,7 +156,7 @@ def plot_spectra(
     )
 
 
-def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
     """One row per run; after several seeds of one setting also their mean, least and largest.
 
     Each row has the setting, ``seed`` (a number, or "mean", "least", "largest"), the numbers with
@@ -249,7 +249,7 @@ def verdict_line(row: dict[str, Any]) -> str:
     )
 
 
-def _sorted(data: "xr.Dataset") -> "xr.Dataset":
+def _sorted(data: xr.Dataset) -> xr.Dataset:
     """Supported ones first, then by architecture, corruption and seed; runs numbered anew."""
     verdicts = list(VERDICT_COLOR)
     keys = [
@@ -263,12 +263,12 @@ def _sorted(data: "xr.Dataset") -> "xr.Dataset":
     return data.isel(run=order).assign_coords(run=np.arange(len(order)))
 
 
-def _judged(data: "xr.Dataset", accuracy: "xr.DataArray") -> "xr.DataArray":
+def _judged(data: xr.Dataset, accuracy: xr.DataArray) -> xr.DataArray:
     """Accuracy on the pairs that each run was judged on."""
     return accuracy.sel(subset=data.judged_on)
 
 
-def _number(data: "xr.Dataset", name: str, place: dict[str, str]) -> "np.ndarray":
+def _number(data: xr.Dataset, name: str, place: dict[str, str]) -> "np.ndarray":
     """A column of the table, a number per run."""
     if name == "judged":
         return _judged(data, data.accuracy).sel(place).values
@@ -280,7 +280,7 @@ def _number(data: "xr.Dataset", name: str, place: dict[str, str]) -> "np.ndarray
     return data[name].sel(place).values
 
 
-def _labels(data: "xr.Dataset") -> list[tuple[str, str]]:
+def _labels(data: xr.Dataset) -> list[tuple[str, str]]:
     """Each run's architecture, and what else tells the runs apart."""
     words = {
         "operation": "", "p": "p ", "train_fraction": "α ", "corruption": "ξ ",  # noqa: RUF001

@@ -8,15 +8,12 @@ with its near answers the other way round.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.hypothesis.evidence import PERIODICITIES
 from analyses.statistics.wilson import Z, interval_holds
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 FIRST_MAP_FROM, LOGITS_FROM, NEURONS_FROM = 0.05, 0.25, 0.1
 STAYS_FROM, FALLS_TO = 0.9, 0.5
@@ -37,7 +34,7 @@ class Answer:
     why: str
 
 
-def with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
+def with_verdict(data: xr.Dataset, threshold: float) -> xr.Dataset:
     """Apply the rule of :mod:`analyses.hypothesis` to the numbers of one run."""
     one = data.isel(run=0)
     answers: dict[str, Answer] = dict(zip(INGREDIENTS, _answers(one, threshold), strict=True))
@@ -71,7 +68,7 @@ def with_verdict(data: "xr.Dataset", threshold: float) -> "xr.Dataset":
     ).assign_coords(ingredient=list(INGREDIENTS))  # fmt: skip
 
 
-def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
+def _answers(one: xr.Dataset, threshold: float) -> list[Answer]:
     """In the order of ``INGREDIENTS``."""
     judged_on, n = str(one.judged_on.item()), int(one.n_judged)
     accuracy = {
@@ -118,7 +115,7 @@ def _answers(one: "xr.Dataset", threshold: float) -> list[Answer]:
     ]
 
 
-def _above_shuffled(measures: list["xr.DataArray"], least: float) -> Answer:
+def _above_shuffled(measures: list[xr.DataArray], least: float) -> Answer:
     """Whether a measure is above every shuffle, and far enough on the way from their mean to 1."""
     network, mean, high = (
         np.array([float(m.sel(of=of)) for m in measures])

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
 from grokinterp import Run
-from grokinterp._checks import check_int
+from grokinterp.checks import check_int
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from probes import network_on_pairs
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 ROLES = ("given", "true", "other")  # that a class can have for an example
 
@@ -30,7 +30,7 @@ ROLES = ("given", "true", "other")  # that a class can have for an example
 @unaffected()
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Logits of every changed training example at its given, its true and the best other class.
 
     Args:
@@ -49,8 +49,6 @@ def compute(
     Raises:
         ValueError: no run, no changed label, or runs on different data.
     """
-    import xarray as xr
-
     runs = [runs] if isinstance(runs, Run) else list(runs)
     check_int("examples", examples, minimum=1)
     data = _common_data(runs)
@@ -86,7 +84,7 @@ def compute(
 
 
 def plot_logits(
-    data: "xr.Dataset", *, title: str = "Which label wins on corrupted examples?"
+    data: xr.Dataset, *, title: str = "Which label wins on corrupted examples?"
 ) -> "go.Figure":
     """How the logits at given, true and best other class are distributed; one line per run."""
     from plotly.subplots import make_subplots
@@ -117,7 +115,7 @@ def plot_logits(
 
 
 def plot_examples(
-    data: "xr.Dataset", *, title: str = "Logits on some corrupted examples (a, b)"
+    data: xr.Dataset, *, title: str = "Logits on some corrupted examples (a, b)"
 ) -> "go.Figure":
     """Fig. 23: whole logits of the shown examples, one line of panels per run."""
     names = [str(name) for name in data.run.values]
@@ -125,7 +123,7 @@ def plot_examples(
 
 
 def plot_curves(
-    data: "xr.Dataset", rows: "Sequence[tuple[str, xr.DataArray]]", *, title: str
+    data: xr.Dataset, rows: Sequence[tuple[str, xr.DataArray]], *, title: str
 ) -> "go.Figure":
     """A panel per row and shown example: values over residues, the example's two labels marked.
 
@@ -183,7 +181,7 @@ def _color(role: str) -> str:
     return {"given": RED, "true": BLUE, "other": GREY}[role]
 
 
-def _heading(run: "xr.Dataset") -> str:
+def _heading(run: xr.Dataset) -> str:
     shares = ", ".join(f"{role} {float(run.share.sel(role=role)):.1%}" for role in ROLES)
     name = f"<b>{run.run.values}</b>: " if str(run.run.values) else ""
     return f"{name}answers: {shares}"

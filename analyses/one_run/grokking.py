@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xarray as xr
 
 from analyses.pages.finding import Finding
 from grokinterp import Run, build_model
@@ -17,13 +18,12 @@ from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 PROBES = {"mean_ipr": mean_ipr}  # pass as gi.train(..., probes=PROBES)
 
 
 @unaffected()
-def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
+def compute(run: Run, *, neuron: int | None = None) -> xr.Dataset:
     """Accuracies and IPR while training, and one neuron and all IPRs before and after.
 
     Args:
@@ -38,8 +38,6 @@ def compute(run: Run, *, neuron: int | None = None) -> "xr.Dataset":
         (when); "when" is before or after training. Attributes: ``neuron`` and the ``frequency`` of
         its row after training.
     """
-    import xarray as xr
-
     untrained = build_model(run.config)
     models = {"before": untrained, "after": run.model}
     found = {when: model_neuron_ipr(model) for when, model in models.items()}
@@ -68,7 +66,7 @@ def _clearest_neuron(found: NeuronIPR) -> int:
 
 
 def plot_over_time(
-    data: "xr.Dataset", *, title: str = "Accuracy and IPR while training"
+    data: xr.Dataset, *, title: str = "Accuracy and IPR while training"
 ) -> "go.Figure":
     """Fig. 2a: train and test accuracy, and mean IPR if it was measured."""
     import plotly.graph_objects as go
@@ -91,7 +89,7 @@ def plot_over_time(
     return finish(figure, title=title)
 
 
-def plot_row(data: "xr.Dataset", *, title: str = "One neuron's input weights") -> "go.Figure":
+def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> "go.Figure":
     """Fig. 2b: one row of U before and after training."""
     import plotly.graph_objects as go
 
@@ -109,7 +107,7 @@ def plot_row(data: "xr.Dataset", *, title: str = "One neuron's input weights") -
     return finish(figure, title=f"{title} (frequency {data.attrs['frequency']})")
 
 
-def plot_shift(data: "xr.Dataset", *, title: str = "IPR before and after training") -> "go.Figure":
+def plot_shift(data: xr.Dataset, *, title: str = "IPR before and after training") -> "go.Figure":
     """Fig. 2c: histogram of per-neuron IPR before and after training."""
     import plotly.graph_objects as go
 

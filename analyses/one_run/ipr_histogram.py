@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import xarray as xr
+
 from analyses.pages.finding import Finding
 from grokinterp import Run
 from probes import model_neuron_ipr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 # The bounds that the paper's histograms are read with: memorising below, generalising above.
 IPR_MEMORISES_BELOW, IPR_GENERALISES_ABOVE = 0.2, 0.5
 
 
-def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
+def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
     """IPR of every neuron of one or several runs of one width.
 
     Returns:
@@ -28,7 +29,6 @@ def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
         ValueError: the runs have different widths, or networks without one hidden layer.
     """
     import numpy as np
-    import xarray as xr
 
     runs = [runs] if isinstance(runs, Run) else list(runs)
     if not runs:
@@ -57,7 +57,7 @@ def compute(runs: Run | Sequence[Run]) -> "xr.Dataset":
     )
 
 
-def plot_histogram(data: "xr.Dataset", *, title: str = "IPR of the neurons") -> "go.Figure":
+def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> "go.Figure":
     """One histogram per run; the dashed line is the mean over neurons that are alive."""
     from plotly.subplots import make_subplots
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xarray as xr
 
 from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
@@ -20,13 +21,12 @@ from probes.logit_parts import PARTS, logit_parts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
 @unaffected()
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """The logits of ``corrupted_logits.compute``, and the parts that add up to them.
 
     Args:
@@ -72,7 +72,7 @@ def compute(
 
 
 def plot_parts(
-    data: "xr.Dataset", *, title: str = "Who writes which logit? Corrupted examples"
+    data: xr.Dataset, *, title: str = "Who writes which logit? Corrupted examples"
 ) -> "go.Figure":
     """What each part adds to the three logits: bars are means, lines a standard deviation."""
     from plotly.subplots import make_subplots
@@ -103,7 +103,7 @@ def plot_parts(
 
 
 def plot_split(
-    data: "xr.Dataset", *, run: int = 0, title: str = "Logits by the neurons that write them"
+    data: xr.Dataset, *, run: int = 0, title: str = "Logits by the neurons that write them"
 ) -> "go.Figure":
     """Whole logits of one run's shown examples and, below, the parts that add up to them."""
     here = data.isel(run=run)

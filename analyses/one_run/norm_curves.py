@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
@@ -17,7 +18,6 @@ from grokinterp import DataConfig, MLPConfig, Run, RunConfig, TrainConfig
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 NORMS = ("batch", "layer", None)  # Figs. 20, 21, 22
 TRAIN_FRACTIONS = (0.4, 0.5, 0.8)
@@ -45,7 +45,7 @@ def configs(*, seed: int = 0) -> list[RunConfig]:
     ]
 
 
-def compute(runs: Sequence[Run]) -> "xr.Dataset":
+def compute(runs: Sequence[Run]) -> xr.Dataset:
     """Accuracies while training of any runs of MLPs, by norm and train fraction.
 
     Returns:
@@ -58,8 +58,6 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
         ValueError: no run.
         TypeError: a network that is no MLP on one-hot pairs.
     """
-    import xarray as xr
-
     if not runs:
         raise ValueError("runs is empty; give at least one run")
     for run in runs:
@@ -83,7 +81,7 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
     )
 
 
-def plot_norms(data: "xr.Dataset", *, title: str = "What norms do to the phases") -> "go.Figure":
+def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") -> "go.Figure":
     """A line of panels per norm, one panel per train fraction, with the phase it ends in.
 
     Runs that differ in other things (seeds) share their panel. The dotted line is the share of
@@ -133,11 +131,11 @@ def plot_norms(data: "xr.Dataset", *, title: str = "What norms do to the phases"
     return figure.update_layout(margin={"t": 110, "l": 90}, legend={"y": 1 + 32 / inner})
 
 
-def _phases(panel: "xr.Dataset") -> str:
+def _phases(panel: xr.Dataset) -> str:
     return " / ".join(np.unique(panel.phase.values)) or "no run"
 
 
-def _steps(data: "xr.Dataset") -> str:
+def _steps(data: xr.Dataset) -> str:
     sizes = np.unique(data.batch_size.values)
     return f"step (batches of {sizes[0]})" if len(sizes) == 1 and sizes[0] else "step"
 

@@ -10,25 +10,25 @@ the share of the variance that one frequency explains, which is no IPR, and is l
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 from torch.nn.utils.rnn import pad_sequence
 
 from analyses.pages.finding import Finding
 from grokinterp import Run
-from grokinterp._checks import check_int
+from grokinterp.checks import check_int
 from grokinterp.session import unaffected
 from probes import GammaIPR, gamma_ipr, model_gamma_ipr, model_neuron_spectra
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 BINS = np.linspace(0, 1, 11)  # of the periodicity, for means
 _OFF = 0.01  # of the layer's largest gain: a neuron with less is switched off
 
 
 @unaffected()
-def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> "xr.Dataset":
+def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
     """Gamma and periodicity of every neuron behind every norm, and how they go together.
 
     Args:
@@ -53,8 +53,6 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> "xr.Dataset"
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 5, section 2.1 and appendix G.
     """
-    import xarray as xr
-
     check_int("n_bootstrap", n_bootstrap, minimum=1)
     measured, layers = zip(*_layers(run), strict=True)
     rng = np.random.default_rng(seed)
@@ -92,7 +90,7 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> "xr.Dataset"
     )  # fmt: skip
 
 
-def plot_gain(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
+def plot_gain(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
     """|gamma| against periodicity, a panel per norm; diamonds are means with standard errors."""
     from plotly.subplots import make_subplots
 
@@ -139,7 +137,7 @@ _AXIS = {
 }
 
 
-def _heading(layer: "xr.Dataset", count: int) -> str:
+def _heading(layer: xr.Dataset, count: int) -> str:
     """Which layer, and its correlation with the interval."""
     name = f"hidden layer {int(layer.layer) + 1} of {count}" if count > 1 else "hidden layer"
     rank = layer.sel(coefficient="spearman")

@@ -14,17 +14,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.finding import Finding
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
-from grokinterp._checks import check_number
-from grokinterp._frozen import frozen_config
-from grokinterp._short import short_repr
+from grokinterp.checks import check_number
+from grokinterp.frozen import frozen_config
+from grokinterp.short_text import short_repr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
 class Phase(StrEnum):
@@ -182,7 +182,7 @@ def are_borderline(
     )
 
 
-def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> "xr.Dataset":
+def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> xr.Dataset:
     """Phases of one or several runs, with everything that decides them.
 
     Returns:
@@ -191,8 +191,6 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
         below 0.01 is the collapse of appendix E) and the coordinates ``weight_decay``,
         ``train_fraction``, ``corruption`` and ``seed``.
     """
-    import xarray as xr
-
     runs = [runs] if isinstance(runs, Run) else list(runs)
     ends = [EndPoint.of(run) for run in runs]
     cut = thresholds or Thresholds()
@@ -220,7 +218,7 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
     )
 
 
-def plot_phases(phases: "xr.Dataset", *, title: str = "Phases") -> "go.Figure":
+def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> "go.Figure":
     """Runs in the plane that the phases divide: test accuracy against memorised labels.
 
     A run without corrupted labels has nothing to memorise and is drawn hollow at 0.
@@ -272,7 +270,7 @@ def analysis(runs: Sequence[Run]) -> Finding:
     return Finding(data=data, figures=[plot_phases(data)], rows=table(data))
 
 
-def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
     """One row per run: its settings, its phase, and whether noise could move it to another."""
     columns = {
         "weight decay": data.weight_decay, "train fraction": data.train_fraction,

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 import typer
+import xarray as xr
 from torch import Tensor
 
 from analyses.pages.finding import Finding
 from grokinterp import Run
-from grokinterp._checks import check_choice, check_int
-from grokinterp._short import short
+from grokinterp.checks import check_choice, check_int
 from grokinterp.data import SUBSETS
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 from probes import (
     model_neuron_attribution,
     model_neuron_ipr,
@@ -30,13 +31,12 @@ from probes.pruning_curve import check_prunable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 ORDERS = ("ipr", "norm", "attribution", "random")
 
 
 @unaffected()
-def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> "xr.Dataset":
+def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> xr.Dataset:
     """Accuracy and loss on every subset after each removal, in several orders.
 
     Args:
@@ -55,8 +55,6 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
         TypeError or ValueError: a network whose logits are no sum over one layer's neurons; the
             message names what takes neurons out of it.
     """
-    import xarray as xr
-
     if isinstance(orders, str) or not orders:
         raise ValueError(
             f"orders must be a list of some of {', '.join(ORDERS)}, got {short(orders)}"
@@ -90,7 +88,7 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     )
 
 
-def curve(data: "xr.Dataset", order: str, direction: str = "low", seed: int = -1) -> "xr.Dataset":
+def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) -> xr.Dataset:
     """One curve of :func:`compute`'s dataset, by name.
 
     Args:
@@ -108,7 +106,7 @@ def curve(data: "xr.Dataset", order: str, direction: str = "low", seed: int = -1
 
 
 def plot_pruning(
-    data: "xr.Dataset", *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
+    data: xr.Dataset, *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
 ) -> "go.Figure":
     """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
     from plotly.subplots import make_subplots
@@ -147,7 +145,7 @@ def plot_pruning(
 
 
 def plot_controls(
-    data: "xr.Dataset", *, title: str = "Is it the IPR? The same curves in other orders"
+    data: xr.Dataset, *, title: str = "Is it the IPR? The same curves in other orders"
 ) -> "go.Figure":
     """Test and corrupted-label accuracy in every order; the band spans the random orders."""
     from plotly.subplots import make_subplots

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
@@ -19,13 +20,12 @@ from probes import TableSpectrum, network_on_pairs, table_spectrum, task_basis
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 TABLES = ("input", "output")
 
 
 @unaffected()
-def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -> "xr.Dataset":
+def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -> xr.Dataset:
     """Row-wise and total IPR of the input and output weights of one or several runs.
 
     Args:
@@ -42,8 +42,6 @@ def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -
     Raises:
         ValueError: no run, or a task without a periodic basis.
     """
-    import xarray as xr
-
     runs = [runs] if isinstance(runs, Run) else list(runs)
     if not runs:
         raise ValueError("runs is empty; give at least one run")
@@ -110,7 +108,7 @@ ROW_MEASURES = {
 }
 
 
-def plot_rows(data: "xr.Dataset", *, title: str = "IPR of input and output rows") -> "go.Figure":
+def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> "go.Figure":
     """A line of two histograms per run; the dashed line is the mean over rows that are alive."""
     from plotly.subplots import make_subplots
 
@@ -144,7 +142,7 @@ def plot_rows(data: "xr.Dataset", *, title: str = "IPR of input and output rows"
     return figure.update_layout(margin_t=top)
 
 
-def _heading(here: "xr.Dataset") -> str:
+def _heading(here: xr.Dataset) -> str:
     """What one panel shows, in two lines."""
     table = str(here.table.values)
     name = f"<b>{here.run.values}</b>, {table}" if str(here.run.values) else f"<b>{table}</b>"

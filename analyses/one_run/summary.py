@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import xarray as xr
 
 from analyses.one_run import ipr_histogram, phases
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
@@ -10,14 +12,11 @@ from analyses.one_run.pruning import curve
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 # Where the pruning experiment is read off: this share of neurons gone, in order of IPR.
 READ_AT = {"low": 0.6, "high": 0.3}
 
 
-def summarise(run: Run, pruned: "xr.Dataset") -> dict[str, Any]:
+def summarise(run: Run, pruned: xr.Dataset) -> dict[str, Any]:
     """Plain numbers of a run, ready for JSON; None where one is not defined.
 
     Args:

@@ -2,22 +2,21 @@
 
 from typing import TYPE_CHECKING
 
+import xarray as xr
+
 from analyses.pages.finding import Finding
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
-def compute(run: Run) -> "xr.Dataset":
+def compute(run: Run) -> xr.Dataset:
     """The run's history as ``accuracy`` (step, subset) and ``loss`` (step, train or test).
 
     A run saved by an earlier version may have no "selected" labels in its history.
     """
-    import xarray as xr
-
     history = run.history
     subsets = [subset for subset in SUBSETS if f"{subset}_accuracy" in history]
     accuracy = xr.concat([history[f"{s}_accuracy"] for s in subsets], dim="subset")
@@ -36,7 +35,7 @@ def compute(run: Run) -> "xr.Dataset":
     return curves
 
 
-def plot_accuracy(curves: "xr.Dataset", *, title: str = "Training curves") -> "go.Figure":
+def plot_accuracy(curves: xr.Dataset, *, title: str = "Training curves") -> "go.Figure":
     """Accuracy on four subsets; the dotted line is the share of training labels that are true."""
     import plotly.graph_objects as go
 
@@ -61,7 +60,7 @@ def plot_accuracy(curves: "xr.Dataset", *, title: str = "Training curves") -> "g
     return finish(figure, title=title)
 
 
-def plot_loss(curves: "xr.Dataset", *, title: str = "Losses") -> "go.Figure":
+def plot_loss(curves: xr.Dataset, *, title: str = "Losses") -> "go.Figure":
     """Train and test loss on a logarithmic axis."""
     import plotly.graph_objects as go
 

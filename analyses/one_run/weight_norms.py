@@ -7,20 +7,20 @@ Forgetting phase.
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.finding import Finding
 from grokinterp import Run
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 _PAPER_NAME = {
     "W_E[0]": "U (first operand)", "W_E[1]": "V (second operand)", "W_U": "W (output)"
 }  # fmt: skip
 
 
-def compute(run: Run) -> "xr.Dataset":
+def compute(run: Run) -> xr.Dataset:
     """``norm`` (step, weight), ``test_accuracy`` (step) and, as attributes, where it collapsed.
 
     Attributes: ``largest`` and ``final`` total norm, and ``collapsed`` (final below 1 % of
@@ -34,7 +34,7 @@ def compute(run: Run) -> "xr.Dataset":
     return history.assign_attrs(largest=largest, final=final, collapsed=int(final < 0.01 * largest))
 
 
-def plot_norms(norms: "xr.Dataset", *, title: str = "Weight norms") -> "go.Figure":
+def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> "go.Figure":
     """Norm of every matrix on the left axis, test accuracy on the right one."""
     from plotly.subplots import make_subplots
 

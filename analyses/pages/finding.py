@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grokinterp._files import replacing, write_netcdf
-from grokinterp._short import short_repr
+import xarray as xr
+
+from grokinterp.files import replacing, write_netcdf
+from grokinterp.short_text import short_repr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 Row = Mapping[str, object] | str  # names and values, or a sentence
 
@@ -32,7 +33,7 @@ class Finding:
         name: of the files, without an ending; None: as the command is called.
     """
 
-    data: "xr.Dataset"
+    data: xr.Dataset
     figures: Sequence["go.Figure"]
     rows: Iterable[Row] = ()
     name: str | None = None

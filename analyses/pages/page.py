@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from grokinterp._files import replacing
-from grokinterp._short import one_line
+from grokinterp.files import replacing
+from grokinterp.short_text import one_line
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

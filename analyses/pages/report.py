@@ -1,7 +1,9 @@
 """One self-contained HTML page about a run: its figures, each with what to see in it."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import xarray as xr
 
 from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
@@ -10,9 +12,6 @@ from analyses.pages.page import Section, write_page
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.data import SUBSETS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
     return summary
 
 
-def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Section]:
+def sections(run: Run, pruned: xr.Dataset, summary: dict[str, Any]) -> list[Section]:
     """All figures of a run with their sentences."""
     curves = training_curves.compute(run)
     grown = grokking.compute(run)
@@ -84,7 +83,7 @@ def sections(run: Run, pruned: "xr.Dataset", summary: dict[str, Any]) -> list[Se
     ]
 
 
-def _about_curves(curves: "xr.Dataset", summary: dict[str, Any]) -> str:
+def _about_curves(curves: xr.Dataset, summary: dict[str, Any]) -> str:
     accuracy = summary["accuracy"]
     level = GENERALISED_FROM
     learned = curves.accuracy.sel(subset="test") >= level
@@ -111,7 +110,7 @@ def _about_neurons(summary: dict[str, Any]) -> str:
     return text + (f", and {dead} are dead and have no IPR." if dead else ".")
 
 
-def _about_controls(pruned: "xr.Dataset") -> str:
+def _about_controls(pruned: xr.Dataset) -> str:
     middle = pruned.sizes["removed"] * 3 // 5
     chance = pruned.isel(curve=pruned.order.values == "random", removed=middle).accuracy
     mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.one_run.phases import Phase
 from analyses.pages.page import Section, write_page
@@ -20,19 +21,16 @@ from grokinterp.sweeps.fingerprint import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
 
 _WIDTH = 1240  # pixels; four panels next to each other
 
 
-def load(path: str | os.PathLike[str]) -> "xr.Dataset":
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """A sweep from its zarr store, finished or not, or from a netCDF file it was written to.
 
     Raises:
         SweepStoreError: neither is there.
     """
-    import xarray as xr
-
     where = Path(path)
     if where.is_file():
         try:
@@ -49,7 +47,7 @@ _STANDARD = (  # the repr of Refinement(), as stores in format 1 have it
 )
 
 
-def phases_of(sweep: "xr.Dataset", refinement: Refinement | None = None) -> "xr.Dataset":
+def phases_of(sweep: xr.Dataset, refinement: Refinement | None = None) -> xr.Dataset:
     """``sweep_phases.compute``, with cells inferred that a refined sweep left out.
 
     Args:
@@ -75,7 +73,7 @@ def _is_standard(chosen: "str | Mapping[str, Any] | None") -> bool:
     return chosen is not None and chosen.get(name) == settings
 
 
-def summarise(phases: "xr.Dataset", **choice: Any) -> dict[str, Any]:
+def summarise(phases: xr.Dataset, **choice: Any) -> dict[str, Any]:
     """A diagram in numbers, ready for JSON.
 
     Args:
@@ -146,7 +144,7 @@ def about_disagreements(summary: "Mapping[str, Any]") -> str:
 
 
 def write_diagram(
-    phases: "xr.Dataset", path: str | os.PathLike[str], *, heading: str, intro: str, **choice: Any
+    phases: xr.Dataset, path: str | os.PathLike[str], *, heading: str, intro: str, **choice: Any
 ) -> dict[str, Any]:
     """Write the page and return :func:`summarise`.
 
@@ -186,7 +184,7 @@ def write_diagram(
     return summary
 
 
-def describe(sweep: "xr.Dataset") -> str:
+def describe(sweep: xr.Dataset) -> str:
     """What was trained, as far as the dataset tells."""
     base = json.loads(sweep.attrs.get("base", "{}"))
     done = int(sweep.done.sum())

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
-from grokinterp._short import short, short_repr
+from grokinterp.short_text import short, short_repr
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 AXIS_LABEL = {
     "data.train_fraction": "train fraction α",  # noqa: RUF001
@@ -109,7 +109,7 @@ def finish_panels(figure: "go.Figure", *, title: str, seeds: str = "") -> "go.Fi
 
 
 def split(
-    phases: "xr.Dataset", *, x: str, y: str, panel: str | None, at: Mapping[str, Any] | None
+    phases: xr.Dataset, *, x: str, y: str, panel: str | None, at: Mapping[str, Any] | None
 ) -> Panels:
     """Cut a dataset over a sweep's axes into panels.
 
@@ -158,7 +158,7 @@ def value_label(value: object) -> str:
     return f"{float(value):.6g}" if isinstance(value, int | float | np.number) else str(value)
 
 
-def ticks(values: "xr.DataArray", most: int = 5) -> dict[str, Any]:
+def ticks(values: xr.DataArray, most: int = 5) -> dict[str, Any]:
     """Tick positions and texts for an axis that places its values at 0, 1, 2 ..."""
     count = len(values)
     step = -(-(count - 1) // (most - 1)) or 1
@@ -166,7 +166,7 @@ def ticks(values: "xr.DataArray", most: int = 5) -> dict[str, Any]:
     return {"tickvals": shown, "ticktext": [value_label(values.values[i].item()) for i in shown]}
 
 
-def _at(phases: "xr.Dataset", at: Mapping[str, Any]) -> "xr.Dataset":
+def _at(phases: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
     for axis, value in at.items():
         if axis not in phases.majority.dims:
             raise ValueError(
@@ -186,7 +186,7 @@ def _at(phases: "xr.Dataset", at: Mapping[str, Any]) -> "xr.Dataset":
     return phases
 
 
-def _title(cell: "xr.Dataset", panel: str) -> str:
+def _title(cell: xr.Dataset, panel: str) -> str:
     value = cell[panel].item()
     title = f"{axis_label(panel)} {value_label(value)}"
     if panel == "training.weight_decay" and "training.lr" not in cell.dims:
@@ -196,12 +196,12 @@ def _title(cell: "xr.Dataset", panel: str) -> str:
     return title
 
 
-def _learning_rate(cell: "xr.Dataset") -> float | None:
+def _learning_rate(cell: xr.Dataset) -> float | None:
     if "training.lr" in cell.coords:
         return float(cell["training.lr"])
     base = json.loads(cell.attrs.get("base", "{}"))
     return base.get("training", {}).get("lr")
 
 
-def _listed(values: "xr.DataArray") -> str:
+def _listed(values: xr.DataArray) -> str:
     return ", ".join(value_label(value) for value in values.values.tolist())

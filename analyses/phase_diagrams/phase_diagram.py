@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.style import GREY, PHASE_COLOR
@@ -16,13 +17,12 @@ from analyses.phase_diagrams.sweep_phases import MIXED, NAMES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 X, Y = "data.train_fraction", "data.corruption"
 
 
 def plot_diagram(
-    phases: "xr.Dataset",
+    phases: xr.Dataset,
     *,
     x: str = X,
     y: str = Y,
@@ -76,7 +76,7 @@ def plot_diagram(
 
 
 def plot_accuracies(
-    phases: "xr.Dataset",
+    phases: xr.Dataset,
     *,
     x: str = X,
     y: str = Y,
@@ -101,7 +101,7 @@ def plot_accuracies(
 
 
 def plot_ipr(
-    phases: "xr.Dataset",
+    phases: xr.Dataset,
     *,
     x: str = X,
     y: str = Y,
@@ -163,7 +163,7 @@ _MARK: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _add_map(
-    figure: "go.Figure", values: "xr.DataArray", hover: np.ndarray, place: dict[str, int]
+    figure: "go.Figure", values: xr.DataArray, hover: np.ndarray, place: dict[str, int]
 ) -> None:
     figure.add_heatmap(
         z=values.values, coloraxis="coloraxis", xgap=0.5, ygap=0.5, hovertext=hover,
@@ -199,7 +199,7 @@ def _hover(panels: Panels, number: int) -> np.ndarray:
 class _Measured:
     """The numbers of a panel's cells as text; arrays, as xarray is slow cell by cell."""
 
-    def __init__(self, cells: "xr.Dataset") -> None:
+    def __init__(self, cells: xr.Dataset) -> None:
         axes = cells.majority.dims
         self.majority = cells.majority.values
         self.n_seeds, self.n_diverged = cells.n_seeds.values, cells.n_diverged.values
@@ -234,7 +234,7 @@ class _Measured:
             yield f"dead neurons {self.dead[at]:.1%}"
 
 
-def _stands_on(phases: "xr.Dataset", panels: Panels) -> str:
+def _stands_on(phases: xr.Dataset, panels: Panels) -> str:
     """How many seeds the cells have that were trained."""
     counts = [cells.n_seeds.values.ravel() for cells in panels.data]
     return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from grokinterp import DataConfig, MLPConfig, RunConfig, TrainConfig, TransformerConfig
-from grokinterp._checks import check_choice
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice
+from grokinterp.short_text import short_repr
 
 X, Y = "data.train_fraction", "data.corruption"
 WEIGHT_DECAY, DROPOUT = "training.weight_decay", "training.dropout"

@@ -7,18 +7,16 @@ fits between the lines of the coarse grid is not seen.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.one_run.phases import Thresholds
 from analyses.phase_diagrams import sweep_phases
-from grokinterp._checks import check_int, check_text, check_type
-from grokinterp._frozen import frozen_config
-from grokinterp._short import short
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.checks import check_int, check_text, check_type
+from grokinterp.frozen import frozen_config
+from grokinterp.short_text import short
 
 
 @frozen_config
@@ -45,13 +43,13 @@ class Refinement:
         if self.x == self.y:
             raise ValueError(f"x and y must be two different axes, got {short(self.x)} twice")
 
-    def __call__(self, sweep: "xr.Dataset") -> "xr.DataArray":
+    def __call__(self, sweep: xr.Dataset) -> xr.DataArray:
         """The cells to train next, True over the axes of the sweep; none when it is complete."""
         phases = sweep_phases.compute(sweep, self.thresholds)
         whole = (phases.phase != "").all("seed")  # a cell that lacks a seed is trained on
         return self._step(phases.majority.where(whole, ""))[1]
 
-    def infer(self, phases: "xr.Dataset") -> "xr.Dataset":
+    def infer(self, phases: xr.Dataset) -> xr.Dataset:
         """Fill in the majority phase of cells that were left out.
 
         Args:
@@ -65,7 +63,7 @@ class Refinement:
         inferred = (phases.majority == "") & (majority != "")
         return phases.assign(majority=majority, inferred=inferred)
 
-    def _step(self, majority: "xr.DataArray") -> "tuple[xr.DataArray, xr.DataArray]":
+    def _step(self, majority: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """:func:`refine_panel` in every panel: labels known or inferred, and cells to train."""
         for name in (self.x, self.y):
             _check_axis(name, majority)
@@ -133,7 +131,7 @@ def _common(labels: list[Any], agreeing: int) -> Any:
     return most if labels.count(most) >= agreeing else ""
 
 
-def _check_axis(name: str, majority: "xr.DataArray") -> None:
+def _check_axis(name: str, majority: xr.DataArray) -> None:
     dims = majority.dims
     if name not in dims:
         raise ValueError(

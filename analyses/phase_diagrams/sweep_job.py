@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 import grokinterp as gi
 from analyses.one_run import row_ipr
 from analyses.phase_diagrams.measures import MEASURES, PER_NEURON
 from analyses.phase_diagrams.presets import Preset
 from analyses.phase_diagrams.refine import Refinement
-from grokinterp._short import short_repr
+from grokinterp.short_text import short_repr
 from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.estimate import Duration, estimate
@@ -29,9 +30,6 @@ from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from probes import task_basis
 from probes.neuron_weights import has_neuron_weights
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @short_repr
@@ -120,7 +118,7 @@ class SweepJob:
             resources=replace(self.resources, threads=threads),
         )
 
-    def run(self, *, progress: bool = True) -> "xr.Dataset":
+    def run(self, *, progress: bool = True) -> xr.Dataset:
         """Train what is not done; interrupted, everything finished is in the store.
 
         It warns of diverged runs once, at the end, as :func:`grokinterp.sweep` does.

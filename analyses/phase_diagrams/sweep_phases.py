@@ -6,9 +6,9 @@ is a gap: it is counted apart, and never as a phase.
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.one_run.phases import (
     EndPoints,
@@ -19,9 +19,6 @@ from analyses.one_run.phases import (
     published_phases_of,
 )
 from grokinterp.data import SUBSETS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 NAMES = tuple(str(phase) for phase in Phase if phase != Phase.DIVERGED)
 MIXED = "mixed"  # a tie between seeds
@@ -36,7 +33,7 @@ _NEEDED = (
 )  # fmt: skip
 
 
-def compute(sweep: "xr.Dataset", thresholds: Thresholds | None = None) -> "xr.Dataset":
+def compute(sweep: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     """Phases of every run and every cell of a sweep, and the means that figures show.
 
     Args:
@@ -57,8 +54,6 @@ def compute(sweep: "xr.Dataset", thresholds: Thresholds | None = None) -> "xr.Da
           mean over seeds of each network's mean over living neurons; with ``ipr`` also
           ``dead_share`` of neurons, whose IPR is NaN.
     """
-    import xarray as xr
-
     _check(sweep)
     sweep, cut = sweep.compute(), thresholds or Thresholds()  # a stored sweep is read lazily
     done, ends = sweep.done.astype(bool), _end_points(sweep)
@@ -88,7 +83,7 @@ def compute(sweep: "xr.Dataset", thresholds: Thresholds | None = None) -> "xr.Da
     return found.drop_attrs(deep=True).assign_attrs(attrs)
 
 
-def disagreements(phases: "xr.Dataset") -> "xr.DataArray":
+def disagreements(phases: xr.Dataset) -> xr.DataArray:
     """How many runs have which phase by our rule and by the published one.
 
     Args:
@@ -98,8 +93,6 @@ def disagreements(phases: "xr.Dataset") -> "xr.DataArray":
         Counts ("phase", "published_phase"); untrained runs are left out. Clean generalisation has
         no published counterpart: there, Coexistence is agreement.
     """
-    import xarray as xr
-
     ours, theirs = phases.phase.values.ravel(), phases.published_phase.values.ravel()
     names = [str(phase) for phase in Phase]
     counts = [[int(((ours == a) & (theirs == b)).sum()) for b in names] for a in names]
@@ -109,11 +102,11 @@ def disagreements(phases: "xr.Dataset") -> "xr.DataArray":
 
 
 def moved(
-    sweep: "xr.Dataset",
+    sweep: xr.Dataset,
     cuts: Sequence[Thresholds] = ALTERNATIVE_CUTS,
     *,
     thresholds: Thresholds | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Which cells change their majority phase when the thresholds are others.
 
     Args:
@@ -126,8 +119,6 @@ def moved(
         (NaN if there are none) and the coordinates ``learned`` and ``not_memorised`` of each cut.
         Cells without any finite run neither move nor count.
     """
-    import xarray as xr
-
     before = compute(sweep, thresholds)
     changed = xr.concat([compute(sweep, cut).majority != before.majority for cut in cuts], "cut")
     cells = [dim for dim in changed.dims if dim != "cut"]
@@ -139,7 +130,7 @@ def moved(
     )
 
 
-def _check(sweep: "xr.Dataset") -> None:
+def _check(sweep: xr.Dataset) -> None:
     missing = [name for name in _NEEDED if name not in sweep.data_vars]
     if missing:
         raise ValueError(
@@ -163,9 +154,7 @@ def _check(sweep: "xr.Dataset") -> None:
         )
 
 
-def _end_points(sweep: "xr.Dataset") -> EndPoints:
-    import xarray as xr
-
+def _end_points(sweep: xr.Dataset) -> EndPoints:
     done = sweep.done
     if "data.corruption" in sweep.coords:
         corruption = sweep["data.corruption"]
@@ -174,7 +163,7 @@ def _end_points(sweep: "xr.Dataset") -> EndPoints:
     losses = sweep.final_loss.sel(subset=["train", "test"])
     finite = np.isfinite(losses).all("subset") & np.isfinite(sweep.final_norm)
 
-    def grid(values: "xr.DataArray") -> np.ndarray:
+    def grid(values: xr.DataArray) -> np.ndarray:
         return values.drop_vars("subset", errors="ignore").broadcast_like(done).transpose(
             *done.dims
         ).values  # fmt: skip
@@ -189,10 +178,8 @@ def _end_points(sweep: "xr.Dataset") -> EndPoints:
     )
 
 
-def _cells(phase: "xr.DataArray") -> dict[Hashable, "xr.DataArray"]:
+def _cells(phase: xr.DataArray) -> dict[Hashable, xr.DataArray]:
     """What the seeds of each cell say together."""
-    import xarray as xr
-
     label = xr.DataArray(list(NAMES), dims="label", coords={"label": list(NAMES)})
     counts = (phase == label).sum("seed")
     n_seeds = counts.sum("label")
@@ -212,7 +199,7 @@ def _cells(phase: "xr.DataArray") -> dict[Hashable, "xr.DataArray"]:
     }
 
 
-def _ipr(sweep: "xr.Dataset", finite: "xr.DataArray") -> dict[Hashable, "xr.DataArray"]:
+def _ipr(sweep: xr.Dataset, finite: xr.DataArray) -> dict[Hashable, xr.DataArray]:
     name = "ipr" if "ipr" in sweep else "mean_ipr"
     if name not in sweep:
         return {}

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import xarray as xr
+
 from analyses.statistics.critical_size import CriticalSize
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
-def compute(estimates: Mapping[str, CriticalSize], *, n_pairs: int | None = None) -> "xr.Dataset":
+def compute(estimates: Mapping[str, CriticalSize], *, n_pairs: int | None = None) -> xr.Dataset:
     """Estimates of one task by the name of their estimator, as a table.
 
     Returns:
@@ -20,8 +21,6 @@ def compute(estimates: Mapping[str, CriticalSize], *, n_pairs: int | None = None
         ``n_boot``, ``reason`` and ``p_value``. Attributes: ``sentence``, :func:`agreement`; and
         ``n_pairs``, all pairs of the task, if given.
     """
-    import xarray as xr
-
     if not estimates:
         raise ValueError("estimates is empty; give at least one estimator's")
     fields = ("value", "low", "high", "n_boot", "reason", "p_value")
@@ -66,7 +65,7 @@ def agreement(estimates: Mapping[str, CriticalSize]) -> str:
 
 
 def plot_estimates(
-    data: "xr.Dataset", *, title: str = "The critical data-set size", seeds: str = ""
+    data: xr.Dataset, *, title: str = "The critical data-set size", seeds: str = ""
 ) -> "go.Figure":
     """A forest plot: a row per estimator, what is missing in words; ``seeds`` goes to the title."""
     import plotly.graph_objects as go

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.options import Out
@@ -28,13 +29,12 @@ from analyses.statistics.critical_size import (
     efficiency_crossing,
     ungrokking_midpoint,
 )
-from grokinterp._bar import progress_bar
-from grokinterp._checks import check_int
-from grokinterp._short import short
+from grokinterp.bars import progress_bar
+from grokinterp.checks import check_int
+from grokinterp.short_text import short
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 TRUTH = 1000.0
 SEEDS = (3, 5, 10)
@@ -131,7 +131,7 @@ def compute(
     offsets: tuple[float, ...] = OFFSETS,
     seed: int = 0,
     progress: bool = False,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Simulate and estimate, with a D_crit and without one; ``progress`` shows a bar.
 
     Returns:
@@ -142,8 +142,6 @@ def compute(
         "offset"), where there is none: ``false``, share of replicates with an interval. An
         absence is named by its estimator and what the curves do.
     """
-    import xarray as xr
-
     check_int("replicates", replicates, minimum=1)
     absent = {
         f"{name}: {kind}": simulate
@@ -182,7 +180,7 @@ def compute(
     )  # fmt: skip
 
 
-def plot_rates(data: "xr.Dataset") -> "go.Figure":
+def plot_rates(data: xr.Dataset) -> "go.Figure":
     """Coverage where there is a D_crit; estimates where there is none, one marker per offset."""
     from plotly.subplots import make_subplots
 
@@ -245,7 +243,7 @@ def experiment(
     yield Finding(data=data, figures=[plot_rates(data)], rows=table(data))
 
 
-def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
     """How often each estimate is right; then, by offset, how often there is one by mistake."""
     present, absent = data.drop_dims(("absence", "offset")), data.false
     by_offset = absent.stack(case=("absence", "seeds")).to_pandas().T.reset_index()

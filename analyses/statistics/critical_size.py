@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from analyses.statistics.time_divergence import TimeLaw
-from grokinterp._checks import check_int
-from grokinterp._short import short
+from grokinterp.checks import check_int
+from grokinterp.short_text import short
 
 Sizes = Float[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
-from grokinterp._checks import check_int, check_number
+from grokinterp.checks import check_int, check_number
 
 Curve = Sequence[int | float] | np.ndarray
 

@@ -6,21 +6,17 @@ one run at a time.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.statistics.curves import sustained_crossing
 from analyses.statistics.intervals import half_width
 from analyses.statistics.survival import median_time
 
-if TYPE_CHECKING:
-    import xarray as xr
 
-
-def read_each(
-    read: Callable[..., float], curves: "xr.DataArray", *arguments: Any
-) -> "xr.DataArray":
+def read_each(read: Callable[..., float], curves: xr.DataArray, *arguments: Any) -> xr.DataArray:
     """``read(steps, values, *arguments)`` of every run's own rows, those that are not NaN.
 
     Args:
@@ -31,8 +27,6 @@ def read_each(
     Returns:
         Over the other axes; NaN where there are fewer than two rows, which make no curve.
     """
-    import xarray as xr
-
     steps = curves.step.values
 
     def of_one(values: np.ndarray, *arguments: Any) -> float:
@@ -43,7 +37,7 @@ def read_each(
     return xr.apply_ufunc(of_one, curves, *arguments, input_core_dims=core_dims, vectorize=True)
 
 
-def crossings(curves: "xr.DataArray", level: "float | xr.DataArray") -> "xr.DataArray":
+def crossings(curves: xr.DataArray, level: float | xr.DataArray) -> xr.DataArray:
     """The step from which each run stays at or above a level for five rows; NaN: it never does.
 
     Several levels are an axis of their own.
@@ -53,12 +47,12 @@ def crossings(curves: "xr.DataArray", level: "float | xr.DataArray") -> "xr.Data
     return read_each(sustained_crossing, curves, level)
 
 
-def values_at(curves: "xr.DataArray", steps: "xr.DataArray") -> "xr.DataArray":
+def values_at(curves: xr.DataArray, steps: xr.DataArray) -> xr.DataArray:
     """The value of every curve at a step of its own; NaN at no step (NaN)."""
     return curves.where(curves.step == steps).max("step")
 
 
-def budgets(last_step: "xr.DataArray") -> "xr.DataArray":
+def budgets(last_step: xr.DataArray) -> xr.DataArray:
     """How long each run was watched: its last step. NaN, not known, if that is not positive.
 
     A run that diverged before its first step says nothing about times, like one that is not there.
@@ -66,7 +60,7 @@ def budgets(last_step: "xr.DataArray") -> "xr.DataArray":
     return last_step.where(last_step > 0)
 
 
-def median_times(times: "xr.DataArray", bounds: "xr.DataArray", dim: str = "seed") -> "xr.Dataset":
+def median_times(times: xr.DataArray, bounds: xr.DataArray, dim: str = "seed") -> xr.Dataset:
     """Kaplan-Meier medians along an axis: ``median``, ``low`` and ``high``.
 
     Args:
@@ -79,7 +73,6 @@ def median_times(times: "xr.DataArray", bounds: "xr.DataArray", dim: str = "seed
         As :func:`analyses.statistics.survival.median_time`: infinite where not reached. NaN where
         nothing is known of any run.
     """
-    import xarray as xr
 
     def of_one(times: np.ndarray, bounds: np.ndarray) -> tuple[float, ...]:
         finished = ~np.isnan(times)
@@ -94,7 +87,7 @@ def median_times(times: "xr.DataArray", bounds: "xr.DataArray", dim: str = "seed
     return xr.Dataset(dict(zip(("median", "low", "high"), found, strict=True)))
 
 
-def t_interval(values: "xr.DataArray", dim: str = "seed") -> "xr.Dataset":
+def t_interval(values: xr.DataArray, dim: str = "seed") -> xr.Dataset:
     """``mean`` along an axis and its 95 % Student interval, ``low`` and ``high``.
 
     NaN values are left out; fewer than two have no interval (NaN), and none has no mean.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 
 Numbers = Sequence[int | float] | np.ndarray
 Flags = Sequence[bool | int] | np.ndarray

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from grokinterp._checks import check_choice, check_int, check_text, check_type
-from grokinterp._frozen import frozen_config
-from grokinterp._short import short
+from grokinterp.checks import check_choice, check_int, check_text, check_type
 from grokinterp.config.training import TrainConfig
 from grokinterp.data import DataConfig
+from grokinterp.frozen import frozen_config
 from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import MLPConfig
 from grokinterp.models.registry import MODELS, model_class, model_kind
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 from grokinterp.tasks import Table
 
 

@@ -3,11 +3,11 @@
 import math
 from dataclasses import replace
 
-from grokinterp._checks import check_choice, check_int, check_number, check_text
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_ROWS, MAX_STEPS
-from grokinterp._short import short
+from grokinterp.checks import check_choice, check_int, check_number, check_text
+from grokinterp.frozen import frozen_config
+from grokinterp.limits import MAX_ROWS, MAX_STEPS
 from grokinterp.losses import LOSSES
+from grokinterp.short_text import short
 
 # Optimiser -> the kinds of weight decay it supports; the first is the default.
 OPTIMIZERS = {

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_int
-from grokinterp._limits import MAX_P, check_parameters
-from grokinterp._short import short
+from grokinterp.checks import check_int
+from grokinterp.limits import MAX_P, check_parameters
 from grokinterp.models.anatomy import Anatomy, words_on
 from grokinterp.models.hub import OnTheHub
+from grokinterp.short_text import short
 
 
 class LayerNeurons(str):

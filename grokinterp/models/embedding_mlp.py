@@ -11,10 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_bool, check_choice, check_int
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_LAYERS
-from grokinterp._short import short
+from grokinterp.checks import check_bool, check_choice, check_int
+from grokinterp.frozen import frozen_config
+from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
@@ -29,6 +28,7 @@ from grokinterp.models.norms import NORMS
 from grokinterp.models.prompt import check_prompt, vocabulary
 from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.randomness import generator
+from grokinterp.short_text import short
 
 COMBINATIONS = ("concat", "sum")
 INITS = ("torch", "zhong")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._frozen import frozen_config
+from grokinterp.frozen import frozen_config
 from grokinterp.models.base import HookedModel, count_hooks, evaluated
 from grokinterp.models.outputs import first_tensor, with_first_tensor
 from grokinterp.models.prompt import Prompt, check_prompt

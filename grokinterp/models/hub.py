@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformer_lens import HookedRootModule
 
-from grokinterp._checks import check_choice, check_text
+from grokinterp.checks import check_choice, check_text
 from grokinterp.models.budget import NotFarLarger
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from grokinterp._short import short
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 
 # Fields of TransformerLens' HookedTransformerConfig, up to version 3.9. Those that ours has, too:
 _REQUIRED = ("n_layers", "d_model", "d_head", "n_ctx", "d_vocab")

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_LAYERS
+from grokinterp.checks import check_choice, check_int
+from grokinterp.frozen import frozen_config
+from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel

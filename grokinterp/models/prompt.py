@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grokinterp._checks import check_int, check_text
-from grokinterp._limits import MAX_WORDS
-from grokinterp._short import short
+from grokinterp.checks import check_int, check_text
+from grokinterp.limits import MAX_WORDS
+from grokinterp.short_text import short
 
 OPERANDS = ("a", "b")
 

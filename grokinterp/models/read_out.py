@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp._short import short_repr
+from grokinterp.short_text import short_repr
 
 
 @short_repr

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from grokinterp._short import short
 from grokinterp.models.base import HookedModel
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.lstm import HookedLSTM
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.transformer import HookedTransformer
+from grokinterp.short_text import short
 
 # Every architecture: its name in saved files, and its class.
 MODELS: dict[str, type[HookedModel]] = {

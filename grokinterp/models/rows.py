@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from grokinterp._short import short_repr
 from grokinterp.models.prompt import Prompt
+from grokinterp.short_text import short_repr
 
 
 @short_repr

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice, check_int
+from grokinterp.checks import check_choice, check_int
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import Prompt

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from grokinterp._checks import check_bool, check_choice, check_int, check_number
-from grokinterp._frozen import frozen_config
-from grokinterp._limits import MAX_LAYERS
+from grokinterp.checks import check_bool, check_choice, check_int, check_number
+from grokinterp.frozen import frozen_config
+from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.prompt import Prompt, check_prompt, fitting_size
 

@@ -11,8 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from grokinterp._checks import check_choice
-from grokinterp._short import short
+from grokinterp.checks import check_choice
 from grokinterp.models.base import check_state
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
 from grokinterp.models.loading import BUFFERS
@@ -20,6 +19,7 @@ from grokinterp.models.prompt import Prompt
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 
 # What torch.load and the reading of a configuration raise on files that are something else.
 _UNREADABLE = (

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokinterp._json import read_json
 from grokinterp.checkpoints import Checkpoint, check_names, to_json
 from grokinterp.config import RunConfig
+from grokinterp.json_files import read_json
 from grokinterp.runs.folder import ABOUT, RunFolderError, stored
 
 FORMAT = 3  # increased when older code could not read a new folder

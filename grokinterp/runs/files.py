@@ -11,24 +11,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from grokinterp._files import write_netcdf
 from grokinterp.checkpoints import Checkpoint, from_json
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset, make_dataset
+from grokinterp.files import write_netcdf
 from grokinterp.models.base import HookedModel, check_state
 from grokinterp.models.budget import NotFarLarger
 from grokinterp.runs.about import REMEDY, check_about, describe, read_about, write_about
 from grokinterp.runs.folder import ABOUT, CHECKPOINT, FILES, RunFolderError, stamp, stored
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 _CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")  # in every history
 
@@ -39,7 +37,7 @@ def write_files(
     config: RunConfig,
     dataset: Dataset,
     model: Any,
-    history: "xr.Dataset",
+    history: xr.Dataset,
     diverged_at: int | None,
     interrupted_at: int | None,
     provenance: Mapping[str, Any],
@@ -155,9 +153,7 @@ def _read_dataset(file: Path, config: RunConfig) -> Dataset:
     return dataset
 
 
-def _read_history(file: Path, config: RunConfig) -> "xr.Dataset":
-    import xarray as xr
-
+def _read_history(file: Path, config: RunConfig) -> xr.Dataset:
     _check_arrays(file)
     with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as opened:
         history = opened.load()
@@ -165,7 +161,7 @@ def _read_history(file: Path, config: RunConfig) -> "xr.Dataset":
     return history
 
 
-def _check_history(history: "xr.Dataset", config: RunConfig) -> None:
+def _check_history(history: xr.Dataset, config: RunConfig) -> None:
     for name in _CURVES:
         if name not in history or history[name].dims != ("step",):
             raise ValueError(f"the history has no {name} over steps")

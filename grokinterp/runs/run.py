@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from grokinterp._checks import check_choice
-from grokinterp._short import short_repr
+import xarray as xr
+
 from grokinterp.checkpoints import Checkpoint
+from grokinterp.checks import check_choice
 from grokinterp.config import RunConfig, build_model
 from grokinterp.data import Dataset
 from grokinterp.models.base import HookedModel
 from grokinterp.runs.files import read_files, write_files
 from grokinterp.runs.folder import filling, folder_path
 from grokinterp.session import unaffected
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.short_text import short_repr
 
 
 @short_repr

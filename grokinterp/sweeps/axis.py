@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from grokinterp._short import short, short_repr
 from grokinterp.config import RunConfig, check_path, config_paths
+from grokinterp.short_text import short, short_repr
 from grokinterp.sweeps.reading import BOOKKEEPING
 from grokinterp.sweeps.rows import KEPT, check_name
 from grokinterp.tasks import Table

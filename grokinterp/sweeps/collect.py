@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from grokinterp._short import short_repr
 from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.runs.folder import check_free, holds_run
+from grokinterp.short_text import short_repr
 from grokinterp.training.interrupt import TrainingInterrupted
 from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources

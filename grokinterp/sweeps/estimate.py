@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from grokinterp import RunConfig
-from grokinterp._checks import check_int
+from grokinterp.checks import check_int
 from grokinterp.sweeps.rows import Measure
 from grokinterp.sweeps.work import BlockTask, Work
 from grokinterp.tracking import Callback

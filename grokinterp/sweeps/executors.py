@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 from grokinterp.sweeps.workers import BlockKilledWorkers, can_be_replaced, run_in_processes
 from grokinterp.team import available_threads
 

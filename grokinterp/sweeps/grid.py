@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from grokinterp._checks import check_int
-from grokinterp._short import short, short_repr
+from grokinterp.checks import check_int
 from grokinterp.config import RunConfig
+from grokinterp.short_text import short, short_repr
 from grokinterp.sweeps.axis import (
     MOST_RUNS,
     OWN_STACK,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 from grokinterp.sweeps.fingerprint import Fingerprint
 
 _MOST = 5  # differences listed in a message

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 
 LISTED = ".zmetadata"  # written last in a new store; an array that it does not list is ignored
 _LOCK, _NEW = ".lock", ".new"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grokinterp._short import short_repr
+from grokinterp.short_text import short_repr
 from grokinterp.sweeps.place import LISTED, SweepStoreError, is_blank
 
 FORMAT = 2  # increased when older code could not read a new store

@@ -2,20 +2,18 @@
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from grokinterp._short import short
 from grokinterp.data import SUBSETS
 from grokinterp.runs import Run
 from grokinterp.session import unaffected
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.short_text import short
 
 Measure = Callable[[Run], Any]
-Row = dict[str, "xr.Variable"]  # name -> value with named dimensions
+Row = dict[str, xr.Variable]  # name -> value with named dimensions
 
 _LONGEST = 255  # most bytes in a file name, on nearly all file systems
 
@@ -81,8 +79,6 @@ def row_of(run: Run, measure: Mapping[str, Measure]) -> Row:
 
 
 def _kept(run: Run) -> Row:
-    import xarray as xr
-
     history = run.history.variables
     accuracy = np.stack([history[f"{subset}_accuracy"].values for subset in SUBSETS], axis=1)
     loss = np.stack([history[f"{subset}_loss"].values for subset in SUBSETS], axis=1)
@@ -109,9 +105,8 @@ def _kept(run: Run) -> Row:
     }
 
 
-def _measured(name: str, take: Measure, run: Run) -> "xr.Variable":
+def _measured(name: str, take: Measure, run: Run) -> xr.Variable:
     import torch
-    import xarray as xr
 
     try:
         with unaffected(), torch.no_grad():

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from grokinterp.data import SUBSETS
 from grokinterp.sweeps.grid import MOST_DIMENSIONS, Block, Grid, indices
@@ -22,9 +23,6 @@ from grokinterp.sweeps.place import SweepStoreError, fill, is_blank
 from grokinterp.sweeps.reading import BOOKKEEPING, FORMAT, About, read_about
 from grokinterp.sweeps.rows import DESCRIPTION, KEPT, MeasureError, Row
 from grokinterp.sweeps.stored import Stored, add_values, open_arrays, place_sum, tidy
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 class SweepStore:
@@ -112,12 +110,11 @@ class SweepStore:
             self._group.attrs["provenance"] = json.dumps([*provenance, dict(session)])
             zarr.consolidate_metadata(self._place, zarr_format=2)
 
-    def dataset(self) -> "xr.Dataset":
+    def dataset(self) -> xr.Dataset:
         """The runs stored so far, loaded lazily; runs that are not done are NaN."""
         return tidy(open_arrays(self._place), self.done)
 
     def _create(self, place: Any, asked: About) -> None:
-        import xarray as xr
         import zarr
 
         grid = self.grid

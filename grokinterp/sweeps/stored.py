@@ -4,22 +4,20 @@ import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from grokinterp._short import short
 from grokinterp.data import SUBSETS
+from grokinterp.short_text import short
 from grokinterp.sweeps.grid import cut
 from grokinterp.sweeps.place import SweepStoreError, store_path
 from grokinterp.sweeps.reading import BOOKKEEPING, About, read_about
 from grokinterp.sweeps.rows import KEPT
 
-if TYPE_CHECKING:
-    import xarray as xr
 
-
-def open_sweep(store: str | os.PathLike[str], *, check: bool = True) -> "xr.Dataset":
+def open_sweep(store: str | os.PathLike[str], *, check: bool = True) -> xr.Dataset:
     """Open the dataset of a sweep, finished or not; runs that are not ``done`` are NaN.
 
     Args:
@@ -157,10 +155,8 @@ def add_values(sums: Iterable[int], values: np.ndarray) -> list[int]:
     return [zlib.crc32(row.tobytes(), total) for total, row in zip(sums, rows, strict=True)]
 
 
-def open_arrays(place: Any) -> "xr.Dataset":
+def open_arrays(place: Any) -> xr.Dataset:
     """All variables, loaded lazily; arrays not listed in ``.zmetadata`` are ignored."""
-    import xarray as xr
-
     try:
         return xr.open_zarr(place, zarr_format=2, consolidated=True, chunks=None)
     except Exception as error:  # xarray, zarr or a codec may raise anything on altered bytes
@@ -170,7 +166,7 @@ def open_arrays(place: Any) -> "xr.Dataset":
         ) from error
 
 
-def tidy(arrays: "xr.Dataset", done: np.ndarray) -> "xr.Dataset":
+def tidy(arrays: xr.Dataset, done: np.ndarray) -> xr.Dataset:
     """The dataset for users: a fixed order of variables, NaN for runs that are not done."""
     measured = sorted({str(name) for name in arrays.data_vars} - {*KEPT, *BOOKKEEPING})
     values = arrays[[*(name for name in KEPT if name in arrays), *measured]]

@@ -7,15 +7,16 @@ import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
-from grokinterp._checks import check_int, check_number, warn_user
-from grokinterp._short import short
+from grokinterp.checks import check_int, check_number, warn_user
 from grokinterp.config import RunConfig
 from grokinterp.runs import provenance
+from grokinterp.short_text import short
 from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.executors import check_executor, check_sendable, run_all, threads_per_task
@@ -34,10 +35,7 @@ from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from grokinterp.training.zero_loss import REMEDY, SHARE, ZeroLossWarning
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-Refine = Callable[["xr.Dataset"], "xr.DataArray"]
+Refine = Callable[[xr.Dataset], xr.DataArray]
 
 
 def sweep(
@@ -57,7 +55,7 @@ def sweep(
     callbacks: Sequence[Callback] = (),
     worker_timeout: float = 60.0,
     progress: bool = True,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Train every combination of ``axes``, for one or more seeds, into one labelled dataset.
 
     Runs are trained in blocks of ``chunk`` and reduced to numbers; each block is stored as soon as
@@ -230,8 +228,6 @@ def _tasks(kept: SweepStore, refine: Refine | None) -> list[BlockTask]:
 
 def _wanted(asked: Any, grid: Grid) -> np.ndarray:
     """Mask of the cells that ``refine`` asks for, in the order of the grid's axes."""
-    import xarray as xr
-
     axes = list(grid.axes)
     wanted = f"refine must return a boolean DataArray over {axes}"
     if not isinstance(asked, xr.DataArray):
@@ -275,7 +271,7 @@ def _results(
         yield task, work(task, observer)
 
 
-def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:
+def _warn_of_divergence(grid: Grid, result: xr.Dataset) -> None:
     if (diverged := result["diverged_at"].values >= 0).any():
         warn_user(
             f"{diverged.sum()} of {grid.size} runs diverged (NaN or infinite loss): "
@@ -285,7 +281,7 @@ def _warn_of_divergence(grid: Grid, result: "xr.Dataset") -> None:
         )
 
 
-def _warn_of_zero_loss(grid: Grid, result: "xr.Dataset") -> None:
+def _warn_of_zero_loss(grid: Grid, result: xr.Dataset) -> None:
     if (vanished := result["largest_zero_loss_share"].values >= SHARE).any():
         warn_user(
             f"in {vanished.sum()} of {grid.size} runs at least {SHARE:.0%} of the training "

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from grokinterp._short import short_repr
 from grokinterp.config import RunConfig
 from grokinterp.runs import Run
+from grokinterp.short_text import short_repr
 from grokinterp.sweeps.grid import Block
 from grokinterp.sweeps.rows import Measure, MeasureError, Row, row_of
 from grokinterp.sweeps.workers import end_with_driver

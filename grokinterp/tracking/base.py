@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from grokinterp._checks import check_int
+from grokinterp.checks import check_int
 from grokinterp.config import RunConfig
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from grokinterp._short import short
 from grokinterp.config import RunConfig
+from grokinterp.short_text import short
 from grokinterp.tracking.base import Callback
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grokinterp._bar import progress_bar
+from grokinterp.bars import progress_bar
 from grokinterp.config import RunConfig
 from grokinterp.tracking.base import Callback
 

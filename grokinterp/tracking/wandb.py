@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 from grokinterp.tracking.base import RunTracker
 
 _OURS = ("config", "name", "reinit")

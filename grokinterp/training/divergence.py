@@ -1,6 +1,6 @@
 """The warning that a run diverged."""
 
-from grokinterp._checks import warn_user
+from grokinterp.checks import warn_user
 from grokinterp.runs import Run
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 from grokinterp.config import RunConfig
 from grokinterp.models.registry import model_class
 from grokinterp.randomness import Words, stream

@@ -1,17 +1,15 @@
 """The history of a run: a labelled dataset with one row per evaluated step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 from grokinterp.training.evaluation import METRICS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Probe = Callable[[Any], Any]  # of the hooked model
 
@@ -50,7 +48,7 @@ def build_history(
     metrics: Tensor,
     norms: Mapping[str, Tensor],
     probed: Mapping[str, Sequence[Tensor]],
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Make the history: one row per evaluated step, the state after that many updates.
 
     Variables: loss and accuracy of each subset; ``zero_loss_share``, the share of training examples
@@ -62,8 +60,6 @@ def build_history(
         norms: Frobenius norm [step] of each weight matrix.
         probed: results of each probe at each step; the axes of arrays become dimensions.
     """
-    import xarray as xr
-
     count = len(steps)
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         name: (("step",), metrics[:count, i].cpu().double().numpy())

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import torch
 
-from grokinterp._short import short
 from grokinterp.config import RunConfig, build_model
 from grokinterp.models.registry import model_class
+from grokinterp.short_text import short
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 

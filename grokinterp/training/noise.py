@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 from grokinterp.config import RunConfig
 from grokinterp.randomness import fill_normal_, stream
 

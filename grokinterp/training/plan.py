@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable, Sequence
 
-from grokinterp._short import short
 from grokinterp.config import RunConfig
+from grokinterp.short_text import short
 from grokinterp.training.memory import free_memory, parse_bytes, run_bytes
 from grokinterp.training.program import program
 from grokinterp.training.resources import Resources

@@ -6,12 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from grokinterp._short import short
 from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import build_model
 from grokinterp.models.base import HookedModel
 from grokinterp.models.registry import model_class
 from grokinterp.runs import Run, provenance
+from grokinterp.short_text import short
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import MAX_AXES, Probe, build_history
 from grokinterp.training.rules import Keeper, Row, Rule

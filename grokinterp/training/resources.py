@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from grokinterp._checks import check_choice, check_int
-from grokinterp._limits import MAX_THREADS
-from grokinterp._short import short
+from grokinterp.checks import check_choice, check_int
+from grokinterp.limits import MAX_THREADS
+from grokinterp.short_text import short
 from grokinterp.team import available_threads
 from grokinterp.training.memory import parse_bytes
 

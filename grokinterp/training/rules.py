@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from grokinterp._checks import check_choice, check_int, check_number
-from grokinterp._short import short, short_repr
 from grokinterp.checkpoints import Checkpoint, check_names
+from grokinterp.checks import check_choice, check_int, check_number
 from grokinterp.config import RunConfig, build_model
 from grokinterp.models.base import HookedModel, check_state
+from grokinterp.short_text import short, short_repr
 from grokinterp.training.evaluation import METRICS
 
 Row = Mapping[str, int | float]  # "step" and the metrics: one row of a history

@@ -1,6 +1,6 @@
 """The warning that many training examples have lost their gradient."""
 
-from grokinterp._checks import warn_user
+from grokinterp.checks import warn_user
 from grokinterp.runs import Run
 
 SHARE = 0.5  # share of the training examples from which on we warn

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import grokinterp as gi
-from grokinterp._bar import each, progress_bar
+from grokinterp.bars import each, progress_bar
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=5), model=gi.MLPConfig(d_mlp=4), training=gi.TrainConfig(steps=20)

@@ -19,9 +19,9 @@ from grokinterp import (
     TrainConfig,
     build_model,
 )
-from grokinterp._limits import MAX_ROWS, MAX_STEPS
 from grokinterp.config.training import OPTIMIZERS
 from grokinterp.data import CORRUPTIONS
+from grokinterp.limits import MAX_ROWS, MAX_STEPS
 from grokinterp.losses import LOSSES
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import INITS

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
+import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -21,13 +21,10 @@ import probes
 from analyses.efficiency.circuits.label_scores import label_scores
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp import Dataset, HookedModel
-from grokinterp._checks import check_choice
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice
+from grokinterp.short_text import short_repr
 from probes.margins import all_logits
 from probes.parameter_norms import parameter_norm
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 KINDS = ("memorising", "generalising")
 SYMBOL = {"memorising": "C_mem", "generalising": "C_gen"}
@@ -148,7 +145,7 @@ class Circuit:
         return probes.accuracy(self.logits(), self.dataset.labels, mask)
 
     @cached_property
-    def scores(self) -> "xr.Dataset":
+    def scores(self) -> xr.Dataset:
         """What it does on train, test, changed and unchanged examples: :func:`label_scores`."""
         return label_scores(self.logits(), self.dataset)
 

@@ -1,8 +1,7 @@
 """What logits say on each kind of example: at the label that was given, and at the true one."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,13 +10,10 @@ from grokinterp.data import SUBSETS
 from probes import accuracy
 from probes.margins import label_logits, label_margins
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 LABELS = ("given", "true")  # they differ on changed examples alone
 
 
-def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> "xr.Dataset":
+def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> xr.Dataset:
     """Accuracy, logits and margins on each subset of the examples.
 
     Args:
@@ -34,8 +30,6 @@ def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> "xr
     Raises:
         ValueError: logits of other pairs, or of fewer classes.
     """
-    import xarray as xr
-
     if len(logits) != len(dataset.labels) or logits.shape[1] < dataset.p:
         raise ValueError(
             f"the dataset has {len(dataset.labels)} pairs of {dataset.p} residues, but logits are "

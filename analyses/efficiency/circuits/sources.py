@@ -37,7 +37,7 @@ from grokinterp import (
     make_dataset,
     reached,
 )
-from grokinterp._checks import check_choice, check_number
+from grokinterp.checks import check_choice, check_number
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
 from probes.margins import model_label_logits

@@ -1,7 +1,8 @@
 """The experiment as a command: ``grokinterp run d_crit OUT``."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.efficiency import semi_grokking, ungrokking
@@ -11,9 +12,6 @@ from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from analyses.options import Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.statistics import agreement
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def experiment(
@@ -34,7 +32,7 @@ def experiment(
     yield Finding(data=data, figures=figures, rows=_sentences(data))
 
 
-def _sentences(data: "xr.Dataset") -> Iterator[str]:
+def _sentences(data: xr.Dataset) -> Iterator[str]:
     """An estimate each, and whether they agree."""
     for name in data.estimator.values:
         one = data.sel(estimator=name)

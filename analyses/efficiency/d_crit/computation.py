@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency import model_efficiency, semi_grokking, ungrokking
@@ -19,16 +19,13 @@ from analyses.statistics.critical_size import (
 )
 from analyses.statistics.over_runs import budgets
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 def compute(
     cost_runs: Sequence[gi.Run],
     starts: Sequence[gi.Run],
     reduced_runs: Sequence[gi.Run],
     time_runs: Sequence[gi.Run],
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Three estimates of D_crit, whether they agree, and the curves that they come from.
 
     Args:
@@ -81,7 +78,7 @@ def compute(
     ).assign_attrs(task=task)  # fmt: skip
 
 
-def _with_unfinished(found: CriticalSize, reduced: "xr.Dataset") -> CriticalSize:
+def _with_unfinished(found: CriticalSize, reduced: xr.Dataset) -> CriticalSize:
     """The estimate, and how many of its accuracies are no plateaus."""
     exists = reduced.last_step.notnull()
     unfinished = int((exists & ~reduced.flat).sum())

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import LOG_TICKS
 from analyses.pages.labels import seeds_in_words
@@ -10,10 +11,9 @@ from analyses.statistics import agreement
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
-def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
+def plot_curves(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
     """What each estimate is read off, over the number of training pairs; estimates as bands."""
     from plotly.subplots import make_subplots
 
@@ -57,12 +57,12 @@ def plot_curves(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
     return figure.update_layout(legend={"y": -0.09, "yanchor": "top", "x": 0, "xanchor": "left"})
 
 
-def seeds_behind(data: "xr.Dataset") -> str:
+def seeds_behind(data: xr.Dataset) -> str:
     """How many stand behind each estimate."""
     return seeds_in_words([data.sizes[axis] for axis in ("seed", "reduced_seed", "time_seed")])
 
 
-def estimate_in_words(data: "xr.Dataset", name: str) -> str:
+def estimate_in_words(data: xr.Dataset, name: str) -> str:
     """An estimate, or the reason why there is none."""
     one = data.sel(estimator=name)
     if np.isnan(one.value):

@@ -3,21 +3,20 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import xarray as xr
 
 from analyses.efficiency.data_efficiency.grids import BASELINE, FACTORS, PANELS, RATES, cell
 from analyses.efficiency.data_efficiency.runs import GROK_MEASURES
 from analyses.statistics.over_runs import t_interval
 from analyses.statistics.thresholds import GENERALISED_FROM
-from grokinterp._checks import check_number
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.checks import check_number
 
 READINGS = ("final", "best")  # the paper does not say which of the two it shows
 
 
-def compute(sweep: "xr.Dataset") -> "xr.Dataset":
+def compute(sweep: xr.Dataset) -> xr.Dataset:
     """Validation accuracy by setting, learning rate and fraction, and what it says about data.
 
     Intervals are 95 % Student t intervals over seeds, whose splits differ, too; those of accuracies
@@ -47,8 +46,6 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
 
     Source: second paper, Fig. 4; the matched comparison is ours.
     """
-    import xarray as xr
-
     if "setting" not in sweep.dims or not set(GROK_MEASURES) <= set(sweep.data_vars):
         raise ValueError(
             "compute takes a sweep of data_efficiency.job with the measures "
@@ -80,7 +77,7 @@ def compute(sweep: "xr.Dataset") -> "xr.Dataset":
     ).assign_attrs(level=GENERALISED_FROM, n_seeds=sweep.sizes["seed"])
 
 
-def first_fraction(data: "xr.Dataset", level: float = GENERALISED_FROM) -> "xr.Dataset":
+def first_fraction(data: xr.Dataset, level: float = GENERALISED_FROM) -> xr.Dataset:
     """Smallest fraction at which validation accuracy is at least ``level``.
 
     Args:
@@ -94,8 +91,6 @@ def first_fraction(data: "xr.Dataset", level: float = GENERALISED_FROM) -> "xr.D
         known (``low`` is NaN as well where there is no interval). All are exact to a step of the
         grid only, downward.
     """
-    import xarray as xr
-
     check_number("level", level, minimum=0.0, strict=True)
     if level > 1:
         raise ValueError(f"level is an accuracy, at most 1, got {level}")
@@ -106,7 +101,7 @@ def first_fraction(data: "xr.Dataset", level: float = GENERALISED_FROM) -> "xr.D
     )
 
 
-def _by_factor_and_rate(sweep: "xr.Dataset") -> "xr.Dataset":
+def _by_factor_and_rate(sweep: xr.Dataset) -> xr.Dataset:
     """The sweep with its settings taken apart; ``done`` is False where there is no such setting."""
     factors, rates = zip(*map(cell, sweep.setting.values.tolist()), strict=True)
     apart = sweep.assign_coords(factor=("setting", list(factors)), rate=("setting", list(rates)))
@@ -117,7 +112,7 @@ def _by_factor_and_rate(sweep: "xr.Dataset") -> "xr.Dataset":
     return runs.transpose("factor", "rate", "fraction", "seed", ...)
 
 
-def _named(name: str, found: "xr.Dataset") -> dict[str, "xr.DataArray"]:
+def _named(name: str, found: xr.Dataset) -> dict[str, xr.DataArray]:
     return {name: found["mean"], f"{name}_low": found.low, f"{name}_high": found.high}
 
 
@@ -139,7 +134,7 @@ def read_published(targets: Path) -> dict[str, tuple[list[float], list[float]]]:
     return dict(zip(PANELS, shares, strict=True))
 
 
-def table(data: "xr.Dataset") -> list[Mapping[str, Any]]:
+def table(data: xr.Dataset) -> list[Mapping[str, Any]]:
     """One row per panel and version of it: what ranking and claims are read from, final values."""
     final = data.sel(reading="final")
     names = ("overall", "overall_low", "overall_high", "gain", "gain_low", "gain_high",

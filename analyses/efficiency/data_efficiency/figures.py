@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.data_efficiency.grids import PANELS, RATES
 from analyses.pages.labels import seeds_in_words
@@ -11,7 +12,6 @@ from analyses.pages.style import BLUE, GREY, ORANGE, RED, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 _STYLE = {  # of a learning rate, in every figure
     "low": {"color": RED, "dash": "dot", "symbol": "square"},
@@ -22,7 +22,7 @@ _OTHER = {"baseline": "high", "low": "baseline", "high": "baseline"}
 
 
 def plot_curves(
-    data: "xr.Dataset",
+    data: xr.Dataset,
     *,
     reading: str = "final",
     published: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
@@ -66,7 +66,7 @@ def plot_curves(
     return figure.update_layout(margin_t=115, legend={"y": 1.045}, title_y=0.975)
 
 
-def plot_ranking(data: "xr.Dataset", *, reading: str = "final") -> "go.Figure":
+def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> "go.Figure":
     """Every setting at every rate: mean over fractions, gain over Adam, and data needed.
 
     Settings are in the order of their means at the baseline rate. In the last panel an open
@@ -123,7 +123,7 @@ def plot_ranking(data: "xr.Dataset", *, reading: str = "final") -> "go.Figure":
 
 
 def _draw(
-    figure: "go.Figure", cells: "xr.Dataset", rate: str, place: dict[str, Any], *, legend: bool
+    figure: "go.Figure", cells: xr.Dataset, rate: str, place: dict[str, Any], *, legend: bool
 ) -> None:
     """One curve with its interval."""
     style = _STYLE[rate]
@@ -141,7 +141,7 @@ def _draw(
 def _points(
     figure: "go.Figure",
     panel: int,
-    data: "xr.Dataset",
+    data: xr.Dataset,
     rate: str,
     middle: np.ndarray,
     low: np.ndarray,
@@ -164,10 +164,10 @@ def _points(
     )  # fmt: skip
 
 
-def _rate_label(cells: "xr.Dataset", rate: str) -> str:
+def _rate_label(cells: xr.Dataset, rate: str) -> str:
     return f"{rate} rate, {float(cells.learning_rate.max()):.2g}"
 
 
-def _seeds(data: "xr.Dataset") -> str:
+def _seeds(data: xr.Dataset) -> str:
     seeds = seeds_in_words(data.n_done, of=data.attrs["n_seeds"])
     return seeds + (", 95 % t intervals" if data.attrs["n_seeds"] > 1 else "")

@@ -23,8 +23,8 @@ from typing import Any
 
 import grokinterp as gi
 from analyses.efficiency import settings
-from grokinterp._checks import check_choice
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice
+from grokinterp.short_text import short_repr
 
 BASELINE = "full-batch Adam"
 RATES = ("low", "baseline", "high")

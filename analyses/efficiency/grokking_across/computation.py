@@ -1,17 +1,15 @@
 """When accuracies cross levels, and how long validation lags behind training."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import side_by_side
 from analyses.statistics.over_runs import crossings, median_times, values_at
 from analyses.statistics.thresholds import GENERALISED_FROM, TIMED_AT
 from grokinterp import Run
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 LEVELS = (0.5, GENERALISED_FROM, TIMED_AT)
 
@@ -23,7 +21,7 @@ SPLITS = ("train", "test")
 SPLIT_LABEL = {"train": "train", "test": "validation"}
 
 
-def compute(runs: Sequence[Run]) -> "xr.Dataset":
+def compute(runs: Sequence[Run]) -> xr.Dataset:
     """Accuracies of all runs, when they cross levels, and how long validation lags behind.
 
     A crossing is the step of the first of five evaluated rows in a row at or above the level, as
@@ -51,8 +49,6 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
 
     Source: second paper, Figs. 1-3 and section 3.
     """
-    import xarray as xr
-
     per_run = ("network", "fraction", "seed")
     data = side_by_side(runs, per_run)
     accuracy = xr.concat([data[f"{split}_accuracy"] for split in SPLITS], dim="split")
@@ -86,7 +82,7 @@ def compute(runs: Sequence[Run]) -> "xr.Dataset":
     )  # fmt: skip
 
 
-def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
     """One row per run: what F6, F7 and the delays are read from; None where it did not happen."""
     rows = []
     for at in np.argwhere(data.last_step.notnull().values):

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.grokking_across.computation import SPLIT_LABEL, SPLITS
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL
@@ -11,24 +12,23 @@ from analyses.statistics.thresholds import TIMED_AT
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 
-def plot_networks(data: "xr.Dataset", *, fraction: float = 0.5) -> "go.Figure":
+def plot_networks(data: xr.Dataset, *, fraction: float = 0.5) -> "go.Figure":
     """Fig. 1: accuracies against steps, a panel per network."""
     cells = data.sel(fraction=fraction)
     panels = [cells.sel(network=network) for network in data.network.values]
     return _plot_curves(panels, f"Grokking on {fraction:.0%} of the pairs")
 
 
-def plot_fractions(data: "xr.Dataset", *, network: str) -> "go.Figure":
+def plot_fractions(data: xr.Dataset, *, network: str) -> "go.Figure":
     """Figs. 2 and 3: accuracies of one network against steps, a panel per training fraction."""
     cells = data.sel(network=network)
     panels = [cells.sel(fraction=fraction) for fraction in data.fraction.values]
     return _plot_curves(panels, f"Grokking and the amount of data: {NETWORK_LABEL[network]}")
 
 
-def plot_crossings(data: "xr.Dataset", *, level: float = TIMED_AT) -> "go.Figure":
+def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> "go.Figure":
     """Steps to a level against training pairs: seeds, and their median; triangles are censored."""
     from plotly.subplots import make_subplots
 
@@ -76,12 +76,12 @@ def plot_crossings(data: "xr.Dataset", *, level: float = TIMED_AT) -> "go.Figure
     return _spacious(figure)
 
 
-def _seeds(*parts: "xr.Dataset") -> str:
+def _seeds(*parts: xr.Dataset) -> str:
     counts = [part.last_step.notnull().sum("seed").values.ravel() for part in parts]
     return seeds_in_words(np.concatenate(counts), of=parts[0].sizes["seed"])
 
 
-def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
+def _plot_curves(panels: list[xr.Dataset], title: str) -> "go.Figure":
     """Thin lines are seeds, thick ones their medians."""
     from plotly.subplots import make_subplots
 
@@ -108,7 +108,7 @@ def _plot_curves(panels: list["xr.Dataset"], title: str) -> "go.Figure":
 
 def _draw(
     figure: "go.Figure",
-    curve: "xr.DataArray",
+    curve: xr.DataArray,
     split: str,
     place: dict[str, Any],
     *,
@@ -131,7 +131,7 @@ def _spacious(figure: "go.Figure") -> "go.Figure":
     return figure.update_layout(margin_t=140, legend={"y": 1.17})
 
 
-def _heading(panel: "xr.Dataset") -> str:
+def _heading(panel: xr.Dataset) -> str:
     """The network, its data, and how long validation lags behind."""
     name = f"<b>{NETWORK_LABEL[panel.network.item()]}, {panel.fraction.item():.0%}</b>"
     delay, learned = panel.delay_median.item(), f"{TIMED_AT:.0%}"

@@ -1,9 +1,9 @@
 """What the whole network and each half say on which labels."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import KINDS
@@ -17,16 +17,13 @@ from probes.halves import halves
 from probes.margins import all_logits
 from probes.parameter_norms import parameter_norm
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 PARTS = ("whole", *KINDS)
 
 CUTS = tuple(round(0.05 * i, 2) for i in range(1, 20))  # other thresholds that are tried
 
 
 @unaffected()
-def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> "xr.Dataset":
+def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> xr.Dataset:
     """What the whole network and each half say on which labels, at one threshold and at others.
 
     Args:
@@ -43,8 +40,6 @@ def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> 
     Raises:
         TypeError, ValueError: as :func:`split`.
     """
-    import xarray as xr
-
     runs = [runs] if isinstance(runs, gi.Run) else list(runs)
     if not runs:
         raise ValueError("runs is empty; give at least one run in Coexistence")
@@ -53,9 +48,7 @@ def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> 
     return xr.concat(found, dim=xr.Variable("run", labels))
 
 
-def _compute(run: gi.Run, threshold: float | None) -> "xr.Dataset":
-    import xarray as xr
-
+def _compute(run: gi.Run, threshold: float | None) -> xr.Dataset:
     network = divisible_network(run)
     cut = cut_of(network, threshold)
     parts = {"whole": network} | halves(network, cut)
@@ -75,5 +68,5 @@ def _compute(run: gi.Run, threshold: float | None) -> "xr.Dataset":
     )
 
 
-def _scores(model: HookedModel, dataset: gi.Dataset) -> "xr.Dataset":
+def _scores(model: HookedModel, dataset: gi.Dataset) -> xr.Dataset:
     return label_scores(all_logits(model, dataset.tokens), dataset)

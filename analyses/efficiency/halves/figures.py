@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.pages.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 # What is asked of a part: the name, the examples, the label, and the line's style.
 _ASKED: tuple[tuple[str, str, str, dict[str, str]], ...] = (
@@ -25,7 +25,7 @@ _PART = {
 
 
 def plot_halves(
-    data: "xr.Dataset", *, title: str = "What each half of a network says"
+    data: xr.Dataset, *, title: str = "What each half of a network says"
 ) -> "go.Figure":
     """Accuracy and median logit of the whole and both halves, by examples; a marker per run."""
     from plotly.subplots import make_subplots
@@ -52,7 +52,7 @@ def plot_halves(
 
 
 def plot_cuts(
-    data: "xr.Dataset", *, title: str = "Does it matter where a network is cut?"
+    data: xr.Dataset, *, title: str = "Does it matter where a network is cut?"
 ) -> "go.Figure":
     """Accuracy of both halves against the threshold; grey lines mark the one taken for each run."""
     from plotly.subplots import make_subplots
@@ -81,11 +81,11 @@ def plot_cuts(
     return figure.update_layout(margin_t=110, legend={"y": 1.08})
 
 
-def _networks(data: "xr.Dataset") -> str:
+def _networks(data: xr.Dataset) -> str:
     return "one network" if data.sizes["run"] == 1 else f"{data.sizes['run']} networks"
 
 
-def table(data: "xr.Dataset") -> list[dict[str, Any]]:
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
     """One row per run and part: neurons, norm, and accuracy on each kind of example and label."""
     return [
         ({"run": str(run)} if str(run) else {})

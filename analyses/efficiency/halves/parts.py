@@ -3,7 +3,7 @@
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import Circuit
 from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of
-from grokinterp._checks import check_number
+from grokinterp.checks import check_number
 from grokinterp.models import HookedModel
 from grokinterp.session import unaffected
 from probes import model_neuron_ipr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import grokinterp as gi
 from analyses.efficiency import settings
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
 

@@ -1,14 +1,11 @@
 """How much later than its training loss a mixture's validation loss falls, in numbers."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.statistics.curves import halving_step
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 FACTORS = (2.0, 10.0)
 LOSS_STAYS_FROM = 0.95  # of its start: a validation loss from here up has risen or stayed
@@ -24,7 +21,7 @@ class Verdict(StrEnum):
     DIVERGED = "diverged"
 
 
-def summary(data: "xr.Dataset") -> "xr.Dataset":
+def summary(data: xr.Dataset) -> xr.Dataset:
     """When losses fall, how high the validation loss rises, and what that amounts to.
 
     Args:
@@ -41,8 +38,6 @@ def summary(data: "xr.Dataset") -> "xr.Dataset":
 
     "Rises or stays" means at least 95 % of the start.
     """
-    import xarray as xr
-
     loss = data.loss
     step = data.step.values
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.mixing.delay import Verdict
 from analyses.pages.labels import seeds_in_words
@@ -10,7 +11,6 @@ from analyses.pages.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 SPLIT_NAME = {"train": "train", "test": "validation"}
 _CIRCUIT = {
@@ -21,7 +21,7 @@ _LEAST = 1e-7  # of a loss that is drawn
 _SYMBOL = {"train": "circle", "test": "diamond"}
 
 
-def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "go.Figure":
+def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> "go.Figure":
     """Accuracy and loss on train and validation, a row per start; a line per seed if there are any.
 
     Losses are drawn from 1e-7 on, on a logarithmic axis that ends above the largest loss of those
@@ -67,9 +67,7 @@ def plot_mixture(data: "xr.Dataset", *, title: str = "Two circuits mixed") -> "g
     return figure.update_layout(margin_t=110, legend={"y": 1.06})
 
 
-def plot_scalars(
-    data: "xr.Dataset", flow: "xr.Dataset", *, title: str | None = None
-) -> "go.Figure":
+def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None) -> "go.Figure":
     """First factors and weights of both circuits, a column per start; predictions drawn over them.
 
     Args:
@@ -116,7 +114,7 @@ def plot_scalars(
 
 
 def plot_variants(
-    found: "xr.Dataset", *, factor: float = 10.0, title: str | None = None
+    found: xr.Dataset, *, factor: float = 10.0, title: str | None = None
 ) -> "go.Figure":
     """When train and validation loss fall, for every variant; a column per start, a mark per seed.
 
@@ -167,7 +165,7 @@ def plot_variants(
     )
 
 
-def table(found: "xr.Dataset") -> list[dict[str, Any]]:
+def table(found: xr.Dataset) -> list[dict[str, Any]]:
     """A row of numbers per variant and start, medians over seeds if there are any; for print.
 
     A time is NaN if half of the seeds or more had not come to it by the last step.
@@ -195,14 +193,14 @@ def _censored_median(steps: np.ndarray) -> float:
     return middle if np.isfinite(middle) else float("nan")
 
 
-def _seeds(data: "xr.Dataset") -> str:
+def _seeds(data: xr.Dataset) -> str:
     """How many seeds there are, and of how many, if some were left out; "" without a seed axis."""
     if "seed" not in data.dims:
         return ""
     return seeds_in_words(data.sizes["seed"], of=data.attrs.get("n_wanted"))
 
 
-def _by_seed(values: "xr.DataArray") -> list["xr.DataArray"]:
+def _by_seed(values: xr.DataArray) -> list[xr.DataArray]:
     return list(values.transpose("seed", ...)) if "seed" in values.dims else [values]
 
 

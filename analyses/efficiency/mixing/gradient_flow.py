@@ -8,10 +8,10 @@ stays so and keeps its circuit fast: dw_mem/dt = -(w_m1^2 + w_m2^2) dL/dw_mem.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,9 +29,6 @@ from analyses.efficiency.mixing.mixture import (
 from analyses.efficiency.mixing.tables import Tables
 from grokinterp.session import unaffected
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 _Speed = Callable[[Float[Tensor, "start 4"]], Float[Tensor, "start 4"]]
 _PIECES = 10
 
@@ -41,7 +38,7 @@ def predict(
     tables: Tables,
     starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """The flow that the scalars of :func:`mixture.compute` should follow, from its arguments.
 
     For SGD it is gradient flow, ds/dt = -dL/ds, with weight decay in L. For Adam it is sign flow:
@@ -57,8 +54,6 @@ def predict(
         ValueError: arguments that ``mixture.compute`` refuses, momentum, decay towards the start,
             or a flow that cannot be solved.
     """
-    import xarray as xr
-
     config = config or MixtureConfig()
     training = config.training
     if training.momentum or training.decay == "decoupled_init":

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.tables import Tables
-from grokinterp._checks import check_number
+from grokinterp.checks import check_number
 from grokinterp.session import unaffected
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 SPEEDS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -24,7 +24,7 @@ def compute_landscape(
     memorising: Sequence[float] = SPEEDS,
     generalising: Sequence[float] = SPEEDS,
     config: mixture.MixtureConfig | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """When train and test losses fall for every pair of second factors, first factors being 0.
 
     Args:
@@ -57,7 +57,7 @@ def compute_landscape(
 
 
 def plot_landscape(
-    landscape: "xr.Dataset", *, factor: float = 10.0, seed: int | None = None
+    landscape: xr.Dataset, *, factor: float = 10.0, seed: int | None = None
 ) -> "go.Figure":
     """Heat map of T_validation / T_train, logarithmic; censored cells are crossed out.
 

@@ -12,7 +12,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._checks import check_choice
+from grokinterp.checks import check_choice
 
 # What may be mixed, and the losses of each. The names are those of a run's training: the mean
 # squared error of mixed probabilities is "mse_softmax", without another softmax.

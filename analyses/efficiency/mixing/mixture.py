@@ -10,10 +10,10 @@ section 5.1 and Fig. 5, after Varma et al. 2023, arXiv:2309.02390.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xarray as xr
 from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,14 +22,11 @@ import grokinterp as gi
 from analyses.efficiency.mixing.loss_surface import MIXED, LossSurface, loss_surface
 from analyses.efficiency.mixing.sectors import Sectors
 from analyses.efficiency.mixing.tables import SPLITS, Tables
-from grokinterp._checks import check_choice, check_int, check_type
-from grokinterp._frozen import frozen_config
+from grokinterp.checks import check_choice, check_int, check_type
+from grokinterp.frozen import frozen_config
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
 from grokinterp.training.optimizer import StackedOptimizer
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SCALARS = ("w_m1", "w_m2", "w_g1", "w_g2")
 # The paper's two rows: (w_m2, w_g2), and first factors of 0.
@@ -83,7 +80,7 @@ def compute(
     tables: Tables,
     starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Train the scalars from every start; their curves.
 
     Args:
@@ -101,8 +98,6 @@ def compute(
         ValueError: no start or one of another length, decay of circuits without norms, or one that
             would overshoot.
     """
-    import xarray as xr
-
     config = config or MixtureConfig()
     first = starting_scalars(starts)
     scalars = torch.stack(list(_trained(tables, first, config)), dim=1)  # [start, step, scalar]

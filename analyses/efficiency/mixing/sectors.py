@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import short_repr
+from grokinterp.short_text import short_repr
 
 _MEMBERS = 1 << 24  # comparisons made at once; a mask of as many bytes
 

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses.efficiency.circuits.circuits import Circuit, check_compatible
-from grokinterp._checks import check_choice
-from grokinterp._short import short_repr
+from grokinterp.checks import check_choice
 from grokinterp.session import unaffected
+from grokinterp.short_text import short_repr
 
 SPLITS = ("train", "test")
 _ASKED = ("refused", "allowed")

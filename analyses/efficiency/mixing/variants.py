@@ -3,16 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import xarray as xr
 
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.tables import Tables
-from grokinterp._bar import each
-from grokinterp._short import short_repr
+from grokinterp.bars import each
 from grokinterp.session import unaffected
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.short_text import short_repr
 
 _COST = 0.1  # of circuits, see Variant
 
@@ -86,7 +84,7 @@ def compute(
     *,
     steps: int = 1500,
     progress: bool = False,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Curves of all variants from both presets: ``mixture.compute`` over ("variant", "seed", ...).
 
     Args:
@@ -95,11 +93,9 @@ def compute(
         steps: of every mixture.
         progress: show a bar over the variants.
     """
-    import xarray as xr
-
     by_seed = tables if isinstance(tables, Mapping) else dict(enumerate(tables))
 
-    def axis(name: str, of: Sequence["xr.Dataset"], values: Sequence[object]) -> "xr.Dataset":
+    def axis(name: str, of: Sequence[xr.Dataset], values: Sequence[object]) -> xr.Dataset:
         return xr.concat(of, dim=xr.Variable(name, list(values)), combine_attrs="drop_conflicts")
 
     found = [

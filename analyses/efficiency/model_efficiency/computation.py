@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 
 import grokinterp as gi
@@ -21,9 +22,6 @@ from probes.needed_norm import (
     scaled_norm,
 )
 from probes.parameter_norms import norms_by_layer, parameter_norm
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 RANKS = 20  # logits drawn per network
 
@@ -72,7 +70,7 @@ def compute(
     *,
     target_logit: float | None = None,
     target_margin: float | None = None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """Norms of every circuit in every measure, and the logits that they are the price of.
 
     Args:
@@ -97,8 +95,6 @@ def compute(
 
     Source: the second paper, Fig. 6, and its code for the sample of logits.
     """
-    import xarray as xr
-
     cells = _cells(runs)
     fractions, seeds = (sorted({key[i] for key in cells}) for i in (1, 2))
     equal_step = _equal_step([run for (random, *_), run in cells.items() if not random])

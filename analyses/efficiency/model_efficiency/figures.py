@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS
@@ -11,7 +12,6 @@ from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, 
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 # By circuit, in all figures: colour, dash, marker.
 _STYLE = dict(
@@ -37,7 +37,7 @@ _LABEL = {
 _KINDS = ("memorising", "generalising")
 
 
-def plot_efficiency(data: "xr.Dataset", *, title: str | None = None) -> "go.Figure":
+def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
     """The published figure above, the controlled one below; memorising left, generalising right.
 
     Above: norm of all parameters (line, left axis) and 20 correct-class logits of every network
@@ -72,12 +72,12 @@ def plot_efficiency(data: "xr.Dataset", *, title: str | None = None) -> "go.Figu
     return _legend_below(finish(figure, title=title, height=760, seeds=_seeds(data)))
 
 
-def _seeds(data: "xr.Dataset") -> str:
+def _seeds(data: xr.Dataset) -> str:
     """Seeds per fraction and circuit, of which some may never have become the circuit."""
     return seeds_in_words((data.missing == "").sum("seed"), of=data.sizes["seed"])
 
 
-def plot_layers(data: "xr.Dataset", *, title: str = "Norms layer by layer") -> "go.Figure":
+def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> "go.Figure":
     """Norm of every layer against the train fraction: means over seeds, unused rows left out."""
     from plotly.subplots import make_subplots
 
@@ -105,7 +105,7 @@ def plot_layers(data: "xr.Dataset", *, title: str = "Norms layer by layer") -> "
 
 
 def plot_trend(
-    trend: "xr.Dataset", *, title: str = "Does the cost grow with the training set?"
+    trend: xr.Dataset, *, title: str = "Does the cost grow with the training set?"
 ) -> "go.Figure":
     """Slopes with 95 % intervals over seeds, a line per measure and circuit; 0 is no trend.
 
@@ -151,7 +151,7 @@ def _offset(i: int, count: int) -> float:
 
 
 def _add_costs(
-    figure: "go.Figure", data: "xr.Dataset", circuit: str, measure: str, place: dict[str, Any]
+    figure: "go.Figure", data: xr.Dataset, circuit: str, measure: str, place: dict[str, Any]
 ) -> None:
     cost = data.cost.sel(circuit=circuit, measure=measure).transpose("seed", "fraction")
     color, dash, symbol = _STYLE[circuit]
@@ -167,7 +167,7 @@ def _add_costs(
     )  # fmt: skip
 
 
-def _add_logits(figure: "go.Figure", circuit: "xr.Dataset", *, first: bool) -> None:
+def _add_logits(figure: "go.Figure", circuit: xr.Dataset, *, first: bool) -> None:
     logits = circuit.logits.where(circuit.missing == "").transpose("fraction", "seed", "rank")
     figure.add_scatter(
         x=np.repeat(circuit.fraction.values, logits[0].size), y=logits.values.ravel(),

@@ -5,24 +5,21 @@ logarithms. The slope of the published measure is set beside those of the contro
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS
 from analyses.efficiency.model_efficiency.runs import FRACTIONS
 from analyses.statistics.over_runs import t_interval
-from grokinterp._checks import check_choice
-
-if TYPE_CHECKING:
-    import xarray as xr
+from grokinterp.checks import check_choice
 
 PUBLISHED = {"circuit": "C_mem", "measure": "all parameters"}
 _NOT_DETECTED = "not detected"
 _FEWEST = 3  # fractions that a slope is fitted to
 
 
-def compute(data: "xr.Dataset") -> "xr.Dataset":
+def compute(data: xr.Dataset) -> xr.Dataset:
     """Slopes of log cost against log D, over the published fractions, of every circuit and measure.
 
     Each seed has a slope of its own, by least squares over the fractions at which it has the
@@ -37,8 +34,6 @@ def compute(data: "xr.Dataset") -> "xr.Dataset":
         unless that slope's interval excludes 0; ``verdict``: "rises", "falls", "no trend seen" or
         "not detected: why".
     """
-    import xarray as xr
-
     wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
     slopes = xr.apply_ufunc(
         _slope, np.log(wide.n_train), np.log(wide.cost),
@@ -66,7 +61,7 @@ def _slope(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.polyfit(x[there], y[there], 1)[0]) if there.sum() >= _FEWEST else math.nan
 
 
-def _verdict(found: "xr.Dataset", here: "xr.Dataset") -> str:
+def _verdict(found: xr.Dataset, here: xr.Dataset) -> str:
     """What the slope of one circuit in one measure says, or why there is none."""
     if not found.n_seeds:
         return _why(here)
@@ -77,7 +72,7 @@ def _verdict(found: "xr.Dataset", here: "xr.Dataset") -> str:
     return "rises" if found.slope > 0 else "falls"
 
 
-def _why(here: "xr.Dataset") -> str:
+def _why(here: xr.Dataset) -> str:
     if here.measure == "least" and here.attrs["no_least"]:
         return f"{_NOT_DETECTED}: {here.attrs['no_least']}"
     seeds = (here.missing == "").sum("fraction")
@@ -89,7 +84,7 @@ def _why(here: "xr.Dataset") -> str:
     )
 
 
-def table(trend: "xr.Dataset") -> list[str]:
+def table(trend: xr.Dataset) -> list[str]:
     """One line per circuit and measure; one for a circuit that is nowhere to be had."""
     lines = [f"{'circuit':26}{'measure':17}{'slope':>7}  {'95 % interval':17}{'share':>6}  verdict"]
     for circuit in trend.circuit.values:
@@ -107,7 +102,7 @@ def table(trend: "xr.Dataset") -> list[str]:
     return lines
 
 
-def sentence(trend: "xr.Dataset") -> str:
+def sentence(trend: xr.Dataset) -> str:
     """What the paper's figure says, and what is left of it, in plain words."""
     clean = "random labels, equal step"
     parts = [
@@ -130,7 +125,7 @@ def sentence(trend: "xr.Dataset") -> str:
     return " ".join(parts)
 
 
-def _words(trend: "xr.Dataset", circuit: str, measure: str) -> str:
+def _words(trend: xr.Dataset, circuit: str, measure: str) -> str:
     row = trend.sel(circuit=circuit, measure=measure)
     verdict = str(row.verdict.item())
     if verdict.startswith(_NOT_DETECTED):
@@ -139,12 +134,12 @@ def _words(trend: "xr.Dataset", circuit: str, measure: str) -> str:
 
 
 def cost_curves(
-    data: "xr.Dataset",
+    data: xr.Dataset,
     *,
     measure: str | None = None,
     memorising: str = "random labels, equal step",
     generalising: str = "C_gen, validation high",
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """What memorising and generalising cost at every training-set size, to see where they cross.
 
     Networks trained on few pairs do not generalise, so that C_gen has no cost there of its own. As

@@ -1,7 +1,8 @@
 """The experiment as a command: ``grokinterp run semi_grokking OUT``."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.efficiency import settings
@@ -11,9 +12,6 @@ from analyses.efficiency.semi_grokking.runs import LONGER, collect_runs, wanted
 from analyses.options import Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.statistics.curves import Outcome
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def experiment(
@@ -28,7 +26,7 @@ def experiment(
     yield Finding(data=data, figures=figures, rows=_counts(data))
 
 
-def _counts(data: "xr.Dataset") -> Iterator[dict[str, int]]:
+def _counts(data: xr.Dataset) -> Iterator[dict[str, int]]:
     """How many runs ended in which way, a row for each budget."""
     for i, budget in enumerate(data.budget.values):
         judged = data.isel(budget=i)

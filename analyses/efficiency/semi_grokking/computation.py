@@ -1,9 +1,9 @@
 """How runs ended, judged at several budgets."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import side_by_side
 from analyses.statistics.curves import Outcome, outcome
@@ -11,13 +11,10 @@ from analyses.statistics.over_runs import crossings, median_times
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from grokinterp import Run
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 _EARLY = 0.5  # of the steps, after which runs are judged for the first time
 
 
-def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr.Dataset":
+def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> xr.Dataset:
     """How runs ended, judged when they had trained for a part of their steps and for all.
 
     Args:
@@ -42,8 +39,6 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
 
     Source: second paper, Fig. 9 and section 4.2. There "semi-grokking" is read off the last value.
     """
-    import xarray as xr
-
     data = side_by_side(runs, ("network", "fraction", "seed"))
     longest = int(data.last_step.max())
     budgets = sorted(budgets or {max(1, round(longest * _EARLY)), longest})
@@ -58,16 +53,14 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> "xr
     )
 
 
-def _curve(data: "xr.Dataset", at: tuple[int, ...], budget: int) -> tuple[np.ndarray, np.ndarray]:
+def _curve(data: xr.Dataset, at: tuple[int, ...], budget: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps and test accuracy of one run up to a step, without rows that are other runs'."""
     curve = data.test_accuracy[at].sel(step=slice(None, budget)).dropna("step")
     return curve.step.values, curve.values
 
 
-def _judge(data: "xr.Dataset", budget: int) -> "xr.Dataset":
+def _judge(data: xr.Dataset, budget: int) -> xr.Dataset:
     """Everything :func:`compute` says about one budget, knowing nothing that happened later."""
-    import xarray as xr
-
     curves = data.test_accuracy.sel(step=slice(None, budget))
     crossing = crossings(curves, GENERALISED_FROM)
     medians = median_times(crossing, data.last_step.clip(max=budget))["median"]
@@ -95,7 +88,7 @@ def _judge(data: "xr.Dataset", budget: int) -> "xr.Dataset":
 
 
 def _end(
-    data: "xr.Dataset", at: tuple[int, ...], budget: int, next_time: float | None
+    data: xr.Dataset, at: tuple[int, ...], budget: int, next_time: float | None
 ) -> tuple[str, float]:
     """A run's outcome and its last accuracy."""
     steps, values = _curve(data, at, budget)

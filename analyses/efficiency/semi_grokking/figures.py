@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.pages.labels import seeds_in_words
@@ -11,7 +12,6 @@ from analyses.statistics.curves import Outcome
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
     Outcome.GROKKED: (BLUE, "circle", ""),
@@ -22,7 +22,7 @@ OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
 }
 
 
-def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "go.Figure":
+def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> "go.Figure":
     """Fig. 9: validation accuracy against steps; colours are fractions, symbols how runs ended."""
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
@@ -70,7 +70,7 @@ def plot_trajectories(data: "xr.Dataset", *, network: str = "transformer") -> "g
     )  # fmt: skip
 
 
-def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Figure":
+def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> "go.Figure":
     """Share of seeds that ended in each way against the training fraction, a panel per budget."""
     from plotly.subplots import make_subplots
 
@@ -102,5 +102,5 @@ def plot_outcomes(data: "xr.Dataset", *, network: str = "transformer") -> "go.Fi
     )
 
 
-def _seeds(cells: "xr.Dataset") -> str:
+def _seeds(cells: xr.Dataset) -> str:
     return seeds_in_words(cells.last_step.notnull().sum("seed"), of=cells.sizes["seed"])

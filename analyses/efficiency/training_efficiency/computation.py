@@ -1,15 +1,13 @@
 """Steps to memorise random labels, to fit the task's, and to generalise."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency.histories import side_by_side
 from analyses.statistics.over_runs import budgets, crossings, median_times
 from analyses.statistics.thresholds import TIMED_AT
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 # What happens, on which labels (random or not), seen in which accuracy.
 EVENTS = {
@@ -24,7 +22,7 @@ RATIOS = {"gap": "memorised", "delay": "fitted"}
 _CELL = ("network", "fraction", "seed")
 
 
-def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> "xr.Dataset":
+def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> xr.Dataset:
     """Steps to memorise random labels, to fit the task's, and to generalise.
 
     A time is the first step of five evaluated rows in a row at or above the level. A run that ends
@@ -50,8 +48,6 @@ def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> "xr.Dataset":
         ValueError: no run with the task's labels or none with random ones, labels of which only
             some are random, two runs of one cell.
     """
-    import xarray as xr
-
     curves = {random: side_by_side(_with(runs, random), _CELL) for random in (False, True)}
     curves = dict(zip(curves, xr.align(*curves.values(), join="outer"), strict=True))
     per_event = [

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.pages.labels import seeds_in_words
@@ -10,7 +11,6 @@ from analyses.pages.style import BLUE, ORANGE, RED
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 # Label, colour, dash and marker.
 _LOOKS = {
@@ -23,7 +23,7 @@ _LOOKS = {
 
 
 def plot_times(
-    data: "xr.Dataset", *, title: str = "How long learning takes (open triangles: longer)"
+    data: xr.Dataset, *, title: str = "How long learning takes (open triangles: longer)"
 ) -> "go.Figure":
     """Steps against training pairs, a panel per network: seeds, and their median as a line.
 
@@ -40,7 +40,7 @@ def plot_times(
 
 
 def plot_ratios(
-    data: "xr.Dataset",
+    data: xr.Dataset,
     *,
     title: str = "How much longer generalising takes (open triangles up: more, down: less)",
 ) -> "go.Figure":
@@ -63,7 +63,7 @@ def plot_ratios(
     return figure
 
 
-def _panels(data: "xr.Dataset", title: str) -> "go.Figure":
+def _panels(data: xr.Dataset, title: str) -> "go.Figure":
     from plotly.subplots import make_subplots
 
     from analyses.pages.style import finish

@@ -1,9 +1,10 @@
 """The experiment as a command: ``grokinterp run ungrokking OUT``."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.efficiency.ungrokking import figures as plots
@@ -12,9 +13,6 @@ from analyses.efficiency.ungrokking.place import locate
 from analyses.efficiency.ungrokking.runs import collect_runs, wanted
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def experiment(
@@ -34,7 +32,7 @@ def experiment(
     yield Finding(data=data, figures=figures, rows=_sentences(data))
 
 
-def _sentences(data: "xr.Dataset") -> Iterator[str]:
+def _sentences(data: xr.Dataset) -> Iterator[str]:
     """Whether each network ungroks, where, and what kept moments of the optimiser change."""
     for network in data.network.values:
         for moments in data.moments.values:

@@ -1,10 +1,10 @@
 """What is left of generalising after training on with less data."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -14,11 +14,8 @@ from analyses.efficiency.ungrokking.runs import START
 from analyses.statistics.curves import is_flat, late_level
 from analyses.statistics.over_runs import read_each
 
-if TYPE_CHECKING:
-    import xarray as xr
 
-
-def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> "xr.Dataset":
+def compute(runs: Sequence[gi.Run], starts: Sequence[gi.Run]) -> xr.Dataset:
     """What is left of generalising after training on with less data.
 
     Args:

@@ -6,6 +6,7 @@ They take what ``place.locate`` returns.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, NETWORK_STYLE
 from analyses.pages.labels import seeds_in_words
@@ -13,7 +14,6 @@ from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    import xarray as xr
 
 _SERIES = (  # colour, dash and marker of weight decays
     (BLUE, "solid", "circle"), (ORANGE, "dash", "square"), (GREEN, "dot", "diamond"),
@@ -22,7 +22,7 @@ _SERIES = (  # colour, dash and marker of weight decays
 
 
 def plot_final(
-    data: "xr.Dataset", *, weight_decay: float | None = None, moments: str = "fresh"
+    data: xr.Dataset, *, weight_decay: float | None = None, moments: str = "fresh"
 ) -> "go.Figure":
     """Fig. 7: final validation accuracy against the reduced set, a line per network.
 
@@ -49,7 +49,7 @@ def plot_final(
     return _finish_final(figure, data, title, np.concatenate(counts))
 
 
-def plot_decay(data: "xr.Dataset", *, network: str = "mlp", moments: str = "fresh") -> "go.Figure":
+def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh") -> "go.Figure":
     """Fig. 8: final validation accuracy against the reduced set, a line per weight decay.
 
     Crosses are the 50 % points with 95 % intervals, one a little below the other.
@@ -76,7 +76,7 @@ def plot_decay(data: "xr.Dataset", *, network: str = "mlp", moments: str = "fres
     return _finish_final(figure, data, title, _counts(cells))
 
 
-def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh") -> "go.Figure":
+def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh") -> "go.Figure":
     """Validation accuracy while it trains on, a panel per weight decay, a shade per size."""
     from plotly.colors import sample_colorscale
     from plotly.subplots import make_subplots
@@ -116,13 +116,13 @@ def plot_trajectories(data: "xr.Dataset", *, network: str, moments: str = "fresh
     )  # fmt: skip
 
 
-def _trained(curves: "xr.Dataset") -> "xr.Dataset":
+def _trained(curves: xr.Dataset) -> xr.Dataset:
     """Those weight decays of one network at which it was trained."""
     return curves.isel(weight_decay=np.flatnonzero(curves.n_runs))
 
 
 def _add_curve(
-    figure: "go.Figure", curve: "xr.Dataset", name: str, style: tuple[str, str, str]
+    figure: "go.Figure", curve: xr.Dataset, name: str, style: tuple[str, str, str]
 ) -> None:
     """Seeds, and the line of their means."""
     color, dash, symbol = style
@@ -144,13 +144,13 @@ def _add_curve(
         )  # fmt: skip
 
 
-def _counts(cells: "xr.Dataset") -> np.ndarray:
+def _counts(cells: xr.Dataset) -> np.ndarray:
     """Seeds at every size (and weight decay); 0 where there is no such run."""
     return cells.last_step.notnull().sum("seed").values.ravel()
 
 
 def _finish_final(
-    figure: "go.Figure", data: "xr.Dataset", title: str, counts: np.ndarray
+    figure: "go.Figure", data: xr.Dataset, title: str, counts: np.ndarray
 ) -> "go.Figure":
     figure.add_hline(float(data.chance[0]), line_dash="dot", line_color=GREY)
     total = round(1 / float(data.chance[0]) ** 2)

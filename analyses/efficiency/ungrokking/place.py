@@ -6,17 +6,14 @@ it does so at the same amount of data. Each is answered with its own numbers.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 
 from analyses.statistics.critical_size import ungrokking_midpoint
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 _STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
 _CURVES = ("moments", "network", "weight_decay")
@@ -32,7 +29,7 @@ class Ratio:
     reason: str = ""  # why it is not known
 
 
-def locate(data: "xr.Dataset", *, reference: float | None = None) -> "xr.Dataset":
+def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
     """The data with the 50 % point of every curve, and what weight decay does to it.
 
     Args:
@@ -152,7 +149,7 @@ def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "se
     return Ratio(*np.exp([mean, low, high]).tolist())
 
 
-def _claims(curves: "xr.Dataset") -> tuple[str, str]:
+def _claims(curves: xr.Dataset) -> tuple[str, str]:
     """A sentence each: whether it appears at every weight decay, and whether its place stays."""
     if not curves.n_runs.any():
         return "", ""
@@ -178,7 +175,7 @@ def _claims(curves: "xr.Dataset") -> tuple[str, str]:
     )
 
 
-def _place(compared: "xr.Dataset") -> str:
+def _place(compared: xr.Dataset) -> str:
     """What one weight decay does to the place of the transition."""
     decay = f"at {compared.weight_decay.item():g}"
     if compared.ratio.isnull():

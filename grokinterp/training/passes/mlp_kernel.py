@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokinterp._short import short_repr
 from grokinterp.losses import LOSSES
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import MLPConfig
+from grokinterp.short_text import short_repr
 from grokinterp.training.dropout import Dropout, Masks
 
 # Activations per block: about 2 MB per buffer, small enough for a core's cache and large enough for

@@ -6,8 +6,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
-from grokinterp._checks import nearest
-from grokinterp._short import short
+from grokinterp.checks import nearest
+from grokinterp.short_text import short
 
 Class = TypeVar("Class", bound=type)
 

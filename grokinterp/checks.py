@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 
 # Bounds of single numbers. Combinations, such as the size of a network, are checked elsewhere.
 _LONGEST = 2**128  # larger than any count or useful seed

@@ -5,10 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import xarray as xr
+import xarray as xr
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         fresh.unlink(missing_ok=True)
 
 
-def write_netcdf(data: "xr.Dataset", file: Path) -> None:
+def write_netcdf(data: xr.Dataset, file: Path) -> None:
     """Write a dataset as netCDF.
 
     The file is made in memory first: on a full disk the HDF5 library would end the process.

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from torch import Tensor
 
-from grokinterp._short import short
+from grokinterp.short_text import short
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
