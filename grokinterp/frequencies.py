@@ -1,6 +1,6 @@
 """Remove or keep Fourier frequencies of an embedding, as a function of the residue."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -75,7 +75,7 @@ def filtered_embedding(
     """
     check_bool("keep", keep)
     p, tables = _modulus(model), _tables(model)
-    for table in tables:
+    for table in tables.values():
         if table.ndim != 2 or len(table) < p:
             raise ValueError(
                 f"W_E must be [vocab, d] or [2, p, d] with at least p={p} rows, got a table "
@@ -83,63 +83,65 @@ def filtered_embedding(
             )
     places = torch.arange(p, device="cpu") if order is None else _order(order, p)
     chosen = _checked(frequencies, len(places))
-    return _filtered(model, p, chosen, places.to(tables[0].device, copy=True), keep)
+    device = next(iter(tables.values())).device
+    return _filtered(model, p, chosen, places.to(device, copy=True), keep)
 
 
 @contextmanager
 def _filtered(
     model: Any, p: int, frequencies: list[int], places: Int[Tensor, " place"], keep: bool
 ) -> Iterator[None]:
-    filtered: list[Tensor] = []
-    for table in _tables(model):
-        rows = table.detach()[:p].clone()
+    filtered: dict[str, Tensor] = {}
+    for name, table in _tables(model).items():
+        filtered[name] = rows = table.detach()[:p].clone()
         rows[places] = filter_frequencies(rows[places], frequencies, keep=keep)
-        filtered.append(rows)
     with _replaced(model, filtered):
         yield
 
 
 @checked
-def replaced_embedding(
-    model: Any, table: Float[Tensor, "*operand residue d"]
-) -> AbstractContextManager[None]:
+def replaced_embedding(model: Any, tables: Mapping[str, Tensor]) -> AbstractContextManager[None]:
     """Context manager in which the first tokens (the residues) have other embedding vectors.
 
     On leaving, also by an error, the weights are restored exactly.
 
     Args:
-        model: a network with ``W_E`` [vocab, d], or [2, p, d] with a table per operand.
-        table: the new first rows of ``W_E``. Copied.
+        model: a network with input tables: ``HookedModel.input_tables``, or ``W_E``.
+        tables: for each input table, by its name, the new first rows. Copied.
 
     Raises:
-        TypeError: the model lacks ``W_E``, or its ``W_E`` is a copy of the weights.
-        ValueError: a table of the wrong shape, or with too many rows.
+        TypeError: the model has no input table, or its ``W_E`` is a copy of the weights.
+        ValueError: other names, a table of the wrong shape, or with too many rows.
     """
-    tables, new = _tables(model), table.detach().clone()
-    rows = [new] if new.ndim == 2 else list(new)
-    if len(rows) != len(tables) or any(
-        now[: len(then)].shape != then.shape for now, then in zip(tables, rows, strict=True)
-    ):
+    now = _tables(model)
+    fits = now.keys() == tables.keys() and all(
+        now[name][: len(table)].shape == table.shape for name, table in tables.items()
+    )
+    if not fits:
         raise ValueError(
-            f"table {list(table.shape)} does not fit the first rows of W_E "
-            f"{', '.join(str(list(now.shape)) for now in tables)}"
+            f"tables {_shapes(tables)} do not fit the first rows of the network's input tables "
+            f"{_shapes(now)}"
         )
-    return _replaced(model, rows)
+    return _replaced(model, {name: table.detach().clone() for name, table in tables.items()})
 
 
 @contextmanager
-def _replaced(model: Any, rows: Sequence[Float[Tensor, "residue d"]]) -> Iterator[None]:
+def _replaced(model: Any, rows: Mapping[str, Float[Tensor, "residue d"]]) -> Iterator[None]:
     tables = _tables(model)
-    before = [table.detach().clone() for table in tables]
+    before = {name: table.detach().clone() for name, table in tables.items()}
     try:
         with torch.no_grad():
-            for table, new in zip(tables, rows, strict=True):
-                table[: len(new)] = new.to(table)
+            for name, new in rows.items():
+                tables[name][: len(new)] = new.to(tables[name])
         yield
     finally:
         with torch.no_grad():
-            for table, old in zip(tables, before, strict=True):
-                table.copy_(old)
+            for name, old in before.items():
+                tables[name].copy_(old)
+
+
+def _shapes(tables: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{name} {list(table.shape)}" for name, table in tables.items())
 
 
 def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
@@ -174,13 +176,13 @@ def _modulus(model: Any) -> int:
     return p
 
 
-def _tables(model: Any) -> list[Tensor]:
+def _tables(model: Any) -> Mapping[str, Tensor]:
     """The network's embedding tables, as the weights themselves (not copies)."""
     about = anatomy(model)
-    tables, again = (list(about.input_tables.values()) for _ in range(2))
+    tables, again = about.input_tables, about.input_tables
     if not tables:
         raise TypeError(f"{type(model).__name__} has no embedding tensor W_E to filter")
-    if [table.data_ptr() for table in tables] != [table.data_ptr() for table in again]:
+    if any(table.data_ptr() != again[name].data_ptr() for name, table in tables.items()):
         raise TypeError(
             f"{type(model).__name__}.W_E is a new tensor at each access, so changes would be "
             "lost; give a model whose W_E is the weight itself"

@@ -196,6 +196,43 @@ def test_the_hypothesis_is_tried_on_it() -> None:
     )
 
 
+class Uneven(gi.HookedModel):
+    """Each operand has a table of a width of its own."""
+
+    config_class = OwnConfig
+
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p)
+        rng = torch.Generator().manual_seed(seed)
+        self.narrow, self.wide, self.W_U = (
+            nn.Parameter(torch.randn(shape, generator=rng, dtype=torch.float32))
+            for shape in ((p, 2), (p, 3), (6, p))
+        )
+        self.hook_post = HookPoint()
+        self.setup()
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        a, b = self.narrow[tokens[:, 0]], self.wide[tokens[:, 1]]
+        return self.hook_post((a[:, :, None] * b[:, None, :]).flatten(start_dim=1)) @ self.W_U
+
+    @property
+    def input_tables(self) -> Mapping[str, Tensor]:
+        return {"narrow": self.narrow, "wide": self.wide}
+
+
+def test_tables_of_different_widths_are_filtered_and_given_back() -> None:
+    model = Uneven(OwnConfig(), p=P)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    data = hypothesis.compute_model(model, "addition", dataset=DATA, random_draws=2)
+    assert data.n_features == 5
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    means = {name: table.mean(dim=0) for name, table in model.input_tables.items()}
+    with torch.no_grad(), gi.filtered_embedding(model, []):  # no frequency but the constant one
+        for name, table in model.input_tables.items():
+            torch.testing.assert_close(table, means[name].expand(P, -1))
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
 def test_layers_of_neurons_are_ablated_by_number() -> None:
     own, theirs = twins()
     hooks = gi.ablate([0, 3], layer=0)

@@ -79,14 +79,14 @@ def filtered_logits(
     The constant part of every feature stays, and so does the row of a residue that has no place.
     """
     network, order = question.network, question.basis.order
-    filtered: list[Tensor] = []
+    filtered: dict[str, Tensor] = {}
     for name, table in network.embeddings.items():
         modes = torch.fft.rfft(table[order], dim=0)
         modes[1:] *= chosen[name] if keep else ~chosen[name]
         changed = table.clone()
         changed[order] = torch.fft.irfft(modes, n=len(order), dim=0)
-        filtered.append(changed)
-    with replaced_embedding(network.model, torch.stack(filtered).squeeze(0)):
+        filtered[name] = changed
+    with replaced_embedding(network.model, filtered):
         read_out = network.anatomy.read_out
         if read_out is None or not read_out.is_tied:
             return network.logits()

@@ -126,7 +126,7 @@ def test_frequencies_and_tables_are_read_when_the_context_is_made(model: HookedM
         expected = model(TOKENS)
     contexts = [
         filtered_embedding(model, frequencies, order=order),
-        replaced_embedding(model, table),
+        replaced_embedding(model, {"W_E[0]": table[0], "W_E[1]": table[1]}),
     ]
     frequencies[0] = 2
     order.copy_(order.flip(0).roll(3))
