@@ -265,7 +265,7 @@ def test_trainings_that_want_another_precision_wait_for_their_turn() -> None:
 @pytest.mark.usefixtures("medium")
 def test_two_precisions_inside_each_other_are_refused() -> None:
     with float32_products("highest"):
-        with pytest.raises(RuntimeError, match="train in the same precision, or after"):
+        with pytest.raises(RuntimeError, match="use the same precision, or train after"):
             float32_products("high").__enter__()
         assert precision() == "highest"
     assert precision() == "medium"

@@ -82,6 +82,8 @@ def test_toys_of_the_data_efficiency_generalise() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.command
+@pytest.mark.filterwarnings("ignore::grokinterp.ZeroLossWarning")  # toys learn their data by heart
 @pytest.mark.parametrize("name", WITH_SIZES)
 def test_every_command_has_something_to_show(
     name: str, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
