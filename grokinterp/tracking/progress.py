@@ -37,9 +37,7 @@ class ProgressBar(Callback):
 
     def on_step(self, updates: int) -> None:
         """Advance the bar, and show the accuracies evaluated since the last step."""
-        if self._last:
-            self._bar.set_postfix(self._accuracies(), refresh=False)
-            self._last = {}
+        self._show_accuracies()
         self._bar.update(updates)
 
     def on_evaluation(self, run: int, step: int, metrics: Mapping[str, float]) -> None:
@@ -52,7 +50,8 @@ class ProgressBar(Callback):
         self._bar.set_description(self._words(), refresh=False)
 
     def on_end(self) -> None:
-        """Close the bar, leaving it visible."""
+        """Close the bar, leaving it visible with the accuracies evaluated last."""
+        self._show_accuracies()
         self._bar.close()
 
     def _words(self) -> str:
@@ -60,9 +59,13 @@ class ProgressBar(Callback):
             return "training"
         return f"{self._trained}/{self._runs} runs trained"
 
-    def _accuracies(self) -> dict[str, str]:
+    def _show_accuracies(self) -> None:
+        if not self._last:
+            return
         means = {
             name: sum(row[f"{name}_accuracy"] for row in self._last.values()) / len(self._last)
             for name in ("train", "test")
         }
-        return {name: f"{mean:.3f}" for name, mean in means.items()}
+        shown = {name: f"{mean:.3f}" for name, mean in means.items()}
+        self._bar.set_postfix(shown, refresh=False)
+        self._last = {}

@@ -22,6 +22,17 @@ def test_a_terminal_gets_bars(tmp_path: Path, terminal: Callable[[], io.StringIO
     assert "2/2 runs trained: 100%" in stderr.getvalue()
 
 
+def test_a_bar_ends_with_the_accuracies_of_the_last_row(
+    terminal: Callable[[], io.StringIO],
+) -> None:
+    stderr = terminal()
+    run = gi.train(CONFIG)
+    test, train = (float(run.history[f"{name}_accuracy"][-1]) for name in ("test", "train"))
+    assert run.history.train_accuracy[0] != train  # that of an earlier row would show
+    last = stderr.getvalue().strip().split("\r")[-1]
+    assert f"train={train:.3f}, test={test:.3f}" in last
+
+
 def test_no_bar_if_it_is_not_wanted(terminal: Callable[[], io.StringIO]) -> None:
     stderr = terminal()
     gi.train(CONFIG, progress=False)
