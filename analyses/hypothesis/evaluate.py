@@ -51,7 +51,7 @@ from analyses.hypothesis.evidence import (
     layers,
     projected_logits,
 )
-from analyses.hypothesis.figures import plot_spectra, plot_table, plot_verdicts, table, verdict_line
+from analyses.hypothesis.figures import plot_spectra, plot_verdicts, table, verdict_line
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from analyses.hypothesis.verdict import with_verdict
 from analyses.pages.finding import Finding
@@ -63,16 +63,6 @@ from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
 from probes import logit_spectrum, network_on_pairs
-
-__all__ = [
-    "compute",
-    "compute_model",
-    "join",
-    "plot_spectra",
-    "plot_table",
-    "plot_verdicts",
-    "table",
-]
 
 
 def compute(

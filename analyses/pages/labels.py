@@ -7,7 +7,7 @@ import numpy as np
 
 from analyses.phase_diagrams.panels import axis_label, value_label
 from grokinterp import RunConfig
-from grokinterp.config import config_paths
+from grokinterp.config import config_paths, field_value
 from grokinterp.tasks import Table
 
 _KIND = "model"
@@ -65,9 +65,8 @@ def _fields(config: RunConfig) -> dict[str, Any]:
     """Values by dotted path, and the kind of network."""
     fields: dict[str, Any] = {_KIND: type(config.model).__name__.removesuffix("Config")}
     for path in config_paths(config):
-        section, _, name = path.partition(".")
-        if name:
-            fields[path] = getattr(getattr(config, section), name)
+        if "." in path:
+            fields[path] = field_value(config, path)
     return fields | {"seed": config.seed}
 
 

@@ -116,6 +116,13 @@ def config_paths(config: RunConfig) -> list[str]:
     return paths
 
 
+def field_value(config: RunConfig, path: str) -> Any:
+    """The value at a dotted path: of a field such as "training.lr", or a whole section."""
+    section, _, name = path.partition(".")
+    value = getattr(config, section)
+    return getattr(value, name) if name else value
+
+
 def check_path(config: RunConfig, path: str) -> None:
     """Raise unless ``path`` names a field; the message suggests similar names."""
     known = config_paths(config)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grokinterp.config import RunConfig, check_path, config_paths
+from grokinterp.config import RunConfig, check_path, config_paths, field_value
 from grokinterp.short_text import short, short_repr
 from grokinterp.sweeps.reading import BOOKKEEPING
 from grokinterp.sweeps.rows import KEPT, check_name
@@ -53,7 +53,7 @@ class Axis:
         if self.labels is not None:
             return np.asarray(self.labels)
         # Read from the configs, where a user's function has become a named table.
-        return _texts_or_numbers(self.name, [_field(config, self.name) for config in configs])
+        return _texts_or_numbers(self.name, [field_value(config, self.name) for config in configs])
 
 
 def read_axis(base: RunConfig, name: str, values: object) -> Axis:
@@ -155,12 +155,6 @@ def _rank(path: str) -> int:
     if decides_program(path):
         return OWN_STACK
     return 2 if path in _COSTLY else 1
-
-
-def _field(config: RunConfig, path: str) -> Any:
-    section, _, name = path.partition(".")
-    value = getattr(config, section)
-    return getattr(value, name) if name else value
 
 
 def _texts_or_numbers(path: str, values: Sequence[Any]) -> np.ndarray:

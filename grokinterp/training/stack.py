@@ -11,6 +11,7 @@ from grokinterp.config import RunConfig
 from grokinterp.team import Team
 from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.passes import Passes, choose_passes
+from grokinterp.training.passes.deal import share_of
 from grokinterp.training.resources import Resources
 from grokinterp.training.state import StackState
 from grokinterp.training.trainable import check_trainable
@@ -95,8 +96,7 @@ class Stack:
 
     def _columns(self, worker: int) -> slice:
         """The worker's share of the parameters."""
-        width, size = self.state.weights.shape[1], self.team.size
-        return slice(width * worker // size, width * (worker + 1) // size)
+        return share_of(self.state.weights.shape[1], worker, self.team.size)
 
     def _perturb(self, worker: int) -> None:
         self.state.noise.perturb(self.optimizer.steps_done, self._columns(worker))

@@ -279,14 +279,11 @@ def test_a_sweep_takes_it(tmp_path: Any) -> None:
             calls.append(Refinement(stride=2)(ds))
             return calls[-1]
 
-    sweep = getattr(gi, "sweep", None)
-    if sweep is None:
-        pytest.skip("needs grokinterp.sweep")
     base = gi.RunConfig(
         data=gi.DataConfig(p=5), model=gi.MLPConfig(d_mlp=4), training=gi.TrainConfig(steps=2)
     )
     axes = {"data.train_fraction": [0.4, 0.5, 0.6], "data.corruption": [0.0, 0.2, 0.4]}
-    found = sweep(base, axes, seeds=1, refine=Counting(), device="cpu", progress=False)
+    found = gi.sweep(base, axes, seeds=1, refine=Counting(), device="cpu", progress=False)
     asked = np.sum([ask.values for ask in calls], axis=0)
     assert (found.done.isel(seed=0).values == (asked == 1)).all()
     assert not calls[-1].any()
