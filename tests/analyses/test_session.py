@@ -3,8 +3,8 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ import analyses
 import grokinterp as gi
 from analyses.efficiency.mixing import gradient_flow, landscape, mixture
 from analyses.efficiency.mixing.tables import Tables
+from tests.settings import chosen
 
 DATA = gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3, seed=3)
 MODELS = {
@@ -28,27 +29,9 @@ MODELS = {
 }
 
 
-@contextmanager
-def default_device() -> Iterator[None]:
-    torch.set_default_device("meta")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
-@contextmanager
-def default_dtype() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
 STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "default device": default_device,
-    "default dtype": default_dtype,
+    "default device": lambda: chosen(torch.set_default_device, "meta", None),
+    "default dtype": lambda: chosen(torch.set_default_dtype, torch.float64, torch.float32),
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "inference mode": torch.inference_mode,
 }

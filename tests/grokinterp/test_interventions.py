@@ -11,6 +11,7 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp import HookedMLP, MLPConfig, ablate, scale
+from tests.settings import chosen
 
 P, WIDTH = 7, 12
 TOKENS = torch.tensor(list(itertools.product(range(P), repeat=2)))
@@ -105,14 +106,11 @@ def test_resampling_permutes_the_batch(seed: int) -> None:
 
 def test_the_session_s_default_device_is_not_used() -> None:
     model, post = mlp(), torch.ones(3, WIDTH)
-    torch.set_default_device("meta")
-    try:
+    with chosen(torch.set_default_device, "meta", None):
         hooks = [ablate([1, 2]), scale([1, 2], 3.0), ablate([1], "resample")]
         hooks.append(ablate([1], "resample", reference=post))
         for fwd_hooks in hooks:
             assert model.run_with_hooks(TOKENS, fwd_hooks=fwd_hooks).device.type == "cpu"
-    finally:
-        torch.set_default_device(None)
 
 
 @pytest.mark.usefixtures("no_type_checker")  # which draws from Python's global generator

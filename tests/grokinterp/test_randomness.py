@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from grokinterp.randomness import Words, fill_normal_, generator, stream
+from tests.settings import chosen
 
 CPU = torch.device("cpu")
 N = 100_000
@@ -87,9 +88,5 @@ def test_normals_do_not_depend_on_pieces_precision_or_the_sessions_dtype() -> No
     assert torch.equal(normals(source, 23_333, start=16_667), whole[16_667:])
     low = fill_normal_(torch.empty(40_000, dtype=torch.float32), source)
     torch.testing.assert_close(low.double(), whole, rtol=1e-5, atol=2e-6)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
+    with chosen(torch.set_default_dtype, torch.bfloat16, torch.get_default_dtype()):
         assert torch.equal(fill_normal_(torch.empty_like(low), source), low)
-    finally:
-        torch.set_default_dtype(before)

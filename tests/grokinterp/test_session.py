@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from grokinterp.team import Team, use_threads
 from grokinterp.training.dropout import dropout_mask
 from grokinterp.training.noise import noise
 from grokinterp.training.resources import Resources
+from tests.settings import chosen
 
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=8), training=gi.TrainConfig(steps=4)
@@ -107,16 +108,6 @@ def test_weights_that_decay_away_end_at_zero(threads: int) -> None:
     run = gi.train(config, threads=threads, progress=False)
     for weight in run.model.parameters():
         assert not weight.any()
-
-
-@contextmanager
-def chosen(choose: Callable[[Any], object], now: object, before: object) -> Iterator[None]:
-    """A setting of the whole process, for a while."""
-    choose(now)
-    try:
-        yield
-    finally:
-        choose(before)
 
 
 SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import grokinterp as gi
 import probes
+from tests.settings import chosen
 
 P = 5
 CONFIG = {"n_layers": 1, "d_model": 4, "d_head": 4, "n_ctx": 3, "d_vocab": P + 1, "d_vocab_out": P,
@@ -80,15 +81,6 @@ def outcome(ask: Callable[[], Any]) -> list[float] | str:
 
 
 @contextmanager
-def default_device() -> Iterator[None]:
-    torch.set_default_device("meta")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
-@contextmanager
 def training() -> Iterator[None]:
     """All networks in training mode, which no probe changes."""
     modules = [module for model in MODELS.values() for module in model.modules()]
@@ -104,7 +96,7 @@ STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "inference mode": torch.inference_mode,
     "no gradients": torch.no_grad,
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-    "default device": default_device,
+    "default device": lambda: chosen(torch.set_default_device, "meta", None),
     "training mode": training,
 }
 
