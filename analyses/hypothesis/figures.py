@@ -1,15 +1,14 @@
 """Figures and a table of :mod:`analyses.hypothesis`'s dataset."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 # At the upper edge, so that there is room for a legend below, however high the figure.
 _TOP = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
@@ -40,10 +39,8 @@ def plot_verdicts(
     data: xr.Dataset,
     *,
     title: str = "Hypothesis 2.2: accuracy with some frequencies taken out of the embedding",
-) -> "go.Figure":
+) -> go.Figure:
     """The causal test, one row per run; the range of the random draws is drawn as a line."""
-    import plotly.graph_objects as go
-
     data = _sorted(data)
     judged, rows = _judged(data, data.accuracy), np.arange(data.sizes["run"])
     random = _judged(data, data.random_accuracy)
@@ -104,10 +101,8 @@ def plot_verdicts(
 
 def plot_spectra(
     data: xr.Dataset, *, title: str = "Frequencies of the embedding and of the logits"
-) -> "go.Figure":
+) -> go.Figure:
     """Shares of every frequency, two panels per run; the dotted line is an even share."""
-    from plotly.subplots import make_subplots
-
     data = _sorted(data)
     count, panel, gap = data.sizes["run"], 100, 62
     titles = [
@@ -194,9 +189,8 @@ def table(data: xr.Dataset) -> list[dict[str, Any]]:
 
 def plot_table(
     rows: Sequence[dict[str, Any]], *, title: str = "Hypothesis 2.2, network by network"
-) -> "go.Figure":
+) -> go.Figure:
     """The rows of :func:`table`; in brackets the same number with the residues shuffled."""
-    import plotly.graph_objects as go
 
     def cell(row: dict[str, Any], name: str) -> str:
         control = row.get(f"{name}, shuffled", np.nan)

@@ -5,24 +5,24 @@ higher. Which neurons make the peaks is the question of ``analyses.one_run.logit
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import xarray as xr
 from jaxtyping import Float, Int
+from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
+from analyses.pages.style import BLACK, BLUE, GREY, RED, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from probes import network_on_pairs
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 ROLES = ("given", "true", "other")  # that a class can have for an example
 
@@ -85,12 +85,8 @@ def compute(
 
 def plot_logits(
     data: xr.Dataset, *, title: str = "Which label wins on corrupted examples?"
-) -> "go.Figure":
+) -> go.Figure:
     """How the logits at given, true and best other class are distributed; one line per run."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import finish
-
     count, panel, gap = data.sizes["run"], 170, 50
     inner = count * (panel + gap) - gap
     figure = make_subplots(
@@ -116,7 +112,7 @@ def plot_logits(
 
 def plot_examples(
     data: xr.Dataset, *, title: str = "Logits on some corrupted examples (a, b)"
-) -> "go.Figure":
+) -> go.Figure:
     """Fig. 23: whole logits of the shown examples, one line of panels per run."""
     names = [str(name) for name in data.run.values]
     return plot_curves(data, list(zip(names, data.curve, strict=True)), title=title)
@@ -124,7 +120,7 @@ def plot_examples(
 
 def plot_curves(
     data: xr.Dataset, rows: Sequence[tuple[str, xr.DataArray]], *, title: str
-) -> "go.Figure":
+) -> go.Figure:
     """A panel per row and shown example: values over residues, the example's two labels marked.
 
     Args:
@@ -132,10 +128,6 @@ def plot_curves(
         rows: each one's name and its values over ("shown", "residue").
         title: of the figure.
     """
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLACK, finish
-
     shown = data.isel(example=data.shown.values)
     pairs = [f"({a}, {b})" for a, b in zip(shown.a.values, shown.b.values, strict=True)]
     panel, gap = 150, 18
@@ -176,7 +168,6 @@ _LABEL = {
 
 
 def _color(role: str) -> str:
-    from analyses.pages.style import BLUE, GREY, RED
 
     return {"given": RED, "true": BLUE, "other": GREY}[role]
 

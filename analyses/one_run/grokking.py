@@ -5,19 +5,16 @@ IPR over time has to be measured while training::
     run = gi.train(config, probes=grokking.PROBES)
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import xarray as xr
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLUE, GREEN, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
 from grokinterp import Run, build_model
 from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 PROBES = {"mean_ipr": mean_ipr}  # pass as gi.train(..., probes=PROBES)
 
@@ -67,12 +64,8 @@ def _clearest_neuron(found: NeuronIPR) -> int:
 
 def plot_over_time(
     data: xr.Dataset, *, title: str = "Accuracy and IPR while training"
-) -> "go.Figure":
+) -> go.Figure:
     """Fig. 2a: train and test accuracy, and mean IPR if it was measured."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import GREEN, SUBSET_LABEL, SUBSET_STYLE, finish
-
     figure = go.Figure()
     for subset in ("train", "test"):
         figure.add_scatter(
@@ -89,12 +82,8 @@ def plot_over_time(
     return finish(figure, title=title)
 
 
-def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> "go.Figure":
+def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> go.Figure:
     """Fig. 2b: one row of U before and after training."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, GREY, finish
-
     figure = go.Figure()
     for when, color in (("before", GREY), ("after", BLUE)):
         figure.add_scatter(
@@ -107,12 +96,8 @@ def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> 
     return finish(figure, title=f"{title} (frequency {data.attrs['frequency']})")
 
 
-def plot_shift(data: xr.Dataset, *, title: str = "IPR before and after training") -> "go.Figure":
+def plot_shift(data: xr.Dataset, *, title: str = "IPR before and after training") -> go.Figure:
     """Fig. 2c: histogram of per-neuron IPR before and after training."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, GREY, finish
-
     figure = go.Figure()
     for when, color in (("before", GREY), ("after", BLUE)):
         figure.add_histogram(

@@ -1,16 +1,16 @@
 """How many neurons are periodic: the distribution of per-neuron IPR (Doshi et al. 2023, Fig. 4)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLUE, RED, finish
 from grokinterp import Run
 from probes import model_neuron_ipr
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 # The bounds that the paper's histograms are read with: memorising below, generalising above.
 IPR_MEMORISES_BELOW, IPR_GENERALISES_ABOVE = 0.2, 0.5
@@ -57,12 +57,8 @@ def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
     )
 
 
-def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> "go.Figure":
+def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go.Figure:
     """One histogram per run; the dashed line is the mean over neurons that are alive."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, RED, finish
-
     count = data.sizes["run"]
     labels = [
         f"weight decay {decay:g}" + (f" ({dead} dead)" if dead else "")

@@ -5,22 +5,21 @@ neurons (low IPR), generalising ones (high IPR) and the rest write.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.pages.finding import Finding
+from analyses.pages.style import GREEN, GREY, ORANGE, finish
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes.logit_parts import PARTS, logit_parts
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 @unaffected()
@@ -73,12 +72,8 @@ def compute(
 
 def plot_parts(
     data: xr.Dataset, *, title: str = "Who writes which logit? Corrupted examples"
-) -> "go.Figure":
+) -> go.Figure:
     """What each part adds to the three logits: bars are means, lines a standard deviation."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import GREEN, GREY, ORANGE, finish
-
     count = data.sizes["run"]
     figure = make_subplots(
         cols=count, shared_yaxes=True, horizontal_spacing=0.03,
@@ -104,7 +99,7 @@ def plot_parts(
 
 def plot_split(
     data: xr.Dataset, *, run: int = 0, title: str = "Logits by the neurons that write them"
-) -> "go.Figure":
+) -> go.Figure:
     """Whole logits of one run's shown examples and, below, the parts that add up to them."""
     here = data.isel(run=run)
     of_parts = [

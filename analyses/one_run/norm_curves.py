@@ -6,18 +6,18 @@ The nine runs of the three figures::
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
 from analyses.pages.finding import Finding
+from analyses.pages.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
 from grokinterp import DataConfig, MLPConfig, Run, RunConfig, TrainConfig
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 NORMS = ("batch", "layer", None)  # Figs. 20, 21, 22
 TRAIN_FRACTIONS = (0.4, 0.5, 0.8)
@@ -81,16 +81,12 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
     )
 
 
-def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") -> "go.Figure":
+def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") -> go.Figure:
     """A line of panels per norm, one panel per train fraction, with the phase it ends in.
 
     Runs that differ in other things (seeds) share their panel. The dotted line is the share of
     true training labels.
     """
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
-
     norms = [name for name in _NAME.values() if name in data.norm.values]
     alphas = np.unique(data.train_fraction.values)
     panels = {

@@ -7,21 +7,21 @@ Layers between have neither, and their neurons' periodicity is read off activati
 the share of the variance that one frequency explains, which is no IPR, and is labelled so.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 from torch.nn.utils.rnn import pad_sequence
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLUE, RED, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
 from probes import GammaIPR, gamma_ipr, model_gamma_ipr, model_neuron_spectra
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 BINS = np.linspace(0, 1, 11)  # of the periodicity, for means
 _OFF = 0.01  # of the layer's largest gain: a neuron with less is switched off
@@ -90,12 +90,8 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
     )  # fmt: skip
 
 
-def plot_gain(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
+def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """|gamma| against periodicity, a panel per norm; diamonds are means with standard errors."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, RED, finish
-
     count = data.sizes["layer"]
     figure = make_subplots(
         cols=count, horizontal_spacing=0.09,

@@ -11,20 +11,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import GREY, PHASE_COLOR, finish
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
 from grokinterp.checks import check_number
 from grokinterp.frozen import frozen_config
 from grokinterp.short_text import short_repr
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 class Phase(StrEnum):
@@ -218,15 +217,11 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
     )
 
 
-def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> "go.Figure":
+def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> go.Figure:
     """Runs in the plane that the phases divide: test accuracy against memorised labels.
 
     A run without corrupted labels has nothing to memorise and is drawn hollow at 0.
     """
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import GREY, PHASE_COLOR, finish
-
     figure = go.Figure()
     for name, color in PHASE_COLOR.items():
         here = phases.isel(run=phases.phase.values == name)

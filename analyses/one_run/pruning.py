@@ -6,15 +6,28 @@ random.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import typer
 import xarray as xr
+from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import (
+    BLUE,
+    DRAWN_SUBSETS,
+    GREEN,
+    GREY,
+    LOSS_LABEL,
+    PURPLE,
+    SUBSET_LABEL,
+    SUBSET_STYLE,
+    finish,
+)
 from grokinterp import Run
 from grokinterp.checks import check_choice, check_int
 from grokinterp.data import SUBSETS
@@ -28,9 +41,6 @@ from probes import (
     pruning_curve,
 )
 from probes.pruning_curve import check_prunable
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 ORDERS = ("ipr", "norm", "attribution", "random")
 
@@ -107,12 +117,8 @@ def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) 
 
 def plot_pruning(
     data: xr.Dataset, *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
-) -> "go.Figure":
+) -> go.Figure:
     """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import DRAWN_SUBSETS, LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
-
     check_choice("quantity", quantity, ("accuracy", "loss"))
     check_choice("order", order, set(data.order.values.tolist()))
     shown = data.isel(curve=data.order.values == order)
@@ -146,12 +152,8 @@ def plot_pruning(
 
 def plot_controls(
     data: xr.Dataset, *, title: str = "Is it the IPR? The same curves in other orders"
-) -> "go.Figure":
+) -> go.Figure:
     """Test and corrupted-label accuracy in every order; the band spans the random orders."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, GREEN, GREY, PURPLE, finish
-
     subsets = {"test": "test", "changed": "corrupted training labels"}
     colors = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
     figure = make_subplots(

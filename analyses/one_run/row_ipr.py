@@ -7,19 +7,19 @@ no meaning of their own: a rotation leaves the network the same and changes ever
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
+from analyses.pages.style import BLUE, PURPLE, RED, finish
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes import TableSpectrum, network_on_pairs, table_spectrum, task_basis
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 TABLES = ("input", "output")
 
@@ -108,12 +108,8 @@ ROW_MEASURES = {
 }
 
 
-def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> "go.Figure":
+def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> go.Figure:
     """A line of two histograms per run; the dashed line is the mean over rows that are alive."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, PURPLE, RED, finish
-
     count, top, panel, gap = data.sizes["run"], 85, 110, 62
     inner = count * (panel + gap) - gap
     figure = make_subplots(

@@ -1,15 +1,12 @@
 """Accuracies and losses against training steps (Doshi et al. 2023, Fig. 1)."""
 
-from typing import TYPE_CHECKING
-
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import DRAWN_SUBSETS, GREY, LOSS_LABEL, SUBSET_LABEL, SUBSET_STYLE, finish
 from grokinterp import Run
 from grokinterp.data import SUBSETS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def compute(run: Run) -> xr.Dataset:
@@ -35,12 +32,8 @@ def compute(run: Run) -> xr.Dataset:
     return curves
 
 
-def plot_accuracy(curves: xr.Dataset, *, title: str = "Training curves") -> "go.Figure":
+def plot_accuracy(curves: xr.Dataset, *, title: str = "Training curves") -> go.Figure:
     """Accuracy on four subsets; the dotted line is the share of training labels that are true."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
-
     figure = go.Figure()
     for subset in DRAWN_SUBSETS:
         values = curves.accuracy.sel(subset=subset)
@@ -60,12 +53,8 @@ def plot_accuracy(curves: xr.Dataset, *, title: str = "Training curves") -> "go.
     return finish(figure, title=title)
 
 
-def plot_loss(curves: xr.Dataset, *, title: str = "Losses") -> "go.Figure":
+def plot_loss(curves: xr.Dataset, *, title: str = "Losses") -> go.Figure:
     """Train and test loss on a logarithmic axis."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import LOSS_LABEL, SUBSET_STYLE, finish
-
     figure = go.Figure()
     for split in curves.split.values:
         figure.add_scatter(

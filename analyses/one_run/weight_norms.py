@@ -4,16 +4,14 @@ Under very strong weight decay a network that has generalised lets all its weigh
 Forgetting phase.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLACK, BLUE, GREEN, PURPLE, RED, SKY, SUBSET_STYLE, finish
 from grokinterp import Run
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _PAPER_NAME = {
     "W_E[0]": "U (first operand)", "W_E[1]": "V (second operand)", "W_U": "W (output)"
@@ -34,12 +32,8 @@ def compute(run: Run) -> xr.Dataset:
     return history.assign_attrs(largest=largest, final=final, collapsed=int(final < 0.01 * largest))
 
 
-def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> "go.Figure":
+def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> go.Figure:
     """Norm of every matrix on the left axis, test accuracy on the right one."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLACK, BLUE, GREEN, PURPLE, RED, SKY, SUBSET_STYLE, finish
-
     figure = make_subplots(specs=[[{"secondary_y": True}]])
     dashes = ["solid", "dot", "dashdot", "longdash"]
     for i, name in enumerate(norms.weight.values):

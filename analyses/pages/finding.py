@@ -8,15 +8,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
 import xarray as xr
 
 from grokinterp.files import replacing, write_netcdf
 from grokinterp.short_text import short_repr
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 Row = Mapping[str, object] | str  # names and values, or a sentence
 
@@ -34,7 +31,7 @@ class Finding:
     """
 
     data: xr.Dataset
-    figures: Sequence["go.Figure"]
+    figures: Sequence[go.Figure]
     rows: Iterable[Row] = ()
     name: str | None = None
 

@@ -3,19 +3,18 @@
 import html
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import plotly.graph_objects as go
 
 from grokinterp.files import replacing
 from grokinterp.short_text import one_line
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 class Section(NamedTuple):
     """A figure and the sentence under it."""
 
-    figure: "go.Figure"
+    figure: go.Figure
     sentence: str
 
     def __repr__(self) -> str:

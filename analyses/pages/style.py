@@ -1,9 +1,6 @@
 """How figures look: one palette that colour-blind readers can tell apart, one layout."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+import plotly.graph_objects as go
 
 # Okabe and Ito's palette. Subsets keep their colour and dash in every figure.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -42,7 +39,7 @@ PHASE_COLOR = {
 }
 
 
-def finish(figure: "go.Figure", *, title: str, height: int = 420, seeds: str = "") -> "go.Figure":
+def finish(figure: go.Figure, *, title: str, height: int = 420, seeds: str = "") -> go.Figure:
     """Apply the common layout; legible at the width of a notebook.
 
     Args:

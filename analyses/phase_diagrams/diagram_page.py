@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,10 +18,6 @@ from analyses.phase_diagrams.refine import Refinement
 from grokinterp import SweepStoreError, open_sweep
 from grokinterp.models.registry import MODELS
 from grokinterp.sweeps.fingerprint import fingerprint
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 _WIDTH = 1240  # pixels; four panels next to each other
 
@@ -65,7 +62,7 @@ def phases_of(sweep: xr.Dataset, refinement: Refinement | None = None) -> xr.Dat
     return phases if refinement is None else refinement.infer(phases)
 
 
-def _is_standard(chosen: "str | Mapping[str, Any] | None") -> bool:
+def _is_standard(chosen: str | Mapping[str, Any] | None) -> bool:
     """Whether a fingerprint is that of the standard refinement, whatever its code was then."""
     if isinstance(chosen, str):  # of a store in format 1
         return chosen.startswith(_STANDARD)
@@ -113,7 +110,7 @@ def summarise(phases: xr.Dataset, **choice: Any) -> dict[str, Any]:
     }
 
 
-def cell_table(summary: "Mapping[str, Any]") -> list[tuple[str, ...]]:
+def cell_table(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Cells per phase (rows) and panel (columns), a heading first."""
     panels: dict[str, dict[str, int]] = summary["cells"]
     order = [*sweep_phases.NAMES, sweep_phases.MIXED, str(Phase.DIVERGED), ""]
@@ -125,7 +122,7 @@ def cell_table(summary: "Mapping[str, Any]") -> list[tuple[str, ...]]:
     return [("cells", *(title or "all" for title in panels)), *rows]
 
 
-def about_disagreements(summary: "Mapping[str, Any]") -> str:
+def about_disagreements(summary: Mapping[str, Any]) -> str:
     """One sentence on how the published rule, in train accuracy, would have sorted the runs."""
     found = summary["disagreements"]
     if not found["of"]:
@@ -207,7 +204,7 @@ def describe(sweep: xr.Dataset) -> str:
     )
 
 
-def _network(model: "Mapping[str, Any]") -> str:
+def _network(model: Mapping[str, Any]) -> str:
     """What the architecture says of itself; its kind where it is not registered here."""
     fields = dict(model)
     kind = fields.pop("kind")
@@ -216,5 +213,5 @@ def _network(model: "Mapping[str, Any]") -> str:
     return MODELS[kind].describe(MODELS[kind].config_class(**fields))
 
 
-def _complete(choice: "Mapping[str, Any]") -> dict[str, Any]:
+def _complete(choice: Mapping[str, Any]) -> dict[str, Any]:
     return {"x": X, "y": Y, "panel": None, "at": None} | dict(choice)

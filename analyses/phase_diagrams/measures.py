@@ -3,14 +3,11 @@
 Functions of a module, not lambdas, so that worker processes can be sent them.
 """
 
-from typing import TYPE_CHECKING
+from jaxtyping import Float
+from torch import Tensor
 
 import probes
 from grokinterp import Run
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
 
 
 def mean_ipr(run: Run) -> float:
@@ -23,7 +20,7 @@ def dead_share(run: Run) -> float:
     return float(probes.model_neuron_ipr(run.model).ipr.isnan().double().mean())
 
 
-def ipr(run: Run) -> "Float[Tensor, ' neuron']":
+def ipr(run: Run) -> Float[Tensor, " neuron"]:
     """IPR of every neuron; NaN for dead ones."""
     return probes.model_neuron_ipr(run.model).ipr
 

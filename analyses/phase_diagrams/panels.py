@@ -3,15 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
+from analyses.pages.style import finish
 from grokinterp.short_text import short, short_repr
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 AXIS_LABEL = {
     "data.train_fraction": "train fraction α",  # noqa: RUF001
@@ -42,10 +42,8 @@ class Panels:
     x: str
     y: str
 
-    def grid(self, row_names: Sequence[str] = ("",)) -> "go.Figure":
+    def grid(self, row_names: Sequence[str] = ("",)) -> go.Figure:
         """An empty figure with a subplot for every panel and row; cells lie at 0, 1, 2 ..."""
-        from plotly.subplots import make_subplots
-
         rows, wide = len(row_names), min(len(self.data), _WIDE)
         blocks = -(-len(self.data) // wide)
         places = [self.place(i, row, rows) for i in range(len(self.data)) for row in range(rows)]
@@ -93,10 +91,8 @@ class Panels:
         return {"row": panel // _WIDE * rows + row + 1, "col": panel % _WIDE + 1}
 
 
-def finish_panels(figure: "go.Figure", *, title: str, seeds: str = "") -> "go.Figure":
+def finish_panels(figure: go.Figure, *, title: str, seeds: str = "") -> go.Figure:
     """The common layout; a legend lies below the panels."""
-    from analyses.pages.style import finish
-
     layout: Any = figure.layout
     bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
     height = layout.height - _BOTTOM + bottom

@@ -5,18 +5,16 @@ plot_diagram(phases).show()
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.style import GREY, PHASE_COLOR
 from analyses.phase_diagrams.panels import Panels, axis_label, finish_panels, split, value_label
 from analyses.phase_diagrams.sweep_phases import MIXED, NAMES
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 X, Y = "data.train_fraction", "data.corruption"
 
@@ -29,7 +27,7 @@ def plot_diagram(
     panel: str | None = None,
     at: Mapping[str, Any] | None = None,
     title: str = "Phase diagram",
-) -> "go.Figure":
+) -> go.Figure:
     """Every cell in the colour of its majority phase, as in Fig. 3.
 
     Clean generalisation has Coexistence's colour and is hatched; diverged cells are hatched and
@@ -83,7 +81,7 @@ def plot_accuracies(
     panel: str | None = None,
     at: Mapping[str, Any] | None = None,
     title: str = "Accuracy at the last step, mean over seeds",
-) -> "go.Figure":
+) -> go.Figure:
     """Train, test and corrupted-label accuracy behind a diagram, as in Figs. 24 and 25.
 
     White: not trained, diverged, or no corrupted label to score. Arguments as for
@@ -108,7 +106,7 @@ def plot_ipr(
     panel: str | None = None,
     at: Mapping[str, Any] | None = None,
     title: str = "Mean IPR of living neurons, mean over seeds",
-) -> "go.Figure":
+) -> go.Figure:
     """Mean inverse participation ratio of every cell: how periodic its neurons are.
 
     Arguments as for :func:`plot_diagram`.
@@ -163,7 +161,7 @@ _MARK: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _add_map(
-    figure: "go.Figure", values: xr.DataArray, hover: np.ndarray, place: dict[str, int]
+    figure: go.Figure, values: xr.DataArray, hover: np.ndarray, place: dict[str, int]
 ) -> None:
     figure.add_heatmap(
         z=values.values, coloraxis="coloraxis", xgap=0.5, ygap=0.5, hovertext=hover,
