@@ -1,7 +1,8 @@
 """What a network answers on corrupted training examples (Doshi et al. 2023, Fig. 23, appendix K).
 
-Its logits have two peaks, at the label it was given and at the true one; the phase decides which is
-higher. Which neurons make the peaks is the question of ``analyses.one_run.logit_split``.
+On such an example the logits have two peaks, at the wrong label that the network was trained on
+and at the true one. Which peak is higher depends on the phase. ``analyses.one_run.logit_split``
+shows which neurons produce them.
 """
 
 from collections.abc import Sequence
@@ -12,39 +13,50 @@ import plotly.graph_objects as go
 import torch
 import xarray as xr
 from jaxtyping import Float, Int
-from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
-from analyses.pages.style import BLACK, BLUE, GREY, RED, finish
+from analyses.pages.style import BLACK, BLUE, GREY, RED, finish, stacked_panels
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from probes import network_on_pairs
 
-ROLES = ("given", "true", "other")  # that a class can have for an example
+# What a class can be for an example: its given (wrong) label, its true one, or any other class.
+ROLES = ("given", "true", "other")
+_LABEL = {
+    "given": "given (wrong) label",
+    "true": "true label",
+    "other": "largest other class",
+}
+_COLOUR = {"given": RED, "true": BLUE, "other": GREY}
 
 
 @unaffected()
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
 ) -> xr.Dataset:
-    """Logits of every changed training example at its given, its true and the best other class.
+    """Logits of every training example whose label was changed, at three classes.
 
     Args:
-        runs: one, or several that were trained on the same data, of any architectures.
-        examples: how many to keep the whole logits of, spread evenly over the changed ones.
-        labels: what to call the runs; by default what differs between their configs.
+        runs: one, or several trained on the same data, of any architectures.
+        examples: number of examples whose logits are kept for all classes, spread evenly over
+            the changed ones.
+        labels: names of the runs; by default the settings in which they differ.
 
     Returns:
-        Dataset over ("run", "example", "role"): ``logit`` at the "given" (wrong) label, at the
-        "true" one and at the "other" class with the largest; over ("run", "example"): ``top``, the
-        role of the answer; over ("run", "role"): ``share`` of the examples answered so; over
-        ("run", "example"): ``best_other``, the class; over ("run", "shown", "residue"): ``curve``,
-        the whole logits of some examples. Coordinates: "run" has the labels, "shown" the examples'
-        numbers, and over "example" the pair ``a``, ``b`` and its labels ``given`` and ``true``.
+        Dataset:
+
+        - (run, example, role): ``logit`` at the "given" (wrong) label, at the "true" label and
+          at the "other" class with the largest logit;
+        - (run, example): ``best_other``, that other class; ``top``, the role of the answer;
+        - (run, role): ``share`` of the examples with that answer;
+        - (run, shown, residue): ``curve``, the logits at all classes of the kept examples.
+
+        Coordinates: the names "run", the kept examples' indices "shown", and over "example" the
+        operands ``a`` and ``b`` and the labels ``given`` and ``true``.
 
     Raises:
         ValueError: no run, no changed label, or runs on different data.
@@ -57,7 +69,7 @@ def compute(
     shown = np.unique(np.linspace(0, len(tokens) - 1, examples).round().astype(int))
     logits = torch.stack([network_on_pairs(run.model).logits()[changed] for run in runs])
     classes = torch.stack([_classes(of_run, given, true) for of_run in logits])
-    # An answer that is neither label is an other class.
+    # An answer that is neither of the two labels has the role "other".
     is_answer = logits.argmax(dim=2, keepdim=True) == classes[..., :2]
     role = torch.where(is_answer, torch.arange(2), 2).min(dim=2).values
     return xr.Dataset(
@@ -86,34 +98,40 @@ def compute(
 def plot_logits(
     data: xr.Dataset, *, title: str = "Which label wins on corrupted examples?"
 ) -> go.Figure:
-    """How the logits at given, true and best other class are distributed; one line per run."""
-    count, panel, gap = data.sizes["run"], 170, 50
-    inner = count * (panel + gap) - gap
-    figure = make_subplots(
-        rows=count, shared_xaxes=True, vertical_spacing=gap / inner if count > 1 else 0,
-        subplot_titles=[_heading(data.isel(run=i)) for i in range(count)],
-    )  # fmt: skip
+    """Histograms of the logits at the three classes, one row of the figure per run."""
+    count = data.sizes["run"]
+    titles = [_heading(data.isel(run=i)) for i in range(count)]
+    figure, inner = stacked_panels(
+        count, height=170, gap=50, shared_xaxes=True, subplot_titles=titles
+    )
     for row in range(count):
         for role in ROLES:
             figure.add_histogram(
-                x=data.logit.isel(run=row).sel(role=role), name=_LABEL[role], bingroup=1,
-                nbinsx=80, histnorm="percent", marker_color=_color(role), opacity=0.65,
-                legendgroup=role, showlegend=row == 0, row=row + 1, col=1,
+                x=data.logit.isel(run=row).sel(role=role),
+                nbinsx=80,
+                bingroup=1,
+                histnorm="percent",
+                name=_LABEL[role],
+                marker_color=_COLOUR[role],
+                opacity=0.65,
+                legendgroup=role,
+                showlegend=row == 0,
                 hovertemplate="logit %{x}: %{y:.1f} % of the examples",
-            )  # fmt: skip
+                row=row + 1,
+                col=1,
+            )
     figure.update_annotations(font_size=13)
     figure.update_xaxes(title="logit", row=count)
     figure.update_yaxes(title="% of examples")
-    figure = finish(figure, title=title, height=inner + 170)
-    return figure.update_layout(
-        barmode="overlay", margin_t=110, legend={"y": 1 + 32 / inner, "x": 1}
-    )
+    layout: dict[str, Any] = {"barmode": "overlay", "margin_t": 110}
+    legend = {"y": 1 + 32 / inner, "x": 1}
+    return finish(figure, title=title, height=inner + 170, legend=legend, **layout)
 
 
 def plot_examples(
     data: xr.Dataset, *, title: str = "Logits on some corrupted examples (a, b)"
 ) -> go.Figure:
-    """Fig. 23: whole logits of the shown examples, one line of panels per run."""
+    """Fig. 23: the logits of the kept examples at all classes, one row of panels per run."""
     names = [str(name) for name in data.run.values]
     return plot_curves(data, list(zip(names, data.curve, strict=True)), title=title)
 
@@ -121,55 +139,45 @@ def plot_examples(
 def plot_curves(
     data: xr.Dataset, rows: Sequence[tuple[str, xr.DataArray]], *, title: str
 ) -> go.Figure:
-    """A panel per row and shown example: values over residues, the example's two labels marked.
+    """Logits against classes, one panel per row and example, with the example's two labels marked.
 
     Args:
-        data: what :func:`compute` gave.
-        rows: each one's name and its values over ("shown", "residue").
+        data: the dataset of :func:`compute`.
+        rows: the name of each row, and its values (shown, residue).
         title: of the figure.
     """
     shown = data.isel(example=data.shown.values)
     pairs = [f"({a}, {b})" for a, b in zip(shown.a.values, shown.b.values, strict=True)]
-    panel, gap = 150, 18
-    inner = len(rows) * (panel + gap) - gap
-    figure = make_subplots(
-        rows=len(rows), cols=len(pairs), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.02, vertical_spacing=gap / inner if len(rows) > 1 else 0,
-        column_titles=pairs,
-    )  # fmt: skip
+    shared: dict[str, Any] = {"shared_xaxes": True, "shared_yaxes": True, "column_titles": pairs}
+    figure, inner = stacked_panels(
+        len(rows), height=150, gap=18, cols=len(pairs), horizontal_spacing=0.02, **shared
+    )
     for row, (name, curves) in enumerate(rows, 1):
         for column in range(len(pairs)):
             place: dict[str, Any] = {"row": row, "col": column + 1}
             curve = curves.isel(shown=column)
-            figure.add_scatter(
-                y=curve, mode="lines", line={"color": BLACK, "width": 1}, showlegend=False,
-                hovertemplate="residue %{x}: %{y:.3f}<extra></extra>", **place,
-            )  # fmt: skip
+            line, hover = {"color": BLACK, "width": 1}, "residue %{x}: %{y:.3f}"
+            place |= {"hovertemplate": f"{hover}<extra></extra>"}
+            figure.add_scatter(y=curve, mode="lines", line=line, showlegend=False, **place)
             for role, symbol in (("given", "x"), ("true", "circle")):
                 at = int(shown[role][column])
                 figure.add_scatter(
-                    x=[at], y=[float(curve[at])], name=_LABEL[role], legendgroup=role,
-                    mode="markers", showlegend=row == column + 1 == 1,
-                    marker={"color": _color(role), "size": 10, "symbol": symbol},
-                    hovertemplate="residue %{x}: %{y:.3f}", **place,
-                )  # fmt: skip
+                    x=[at],
+                    y=[float(curve[at])],
+                    mode="markers",
+                    name=_LABEL[role],
+                    marker={"color": _COLOUR[role], "size": 10, "symbol": symbol},
+                    legendgroup=role,
+                    showlegend=row == column + 1 == 1,
+                    **place | {"hovertemplate": hover},
+                )
         figure.update_yaxes(title=f"{name}<br>logit" if name else "logit", row=row, col=1)
-    # One scale, so that rows compare; ticks where they do not touch those of the next panel.
+    # One scale for all rows; few ticks, so that their labels do not touch the next panel's.
     figure.update_yaxes(matches="y")
     figure.update_xaxes(tickvals=[0, data.sizes["residue"] // 2])
     figure.update_xaxes(title="residue", row=len(rows))
-    figure = finish(figure, title=title, height=inner + 170)
-    return figure.update_layout(margin={"t": 105, "l": 95}, legend={"y": 1 + 28 / inner})
-
-
-_LABEL = {
-    "given": "given (wrong) label", "true": "true label", "other": "largest other class"
-}  # fmt: skip
-
-
-def _color(role: str) -> str:
-
-    return {"given": RED, "true": BLUE, "other": GREY}[role]
+    legend, margin = {"y": 1 + 28 / inner}, {"t": 105, "l": 95}
+    return finish(figure, title=title, height=inner + 170, margin=margin, legend=legend)
 
 
 def _heading(run: xr.Dataset) -> str:
@@ -186,10 +194,10 @@ def _common_data(runs: Sequence[Run]) -> Dataset:
         same = torch.equal(run.dataset.labels, first.labels)
         if not (same and torch.equal(run.dataset.is_changed, first.is_changed)):
             raise ValueError(
-                "runs were trained on different data; compare runs whose config.data agree, and "
-                "data.seed with it, or compute them one by one"
+                "runs were trained on different data; compare runs with the same config.data "
+                "(data.seed included), or compute them one by one"
             )
-    check_int("data.p", first.p, minimum=3)  # else there is no other class
+    check_int("data.p", first.p, minimum=3)  # with fewer classes there is no other class
     if not first.is_changed.any():
         raise ValueError(
             f"no training label was changed (corruption={runs[0].config.data.corruption}); "
@@ -203,7 +211,7 @@ def _classes(
     given: Int[Tensor, " example"],
     true: Int[Tensor, " example"],
 ) -> Int[Tensor, "example 3"]:
-    """The given label, the true one, and the class of the largest logit besides these."""
+    """The given label, the true label, and the class with the largest logit besides these."""
     both = torch.stack([given, true], dim=1)
     other = logits.scatter(1, both, -torch.inf).argmax(dim=1)
     return torch.cat([both, other[:, None]], dim=1)

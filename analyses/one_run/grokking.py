@@ -1,6 +1,6 @@
-"""Grokking seen in the weights: accuracy and IPR over time (Doshi et al. 2023, Fig. 2).
+"""Accuracy and IPR while training, and one neuron's weights (Doshi et al. 2023, Fig. 2).
 
-IPR over time has to be measured while training::
+The IPR at each step has to be measured during training::
 
     run = gi.train(config, probes=grokking.PROBES)
 """
@@ -11,32 +11,36 @@ import torch
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, GREEN, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
+from analyses.pages.style import BLUE, GREEN, GREY, IPR_BINS, SUBSET_LABEL, SUBSET_STYLE, finish
 from grokinterp import Run, build_model
 from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
 
-PROBES = {"mean_ipr": mean_ipr}  # pass as gi.train(..., probes=PROBES)
+PROBES = {"mean_ipr": mean_ipr}  # for gi.train(..., probes=PROBES)
+_WHEN = {"before": GREY, "after": BLUE}
 
 
 @unaffected()
 def compute(run: Run, *, neuron: int | None = None) -> xr.Dataset:
-    """Accuracies and IPR while training, and one neuron and all IPRs before and after.
+    """Accuracies and mean IPR against steps, and the neurons before and after training.
 
     Args:
-        run: any run of a two-layer network; with ``mean_ipr`` in its history if it was trained
-            with ``probes=PROBES``.
-        neuron: whose row of U to show; by default, among the quarter of highest IPR, the one of
-            lowest non-zero frequency: its period is the easiest to see.
+        run: a run of a network with one hidden layer.
+        neuron: index of the neuron whose input weights are shown. By default the one with the
+            lowest non-zero frequency among the quarter of neurons with the highest IPR, because
+            its period is the easiest to see.
 
     Returns:
-        Dataset with ``train_accuracy``, ``test_accuracy`` and, if measured, ``mean_ipr`` over
-        "step"; ``row`` (when, residue) of U; ``ipr`` (when, neuron), NaN where dead, and ``n_dead``
-        (when); "when" is before or after training. Attributes: ``neuron`` and the ``frequency`` of
-        its row after training.
+        Dataset with ``train_accuracy`` and ``test_accuracy`` (step); ``mean_ipr`` (step), if the
+        run was trained with ``probes=PROBES``; ``row`` (when, residue), the neuron's weights from
+        the first operand; ``ipr`` (when, neuron), NaN for a dead neuron; ``n_dead`` (when).
+        "when" is "before" or "after" training. Attributes: ``neuron``, and ``frequency``, the
+        dominant one of its row after training.
+
+    Raises:
+        ValueError: the network has no neuron of that index.
     """
-    untrained = build_model(run.config)
-    models = {"before": untrained, "after": run.model}
+    models = {"before": build_model(run.config), "after": run.model}
     found = {when: model_neuron_ipr(model) for when, model in models.items()}
     ipr = torch.stack([one.ipr for one in found.values()])
     if neuron is None:
@@ -46,13 +50,11 @@ def compute(run: Run, *, neuron: int | None = None) -> xr.Dataset:
     rows = torch.stack([neuron_weights(model).U[neuron] for model in models.values()])
     measured = ["train_accuracy", "test_accuracy"]
     measured += [name for name in PROBES if name in run.history]
-    return run.history[measured].assign(
-        row=xr.DataArray(rows.numpy(), dims=("when", "residue")),
-        ipr=xr.DataArray(ipr.numpy(), dims=("when", "neuron")),
-        n_dead=("when", [one.n_dead for one in found.values()]),
-    ).assign_coords(when=list(models)).assign_attrs(
-        neuron=neuron, frequency=int(dominant_mode(rows[1]).frequency)
-    )  # fmt: skip
+    data = run.history[measured].assign_coords(when=list(models))
+    data["row"] = ("when", "residue"), rows.numpy()
+    data["ipr"] = ("when", "neuron"), ipr.numpy()
+    data["n_dead"] = "when", [one.n_dead for one in found.values()]
+    return data.assign_attrs(neuron=neuron, frequency=int(dominant_mode(rows[1]).frequency))
 
 
 def _clearest_neuron(found: NeuronIPR) -> int:
@@ -65,49 +67,55 @@ def _clearest_neuron(found: NeuronIPR) -> int:
 def plot_over_time(
     data: xr.Dataset, *, title: str = "Accuracy and IPR while training"
 ) -> go.Figure:
-    """Fig. 2a: train and test accuracy, and mean IPR if it was measured."""
+    """Fig. 2a: train and test accuracy, and the mean IPR if it was measured."""
     figure = go.Figure()
     for subset in ("train", "test"):
-        figure.add_scatter(
-            x=data.step, y=data[f"{subset}_accuracy"], name=f"accuracy: {SUBSET_LABEL[subset]}",
-            line=SUBSET_STYLE[subset], hovertemplate="step %{x}: %{y:.4f}",
-        )  # fmt: skip
+        name, line = f"accuracy: {SUBSET_LABEL[subset]}", SUBSET_STYLE[subset]
+        accuracy, hover = data[f"{subset}_accuracy"], "step %{x}: %{y:.4f}"
+        figure.add_scatter(x=data.step, y=accuracy, name=name, line=line, hovertemplate=hover)
     if "mean_ipr" in data:
+        line, hover = {"color": GREEN, "width": 4}, "step %{x}: %{y:.3f}"
         figure.add_scatter(
-            x=data.step, y=data.mean_ipr, name="mean IPR", line={"color": GREEN, "width": 4},
-            hovertemplate="step %{x}: %{y:.3f}",
-        )  # fmt: skip
+            x=data.step, y=data.mean_ipr, name="mean IPR", line=line, hovertemplate=hover
+        )
     figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(title="accuracy, IPR", range=[-0.03, 1.03])
     return finish(figure, title=title)
 
 
 def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> go.Figure:
-    """Fig. 2b: one row of U before and after training."""
+    """Fig. 2b: one neuron's weights from the first operand, before and after training."""
     figure = go.Figure()
-    for when, color in (("before", GREY), ("after", BLUE)):
+    for when, colour in _WHEN.items():
         figure.add_scatter(
-            x=np.arange(data.sizes["residue"]), y=data.row.sel(when=when), name=f"{when} training",
-            line={"color": color}, mode="lines+markers", marker_size=4,
+            x=np.arange(data.sizes["residue"]),
+            y=data.row.sel(when=when),
+            name=f"{when} training",
+            line={"color": colour},
+            mode="lines+markers",
+            marker_size=4,
             hovertemplate="residue %{x}: %{y:.4f}",
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="residue of the first operand")
     figure.update_yaxes(title=f"weight into neuron {data.attrs['neuron']}")
     return finish(figure, title=f"{title} (frequency {data.attrs['frequency']})")
 
 
 def plot_shift(data: xr.Dataset, *, title: str = "IPR before and after training") -> go.Figure:
-    """Fig. 2c: histogram of per-neuron IPR before and after training."""
+    """Fig. 2c: histogram of the neurons' IPR before and after training."""
     figure = go.Figure()
-    for when, color in (("before", GREY), ("after", BLUE)):
+    for when, colour in _WHEN.items():
         figure.add_histogram(
-            x=data.ipr.sel(when=when), xbins={"start": 0, "end": 1.0001, "size": 0.025},
-            name=f"{when} training", marker_color=color, opacity=0.75,
+            x=data.ipr.sel(when=when),
+            xbins=IPR_BINS,
+            name=f"{when} training",
+            marker_color=colour,
+            opacity=0.75,
             hovertemplate="IPR %{x}: %{y} neurons",
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])
     figure.update_yaxes(title="neurons")
-    return finish(figure, title=title).update_layout(barmode="overlay")
+    return finish(figure, title=title, barmode="overlay")
 
 
 def analysis(run: Run) -> Finding:

@@ -3,33 +3,40 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, RED, finish
+from analyses.pages.style import BLUE, IPR_BINS, RED, finish
 from grokinterp import Run
 from probes import model_neuron_ipr
 
-# The bounds that the paper's histograms are read with: memorising below, generalising above.
+# A neuron with a lower IPR is counted as memorising, one with a higher IPR as generalising.
 IPR_MEMORISES_BELOW, IPR_GENERALISES_ABOVE = 0.2, 0.5
 
 
 def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
-    """IPR of every neuron of one or several runs of one width.
+    """IPR of every neuron of one or several runs.
+
+    Args:
+        runs: of networks with one hidden layer, all of the same width.
 
     Returns:
-        Dataset over ("run", "neuron"): ``ipr`` (NaN where dead); over ("run", "part", "neuron"):
-        ``part_ipr``, ``frequency`` (cycles per p; -1 where dead) and ``phase`` (radians) of
-        U, V and W; over "run": ``mean_ipr``, ``n_low``, ``n_high``, ``n_dead`` and the coordinate
-        ``weight_decay``.
+        Dataset:
+
+        - (run, neuron): ``ipr``, NaN for a dead neuron;
+        - (run, part, neuron): ``part_ipr``, ``frequency`` (cycles per p; -1 if dead) and ``phase``
+          (radians) of the neuron's weights from the first operand ("U"), from the second ("V") and
+          to the output ("W");
+        - (run): ``mean_ipr`` over living neurons; ``n_low`` and ``n_high``, the numbers of
+          neurons below ``IPR_MEMORISES_BELOW`` and above ``IPR_GENERALISES_ABOVE``; ``n_dead``;
+          and the coordinate ``weight_decay``.
 
     Raises:
-        ValueError: the runs have different widths, or networks without one hidden layer.
+        ValueError: no run, runs of different widths, or a network without one hidden layer.
     """
-    import numpy as np
-
     runs = [runs] if isinstance(runs, Run) else list(runs)
     if not runs:
         raise ValueError("runs is empty; give at least one run")
@@ -58,28 +65,30 @@ def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
 
 
 def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go.Figure:
-    """One histogram per run; the dashed line is the mean over neurons that are alive."""
+    """One histogram per run; the dashed line marks the mean over living neurons."""
     count = data.sizes["run"]
     labels = [
         f"weight decay {decay:g}" + (f" ({dead} dead)" if dead else "")
         for decay, dead in zip(data.weight_decay.values, data.n_dead.values, strict=True)
     ]
+    titles = labels if count > 1 else None
     figure = make_subplots(
-        cols=count, shared_yaxes=True, horizontal_spacing=0.04,
-        subplot_titles=labels if count > 1 else None,
-    )  # fmt: skip
+        cols=count, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=titles
+    )
     for column in range(count):
         run = data.isel(run=column)
         place: dict[str, Any] = {"row": 1, "col": column + 1}
         figure.add_histogram(
-            x=run.ipr, xbins={"start": 0, "end": 1.0001, "size": 0.025}, marker_color=BLUE,
-            marker_line={"color": "white", "width": 0.5}, showlegend=False,
-            hovertemplate="IPR %{x}: %{y} neurons<extra></extra>", **place,
-        )  # fmt: skip
-        figure.add_vline(
-            float(run.mean_ipr), line_dash="dash", line_color=RED, **place,
-            annotation={"text": f"mean {float(run.mean_ipr):.2f}", "font": {"size": 12}},
-        )  # fmt: skip
+            x=run.ipr,
+            xbins=IPR_BINS,
+            marker={"color": BLUE, "line": {"color": "white", "width": 0.5}},
+            showlegend=False,
+            hovertemplate="IPR %{x}: %{y} neurons<extra></extra>",
+            **place,
+        )
+        mean = float(run.mean_ipr)
+        note = {"text": f"mean {mean:.2f}", "font": {"size": 12}}
+        figure.add_vline(mean, line_dash="dash", line_color=RED, annotation=note, **place)
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])
     figure.update_yaxes(title="neurons", col=1)
     return finish(figure, title=title)

@@ -1,7 +1,7 @@
-"""Which neurons write the logits of corrupted examples (Doshi et al. 2023, Fig. 23, appendix K).
+"""Which neurons produce the logits of corrupted examples (Doshi et al. 2023, Fig. 23, appendix K).
 
-With one hidden layer the logits are a sum over neurons, so they split exactly into what memorising
-neurons (low IPR), generalising ones (high IPR) and the rest write.
+In a network with one hidden layer the logits are a sum over neurons. They split exactly into the
+contributions of memorising neurons (low IPR), of generalising neurons (high IPR) and of the rest.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 import xarray as xr
+from einops import reduce, repeat
 from plotly.subplots import make_subplots
 
 from analyses.one_run import corrupted_logits
@@ -26,44 +27,51 @@ from probes.logit_parts import PARTS, logit_parts
 def compute(
     runs: Run | Sequence[Run], *, examples: int = 4, labels: Sequence[str] | None = None
 ) -> xr.Dataset:
-    """The logits of ``corrupted_logits.compute``, and the parts that add up to them.
+    """The logits of ``corrupted_logits.compute``, and what each group of neurons adds to them.
+
+    A neuron's group, its "part", follows from its IPR: "memorising" below
+    ``ipr_histogram.IPR_MEMORISES_BELOW``, "generalising" above ``IPR_GENERALISES_ABOVE``, "rest"
+    between the two, or if it is dead.
 
     Args:
-        runs: one, or several on the same data, of MLPs on one-hot pairs with one hidden layer.
-        examples: how many to keep the whole logits of.
-        labels: what to call the runs.
+        runs: one, or several trained on the same data, of networks with one hidden layer.
+        examples: number of examples whose logits are kept for all classes.
+        labels: names of the runs.
 
     Returns:
-        That dataset with, further, over ("run", "part", "example", "role"): ``part_logit``, what
-        is written to the three logits by neurons with IPR below
-        ``ipr_histogram.IPR_MEMORISES_BELOW`` ("memorising"), above ``IPR_GENERALISES_ABOVE``
-        ("generalising"), and by the "rest", among which are dead neurons (one without output
-        weights writes nothing); over ("run", "part", "role"):
-        ``part_mean`` and ``part_std`` over the examples; over ("run", "part"): ``n_neurons``; over
-        ("run", "part", "shown", "residue"): ``part_curve``. Logits are the network's own, in its
-        precision; the parts are float64 and add up to them to rounding.
+        The dataset of ``corrupted_logits.compute`` and, in float64:
+
+        - (run, part, example, role): ``part_logit``, the contribution to the logit at the given
+          label, the true label and the best other class;
+        - (run, part, role): its mean and standard deviation over examples, ``part_mean`` and
+          ``part_std``;
+        - (run, part, shown, residue): ``part_curve``, the contribution to the logits at all
+          classes of the kept examples;
+        - (run, part): ``n_neurons``.
+
+        The parts add up to the logits within rounding.
 
     Raises:
-        TypeError, ValueError: not one hidden layer, and as ``corrupted_logits.compute`` does.
+        TypeError, ValueError: a network without exactly one hidden layer; otherwise as
+            ``corrupted_logits.compute``.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     data = corrupted_logits.compute(runs, examples=examples, labels=labels)
+    bounds = {"low": IPR_MEMORISES_BELOW, "high": IPR_GENERALISES_ABOVE}
     split = [
-        logit_parts(
-            run.model,
-            run.dataset.tokens[run.dataset.is_changed],
-            low=IPR_MEMORISES_BELOW,
-            high=IPR_GENERALISES_ABOVE,
-        )
-        for run in runs
+        logit_parts(run.model, run.dataset.tokens[run.dataset.is_changed], **bounds) for run in runs
     ]
     parts = torch.stack([part for part, _ in split])
     labelled = [data[name].broadcast_like(data.best_other) for name in ROLES[:2]]
     classes = torch.tensor(np.stack([*labelled, data.best_other], axis=-1))
-    written = parts.gather(3, classes[:, None].expand(-1, len(PARTS), -1, -1))
+    at_roles = repeat(classes, "run example role -> run part example role", part=len(PARTS))
+    written = parts.gather(3, at_roles)
     return data.assign(
         part_logit=(("run", "part", "example", "role"), written),
-        part_mean=(("run", "part", "role"), written.mean(dim=2)),
+        part_mean=(
+            ("run", "part", "role"),
+            reduce(written, "run part example role -> run part role", "mean"),
+        ),
         part_std=(("run", "part", "role"), written.std(dim=2, correction=0)),
         part_curve=(("run", "part", "shown", "residue"), parts.numpy()[:, :, data.shown.values]),
         n_neurons=(("run", "part"), torch.stack([n for _, n in split])),
@@ -73,34 +81,38 @@ def compute(
 def plot_parts(
     data: xr.Dataset, *, title: str = "Who writes which logit? Corrupted examples"
 ) -> go.Figure:
-    """What each part adds to the three logits: bars are means, lines a standard deviation."""
-    count = data.sizes["run"]
+    """What each part adds to the three logits: means over examples and standard deviations."""
+    count, names = data.sizes["run"], [str(name) for name in data.run.values]
     figure = make_subplots(
-        cols=count, shared_yaxes=True, horizontal_spacing=0.03,
-        subplot_titles=[str(name) for name in data.run.values],
-    )  # fmt: skip
+        cols=count, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=names
+    )
     for column in range(count):
-        for part, color in zip(PARTS, (ORANGE, GREEN, GREY), strict=True):
+        for part, (name, colour) in _DRAWN.items():
             here = data.isel(run=column).sel(part=part)
             figure.add_bar(
-                x=here.role, y=here.part_mean, name=_LABEL[part], legendgroup=part,
-                error_y={"array": here.part_std.values, "thickness": 1.2}, marker_color=color,
-                customdata=[int(here.n_neurons)] * len(ROLES), showlegend=column == 0,
-                row=1, col=column + 1,
+                x=here.role,
+                y=here.part_mean,
+                error_y={"array": here.part_std.values, "thickness": 1.2},
+                name=name,
+                marker_color=colour,
+                legendgroup=part,
+                showlegend=column == 0,
+                customdata=[int(here.n_neurons)] * len(ROLES),
                 hovertemplate="%{customdata} neurons add %{y:.3f} to the logit: %{x}",
-            )  # fmt: skip
+                row=1,
+                col=column + 1,
+            )
     figure.update_annotations(font_size=13)
-    figure.update_xaxes(title="class", ticktext=["given", "true", "best<br>other"],
-                        tickvals=list(ROLES))  # fmt: skip
+    ticks = ["given", "true", "best<br>other"]
+    figure.update_xaxes(title="class", ticktext=ticks, tickvals=list(ROLES))
     figure.update_yaxes(title="contribution to the logit", col=1)
-    figure = finish(figure, title=title, height=460)
-    return figure.update_layout(margin_t=115, legend={"y": 1.1})
+    return finish(figure, title=title, height=460, margin_t=115, legend={"y": 1.1})
 
 
 def plot_split(
     data: xr.Dataset, *, run: int = 0, title: str = "Logits by the neurons that write them"
 ) -> go.Figure:
-    """Whole logits of one run's shown examples and, below, the parts that add up to them."""
+    """The logits of one run's kept examples and, below, the parts that add up to them."""
     here = data.isel(run=run)
     of_parts = [
         (f"{part} {int(here.n_neurons.sel(part=part))}", here.part_curve.sel(part=part))
@@ -110,9 +122,11 @@ def plot_split(
     return plot_curves(here, rows, title=title)
 
 
-_LABEL = {
-    "memorising": "memorising neurons", "generalising": "generalising neurons", "rest": "the rest"
-}  # fmt: skip
+_DRAWN = {
+    "memorising": ("memorising neurons", ORANGE),
+    "generalising": ("generalising neurons", GREEN),
+    "rest": ("the rest", GREY),
+}
 
 
 def analysis(runs: Sequence[Run]) -> Finding:

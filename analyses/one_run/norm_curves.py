@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
 from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
 from analyses.pages.finding import Finding
-from analyses.pages.style import DRAWN_SUBSETS, GREY, SUBSET_LABEL, SUBSET_STYLE, finish
+from analyses.pages.style import LEVEL, add_subset_lines, finish, stacked_panels
 from grokinterp import DataConfig, MLPConfig, Run, RunConfig, TrainConfig
 
 NORMS = ("batch", "layer", None)  # Figs. 20, 21, 22
@@ -25,13 +24,13 @@ _NAME = {"batch": "BatchNorm", "layer": "LayerNorm", None: "no norm"}
 
 
 def configs(*, seed: int = 0) -> list[RunConfig]:
-    """The nine runs: three norms, each at train fractions .4, .5 and .8, in batches of 64.
+    """The configs of the nine runs: three norms, each at train fractions 0.4, 0.5 and 0.8.
 
-    Corruption .3 and no weight decay, the other settings being the paper's defaults at 256 examples
-    a batch; so 8000 steps at a learning rate of .005.
+    Corruption 0.3, no weight decay, batches of 64. Steps and learning rate are the paper's
+    defaults, scaled from batches of 256 to batches of 64: 8000 steps at 0.005.
 
     Args:
-        seed: of weights and batches, and of split and corruption.
+        seed: of the weights and batches, and of the split and the corruption.
     """
     return [
         RunConfig(
@@ -46,25 +45,30 @@ def configs(*, seed: int = 0) -> list[RunConfig]:
 
 
 def compute(runs: Sequence[Run]) -> xr.Dataset:
-    """Accuracies while training of any runs of MLPs, by norm and train fraction.
+    """Accuracies against training steps, by norm and train fraction.
+
+    Args:
+        runs: of any networks whose config has a field ``norm``, such as MLPs.
 
     Returns:
-        Dataset over ("run", "step", "subset"): ``accuracy``; NaN at steps that a run did not
-        evaluate; over "run": ``phase`` at the end, ``share_uncorrupted`` of the training labels
-        and the coordinates ``norm`` ("BatchNorm", "LayerNorm" or "no norm"), ``train_fraction``
-        and ``batch_size`` (0 for all training pairs).
+        Dataset:
+
+        - (run, step, subset): ``accuracy``, NaN at steps that a run did not evaluate;
+        - (run): ``phase`` at the last step; ``share_uncorrupted``, the share of training labels
+          that are true; and the coordinates ``norm`` ("BatchNorm", "LayerNorm" or "no norm"),
+          ``train_fraction`` and ``batch_size`` (0 for full batches).
 
     Raises:
         ValueError: no run.
-        TypeError: a network that is no MLP on one-hot pairs.
+        TypeError: the config of a network has no field ``norm``.
     """
     if not runs:
         raise ValueError("runs is empty; give at least one run")
     for run in runs:
-        if not isinstance(run.config.model, MLPConfig):
+        if not hasattr(run.config.model, "norm"):
             raise TypeError(
-                f"runs must be of MLPs (MLPConfig), got {run.config.model!r}; use "
-                "analyses.training_curves for any network"
+                f"runs must have a field model.norm in their configs, got {run.config.model!r}; "
+                "analyses.training_curves takes any network"
             )
     found = [training_curves.compute(run) for run in runs]
     return xr.Dataset(
@@ -82,10 +86,10 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
 
 
 def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") -> go.Figure:
-    """A line of panels per norm, one panel per train fraction, with the phase it ends in.
+    """Accuracy curves in a grid of panels, a row per norm and a column per train fraction.
 
-    Runs that differ in other things (seeds) share their panel. The dotted line is the share of
-    true training labels.
+    A panel's title has the phase at the last step. Runs that differ only in other settings, such
+    as seeds, share a panel. The dotted line marks the share of true training labels.
     """
     norms = [name for name in _NAME.values() if name in data.norm.values]
     alphas = np.unique(data.train_fraction.values)
@@ -96,35 +100,26 @@ def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") 
         for norm in norms
         for alpha in alphas
     }
-    height, gap = 190, 45
-    inner = len(norms) * (height + gap) - gap
-    figure = make_subplots(
-        rows=len(norms), cols=len(alphas), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.03, vertical_spacing=gap / inner if len(norms) > 1 else 0,
-        subplot_titles=[f"α {alpha:g}: {_phases(here)}" for (_, alpha), here in panels.items()],  # noqa: RUF001
-    )  # fmt: skip
-    named = set()
+    titles = [f"α {alpha:g}: {_phases(here)}" for (_, alpha), here in panels.items()]  # noqa: RUF001
+    grid: dict[str, Any] = {"cols": len(alphas), "shared_xaxes": True, "shared_yaxes": True}
+    figure, inner = stacked_panels(
+        len(norms), height=190, gap=45, horizontal_spacing=0.03, subplot_titles=titles, **grid
+    )
     for i, here in enumerate(panels.values()):
         row, column = divmod(i, len(alphas))
         place: dict[str, Any] = {"row": row + 1, "col": column + 1}
         for run in range(here.sizes["run"]):
-            for subset in DRAWN_SUBSETS:
-                curve = here.accuracy.isel(run=run).sel(subset=subset).dropna("step")
-                figure.add_scatter(
-                    x=curve.step, y=curve, name=SUBSET_LABEL[subset], legendgroup=subset,
-                    showlegend=subset not in named, line=SUBSET_STYLE[subset] | {"width": 1.5},
-                    hovertemplate="step %{x}: %{y:.4f}", **place,
-                )  # fmt: skip
-                named.add(subset)
-            share = float(here.share_uncorrupted[run])
-            figure.add_hline(share, line_dash="dot", line_color=GREY, line_width=1.5, **place)
+            curves = here.accuracy.isel(run=run).dropna("step", how="all")
+            options = place | {"in_legend": not figure.data, "width": 1.5}
+            add_subset_lines(figure, curves.step, curves, hover="step %{x}: %{y:.4f}", **options)
+            figure.add_hline(float(here.share_uncorrupted[run]), line_width=1.5, **LEVEL, **place)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(title=_steps(data), row=len(norms))
     figure.update_yaxes(range=[-0.03, 1.03])
     for row, norm in enumerate(norms, 1):
         figure.update_yaxes(title=f"<b>{norm}</b><br>accuracy", row=row, col=1)
-    figure = finish(figure, title=title, height=inner + 170)
-    return figure.update_layout(margin={"t": 110, "l": 90}, legend={"y": 1 + 32 / inner})
+    legend, margin = {"y": 1 + 32 / inner}, {"t": 110, "l": 90}
+    return finish(figure, title=title, height=inner + 170, margin=margin, legend=legend)
 
 
 def _phases(panel: xr.Dataset) -> str:

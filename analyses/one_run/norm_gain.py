@@ -1,10 +1,10 @@
-"""Does a norm amplify the periodic neurons? Its gamma against IPR (Doshi et al. 2023, Figs. 5, 15).
+"""Does a norm amplify periodic neurons? Gamma against IPR (Doshi et al. 2023, Figs. 5, 15).
 
-In a network with one hidden layer the norm stands between the neurons and their output weights, and
-a neuron's IPR is that of its three weight vectors. In a deeper network only the first layer's
-neurons have weights over the residues at their inputs, and only the last layer's at their output.
-Layers between have neither, and their neurons' periodicity is read off activations over all pairs:
-the share of the variance that one frequency explains, which is no IPR, and is labelled so.
+A norm behind a hidden layer multiplies each neuron by its gain gamma. With one hidden layer, a
+neuron's periodicity is the IPR of its three weight vectors. In a deeper network only the first
+layer has input weights over the residues, and only the last has output weights over them. For the
+layers between, periodicity is the share of the variance of a neuron's activation, over all pairs,
+that one frequency explains. That is not an IPR, and the axis says so.
 """
 
 from typing import Any
@@ -23,33 +23,36 @@ from grokinterp.checks import check_int
 from grokinterp.session import unaffected
 from probes import GammaIPR, gamma_ipr, model_gamma_ipr, model_neuron_spectra
 
-BINS = np.linspace(0, 1, 11)  # of the periodicity, for means
-_OFF = 0.01  # of the layer's largest gain: a neuron with less is switched off
+BINS = np.linspace(0, 1, 11)  # edges of the bins of periodicity in which gains are averaged
+_OFF = 0.01  # a neuron with less than this share of the layer's largest gain is switched off
 
 
 @unaffected()
 def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
-    """Gamma and periodicity of every neuron behind every norm, and how they go together.
+    """Gain and periodicity of every neuron that a norm multiplies, and their correlation.
 
     Args:
         run: a run of an MLP with norms (``MLPConfig(norm="batch")``), of any depth.
-        n_bootstrap: resamplings of the neurons behind each interval.
-        seed: draws them.
+        n_bootstrap: number of bootstrap samples of the neurons for each interval.
+        seed: of the bootstrap.
 
     Returns:
-        Dataset over ("layer", "neuron"): ``gain``, |gamma| (its sign is a matter of convention),
-        and ``periodicity`` in 0..1, NaN for a dead neuron; both NaN past a narrower layer's end.
-        Over ("layer", "bin"): ``mean_gain`` (NaN where empty), ``gain_error`` (standard error; NaN
-        with fewer than two) and ``n_in_bin``. Over ("layer", "coefficient"), "pearson" and
-        "spearman": ``correlation`` of the two, with ``low`` and ``high`` (95 % bootstrap interval:
-        neurons come in clusters, which a formula for normal variables would not know); all NaN
-        where one is constant or fewer than 4 neurons are alive. Over "layer": ``n_dead``; ``n_off``
-        (alive, but of less than 1 % of the layer's largest gain: weight decay leaves neurons that
-        write a constant); and the coordinate ``measured``, what the periodicity is of.
+        Dataset:
+
+        - (layer, neuron): ``gain``, |gamma|; ``periodicity`` between 0 and 1, NaN for a dead
+          neuron. Layers may differ in width; missing neurons are NaN.
+        - (layer, bin): ``mean_gain`` of the neurons in a bin of periodicity (NaN if there are
+          none), its standard error ``gain_error`` (NaN for fewer than two) and ``n_in_bin``.
+        - (layer, coefficient): Pearson's and Spearman's ``correlation`` of gain and periodicity,
+          with 95 % bootstrap intervals from ``low`` to ``high``; NaN if gain or periodicity is
+          constant, or with fewer than 4 living neurons. Intervals are bootstrapped because neurons
+          form clusters, to which formulas for normal variables do not apply.
+        - (layer): ``n_dead``; ``n_off``, living neurons with less than 1 % of the layer's largest
+          gain; and the coordinate ``measured``, the quantity whose periodicity is measured.
 
     Raises:
-        TypeError: another network.
-        ValueError: a network without norms, or a task without a periodic basis.
+        TypeError: the network has no neurons with input weights over the residues.
+        ValueError: it has no norms, or its task has no periodic basis.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 5, section 2.1 and appendix G.
     """
@@ -64,6 +67,7 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
         pad_sequence(values, batch_first=True, padding_value=np.nan)
         for values in ([layer.gamma for layer in layers], [layer.ipr for layer in layers])
     )
+    coefficients = [(layer.pearson.value, layer.spearman.value) for layer in layers]
     per_bin, per_coefficient = ("layer", "bin"), ("layer", "coefficient")
     return xr.Dataset(
         {
@@ -72,9 +76,7 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
             "mean_gain": (per_bin, [mean for mean, _, _ in bins]),
             "gain_error": (per_bin, [error for _, error, _ in bins]),
             "n_in_bin": (per_bin, [count for _, _, count in bins]),
-            "correlation": (per_coefficient, [
-                (layer.pearson.value, layer.spearman.value) for layer in layers
-            ]),
+            "correlation": (per_coefficient, coefficients),
             "low": (per_coefficient, intervals[:, 0]),
             "high": (per_coefficient, intervals[:, 1]),
             "n_dead": ("layer", [layer.n_dead for layer in layers]),
@@ -87,40 +89,51 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
             "coefficient": ["pearson", "spearman"],
         },
         attrs={"norm": run.config.model.norm},
-    )  # fmt: skip
+    )
 
 
 def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """|gamma| against periodicity, a panel per norm; diamonds are means with standard errors."""
     count = data.sizes["layer"]
-    figure = make_subplots(
-        cols=count, horizontal_spacing=0.09,
-        subplot_titles=[_heading(data.isel(layer=i), count) for i in range(count)],
-    )  # fmt: skip
+    titles = [_heading(data.isel(layer=i), count) for i in range(count)]
+    figure = make_subplots(cols=count, horizontal_spacing=0.09, subplot_titles=titles)
     for i in range(count):
         layer = data.isel(layer=i)
         place: dict[str, Any] = {"row": 1, "col": i + 1}
         figure.add_scatter(
-            x=layer.periodicity, y=layer.gain, mode="markers", name="neuron",
-            marker={"color": BLUE, "size": 5, "opacity": 0.45}, showlegend=i == 0,
-            customdata=layer.neuron, legendgroup="neuron",
-            hovertemplate="neuron %{customdata}: %{x:.3f}, |γ| %{y:.4g}<extra></extra>", **place,  # noqa: RUF001
-        )  # fmt: skip
+            x=layer.periodicity,
+            y=layer.gain,
+            mode="markers",
+            name="neuron",
+            marker={"color": BLUE, "size": 5, "opacity": 0.45},
+            legendgroup="neuron",
+            showlegend=i == 0,
+            customdata=layer.neuron,
+            hovertemplate="neuron %{customdata}: %{x:.3f}, |γ| %{y:.4g}<extra></extra>",  # noqa: RUF001
+            **place,
+        )
         figure.add_scatter(
-            x=layer.bin, y=layer.mean_gain, mode="lines+markers", name="mean and its error",
-            line={"color": RED, "width": 2}, legendgroup="mean", showlegend=i == 0,
-            marker={"symbol": "diamond", "size": 9}, customdata=layer.n_in_bin,
+            x=layer.bin,
+            y=layer.mean_gain,
             error_y={"array": layer.gain_error.fillna(0.0).values, "thickness": 1.5},
-            hovertemplate="mean of %{customdata} neurons: %{y:.4g}<extra></extra>", **place,
-        )  # fmt: skip
+            mode="lines+markers",
+            name="mean and its error",
+            line={"color": RED, "width": 2},
+            marker={"symbol": "diamond", "size": 9},
+            legendgroup="mean",
+            showlegend=i == 0,
+            customdata=layer.n_in_bin,
+            hovertemplate="mean of %{customdata} neurons: %{y:.4g}<extra></extra>",
+            **place,
+        )
         figure.update_xaxes(title=_AXIS[str(layer.measured.values)], **place)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(range=[-0.02, 1.02])
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title="gain |γ| of the norm", col=1)  # noqa: RUF001
     name = {"batch": "BatchNorm", "layer": "LayerNorm"}[data.attrs["norm"]]
-    figure = finish(figure, title=title or f"Does {name} amplify the periodic neurons?", height=480)
-    return figure.update_layout(margin_t=140, legend={"y": 1.17})
+    title = title or f"Does {name} amplify the periodic neurons?"
+    return finish(figure, title=title, height=480, margin_t=140, legend={"y": 1.17})
 
 
 _WEIGHTS, _INPUT = "input and output weights", "input weights"
@@ -134,14 +147,11 @@ _AXIS = {
 
 
 def _heading(layer: xr.Dataset, count: int) -> str:
-    """Which layer, and its correlation with the interval."""
+    """Title of a layer's panel: its number, its neurons without effect, and the correlation."""
     name = f"hidden layer {int(layer.layer) + 1} of {count}" if count > 1 else "hidden layer"
     rank = layer.sel(coefficient="spearman")
-    name = f"<b>{name}</b>" + "".join(
-        f", {int(layer[key])} {word}"
-        for key, word in (("n_dead", "dead"), ("n_off", "switched off"))
-        if int(layer[key])
-    )
+    counts = {"dead": int(layer.n_dead), "switched off": int(layer.n_off)}
+    name = f"<b>{name}</b>" + "".join(f", {n} {word}" for word, n in counts.items() if n)
     if np.isnan(rank.correlation):
         return f"{name}<br>no correlation is defined"
     numbers = f"{float(rank.correlation):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}]"
@@ -149,7 +159,7 @@ def _heading(layer: xr.Dataset, count: int) -> str:
 
 
 def _layers(run: Run) -> list[tuple[str, GammaIPR]]:
-    """Every norm's gamma and periodicity, and what the latter is measured on."""
+    """For each norm the quantity whose periodicity is measured, and gains and periodicities."""
     model, operation = run.model, run.config.data.operation
     by_weights = model_gamma_ipr(model, operation)
     if len(model.layers) == 1:
@@ -165,8 +175,8 @@ def _layers(run: Run) -> list[tuple[str, GammaIPR]]:
 
 
 def _binned(x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of ``gain`` in every bin of ``x``, its standard error, and how many there are."""
-    place = np.searchsorted(BINS[1:-1], x, side="right")  # a share of exactly 1 is in the last bin
+    """Mean of ``gain`` in every bin of ``x``, its standard error, and the number of neurons."""
+    place = np.searchsorted(BINS[1:-1], x, side="right")  # the last bin includes 1
     members = [gain[(place == b) & ~np.isnan(x)] for b in range(len(BINS) - 1)]
     mean = [m.mean() if len(m) else np.nan for m in members]
     error = [m.std(ddof=1) / len(m) ** 0.5 if len(m) > 1 else np.nan for m in members]
@@ -176,7 +186,7 @@ def _binned(x: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 def _interval(
     found: GammaIPR, n_bootstrap: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "2 coefficient"]:
-    """Ends of the 95 % bootstrap intervals of Pearson's and Spearman's coefficient."""
+    """Ends of the 95 % bootstrap intervals of Pearson's and Spearman's coefficients."""
     if np.isnan(found.pearson.value):
         return np.full((2, 2), np.nan)
     alive = ~found.ipr.isnan()
@@ -186,7 +196,7 @@ def _interval(
 
 
 def _both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's and Spearman's coefficient [2, row] of rows of pairs; NaN for a constant row."""
+    """Pearson's and Spearman's coefficients [2, row] of paired rows; NaN for a constant row."""
     from scipy.stats import rankdata
 
     return np.stack([_pearson(x, y), _pearson(rankdata(x, axis=1), rankdata(y, axis=1))])
@@ -194,7 +204,7 @@ def _both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # 0 / 0 = NaN: one of them is constant
+    with np.errstate(invalid="ignore"):  # a constant row gives 0 / 0 = NaN
         return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
 
 

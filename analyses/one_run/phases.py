@@ -1,10 +1,11 @@
 """Which phase a run is in: whether it generalises, and whether it memorises wrong labels.
 
-The rules are a partition: every run has exactly one phase. Memorisation is measured on labels that
-really were changed, and Forgetting is told from Confusion by the history.
+Every run has exactly one phase. Memorisation is measured on labels that were really changed:
+redrawing a label may return the true one. The history distinguishes Forgetting from Confusion.
 
-Source: Doshi et al. 2023, arXiv:2310.13061, tables 1 and 2, whose own rule (in train accuracy) is
-kept as the "published" phase; it is no partition for small corruption.
+Source: Doshi et al. 2023, arXiv:2310.13061, tables 1 and 2. The paper's rule uses the accuracy on
+all training labels instead; for small corruption its conditions overlap. It gives the "published"
+phase.
 """
 
 import math
@@ -18,16 +19,19 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import GREY, PHASE_COLOR, finish
+from analyses.pages.style import LEVEL, PHASE_COLOR, finish
+from analyses.statistics.thresholds import GENERALISED_FROM, NOT_MEMORISED_TO
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
 from grokinterp.checks import check_number
 from grokinterp.frozen import frozen_config
 from grokinterp.short_text import short_repr
 
+_PUBLISHED_FROM = 0.90  # train or test accuracy, in the paper's table 2
+
 
 class Phase(StrEnum):
-    """The papers' names, and two cases that they leave out."""
+    """The paper's six phases, and two cases that it does not name."""
 
     COEXISTENCE = "coexistence"
     PARTIAL_INVERSION = "partial inversion"
@@ -36,15 +40,15 @@ class Phase(StrEnum):
     FORGETTING = "forgetting"
     CONFUSION = "confusion"
     CLEAN_GENERALIZATION = "clean generalization"  # generalises and no label was changed
-    DIVERGED = "diverged"  # NaN or infinite loss or weights; not a phase
+    DIVERGED = "diverged"  # NaN or infinite loss or weights
 
 
 @frozen_config
 class Thresholds:
-    """Accuracies from which a subset counts as learned, and up to which as not memorised."""
+    """Accuracies that separate the phases."""
 
-    learned: float = 0.90
-    not_memorised: float = 0.10
+    learned: float = GENERALISED_FROM  # a subset with at least this accuracy counts as learned
+    not_memorised: float = NOT_MEMORISED_TO  # one with at most this does not count as memorised
 
     def __post_init__(self) -> None:
         for name in ("learned", "not_memorised"):
@@ -59,44 +63,41 @@ class Thresholds:
 @short_repr
 @dataclass(frozen=True, kw_only=True)
 class EndPoint:
-    """What the rules look at: accuracies at the last step, in evaluation mode."""
+    """What decides a run's phase; accuracies are those of the last step, in evaluation mode."""
 
     test: float
     train: float
-    changed: float  # accuracy on the given labels of really-changed examples; NaN if there are none
-    unchanged: float
+    changed: float  # on changed training labels, the wrong label being right; NaN without any
+    unchanged: float  # on the other training labels; NaN without any
     max_test: float  # largest test accuracy in the history
-    n_changed: int
-    corruption: float  # nominal, for the published rule
+    n_changed: int  # training labels that differ from the true ones
+    corruption: float  # share of training labels that were redrawn, for the published rule
     diverged: bool = False
 
     @classmethod
     def of(cls, run: Run) -> "EndPoint":
-        """Read a run's history; a run without any finite row is diverged."""
-        history, corruption = run.history, run.config.data.corruption
-        n_changed = int(run.dataset.is_changed.sum())
-        if history.sizes["step"] == 0:
-            nan = math.nan
-            return cls(test=nan, train=nan, changed=nan, unchanged=nan, max_test=nan,
-                       n_changed=n_changed, corruption=corruption, diverged=True)  # fmt: skip
-        last = history.isel(step=-1)
-        finite = bool(np.isfinite([last.train_loss, last.test_loss, *last.norm.values]).all())
+        """The end point of a run; a run without an evaluated step counts as diverged."""
+        subsets, history = ("test", "train", "changed", "unchanged"), run.history
+        accuracies, max_test, diverged = dict.fromkeys(subsets, math.nan), math.nan, True
+        if history.sizes["step"]:
+            last = history.isel(step=-1)
+            accuracies = {subset: float(last[f"{subset}_accuracy"]) for subset in subsets}
+            max_test = float(history.test_accuracy.max())
+            finite = np.isfinite([last.train_loss, last.test_loss, *last.norm.values]).all()
+            diverged = run.diverged_at is not None or not finite
         return cls(
-            test=float(last.test_accuracy),
-            train=float(last.train_accuracy),
-            changed=float(last.changed_accuracy),
-            unchanged=float(last.unchanged_accuracy),
-            max_test=float(history.test_accuracy.max()),
-            n_changed=n_changed,
-            corruption=corruption,
-            diverged=run.diverged_at is not None or not finite,
+            **accuracies,
+            max_test=max_test,
+            n_changed=int(run.dataset.is_changed.sum()),
+            corruption=run.config.data.corruption,
+            diverged=diverged,
         )
 
 
 @short_repr
 @dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: arrays have no single truth value
 class EndPoints:
-    """:class:`EndPoint` of many runs: arrays of one shape, or that broadcast to one."""
+    """The fields of :class:`EndPoint` for many runs, as arrays that broadcast to one shape."""
 
     test: np.ndarray
     train: np.ndarray
@@ -114,18 +115,21 @@ def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
 
 
 def phase_of(end: EndPoint, thresholds: Thresholds | None = None) -> Phase:
-    """The phase of an end point; the first rule that matches wins, and the last always does."""
+    """The phase of an end point."""
     return Phase(phases_of(end, thresholds).item())
 
 
 def phases_of(ends: EndPoint | EndPoints, thresholds: Thresholds | None = None) -> np.ndarray:
-    """:func:`phase_of` for any number of end points: an array of names."""
+    """The phases of any number of end points, as an array of names.
+
+    The first rule that holds decides; if none does, the phase is Confusion.
+    """
     cut = thresholds or Thresholds()
     works = np.asarray(ends.test) >= cut.learned
     nothing_to_memorise = np.asarray(ends.n_changed) == 0
     memorised = np.asarray(ends.changed) >= cut.learned
     ignored = np.asarray(ends.changed) <= cut.not_memorised
-    # NaN: every label was changed, and there is nothing else to keep.
+    # NaN: all labels were changed, so that no unchanged label can be lost.
     kept = np.isnan(ends.unchanged) | (np.asarray(ends.unchanged) >= cut.learned)
     return _first_that_holds(
         [
@@ -142,13 +146,14 @@ def phases_of(ends: EndPoint | EndPoints, thresholds: Thresholds | None = None) 
 
 
 def published_phase_of(end: EndPoint) -> Phase:
-    """Table 2 of the paper, in train accuracy; where its rules overlap the first one named wins."""
+    """The phase by table 2 of the paper; where its rules overlap, the first one decides."""
     return Phase(published_phases_of(end).item())
 
 
 def published_phases_of(ends: EndPoint | EndPoints) -> np.ndarray:
-    """:func:`published_phase_of` for any number of end points: an array of names."""
-    works, fits = np.asarray(ends.test) >= 0.90, np.asarray(ends.train) >= 0.90
+    """The published phases of any number of end points, as an array of names."""
+    works = np.asarray(ends.test) >= _PUBLISHED_FROM
+    fits = np.asarray(ends.train) >= _PUBLISHED_FROM
     return _first_that_holds(
         [
             (Phase.DIVERGED, np.asarray(ends.diverged)),
@@ -156,17 +161,22 @@ def published_phases_of(ends: EndPoint | EndPoints) -> np.ndarray:
             (Phase.FULL_INVERSION, works & (ends.train < 1.05 - np.asarray(ends.corruption))),
             (Phase.PARTIAL_INVERSION, works),
             (Phase.MEMORIZATION, fits),
-            (Phase.FORGETTING, np.asarray(ends.max_test) >= 0.90),
+            (Phase.FORGETTING, np.asarray(ends.max_test) >= _PUBLISHED_FROM),
         ],
         otherwise=Phase.CONFUSION,
     )
 
 
 def is_borderline(end: EndPoint, n_test: int, thresholds: Thresholds | None = None) -> bool:
-    """Whether sampling noise could move the phase.
+    """Whether sampling noise in the accuracies could change the phase.
 
-    True if the 95 % Wilson interval of the test accuracy, or of the accuracy on changed labels,
-    holds a threshold.
+    True if a threshold lies in the 95 % Wilson interval of the test accuracy or of the accuracy on
+    changed labels.
+
+    Args:
+        end: the end point.
+        n_test: number of test examples.
+        thresholds: accuracies that separate the phases.
     """
     return bool(are_borderline(end, np.asarray(n_test), thresholds))
 
@@ -174,7 +184,7 @@ def is_borderline(end: EndPoint, n_test: int, thresholds: Thresholds | None = No
 def are_borderline(
     ends: EndPoint | EndPoints, n_test: np.ndarray, thresholds: Thresholds | None = None
 ) -> np.ndarray | np.bool_:
-    """:func:`is_borderline` for any number of end points and their test-set sizes."""
+    """:func:`is_borderline` for any number of end points and test-set sizes, as an array."""
     cut = thresholds or Thresholds()
     return interval_holds(ends.test, n_test, [cut.learned]) | interval_holds(
         ends.changed, ends.n_changed, [cut.learned, cut.not_memorised]
@@ -182,13 +192,19 @@ def are_borderline(
 
 
 def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> xr.Dataset:
-    """Phases of one or several runs, with everything that decides them.
+    """Phases of one or several runs, with the accuracies that decide them.
+
+    Args:
+        runs: of any architectures.
+        thresholds: accuracies that separate the phases; by default ``Thresholds()``.
 
     Returns:
-        Dataset over "run": ``phase``, ``published_phase``, ``borderline``, ``once_generalised``,
-        the accuracies of :class:`EndPoint`, ``norm_ratio`` (final over largest total weight norm;
-        below 0.01 is the collapse of appendix E) and the coordinates ``weight_decay``,
-        ``train_fraction``, ``corruption`` and ``seed``.
+        Dataset over "run": ``phase`` and ``published_phase`` (names); ``borderline`` (whether
+        sampling noise could change the phase); ``once_generalised`` (at any step);
+        ``train_accuracy``, ``test_accuracy``, ``changed_accuracy``, ``unchanged_accuracy`` and
+        ``max_test_accuracy``, see :class:`EndPoint`; ``norm_ratio``, the final norm of all weights
+        over its largest value (below 0.01 the network has collapsed). Coordinates:
+        ``weight_decay``, ``train_fraction``, ``corruption`` and ``seed``.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     ends = [EndPoint.of(run) for run in runs]
@@ -217,31 +233,36 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
     )
 
 
-def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> go.Figure:
-    """Runs in the plane that the phases divide: test accuracy against memorised labels.
+_HOVER = (
+    "weight decay %{customdata[0]}, train fraction %{customdata[1]}, "
+    "corruption %{customdata[2]}, seed %{customdata[3]}<br>corrupted %{x:.3f}, test %{y:.3f}"
+)
 
-    A run without corrupted labels has nothing to memorise and is drawn hollow at 0.
+
+def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> go.Figure:
+    """Test accuracy of each run against its accuracy on corrupted labels, coloured by phase.
+
+    A run without corrupted labels is drawn as an open circle at 0.
     """
     figure = go.Figure()
-    for name, color in PHASE_COLOR.items():
+    for name, colour in PHASE_COLOR.items():
         here = phases.isel(run=phases.phase.values == name)
         if here.sizes["run"]:
+            symbol = np.where(here.changed_accuracy.isnull(), "circle-open", "circle")
+            outline = {"color": "black", "width": 1}
+            settings = [here.weight_decay, here.train_fraction, here.corruption, here.seed]
             figure.add_scatter(
-                x=here.changed_accuracy.fillna(0.0), y=here.test_accuracy, name=name,
-                mode="markers", marker_symbol=np.where(
-                    here.changed_accuracy.isnull(), "circle-open", "circle"
-                ),
-                marker={"color": color, "size": 12, "line": {"color": "black", "width": 1}},
-                customdata=np.stack([here.weight_decay, here.train_fraction, here.corruption,
-                                     here.seed], axis=1),
-                hovertemplate="weight decay %{customdata[0]}, train fraction %{customdata[1]}, "
-                "corruption %{customdata[2]}, seed %{customdata[3]}<br>"
-                "corrupted %{x:.3f}, test %{y:.3f}<extra>" + name + "</extra>",
-            )  # fmt: skip
-    cuts: dict[str, Any] = {"line_dash": "dot", "line_color": GREY}
-    figure.add_hline(phases.attrs["learned"], **cuts)
-    figure.add_vline(phases.attrs["learned"], **cuts)
-    figure.add_vline(phases.attrs["not_memorised"], **cuts)
+                x=here.changed_accuracy.fillna(0.0),
+                y=here.test_accuracy,
+                mode="markers",
+                name=name,
+                marker={"color": colour, "symbol": symbol, "size": 12, "line": outline},
+                customdata=np.stack(settings, axis=1),
+                hovertemplate=f"{_HOVER}<extra>{name}</extra>",
+            )
+    figure.add_hline(phases.attrs["learned"], **LEVEL)
+    for level in ("learned", "not_memorised"):
+        figure.add_vline(phases.attrs[level], **LEVEL)
     figure.update_xaxes(title="accuracy on corrupted training labels", range=[-0.03, 1.03])
     figure.update_yaxes(title="test accuracy", range=[-0.03, 1.03])
     return finish(figure, title=title)
@@ -266,13 +287,9 @@ def analysis(runs: Sequence[Run]) -> Finding:
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
-    """One row per run: its settings, its phase, and whether noise could move it to another."""
-    columns = {
-        "weight decay": data.weight_decay, "train fraction": data.train_fraction,
-        "corruption": data.corruption, "seed": data.seed, "phase": data.phase,
-        "borderline": data.borderline,
-    }  # fmt: skip
+    """One row per run: its settings, its phase, and whether sampling noise could change that."""
+    columns = ("weight_decay", "train_fraction", "corruption", "seed", "phase", "borderline")
     return [
-        {name: column.values[i].item() for name, column in columns.items()}
+        {name.replace("_", " "): data[name].values[i].item() for name in columns}
         for i in range(data.sizes["run"])
     ]

@@ -1,8 +1,8 @@
-"""Take neurons out one at a time and watch what is lost (Doshi et al. 2023, Figs. 6, 17, 18).
+"""Accuracy and loss while neurons are removed one by one (Doshi et al. 2023, Figs. 6, 17, 18).
 
-Neurons go in order of IPR, from below (memorising first) or from above (generalising first), and,
-as controls that the paper lacks, in order of weight norm, of direct logit attribution, and at
-random.
+Neurons are removed in order of IPR, lowest first (memorising neurons) or highest first
+(generalising neurons). As controls, which the paper does not have, they are also removed in order
+of weight norm, of direct logit attribution, and at random.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import (
-    BLUE,
-    DRAWN_SUBSETS,
-    GREEN,
-    GREY,
-    LOSS_LABEL,
-    PURPLE,
-    SUBSET_LABEL,
-    SUBSET_STYLE,
-    finish,
-)
+from analyses.pages.style import BLUE, GREEN, GREY, LOSS_LABEL, PURPLE, add_subset_lines, finish
 from grokinterp import Run
 from grokinterp.checks import check_choice, check_int
 from grokinterp.data import SUBSETS
@@ -50,20 +40,24 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     """Accuracy and loss on every subset after each removal, in several orders.
 
     Args:
-        run: a run of a two-layer network.
-        orders: which of "ipr", "norm", "attribution" (each from low and from high) and "random".
-        random_seeds: how many random orders.
+        run: a run of a network with one hidden layer and no norm.
+        orders: some of "ipr", "norm", "attribution" (each lowest first and highest first) and
+            "random".
+        random_seeds: number of random orders.
 
     Returns:
-        Dataset over ("curve", "removed", "subset"): ``accuracy`` and ``loss`` (the one trained
-        with); over ("curve", "subset"): ``area`` under the accuracy curve, the removed fraction
-        running from 0 to 1; over ("curve", "place"): ``neuron``, who is removed in which place.
-        Coordinates: ``order``, ``direction`` ("low", "high" or "random"), ``seed`` (-1 unless
-        random) of each curve, and ``fraction`` removed.
+        Dataset:
+
+        - (curve, removed, subset): ``accuracy``, and ``loss``, of the kind used in training;
+        - (curve, subset): ``area`` under the accuracy as a function of the removed fraction;
+        - (curve, place): ``neuron``, the index of the neuron that is removed at each rank.
+
+        Coordinates of a curve: ``order``; ``direction``, "low" or "high" for the end removed
+        first, or "random"; ``seed``, -1 unless random. ``fraction`` is that of removed neurons.
 
     Raises:
-        TypeError or ValueError: a network whose logits are no sum over one layer's neurons; the
-            message names what takes neurons out of it.
+        TypeError or ValueError: the logits are not a sum over the neurons of one layer; the message
+            says how to remove neurons from such a network.
     """
     if isinstance(orders, str) or not orders:
         raise ValueError(
@@ -99,13 +93,16 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
 
 
 def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) -> xr.Dataset:
-    """One curve of :func:`compute`'s dataset, by name.
+    """One curve of the dataset of :func:`compute`.
 
     Args:
-        data: what :func:`compute` gave.
+        data: the dataset.
         order: "ipr", "norm", "attribution" or "random".
-        direction: "low" or "high"; "random" for random orders.
-        seed: which random order.
+        direction: "low" or "high", the end removed first; "random" for a random order.
+        seed: of a random order.
+
+    Raises:
+        ValueError: there is no such curve.
     """
     wanted = (data.order == order) & (data.direction == direction) & (data.seed == seed)
     if not bool(wanted.any()):
@@ -118,82 +115,96 @@ def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) 
 def plot_pruning(
     data: xr.Dataset, *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
 ) -> go.Figure:
-    """Figs. 6, 17 ("accuracy") and 18 ("loss"): one order, from low and from high."""
+    """Figs. 6, 17 (accuracy) and 18 (loss): one order, lowest first and highest first.
+
+    Args:
+        data: the dataset of :func:`compute`.
+        order: one of its orders.
+        quantity: "accuracy" or "loss".
+        title: of the figure.
+    """
     check_choice("quantity", quantity, ("accuracy", "loss"))
     check_choice("order", order, set(data.order.values.tolist()))
     shown = data.isel(curve=data.order.values == order)
     titles = {
-        "low": f"lowest {_NAME[order]} first", "high": f"highest {_NAME[order]} first",
+        "low": f"lowest {_NAME[order]} first",
+        "high": f"highest {_NAME[order]} first",
         "random": "random order",
-    }  # fmt: skip
+    }
     directions = [d for d in titles if d in shown.direction.values]
-    figure = make_subplots(
-        cols=len(directions), shared_yaxes=True, horizontal_spacing=0.07,
-        subplot_titles=[titles[d] for d in directions],
-    )  # fmt: skip
+    figure = _side_by_side([titles[d] for d in directions])
     for column, direction in enumerate(directions, 1):
-        curves = shown.isel(curve=shown.direction.values == direction)[quantity]
-        for subset in DRAWN_SUBSETS:
-            figure.add_scatter(
-                x=data.fraction, y=curves.isel(curve=0).sel(subset=subset),
-                name=SUBSET_LABEL[subset], legendgroup=subset, showlegend=column == 1,
-                line=SUBSET_STYLE[subset], row=1, col=column,
-                hovertemplate="%{x:.1%} removed: %{y:.4f}",
-            )  # fmt: skip
-    figure.update_xaxes(title="fraction of neurons removed", tickformat=".0%", range=[0, 1])
+        first = shown.isel(curve=shown.direction.values == direction)[quantity].isel(curve=0)
+        place = {"row": 1, "col": column}
+        add_subset_lines(figure, data.fraction, first, hover=_HOVER, in_legend=column == 1, **place)
     if quantity == "accuracy":
         figure.update_yaxes(range=[-0.03, 1.03])
     unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
     figure.update_yaxes(title=unit, col=1)
     title = title or f"Removing neurons by {_NAME[order]}"
-    figure = finish(figure, title=title, height=460)
-    return figure.update_layout(legend={"y": 1.09}, margin_t=100)
+    return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
 
 
 def plot_controls(
     data: xr.Dataset, *, title: str = "Is it the IPR? The same curves in other orders"
 ) -> go.Figure:
-    """Test and corrupted-label accuracy in every order; the band spans the random orders."""
-    subsets = {"test": "test", "changed": "corrupted training labels"}
-    colors = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
-    figure = make_subplots(
-        cols=2, shared_yaxes=True, horizontal_spacing=0.07,
-        subplot_titles=[f"accuracy on {name}" for name in subsets.values()],
-    )  # fmt: skip
+    """Accuracy on test and on corrupted labels in every order; the band spans random orders."""
+    figure = _side_by_side(["accuracy on test", "accuracy on corrupted training labels"])
     x = data.fraction.values
-    for column, subset in enumerate(subsets, 1):
+    for column, subset in enumerate(("test", "changed"), 1):
         accuracy = data.accuracy.sel(subset=subset)
         place: dict[str, int] = {"row": 1, "col": column}
         chance = accuracy.isel(curve=data.order.values == "random")
         if chance.sizes["curve"]:
             low, high = chance.min("curve").values, chance.max("curve").values
             figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself",
-                fillcolor=GREY, opacity=0.5, line={"width": 0}, hoverinfo="skip",
-                name=f"random ({chance.sizes['curve']} orders)", showlegend=column == 1, **place,
-            )  # fmt: skip
+                x=np.concatenate([x, x[::-1]]),
+                y=np.concatenate([high, low[::-1]]),
+                name=f"random ({chance.sizes['curve']} orders)",
+                line={"width": 0},
+                fill="toself",
+                fillcolor=GREY,
+                opacity=0.5,
+                hoverinfo="skip",
+                showlegend=column == 1,
+                **place,
+            )
         for curve in range(data.sizes["curve"]):
             order, direction = str(data.order.values[curve]), str(data.direction.values[curve])
             if order == "random":
                 continue
             figure.add_scatter(
-                x=x, y=accuracy.isel(curve=curve), name=f"{direction} {_NAME[order]} first",
-                line={"color": colors[order], "dash": "solid" if direction == "low" else "dash"},
-                showlegend=column == 1, legendgroup=f"{order} {direction}",
-                hovertemplate="%{x:.1%} removed: %{y:.4f}", **place,
-            )  # fmt: skip
-    figure.update_xaxes(title="fraction of neurons removed", tickformat=".0%", range=[0, 1])
+                x=x,
+                y=accuracy.isel(curve=curve),
+                name=f"{direction} {_NAME[order]} first",
+                line={"color": _COLOUR[order], "dash": "solid" if direction == "low" else "dash"},
+                legendgroup=f"{order} {direction}",
+                showlegend=column == 1,
+                hovertemplate=_HOVER,
+                **place,
+            )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="accuracy", col=1)
-    figure = finish(figure, title=title, height=520)
-    return figure.update_layout(legend={"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"})
+    below = {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"}
+    return finish(figure, title=title, height=520, legend=below)
 
 
 _NAME = {"ipr": "IPR", "norm": "weight norm", "attribution": "logit attribution", "random": ""}
+_COLOUR = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
+_HOVER = "%{x:.1%} removed: %{y:.4f}"
+
+
+def _side_by_side(titles: list[str]) -> go.Figure:
+    """Panels for curves against the fraction of neurons removed."""
+    figure = make_subplots(
+        cols=len(titles), shared_yaxes=True, horizontal_spacing=0.07, subplot_titles=titles
+    )
+    axis = {"tickformat": ".0%", "range": [0, 1]}
+    return figure.update_xaxes(title="fraction of neurons removed", **axis)
 
 
 def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int, Tensor]]:
-    """(order, direction, seed, neurons in the order of removal)."""
+    """Curves of one order, each as order, direction, seed and neurons in order of removal."""
     if order == "random":
         width = run.config.model.d_mlp
         return [
@@ -217,7 +228,7 @@ def analysis(
     order: Annotated[str, typer.Option(help="ipr, norm, attribution or random")] = "ipr",
     random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
 ) -> Finding:
-    """The page of ``grokinterp analyse``: neurons removed in one order."""
+    """The page of ``grokinterp analyse``, for one order."""
     data = compute(run, orders=[order], random_seeds=random_seeds)
     figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
     return Finding(data=data, figures=figures)

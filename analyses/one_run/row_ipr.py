@@ -1,9 +1,10 @@
 """How periodic the input and output tables of any network are (Doshi et al. 2023, Figs. 7, 12-14).
 
-The paper's IPR is that of rows: of each feature's weights over the residues. For an MLP on one-hot
-pairs features are neurons. For an embedding they are directions of the residual stream, which have
-no meaning of their own: a rotation leaves the network the same and changes every row. So the
-*total* IPR, of the power summed over features, is given beside it; no rotation changes that.
+The paper's IPR is that of rows: of one feature's weights over the residues. In an MLP on one-hot
+pairs the features are neurons. In an embedding they are coordinates of the residual stream, which
+have no meaning of their own: rotating the residual stream changes every row but not the network's
+function. The *total* IPR, of the power spectrum summed over features, is invariant under rotations
+and is given as well.
 """
 
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 import xarray as xr
-from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
-from analyses.pages.style import BLUE, PURPLE, RED, finish
+from analyses.pages.style import BLUE, IPR_BINS, PURPLE, RED, finish, stacked_panels
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes import TableSpectrum, network_on_pairs, table_spectrum, task_basis
@@ -26,18 +27,21 @@ TABLES = ("input", "output")
 
 @unaffected()
 def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -> xr.Dataset:
-    """Row-wise and total IPR of the input and output weights of one or several runs.
+    """Row-wise and total IPR of the input and output tables of one or several runs.
 
     Args:
-        runs: of any architectures and moduli, each measured in the basis of its own task.
-        labels: what to call them; by default what differs between their configs.
+        runs: of any architectures and moduli; each is measured in the basis of its own task.
+        labels: names of the runs; by default the settings in which they differ.
 
     Returns:
-        Dataset over ("run", "table", "feature"): ``ipr`` of each row, NaN where dead, and past the
-        end of networks with fewer features than others; over ("run", "table"): ``mean_ipr`` (of
-        rows that are alive), ``total_ipr``, ``n_features`` and ``n_dead``. The coordinate
-        "table" is "input" (``W_E``, both operands' where each has its own) or "output" (``W_U``,
-        missing in networks without one: no features, NaN); "run" holds the labels.
+        Dataset:
+
+        - (run, table, feature): ``ipr`` of each row; NaN for a dead row, and where a network has
+          fewer features than others;
+        - (run, table): ``mean_ipr`` over living rows, ``total_ipr``, ``n_features``, ``n_dead``.
+
+        "table" is "input" (``W_E``; the rows of both operands' tables if each has its own) or
+        "output" (``W_U``; NaN for a network without a known read-out).
 
     Raises:
         ValueError: no run, or a task without a periodic basis.
@@ -75,8 +79,6 @@ def compute(runs: Run | Sequence[Run], *, labels: Sequence[str] | None = None) -
 
 def spectra(run: Run) -> dict[str, TableSpectrum]:
     """Spectra of the "input" table and, if the network has one, of the "output" table."""
-    import torch
-
     network = network_on_pairs(run.model)
     basis = task_basis(run.config.data.operation, network.p)
     tables = {"input": torch.cat(list(network.embeddings.values()), dim=1)}
@@ -86,21 +88,21 @@ def spectra(run: Run) -> dict[str, TableSpectrum]:
 
 
 def input_ipr(run: Run) -> float:
-    """Mean row-wise IPR of the input table, as a sweep's measure; NaN if all rows are dead."""
+    """Mean row-wise IPR of the input table; NaN if all rows are dead."""
     return spectra(run)["input"].mean_row_ipr
 
 
 def total_input_ipr(run: Run) -> float:
-    """Total IPR of the input table, as a sweep's measure; NaN if it does not vary."""
+    """Total IPR of the input table; NaN if the table is constant."""
     return spectra(run)["input"].total_ipr
 
 
 def output_ipr(run: Run) -> float:
-    """Mean row-wise IPR of the output table, as a sweep's measure; NaN if all rows are dead."""
+    """Mean row-wise IPR of the output table; NaN if all rows are dead."""
     return spectra(run)["output"].mean_row_ipr
 
 
-# For sweeps of networks whose neurons have no IPR of their own: gi.sweep(measure=ROW_MEASURES).
+# Measures for sweeps of networks whose neurons have no weights over residues.
 ROW_MEASURES = {
     "input_ipr": input_ipr,
     "total_input_ipr": total_input_ipr,
@@ -109,37 +111,35 @@ ROW_MEASURES = {
 
 
 def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> go.Figure:
-    """A line of two histograms per run; the dashed line is the mean over rows that are alive."""
-    count, top, panel, gap = data.sizes["run"], 85, 110, 62
-    inner = count * (panel + gap) - gap
-    figure = make_subplots(
-        rows=count, cols=2, shared_xaxes=True, horizontal_spacing=0.1,
-        vertical_spacing=gap / inner if count > 1 else 0,
-        subplot_titles=[_heading(data.isel(run=i).sel(table=table))
-                        for i in range(count) for table in TABLES],
-    )  # fmt: skip
+    """Histograms of both tables, one row per run; the dashed line marks the mean of living rows."""
+    count, top = data.sizes["run"], 85
+    titles = [_heading(data.isel(run=i).sel(table=t)) for i in range(count) for t in TABLES]
+    grid: dict[str, Any] = {"cols": 2, "shared_xaxes": True, "horizontal_spacing": 0.1}
+    figure, inner = stacked_panels(count, height=110, gap=62, subplot_titles=titles, **grid)
     for row in range(count):
         for column, table in enumerate(TABLES):
             here = data.isel(run=row).sel(table=table)
             place: dict[str, Any] = {"row": row + 1, "col": column + 1}
             figure.add_histogram(
-                x=here.ipr, xbins={"start": 0, "end": 1.0001, "size": 0.025}, histnorm="percent",
-                marker_color=[BLUE, PURPLE][column], showlegend=False,
-                marker_line={"color": "white", "width": 0.5},
-                hovertemplate="IPR %{x}: %{y:.1f} % of the rows<extra></extra>", **place,
-            )  # fmt: skip
+                x=here.ipr,
+                xbins=IPR_BINS,
+                histnorm="percent",
+                marker={"color": (BLUE, PURPLE)[column], "line": {"color": "white", "width": 0.5}},
+                showlegend=False,
+                hovertemplate="IPR %{x}: %{y:.1f} % of the rows<extra></extra>",
+                **place,
+            )
             if np.isfinite(here.mean_ipr):
                 figure.add_vline(float(here.mean_ipr), line_dash="dash", line_color=RED, **place)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(range=[0, 1])
     figure.update_xaxes(title="IPR of a row (1 = one frequency)", row=count)
     figure.update_yaxes(title="% of rows", rangemode="tozero", col=1)
-    figure = finish(figure, title=title, height=inner + top + 60)
-    return figure.update_layout(margin_t=top)
+    return finish(figure, title=title, height=inner + top + 60, margin_t=top)
 
 
 def _heading(here: xr.Dataset) -> str:
-    """What one panel shows, in two lines."""
+    """Title of a panel: which table, its rows, and its IPR."""
     table = str(here.table.values)
     name = f"<b>{here.run.values}</b>, {table}" if str(here.run.values) else f"<b>{table}</b>"
     if not int(here.n_features):

@@ -1,4 +1,4 @@
-"""A run in a dozen numbers: what the command line prints and the report opens with."""
+"""The main numbers of a run, as the command line and the top of the report show them."""
 
 import math
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from analyses.one_run.pruning import curve
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 
-# Where the pruning experiment is read off: this share of neurons gone, in order of IPR.
+# The share of neurons removed, by the end of the order of IPR that is removed first.
 READ_AT = {"low": 0.6, "high": 0.3}
 
 
 def summarise(run: Run, pruned: xr.Dataset) -> dict[str, Any]:
-    """Plain numbers of a run, ready for JSON; None where one is not defined.
+    """The main numbers of a run, ready for JSON; None where a number is not defined.
 
     Args:
-        run: a run of a two-layer network.
-        pruned: :func:`analyses.one_run.pruning.compute` of it, with the order "ipr".
+        run: a run of a network with one hidden layer.
+        pruned: its :func:`analyses.one_run.pruning.compute`, which must have the order "ipr".
     """
     last = run.history.isel(step=-1)
     neurons = ipr_histogram.compute(run).isel(run=0)
@@ -34,60 +34,74 @@ def summarise(run: Run, pruned: xr.Dataset) -> dict[str, Any]:
         pruning[direction] = {"fraction": share} | {
             subset: _defined(accuracy.sel(subset=subset)) for subset in SUBSETS
         }
+    # Histories saved by an earlier version lack the subset "selected".
+    scored = [subset for subset in SUBSETS if f"{subset}_accuracy" in last]
     return {
         "phase": str(phases.classify(run)),
         "task": {
-            "operation": str(getattr(data.operation, "name", data.operation)), "p": data.p,
-            "train_fraction": data.train_fraction, "corruption": data.corruption,
-            "changed_labels": int(run.dataset.is_changed.sum()), "data_seed": data.seed,
+            "operation": str(getattr(data.operation, "name", data.operation)),
+            "p": data.p,
+            "train_fraction": data.train_fraction,
+            "corruption": data.corruption,
+            "changed_labels": int(run.dataset.is_changed.sum()),
+            "data_seed": data.seed,
         },
         "training": {
-            "steps": training.steps, "ending": run.ending,
-            "lr": training.lr, "weight_decay": training.weight_decay,
-            "lr_times_weight_decay": training.lr * training.weight_decay, "seed": run.config.seed,
+            "steps": training.steps,
+            "ending": run.ending,
+            "lr": training.lr,
+            "weight_decay": training.weight_decay,
+            "lr_times_weight_decay": training.lr * training.weight_decay,
+            "seed": run.config.seed,
         },
-        "accuracy": {
-            subset: _defined(last[f"{subset}_accuracy"])
-            for subset in SUBSETS if f"{subset}_accuracy" in last  # "selected" is younger
-        },
+        "accuracy": {subset: _defined(last[f"{subset}_accuracy"]) for subset in scored},
         "loss": {split: _defined(last[f"{split}_loss"]) for split in SUBSETS[:2]},
         "mean_ipr": _defined(neurons.mean_ipr),
         "neurons": {
-            "all": width, f"ipr_below_{IPR_MEMORISES_BELOW}": n_low,
+            "all": width,
+            f"ipr_below_{IPR_MEMORISES_BELOW}": n_low,
             "between": width - n_low - n_high - n_dead,
-            f"ipr_above_{IPR_GENERALISES_ABOVE}": n_high, "dead": n_dead,
+            f"ipr_above_{IPR_GENERALISES_ABOVE}": n_high,
+            "dead": n_dead,
         },
         "pruning_by_ipr": pruning,
         "provenance": run.provenance,
-    }  # fmt: skip
+    }
 
 
 def table_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """The summary as (what, value) lines for people, without those that are not defined."""
-    accuracy, neurons = summary["accuracy"], list(summary["neurons"].values())
-    training = summary["training"]
-    low, high = summary["pruning_by_ipr"]["low"], summary["pruning_by_ipr"]["high"]
-    rows = [
-        ("phase", summary["phase"]),
-        ("training", training["ending"]),
-        ("weight decay (lr x weight decay)",
-         f"{training['weight_decay']:g} ({training['lr_times_weight_decay']:g} per step)"),
-        ("accuracy: train, all", _number(accuracy["train"])),
-        ("accuracy: train, corrupted labels", _number(accuracy["changed"])),
-        ("accuracy: train, redrawn labels (1/p of them true)", _number(accuracy.get("selected"))),
-        ("accuracy: train, uncorrupted labels", _number(accuracy["unchanged"])),
-        ("accuracy: test", _number(accuracy["test"])),
-        ("mean IPR (1 = one frequency)", _number(summary["mean_ipr"])),
-        (f"neurons: IPR < {IPR_MEMORISES_BELOW} / between / > {IPR_GENERALISES_ABOVE} / dead",
-         f"{neurons[1]} / {neurons[2]} / {neurons[3]} / {neurons[4]}"),
-        (f"after removing the {low['fraction']:.0%} of lowest IPR", in_words(low)),
-        (f"after removing the {high['fraction']:.0%} of highest IPR", in_words(high)),
-    ]  # fmt: skip
-    return [(what, value) for what, value in rows if value]
+    """The summary as rows of a name and a value; values that are not defined are left out."""
+    training, (low, high) = summary["training"], summary["pruning_by_ipr"].values()
+    groups = f"neurons: IPR < {IPR_MEMORISES_BELOW} / between / > {IPR_GENERALISES_ABOVE} / dead"
+    _, *counts = summary["neurons"].values()
+    decay = f"{training['weight_decay']:g} ({training['lr_times_weight_decay']:g} per step)"
+    rows = {
+        "phase": summary["phase"],
+        "training": training["ending"],
+        "weight decay (lr x weight decay)": decay,
+        **{
+            f"accuracy: {name}": _number(summary["accuracy"].get(subset))
+            for subset, name in _SUBSET_NAME.items()
+        },
+        "mean IPR (1 = one frequency)": _number(summary["mean_ipr"]),
+        groups: " / ".join(map(str, counts)),
+        f"after removing the {low['fraction']:.0%} of lowest IPR": in_words(low),
+        f"after removing the {high['fraction']:.0%} of highest IPR": in_words(high),
+    }
+    return [(what, value) for what, value in rows.items() if value]
+
+
+_SUBSET_NAME = {
+    "train": "train, all",
+    "changed": "train, corrupted labels",
+    "selected": "train, redrawn labels (1/p of them true)",
+    "unchanged": "train, uncorrupted labels",
+    "test": "test",
+}
 
 
 def in_words(accuracy: Mapping[str, float | None]) -> str:
-    """Test accuracy, and that on corrupted labels if there are any; "" if neither is defined."""
+    """The accuracies on the test set and on corrupted labels that are defined, in words."""
     places = {"test": "on the test set", "changed": "on corrupted labels"}
     numbers = {subset: _number(accuracy[subset]) for subset in places}
     return " and ".join(

@@ -1,7 +1,7 @@
 """Frobenius norms of the weights while training (Doshi et al. 2023, Fig. 8b and appendix E).
 
-Under very strong weight decay a network that has generalised lets all its weights collapse: the
-Forgetting phase.
+Under very strong weight decay all weights of a network collapse towards zero after it has
+generalised: the Forgetting phase.
 """
 
 import numpy as np
@@ -14,44 +14,55 @@ from analyses.pages.style import BLACK, BLUE, GREEN, PURPLE, RED, SKY, SUBSET_ST
 from grokinterp import Run
 
 _PAPER_NAME = {
-    "W_E[0]": "U (first operand)", "W_E[1]": "V (second operand)", "W_U": "W (output)"
-}  # fmt: skip
+    "W_E[0]": "U (first operand)",
+    "W_E[1]": "V (second operand)",
+    "W_U": "W (output)",
+}
+_COLOURS, _DASHES = (BLUE, SKY, RED, GREEN, PURPLE, BLACK), ("solid", "dot", "dashdot", "longdash")
 
 
 def compute(run: Run) -> xr.Dataset:
-    """``norm`` (step, weight), ``test_accuracy`` (step) and, as attributes, where it collapsed.
+    """Norm of every weight matrix, and whether the network collapsed.
 
-    Attributes: ``largest`` and ``final`` total norm, and ``collapsed`` (final below 1 % of
-    largest).
+    Returns:
+        Dataset with ``norm`` (step, weight) and ``test_accuracy`` (step). Attributes: the largest
+        and the final norm of all weights together, ``largest`` and ``final``; ``collapsed``, 1 if
+        the final one is below 1 % of the largest.
+
+    Raises:
+        ValueError: the run has no evaluated step.
     """
     history = run.history[["norm", "test_accuracy"]]
     if history.sizes["step"] == 0:
-        raise ValueError("the run diverged before its first evaluation; it has no history to show")
+        raise ValueError("the run diverged before its first evaluation; there is nothing to show")
     total = np.sqrt((history.norm**2).sum("weight"))
     largest, final = float(total.max()), float(total[-1])
     return history.assign_attrs(largest=largest, final=final, collapsed=int(final < 0.01 * largest))
 
 
 def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> go.Figure:
-    """Norm of every matrix on the left axis, test accuracy on the right one."""
+    """Norm of every matrix (left axis) and test accuracy (right axis) against steps."""
     figure = make_subplots(specs=[[{"secondary_y": True}]])
-    dashes = ["solid", "dot", "dashdot", "longdash"]
-    for i, name in enumerate(norms.weight.values):
+    for i, weight in enumerate(norms.weight.values):
         figure.add_scatter(
-            x=norms.step, y=norms.norm.sel(weight=name), name=_PAPER_NAME.get(name, name),
-            line={"color": [BLUE, SKY, RED, GREEN, PURPLE, BLACK][i % 6], "dash": dashes[i % 4]},
+            x=norms.step,
+            y=norms.norm.sel(weight=weight),
+            name=_PAPER_NAME.get(weight, weight),
+            line={"color": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i % len(_DASHES)]},
             hovertemplate="step %{x}: %{y:.3f}",
-        )  # fmt: skip
+        )
     figure.add_scatter(
-        x=norms.step, y=norms.test_accuracy, name="test accuracy", secondary_y=True,
-        line=SUBSET_STYLE["test"] | {"width": 1.5}, hovertemplate="step %{x}: %{y:.4f}",
-    )  # fmt: skip
+        x=norms.step,
+        y=norms.test_accuracy,
+        name="test accuracy",
+        line=SUBSET_STYLE["test"] | {"width": 1.5},
+        hovertemplate="step %{x}: %{y:.4f}",
+        secondary_y=True,
+    )
     figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(title="Frobenius norm", rangemode="tozero", secondary_y=False)
-    figure.update_yaxes(
-        title="test accuracy", range=[0, 1.03], tickmode="linear", dtick=0.2, showgrid=False,
-        secondary_y=True,
-    )  # fmt: skip
+    right = {"range": [0, 1.03], "tickmode": "linear", "dtick": 0.2, "showgrid": False}
+    figure.update_yaxes(title="test accuracy", secondary_y=True, **right)
     return finish(figure, title=title)
 
 

@@ -89,5 +89,5 @@ def test_other_networks_and_no_runs_are_refused(runs: list[gi.Run]) -> None:
     with pytest.raises(ValueError, match="runs is empty"):
         norm_curves.compute([])
     config = runs[0].config.replace({"model": gi.TransformerConfig()})
-    with pytest.raises(TypeError, match="runs must be of MLPs"):
+    with pytest.raises(TypeError, match=r"field model\.norm"):
         norm_curves.compute([dataclasses.replace(runs[0], config=config)])
