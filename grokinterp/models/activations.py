@@ -1,4 +1,4 @@
-"""Activation functions, each with the derivative that the stacked trainer multiplies by."""
+"""Activation functions, with the derivatives that the hand-written backward pass needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Activation:
-    """One function in two forms: for the hooked model, and in place for the trainer.
+    """One function in two forms: ``function`` for hooked models, the others for the trainer.
 
-    ``backward_(grad, pre)`` multiplies ``grad`` by the derivative at ``pre`` divided by ``gain``;
-    the trainer folds ``gain`` into a small matrix and so saves a pass over the activations.
+    ``backward_(grad, pre)`` multiplies ``grad`` in place by the derivative at ``pre``, divided by
+    ``gain``. The caller applies ``gain`` to a small matrix instead, which is cheaper.
     """
 
     function: Callable[[Tensor], Tensor]
     forward_into: Callable[[Tensor, Tensor], Tensor]  # (pre, out)
-    backward_: Callable[[Tensor, Tensor], Tensor]  # (grad, pre), grad is overwritten
+    backward_: Callable[[Tensor, Tensor], Tensor]  # (grad, pre); overwrites grad
     gain: float = 1.0
-    degree: int | None = None  # d: function(c x) = c^d function(x) for c > 0, where there is one
+    degree: int | None = None  # d with function(c x) = c^d function(x) for c > 0; None: no such d
 
 
 def _relu_backward_(grad: Tensor, pre: Tensor) -> Tensor:

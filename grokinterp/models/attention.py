@@ -10,22 +10,24 @@ from grokinterp.models.rows import Rows
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.models.transformer_init import Weights
 
-# Up to so many query-key pairs, a sum of elementwise products beats tiny matrix products: of one
-# query and three keys by a factor of 3 or 4, forward and backward, on a CPU.
+# Up to this many query-key pairs, a sum of elementwise products is faster than tiny matrix
+# products: by 3 to 4 times for one query and three keys, forward and backward, on a CPU.
 _FEW_PAIRS = 9
 
 
 class Attention(nn.Module):
-    """Attention between positions; ``W_Q``, ``W_K``, ``W_V`` are [head, d_model, d_head].
+    """Multi-head attention whose pattern is r softmax(scores) + (1 - r).
 
-    ``W_O`` is [head, d_head, d_model]; biases ``b_Q``, ``b_K``, ``b_V`` [head, d_head] and ``b_O``
-    [d_model] are None in a network without. The pattern is r softmax + (1 - r), with r the
-    config's ``attn_rate``, and zero where the causal mask forbids to look.
+    r is the config's ``attn_rate``. With a causal mask, the pattern is 0 at masked positions.
+
+    Weights: ``W_Q``, ``W_K``, ``W_V`` [head, d_model, d_head]; ``W_O`` [head, d_head, d_model];
+    biases ``b_Q``, ``b_K``, ``b_V`` [head, d_head] and ``b_O`` [d_model], or None without biases.
 
     Hook points: ``hook_q``, ``hook_k``, ``hook_v`` [batch, pos, head, d_head]; ``hook_attn_scores``
     and ``hook_pattern`` [batch, head, query pos, key pos]; ``hook_z`` [batch, pos, head, d_head].
 
-    Source of r: Zhong et al. 2023, arXiv:2306.17844, with ones and not 1 / pos as in their code.
+    Source of r: Zhong et al. 2023, arXiv:2306.17844. Uniform attention is all ones, as in their
+    code, and not 1 / pos.
     """
 
     def __init__(self, config: TransformerConfig, weights: Weights) -> None:
@@ -48,7 +50,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "one row d_model"], rows: Rows
     ) -> Float[Tensor, "batch query d_model"]:
-        """What the heads write, at the positions that are wanted."""
+        """The sum of all heads' outputs, at the positions whose output is wanted."""
         q = self.hook_q(_heads(rows.wanted(x), self.W_Q, self.b_Q))
         k = self.hook_k(_heads(x, self.W_K, self.b_K))
         v = rows.values(self.hook_v(_heads(x, self.W_V, self.b_V)))
@@ -76,7 +78,7 @@ def _heads(
     W: Float[Tensor, "head d_model d_head"],
     b: Float[Tensor, "head d_head"] | None,
 ) -> Float[Tensor, "batch row head d_head"]:
-    """All heads' projections as one product."""
+    """All heads' projections in one matrix product."""
     flat = F.linear(x, W.transpose(1, 2).flatten(0, 1), None if b is None else b.flatten())
     return flat.unflatten(-1, (W.shape[0], W.shape[2]))
 
@@ -84,7 +86,7 @@ def _heads(
 def _products(
     q: Float[Tensor, "batch query head d_head"], k: Float[Tensor, "batch key head d_head"]
 ) -> Float[Tensor, "batch head query key"]:
-    """Every query times every key."""
+    """Dot product of every query with every key."""
     if q.shape[1] * k.shape[1] > _FEW_PAIRS:
         return torch.einsum("bqhd,bkhd->bhqk", q, k)
     return (q[:, :, None] * k[:, None]).sum(dim=-1).movedim(-1, 1)
@@ -93,7 +95,7 @@ def _products(
 def _mixture(
     pattern: Float[Tensor, "batch head query key"], v: Float[Tensor, "batch key head d_head"]
 ) -> Float[Tensor, "batch query head d_head"]:
-    """The values, weighted by the pattern and summed over the keys."""
+    """Sum of the values over the keys, weighted by the pattern."""
     if pattern.shape[2] * pattern.shape[3] > _FEW_PAIRS:
         return torch.einsum("bhqk,bkhd->bqhd", pattern, v)
     return (pattern.movedim(1, -1)[..., None] * v[:, None]).sum(dim=2)

@@ -1,4 +1,4 @@
-"""How large a network may become that a config describes, where its stored tensors are known."""
+"""A memory limit for networks that are rebuilt from files."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,18 +7,18 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_SLACK = 2**20  # numbers that building a network may make besides its weights
-_EACH = 2**10  # what a tensor counts for besides its numbers, so that millions of layers count, too
+_SLACK = 2**20  # tensor elements that building a network may create besides its weights
+_EACH = 2**10  # added to every tensor's size, so that millions of tiny layers are refused, too
 
 
 class NotFarLarger(TorchFunctionMode):
-    """While it is entered, a network may be built that is about as large as stored tensors.
+    """Context in which a network may be built that is about as large as the stored tensors.
 
-    A larger one is refused with a ValueError before its memory is filled: the shapes in a file
-    cannot lie about its size, a config beside it can.
+    A far larger one raises ValueError before its memory is filled. A file cannot hold tensors
+    larger than itself, but the config beside it can describe a network of any size.
 
     Args:
-        shapes: of the stored tensors.
+        shapes: shapes of the stored tensors.
     """
 
     def __init__(self, shapes: Iterable[Sequence[int]]) -> None:
@@ -28,7 +28,7 @@ class NotFarLarger(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Call ``func``, and count what it makes out of nothing."""
+        """Call ``func`` and count the elements of new tensors."""
         made = func(*args, **(kwargs or {}))
         if isinstance(made, Tensor) and not any(isinstance(arg, Tensor) for arg in args):
             self._left -= _EACH + made.numel()

@@ -1,9 +1,8 @@
-"""Hidden layers one after the other, as both kinds of MLP have them, and what they tell."""
+"""The hidden layers of both MLP architectures, and how they answer the anatomy's questions."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
@@ -13,7 +12,7 @@ from grokinterp.models.norms import make_norm
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer: its matrix and bias where it has them, the activation, the norm."""
+    """One hidden layer: matrix, bias, activation and norm, all but the activation optional."""
 
     def __init__(
         self,
@@ -21,7 +20,7 @@ class HiddenLayer(nn.Module):
         *,
         act: str,
         norm: str | None,
-        W_in: nn.Parameter | None,  # None where the input is the pre-activation itself
+        W_in: nn.Parameter | None,  # None: the input already is the pre-activation
         b_in: nn.Parameter | None = None,
     ) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class HiddenLayer(nn.Module):
         self.norm = make_norm(norm, width)
 
     def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch width"]:
-        """``act(x W_in + b_in)``, normalised if the config says so."""
+        """``act(x W_in + b_in)``, normalised if there is a norm."""
         pre = x if self.W_in is None else x @ self.W_in
         pre = pre if self.b_in is None else pre + self.b_in
         post = self.hook_post(self.act(self.hook_pre(pre)))
@@ -40,25 +39,25 @@ class HiddenLayer(nn.Module):
 
 
 def last_hook(layers: nn.ModuleList) -> str:
-    """The hook point of what the last layer hands to the read-out."""
+    """Hook point of the read-out's input: the last layer's neurons, after the norm if any."""
     point = "hook_post" if layers[-1].norm is None else "norm.hook_normalized"
     return f"layers.{len(layers) - 1}.{point}"
 
 
 def layer_gains(layers: nn.ModuleList) -> dict[int, str]:
-    """The parameter with the gains of each layer's norm."""
+    """Name of the gain parameter of each layer's norm, by layer; empty without norms."""
     return {i: f"layers.{i}.norm.gamma" for i, layer in enumerate(layers) if layer.norm is not None}
 
 
 def layer_powers(
     layers: nn.ModuleList, act: str, *, table: str, read_out: Sequence[str]
 ) -> dict[str, Sequence[int]] | None:
-    """``Anatomy.scale_powers`` of an MLP; None with norms, or neurons without a degree.
+    """``Anatomy.scale_powers`` of an MLP; None with norms or an activation without a ``degree``.
 
     Args:
-        layers: its hidden layers.
-        act: their activation.
-        table: name of the parameter that enters the first layer linearly.
+        layers: the hidden layers.
+        act: name of their activation.
+        table: name of the input table, in which the first pre-activation is linear.
         read_out: names of the read-out's matrix and, if there is one, its bias.
     """
     degree = ACTIVATIONS[act].degree
@@ -66,7 +65,7 @@ def layer_powers(
         return None
     matrices = sum(layer.W_in is not None for layer in layers)
     own = iter(np.eye(1 + matrices, dtype=int))
-    signal = next(own)  # the powers of the factor by which the activations so far are multiplied
+    signal = next(own)  # exponents of the layers' factors in the current activations
     powers = {table: signal}
     for i, layer in enumerate(layers):
         if layer.W_in is not None:
@@ -77,10 +76,3 @@ def layer_powers(
         signal = degree * signal
     powers |= dict(zip(read_out, (-signal, 0 * signal), strict=False))
     return {name: tuple(power.tolist()) for name, power in powers.items()}
-
-
-def normal(shape: tuple[int, ...], std: float, rng: torch.Generator) -> nn.Parameter:
-    """Initial weights, normal with zero mean, in float32 on the CPU."""
-    # Named, not left to torch's defaults: a run must not depend on the session's settings.
-    drawn = torch.empty(shape, dtype=torch.float32, device="cpu")
-    return nn.Parameter(drawn.normal_(0.0, std, generator=rng))

@@ -1,4 +1,4 @@
-"""Networks in the form of the Hugging Face Hub: a folder of a config and its weights."""
+"""Saving and loading networks in the Hugging Face Hub's format: a config and its weights."""
 
 import dataclasses
 import json
@@ -22,9 +22,9 @@ Saved = TypeVar("Saved", bound="OnTheHub")
 
 
 class OnTheHub(HookedRootModule, ModelHubMixin):
-    """``save_pretrained``, ``push_to_hub`` and ``from_pretrained`` of a network.
+    """Gives a network ``save_pretrained``, ``push_to_hub`` and ``from_pretrained``.
 
-    The network is built as ``Model(config, p=...)``.
+    Subclasses are built as ``Model(config, p=...)``.
     """
 
     config_class: ClassVar[type]
@@ -33,23 +33,20 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
     p: Any
 
     def adopt(self, state: dict[str, Tensor]) -> None:
-        """Take trained weights and their dtype, and change to evaluation mode."""
+        """Load trained weights, convert to their dtype, and switch to evaluation mode."""
         dtypes = (weight.dtype for weight in state.values() if weight.is_floating_point())
         self.to(next(dtypes, torch.float32)).load_state_dict(state)
         self.eval()
 
-    # huggingface_hub's save_pretrained and push_to_hub call the first; the second replaces its
-    # from_pretrained, which reads the config before we can say what is wrong with it.
-
+    # Called by huggingface_hub's save_pretrained and push_to_hub.
     def _save_pretrained(self, save_directory: Path) -> None:
-        plain = {
-            "class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg),
-            "operation": self.operation if isinstance(self.operation, str) else None,
-        }  # fmt: skip
+        plain = {"class": type(self).__name__, "p": self.p, "config": dataclasses.asdict(self.cfg)}
+        plain["operation"] = self.operation if isinstance(self.operation, str) else None
         (save_directory / CONFIG_FILE).write_text(json.dumps(plain, indent=2) + "\n")
         state = {name: w.detach().contiguous() for name, w in self.state_dict().items()}
         save_file(state, save_directory / WEIGHTS_FILE)
 
+    # Replaces huggingface_hub's, which fails on a bad config without naming what is wrong.
     @classmethod
     @unaffected()
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]  # no model_kwargs
@@ -62,19 +59,19 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
         local_files_only: bool = False,
         revision: str | None = None,
     ) -> "Saved":
-        """A network that ``save_pretrained`` or ``push_to_hub`` wrote, in evaluation mode.
+        """Load a network that ``save_pretrained`` or ``push_to_hub`` wrote, in evaluation mode.
 
         Args:
             pretrained_model_name_or_path: a folder, or a repository "owner/name" on the Hub.
-            force_download: even what the cache has.
-            token: for repositories that are not public.
-            cache_dir: where downloads go.
-            local_files_only: take what the cache has.
+            force_download: download again what is already cached.
+            token: access token for private repositories.
+            cache_dir: folder for downloads.
+            local_files_only: use the cache only.
             revision: a branch, tag or commit.
 
         Raises:
             FileNotFoundError: the folder lacks a file.
-            ValueError: a file is corrupted, of another class, or its tensors do not fit.
+            ValueError: a file is corrupted, it holds another class, or its tensors do not fit.
         """
         model_id = str(pretrained_model_name_or_path)
         folder = Path(model_id)
@@ -83,19 +80,16 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
             if missing := [file for file in files if not file.is_file()]:
                 raise FileNotFoundError(f"{missing[0]} is missing; {folder} holds no saved model")
         else:
-            files = [
-                Path(hf_hub_download(
-                    model_id, name, revision=revision, cache_dir=cache_dir, token=token,
-                    force_download=force_download, local_files_only=local_files_only,
-                ))
-                for name in (CONFIG_FILE, WEIGHTS_FILE)
-            ]  # fmt: skip
+            how: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "token": token}
+            how |= {"force_download": force_download, "local_files_only": local_files_only}
+            names = (CONFIG_FILE, WEIGHTS_FILE)
+            files = [Path(hf_hub_download(model_id, name, **how)) for name in names]
         try:
             plain = json.loads(files[0].read_text())
             saved, fields, p = plain["class"], dict(plain["config"]), plain["p"]
             operation = plain.get("operation")
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{files[0]} is no saved config: {error!r}") from error
+            raise ValueError(f"{files[0]} is not a saved config: {error!r}") from error
         check_choice(f"class in {files[0]}", saved, [cls.__name__])
         for name in fields:
             known = [field.name for field in dataclasses.fields(cls.config_class)]
@@ -105,7 +99,7 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
         try:
             state = load_file(files[1])
         except SafetensorError as error:
-            raise ValueError(f"{files[1]} is no readable safetensors file: {error}") from error
+            raise ValueError(f"{files[1]} is not a readable safetensors file: {error}") from error
         with NotFarLarger(weight.shape for weight in state.values()):
             model = cls(cls.config_class(**fields), p=p)  # pyright: ignore[reportCallIssue]
         model.adopt(state)

@@ -1,4 +1,4 @@
-"""Networks of TransformerLens 2 and 3, whose own class is gone from version 4."""
+"""Loading networks of TransformerLens 2 and 3, whose ``HookedTransformer`` version 4 removed."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,12 @@ from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
 
-# Fields of TransformerLens' HookedTransformerConfig, up to version 3.9. Those that ours has, too:
+# Fields of TransformerLens' HookedTransformerConfig, up to version 3.9. First those that ours has:
 _REQUIRED = ("n_layers", "d_model", "d_head", "n_ctx", "d_vocab")
-_SHARED = (
-    *_REQUIRED, "n_heads", "d_mlp", "act_fn", "attn_only", "normalization_type", "eps",
-    "attention_dir", "positional_embedding_type", "use_attn_scale", "attn_scale", "d_vocab_out",
-)  # fmt: skip
-# Those that change the function, with the values at which they do not.
+_NUMBERS = ("n_heads", "d_mlp", "d_vocab_out", "eps", "use_attn_scale", "attn_scale")
+_KINDS = ("act_fn", "attn_only", "normalization_type", "attention_dir", "positional_embedding_type")
+_SHARED = (*_REQUIRED, *_NUMBERS, *_KINDS)
+# Fields that change the function unless they have one of these values.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "attn_scores_soft_cap": (-1.0, 0.0, None),
     "clip_qkv": (None,),
@@ -37,27 +36,24 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "use_qk_norm": (False,),
     "uses_rms_norm": (False,),
 }
-# Those that say how a network came about, where it runs and which optional hooks it has, or that
-# only matter with a field above or with rotary or relative positions, which are refused.
-_IRRELEVANT = {
-    "attn_types", "checkpoint_index", "checkpoint_label_type", "checkpoint_value",
-    "decoder_start_token_id", "default_prepend_bos", "device", "dtype", "experts_per_token",
-    "from_checkpoint", "init_mode", "init_weights", "initializer_range", "layer_norm_folding",
-    "model_name", "n_devices",
-    "n_params", "norm_topk_prob", "NTK_by_parts_factor", "NTK_by_parts_high_freq_factor",
-    "NTK_by_parts_low_freq_factor", "NTK_original_ctx_len", "original_architecture",
-    "relative_attention_max_distance", "relative_attention_num_buckets", "rotary_adjacent_pairs",
-    "rotary_base", "rotary_base_local", "rotary_dim", "rotary_scaling_factor", "seed",
-    "tie_word_embeddings", "tokenizer_name", "tokenizer_prepends_bos", "train_seq_length",
-    "trust_remote_code", "ungroup_grouped_query_attention", "use_attn_in", "use_attn_result",
-    "use_dynamic_ntk_rope", "use_hook_mlp_in", "use_hook_tokens", "use_NTK_by_parts_rope",
-    "use_split_qkv_input", "use_yarn_rope", "window_size", "yarn_attention_factor",
-    "yarn_beta_fast", "yarn_beta_slow", "yarn_factor", "yarn_global_attn_only",
-    "yarn_original_max_position_embeddings", "yarn_truncate",
-}  # fmt: skip
-# Those of MLPs, which say nothing about a network that has none.
+# Fields that do not change the function: origin, device, optional hooks, and options of what is
+# refused above or of rotary and relative positions, which are refused, too.
+_IRRELEVANT = """
+attn_types checkpoint_index checkpoint_label_type checkpoint_value decoder_start_token_id
+default_prepend_bos device dtype experts_per_token from_checkpoint init_mode init_weights
+initializer_range layer_norm_folding model_name n_devices n_params norm_topk_prob
+NTK_by_parts_factor NTK_by_parts_high_freq_factor NTK_by_parts_low_freq_factor
+NTK_original_ctx_len original_architecture relative_attention_max_distance
+relative_attention_num_buckets rotary_adjacent_pairs rotary_base rotary_base_local rotary_dim
+rotary_scaling_factor seed tie_word_embeddings tokenizer_name tokenizer_prepends_bos
+train_seq_length trust_remote_code ungroup_grouped_query_attention use_attn_in use_attn_result
+use_dynamic_ntk_rope use_hook_mlp_in use_hook_tokens use_NTK_by_parts_rope use_split_qkv_input
+use_yarn_rope window_size yarn_attention_factor yarn_beta_fast yarn_beta_slow yarn_factor
+yarn_global_attn_only yarn_original_max_position_embeddings yarn_truncate
+"""
+# Fields of MLPs, which have no meaning in a network without MLPs.
 _OF_MLPS = {"act_fn", "d_mlp", "gated_mlp", "num_experts"}
-# What their attention layers keep in a state_dict besides weights.
+# Tensors of their attention layers' state_dict that are not weights.
 BUFFERS = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos)")
 
 
@@ -69,28 +65,29 @@ def from_transformer_lens(
     p: int | None = None,
     prompt: str = "a b =",
 ) -> HookedTransformer:
-    """The network of a TransformerLens 2 or 3 ``HookedTransformer``.
+    """Load a ``HookedTransformer`` of TransformerLens 2 or 3.
 
     Args:
-        state_dict: its ``state_dict()``; masks and the like, which are no weights, may be in it.
-        config: its ``cfg``, or a dict of the same fields. What is not set (-1, None or left out) is
-            what TransformerLens makes of it: ``d_vocab_out`` is ``d_vocab``, also with a ``p``.
-        p: the modulus, if it answers f(a, b) mod p; the residues are its first tokens and classes.
-        prompt: how it reads a pair, if there is a p.
+        state_dict: its ``state_dict()``. Attention masks and rotary tables in it are ignored.
+        config: its ``cfg``, or a dict of the same fields. Fields that are not set (-1, None or
+            missing) get TransformerLens' defaults; so ``d_vocab_out`` is ``d_vocab``, even with p.
+        p: the modulus, if the network computes f(a, b) mod p. The residues are then its first p
+            tokens and its first p classes.
+        prompt: how a pair is written as tokens; needed only with p.
 
     Returns:
-        The same function, with the same hook names, in evaluation mode and the weights' dtype.
+        A network with the same function and hook names, in evaluation mode and the weights' dtype.
 
     Raises:
-        ValueError: a field that ours does not have changes the function, or tensors are missing,
-            extra or misshapen; each is named.
+        ValueError: the config asks for something that we do not support, or tensors are missing,
+            extra or of another shape. The message names each.
     """
     fields = dict(config) if isinstance(config, Mapping) else dict(vars(config))
     if missing := [name for name in _REQUIRED if _is_unset(fields, name)]:
-        raise ValueError(f"config does not say {', '.join(missing)}; give TransformerLens' cfg")
+        raise ValueError(f"config lacks {', '.join(missing)}; give TransformerLens' cfg")
     if fields.get("attn_only"):
         fields = {name: value for name, value in fields.items() if name not in _OF_MLPS}
-    # What TransformerLens fills in, where it is not what our config fills in.
+    # TransformerLens' defaults, where they differ from our config's.
     shared = {
         "n_heads": fields["d_model"] // fields["d_head"],
         "d_vocab_out": fields["d_vocab"],
@@ -100,18 +97,18 @@ def from_transformer_lens(
     for name, value in fields.items():
         if name == "n_key_value_heads":
             neutral = (None, shared["n_heads"])
-        elif name in _SHARED or name in _IRRELEVANT:
+        elif name in _SHARED or name in _IRRELEVANT.split():
             continue
         elif name not in _NEUTRAL:
             raise ValueError(
-                f"config has {name}={short(value)}, which is no field of TransformerLens 2 or 3; "
-                "leave it out if it does not change the function"
+                f"config has {name}={short(value)}, which is not a field of TransformerLens 2 or "
+                "3; leave it out if it does not change the function"
             )
         else:
             neutral = _NEUTRAL[name]
         if value not in neutral:
             raise ValueError(
-                f"config has {name}={short(value)}, which HookedTransformer cannot express"
+                f"config has {name}={short(value)}, which HookedTransformer does not support"
             )
     weights = {name: w for name, w in state_dict.items() if not BUFFERS.fullmatch(name)}
     model = HookedTransformer(TransformerConfig(**shared, prompt=prompt), p=p)
@@ -120,7 +117,7 @@ def from_transformer_lens(
 
 
 def _is_unset(fields: Mapping[str, Any], name: str) -> bool:
-    """-1 and None are "not set" there, but for the norm, whose None is "no norm"."""
+    """TransformerLens reads -1 and None as "not set", except that a norm of None means no norm."""
     if name == "normalization_type":
         return name not in fields
     return fields.get(name) in (None, -1)

@@ -1,9 +1,10 @@
-"""An LSTM that reads the pair as a sentence, with a hook on every gate and state of every step."""
+"""An LSTM on token sequences, with a hook on every gate and state of every step."""
 
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
@@ -13,6 +14,7 @@ from grokinterp.frozen import frozen_config
 from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
+from grokinterp.models.initial_weights import normal, uniform
 from grokinterp.models.prompt import OPERANDS, check_prompt, vocabulary
 from grokinterp.models.read_out import ReadOut
 from grokinterp.randomness import generator
@@ -20,7 +22,8 @@ from grokinterp.randomness import generator
 INITS = ("torch",)
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-# In batches of fewer times p, two calls of the fused kernel would cost more than they share.
+# Least number of pairs, in units of p, for which sharing the steps before the second operand pays
+# for a second call of the fused kernel.
 _SHARE_FROM = 2
 
 State = tuple[Float[Tensor, "layer rows d_hidden"], Float[Tensor, "layer rows d_hidden"]]  # (h, c)
@@ -30,16 +33,16 @@ State = tuple[Float[Tensor, "layer rows d_hidden"], Float[Tensor, "layer rows d_
 class LSTMConfig:
     """Architecture and initialisation of a :class:`HookedLSTM`.
 
-    Initialisation "torch" is the default of ``nn.Embedding`` (normal, variance 1), ``nn.LSTM``
-    and ``nn.Linear`` (both uniform within 1 / sqrt(d_hidden) of zero).
+    Initialisation "torch" takes PyTorch's defaults: embeddings are standard normal, all other
+    weights and biases uniform within +-1 / sqrt(d_hidden).
     """
 
     n_layers: int = 2
     d_embed: int = 128
     d_hidden: int = 128  # width of the states h and c, in every layer
-    prompt: str = "a b ="  # the words that are read; the answer is given after the last one
-    d_vocab: int | None = None  # tokens; None: just those of the prompt
-    d_vocab_out: int | None = None  # classes; None: p
+    prompt: str = "a b ="  # token sequence of a pair, see Prompt; the answer follows the last token
+    d_vocab: int | None = None  # number of tokens; None: just those of the prompt
+    d_vocab_out: int | None = None  # number of classes; None: p
     init: str = "torch"
 
     def __post_init__(self) -> None:
@@ -54,7 +57,7 @@ class LSTMConfig:
 
     @classmethod
     def paper2(cls, **changes: Any) -> "LSTMConfig":
-        """The second paper's LSTM, with the vocabulary of its code.
+        """The second paper's LSTM, with the vocabulary of 239 tokens of the paper's code.
 
         Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency",
         Figs. 1 and 3.
@@ -63,9 +66,9 @@ class LSTMConfig:
 
 
 class HookedLSTM(HookedModel):
-    """Embedding, the layers of a ``torch.nn.LSTM``, and a linear read-out of the last state.
+    """An embedding, the layers of a ``torch.nn.LSTM``, and a linear read-out of the last state.
 
-    A layer's gates and states at step t, with s the logistic function and h, c zero at first::
+    With s the logistic function and states h = c = 0 before the first step, step t of a layer is::
 
         i, f, o = s(W_i x_t + U_i h + b_i), s(W_f x_t + U_f h + b_f), s(W_o x_t + U_o h + b_o)
         g = tanh(W_g x_t + U_g h + b_g);  c <- f c + i g;  h <- o tanh(c)
@@ -73,27 +76,27 @@ class HookedLSTM(HookedModel):
     Weights:
         ``embed.W_E`` [d_vocab, d_embed]; ``unembed.W_U`` [d_hidden, d_vocab_out].
         ``lstm.weight_ih_l{l}`` [4 d_hidden, input], ``lstm.weight_hh_l{l}`` [4 d_hidden, d_hidden],
-        ``lstm.bias_ih_l{l}`` and ``lstm.bias_hh_l{l}`` [4 d_hidden]: those of ``torch.nn.LSTM``,
-        the rows of i, f, g and o in this order, b their sum.
+        ``lstm.bias_ih_l{l}`` and ``lstm.bias_hh_l{l}`` [4 d_hidden], as in ``torch.nn.LSTM``:
+        rows belong to i, f, g and o in this order, and b is the sum of both biases.
 
     Hook points, in order:
-        ``hook_embed`` [batch, pos, d_embed]; for every layer l and, in it, every step t the gates
+        ``hook_embed`` [batch, pos, d_embed]; in layer l, for every step t, the gates
         ``layers.{l}.steps.{t}.hook_i``, ``hook_f``, ``hook_g``, ``hook_o`` after their nonlinearity
-        and the states ``hook_c``, ``hook_h`` [batch, d_hidden], then ``layers.{l}.hook_out``
-        [batch, pos, d_hidden], what the next layer or the read-out gets; ``hook_logits``
+        and the states ``hook_c``, ``hook_h`` [batch, d_hidden]; then ``layers.{l}.hook_out``
+        [batch, pos, d_hidden], the input of the next layer or the read-out; ``hook_logits``
         [batch, d_vocab_out].
 
-    Without hooks torch's fused kernel does the work, and what happens before the second operand is
-    read is computed once for each of its p possible beginnings. Under ``torch.func`` transforms,
-    which the kernel does not support, the steps are taken one by one.
+    A network without hooks uses torch's fused kernel, and computes the steps before the second
+    operand only once for each value of the first. Under ``torch.func`` transforms, which the kernel
+    does not support, and with hooks, the steps are computed one by one.
 
     Args:
         config: the architecture.
         p: the modulus.
-        seed: draws the initial weights, from a generator of its own.
+        seed: of the initial weights, which never come from torch's global generator.
 
     Raises:
-        ValueError: a vocabulary of the config is too small for p.
+        ValueError: the config's ``d_vocab`` or ``d_vocab_out`` is too small for p.
     """
 
     cfg: LSTMConfig
@@ -108,11 +111,9 @@ class HookedLSTM(HookedModel):
         places = [config.prompt.split().index(operand) for operand in OPERANDS]
         self._first, self._second = places.index(min(places)), max(places)
         rng, bound = generator(seed, "init"), config.d_hidden**-0.5
-        # Named, not left to torch's defaults: a run must not depend on the session's settings.
-        W_E = torch.empty(d_vocab, config.d_embed, dtype=torch.float32, device="cpu")
-        self.embed = nn.ParameterDict({"W_E": W_E.normal_(generator=rng)})
+        self.embed = nn.ParameterDict({"W_E": normal((d_vocab, config.d_embed), 1.0, rng)})
         self.hook_embed = HookPoint()
-        # By way of "meta", where nn.LSTM cannot draw weights from the global generator.
+        # Built on "meta": elsewhere nn.LSTM would draw its weights from torch's global generator.
         self.lstm = nn.LSTM(
             config.d_embed, config.d_hidden, config.n_layers, device="meta", dtype=torch.float32
         ).to_empty(device="cpu")
@@ -120,14 +121,14 @@ class HookedLSTM(HookedModel):
             for weight in self.lstm.parameters():
                 weight.uniform_(-bound, bound, generator=rng)
         self.layers = nn.ModuleList(_Layer(self.prompt.length) for _ in range(config.n_layers))
-        W_U = torch.empty(config.d_hidden, d_vocab_out, dtype=torch.float32, device="cpu")
-        self.unembed = nn.ParameterDict({"W_U": W_U.uniform_(-bound, bound, generator=rng)})
+        W_U = uniform((config.d_hidden, d_vocab_out), config.d_hidden, rng)
+        self.unembed = nn.ParameterDict({"W_U": W_U})
         self.hook_logits = HookPoint()
         self.setup()
 
     @property
     def W_E(self) -> Float[Tensor, "d_vocab d_embed"]:
-        """The embedding; its rows 0..p-1 are the residues."""
+        """The embedding; rows 0..p-1 are the residues."""
         return self.embed["W_E"]
 
     @property
@@ -136,22 +137,24 @@ class HookedLSTM(HookedModel):
         return self.unembed["W_U"]
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch d_vocab_out"]:
-        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        """Forward pass without token validation (safe under vmap)."""
         words = self.prompt.tokens(tokens)
         if self.is_hooked:
             if self.lstm._forward_hooks or self.lstm._forward_pre_hooks:
                 raise ValueError(
-                    "a torch hook on .lstm would never run, because a hooked HookedLSTM goes step "
-                    "by step; hook layers.{l}.steps.{t}.hook_* or layers.{l}.hook_out instead"
+                    "a torch hook on .lstm would never run, because a HookedLSTM with hooks does "
+                    "not call it; hook layers.{l}.steps.{t}.hook_* or layers.{l}.hook_out instead"
                 )
             embed = self.hook_embed(F.embedding(words, self.W_E))
-            out, _ = self._step_by_step(embed.transpose(0, 1), self._zeros(len(tokens)))
+            by_step = rearrange(embed, "batch pos d -> pos batch d")
+            out, _ = self._step_by_step(by_step, self._zeros(len(tokens)))
             return self.hook_logits(out[-1] @ self.W_U)
         run = self._step_by_step if torch._C._are_functorch_transforms_active() else self.lstm
         state = self._zeros(len(tokens))
         if len(tokens) >= _SHARE_FROM * self.p:
             residues = torch.arange(self.p, device=tokens.device)
-            beginnings = self.prompt.tokens(residues[:, None].expand(-1, 2))[:, : self._second]
+            same = residues[:, None].expand(-1, 2)  # the second operand is cut off
+            beginnings = self.prompt.tokens(same)[:, : self._second]
             _, (h, c) = run(F.embedding(beginnings.T, self.W_E), self._zeros(self.p))
             first = tokens[:, self._first].long()
             state = h.index_select(1, first), c.index_select(1, first)
@@ -161,19 +164,19 @@ class HookedLSTM(HookedModel):
 
     @property
     def neuron_hooks(self) -> list[list[str]]:
-        """Each layer's hidden states, at every step."""
+        """Each layer's hidden states h at every step."""
         steps = range(self.prompt.length)
         return [[f"layers.{i}.steps.{t}.hook_h" for t in steps] for i in range(self.cfg.n_layers)]
 
     @property
     def read_out(self) -> ReadOut:
-        """``W_U`` on the last layer's last state."""
+        """``W_U``, applied to the last layer's last state."""
         hook = f"layers.{self.cfg.n_layers - 1}.hook_out"
         return ReadOut.of(self, self.W_U, hook=hook)
 
     @property
     def used_rows(self) -> dict[str, int]:
-        """The embeddings of the residues and of the prompt's symbols."""
+        """Only embeddings of the residues and of the prompt's symbols are used."""
         return {"embed.W_E": self.prompt.d_vocab}
 
     @classmethod
@@ -184,7 +187,7 @@ class HookedLSTM(HookedModel):
     def _step_by_step(
         self, x: Float[Tensor, "pos rows d_embed"], state: State
     ) -> tuple[Float[Tensor, "pos rows d_hidden"], State]:
-        """What ``self.lstm`` computes, written out."""
+        """The same function as ``self.lstm``, with hook points."""
         ends = []
         for i, layer in enumerate(self.layers):
             weights = [getattr(self.lstm, f"{name}_l{i}") for name in _WEIGHTS]
@@ -199,17 +202,17 @@ class HookedLSTM(HookedModel):
 
     @classmethod
     def parameter_count(cls, config: LSTMConfig, p: int | None) -> int:
-        """Embedding, four gates per layer, and read-out."""
+        """Parameters of the embedding, four gates per layer, and the read-out."""
         assert p is not None
         _, d_vocab, classes = vocabulary(config, p)
         first, later, width = config.d_embed, config.n_layers - 1, config.d_hidden
-        inputs = first + later * width  # of all layers
+        inputs = first + later * width  # of all layers together
         gates = 4 * width * (inputs + config.n_layers * (width + 2))
         return d_vocab * config.d_embed + gates + width * classes
 
     @classmethod
     def dropout_points(cls, config: LSTMConfig, place: str) -> dict[str, tuple[int, ...]]:
-        """The embeddings ("embed"), and what a layer hands to the next one ("between")."""
+        """The embeddings ("embed"), and the outputs of every layer but the last ("between")."""
         length = len(config.prompt.split())
         points: dict[str, tuple[int, ...]] = {}
         for name in place.split("+"):
@@ -223,7 +226,7 @@ class HookedLSTM(HookedModel):
 
 
 class _Layer(nn.Module):
-    """The hook points of one layer, and the way through them."""
+    """One layer's hook points; its weights are in ``HookedLSTM.lstm``."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -233,21 +236,19 @@ class _Layer(nn.Module):
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor], weights: list[Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Outputs [pos, rows, d_hidden] and the last (h, c) for inputs [pos, rows, input]."""
+        """Outputs [pos, rows, d_hidden] and the final (h, c) for inputs [pos, rows, input]."""
         weight_ih, weight_hh, bias_ih, bias_hh = weights
         h, c = state
         outputs = []
-        for step, from_input in zip(
-            self.steps, x @ weight_ih.T + (bias_ih + bias_hh), strict=False
-        ):
+        inputs = x @ weight_ih.T + (bias_ih + bias_hh)
+        for step, from_input in zip(self.steps, inputs, strict=False):
             h, c = step(from_input + h @ weight_hh.T, c)
             outputs.append(h)
-        out = self.hook_out(torch.stack(outputs, dim=1)).transpose(0, 1)
-        return out, (h, c)
+        return self.hook_out(torch.stack(outputs, dim=1)).transpose(0, 1), (h, c)
 
 
 class _Step(nn.Module):
-    """The cell of one layer at one position."""
+    """The LSTM cell of one layer at one position."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,7 +259,7 @@ class _Step(nn.Module):
     def forward(
         self, gates: Float[Tensor, "rows four_d_hidden"], c: Float[Tensor, "rows d_hidden"]
     ) -> tuple[Float[Tensor, "rows d_hidden"], Float[Tensor, "rows d_hidden"]]:
-        """The next (h, c) from the gates before their nonlinearity and the last c."""
+        """The next (h, c), from the gates before their nonlinearity and the previous c."""
         i, f, g, o = gates.chunk(4, dim=-1)
         i, f = self.hook_i(i.sigmoid()), self.hook_f(f.sigmoid())
         g, o = self.hook_g(g.tanh()), self.hook_o(o.sigmoid())

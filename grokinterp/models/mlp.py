@@ -1,4 +1,4 @@
-"""The papers' MLP on one-hot pairs, with a TransformerLens hook on every activation."""
+"""The papers' MLP on one-hot pairs, with a hook on every activation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +14,8 @@ from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
-from grokinterp.models.hidden_layers import (
-    HiddenLayer,
-    last_hook,
-    layer_gains,
-    layer_powers,
-    normal,
-)
+from grokinterp.models.hidden_layers import HiddenLayer, last_hook, layer_gains, layer_powers
+from grokinterp.models.initial_weights import normal
 from grokinterp.models.norms import NORMS
 from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.randomness import generator
@@ -30,11 +25,11 @@ INITS = ("paper", "standard", "lazy")
 
 @frozen_config
 class MLPConfig:
-    """Architecture and initialisation of a :class:`HookedMLP`; it has no biases.
+    """Architecture and initialisation of a :class:`HookedMLP`, which has no biases.
 
-    Initialisations are normal with zero mean and a variance, for every weight matrix, of
-    "paper": (16 d_mlp)^(-2/3), "standard": 2 / fan_in, "lazy": 2 / d_mlp^(2/3)
-    (Doshi et al. 2023, appendix A and Fig. 14; the one-hot pair has fan_in 2 p).
+    Initial weights are normal with zero mean. ``init`` says the variance of every matrix:
+    "paper" (16 d_mlp)^(-2/3), "standard" 2 / fan_in, "lazy" 2 / d_mlp^(2/3). The fan_in of the
+    one-hot pair is 2 p. Source: Doshi et al. 2023, arXiv:2310.13061, appendix A and Fig. 14.
     """
 
     d_mlp: int = 500  # neurons per hidden layer, the papers' N
@@ -53,10 +48,12 @@ class MLPConfig:
 
 
 class HookedMLP(HookedModel):
-    """f(a, b) = W_U^T act(... act(W_E[0, a] + W_E[1, b])), Doshi et al. 2023, eq. 1.
+    """An MLP on one-hot pairs: logits(a, b) = act(... act(W_E[0, a] + W_E[1, b])) W_U.
 
-    Weights (the paper's, transposed):
-        ``W_E`` [operand 2, p, d_mlp]: ``W_E[0]`` is U^T and ``W_E[1]`` is V^T.
+    Source: Doshi et al. 2023, arXiv:2310.13061, eq. 1, whose matrices are transposed here.
+
+    Weights:
+        ``W_E`` [operand 2, p, d_mlp]: ``W_E[0]`` is the paper's U^T and ``W_E[1]`` its V^T.
         ``layers.{i}.W_in`` [d_mlp, d_mlp] for i >= 1: the hidden matrices.
         ``W_U`` [d_mlp, p]: the paper's W^T.
         ``layers.{i}.norm.gamma`` and ``.beta`` [d_mlp], if there are norms.
@@ -69,7 +66,7 @@ class HookedMLP(HookedModel):
     Args:
         config: the architecture.
         p: the modulus: size of the vocabulary and number of classes.
-        seed: draws the initial weights, from a generator of its own.
+        seed: of the initial weights, which never come from torch's global generator.
     """
 
     cfg: MLPConfig
@@ -83,17 +80,16 @@ class HookedMLP(HookedModel):
         rng, width = generator(seed, "init"), config.d_mlp
         self.W_E = normal((2, p, width), _std(config, fan_in=2 * p), rng)
         self.hook_embed = HookPoint()
-        hidden = [None, *(normal((width, width), _std(config, width), rng)
-                          for _ in range(1, config.n_layers))]  # fmt: skip
-        self.layers = nn.ModuleList(
-            HiddenLayer(width, act=config.act, norm=config.norm, W_in=W_in) for W_in in hidden
-        )
-        self.W_U = normal((width, p), _std(config, width), rng)
+        self.layers, std = nn.ModuleList(), _std(config, width)
+        for layer in range(config.n_layers):
+            W_in = normal((width, width), std, rng) if layer else None
+            self.layers.append(HiddenLayer(width, act=config.act, norm=config.norm, W_in=W_in))
+        self.W_U = normal((width, p), std, rng)
         self.hook_logits = HookPoint()
         self.setup()
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch p"]:
-        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        """Forward pass without token validation (safe under vmap)."""
         first, second = tokens.long().unbind(dim=1)
         embed = torch.stack([self.W_E[0][first], self.W_E[1][second]], dim=1)
         hidden = self.hook_embed(embed).sum(dim=1)
@@ -103,27 +99,27 @@ class HookedMLP(HookedModel):
 
     @property
     def input_weights(self) -> Sequence[Float[Tensor, "p d_mlp"]]:
-        """The tables of the operands themselves."""
+        """The two operands' tables."""
         return list(self.W_E)
 
     @property
     def gains(self) -> dict[int, str]:
-        """Every layer's, if the config has a norm."""
+        """The gains of every layer's norm; empty without norms."""
         return layer_gains(self.layers)
 
     @property
     def read_out(self) -> ReadOut:
-        """``W_U`` on the last layer's neurons, behind their norm if there is one."""
+        """``W_U``, applied to the last layer's neurons, normalised if there is a norm."""
         return ReadOut.of(self, self.W_U, hook=last_hook(self.layers))
 
     @property
     def direct_path(self) -> Sequence[Part]:
-        """The last layer's neurons."""
+        """Only the last layer's neurons."""
         return [Neurons(last_hook(self.layers))]
 
     @property
     def scale_powers(self) -> dict[str, Sequence[int]] | None:
-        """Those of relu and square neurons without norms."""
+        """Known for relu and square neurons without norms, otherwise None."""
         return layer_powers(self.layers, self.cfg.act, table="W_E", read_out=["W_U"])
 
     @classmethod
@@ -132,7 +128,7 @@ class HookedMLP(HookedModel):
         return words_on(cls, f"{config.n_layers}x{config.d_mlp}", config.act, config.norm)
 
     def only_neurons(self, keep: Bool[Tensor, " neuron"]) -> "HookedMLP | None":
-        """A narrower network; None for one with several hidden layers or a norm."""
+        """A narrower copy; None with several hidden layers or a norm."""
         if len(self.layers) > 1 or self.gains:
             return None
         part = HookedMLP(replace(self.cfg, d_mlp=int(keep.sum())), p=self.p)
@@ -142,16 +138,16 @@ class HookedMLP(HookedModel):
 
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The matrices in a ``state_dict`` one by one, the two operands' tables apart.
+        """The matrices of a ``state_dict``, with ``W_E`` split into the two operands' tables.
 
-        Any leading axes (a stack of runs) are kept, so norms of many runs are one call.
+        Leading axes, such as that of a stack of runs, are kept.
         """
         operands = {f"W_E[{i}]": state["W_E"][..., i, :, :] for i in range(2)}
         return operands | {name: weight for name, weight in state.items() if name != "W_E"}
 
     @classmethod
     def parameter_count(cls, config: MLPConfig, p: int | None) -> int:
-        """Tables of the operands, hidden matrices, gains and offsets of norms, and read-out."""
+        """Parameters of the two input tables, the hidden matrices, the norms and the read-out."""
         assert p is not None
         norms = 0 if config.norm is None else 2 * config.n_layers
         return config.d_mlp * (3 * p + (config.n_layers - 1) * config.d_mlp + norms)

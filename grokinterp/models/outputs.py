@@ -1,4 +1,4 @@
-"""The first tensor of what a module returns, be it a tensor, a tuple, a dict or a dataclass."""
+"""Reading and replacing the first tensor in a module's output of any structure."""
 
 import copy
 import dataclasses
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """The first tensor in an output, depth first; None if it holds none.
+    """The first tensor in a module's output, searched depth first; None if it holds none.
 
-    Of ``nn.LSTM``'s (outputs, (h, c)) these are the outputs, of ``nn.MultiheadAttention``'s
-    (output, weights) the output.
+    The output may be a tensor or nested tuples, lists, dicts and dataclasses. From ``nn.LSTM``'s
+    (outputs, (h, c)) this takes the outputs.
     """
     if isinstance(output, Tensor):
         return output
@@ -21,7 +21,7 @@ def first_tensor(output: object) -> Tensor | None:
 
 
 def with_first_tensor(output: Any, new: Tensor) -> Any:
-    """An output like the given one, with another first tensor; the given one is not changed."""
+    """A copy of a module's output in which the first tensor is replaced by ``new``."""
     if isinstance(output, Tensor):
         return new
     at, part = next((at, part) for at, part in _parts(output) if first_tensor(part) is not None)
@@ -33,12 +33,12 @@ def with_first_tensor(output: Any, new: Tensor) -> Any:
     if isinstance(output, list | Mapping):
         output[at] = part  # pyright: ignore[reportIndexIssue]
     else:
-        object.__setattr__(output, at, part)  # also of a frozen dataclass
+        object.__setattr__(output, at, part)  # works on frozen dataclasses too
     return output
 
 
 def _parts(output: object) -> Iterator[tuple[Any, object]]:
-    """What an output consists of, with the index, key or name of each part."""
+    """The parts of an output, each after its index, key or field name."""
     if isinstance(output, tuple | list):
         yield from enumerate(output)
     elif isinstance(output, Mapping):

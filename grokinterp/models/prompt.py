@@ -1,4 +1,4 @@
-"""How a pair (a, b) is written as the sequence of tokens that a network reads."""
+"""How a pair (a, b) is written as a sequence of tokens."""
 
 from typing import Any
 
@@ -14,13 +14,14 @@ OPERANDS = ("a", "b")
 
 
 class Prompt:
-    """A template such as "a b", "a b =" or "eos a + b =", words separated by spaces.
+    """A template for token sequences, such as "a b", "a b =" or "eos a + b =".
 
-    The words ``a`` and ``b`` stand for the operands, whose tokens are the residues 0..p-1; every
-    other word is a symbol, and symbols get the tokens p, p + 1, ... in order of appearance.
+    The words ``a`` and ``b`` stand for the operands, whose tokens are the residues 0..p-1. Every
+    other word is a symbol; symbols get the tokens p, p + 1, ... in order of appearance. With
+    p = 5, "a b =" writes the pair (1, 3) as the tokens [1, 3, 5].
 
     Args:
-        template: the words; ``a`` and ``b`` occur once each.
+        template: words separated by spaces; ``a`` and ``b`` occur once each.
         p: the modulus.
     """
 
@@ -33,7 +34,7 @@ class Prompt:
         self._fixed = [0 if word in OPERANDS else p + symbols.index(word) for word in words]
 
     def tokens(self, pairs: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch pos"]:
-        """The sequences of pairs (a, b), as int64."""
+        """One int64 token sequence per pair (a, b)."""
         a, b = pairs.long().unbind(dim=1)
         columns: list[Tensor] = [torch.full_like(a, token) for token in self._fixed]
         columns[self.operands[0]], columns[self.operands[1]] = a, b
@@ -41,10 +42,16 @@ class Prompt:
 
 
 def fitting_size(name: str, given: int | None, needed: int, task: str) -> int:
-    """The size that a config gives for something, or the least that a task (in words) needs.
+    """A config's size, or the least one that a task needs if the config leaves it None.
+
+    Args:
+        name: of the config's field, for the error.
+        given: the config's value.
+        needed: the least size that the task needs.
+        task: the task in words, for the error.
 
     Raises:
-        ValueError: it gives less.
+        ValueError: ``given`` is less than ``needed``.
     """
     if given is not None and given < needed:
         raise ValueError(
@@ -54,10 +61,10 @@ def fitting_size(name: str, given: int | None, needed: int, task: str) -> int:
 
 
 def vocabulary(config: Any, p: int) -> tuple[Prompt, int, int]:
-    """How a model's config has pairs written, its number of tokens, and its number of classes.
+    """The prompt of a model's config, its number of tokens and its number of classes.
 
     Raises:
-        ValueError: one of them is too small for p.
+        ValueError: there are fewer tokens or classes than p and the prompt need.
     """
     prompt, task = Prompt(config.prompt, p), f"p={p} and prompt={config.prompt!r}"
     d_vocab = fitting_size("d_vocab", config.d_vocab, prompt.d_vocab, task)
@@ -65,7 +72,7 @@ def vocabulary(config: Any, p: int) -> tuple[Prompt, int, int]:
 
 
 def check_prompt(template: object) -> None:
-    """Raise unless ``template`` is a prompt."""
+    """Raise unless ``template`` is a valid prompt."""
     check_text("prompt", template, example="a b =")
     words = str(template).split()
     check_int("the number of words in prompt", len(words), minimum=0, maximum=MAX_WORDS)

@@ -1,6 +1,4 @@
-"""Every architecture by its name in saved files, a user's own among them."""
-
-import dataclasses
+"""All architectures, a user's own included, by their names in saved files."""
 
 from grokinterp.models.base import HookedModel
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
@@ -9,7 +7,7 @@ from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.short_text import short
 
-# Every architecture: its name in saved files, and its class.
+# By name in saved files.
 MODELS: dict[str, type[HookedModel]] = {
     "mlp": HookedMLP,
     "embedding_mlp": HookedEmbeddingMLP,
@@ -23,20 +21,23 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
 
     Args:
         kind: its name in saved configs.
-        model: a :class:`~grokinterp.models.HookedModel` built as ``model(config, p=..., seed=...)``
-            with a frozen dataclass as its ``config_class``. It draws its weights from a generator
-            of its own and names their dtype: runs with the session's would not repeat.
+        model: a :class:`~grokinterp.models.HookedModel` that is built as
+            ``model(config, p=..., seed=...)`` and has a frozen dataclass as its ``config_class``.
+            It should draw its weights from a generator made from ``seed``, in a fixed dtype: with
+            torch's global generator or default dtype, runs would not be reproducible.
 
-    Registering a class again, as when a notebook's cell is run twice, replaces it. Worker processes
+    Raises:
+        TypeError: not such a class.
+        ValueError: the name or the config class belongs to another architecture.
+
+    Registering a class again, as when a notebook cell is run twice, replaces it. Worker processes
     of a sweep must register it too: do so in a module that they import.
     """
     if not (isinstance(model, type) and issubclass(model, HookedModel)):
         raise TypeError(f"model must be a subclass of HookedModel, got {short(model)}")
     config = getattr(model, "config_class", None)
-    frozen = isinstance(config, type) and dataclasses.is_dataclass(config) and (
-        config.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
-    )  # fmt: skip
-    if not frozen:
+    parameters = getattr(config, "__dataclass_params__", None)  # None: not a dataclass
+    if not isinstance(config, type) or parameters is None or not parameters.frozen:
         raise TypeError(
             f"{model.__name__}.config_class must be a frozen dataclass, got {short(config)}; "
             "write @dataclass(frozen=True, kw_only=True)"
@@ -49,17 +50,17 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
     for name, other in MODELS.items():
         if name != kind and other.config_class is config:
             raise ValueError(
-                f"{model.__name__} has the config_class of {other.__name__}, so that a config "
+                f"{model.__name__} has the config_class of {other.__name__}, so a config "
                 "would not say which of them it means; give it a dataclass of its own"
             )
     MODELS[kind] = model
 
 
 def model_kind(config: object) -> str:
-    """The name in ``MODELS`` of the architecture that a model's config describes."""
+    """The name in ``MODELS`` of the architecture to which a config belongs."""
     return next(kind for kind, model in MODELS.items() if type(config) is model.config_class)
 
 
 def model_class(config: object) -> type[HookedModel]:
-    """The class of the network that a model's config describes."""
+    """The network class to which a config belongs."""
     return MODELS[model_kind(config)]

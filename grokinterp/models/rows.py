@@ -1,4 +1,4 @@
-"""Computing once what all pairs share: a table of rows, and where each pair finds its own."""
+"""Computing once what many pairs share: a table of (token, position) rows, and their indices."""
 
 from dataclasses import dataclass
 
@@ -14,34 +14,34 @@ from grokinterp.short_text import short_repr
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What the rows of a block's input are, and of which of them its output is wanted.
+    """How a block's input is laid out, and for which rows its output is wanted.
 
-    Without ``index`` the input has a row for every position of every example. With it, the input
-    is a table that all examples share, [1, row, d_model], in order of position, and example n has
-    row ``index[n, i]`` at its position i: what is a function of one row, or of two as the scores
-    are, is then computed once for all examples that have it.
+    Without ``index`` the input is [batch, pos, d_model], a row per position of every example. With
+    ``index`` it is one table [1, row, d_model] that all examples share, sorted by position, and
+    example n has row ``index[n, i]`` at position i. Queries, keys and values are then computed once
+    per row, and attention scores once per pair of rows, for all examples together.
 
     Args:
-        start: rows from this one on are wanted. In a table it is 0, or where the rows of the last
-            position begin.
-        index: the examples' rows, if the input is a table.
+        start: the output is wanted for rows from this one on. In a table this is 0, or the first
+            row of the last position.
+        index: the examples' rows in the table; None if the input is not a table.
     """
 
     start: int = 0
     index: Int[Tensor, "batch pos"] | None = None
 
     def wanted(self, x: Float[Tensor, "batch row d"]) -> Float[Tensor, "batch wanted d"]:
-        """The rows themselves whose output is wanted."""
+        """The input's rows whose output is wanted."""
         return x[:, self.start :]
 
     def residual(self, x: Float[Tensor, "one row d"]) -> Float[Tensor, "batch query d"]:
-        """What each example has at the positions that are wanted."""
+        """The input of each example at the positions whose output is wanted."""
         return x[:, self.start :] if self.index is None else F.embedding(self._queries, x[0])
 
     def scores(
         self, scores: Float[Tensor, "one head wanted row"]
     ) -> Float[Tensor, "batch head query key"]:
-        """The scores between each example's positions."""
+        """Each example's scores between positions, from the scores between rows."""
         if self.index is None:
             return scores
         heads, rows = scores.shape[1], scores.shape[-1]
@@ -51,7 +51,7 @@ class Rows:
     def values(
         self, v: Float[Tensor, "one row head d_head"]
     ) -> Float[Tensor, "batch key head d_head"]:
-        """The values at each example's positions."""
+        """Each example's values by position, from the values of the rows."""
         if self.index is None:
             return v
         return F.embedding(self.index, v[0].flatten(1)).unflatten(-1, v.shape[2:])
@@ -63,12 +63,13 @@ class Rows:
 
 
 class TokenTable(nn.Module):
-    """Every token at every position where a prompt can have it, in order of position.
+    """All (token, position) rows that a prompt can have, sorted by position.
 
-    An operand's position has p rows, a symbol's has one.
+    The position of an operand has p rows, that of a symbol has one.
 
     Attributes:
-        tokens, positions: of each row.
+        tokens: each row's token.
+        positions: each row's position.
         last: the first row of the last position.
     """
 
@@ -85,11 +86,11 @@ class TokenTable(nn.Module):
         tokens = [column[:size] for column, size in zip(columns, lengths, strict=True)]
         positions = torch.arange(len(sizes), device="cpu").repeat_interleave(sizes)
         self.last = int(starts[-1])
-        # Rows follow from the config: they move with the model, and are not saved with it.
+        # Buffers, so that they move with the model; not saved, because they follow from the config.
         self.register_buffer("tokens", torch.cat(tokens), persistent=False)
         self.register_buffer("positions", positions, persistent=False)
         self.register_buffer("shift", starts - columns[:, 0], persistent=False)
 
     def rows(self, tokens: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
-        """The rows of a prompt's sequences."""
+        """The table's rows for token sequences of the prompt."""
         return tokens + self.shift

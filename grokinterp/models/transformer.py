@@ -1,4 +1,4 @@
-"""A transformer that keeps the contract of TransformerLens' ``HookedTransformer``."""
+"""A transformer with the interface of TransformerLens' ``HookedTransformer``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,24 +24,24 @@ from grokinterp.randomness import generator
 
 
 class HookedTransformer(TransformerWeights, HookedModel):
-    """TransformerLens' class: its config fields, weights, hook points, properties and cache.
+    """A transformer with the config fields, weights, hooks and cache of TransformerLens' class.
 
     Without ``p`` it maps tokens [batch, pos] to logits [batch, pos, d_vocab_out], as there. With
-    ``p`` it answers f(a, b) mod p: it maps pairs [batch, 2] to the logits of the last position of
-    the config's prompt, [batch, d_vocab_out], whose first p are the residues.
+    ``p`` it computes f(a, b) mod p: it writes pairs [batch, 2] as the config's prompt and returns
+    the logits of the last position, [batch, d_vocab_out], whose first p classes are the residues.
 
-    A network for pairs computes only what is read: the last layer's queries, MLP and logits at the
-    last position, and, for many pairs, the first layer's queries, keys and values once for every
-    token at a position. As soon as anything is hooked, all positions are computed, and every
-    activation has TransformerLens' shape; the results are the same up to rounding.
+    With ``p`` and without hooks, only what the last position's logits need is computed; for many
+    pairs, the first layer's queries, keys and values are computed once per (token, position). With
+    any hook, all positions are computed and every activation has TransformerLens' shape. Both give
+    the same logits up to rounding.
 
-    The norms' affine parts are not folded into the next matrix. As with an unfolded network of
-    TransformerLens', ``apply_ln`` and ``logit_attrs`` of the cache leave them out.
+    Gains and offsets of norms are not folded into the next matrix. As for unfolded networks of
+    TransformerLens, ``apply_ln`` and ``logit_attrs`` of the cache leave them out.
 
     Args:
         config: the architecture; ``cfg`` is this config with all sizes filled in.
-        p: the modulus, or None.
-        seed: draws the initial weights, from a generator of its own.
+        p: the modulus; None for a network on any token sequences.
+        seed: of the initial weights, which never come from torch's global generator.
     """
 
     cfg: TransformerConfig
@@ -69,19 +69,19 @@ class HookedTransformer(TransformerWeights, HookedModel):
         self.setup()
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
-        """Logits of pairs at the last position, or of any tokens at all of them without ``p``."""
+        """Logits of pairs at the last position; without ``p``, of sequences at all positions."""
         if self.p is not None:
             return super().forward(tokens)
         self._check_sequences(tokens)
         return self._hooked_logits(tokens)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
-        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        """Forward pass without token validation (safe under vmap)."""
         wanted = [Rows() for _ in self.blocks]
         if self.p is not None and self.prompt is None:
             raise ValueError(
-                f"p={self.p} was set on a HookedTransformer that was built without a task; build "
-                "it with p, which also says how pairs are written"
+                f"p={self.p} was set on a HookedTransformer that was built without p; pass p to "
+                "its constructor, which also sets up how pairs are written"
             )
         if self.prompt is None or self.table is None:
             return self._of_sequences(tokens.long(), wanted)
@@ -89,7 +89,7 @@ class HookedTransformer(TransformerWeights, HookedModel):
         if self.is_hooked:
             return self._of_sequences(sequences, wanted)[:, -1]
         wanted[-1] = Rows(start=sequences.shape[1] - 1)
-        if sequences.numel() < len(self.table.tokens):  # few pairs have little to share
+        if sequences.numel() < len(self.table.tokens):  # sharing does not pay for few pairs
             return self._of_sequences(sequences, wanted)[:, 0]
         start = self.table.last if len(wanted) == 1 else 0
         wanted[0] = Rows(start=start, index=self.table.rows(sequences))
@@ -118,12 +118,12 @@ class HookedTransformer(TransformerWeights, HookedModel):
         remove_batch_dim: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, Any]:
-        """TransformerLens' ``run_with_cache``: the output, and every activation.
+        """TransformerLens' ``run_with_cache``: the output and all activations.
 
         Args:
             *args: the tokens.
-            return_cache_object: an ``ActivationCache``; False gives the dict that it holds.
-            remove_batch_dim: of a single example.
+            return_cache_object: return activations as ``ActivationCache``; False: as a dict.
+            remove_batch_dim: drop the batch axis of a single example.
             **kwargs: ``names_filter`` and more, see ``HookedRootModule.run_with_cache``.
         """
         logits, cache = super().run_with_cache(*args, remove_batch_dim=remove_batch_dim, **kwargs)
@@ -134,22 +134,20 @@ class HookedTransformer(TransformerWeights, HookedModel):
 
     @property
     def read_out(self) -> ReadOut:
-        """``unembed``, on the residual stream behind the last norm."""
-        return ReadOut.of(
-            self, self.W_U, self.unembed.b_U,
-            hook="unembed.hook_in", scale=self.unembed.scale,
-        )  # fmt: skip
+        """``unembed``, applied to the residual stream after the last norm."""
+        last, hook = self.unembed, "unembed.hook_in"
+        return ReadOut.of(self, last.W_U, last.b_U, hook=hook, scale=last.scale)
 
     @property
     def direct_path(self) -> Sequence[Part]:
-        """Everything that is added to the residual stream, at the last position."""
+        """All that is added to the residual stream at the last position."""
         return direct_path(self.blocks, self.ln_final)
 
     @property
     def used_rows(self) -> dict[str, int]:
-        """The embeddings and positions of the prompt; none are known without ``p``.
+        """Only the prompt's tokens and positions are used; unknown (empty) without ``p``.
 
-        A tied embedding's first rows are also the columns of the classes, which all get gradients.
+        If the embedding is tied, the rows of all classes get gradients through the read-out, too.
         """
         if self.prompt is None:
             return {}
@@ -165,19 +163,22 @@ class HookedTransformer(TransformerWeights, HookedModel):
 
     @classmethod
     def parameter_count(cls, config: TransformerConfig, p: int | None) -> int:
-        """Embeddings, blocks, norms and unembedding; fixed positions count like learned ones."""
+        """Parameters of all parts; fixed position vectors count as if they were learned."""
         return count_parameters(config.resolved(p))
 
     @classmethod
     def dropout_points(cls, config: TransformerConfig, place: str) -> dict[str, tuple[int, ...]]:
         """Hook points that dropout at ``place`` multiplies, with their shapes for one example.
 
-        "embed" is the sum of the embeddings; in every layer, "attention" is the pattern, "pre" and
-        "post" are the neurons, "residual" is what attention and MLP add to the residual stream and
-        "mlp_out" what the MLP adds. Several are joined by "+".
+        Args:
+            config: the architecture.
+            place: one of the following, or several joined by "+". "embed": the sum of the
+                embeddings. In every layer, "attention": the pattern; "pre", "post": the neurons
+                before and after the activation; "residual": the outputs of attention and MLP;
+                "mlp_out": that of the MLP alone.
 
         Raises:
-            ValueError: a place is unknown, or in an MLP that ``attn_only`` leaves out.
+            ValueError: a place is unknown, or needs an MLP that ``attn_only`` leaves out.
         """
         pos, width = len(config.prompt.split()), config.d_model
         neurons = (pos, config.d_mlp or 4 * width)
@@ -220,16 +221,16 @@ class HookedTransformer(TransformerWeights, HookedModel):
 
 
 class PostNormCache(ActivationCache):
-    """TransformerLens' cache, of a network whose residual stream is normalised as it goes.
+    """TransformerLens' cache for post-norm networks, whose residual stream is no sum of outputs.
 
-    That stream is no sum of what the layers wrote, so a decomposition would not add up to it.
+    Every norm rescales the stream, so decompositions into layers' outputs are refused.
     """
 
     def decompose_resid(self, *args: Any, **kwargs: Any) -> Any:
         """Refused."""
         raise ValueError(
             "norm_position='post': every norm rescales the residual stream, which is therefore no "
-            "sum of the layers' outputs. Look at them one by one: cache['attn_out', layer], "
+            "sum of the layers' outputs. Look at the outputs one by one: cache['attn_out', layer], "
             "cache['mlp_out', layer], or stack them with accumulated_resid"
         )
 

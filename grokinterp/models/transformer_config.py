@@ -1,4 +1,4 @@
-"""The architecture of a transformer, in TransformerLens' words."""
+"""The architecture of a transformer, with TransformerLens' field names."""
 
 import dataclasses
 from typing import Any
@@ -20,23 +20,25 @@ INITS = ("gpt2", "nanda", "paper1", "paper2")
 class TransformerConfig:
     """Architecture and initialisation of a :class:`HookedTransformer`.
 
-    Field names are those of TransformerLens' configs where it has the field; its ``attn_scale`` of
-    -1 is None here. What depends on the task (``d_vocab``, ``d_vocab_out``, ``n_ctx``) may stay
-    None for a network that is built with a modulus p.
+    Fields that TransformerLens has too keep their names; its ``attn_scale`` of -1 is None here.
+    The sizes ``d_vocab``, ``d_vocab_out`` and ``n_ctx`` may be None in a network that is built
+    with a modulus p, because they follow from p and the prompt.
 
-    With ``mup`` = s the read-out and the attention scale with the width as in Doshi et al. 2023:
-    s = 1 is muP, s = 0 divides the logits by sqrt(d_model). Without it (None) the logits are not
-    divided, and the scores by sqrt(d_head) as always.
+    ``mup`` = s divides the logits by d_model^((1 + s) / 2) and the attention scores by
+    d_head^((1 + s) / 2), as in Doshi et al. 2023; s = 1 is muP. None divides only the scores, by
+    sqrt(d_head).
 
-    Initial weights have zero mean; all biases start at zero. ``init`` is one of
+    Initial weights have zero mean; biases start at zero. ``init`` is one of
 
     - "gpt2": normal, standard deviation 0.02;
     - "paper1": embeddings N(0, 1), all else N(0, 1 / fan_in), as in the code of Doshi et al. 2023
-      (arXiv:2310.13061); a tied embedding starts as the unembedding does;
-    - "paper2": embeddings N(0, 1), all else uniform on +-1 / sqrt(fan_in), PyTorch's defaults, as
-      in the code of the grokking project that the second paper builds on;
-    - "nanda": N(0, 1 / d_model), and the unembedding N(0, 1 / d_vocab), as in the code of Nanda et
+      (arXiv:2310.13061); a tied embedding is drawn like an unembedding;
+    - "paper2": embeddings N(0, 1), all else uniform within +-1 / sqrt(fan_in), PyTorch's defaults,
+      as in the code of the grokking project that the second paper builds on;
+    - "nanda": N(0, 1 / d_model), but the unembedding N(0, 1 / d_vocab), as in the code of Nanda et
       al. 2023 (arXiv:2301.05217).
+
+    N(m, v) is the normal distribution with mean m and variance v.
     """
 
     n_layers: int = 1
@@ -46,21 +48,21 @@ class TransformerConfig:
     d_mlp: int | None = None  # None: 4 d_model
     act_fn: str = "relu"  # relu, gelu or square
     attn_only: bool = False  # no MLPs
-    normalization_type: str | None = None  # None, LN, or LNPre: LN without its affine part
-    norm_position: str = "pre"  # post: after adding to the residual stream (Vaswani et al. 2017)
+    normalization_type: str | None = None  # None, LN, or LNPre: LN without gain and offset
+    norm_position: str = "pre"  # pre; or post: after each residual addition (Vaswani et al. 2017)
     eps: float = 1e-5  # added to the variance in a norm
     attention_dir: str = "causal"  # or bidirectional
     positional_embedding_type: str = "standard"  # standard: learned; or sinusoidal: fixed
     use_attn_scale: bool = True
     attn_scale: float | None = None  # scores are divided by it; None: d_head^((1 + mup) / 2)
-    attn_rate: float = 1.0  # r: the pattern is r softmax + (1 - r), Zhong et al. 2023
+    attn_rate: float = 1.0  # r: pattern = r softmax + (1 - r), Zhong et al. 2023
     mup: float | None = None  # s: logits are divided by d_model^((1 + s) / 2); None: by 1
     tie_embedding: bool = False  # W_U is W_E transposed
     biases: bool = True  # of attention, MLP and unembedding
-    n_ctx: int | None = None  # most positions; None: as the prompt has
-    d_vocab: int | None = None  # tokens; None: as the prompt has
-    d_vocab_out: int | None = None  # classes; None: p, or d_vocab without p
-    prompt: str = "a b ="  # how a pair is written; other words than a and b are symbols
+    n_ctx: int | None = None  # largest number of positions; None: that of the prompt
+    d_vocab: int | None = None  # number of tokens; None: that of the prompt
+    d_vocab_out: int | None = None  # number of classes; None: p, or d_vocab without p
+    prompt: str = "a b ="  # how a pair is written as tokens, see Prompt
     init: str = "gpt2"
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class TransformerConfig:
                 check_int(name, getattr(self, name), minimum=1)
         if self.d_head is None and self.d_model % self.n_heads:
             raise ValueError(
-                f"d_model={self.d_model} is no multiple of n_heads={self.n_heads}; "
+                f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}; "
                 "change one of them, or give d_head"
             )
         for name in ("attn_only", "use_attn_scale", "tie_embedding", "biases"):
@@ -82,9 +84,7 @@ class TransformerConfig:
             check_choice("normalization_type", self.normalization_type, NORMALIZATIONS)
         check_choice("norm_position", self.norm_position, NORM_POSITIONS)
         if self.norm_position == "post" and self.normalization_type is None:
-            raise ValueError(
-                "norm_position='post' needs a normalization_type: 'LN' for the original one"
-            )
+            raise ValueError("norm_position='post' needs a normalization_type, such as 'LN'")
         check_number("eps", self.eps, minimum=0)
         check_choice("attention_dir", self.attention_dir, ATTENTION_DIRS)
         check_choice(
@@ -96,7 +96,9 @@ class TransformerConfig:
         if self.attn_rate > 1:
             raise ValueError(f"attn_rate must lie in [0, 1], got {self.attn_rate}")
         if self.mup is not None:
-            check_number("mup", self.mup, minimum=-10.0, below=10.0)  # of a power of d_model
+            check_number(
+                "mup", self.mup, minimum=-10.0, below=10.0
+            )  # keeps powers of d_model finite
         check_prompt(self.prompt)
         check_choice("init", self.init, INITS)
 
@@ -104,31 +106,29 @@ class TransformerConfig:
     def paper1(cls, **changes: Any) -> "TransformerConfig":
         """The encoder of Doshi et al. 2023 (Figs. 7a, 12, 13), from the text and the code.
 
-        Two tokens, no norms and no biases, muP's scales; 209,024 parameters besides the embeddings
-        at p = 97.
+        It reads two tokens, has no norms and no biases, and scales as muP does. At p = 97 it has
+        209,024 parameters besides the embeddings.
         """
-        network: dict[str, Any] = {
-            "prompt": "a b", "attention_dir": "bidirectional", "biases": False, "mup": 1.0,
-            "init": "paper1",
-        }  # fmt: skip
-        return cls(**network | changes)
+        published = cls(
+            prompt="a b", attention_dir="bidirectional", biases=False, mup=1.0, init="paper1"
+        )
+        return dataclasses.replace(published, **changes)
 
     @classmethod
     def paper2(cls, **changes: Any) -> "TransformerConfig":
         """The decoder of the second paper, from its code: 394,240 parameters besides W_E and W_U.
 
-        Two layers, norms after the residual additions, fixed positions, no other biases than the
-        norms'. Its vocabulary of 239 has tokens that modular addition never uses.
+        It has two layers, norms after the residual additions, fixed positions, and no biases but
+        those of the norms. Its vocabulary of 239 has tokens that modular addition never uses.
         """
-        network: dict[str, Any] = {
-            "n_layers": 2, "prompt": "eos a + b =", "normalization_type": "LN",
-            "norm_position": "post", "positional_embedding_type": "sinusoidal", "biases": False,
-            "d_vocab": 239, "d_vocab_out": 239, "init": "paper2",
-        }  # fmt: skip
-        return cls(**network | changes)
+        fields: dict[str, Any] = {"n_layers": 2, "d_vocab": 239, "d_vocab_out": 239}
+        fields |= {"normalization_type": "LN", "norm_position": "post", "biases": False}
+        fields |= {"positional_embedding_type": "sinusoidal", "init": "paper2"}
+        fields["prompt"] = "eos a + b ="
+        return cls(**fields | changes)
 
     def resolved(self, p: int | None) -> "TransformerConfig":
-        """The config with the sizes filled in that it leaves to its other fields and to ``p``.
+        """The config with every size filled in, from its other fields and from ``p``.
 
         Raises:
             ValueError: a size is missing, or too small for the modulus and the prompt.
@@ -157,7 +157,7 @@ class TransformerConfig:
 
 
 def count_parameters(config: TransformerConfig) -> int:
-    """Embeddings, blocks, norms and unembedding of a resolved config, fixed positions included."""
+    """Parameters of a resolved config's network; fixed position vectors count as parameters."""
     heads, width, neurons = config.n_heads * (config.d_head or 0), config.d_model, config.d_mlp or 0
     biases, norm = int(config.biases), 2 * width if config.normalization_type == "LN" else 0
     attention = 4 * heads * width + biases * (3 * heads + width)
@@ -174,5 +174,5 @@ def count_parameters(config: TransformerConfig) -> int:
 
 def _given(name: str, size: int | None) -> int:
     if size is None:
-        raise ValueError(f"{name}=None follows from a modulus p; give {name}, or p")
+        raise ValueError(f"{name}=None needs a modulus p, from which it follows; give {name} or p")
     return size

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from grokinterp.models.initial_weights import constant, normal, uniform
 from grokinterp.models.transformer_config import TransformerConfig
 
 
@@ -11,14 +12,14 @@ class Weights:
 
     Args:
         config: the architecture, with its sizes filled in.
-        rng: advanced by every weight, and not by biases.
+        rng: advanced by every weight matrix, not by biases.
     """
 
     def __init__(self, config: TransformerConfig, rng: torch.Generator) -> None:
         self._config, self._rng = config, rng
 
     def embedding(self, shape: tuple[int, ...]) -> nn.Parameter:
-        """A table of vectors, one for each token or position."""
+        """A table with one vector per token or position."""
         match self._config.init:
             case "gpt2":
                 return self._normal(shape, 0.02)
@@ -27,7 +28,7 @@ class Weights:
         return self._normal(shape, 1.0)
 
     def token_embedding(self, shape: tuple[int, ...]) -> nn.Parameter:
-        """The table of tokens; a tied one of the first paper's is drawn as the unembedding."""
+        """The table of tokens; if it is tied and init is "paper1", drawn like an unembedding."""
         if self._config.tie_embedding and self._config.init == "paper1":
             return self._normal(shape, self._config.d_model**-0.5)
         return self.embedding(shape)
@@ -40,7 +41,7 @@ class Weights:
         return self.linear(shape, fan_in=self._config.d_model)
 
     def linear(self, shape: tuple[int, ...], *, fan_in: int) -> nn.Parameter:
-        """Any other matrix, or several heads' at once."""
+        """Any other matrix, or those of all heads together."""
         match self._config.init:
             case "gpt2":
                 return self._normal(shape, 0.02)
@@ -48,17 +49,11 @@ class Weights:
                 return self._normal(shape, self._config.d_model**-0.5)
             case "paper1":
                 return self._normal(shape, fan_in**-0.5)
-        bound = fan_in**-0.5
-        return nn.Parameter(_empty(shape).uniform_(-bound, bound, generator=self._rng))
+        return uniform(shape, fan_in, self._rng)
 
     def bias(self, shape: tuple[int, ...]) -> nn.Parameter | None:
         """Zeros, or None in a network without biases."""
-        return nn.Parameter(_empty(shape).zero_()) if self._config.biases else None
+        return constant(shape, 0.0) if self._config.biases else None
 
     def _normal(self, shape: tuple[int, ...], std: float) -> nn.Parameter:
-        return nn.Parameter(_empty(shape).normal_(0.0, std, generator=self._rng))
-
-
-def _empty(shape: tuple[int, ...]) -> torch.Tensor:
-    # Named, not left to torch's defaults: a run must not depend on the session's settings.
-    return torch.empty(shape, dtype=torch.float32, device="cpu")
+        return normal(shape, std, self._rng)

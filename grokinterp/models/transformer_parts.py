@@ -1,4 +1,4 @@
-"""What a transformer is put together from: embeddings, norms, MLPs, blocks, the unembedding."""
+"""The modules of a transformer: embeddings, norms, MLPs, blocks and the unembedding."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from transformer_lens.hook_points import HookPoint
 
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.attention import Attention
+from grokinterp.models.initial_weights import constant
 from grokinterp.models.rows import Rows
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.models.transformer_init import Weights
@@ -24,14 +25,14 @@ class Embed(nn.Module):
         self.W_E = weights.token_embedding((config.d_vocab, config.d_model))
 
     def forward(self, tokens: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
-        """The rows of ``tokens``."""
+        """The vectors of ``tokens``."""
         return F.embedding(tokens, self.W_E)
 
 
 class PosEmbed(nn.Module):
     """``W_pos`` [n_ctx, d_model], one row per position: learned, or fixed sinusoids.
 
-    Sinusoids: entries 2 i and 2 i + 1 of position t are the sine and the cosine of
+    In sinusoids, entries 2 i and 2 i + 1 of position t are the sine and the cosine of
     t / 10000^(2 i / d_model) (Vaswani et al. 2017, arXiv:1706.03762, section 3.5).
     """
 
@@ -47,15 +48,15 @@ class PosEmbed(nn.Module):
             self.register_buffer("W_pos", table, persistent=False)
 
     def forward(self, positions: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
-        """The rows of ``positions``."""
+        """The vectors of ``positions``."""
         return F.embedding(positions, self.W_pos)
 
 
 class LayerNorm(nn.Module):
-    """TransformerLens' LayerNorm; ``w`` and ``b`` [d_model] are None in LNPre.
+    """TransformerLens' LayerNorm; gain ``w`` and offset ``b`` [d_model] are None in LNPre.
 
-    Hook points: ``hook_scale`` [batch, pos, 1], what is divided by, and ``hook_normalized``
-    [batch, pos, d_model], the result before ``w`` and ``b``.
+    Hook points: ``hook_scale`` [batch, pos, 1], the divisor, and ``hook_normalized``
+    [batch, pos, d_model], the result before gain and offset.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -63,12 +64,11 @@ class LayerNorm(nn.Module):
         self.eps, self.w, self.b = config.eps, None, None
         if config.normalization_type == "LN":
             width = (config.d_model,)
-            self.w = nn.Parameter(torch.ones(width, dtype=torch.float32, device="cpu"))
-            self.b = nn.Parameter(torch.zeros(width, dtype=torch.float32, device="cpu"))
+            self.w, self.b = constant(width, 1.0), constant(width, 0.0)
         self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """``w (x - mean) / sqrt(var + eps) + b``, moments over the d_model entries."""
+        """``w (x - mean) / sqrt(var + eps) + b``, mean and variance over the d_model entries."""
         var, mean = torch.var_mean(x, dim=-1, unbiased=False, keepdim=True)
         normalized = self.hook_normalized((x - mean) / self.hook_scale((var + self.eps).sqrt()))
         if self.w is None or self.b is None:
@@ -77,9 +77,10 @@ class LayerNorm(nn.Module):
 
 
 class MLP(nn.Module):
-    """``W_in`` [d_model, d_mlp], ``b_in``, the activation, ``W_out`` [d_mlp, d_model], ``b_out``.
+    """The MLP of a block: ``act(x W_in + b_in) W_out + b_out``.
 
-    Hook points: ``hook_pre`` and ``hook_post`` [batch, pos, d_mlp], around the activation.
+    Weights: ``W_in`` [d_model, d_mlp] and ``W_out`` [d_mlp, d_model]. Hook points: ``hook_pre``
+    and ``hook_post`` [batch, pos, d_mlp], before and after the activation.
     """
 
     def __init__(self, config: TransformerConfig, weights: Weights) -> None:
@@ -94,19 +95,20 @@ class MLP(nn.Module):
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """What the neurons write."""
+        """What the neurons add to the residual stream."""
         pre = self.hook_pre(F.linear(x, self.W_in.T, self.b_in))
         return F.linear(self.hook_post(self.act(pre)), self.W_out.T, self.b_out)
 
 
 class Block(nn.Module):
-    """Attention, then an MLP unless the config has ``attn_only``, added to the residual stream.
+    """Adds attention, then an MLP unless the config has ``attn_only``, to the residual stream.
 
-    Norms ``ln1`` and ``ln2`` come before the two ("pre") or after the two additions ("post"); a
-    post-norm block's ``hook_resid_mid`` and ``hook_resid_post`` are the sums before the norms.
+    The norms ``ln1`` and ``ln2`` normalise the inputs of attention and MLP ("pre") or the residual
+    stream after each addition ("post").
 
     Hook points, each [batch, pos, d_model]: ``hook_resid_pre``, ``hook_attn_out``,
-    ``hook_resid_mid``, ``hook_mlp_out`` (these two only with an MLP), ``hook_resid_post``.
+    ``hook_resid_mid``, ``hook_mlp_out`` (these two only with an MLP), ``hook_resid_post``. With
+    "post", ``hook_resid_mid`` and ``hook_resid_post`` are the sums before they are normalised.
     """
 
     def __init__(self, config: TransformerConfig, weights: Weights) -> None:
@@ -125,7 +127,7 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "one row d_model"], rows: Rows
     ) -> Float[Tensor, "batch query d_model"]:
-        """The residual stream after this block, at the positions that are wanted."""
+        """The residual stream after this block, at the positions whose output is wanted."""
         resid_pre = self.hook_resid_pre(x)
         attn_out = self.hook_attn_out(self.attn(self._before(self.ln1, resid_pre), rows))
         resid = rows.residual(resid_pre) + attn_out
@@ -143,11 +145,10 @@ class Block(nn.Module):
 
 
 class Unembed(nn.Module):
-    """``W_U`` [d_model, d_vocab_out] and ``b_U`` [d_vocab_out], None in a network without biases.
+    """The read-out: logits are ``scale * (x W_U + b_U)``, with scale 1 unless ``mup`` is set.
 
-    The logits are ``scale * (x W_U + b_U)``; the scale is 1 without the config's ``mup``.
-
-    Hook points: ``hook_in`` [batch, pos, d_model], ``hook_out`` [batch, pos, d_vocab_out].
+    Weights: ``W_U`` [d_model, d_vocab_out]; ``b_U`` [d_vocab_out], or None without biases. Hook
+    points: ``hook_in`` [batch, pos, d_model] and ``hook_out`` [batch, pos, d_vocab_out].
     """
 
     W_U: Tensor
@@ -158,7 +159,7 @@ class Unembed(nn.Module):
         super().__init__()
         classes = config.d_vocab_out
         assert classes is not None
-        # Of a tied one this is no parameter: it is read off W_E whenever it is used.
+        # A tied W_U is not a parameter: __getattr__ reads it off W_E.
         self._tied_to = (tied_to, classes) if tied_to else None
         if tied_to is None:
             self.W_U = weights.unembedding((config.d_model, classes))
@@ -174,7 +175,7 @@ class Unembed(nn.Module):
         return super().__getattr__(name)
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch classes"]:
-        """The logits."""
+        """Logits of every class."""
         logits = F.linear(self.hook_in(x), self.W_U.T, self.b_U)
         return self.hook_out(logits if self.scale == 1 else logits * self.scale)
 

@@ -1,4 +1,4 @@
-"""What a transformer adds to the residual stream that its read-out sees."""
+"""The parts whose sum is the input of a transformer's read-out."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ def direct_path(blocks: nn.ModuleList, ln_final: LayerNorm | None) -> Sequence[P
 
 
 def _block(name: str, block: Block) -> Iterator[Part]:
-    # A norm in front of attention or MLP is on their side of what they write.
+    # A pre-norm acts on the inputs of attention and MLP, so it is not on this path.
     if block.mlp is not None:
         if block.post_norm:
             yield from _norm(f"{name}.ln2", block.ln2)

@@ -1,4 +1,4 @@
-"""TransformerLens' names for a transformer's weights, stacked over the layers."""
+"""A transformer's weights under TransformerLens' names, stacked over layers."""
 
 import torch
 from jaxtyping import Float, Int
@@ -10,10 +10,10 @@ from grokinterp.models.transformer_parts import Embed, PosEmbed, Unembed
 
 
 class TransformerWeights:
-    """The properties and lookups that notebooks, and TransformerLens' cache, use on a model.
+    """Properties and methods of a model that notebooks and TransformerLens' cache use.
 
-    Those of the layers are stacked along a first axis; a network without biases has biases of
-    zero. ``QK`` and ``OV`` are W_Q W_K^T and W_V W_O, [layer, head, d_model, d_model].
+    Weights of the layers are stacked along a first axis. Without biases, the biases are zeros.
+    ``QK`` = W_Q W_K^T and ``OV`` = W_V W_O are [layer, head, d_model, d_model].
     """
 
     cfg: TransformerConfig
@@ -34,7 +34,7 @@ class TransformerWeights:
 
     @property
     def W_U(self) -> Float[Tensor, "d_model d_vocab_out"]:
-        """The read-out; with the config's ``mup``, logits are ``unembed.scale`` times it."""
+        """The read-out; if ``mup`` is set, logits are ``unembed.scale`` times its product."""
         return self.unembed.W_U
 
     @property
@@ -105,33 +105,33 @@ class TransformerWeights:
 
     @property
     def QK(self) -> FactoredMatrix:
-        """Which direction attends to which, by layer and head."""
+        """The bilinear form of attention scores: how directions attend to each other."""
         return FactoredMatrix(self.W_Q, self.W_K.mT)
 
     @property
     def OV(self) -> FactoredMatrix:
-        """What a head writes for which direction, by layer and head."""
+        """The linear map from the direction that a head reads to the one that it writes."""
         return FactoredMatrix(self.W_V, self.W_O)
 
     def tokens_to_residual_directions(
         self, tokens: int | Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch d_model"]:
-        """The direction of the residual stream, after the last norm, that raises a token's logit.
+        """Directions of the residual stream, after the last norm, that raise the tokens' logits.
 
-        Its product with the stream is the logit without its bias: columns of ``W_U``, times the
-        scale of a config with ``mup``.
+        The dot product with the stream is the logit without its bias. These are columns of ``W_U``
+        times ``unembed.scale``.
         """
         return self.unembed.scale * self.W_U.T[tokens]
 
     def accumulated_bias(
         self, layer: int, mlp_input: bool = False, include_mlp_biases: bool = True
     ) -> Float[Tensor, " d_model"]:
-        """All that biases wrote into the stream that comes into a layer, or into its MLP.
+        """Sum of the biases added to the residual stream before a layer, or before its MLP.
 
         Args:
-            layer: 0 to n_layers; n_layers means the unembedding.
-            mlp_input: the input of the layer's MLP and not of its attention.
-            include_mlp_biases: ``b_out`` as well as ``b_O``.
+            layer: 0 to n_layers; n_layers means before the unembedding.
+            mlp_input: before the layer's MLP instead of its attention.
+            include_mlp_biases: add ``b_out`` as well as ``b_O``.
         """
         total = self.b_O[: layer + mlp_input].sum(dim=0)
         if include_mlp_biases and not self.cfg.attn_only:

@@ -110,7 +110,7 @@ def test_embeddings_are_part_of_the_input_weights(combine: str) -> None:
     )
     model = HookedEmbeddingMLP(config, p=p, seed=3).double()
     with torch.no_grad():
-        model.embed.W_E.copy_(torch.eye(p + 2))
+        model.W_E.copy_(torch.eye(p + 2))
     tables = model.layers[0].get_parameter("W_in").view(-1, p + 2, 16)
     W_E = torch.stack([tables[0, :p], tables[2 if combine == "concat" else 0, :p]])
     twin = HookedMLP(MLPConfig(d_mlp=16, n_layers=2, act="relu", norm="batch"), p=p).double()

@@ -175,7 +175,7 @@ def test_hooks_change_what_comes_after_them() -> None:
     assert torch.equal(model.run_with_hooks(pairs, fwd_hooks=[swapped]), model(pairs))
     double = ("hook_combined", lambda x, hook: 2 * x)
     twice = tiny(combine="sum")
-    twice.embed.W_E.data *= 2
+    twice.W_E.data *= 2
     got = model.run_with_hooks(pairs, fwd_hooks=[double])
     torch.testing.assert_close(got, twice(pairs), rtol=1e-13, atol=1e-14)
 

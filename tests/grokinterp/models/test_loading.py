@@ -198,7 +198,7 @@ def test_missing_extra_and_misshapen_tensors_are_named() -> None:
     ):
         assert part in str(caught.value)
     assert "IGNORE" not in str(caught.value)
-    with pytest.raises(ValueError, match="config does not say d_head, d_vocab"):
+    with pytest.raises(ValueError, match="config lacks d_head, d_vocab"):
         from_transformer_lens(weights(), {"n_layers": 1, "d_model": 8, "n_ctx": 3, "d_vocab": -1})
     with pytest.raises(ValueError, match="d_vocab must be at least 8 for p=7"):
         from_transformer_lens(weights(), CONFIG, p=7)

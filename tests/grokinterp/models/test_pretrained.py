@@ -114,12 +114,12 @@ def corrupt(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     [
         (lambda plain: plain.update({"class": "HookedTransformer"}), ValueError,
          r"class in .*config\.json='HookedTransformer' is unknown\. .*Known: HookedMLP"),
-        (lambda plain: plain.pop("p"), ValueError, r"config\.json is no saved config: KeyError"),
+        (lambda plain: plain.pop("p"), ValueError, r"config\.json is not a saved config: KeyError"),
         (lambda plain: plain.pop("class"), ValueError, r"config: KeyError\('class'\)"),
         (lambda plain: plain["config"].update(d_mlp=0), ValueError, "d_mlp must be at least 1"),
         (lambda plain: plain["config"].update(n_layer=3), ValueError,
          r"config field in .*config\.json='n_layer' is unknown\. Did you mean 'n_layers'"),
-        (lambda plain: plain.update(config=[1]), ValueError, r"config\.json is no saved config"),
+        (lambda plain: plain.update(config=[1]), ValueError, r"config\.json is not a saved config"),
         (lambda plain: plain.update(operation=3), TypeError, "operation in .* must be a string"),
         (lambda plain: plain["config"].update(d_mlp=7), ValueError,
          r"W_E is \[2, 5, 6\] and should be \[2, 5, 7\].*Build the model from the config"),
@@ -142,7 +142,7 @@ def test_configs_that_do_not_fit_are_refused(
 def test_a_config_that_is_no_json_object_is_named(content: str, tmp_path: Path) -> None:
     trained("mlp").save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"config\.json is no saved config"):
+    with pytest.raises(ValueError, match=r"config\.json is not a saved config"):
         HookedMLP.from_pretrained(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_truncated_weights_are_named(keep: int, tmp_path: Path) -> None:
     trained("mlp").save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"model\.safetensors is no readable safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a readable safetensors file"):
         HookedMLP.from_pretrained(tmp_path)
 
 

@@ -353,7 +353,7 @@ def test_what_a_hook_returns_is_what_the_network_goes_on_with() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"d_model": 10}, "d_model=10 is no multiple of n_heads=3; change one .*give d_head"),
+        ({"d_model": 10}, "d_model=10 is not a multiple of n_heads=3; change one .*give d_head"),
         ({"n_layers": 0}, "n_layers must be at least 1, got 0"),
         ({"act_fn": "rleu"}, "act_fn='rleu' is unknown. Did you mean 'relu'"),
         ({"normalization_type": "RMS"}, "normalization_type='RMS' is unknown"),
@@ -364,8 +364,8 @@ def test_what_a_hook_returns_is_what_the_network_goes_on_with() -> None:
         ({"attn_scale": -1.0}, r"attn_scale must lie in \(0"),
         ({"prompt": "a a ="}, "prompt='a a =' must have the words a and b once"),
         ({"init": "xavier"}, "init='xavier' is unknown"),
-        ({"n_ctx": None}, "n_ctx=None follows from a modulus p; give n_ctx, or p"),
-        ({"d_vocab": None}, "d_vocab=None follows from a modulus p"),
+        ({"n_ctx": None}, "n_ctx=None needs a modulus p, from which it follows; give n_ctx or p"),
+        ({"d_vocab": None}, "d_vocab=None needs a modulus p"),
         ({"tie_embedding": True, "d_vocab_out": 8}, "d_vocab_out=8 must be at most d_vocab=7"),
     ],
 )

@@ -202,18 +202,18 @@ def test_their_other_networks_are_refused(yes: object, tmp_path: Path) -> None:
         ({"n_layers": "1e9"}, "n_layers='1e9'; with its tensors .* from 1 to 11"),
         ({"n_layers": 1.5}, "n_layers=1.5; with its tensors this must be a whole number"),
         ({"n_layers": 0}, "n_layers=0; with its tensors this must be"),
-        ({"n_layers": True}, "n_layers=True; needs a number"),
-        ({"n_layers": [1]}, r"n_layers=\[1\]; needs a number"),
+        ({"n_layers": True}, "n_layers=True; it must be a number"),
+        ({"n_layers": [1]}, r"n_layers=\[1\]; it must be a number"),
         ({"C": 10**30}, "p=1000000000000000000000000000000; with its tensors"),
-        ({"C": 10**400}, "p=an integer of 400 digits; needs a number"),
-        ({"C": float("inf")}, "p=inf; needs a number"),
+        ({"C": 10**400}, "p=an integer of 400 digits; it must be a number"),
+        ({"C": float("inf")}, "p=inf; it must be a number"),
         ({"C": -5}, "p=-5; with its tensors this must be"),
         ({"C": 100_000}, r"p=100000; with its tensors .* from 1 to 9\d\d"),
-        ({"attn_coeff": float("nan")}, "attn_rate=nan; needs a number"),
+        ({"attn_coeff": float("nan")}, "attn_rate=nan; it must be a number"),
         ({"attn_coeff": 2}, r"attn_rate must lie in \[0, 1\], got 2"),
-        ({"eqn_sign": "maybe"}, "config_abc.json has eqn_sign='maybe'; needs true or false"),
-        ({"eqn_sign": 2}, "eqn_sign=2; needs true or false"),
-        ({"diff_vocab": [0]}, r"diff_vocab=\[0\]; needs true or false"),
+        ({"eqn_sign": "maybe"}, "config_abc.json has eqn_sign='maybe'; it must be true or false"),
+        ({"eqn_sign": 2}, "eqn_sign=2; it must be true or false"),
+        ({"diff_vocab": [0]}, r"diff_vocab=\[0\]; it must be true or false"),
         ({"act_fn": None}, "act_fn='none' is unknown"),
     ],
 )
@@ -247,8 +247,8 @@ def test_tensors_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         ({"tied": "true"}, "tied='true'"),
         ({"arch": "linear_X"}, "arch in network.safetensors='linear_X' is unknown"),
         ({"act": "Tanh"}, "act_fn='tanh' is unknown"),
-        ({"p": "many"}, "p='many'; needs a number"),
-        ({"attn_rate": "''"}, "attn_rate=\"''\"; needs a number"),
+        ({"p": "many"}, "p='many'; it must be a number"),
+        ({"attn_rate": "''"}, "attn_rate=\"''\"; it must be a number"),
         ({"p": "7"}, r"embed\.W_E is \[8, 5\] and should be \[8, 7\]"),
         ({"n_layers": "2"}, r"missing blocks\.1\.attn\.W_K \[2, 4, 8\]"),
     ],
@@ -302,9 +302,9 @@ def test_loading_runs_no_code_and_names_unreadable_files(tmp_path: Path) -> None
         load_zhong2023(path)
     whole = saved(tmp_path, a_transformer())
     whole.write_bytes(whole.read_bytes()[:-8])
-    with pytest.raises(ValueError, match="is no readable safetensors file"):
+    with pytest.raises(ValueError, match="is not a readable safetensors file"):
         load_zhong2023(whole)
-    with pytest.raises(FileNotFoundError, match=r"path='.*nowhere' is no file"):
+    with pytest.raises(FileNotFoundError, match=r"path='.*nowhere' is not a file"):
         load_zhong2023(tmp_path / "nowhere")
     bare = tmp_path / "bare.safetensors"
     save_file({"x": torch.ones(1)}, bare)
