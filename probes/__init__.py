@@ -46,6 +46,14 @@ from probes.neuron_weights import NeuronWeights, neuron_weights
 from probes.parameter_norms import norms_by_layer, parameter_norm, weight_norms
 from probes.pruning_curve import pruning_curve
 from probes.scores import accuracy, loss, subset_accuracy, subset_scores
+from probes.solution_form import (
+    NeuronModes,
+    SolutionForm,
+    model_solution_form,
+    neuron_modes,
+    solution_form,
+)
+from probes.spectral_surgery import own_frequency_weights
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
 
 surface = network_on_pairs  # the name that it had before
@@ -64,8 +72,10 @@ __all__ = [
     "LogitSpectrum",
     "NetworkOnPairs",
     "NeuronIPR",
+    "NeuronModes",
     "NeuronSpectrum",
     "NeuronWeights",
+    "SolutionForm",
     "TableSpectrum",
     "accuracy",
     "circularity",
@@ -104,19 +114,23 @@ __all__ = [
     "model_neuron_ipr",
     "model_neuron_norms",
     "model_neuron_spectra",
+    "model_solution_form",
     "model_table_spectra",
     "network_on_pairs",
     "neuron_attribution",
     "neuron_ipr",
+    "neuron_modes",
     "neuron_norms",
     "neuron_spectrum",
     "neuron_weights",
     "norms_by_layer",
+    "own_frequency_weights",
     "parameter_norm",
     "power_shares",
     "power_spectrum",
     "pruning_curve",
     "restricted_logits",
+    "solution_form",
     "spectrum_gini",
     "subset_accuracy",
     "subset_scores",

@@ -157,6 +157,19 @@ ANALYSES = {
         shows="which neurons write the logits of corrupted examples",
         figures=f"{FIRST}, Fig. 23",
     ),
+    "solution_form": Entry(
+        module="analyses.one_run.solution_form",
+        shows="whether neurons have the phases and amplitudes of the analytic solution",
+        figures=f"{FIRST}, Eq. 2",
+    ),
+    "spectral_surgery": Entry(
+        module="analyses.one_run.spectral_surgery",
+        shows="what is left when neurons keep their own frequency alone, against random removals",
+    ),
+    "frequency_winners": Entry(
+        module="analyses.one_run.frequency_winners",
+        shows="whether neurons' final frequencies could be told from their initial weights",
+    ),
     "hypothesis": Entry(
         module="analyses.hypothesis.evaluate",
         shows="periodic features, then trigonometry? with controls; any network",

@@ -35,8 +35,10 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
     "model_neuron_ipr": lambda m, d, o: probes.model_neuron_ipr(m),
     "model_neuron_norms": lambda m, d, o: probes.model_neuron_norms(m),
     "model_neuron_spectra": lambda m, d, o: probes.model_neuron_spectra(m, o),
+    "model_solution_form": lambda m, d, o: probes.model_solution_form(m, o),
     "model_table_spectra": lambda m, d, o: probes.model_table_spectra(m, o),
     "neuron_weights": lambda m, d, o: probes.neuron_weights(m),
+    "own_frequency_weights": lambda m, d, o: probes.own_frequency_weights(m, o),
     "pruning_curve": lambda m, d, o: probes.pruning_curve(
         m, d, torch.arange(getattr(m.cfg, "d_mlp", None) or 1)
     ),
