@@ -15,7 +15,7 @@ TASKS = [("addition", 13), ("subtraction", 13), ("multiplication", 13), ("divisi
 
 def cosines(
     basis: probes.Basis, frequency: Tensor, amplitude: Tensor, phase: Tensor
-) -> list[Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """U, V and W by residue; residues without a place have weights of 100."""
     place = torch.arange(basis.period)
     angle = 2 * math.pi * frequency[:, None].double() * place / basis.period
@@ -24,7 +24,8 @@ def cosines(
         rows = torch.full((len(frequency), basis.p), 100.0, dtype=torch.float64)
         rows[:, order] = amplitude[part, :, None] * torch.cos(angle + phase[part, :, None])
         made.append(rows)
-    return made
+    U, V, W = made
+    return U, V, W
 
 
 @pytest.mark.parametrize(("operation", "p"), TASKS)

@@ -1,6 +1,7 @@
 """Winners that were chosen by a rule of the initial weights are found to follow it."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_neurons_without_a_winner_are_left_out() -> None:
 
 def test_figures_and_rows_show_the_numbers() -> None:
     finding = frequency_winners.analysis(run_won_by("both"), n_shuffles=5)
-    ranks, network = finding.figures
+    figures: Any = finding.figures
+    ranks, network = figures
     for trace, score in zip(ranks.data, frequency_winners.SCORES, strict=True):
         np.testing.assert_array_equal(trace.x, finding.data["rank"].sel(score=score))
     np.testing.assert_array_equal(network.data[0].y, finding.data.n_neurons)
