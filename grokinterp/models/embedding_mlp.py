@@ -1,6 +1,6 @@
 """An MLP on concatenated or summed token embeddings, with a hook on every activation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -155,19 +155,29 @@ class HookedEmbeddingMLP(HookedModel):
         return self.hook_logits(logits if self.b_U is None else logits + self.b_U)
 
     @property
+    def input_tables(self) -> Mapping[str, Tensor]:
+        """``W_E``, or two parts of it where the prompt gives each operand a table."""
+        return self.prompt.tables(self.W_E)
+
+    @property
     def operands_share_input(self) -> bool:
-        """True if embeddings are summed: a concatenation has rows of ``W_in`` for each operand."""
-        return self.cfg.combine == "sum"
+        """True if embeddings of one table are summed.
+
+        A concatenation has rows of ``W_in`` for each operand.
+        """
+        return self.cfg.combine == "sum" and not self.prompt.has_two_tables
 
     @property
     def input_weights(self) -> Sequence[Float[Tensor, "p neuron"]]:
         """Embeddings of the residues, times the rows of the first ``W_in`` that read an operand."""
-        W_E, W_in = self.W_E[: self.p], self.layers[0].W_in
+        tables = [table[: self.p] for table in self.input_tables.values()]
+        W_in = self.layers[0].W_in
         assert isinstance(W_in, Tensor)
         if self.cfg.combine == "sum":
-            return [W_E @ W_in]  # the same for both operands
+            return [table @ W_in for table in tables]  # the same for both operands, or one each
         by_position = rearrange(W_in, "(pos d) neuron -> pos d neuron", pos=self.prompt.length)
-        return [W_E @ by_position[position] for position in self.prompt.operands]
+        first, second = (by_position[position] for position in self.prompt.operands)
+        return [tables[0] @ first, tables[-1] @ second]
 
     @property
     def gains(self) -> dict[int, str]:

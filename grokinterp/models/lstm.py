@@ -1,5 +1,6 @@
 """An LSTM on token sequences, with a hook on every gate and state of every step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.anatomy import words_on
 from grokinterp.models.base import HookedModel
 from grokinterp.models.initial_weights import normal, uniform
-from grokinterp.models.prompt import OPERANDS, check_prompt, vocabulary
+from grokinterp.models.prompt import check_prompt, vocabulary
 from grokinterp.models.read_out import ReadOut
 from grokinterp.randomness import generator
 
@@ -108,7 +109,7 @@ class HookedLSTM(HookedModel):
         super().__init__(config, p=p)
         check_int("seed", seed, minimum=0)
         self.prompt, d_vocab, d_vocab_out = vocabulary(config, p)
-        places = [config.prompt.split().index(operand) for operand in OPERANDS]
+        places = self.prompt.operands
         self._first, self._second = places.index(min(places)), max(places)
         rng, bound = generator(seed, "init"), config.d_hidden**-0.5
         self.embed = nn.ParameterDict({"W_E": normal((d_vocab, config.d_embed), 1.0, rng)})
@@ -161,6 +162,11 @@ class HookedLSTM(HookedModel):
             words = words[:, self._second :]
         out, _ = run(F.embedding(words.T, self.W_E), state)
         return self.hook_logits(out[-1] @ self.W_U)
+
+    @property
+    def input_tables(self) -> Mapping[str, Tensor]:
+        """``W_E``, or two parts of it where the prompt gives each operand a table."""
+        return self.prompt.tables(self.W_E)
 
     @property
     def neuron_hooks(self) -> list[list[str]]:

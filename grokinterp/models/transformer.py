@@ -1,6 +1,6 @@
 """A transformer with the interface of TransformerLens' ``HookedTransformer``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -131,6 +131,11 @@ class HookedTransformer(TransformerWeights, HookedModel):
             return logits, cache
         make = PostNormCache if self.cfg.norm_position == "post" else ActivationCache
         return logits, make(cache, self, has_batch_dim=not remove_batch_dim)
+
+    @property
+    def input_tables(self) -> Mapping[str, Tensor]:
+        """``W_E``, or two parts of it where the prompt gives each operand a table."""
+        return {"W_E": self.W_E} if self.prompt is None else self.prompt.tables(self.W_E)
 
     @property
     def read_out(self) -> ReadOut:

@@ -8,12 +8,13 @@ from grokinterp.frozen import frozen_config
 from grokinterp.limits import MAX_LAYERS
 from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.prompt import Prompt, check_prompt, fitting_size
+from grokinterp.short_text import short
 
 NORMALIZATIONS = ("LN", "LNPre")
 NORM_POSITIONS = ("pre", "post")
 ATTENTION_DIRS = ("bidirectional", "causal")
 POSITIONAL_EMBEDDINGS = ("sinusoidal", "standard")
-INITS = ("gpt2", "nanda", "paper1", "paper2")
+INITS = ("gpt2", "nanda", "paper1", "paper2", "zhong")
 
 
 @frozen_config
@@ -36,7 +37,9 @@ class TransformerConfig:
     - "paper2": embeddings N(0, 1), all else uniform within +-1 / sqrt(fan_in), PyTorch's defaults,
       as in the code of the grokking project that the second paper builds on;
     - "nanda": N(0, 1 / d_model), but the unembedding N(0, 1 / d_vocab), as in the code of Nanda et
-      al. 2023 (arXiv:2301.05217).
+      al. 2023 (arXiv:2301.05217);
+    - "zhong": like "nanda", but the neurons' input weights N(0, 1 / d_mlp), as in the code of Zhong
+      et al. 2023 (arXiv:2306.17844).
 
     N(m, v) is the normal distribution with mean m and variance v.
     """
@@ -58,7 +61,7 @@ class TransformerConfig:
     attn_rate: float = 1.0  # r: pattern = r softmax + (1 - r), Zhong et al. 2023
     mup: float | None = None  # s: logits are divided by d_model^((1 + s) / 2); None: by 1
     tie_embedding: bool = False  # W_U is W_E transposed
-    biases: bool = True  # of attention, MLP and unembedding
+    biases: bool | str = True  # of attention, MLP and unembedding; "mlp": of the MLPs alone
     n_ctx: int | None = None  # largest number of positions; None: that of the prompt
     d_vocab: int | None = None  # number of tokens; None: that of the prompt
     d_vocab_out: int | None = None  # number of classes; None: p, or d_vocab without p
@@ -77,8 +80,10 @@ class TransformerConfig:
                 f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}; "
                 "change one of them, or give d_head"
             )
-        for name in ("attn_only", "use_attn_scale", "tie_embedding", "biases"):
+        for name in ("attn_only", "use_attn_scale", "tie_embedding"):
             check_bool(name, getattr(self, name))
+        if not isinstance(self.biases, bool) and self.biases != "mlp":
+            raise TypeError(f"biases must be True, False or 'mlp', got {short(self.biases)}")
         check_choice("act_fn", self.act_fn, ACTIVATIONS)
         if self.normalization_type is not None:
             check_choice("normalization_type", self.normalization_type, NORMALIZATIONS)
@@ -127,6 +132,27 @@ class TransformerConfig:
         fields["prompt"] = "eos a + b ="
         return cls(**fields | changes)
 
+    @classmethod
+    def nanda2023(cls, **changes: Any) -> "TransformerConfig":
+        """The network of Nanda et al. 2023 (arXiv:2301.05217), from their code.
+
+        One causal layer, "a b =", no norms, biases in the MLP alone. Its classes are all p + 1
+        tokens: give ``d_vocab_out=p + 1`` too, as :meth:`RunConfig.nanda2023` does.
+        """
+        return cls(**{"biases": "mlp", "init": "nanda"} | changes)
+
+    @classmethod
+    def zhong2023(cls, **changes: Any) -> "TransformerConfig":
+        """The transformers of Zhong et al. 2023 (arXiv:2306.17844), from their code.
+
+        One bidirectional layer, "a b", no norms, biases in the MLP alone. ``attn_rate`` is 0 in
+        their Model A (Pizza) and 1 in Model B (Clock).
+        """
+        network: dict[str, Any] = {
+            "prompt": "a b", "attention_dir": "bidirectional", "biases": "mlp", "init": "zhong",
+        }  # fmt: skip
+        return cls(**network | changes)
+
     def resolved(self, p: int | None) -> "TransformerConfig":
         """The config with every size filled in, from its other fields and from ``p``.
 
@@ -159,9 +185,10 @@ class TransformerConfig:
 def count_parameters(config: TransformerConfig) -> int:
     """Parameters of a resolved config's network; fixed position vectors count as parameters."""
     heads, width, neurons = config.n_heads * (config.d_head or 0), config.d_model, config.d_mlp or 0
-    biases, norm = int(config.biases), 2 * width if config.normalization_type == "LN" else 0
+    biases, of_mlp = int(config.biases is True), int(bool(config.biases))
+    norm = 2 * width if config.normalization_type == "LN" else 0
     attention = 4 * heads * width + biases * (3 * heads + width)
-    mlp = 0 if config.attn_only else 2 * neurons * width + biases * (neurons + width) + norm
+    mlp = 0 if config.attn_only else 2 * neurons * width + of_mlp * (neurons + width) + norm
     classes = config.d_vocab_out or 0
     return (
         ((config.d_vocab or 0) + (config.n_ctx or 0)) * width

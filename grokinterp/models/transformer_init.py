@@ -23,7 +23,7 @@ class Weights:
         match self._config.init:
             case "gpt2":
                 return self._normal(shape, 0.02)
-            case "nanda":
+            case "nanda" | "zhong":
                 return self._normal(shape, self._config.d_model**-0.5)
         return self._normal(shape, 1.0)
 
@@ -35,7 +35,7 @@ class Weights:
 
     def unembedding(self, shape: tuple[int, ...]) -> nn.Parameter:
         """The read-out to the logits."""
-        if self._config.init == "nanda":
+        if self._config.init in ("nanda", "zhong"):
             assert self._config.d_vocab is not None
             return self._normal(shape, self._config.d_vocab**-0.5)
         return self.linear(shape, fan_in=self._config.d_model)
@@ -45,15 +45,22 @@ class Weights:
         match self._config.init:
             case "gpt2":
                 return self._normal(shape, 0.02)
-            case "nanda":
+            case "nanda" | "zhong":
                 return self._normal(shape, self._config.d_model**-0.5)
             case "paper1":
                 return self._normal(shape, fan_in**-0.5)
         return uniform(shape, fan_in, self._rng)
 
-    def bias(self, shape: tuple[int, ...]) -> nn.Parameter | None:
-        """Zeros, or None in a network without biases."""
-        return constant(shape, 0.0) if self._config.biases else None
+    def into_neurons(self, shape: tuple[int, int]) -> nn.Parameter:
+        """The neurons' input weights [d_model, d_mlp]."""
+        if self._config.init == "zhong":
+            return self._normal(shape, shape[1] ** -0.5)
+        return self.linear(shape, fan_in=shape[0])
+
+    def bias(self, shape: tuple[int, ...], *, of_mlp: bool = False) -> nn.Parameter | None:
+        """Zeros, or None where the network has no bias."""
+        exists = bool(self._config.biases) if of_mlp else self._config.biases is True
+        return constant(shape, 0.0) if exists else None
 
     def _normal(self, shape: tuple[int, ...], std: float) -> nn.Parameter:
         return normal(shape, std, self._rng)

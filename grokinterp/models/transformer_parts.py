@@ -87,10 +87,10 @@ class MLP(nn.Module):
         super().__init__()
         d_model, d_mlp = config.d_model, config.d_mlp
         assert d_mlp is not None
-        self.W_in = weights.linear((d_model, d_mlp), fan_in=d_model)
-        self.b_in = weights.bias((d_mlp,))
+        self.W_in = weights.into_neurons((d_model, d_mlp))
+        self.b_in = weights.bias((d_mlp,), of_mlp=True)
         self.W_out = weights.linear((d_mlp, d_model), fan_in=d_mlp)
-        self.b_out = weights.bias((d_model,))
+        self.b_out = weights.bias((d_model,), of_mlp=True)
         self.act = ACTIVATIONS[config.act_fn].function
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()
 

@@ -143,4 +143,5 @@ class TransformerWeights:
         return torch.stack([getattr(getattr(block, part), leaf) for block in self.blocks])
 
     def _biases(self, name: str, shaped_alike: Tensor) -> Tensor:
-        return self._stack(name) if self.cfg.biases else torch.zeros_like(shaped_alike)
+        exist = self.cfg.biases if name.startswith("mlp") else self.cfg.biases is True
+        return self._stack(name) if exist else torch.zeros_like(shaped_alike)
