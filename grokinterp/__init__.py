@@ -19,6 +19,7 @@ from grokinterp.models import (
     TransformerConfig,
     closed_form_mlp,
     from_transformer_lens,
+    load_nanda2023,
     load_zhong2023,
 )
 from grokinterp.models.registry import register_model
@@ -64,6 +65,7 @@ __all__ = [
     "filter_frequencies",
     "filtered_embedding",
     "from_transformer_lens",
+    "load_nanda2023",
     "load_zhong2023",
     "make_dataset",
     "models",

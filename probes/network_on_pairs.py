@@ -163,6 +163,8 @@ class NetworkOnPairs:
                     f"p={self.p} needs [vocab, d], or [2, vocab, d] with a table per operand, with "
                     f"a vocabulary of at least {needed}"
                 )
+        if self._prompt is not None and len(tables) == 1:
+            tables = self._prompt.tables(next(iter(tables.values())))
         return {name: table.detach()[: self.p].double().cpu() for name, table in tables.items()}
 
     @property

@@ -7,6 +7,7 @@ from grokinterp.models.hooked_module import HookedModule
 from grokinterp.models.loading import from_transformer_lens
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.mlp import HookedMLP, MLPConfig
+from grokinterp.models.nanda2023 import SnapshotsOfTraining, load_nanda2023
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.models.zhong2023 import load_zhong2023
@@ -21,8 +22,10 @@ __all__ = [
     "HookedTransformer",
     "LSTMConfig",
     "MLPConfig",
+    "SnapshotsOfTraining",
     "TransformerConfig",
     "closed_form_mlp",
     "from_transformer_lens",
+    "load_nanda2023",
     "load_zhong2023",
 ]

@@ -82,7 +82,8 @@ class TransformerConfig:
             )
         for name in ("attn_only", "use_attn_scale", "tie_embedding"):
             check_bool(name, getattr(self, name))
-        if not isinstance(self.biases, bool) and self.biases != "mlp":
+        of_mlps = isinstance(self.biases, str) and self.biases == "mlp"
+        if not isinstance(self.biases, bool) and not of_mlps:
             raise TypeError(f"biases must be True, False or 'mlp', got {short(self.biases)}")
         check_choice("act_fn", self.act_fn, ACTIVATIONS)
         if self.normalization_type is not None:
@@ -139,7 +140,8 @@ class TransformerConfig:
         One causal layer, "a b =", no norms, biases in the MLP alone. Its classes are all p + 1
         tokens: give ``d_vocab_out=p + 1`` too, as :meth:`RunConfig.nanda2023` does.
         """
-        return cls(**{"biases": "mlp", "init": "nanda"} | changes)
+        network: dict[str, Any] = {"biases": "mlp", "init": "nanda"}
+        return cls(**network | changes)
 
     @classmethod
     def zhong2023(cls, **changes: Any) -> "TransformerConfig":

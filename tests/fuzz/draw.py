@@ -29,7 +29,7 @@ DATA: dict[str, list[Any]] = {
     "protocol": ["independent", "published"],
     "seed": [0, 1, 7, 2**32],
 }  # fmt: skip
-PROMPTS = ["a b", "a b =", "a + b =", "eos a + b =", "b a", "= a b x", "a b = ="]
+PROMPTS = ["a b", "a b =", "a + b =", "eos a + b =", "b a", "= a b x", "a b = =", "a p+b ="]
 MODEL: dict[str, dict[str, list[Any]]] = {
     "mlp": {
         "d_mlp": [1, 2, 8, 20],
@@ -69,12 +69,12 @@ MODEL: dict[str, dict[str, list[Any]]] = {
         "attn_rate": [1.0, 0.0, 0.3],
         "mup": [None, 0, 1.0, -0.5],
         "tie_embedding": [False, True],
-        "biases": [True, False],
+        "biases": [True, False, "mlp"],
         "n_ctx": [None, 5, 9],
         "d_vocab": [None, None, 17, 30],
         "d_vocab_out": [None, None, 17],
         "prompt": PROMPTS,
-        "init": ["gpt2", "nanda", "paper1", "paper2"],
+        "init": ["gpt2", "nanda", "paper1", "paper2", "zhong"],
     },
     "lstm": {
         "n_layers": [1, 2, 3],

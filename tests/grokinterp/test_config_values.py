@@ -170,6 +170,10 @@ def test_batch_norm_needs_two_examples(data: dict[str, Any], training: dict[str,
         gi.TransformerConfig(d_model=6, n_heads=2, tie_embedding=True, n_ctx=9, d_vocab=17),
         gi.TransformerConfig.paper1(d_model=8),
         gi.TransformerConfig.paper2(d_model=8),
+        gi.TransformerConfig.nanda2023(d_model=8, n_layers=2),
+        gi.TransformerConfig.zhong2023(d_model=8, prompt="a p+b"),
+        gi.EmbeddingMLPConfig(d_embed=3, hidden=(7,), prompt="a p+b ="),
+        gi.LSTMConfig(d_embed=3, d_hidden=5, prompt="a p+b ="),
     ],
 )  # fmt: skip
 def test_parameters_are_counted_without_building_the_network(model: Any) -> None:

@@ -29,6 +29,9 @@ DRAWN: dict[str, tuple[Any, float, float]] = {
     "transformer nanda": (
         gi.TransformerConfig(d_model=8, n_heads=2, init="nanda"), 8**-0.5, -0.1588326
     ),
+    "transformer zhong": (
+        gi.TransformerConfig.zhong2023(d_model=8, n_heads=2), 8**-0.5, -0.5666401
+    ),
     "transformer paper1": (
         gi.TransformerConfig(d_model=8, n_heads=2, init="paper1"), 1.0, -0.1588326
     ),

@@ -35,6 +35,8 @@ PAIRS = torch.tensor([[0, 1], [4, 3], [2, 2]])
         ("= a = b =", [5, 4, 5, 3, 5], 6),  # one symbol, one token
         ("  a\tb  = ", [4, 3, 5], 6),
         ("b ab a", [3, 5, 4], 6),  # a word that only contains an operand's name
+        ("a p+b", [4, 8], 10),
+        ("= p+b a +", [10, 8, 4, 11], 12),
     ],
 )
 def test_sequences_are_the_template_filled_in(template: str, row: list[int], d_vocab: int) -> None:
@@ -73,6 +75,46 @@ def test_vectorised_over_runs() -> None:
         return prompt.tokens(pairs)
 
     assert torch.equal(vmap(tokens)(runs), expected)
+
+
+TWO_TABLES: list[Any] = [
+    HookedTransformer(TransformerConfig(d_model=4, n_heads=1, prompt="p+b a ="), p=5),
+    HookedLSTM(LSTMConfig(d_embed=4, d_hidden=4, prompt="p+b a ="), p=5),
+    HookedLSTM(LSTMConfig(d_embed=4, d_hidden=4, prompt="a p+b"), p=5),
+    HookedEmbeddingMLP(EmbeddingMLPConfig(d_embed=4, hidden=(4,), prompt="p+b a ="), p=5),
+    HookedEmbeddingMLP(
+        EmbeddingMLPConfig(d_embed=4, hidden=(4,), prompt="a p+b", combine="sum"), p=5
+    ),
+]
+
+
+@pytest.mark.parametrize("model", TWO_TABLES, ids=lambda model: type(model).__name__)
+def test_an_operand_with_its_own_tokens_has_its_own_table(model: Any) -> None:
+    """Changing a row of one table changes the pairs with that operand, and no others."""
+    pairs = torch.tensor(list(itertools.product(range(5), repeat=2)))
+    assert not model.operands_share_input
+    model.double()
+    hooked, _ = model.run_with_cache(pairs)  # without hooks, pairs share what is alike
+    torch.testing.assert_close(model(pairs), hooked, rtol=1e-11, atol=1e-11)
+    for operand, table in enumerate(model.input_tables.values()):
+        before = model(pairs)
+        with torch.no_grad():
+            table[3] += 1.0
+        moved = (model(pairs) != before).any(dim=1)
+        assert torch.equal(moved, pairs[:, operand] == 3)
+
+
+@pytest.mark.parametrize("combine", ["sum", "concat"])
+def test_input_weights_of_two_tables_add_up_to_the_neurons(combine: str) -> None:
+    config = EmbeddingMLPConfig(
+        d_embed=4, hidden=(6,), prompt="p+b a", combine=combine, biases=False
+    )
+    model = HookedEmbeddingMLP(config, p=5, seed=2).double()
+    pairs = torch.tensor(list(itertools.product(range(5), repeat=2)))
+    _, cache = model.run_with_cache(pairs)
+    first, second = model.input_weights
+    expected = first[pairs[:, 0]] + second[pairs[:, 1]]
+    torch.testing.assert_close(cache["layers.0.hook_pre"], expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.usefixtures("no_type_checker")

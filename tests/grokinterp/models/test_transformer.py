@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformer_lens import ActivationCache
 from transformer_lens.model_bridge import TransformerBridge
 
+import grokinterp as gi
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
 from tests.tolerance import assert_agree, rounding
 
@@ -318,6 +319,26 @@ def test_weights_have_transformer_lens_names_and_shapes() -> None:
     close(QK, model.W_Q @ model.W_K.transpose(-2, -1))
     close(OV, model.W_V @ model.W_O)
     assert not any("b_" in name for name in bare.state_dict())
+
+
+def test_biases_of_the_mlps_alone() -> None:
+    """As a network with all biases whose others are zero; and a config of before says True."""
+    model, full = network(n_layers=2, biases="mlp"), network(n_layers=2)
+    state = model.state_dict()
+    assert {name.split(".")[-1] for name in state if ".b_" in name} == {"b_in", "b_out"}
+    zeros = {name: torch.zeros_like(w) for name, w in full.state_dict().items()}
+    full.load_state_dict(zeros | state)
+    tokens = tokens_for(model)
+    close(model(tokens), full(tokens))
+    for name in ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U"):
+        assert torch.equal(getattr(model, name), getattr(full, name)), name
+    for layer in range(3):
+        close(model.accumulated_bias(layer), full.accumulated_bias(layer))
+    old = {"kind": "transformer", "d_model": 8, "biases": True}
+    config = gi.RunConfig.from_dict({"model": old})
+    assert config.model == TransformerConfig(d_model=8)
+    with pytest.raises(TypeError, match="biases must be True, False or 'mlp', got 'attention'"):
+        TransformerConfig(biases="attention")
 
 
 def test_tied_embedding_has_one_matrix() -> None:

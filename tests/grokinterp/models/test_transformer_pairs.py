@@ -251,10 +251,11 @@ def test_first_papers_scales() -> None:
 
 
 D, D_MLP, D_VOCAB = 48, 96, 60
-NORMAL = {  # standard deviations: tokens, positions, W_Q W_K W_V W_in, W_O, W_out, W_U
-    "gpt2": (0.02,) * 6,
-    "paper1": (1, 1, D**-0.5, 40**-0.5, D_MLP**-0.5, D**-0.5),
-    "nanda": (D**-0.5,) * 5 + (D_VOCAB**-0.5,),
+NORMAL = {  # standard deviations: tokens, positions, W_Q W_K W_V, W_in, W_O, W_out, W_U
+    "gpt2": (0.02,) * 7,
+    "paper1": (1, 1, D**-0.5, D**-0.5, 40**-0.5, D_MLP**-0.5, D**-0.5),
+    "nanda": (D**-0.5,) * 6 + (D_VOCAB**-0.5,),
+    "zhong": (D**-0.5,) * 3 + (D_MLP**-0.5,) + (D**-0.5,) * 2 + (D_VOCAB**-0.5,),
 }
 
 
@@ -270,10 +271,10 @@ def drawn(init: str, **fields: Any) -> dict[str, Tensor]:
 def parts(state: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
     """Weights in the order of ``NORMAL``."""
     read_in = [state[f"blocks.1.attn.W_{letter}"] for letter in "QKV"]
-    read_in.append(state["blocks.1.mlp.W_in"])
     return [
         ("tokens", state["embed.W_E"]), ("positions", state["pos_embed.W_pos"]),
-        ("read in", torch.cat([weight.flatten() for weight in read_in])),
+        ("W_Q W_K W_V", torch.cat([weight.flatten() for weight in read_in])),
+        ("W_in", state["blocks.1.mlp.W_in"]),
         ("W_O", state["blocks.1.attn.W_O"]), ("W_out", state["blocks.1.mlp.W_out"]),
         ("W_U", state["unembed.W_U"]),
     ]  # fmt: skip
@@ -292,7 +293,7 @@ def test_second_papers_initial_weights_are_torchs_defaults() -> None:
     weights = parts(drawn("paper2"))
     for name, weight in weights[:2]:
         assert stats.kstest(weight.flatten().numpy(), "norm").pvalue > 1e-3, name
-    for (name, weight), fan_in in zip(weights[2:], (D, 40, D_MLP, D), strict=True):
+    for (name, weight), fan_in in zip(weights[2:], (D, D, 40, D_MLP, D), strict=True):
         bound = fan_in**-0.5
         uniform = stats.uniform(-bound, 2 * bound)
         assert stats.kstest(weight.flatten().numpy(), uniform.cdf).pvalue > 1e-3, name

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from grokinterp.frequencies import replaced_embedding
 from grokinterp.models import zhong2023
 from grokinterp.models.zhong2023 import load_zhong2023
 
@@ -62,11 +63,11 @@ def test_checkpoints_have_their_accuracy_and_loss(run: str, accuracy: float, los
     assert F.cross_entropy(logits, labels).item() == pytest.approx(loss, abs=digits, rel=0)
 
 
-def a_transformer(**about: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def a_transformer(vocab: int = 5, **about: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors laid out as theirs, of a tiny network with p = 5: d 8, 2 heads of 4."""
     draw = torch.Generator().manual_seed(1)
     shapes = {
-        "embed.W_E": (8, 5), "pos_embed.W_pos": (2, 8), "unembed.W_U": (8, 5),
+        "embed.W_E": (8, vocab), "pos_embed.W_pos": (2, 8), "unembed.W_U": (8, vocab),
         "blocks.0.attn.W_Q": (2, 4, 8), "blocks.0.attn.W_K": (2, 4, 8),
         "blocks.0.attn.W_V": (2, 4, 8), "blocks.0.attn.W_O": (8, 8),
         "blocks.0.mlp.W_in": (32, 8), "blocks.0.mlp.b_in": (32,),
@@ -79,8 +80,9 @@ def a_transformer(**about: str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def an_mlp(kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     draw, d_in = torch.Generator().manual_seed(1), 12 if kind == "D" else 6
-    layers = {"A": 1, "B": 2, "C": 2, "D": 1}[kind]
-    shapes = {"embed.weight": (5, 6), "unembed.weight": (5, 7)}
+    layers = {"A": 1, "B": 2, "C": 2, "D": 1, "X": 1}[kind]
+    tables = ["embed1.weight", "embed2.weight"] if kind == "X" else ["embed.weight"]
+    shapes = dict.fromkeys(tables, (5, 6)) | {"unembed.weight": (5, 7)}
     for i in range(1, layers + 1):
         shapes |= {f"l{i}.weight": (7, d_in if i == 1 else 7), f"l{i}.bias": (7,)}
     tensors = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
@@ -99,13 +101,14 @@ def saved_as_theirs(folder: Path, tensors: dict[str, Tensor], **config: Any) -> 
     return folder / "model_abc.pt"
 
 
-def test_their_transformer_by_hand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offset", [0, 5])
+def test_their_transformer_by_hand(offset: int, tmp_path: Path) -> None:
     """One head and one position after the other, with 1 - r added to the pattern, not (1 - r)/T."""
-    tensors, about = a_transformer()
+    tensors, about = a_transformer(5 + offset, second_token_offset=str(offset))
     model, pairs = load_zhong2023(saved(tmp_path, (tensors, about))).double(), all_pairs(5)
     w = {name: tensor.double() for name, tensor in tensors.items()}
     for (a, b), got in zip(pairs.tolist(), model(pairs), strict=True):
-        columns = w["embed.W_E"][:, [a, b]] + w["pos_embed.W_pos"].T  # [d, pos]
+        columns = w["embed.W_E"][:, [a, b + offset]] + w["pos_embed.W_pos"].T  # [d, pos]
         out, z = columns[:, 1].clone(), []
         for head in range(2):
             q, k, v = (w[f"blocks.0.attn.W_{n}"][head] @ columns for n in "QKV")
@@ -117,18 +120,20 @@ def test_their_transformer_by_hand(tmp_path: Path) -> None:
         torch.testing.assert_close(got, out @ w["unembed.W_U"], rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("kind", ["A", "B", "C", "D"])
+@pytest.mark.parametrize("kind", ["A", "B", "C", "D", "X"])
 def test_their_embedding_mlps_by_hand(kind: str, tmp_path: Path) -> None:
     tensors, about = an_mlp(kind)
     model, pairs = load_zhong2023(saved(tmp_path, (tensors, about))).double(), all_pairs(5)
     w = {name: tensor.double() for name, tensor in tensors.items()}
-    first, second = (w["embed.weight"][column] for column in pairs.T)
+    tables = ("embed1.weight", "embed2.weight") if kind == "X" else ("embed.weight",) * 2
+    first, second = (w[name][column] for name, column in zip(tables, pairs.T, strict=True))
 
     def linear(i: int, x: Tensor) -> Tensor:
         return F.linear(x, w[f"l{i}.weight"], w[f"l{i}.bias"])
 
     x = {
         "A": lambda: linear(1, first + second),
+        "X": lambda: linear(1, first + second),
         "B": lambda: linear(1, first + second),
         "C": lambda: linear(1, first) + linear(1, second),
         "D": lambda: linear(1, torch.cat([first, second], dim=1)),
@@ -186,11 +191,34 @@ def test_an_equals_sign_is_one_more_token(yes: object, tmp_path: Path) -> None:
         assert torch.equal(again.run_with_cache(all_pairs(5))[0], logits)
 
 
+@pytest.mark.parametrize("sign", [False, True])
+def test_a_second_table_is_that_of_the_second_operand(sign: bool, tmp_path: Path) -> None:
+    """``diff_vocab`` in their configuration; what reads or replaces tables is given both."""
+    tensors, _ = a_transformer(10 + sign)
+    tensors["pos_embed.W_pos"] = torch.linspace(-1, 1, (2 + sign) * 8).view(-1, 8)
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
+    path = saved_as_theirs(tmp_path, tensors, attn_coeff=0.3, diff_vocab=1, eqn_sign=sign)
+    model, pairs = load_zhong2023(path), all_pairs(5)
+    W_E = tensors["embed.W_E"].T
+    first, second = model.input_tables.values()
+    assert torch.equal(first, W_E[:5])
+    assert torch.equal(second, W_E[5:10])
+    assert not model.operands_share_input
+    logits, cache = model.run_with_cache(pairs)
+    assert torch.equal(cache["hook_embed"][:, 0], W_E[pairs[:, 0]])
+    assert torch.equal(cache["hook_embed"][:, 1], W_E[5 + pairs[:, 1]])
+    if sign:
+        assert torch.equal(cache["hook_embed"][:, 2], W_E[10].expand(25, 8))
+    # Without hooks the keys and values are computed once for every token at a position.
+    torch.testing.assert_close(model(pairs), logits, rtol=1e-11, atol=1e-11)
+    with replaced_embedding(model, {"W_E[0]": W_E[:5], "W_E[1]": W_E[[5] * 5]}):
+        by_second = model(pairs).reshape(5, 5, -1)
+    torch.testing.assert_close(by_second, by_second[:, :1].expand(5, 5, -1))
+
+
 @pytest.mark.parametrize("yes", [True, 1, "True", "1"])
 def test_their_other_networks_are_refused(yes: object, tmp_path: Path) -> None:
     tensors, _ = a_transformer()
-    with pytest.raises(ValueError, match="second_token_offset=5; only '0' can be loaded"):
-        load_zhong2023(saved_as_theirs(tmp_path, tensors, attn_coeff=0.3, diff_vocab=yes))
     with pytest.raises(ValueError, match=r"arch in model_abc\.pt='use_linear' is unknown"):
         load_zhong2023(saved_as_theirs(tmp_path, tensors, attn_coeff=0.3, use_linear=yes))
 
@@ -241,11 +269,11 @@ def test_tensors_that_are_no_weights_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"second_token_offset": "5"}, "second_token_offset='5'; only '0' can be loaded"),
+        ({"second_token_offset": "7"}, "second_token_offset='7'; only 0 and p=5 can be loaded"),
         ({"causal": "true"}, "causal='true'"),
         ({"layernorm": "LN"}, "layernorm='LN'"),
         ({"tied": "true"}, "tied='true'"),
-        ({"arch": "linear_X"}, "arch in network.safetensors='linear_X' is unknown"),
+        ({"arch": "linear_Y"}, "arch in network.safetensors='linear_Y' is unknown"),
         ({"act": "Tanh"}, "act_fn='tanh' is unknown"),
         ({"p": "many"}, "p='many'; it must be a number"),
         ({"attn_rate": "''"}, "attn_rate=\"''\"; it must be a number"),
@@ -255,7 +283,7 @@ def test_tensors_that_are_no_weights_are_refused(tmp_path: Path) -> None:
 )
 def test_other_networks_are_refused(about: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        load_zhong2023(saved(tmp_path, a_transformer(**about)))
+        load_zhong2023(saved(tmp_path, a_transformer(5, **about)))
 
 
 @pytest.mark.parametrize("name", ["embed.W_E", "blocks.0.attn.W_Q", "blocks.0.mlp.b_out"])
@@ -290,7 +318,8 @@ def test_loading_runs_no_code_and_names_unreadable_files(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"model_abc\.pt or config_abc\.json is unreadable.*Weigh"):
         load_zhong2023(path)
     assert not (tmp_path / "sprung").exists()
-    for content in (b"", b"PK\x03\x04 cut", b"no model at all"):
+    torch.save(a_transformer()[0], path)
+    for content in (b"", b"PK\x03\x04 cut", b"no model at all", path.read_bytes()[:-200]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"model_abc\.pt or config_abc\.json is unreadable"):
             load_zhong2023(path)
