@@ -5,7 +5,7 @@ from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig, TrainConfig, build_model
 from grokinterp.data import DataConfig, Dataset, make_dataset
 from grokinterp.frequencies import filter_frequencies, filtered_embedding
-from grokinterp.interventions import ablate, ablate_heads, patch, scale
+from grokinterp.interventions import ablate, ablate_heads, highest, lowest, patch, scale
 from grokinterp.models import (
     EmbeddingMLPConfig,
     HookedEmbeddingMLP,
@@ -65,8 +65,10 @@ __all__ = [
     "filter_frequencies",
     "filtered_embedding",
     "from_transformer_lens",
+    "highest",
     "load_nanda2023",
     "load_zhong2023",
+    "lowest",
     "make_dataset",
     "models",
     "open_sweep",

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp.arguments import checked
+from grokinterp.basis import plain_integers
 from grokinterp.checks import check_bool, check_int
 from grokinterp.models.anatomy import anatomy
 from grokinterp.short_text import short
@@ -151,20 +151,6 @@ def _checked(frequencies: Iterable[Any], n: int) -> list[int]:
             f"frequencies contains {short(strange)}, but {n} residues have the frequencies "
             f"1..{n // 2}; k and {n} - k are the same frequency, so give the smaller one"
         )
-    return chosen
-
-
-def plain_integers(frequencies: Iterable[Any]) -> list[int]:
-    """Frequencies as Python integers; raise for other values, such as 2.5, "2" or True."""
-    if not isinstance(frequencies, Iterable) or getattr(frequencies, "ndim", 1) != 1:
-        raise TypeError(f"frequencies must be a list of integers, got {short(frequencies)}")
-    chosen: list[int] = []
-    for k in frequencies:
-        is_scalar = isinstance(k, np.generic) or (isinstance(k, Tensor) and not k.ndim)
-        number: Any = k.item() if is_scalar else k
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise TypeError(f"frequencies must be integers, got {short(k)}")
-        chosen.append(number)
     return chosen
 
 

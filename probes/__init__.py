@@ -3,6 +3,7 @@
 Of a NumPy array take ``torch.as_tensor(array)``: where a tensor is wanted, an array is refused.
 """
 
+from grokinterp.basis import Basis, task_basis
 from probes.alive import is_dead
 from probes.attribution import (
     LogitAttribution,
@@ -10,7 +11,6 @@ from probes.attribution import (
     model_neuron_attribution,
     neuron_attribution,
 )
-from probes.basis import Basis, task_basis
 from probes.circularity import Circularity, circularity, model_circularity
 from probes.clock_pizza import ClockOrPizza, clock_or_pizza, model_clock_or_pizza
 from probes.distance import distance_irrelevance, model_distance_irrelevance

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.checks import check_int
 from grokinterp.randomness import generator
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
-from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.fourier import power_spectrum
 from probes.network_on_pairs import network_on_pairs

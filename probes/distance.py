@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.tasks import Operation
-from probes.basis import Basis
 from probes.logit_spectrum import check_logits
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe

@@ -6,10 +6,10 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, only_living
-from probes.basis import Basis
 from probes.fourier import power_spectrum
 from probes.ipr import ipr
 from probes.network_on_pairs import network_on_pairs

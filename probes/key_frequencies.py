@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.checks import check_number
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation, operation_table
-from probes.basis import Basis
 from probes.logit_spectrum import LogitSpectrum, check_logits, logit_spectrum, model_logit_spectrum
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe

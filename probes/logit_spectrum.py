@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
-from probes.basis import Basis
 from probes.embedding import real_energy
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from grokinterp.arguments import checked
+from grokinterp.basis import Basis, task_basis
 from grokinterp.checks import check_int, check_text
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
@@ -18,7 +19,6 @@ from grokinterp.models.prompt import Prompt
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
-from probes.basis import Basis, task_basis
 
 # Pairs in one forward pass: bounds the memory of activations.
 _BATCH = 4096

@@ -10,11 +10,11 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.checks import check_names
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes
-from probes.basis import Basis
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe
 

@@ -10,7 +10,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from grokinterp.basis import has_basis
 from grokinterp.models.read_out import Part, ReadOut
+from grokinterp.models.units import FREQUENCIES, UnitHooks
 from grokinterp.tasks import Operation
 
 
@@ -67,6 +69,22 @@ class Anatomy:
         activations are [batch, neuron] or [batch, pos, neuron].
         """
         return [[name] for name in _hook_dict(self) if name.split(".")[-1] == "hook_post"]
+
+    @property
+    def unit_hooks(self) -> Mapping[str, UnitHooks]:
+        """Where the parts are that can be taken out one by one, in the order of computation.
+
+        By name: "neurons.0", "heads.0", ... of each layer, and "frequencies" of the embedding,
+        where the network has a ``hook_embed`` behind input tables and a task with frequencies.
+        """
+        names = list(_hook_dict(self))
+        found = {f"neurons.{i}": UnitHooks(tuple(at)) for i, at in enumerate(self.neuron_hooks)}
+        heads = [name for name in names if name.split(".")[-1] == "hook_z"]
+        found |= {f"heads.{i}": UnitHooks((name,), axis=-2) for i, name in enumerate(heads)}
+        periodic = has_basis(self.operation, getattr(self, "p", None))
+        if periodic and self.input_tables and "hook_embed" in names:
+            found[FREQUENCIES] = UnitHooks(("hook_embed",))
+        return dict(sorted(found.items(), key=lambda item: names.index(item[1].hooks[0])))
 
     @property
     def gains(self) -> Mapping[int, str]:

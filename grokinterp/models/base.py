@@ -4,7 +4,7 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, no_type_check
+from typing import Any, ClassVar, Protocol, no_type_check, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,30 +12,26 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from transformer_lens.hook_points import HookPoint
 
+from grokinterp.basis import task_basis
 from grokinterp.checks import check_int
 from grokinterp.limits import MAX_P, check_parameters
 from grokinterp.models.anatomy import Anatomy, words_on
 from grokinterp.models.hub import OnTheHub
+from grokinterp.models.units import FREQUENCIES, HooksOf, Units
 from grokinterp.short_text import short
 
 
-class LayerNeurons(str):
-    """The neurons of a layer, as a hook name that each network looks up for itself.
+@runtime_checkable
+class NeedsModel(Protocol):
+    """A hook function that is made for one network, when it is added to it."""
 
-    TransformerLens' own models do not know this class: to them it is the name of an MLP's neurons.
-    """
+    def for_model(self, model: "HookedModel") -> Callable[..., Any]:
+        """The hook function itself."""
+        ...
 
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, layer: int) -> "LayerNeurons":
-        """Those of a layer, 0 for the first."""
-        return cls(f"blocks.{layer}.mlp.hook_post")
-
-    @property
-    def layer(self) -> int:
-        """The layer."""
-        return int(self.split(".")[1])
+    def __call__(self, activation: Tensor, hook: HookPoint) -> Tensor:
+        """What it does in a model that is not of this package: it refuses."""
+        ...
 
 
 class HookedModel(Anatomy, OnTheHub):
@@ -54,6 +50,7 @@ class HookedModel(Anatomy, OnTheHub):
     config_class: ClassVar[type]
     # Where training may drop activations, the names that ``TrainConfig.dropout_at`` takes.
     dropout_places: ClassVar[tuple[str, ...]] = ()
+    pairs_read: Tensor | None = None  # while a forward pass runs: its pairs
 
     def __init__(self, config: Any, *, p: int | None) -> None:
         super().__init__()
@@ -83,7 +80,15 @@ class HookedModel(Anatomy, OnTheHub):
         if torch.compiler.is_compiling() or "torch._dynamo" in sys.modules:
             outside: Any = torch.compiler.disable(_uncompiled_if_hooked, recursive=False)
             return outside(self, tokens)
-        return self.logits(tokens)
+        return self._reading(tokens)
+
+    def _reading(self, tokens: Tensor) -> Tensor:
+        """:meth:`logits`, during which hooks find the pairs in ``pairs_read``."""
+        self.pairs_read = tokens
+        try:
+            return self.logits(tokens)
+        finally:
+            self.pairs_read = None
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
         """The forward pass without token validation, as vectorised code needs it.
@@ -138,6 +143,24 @@ class HookedModel(Anatomy, OnTheHub):
             _, cache = self.run_with_cache(pair)
         return max(1, sum(activation.numel() for activation in cache.values()) // 2)
 
+    def list_units(self) -> dict[str, Units]:
+        """The parts that can be taken out one by one, by name, in the order of computation.
+
+        Give a name to ``gi.ablate(chosen, unit=...)``, ``gi.scale``, ``gi.patch`` or to a probe.
+        """
+        pair = torch.zeros(1, 2, dtype=torch.int64, device=next(self.parameters()).device)
+        with torch.no_grad(), evaluated(self):
+            _, cache = self.run_with_cache(pair)
+        made: dict[str, Units] = {}
+        for name, at in self.unit_hooks.items():
+            count = cache[at.hooks[0]].shape[at.axis]
+            if name == FREQUENCIES:
+                assert self.operation is not None
+                assert self.p is not None
+                count = len(task_basis(self.operation, self.p).frequencies)
+            made[name] = Units(at.hooks, at.axis, name, count)
+        return made
+
     def setup(self) -> None:
         """TransformerLens' ``setup``, to be called once all modules are there."""
         super().setup()
@@ -172,10 +195,12 @@ class HookedModel(Anatomy, OnTheHub):
         """One line on the kind and size of a config's network, such as "MLP 1x500 square"."""
         return words_on(cls)
 
-    def add_hook(self, name: str | Callable[[str], bool], *args: Any, **kwargs: Any) -> None:
+    def add_hook(
+        self, name: str | Callable[[str], bool], hook: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
         """TransformerLens' ``add_hook``; a name that does not exist is refused with the nearest."""
         for point in self._points(name):
-            super().add_hook(point, *args, **kwargs)
+            super().add_hook(point, self._bound(hook), *args, **kwargs)
 
     def get_caching_hooks(self, names_filter: Any = None, *args: Any, **kwargs: Any) -> Any:
         """TransformerLens' ``get_caching_hooks``; names that do not exist are refused."""
@@ -189,12 +214,16 @@ class HookedModel(Anatomy, OnTheHub):
 
     def _enable_hook(self, name: Any, hook: Callable[..., Any], dir: Any) -> None:
         for point in self._points(name):
-            super()._enable_hook(point, hook, dir)
+            super()._enable_hook(point, self._bound(hook), dir)
+
+    def _bound(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A hook that needs to know the network and the pairs that it reads, told so."""
+        return hook.for_model(self) if isinstance(hook, NeedsModel) else hook
 
     def _points(self, name: object) -> Sequence[str]:
-        """The hook points of a name, of a layer's neurons, or of a function that chooses names."""
-        if isinstance(name, LayerNeurons):
-            return self._of_layer(name.layer)
+        """The hook points of a name, of units, or of a function that chooses names."""
+        if isinstance(name, HooksOf):
+            return self._of_units(name.unit) if name.unit else self._of_layer(name.layer)
         if isinstance(name, str):
             self._check_hook_names(name)
             return [name]
@@ -222,6 +251,14 @@ class HookedModel(Anatomy, OnTheHub):
                 f"layer={layer}, but {name} has {len(layers)} layers of neurons, counted from 0"
             )
         return layers[layer]
+
+    def _of_units(self, unit: str) -> Sequence[str]:
+        found = self.unit_hooks
+        if unit not in found:
+            raise ValueError(
+                f"unit={unit!r}, but {type(self).__name__} has {', '.join(found) or 'no units'}"
+            )
+        return found[unit].hooks
 
     def _check_hook_names(self, names: object) -> None:
         """Of one name or a list of them."""
@@ -255,7 +292,7 @@ def count_hooks(modules: Iterable[nn.Module]) -> int:
 @no_type_check  # whose wrapper would be compiled
 def _uncompiled_if_hooked(model: HookedModel, tokens: Tensor) -> Tensor:
     is_hooked = torch.compiler.disable(lambda: model.is_hooked)()
-    return (torch.compiler.disable(model.logits) if is_hooked else model.logits)(tokens)
+    return (torch.compiler.disable(model._reading) if is_hooked else model.logits)(tokens)
 
 
 @contextmanager

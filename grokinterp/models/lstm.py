@@ -18,6 +18,7 @@ from grokinterp.models.base import HookedModel
 from grokinterp.models.initial_weights import normal, uniform
 from grokinterp.models.prompt import check_prompt, vocabulary
 from grokinterp.models.read_out import ReadOut
+from grokinterp.models.units import FREQUENCIES, UnitHooks
 from grokinterp.randomness import generator
 
 INITS = ("torch",)
@@ -173,6 +174,19 @@ class HookedLSTM(HookedModel):
         """Each layer's hidden states h at every step."""
         steps = range(self.prompt.length)
         return [[f"layers.{i}.steps.{t}.hook_h" for t in steps] for i in range(self.cfg.n_layers)]
+
+    @property
+    def unit_hooks(self) -> dict[str, UnitHooks]:
+        """The embedding's frequencies; every layer's gates and hidden states at every step."""
+        inherited = super().unit_hooks
+        found = {name: inherited[name] for name in inherited if name == FREQUENCIES}
+        steps = range(self.prompt.length)
+        for i in range(self.cfg.n_layers):
+            for kind in ("gate_i", "gate_f", "gate_g", "gate_o", "hidden"):
+                letter = "h" if kind == "hidden" else kind[-1]
+                hooks = tuple(f"layers.{i}.steps.{t}.hook_{letter}" for t in steps)
+                found[f"{kind}.{i}"] = UnitHooks(hooks)
+        return found
 
     @property
     def read_out(self) -> ReadOut:

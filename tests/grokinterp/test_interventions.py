@@ -368,7 +368,7 @@ def test_bad_arguments_are_refused() -> None:
     for reference in (3, [[0.0] * WIDTH], torch.zeros(4, WIDTH, dtype=torch.int64)):
         with pytest.raises(TypeError, match="reference must be a tensor of activations, got "):
             ablate([1], "mean", reference=reference)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"one per chosen neuron \(2\), got shape \[3\]"):
+    with pytest.raises(ValueError, match=r"one per chosen unit \(2\), got shape \[3\]"):
         mlp().run_with_hooks(TOKENS, fwd_hooks=scale([1, 2], torch.ones(3)))
     for mode in ("mean", "resample"):
         hooks = ablate([1], mode, reference=torch.zeros(4, WIDTH + 1))

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from grokinterp.arguments import checked
 from grokinterp.checks import check_int
-from grokinterp.frequencies import plain_integers
+from grokinterp.session import unaffected
 from grokinterp.short_text import short, short_repr
 from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
-from probes.probe import probe
 
 
 @short_repr
@@ -61,7 +63,8 @@ class Basis:
         return list(dict.fromkeys(chosen))
 
 
-@probe
+@checked
+@unaffected()
 def task_basis(operation: Operation, p: int) -> Basis:
     """The order of residues in which ``operation`` mod ``p`` is periodic.
 
@@ -89,6 +92,27 @@ def task_basis(operation: Operation, p: int) -> Basis:
             "choose a prime p"
         )
     return Basis(operation, p, order, -1 if operation in ("subtraction", "division") else 1)
+
+
+def has_basis(operation: Operation | None, p: int | None) -> bool:
+    """Whether a task is known and :func:`task_basis` knows where it is periodic."""
+    if p is None or not isinstance(operation, str) or operation not in NAMED_OPERATIONS:
+        return False
+    return operation in ("addition", "subtraction") or is_prime(p)
+
+
+def plain_integers(frequencies: Iterable[Any]) -> list[int]:
+    """Frequencies as Python integers; raise for other values, such as 2.5, "2" or True."""
+    if not isinstance(frequencies, Iterable) or getattr(frequencies, "ndim", 1) != 1:
+        raise TypeError(f"frequencies must be a list of integers, got {short(frequencies)}")
+    chosen: list[int] = []
+    for k in frequencies:
+        is_scalar = isinstance(k, np.generic) or (isinstance(k, Tensor) and not k.ndim)
+        number: Any = k.item() if is_scalar else k
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"frequencies must be integers, got {short(k)}")
+        chosen.append(number)
+    return chosen
 
 
 def _powers_of_primitive_root(p: int) -> list[int]:
