@@ -16,6 +16,7 @@ from grokinterp.checks import check_int, check_text
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
+from grokinterp.models.units import Units
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
@@ -140,6 +141,15 @@ class NetworkOnPairs:
         Empty for a network whose neurons are not known; name their hook points yourself.
         """
         return tuple(hooks[-1] for hooks in self.anatomy.neuron_hooks)
+
+    @cached_property
+    def units(self) -> Mapping[str, Units]:
+        """What can be taken out of the network one by one, see ``HookedModel.list_units``."""
+        if isinstance(self.model, HookedModel):
+            return self.model.list_units()
+        found = self.anatomy.unit_hooks
+        widths = {name: self.activations(at.last).shape[at.axis] for name, at in found.items()}
+        return {name: Units(at.hooks, at.axis, name, widths[name]) for name, at in found.items()}
 
     @property
     def embeddings(self) -> Mapping[str, Float[Tensor, "p d"]]:

@@ -1,7 +1,7 @@
 """Parts of a network that can be taken out one by one, and names that networks look up.
 
-A network lists its own with ``model.list_units()``: the neurons of each MLP layer ("neurons.0"), the
-heads of each attention layer ("heads.0"), the hidden states and gates of each LSTM layer
+A network lists its own with ``model.list_units()``: the neurons of each MLP layer ("neurons.0"),
+the heads of each attention layer ("heads.0"), the hidden states and gates of each LSTM layer
 ("hidden.0", "gate_i.0" ...) and the frequencies of its embedding ("frequencies").
 """
 

@@ -316,3 +316,15 @@ def test_a_hook_point_through_which_nothing_passes_is_refused() -> None:
 
     with pytest.raises(ValueError, match="hook_idle exists, but nothing passes through it"):
         network_on_pairs(Idle()).activations("hook_idle")
+
+
+def test_a_model_made_elsewhere_lists_its_neurons_and_heads() -> None:
+    model = network_on_pairs(bridge(), p=P, prompt="a b =")
+    units = model.units
+    config = model.model.cfg
+    assert {name: unit.count for name, unit in units.items()} == {
+        "heads.0": config.n_heads, "neurons.0": config.d_mlp,
+    }  # fmt: skip
+    every = torch.ones(config.n_heads, dtype=torch.bool)
+    silent = model.run(model.pairs, gi.ablate(every, unit="heads.0"))
+    assert not torch.allclose(silent, model.run(model.pairs))
