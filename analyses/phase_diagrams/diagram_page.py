@@ -1,4 +1,4 @@
-"""A sweep as one page: phase diagram, accuracies, IPR, and how many cells are in which phase."""
+"""A sweep as one HTML page: phase diagram, accuracies, IPR, and the number of cells per phase."""
 
 import json
 import os
@@ -23,33 +23,35 @@ _WIDTH = 1240  # pixels; four panels next to each other
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """A sweep from its zarr store, finished or not, or from a netCDF file it was written to.
+    """Load a sweep from its zarr store, finished or not, or from a netCDF file.
 
     Raises:
-        SweepStoreError: neither is there.
+        SweepStoreError: the path does not exist, or the file is not a netCDF file.
     """
     where = Path(path)
     if where.is_file():
         try:
             return xr.load_dataset(where, engine="h5netcdf")
         except (OSError, ValueError) as error:
-            raise SweepStoreError(f"{where} is no netCDF file: {error}") from error
+            raise SweepStoreError(f"{where} is not a netCDF file: {error}") from error
     if not where.exists():
-        raise SweepStoreError(f"{where} is not there; name a SWEEP.zarr or a SWEEP.nc")
+        raise SweepStoreError(f"{where} does not exist; name a SWEEP.zarr or a SWEEP.nc")
     return open_sweep(where)
 
 
-_STANDARD = (  # the repr of Refinement(), as stores in format 1 have it
-    "Refinement(x='data.train_fraction', y='data.corruption', stride=4, thresholds=None)"
-)
+# The repr of Refinement() in stores of format 1.
+_STANDARD = "Refinement(x='data.train_fraction', y='data.corruption', stride=4, thresholds=None)"
+# The order of phases in tables; "" are cells that were not trained.
+_ORDER = (*sweep_phases.NAMES, sweep_phases.MIXED, str(Phase.DIVERGED), "")
 
 
 def phases_of(sweep: xr.Dataset, refinement: Refinement | None = None) -> xr.Dataset:
-    """``sweep_phases.compute``, with cells inferred that a refined sweep left out.
+    """The phases of ``sweep_phases.compute``; a refined sweep's skipped cells are inferred.
 
     Args:
         sweep: any sweep.
-        refinement: what chose its cells; by default the standard one if the store says so.
+        refinement: the rule by which its cells were chosen; by default ``Refinement()`` if the
+            store says that it was used, and none otherwise.
     """
     sweep = sweep.load()
     phases = sweep_phases.compute(sweep)
@@ -63,32 +65,32 @@ def phases_of(sweep: xr.Dataset, refinement: Refinement | None = None) -> xr.Dat
 
 
 def _is_standard(chosen: str | Mapping[str, Any] | None) -> bool:
-    """Whether a fingerprint is that of the standard refinement, whatever its code was then."""
+    """Whether a fingerprint has the settings of ``Refinement()``, whatever its code was."""
     if isinstance(chosen, str):  # of a store in format 1
         return chosen.startswith(_STANDARD)
     name, settings = next(iter(fingerprint(Refinement()).items()))
     return chosen is not None and chosen.get(name) == settings
 
 
-def summarise(phases: xr.Dataset, **choice: Any) -> dict[str, Any]:
-    """A diagram in numbers, ready for JSON.
+def tally(phases: xr.Dataset, **choice: Any) -> dict[str, Any]:
+    """Numbers of cells and runs in a diagram, ready for JSON.
 
     Args:
         phases: from :func:`phases_of`.
         choice: x, y, panel and at, as for ``phase_diagram.plot_diagram``.
 
     Returns:
-        ``cells``: panel -> phase -> how many cells ("" for a phase: not trained); ``inferred``
-        cells among them; ``disagreements`` with the published rule: ``runs``, out of ``of`` that
-        were trained, and ``pairs`` of phase, published phase and runs.
+        ``cells``, the number of cells as ``cells[panel][phase]``, with the phase "" for cells that
+        were not trained; ``inferred``, how many of them were inferred; ``disagreements`` with the
+        published rule: the number of ``runs`` with another phase out of ``of`` trained runs, and
+        ``pairs``, a list of ``phase``, ``published`` phase and number of ``runs``.
     """
     panels = split(phases, **_complete(choice))
     cells = {}
     for title, data in zip(panels.titles, panels.data, strict=True):
         names, counts = np.unique(data.majority.values, return_counts=True)
         found = dict(zip(names.tolist(), counts.tolist(), strict=True))
-        order = [*sweep_phases.NAMES, sweep_phases.MIXED, str(Phase.DIVERGED), ""]
-        cells[title] = {name: found[name] for name in order if name in found}
+        cells[title] = {name: found[name] for name in _ORDER if name in found}
     compared = sweep_phases.disagreements(phases)
     alike = {str(phase): str(phase) for phase in Phase}
     alike[str(Phase.CLEAN_GENERALIZATION)] = str(Phase.COEXISTENCE)
@@ -111,19 +113,18 @@ def summarise(phases: xr.Dataset, **choice: Any) -> dict[str, Any]:
 
 
 def cell_table(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Cells per phase (rows) and panel (columns), a heading first."""
+    """Number of cells by phase (rows) and panel (columns), after a row of headings."""
     panels: dict[str, dict[str, int]] = summary["cells"]
-    order = [*sweep_phases.NAMES, sweep_phases.MIXED, str(Phase.DIVERGED), ""]
-    present = [name for name in order if any(name in counts for counts in panels.values())]
     rows = [
         (name or "not trained", *(str(counts.get(name, 0)) for counts in panels.values()))
-        for name in present
+        for name in _ORDER
+        if any(name in counts for counts in panels.values())
     ]
     return [("cells", *(title or "all" for title in panels)), *rows]
 
 
 def about_disagreements(summary: Mapping[str, Any]) -> str:
-    """One sentence on how the published rule, in train accuracy, would have sorted the runs."""
+    """A sentence on how many runs have another phase by the published rule."""
     found = summary["disagreements"]
     if not found["of"]:
         return "No run has been trained yet."
@@ -143,46 +144,43 @@ def about_disagreements(summary: Mapping[str, Any]) -> str:
 def write_diagram(
     phases: xr.Dataset, path: str | os.PathLike[str], *, heading: str, intro: str, **choice: Any
 ) -> dict[str, Any]:
-    """Write the page and return :func:`summarise`.
+    """Write the page and return the numbers of :func:`tally`.
 
     Args:
         phases: from :func:`phases_of`.
         path: the HTML file.
         heading: title of the page.
         intro: a paragraph on what was trained.
-        choice: as for :func:`summarise`.
+        choice: as for :func:`tally`.
     """
     if Path(path).suffix != ".html":
         raise ValueError(f"out must end in .html, got {path}")
-    summary = summarise(phases, **choice)
+    summary = tally(phases, **choice)
     sections = [
         Section(
             plot_diagram(phases, **choice),
-            "Every cell has the phase of most of its seeds; phases are told apart by the accuracy "
-            "on the test set and on labels that were really changed. "
-            + about_disagreements(summary),
+            "Every cell has the phase of most of its seeds. The phase follows from the accuracy on "
+            "the test set and on labels that were really changed. " + about_disagreements(summary),
         ),
         Section(
             plot_accuracies(phases, **choice),
-            "What the phases are made of. Where corrupted labels are answered as given, the "
-            "network has memorised them; the train accuracy alone cannot show it when few labels "
+            "The accuracies that decide the phases. A high accuracy on corrupted labels means that "
+            "the network has memorised them. Train accuracy alone does not show this if few labels "
             "are wrong.",
         ),
     ]
     if "mean_ipr" in phases:
-        about = "How periodic the weights are: near 1, a neuron sees a single frequency."
+        about = "How periodic the weights are; near 1, each neuron has a single frequency."
         if "dead_share" in phases and (phases.dead_share >= 0.005).any():
             about += f" Up to {float(phases.dead_share.max()):.0%} of a network's neurons are dead."
         sections.append(Section(plot_ipr(phases, **choice), about))
-    write_page(
-        path, heading=heading, intro=intro, rows=cell_table(summary), sections=sections,
-        width=_WIDTH,
-    )  # fmt: skip
+    rows = cell_table(summary)
+    write_page(path, heading=heading, intro=intro, rows=rows, sections=sections, width=_WIDTH)
     return summary
 
 
 def describe(sweep: xr.Dataset) -> str:
-    """What was trained, as far as the dataset tells."""
+    """Sentences on what was trained: task, network, axes and number of runs, as far as known."""
     base = json.loads(sweep.attrs.get("base", "{}"))
     done = int(sweep.done.sum())
     axes = ", ".join(
@@ -205,7 +203,7 @@ def describe(sweep: xr.Dataset) -> str:
 
 
 def _network(model: Mapping[str, Any]) -> str:
-    """What the architecture says of itself; its kind where it is not registered here."""
+    """The architecture's own description, or its kind if it is not registered."""
     fields = dict(model)
     kind = fields.pop("kind")
     if kind not in MODELS:

@@ -1,6 +1,6 @@
-"""What a sweep can measure of a run, beside what it keeps anyway.
+"""Measures of a run for ``gi.sweep(measure=...)``, besides what a sweep always stores.
 
-Functions of a module, not lambdas, so that worker processes can be sent them.
+They are functions of a module, not lambdas, so that they can be sent to worker processes.
 """
 
 from jaxtyping import Float
@@ -16,12 +16,12 @@ def mean_ipr(run: Run) -> float:
 
 
 def dead_share(run: Run) -> float:
-    """Share of the neurons that are dead: a vector of weights below 1e-3 of the layer's largest."""
+    """Share of dead neurons: those with a weight vector below 1e-3 of the layer's largest norm."""
     return float(probes.model_neuron_ipr(run.model).ipr.isnan().double().mean())
 
 
 def ipr(run: Run) -> Float[Tensor, " neuron"]:
-    """IPR of every neuron; NaN for dead ones."""
+    """IPR of every neuron; NaN for a dead one."""
     return probes.model_neuron_ipr(run.model).ipr
 
 

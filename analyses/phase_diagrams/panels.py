@@ -1,4 +1,4 @@
-"""A sweep of many axes as panels: cutting the data, and the grid of subplots to draw them in."""
+"""A sweep with many axes as panels of a figure: the data of each panel, and the subplots."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
-from analyses.pages.style import finish
+from analyses.pages.style import finish, stacked_panels
 from grokinterp.short_text import short, short_repr
 
 AXIS_LABEL = {
@@ -27,72 +26,70 @@ AXIS_LABEL = {
     "model.tie_embedding": "tied embedding",
     "model.init": "initialisation",
 }
-_WIDE = 4  # panels next to each other; more go below
-_TOP, _BOTTOM = 85, 130  # pixels around the panels, for title and legend
-_HEIGHT = {1: 420, 2: 360, 3: 290, 4: 240}  # pixels of a panel, by panels next to each other
+_WIDE = 4  # most panels side by side
+_TOP, _BOTTOM = 85, 130  # pixels above and below the panels, for title and legend
+_HEIGHT = {1: 420, 2: 360, 3: 290, 4: 240}  # pixels of a panel, by the number side by side
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Panels:
-    """Panels in the order of the panel axis; x and y are named as in the sweep."""
+    """The panels of a figure, one per value of the panel axis."""
 
-    data: "tuple[xr.Dataset, ...]"  # one each: y along the first dimension, x along the second
-    titles: tuple[str, ...]  # "" without a panel axis
-    x: str
-    y: str
+    data: "tuple[xr.Dataset, ...]"  # one per panel, with dimensions y, x
+    titles: tuple[str, ...]  # one per panel; "" without a panel axis
+    x: str  # dotted path of the horizontal axis
+    y: str  # of the vertical one
 
     def grid(self, row_names: Sequence[str] = ("",)) -> go.Figure:
-        """An empty figure with a subplot for every panel and row; cells lie at 0, 1, 2 ..."""
+        """An empty figure with a subplot for every panel and quantity.
+
+        Args:
+            row_names: the quantities, drawn below each other; ("",) for a single one.
+
+        Positions in a subplot are indices of the axes' values.
+        """
         rows, wide = len(row_names), min(len(self.data), _WIDE)
         blocks = -(-len(self.data) // wide)
         places = [self.place(i, row, rows) for i in range(len(self.data)) for row in range(rows)]
         used = {(place["row"], place["col"]) for place in places}
-        titles = {(self.place(i, 0, rows)["row"], i % wide): t for i, t in enumerate(self.titles)}
-        shape = [(row, column) for row in range(1, blocks * rows + 1) for column in range(wide)]
-        gap, panel = (95 if blocks > 1 else 14), _HEIGHT[wide]
-        inner = blocks * rows * (panel + gap) - gap
-        figure = make_subplots(
-            rows=blocks * rows, cols=wide, horizontal_spacing=0.025, vertical_spacing=gap / inner,
-            specs=[[{} if (row, column + 1) in used else None for column in range(wide)]
-                   for row in range(1, blocks * rows + 1)],
-            subplot_titles=[titles.get(at, "") for at in shape if (at[0], at[1] + 1) in used],
-        )  # fmt: skip
-        for which, name in (("xaxis", self.x), ("yaxis", self.y)):
-            values = self.data[0][name]
-            update = figure.update_xaxes if which == "xaxis" else figure.update_yaxes
-            update(
-                range=[-0.5, len(values) - 0.5], matches=which[0], showgrid=False, zeroline=False,
-                showline=True, mirror=True, linecolor="#999999", ticks="outside",
-                showticklabels=False, **ticks(values),
-            )  # fmt: skip
+        titles = {
+            (self.place(i, 0, rows)["row"], i % wide + 1): t for i, t in enumerate(self.titles)
+        }
+        columns = range(1, wide + 1)
+        shape = [[(row, column) for column in columns] for row in range(1, blocks * rows + 1)]
+        figure, inner = stacked_panels(
+            blocks * rows,
+            height=_HEIGHT[wide],
+            gap=95 if blocks > 1 else 14,
+            cols=wide,
+            horizontal_spacing=0.025,
+            specs=[[{} if at in used else None for at in row] for row in shape],
+            subplot_titles=[titles.get(at, "") for row in shape for at in row if at in used],
+        )
+        frame = {"showline": True, "mirror": True, "linecolor": "#999999", "ticks": "outside"}
+        frame |= {"showgrid": False, "zeroline": False, "showticklabels": False}
+        x, y = self.data[0][self.x], self.data[0][self.y]
+        figure.update_xaxes(range=[-0.5, len(x) - 0.5], matches="x", **frame, **ticks(x))
+        figure.update_yaxes(range=[-0.5, len(y) - 0.5], matches="y", **frame, **ticks(y))
+        place: dict[str, Any]
         for place in places:
             row = (place["row"] - 1) % rows
             if row == rows - 1:
-                figure.update_xaxes(
-                    title=axis_label(self.x),
-                    showticklabels=True,
-                    row=place["row"],
-                    col=place["col"],
-                )
+                figure.update_xaxes(title=axis_label(self.x), showticklabels=True, **place)
             if place["col"] == 1:
                 name = f"<b>{row_names[row]}</b><br>" if row_names[row] else ""
-                figure.update_yaxes(
-                    title=name + axis_label(self.y),
-                    showticklabels=True,
-                    row=place["row"],
-                    col=place["col"],
-                )
+                figure.update_yaxes(title=name + axis_label(self.y), showticklabels=True, **place)
         figure.update_annotations(font_size=13)
         return figure.update_layout(height=inner + _TOP + _BOTTOM)
 
     def place(self, panel: int, row: int = 0, rows: int = 1) -> dict[str, int]:
-        """Where a panel (from 0) is in the figure, as ``add_trace`` wants it."""
+        """The arguments of ``add_trace`` for a panel and a quantity, both counted from 0."""
         return {"row": panel // _WIDE * rows + row + 1, "col": panel % _WIDE + 1}
 
 
 def finish_panels(figure: go.Figure, *, title: str, seeds: str = "") -> go.Figure:
-    """The common layout; a legend lies below the panels."""
+    """Apply the common layout, with the legend below the panels."""
     layout: Any = figure.layout
     bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
     height = layout.height - _BOTTOM + bottom
@@ -107,21 +104,25 @@ def finish_panels(figure: go.Figure, *, title: str, seeds: str = "") -> go.Figur
 def split(
     phases: xr.Dataset, *, x: str, y: str, panel: str | None, at: Mapping[str, Any] | None
 ) -> Panels:
-    """Cut a dataset over a sweep's axes into panels.
+    """Split a dataset over a sweep's axes into panels.
 
     Args:
         phases: from ``sweep_phases.compute``.
-        x: the axis to the right.
-        y: the axis upward.
-        panel: the axis with one panel per value; by default the one other axis that has several.
-        at: values of further axes, by name.
+        x: dotted path of the horizontal axis.
+        y: dotted path of the vertical axis.
+        panel: dotted path of the axis with one panel per value; by default the only other axis with
+            more than one value.
+        at: the value to take of each further axis, by dotted path.
+
+    Raises:
+        ValueError: x, y or panel is not an axis, or axes with several values are left.
     """
     data = _at(phases, at or {})
     axes = [str(dim) for dim in data.majority.dims]
     for name, axis in (("x", x), ("y", y), ("panel", panel)):
         if axis is not None and axis not in axes:
             raise ValueError(
-                f"{name}={short(axis)} is no axis of the sweep; axes are {', '.join(axes)}"
+                f"{name}={short(axis)} is not an axis of the sweep; axes are {', '.join(axes)}"
             )
     if len({x, y, panel}) < 3:
         raise ValueError(f"x, y and panel must be different axes, got {x!r}, {y!r} and {panel!r}")
@@ -143,19 +144,19 @@ def split(
 
 
 def axis_label(path: str) -> str:
-    """How an axis is named in figures."""
+    """The name of an axis in figures."""
     return AXIS_LABEL.get(path, path.rpartition(".")[2].replace("_", " "))
 
 
 def value_label(value: object) -> str:
-    """How a value of an axis is written: numbers without noise in the last digits."""
+    """A value of an axis as text; numbers have at most six digits."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return f"{float(value):.6g}" if isinstance(value, int | float | np.number) else str(value)
 
 
 def ticks(values: xr.DataArray, most: int = 5) -> dict[str, Any]:
-    """Tick positions and texts for an axis that places its values at 0, 1, 2 ..."""
+    """Positions and texts of at most ``most`` ticks, for values drawn at their indices."""
     count = len(values)
     step = -(-(count - 1) // (most - 1)) or 1
     shown = list(range(0, count, step))
@@ -166,7 +167,7 @@ def _at(phases: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
     for axis, value in at.items():
         if axis not in phases.majority.dims:
             raise ValueError(
-                f"at names {short(axis)}, which is no axis; axes are "
+                f"at names {short(axis)}, which is not an axis; axes are "
                 f"{', '.join(map(str, phases.majority.dims))}"
             )
         known = phases[axis].values
@@ -176,7 +177,8 @@ def _at(phases: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
             here = known == value
         if not here.any():
             raise ValueError(
-                f"at[{short(axis)}]={short(value)} is not there; it has {_listed(phases[axis])}"
+                f"at[{short(axis)}]={short(value)} is not a value of that axis; its values are "
+                f"{_listed(phases[axis])}"
             )
         phases = phases.isel({axis: int(here.argmax())})
     return phases

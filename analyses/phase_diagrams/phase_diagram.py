@@ -1,4 +1,4 @@
-"""Phase diagrams (Doshi et al. 2023, Figs. 3, 24, 25): what becomes of a network, by its data.
+"""Figures of a phase diagram (Doshi et al. 2023, Figs. 3, 24, 25): phases, accuracies and IPR.
 
 phases = sweep_phases.compute(sweep)
 plot_diagram(phases).show()
@@ -30,41 +30,49 @@ def plot_diagram(
 ) -> go.Figure:
     """Every cell in the colour of its majority phase, as in Fig. 3.
 
-    Clean generalisation has Coexistence's colour and is hatched; diverged cells are hatched and
-    colourless; untrained cells are dotted. A cross marks cells whose seeds disagree, a dot
-    those that :class:`analyses.phase_diagrams.refine.Refinement` inferred.
+    Clean generalisation has the colour of Coexistence and is hatched; diverged cells are white and
+    hatched; untrained cells are dotted. A cross marks cells whose seeds disagree, a dot cells that
+    :class:`analyses.phase_diagrams.refine.Refinement` inferred.
 
     Args:
-        phases: from ``sweep_phases.compute``, or from ``Refinement.infer``.
-        x: axis to the right, by its path in the config.
-        y: axis upward.
-        panel: axis with a panel for each value; by default the only other one with several.
-        at: values of further axes, such as ``{"training.lr": 0.01}``.
-        title: the figure's title.
+        phases: from ``sweep_phases.compute`` or ``Refinement.infer``.
+        x: dotted path of the horizontal axis.
+        y: dotted path of the vertical axis.
+        panel: dotted path of the axis with one panel per value; by default the only other axis with
+            more than one value.
+        at: the value to take of each further axis, such as ``{"training.lr": 0.01}``.
+        title: of the figure.
     """
     panels = split(phases, x=x, y=y, panel=panel, at=at)
     figure = panels.grid()
-    named: set[str] = set()  # an entry of the legend stands for a phase in all panels
+    named: set[str] = set()  # one legend entry per phase, whichever panels it occurs in
     for i, cells in enumerate(panels.data):
         hover = _hover(panels, i)
         for majority, (name, fill) in _FILL.items():
             rows, columns = np.nonzero(cells.majority.values == majority)
             if len(rows):
                 figure.add_bar(
-                    x=columns, base=rows - 0.5, y=np.ones(len(rows)), width=1.0, name=name,
-                    marker=fill | _EDGE, legendgroup=name, showlegend=name not in named,
-                    hovertext=hover[rows, columns], hoverinfo="text", **panels.place(i),
-                )  # fmt: skip
+                    x=columns,
+                    base=rows - 0.5,
+                    y=np.ones(len(rows)),
+                    width=1.0,
+                    name=name,
+                    marker=fill | _EDGE,
+                    legendgroup=name,
+                    showlegend=name not in named,
+                    hovertext=hover[rows, columns],
+                    hoverinfo="text",
+                    **panels.place(i),
+                )
                 named.add(name)
     for variable, (name, marker) in _MARK.items():
         for i, cells in enumerate(panels.data):
             if variable not in cells or not cells[variable].any():
                 continue
             rows, columns = np.nonzero(cells[variable].values)
-            figure.add_scatter(
-                x=columns, y=rows, mode="markers", name=name, marker=marker, hoverinfo="skip",
-                legendgroup=name, showlegend=name not in named, **panels.place(i),
-            )  # fmt: skip
+            entry = {"name": name, "legendgroup": name, "showlegend": name not in named}
+            entry |= {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
+            figure.add_scatter(x=columns, y=rows, **entry, **panels.place(i))
             named.add(name)
     figure.update_layout(barmode="overlay", bargap=0)
     order = [name for name, _ in [*_FILL.values(), *_MARK.values()]]
@@ -82,10 +90,10 @@ def plot_accuracies(
     at: Mapping[str, Any] | None = None,
     title: str = "Accuracy at the last step, mean over seeds",
 ) -> go.Figure:
-    """Train, test and corrupted-label accuracy behind a diagram, as in Figs. 24 and 25.
+    """Accuracy of every cell on train, test and corrupted labels, as in Figs. 24 and 25.
 
-    White: not trained, diverged, or no corrupted label to score. Arguments as for
-    :func:`plot_diagram`.
+    Cells that were not trained or diverged are white, as are those without corrupted labels.
+    Arguments as for :func:`plot_diagram`.
     """
     panels = split(phases, x=x, y=y, panel=panel, at=at)
     figure = panels.grid(list(_ROWS.values()))
@@ -107,7 +115,7 @@ def plot_ipr(
     at: Mapping[str, Any] | None = None,
     title: str = "Mean IPR of living neurons, mean over seeds",
 ) -> go.Figure:
-    """Mean inverse participation ratio of every cell: how periodic its neurons are.
+    """Mean IPR of every cell: how periodic its neurons are.
 
     Arguments as for :func:`plot_diagram`.
 
@@ -131,7 +139,7 @@ def plot_ipr(
 _ROWS = {"train": "train", "test": "test", "changed": "corrupted labels"}
 _SUBSET = {"train": "train", "test": "test", "changed": "corrupted", "unchanged": "uncorrupted"}
 
-# Majority -> its name in the legend and how its cells are filled, in the order of the legend.
+# By majority phase, in the order of the legend: the entry's name and the cells' fill.
 _FILL: dict[str, tuple[str, dict[str, Any]]] = {
     name: (name, {"color": PHASE_COLOR[name]}) for name in NAMES
 } | {
@@ -150,7 +158,7 @@ _FILL: dict[str, tuple[str, dict[str, Any]]] = {
     "": ("not trained", {"color": "white", "pattern": {"shape": ".", "fgcolor": GREY, "size": 4}}),
 }
 _EDGE = {"line": {"color": "white", "width": 0.5}}
-# Variable -> its name in the legend and the mark on its cells.
+# By variable: the legend entry's name and the mark on the cells where it holds.
 _MARK: dict[str, tuple[str, dict[str, Any]]] = {
     "undecided": (
         "seeds disagree",
@@ -163,22 +171,19 @@ _MARK: dict[str, tuple[str, dict[str, Any]]] = {
 def _add_map(
     figure: go.Figure, values: xr.DataArray, hover: np.ndarray, place: dict[str, int]
 ) -> None:
-    figure.add_heatmap(
-        z=values.values, coloraxis="coloraxis", xgap=0.5, ygap=0.5, hovertext=hover,
-        hoverinfo="text", hoverongaps=True, **place,
-    )  # fmt: skip
+    gaps = {"xgap": 0.5, "ygap": 0.5, "hoverongaps": True}
+    text = {"hovertext": hover, "hoverinfo": "text"}
+    figure.add_heatmap(z=values.values, coloraxis="coloraxis", **gaps, **text, **place)
 
 
 def _color_axis(scale: str, name: str) -> dict[str, Any]:
-    """Colours that rise evenly in lightness, from 0 to 1 in every figure."""
-    return {
-        "colorscale": scale, "cmin": 0, "cmax": 1,
-        "colorbar": {"title": {"text": name, "side": "right"}, "thickness": 14, "outlinewidth": 0},
-    }  # fmt: skip
+    """A colour axis from 0 to 1, the same in every figure."""
+    bar = {"title": {"text": name, "side": "right"}, "thickness": 14, "outlinewidth": 0}
+    return {"colorscale": scale, "cmin": 0, "cmax": 1, "colorbar": bar}
 
 
 def _hover(panels: Panels, number: int) -> np.ndarray:
-    """What is shown over each cell (y, x) of a panel."""
+    """The hover text of each cell [y, x] of a panel."""
     cells, title = panels.data[number], panels.titles[number]
     names = {axis: axis_label(axis) for axis in (panels.x, panels.y)}
     texts = np.empty(cells.majority.shape, dtype=object)
@@ -195,7 +200,7 @@ def _hover(panels: Panels, number: int) -> np.ndarray:
 
 
 class _Measured:
-    """The numbers of a panel's cells as text; arrays, as xarray is slow cell by cell."""
+    """The numbers of a panel's cells as text; read from arrays, as xarray is slow cell by cell."""
 
     def __init__(self, cells: xr.Dataset) -> None:
         axes = cells.majority.dims
@@ -208,9 +213,7 @@ class _Measured:
         ]
         self.ipr = cells.mean_ipr.values if "mean_ipr" in cells else None
         self.dead = cells.dead_share.values if "dead_share" in cells else None
-        self.inferred = cells.inferred.values if "inferred" in cells else np.zeros_like(
-            self.n_seeds, dtype=bool
-        )  # fmt: skip
+        self.inferred = cells.get("inferred", xr.zeros_like(cells.n_seeds, dtype=bool)).values
 
     def lines(self, *at: int) -> "Iterator[str]":
         if self.inferred[at]:
@@ -233,7 +236,7 @@ class _Measured:
 
 
 def _stands_on(phases: xr.Dataset, panels: Panels) -> str:
-    """How many seeds the cells have that were trained."""
+    """The number of seeds of the trained cells, in words."""
     counts = [cells.n_seeds.values.ravel() for cells in panels.data]
     return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))
 

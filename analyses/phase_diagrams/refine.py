@@ -1,8 +1,8 @@
-"""A phase diagram for a third of the runs: train a coarse grid, then only where phases meet.
+"""A phase diagram with a third of the runs: train a coarse grid, then only where phases meet.
 
-Phases fill connected regions, so a cell between two cells of one phase most likely has that phase
-too. It is then inferred and never trained. What this saves it pays for with islands: a region that
-fits between the lines of the coarse grid is not seen.
+Phases fill connected regions, so a cell between two cells of the same phase most likely has that
+phase too. It is inferred instead of trained. The price: a region so small that it fits between the
+lines of the coarse grid is missed.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,17 @@ from grokinterp.short_text import short
 class Refinement:
     """Which cells of a sweep to train next; pass it as ``grokinterp.sweep(..., refine=...)``.
 
-    Each panel (combination of the other axes) is refined by itself. The rows and columns of the
-    coarse grid are trained first. Lines are then put halfway between them until none is left out:
-    a cell on a new line is inferred if the two cells next to it, across the line, have one phase;
-    a cell where two new lines cross, if three of its four neighbours do. All others are trained.
+    Each panel (combination of values of the other axes) is refined by itself. First the crossings
+    of a coarse grid of lines are trained. Then new lines are put halfway between the old ones until
+    every row and column is a line. A cell where a new line crosses an old one is inferred if its
+    two neighbours on the old line have the same phase. A cell where two new lines cross is inferred
+    if three of its four neighbours have the same phase. All other crossings are trained.
     """
 
-    x: str = "data.train_fraction"  # the two axes of a panel
-    y: str = "data.corruption"
-    stride: int = 4  # cells from one line of the coarse grid to the next, about
-    thresholds: Thresholds | None = None  # where phases part; by default .90 and .10
+    x: str = "data.train_fraction"  # dotted path of one axis of a panel
+    y: str = "data.corruption"  # of the other axis
+    stride: int = 4  # approximate distance, in cells, between lines of the coarse grid
+    thresholds: Thresholds | None = None  # between phases; by default 0.90 and 0.10
 
     def __post_init__(self) -> None:
         check_int("stride", self.stride, minimum=1)
@@ -44,27 +45,27 @@ class Refinement:
             raise ValueError(f"x and y must be two different axes, got {short(self.x)} twice")
 
     def __call__(self, sweep: xr.Dataset) -> xr.DataArray:
-        """The cells to train next, True over the axes of the sweep; none when it is complete."""
+        """Over the axes of the sweep, True for the cells to train next; none if it is complete."""
         phases = sweep_phases.compute(sweep, self.thresholds)
-        whole = (phases.phase != "").all("seed")  # a cell that lacks a seed is trained on
+        whole = (phases.phase != "").all("seed")  # a cell with a missing seed is trained again
         return self._step(phases.majority.where(whole, ""))[1]
 
     def infer(self, phases: xr.Dataset) -> xr.Dataset:
-        """Fill in the majority phase of cells that were left out.
+        """Fill in the majority phase of the cells that were not trained.
 
         Args:
             phases: ``sweep_phases.compute(sweep)`` of a refined sweep.
 
         Returns:
-            The same with ``majority`` filled in and ``inferred``, True where it was. A cell that
-            still has to be trained, or waits for one, keeps "".
+            The dataset with ``majority`` filled in, and ``inferred``, True where it was. The
+            majority stays "" in cells that still have to be trained or whose neighbours have.
         """
         majority = self._step(phases.majority)[0]
         inferred = (phases.majority == "") & (majority != "")
         return phases.assign(majority=majority, inferred=inferred)
 
     def _step(self, majority: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-        """:func:`refine_panel` in every panel: labels known or inferred, and cells to train."""
+        """:func:`refine_panel` in every panel: known or inferred labels, and cells to train."""
         for name in (self.x, self.y):
             _check_axis(name, majority)
         panels = [dim for dim in majority.dims if dim not in (self.x, self.y)]
@@ -81,12 +82,12 @@ def refine_panel(known: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray
     """One step of refinement in one panel.
 
     Args:
-        known: labels (x, y) as text, "" where a cell is not trained.
+        known: phase [x, y] as text, "" where a cell is not trained.
         stride: as in :class:`Refinement`.
 
     Returns:
-        The labels with those that can be inferred filled in, and the cells to train next. Without
-        any to train, no label is "".
+        The phases, with those that can be inferred filled in, and the mask [x, y] of the cells to
+        train next. If there are none to train, every phase is known.
     """
     labels, ask = known.astype(object), np.zeros(known.shape, dtype=bool)
     lines = [_coarse(size, stride) for size in known.shape]
@@ -115,18 +116,18 @@ def refine_panel(known: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _coarse(size: int, stride: int) -> list[int]:
-    """About every ``stride``-th of ``size`` positions, evenly spread, with the first and last."""
+    """About every ``stride``-th of ``size`` positions, evenly spaced, first and last included."""
     gaps = max(1, round((size - 1) / stride))
     return sorted({round(i * (size - 1) / gaps) for i in range(gaps + 1)})
 
 
 def _halfway(line: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Positions in the middle of each gap, with the two at its ends."""
+    """The position in the middle of each gap, with the two ends of the gap."""
     return {(a + b) // 2: (a, b) for a, b in pairwise(line) if b - a > 1}
 
 
 def _common(labels: list[Any], agreeing: int) -> Any:
-    """The label that at least ``agreeing`` of ``labels`` have, or "" if there is none."""
+    """The label that occurs at least ``agreeing`` times, or "" if there is none."""
     most = max(labels, key=labels.count)
     return most if labels.count(most) >= agreeing else ""
 
@@ -135,13 +136,13 @@ def _check_axis(name: str, majority: xr.DataArray) -> None:
     dims = majority.dims
     if name not in dims:
         raise ValueError(
-            f"{short(name)} is no axis of the sweep; it has {', '.join(map(str, dims))}. "
-            "Name two of them as Refinement(x=..., y=...)"
+            f"{short(name)} is not an axis of the sweep; axes are {', '.join(map(str, dims))}. "
+            "Name two of them with Refinement(x=..., y=...)"
         )
     values = majority[name].values
     steps = np.diff(values) if np.issubdtype(values.dtype, np.number) else np.array([0])
     if len(values) > 1 and not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(
-            f"refinement needs neighbours: the values of {short(name)} must be numbers in order, "
-            f"got {short(values.tolist())}"
+            f"the values of {short(name)} must be numbers in order, because refinement compares "
+            f"neighbouring cells; got {short(values.tolist())}"
         )

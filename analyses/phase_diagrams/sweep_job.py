@@ -1,4 +1,4 @@
-"""A preset with its options settled: what is left to train, how long it takes, training it."""
+"""The sweep of a preset with a user's options: what is left, how long it takes, training it."""
 
 import json
 import math
@@ -35,25 +35,25 @@ from probes.neuron_weights import has_neuron_weights
 @short_repr
 @dataclass(frozen=True, kw_only=True)
 class SweepJob:
-    """One sweep, ready to start or to go on with; nothing is trained or written before :meth:`run`.
+    """A sweep that can be started or resumed; :meth:`run` trains it and writes the store.
 
-    Bad options are refused when it is made.
+    Bad options raise an error when the job is created.
     """
 
     base: gi.RunConfig
     axes: Mapping[str, Values]
     seeds: int = 1
     store: Path
-    workers: int = 1  # processes; 1 is this one, with all of torch's threads
-    per_neuron: bool = False  # keep every neuron's IPR, not the mean alone
-    adaptive: bool = False  # train only where phases meet
+    workers: int = 1  # processes; with 1, this process trains, with all of torch's threads
+    per_neuron: bool = False  # store every neuron's IPR, not only the mean
+    adaptive: bool = False  # train only the cells where phases meet
     resources: Resources = field(default_factory=Resources)
-    chunk: int | None = None  # runs trained and stored together; None: by their size
+    chunk: int | None = None  # runs trained and stored together; None: chosen by their size
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
-        plan(list(self.grid.configs.flat), self.resources)  # refuses what cannot be trained
+        plan(list(self.grid.configs.flat), self.resources)  # raises if something cannot be trained
 
     @cached_property
     def grid(self) -> Grid:
@@ -62,14 +62,14 @@ class SweepJob:
 
     @property
     def refinement(self) -> Refinement | None:
-        """What chooses the cells to train, if not all are."""
+        """The rule that chooses the cells to train; None if all are trained."""
         return Refinement() if self.adaptive else None
 
     @property
     def measure(self) -> dict[str, Any]:
-        """IPR and dead neurons for networks with one hidden layer, IPR of the tables for others.
+        """The IPR and the dead neurons of a network with one hidden layer, else the tables' IPR.
 
-        Nothing if these have a task without a periodic basis.
+        Empty if the task has no periodic basis.
         """
         data = self.base.data
         if has_neuron_weights(gi.build_model(self.base)):
@@ -82,10 +82,10 @@ class SweepJob:
 
     @property
     def done(self) -> np.ndarray:
-        """Which runs the store holds, in the grid's shape.
+        """The mask of the runs in the store, in the grid's shape.
 
         Raises:
-            SweepStoreError: it holds other runs.
+            SweepStoreError: the store holds another sweep.
         """
         if not self.store.exists():
             return np.zeros(self.grid.shape, dtype=bool)
@@ -97,18 +97,18 @@ class SweepJob:
         if different or set(stored.done.dims) != set(grid.dims):
             raise gi.SweepStoreError(
                 f"{self.store} holds another sweep: {', '.join(different) or 'its axes'} "
-                "differ. Use the options it was started with, or another --out"
+                "differ. Use the options with which it was started, or another --out"
             )
         return stored.done.transpose(*grid.dims).values
 
     def estimate(self) -> Duration:
-        """The time that the runs not done should take; all of them, even if ``adaptive``."""
+        """The estimated time of all runs that are not in the store, even if ``adaptive``."""
         configs = list(self.grid.configs.flat)
-        with _processes(self.workers) as executor:  # starts no process before it has work
+        with _processes(self.workers) as executor:  # processes start with the first task
             threads = threads_per_task(executor)
             chunk = self.chunk or default_chunk(configs, self.resources.place, executor)
         per_block = len(self.grid.seeds)
-        if not self.adaptive:  # as grokinterp.sweep cuts its blocks
+        if not self.adaptive:  # the same blocks as in grokinterp.sweep
             per_block = math.prod(self.grid.block_shape(chunk))
         return estimate(
             list(self.grid.configs[~self.done]),
@@ -119,9 +119,9 @@ class SweepJob:
         )
 
     def run(self, *, progress: bool = True) -> xr.Dataset:
-        """Train what is not done; interrupted, everything finished is in the store.
+        """Train the runs that are not in the store; an interrupt keeps those that are finished.
 
-        It warns of diverged runs once, at the end, as :func:`grokinterp.sweep` does.
+        Like :func:`grokinterp.sweep`, it warns of diverged runs once, at the end.
         """
         with _processes(self.workers) as executor:
             return gi.sweep(
@@ -147,19 +147,22 @@ def settle(
     changes: Mapping[str, object],
     values: Sequence[float] | None,
 ) -> tuple[gi.RunConfig, dict[str, Sequence[Any]]]:
-    """What the runs of a preset share, and its axes, with a user's changes.
+    """The common settings and the axes of a preset, with a user's changes.
 
     Args:
         preset: one of ``presets.PRESETS``.
         size: one of ``presets.SIZES``.
-        changes: dotted path -> value, for what runs share.
+        changes: new values of common settings, by dotted path.
         values: of the panel axis, instead of the preset's.
+
+    Raises:
+        ValueError: a change is to an axis.
     """
     axes: dict[str, Sequence[Any]] = dict(preset.axes(size))
     for path in changes:
         if path in axes:
             remedy = "use --panels" if path == preset.panel else "choose another --size"
-            raise ValueError(f"--set {path}: that is an axis of this sweep; {remedy}")
+            raise ValueError(f"--set {path}: this is an axis of the sweep; {remedy}")
     if values is not None:
         axes[preset.panel] = tuple(values)
     return preset.config(size).replace(changes), axes
@@ -167,30 +170,30 @@ def settle(
 
 @contextmanager
 def _processes(count: int) -> Iterator[Executor | None]:
-    """Worker processes that an interrupt stops at once; None for a single one."""
+    """Worker processes, which an interrupt stops at once; None if ``count`` is 1."""
     if count == 1:
         yield None
         return
     others = set(multiprocessing.active_children())
-    # Spawned: a forked child would inherit torch's threads in the middle of whatever they do.
+    # Spawned, because forking a process while torch's threads run can deadlock the child.
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, mp_context=spawn, initializer=_begin_worker)
     try:
         yield pool
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
-            child.terminate()  # blocks that are not finished are trained again
+            child.terminate()  # unfinished blocks will be trained again
         raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles interrupts
 
 
 def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    """Dotted paths of fields that differ between two configs as plain data."""
+    """Dotted paths of the fields in which two configs, as plain data, differ."""
     for name in sorted(stored.keys() | asked.keys()):
         one, other = stored.get(name), asked.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -1,7 +1,7 @@
-"""From a sweep to phases: the phase of every run, and per cell what its seeds agree on.
+"""The phase of every run of a sweep, and of every cell.
 
-A cell is one combination of the sweep's axes; its runs differ in the seed only. A run that diverged
-is a gap: it is counted apart, and never as a phase.
+A cell is one combination of the axes' values; its runs differ only in the seed. Runs that diverged
+are counted separately and do not count towards a cell's phase.
 """
 
 import json
@@ -21,41 +21,49 @@ from analyses.one_run.phases import (
 from grokinterp.data import SUBSETS
 
 NAMES = tuple(str(phase) for phase in Phase if phase != Phase.DIVERGED)
-MIXED = "mixed"  # a tie between seeds
+MIXED = "mixed"  # of a cell: two phases have equally many seeds
 ALTERNATIVE_CUTS = (
     Thresholds(learned=0.70, not_memorised=0.15),
     Thresholds(learned=0.50, not_memorised=0.05),
 )
 _NEEDED_SUBSETS = ("train", "test", "changed", "unchanged")  # earlier sweeps have no others
-_NEEDED = (
-    "done", "final_accuracy", "best_accuracy", "final_loss", "final_norm", "largest_norm",
-    "n_changed", "n_test", "diverged_at",
-)  # fmt: skip
+_NEEDED = [
+    "done",
+    "final_accuracy",
+    "best_accuracy",
+    "final_loss",
+    "final_norm",
+    "largest_norm",
+    "n_changed",
+    "n_test",
+    "diverged_at",
+]
 
 
 def compute(sweep: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     """Phases of every run and every cell of a sweep, and the means that figures show.
 
     Args:
-        sweep: what ``grokinterp.sweep`` returns: axes by dotted config path, then "seed".
-        thresholds: accuracies that divide the phases; by default .90 and .10.
+        sweep: the dataset of ``grokinterp.sweep``, over the axes' dotted config paths and "seed".
+        thresholds: accuracies that separate the phases; by default 0.90 and 0.10.
 
     Returns:
-        Dataset over the sweep's axes, and more where named.
+        Dataset over the sweep's axes:
 
-        - Per run (..., "seed"): ``phase`` and ``published_phase`` (names; "" if not trained),
-          ``borderline``, ``once_generalised``, ``norm_ratio`` (final over largest weight norm).
-        - Per cell: ``n_seeds`` trained without diverging, ``n_diverged``; ``share`` (..., "label")
-          of the ``n_seeds`` in each phase, NaN if there are none; ``majority`` (the phase of most
-          seeds; "mixed" if two tie, "diverged" if no seed stayed finite, "" if none was trained);
-          ``agreement``, the majority's share; ``undecided``, True where seeds disagree.
-        - Over the ``n_seeds``: ``mean_accuracy``, ``lowest_accuracy`` and ``highest_accuracy``
-          (..., "subset"). If the sweep has ``ipr`` (per neuron) or ``mean_ipr``: ``mean_ipr``, the
-          mean over seeds of each network's mean over living neurons; with ``ipr`` also
-          ``dead_share`` of neurons, whose IPR is NaN.
+        - Per run (..., seed): ``phase`` and ``published_phase`` (names; "" if not trained);
+          ``borderline``, whether sampling noise could change the phase; ``once_generalised``, at
+          any step; ``norm_ratio``, the final over the largest weight norm.
+        - Per cell: ``n_seeds``, the runs trained without diverging; ``n_diverged``; ``share``
+          (..., label) of the ``n_seeds`` in each phase, NaN without any; ``majority``, the phase of
+          most seeds ("mixed" for a tie, "diverged" if all runs diverged, "" if none was trained);
+          ``agreement``, the share of the majority; ``undecided``, whether seeds disagree.
+        - Per cell, over its ``n_seeds``: ``mean_accuracy``, ``lowest_accuracy`` and
+          ``highest_accuracy`` (..., subset). If the sweep has ``ipr`` (per neuron) or ``mean_ipr``:
+          ``mean_ipr``, over living neurons and then over seeds. If it has ``ipr``: ``dead_share``,
+          the share of neurons whose IPR is NaN.
     """
     _check(sweep)
-    sweep, cut = sweep.compute(), thresholds or Thresholds()  # a stored sweep is read lazily
+    sweep, cut = sweep.compute(), thresholds or Thresholds()  # stored sweeps are loaded lazily
     done, ends = sweep.done.astype(bool), _end_points(sweep)
     shape = done.dims
     phase = np.where(done, phases_of(ends, cut), "")
@@ -84,14 +92,14 @@ def compute(sweep: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Datas
 
 
 def disagreements(phases: xr.Dataset) -> xr.DataArray:
-    """How many runs have which phase by our rule and by the published one.
+    """Number of runs for each pair of phases by our rule and by the published one.
 
     Args:
         phases: from :func:`compute`, or from ``analyses.one_run.phases.compute``.
 
     Returns:
-        Counts ("phase", "published_phase"); untrained runs are left out. Clean generalisation has
-        no published counterpart: there, Coexistence is agreement.
+        Counts (phase, published_phase), without untrained runs. The published rule calls clean
+        generalisation Coexistence, which is not a disagreement.
     """
     ours, theirs = phases.phase.values.ravel(), phases.published_phase.values.ravel()
     names = [str(phase) for phase in Phase]
@@ -107,17 +115,17 @@ def moved(
     *,
     thresholds: Thresholds | None = None,
 ) -> xr.Dataset:
-    """Which cells change their majority phase when the thresholds are others.
+    """Which cells have another majority phase with other thresholds.
 
     Args:
         sweep: as for :func:`compute`.
         cuts: the other thresholds.
-        thresholds: those to compare with; by default .90 and .10.
+        thresholds: those to compare with; by default 0.90 and 0.10.
 
     Returns:
-        Dataset with ``moved`` ("cut", axes...), ``share`` ("cut") of the trained cells that moved
-        (NaN if there are none) and the coordinates ``learned`` and ``not_memorised`` of each cut.
-        Cells without any finite run neither move nor count.
+        Dataset with ``moved`` (cut, axes...); ``share`` (cut), the share of trained cells that
+        moved, NaN without any; and each cut's coordinates ``learned`` and ``not_memorised``. Cells
+        in which all runs diverged are left out.
     """
     before = compute(sweep, thresholds)
     changed = xr.concat([compute(sweep, cut).majority != before.majority for cut in cuts], "cut")
@@ -134,8 +142,8 @@ def _check(sweep: xr.Dataset) -> None:
     missing = [name for name in _NEEDED if name not in sweep.data_vars]
     if missing:
         raise ValueError(
-            f"sweep has no {', '.join(missing)}; pass the dataset that grokinterp.sweep returns, "
-            "with all its variables"
+            f"sweep has no {', '.join(missing)}; pass the whole dataset that grokinterp.sweep "
+            "returns"
         )
     if "seed" not in sweep.done.dims:
         raise ValueError(
@@ -164,9 +172,8 @@ def _end_points(sweep: xr.Dataset) -> EndPoints:
     finite = np.isfinite(losses).all("subset") & np.isfinite(sweep.final_norm)
 
     def grid(values: xr.DataArray) -> np.ndarray:
-        return values.drop_vars("subset", errors="ignore").broadcast_like(done).transpose(
-            *done.dims
-        ).values  # fmt: skip
+        values = values.drop_vars("subset", errors="ignore")
+        return values.broadcast_like(done).transpose(*done.dims).values
 
     final = {subset: grid(sweep.final_accuracy.sel(subset=subset)) for subset in _NEEDED_SUBSETS}
     return EndPoints(
@@ -179,7 +186,7 @@ def _end_points(sweep: xr.Dataset) -> EndPoints:
 
 
 def _cells(phase: xr.DataArray) -> dict[Hashable, xr.DataArray]:
-    """What the seeds of each cell say together."""
+    """The variables of :func:`compute` that count the seeds of each cell."""
     label = xr.DataArray(list(NAMES), dims="label", coords={"label": list(NAMES)})
     counts = (phase == label).sum("seed")
     n_seeds = counts.sum("label")

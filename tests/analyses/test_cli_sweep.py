@@ -200,9 +200,9 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
             ["sweep", "fig3a", "--memory-limit", "1 KB"],
             "memory_limit='1 KB' is too low for one run",
         ),
-        (["diagram", "missing.zarr"], "missing.zarr is not there"),
+        (["diagram", "missing.zarr"], "missing.zarr does not exist"),
         (["diagram", "tests"], "tests is not a grokinterp sweep"),
-        (["diagram", "pyproject.toml"], "pyproject.toml is no netCDF file"),
+        (["diagram", "pyproject.toml"], "pyproject.toml is not a netCDF file"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(

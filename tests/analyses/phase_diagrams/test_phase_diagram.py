@@ -235,11 +235,11 @@ def test_errors_name_axes_and_remedies(phases: xr.Dataset) -> None:
         plot_diagram(both, panel="training.weight_decay")
     with pytest.raises(ValueError, match="are left"):
         plot_diagram(both)
-    with pytest.raises(ValueError, match=r"x='model.d_mlp' is no axis"):
+    with pytest.raises(ValueError, match=r"x='model.d_mlp' is not an axis"):
         plot_diagram(phases, x="model.d_mlp")
     with pytest.raises(ValueError, match="different axes"):
         plot_diagram(phases, x="data.corruption")
     with pytest.raises(ValueError, match=r"at names 'model.d_mlp'"):
         plot_diagram(phases, at={"model.d_mlp": 3})
-    with pytest.raises(ValueError, match=r"=7 is not there; it has 0, 5"):
+    with pytest.raises(ValueError, match=r"=7 is not a value of that axis; its values are 0, 5"):
         plot_diagram(phases, at={"training.weight_decay": 7})

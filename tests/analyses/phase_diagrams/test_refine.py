@@ -237,7 +237,7 @@ def test_thresholds_and_axes_can_be_others() -> None:
 
 def test_errors_name_argument_value_and_remedy() -> None:
     full = sweep_of({0.0: np.full((17, 19), M, dtype=object)})
-    with pytest.raises(ValueError, match=r"'model.d_mlp' is no axis.*data.corruption"):
+    with pytest.raises(ValueError, match=r"'model.d_mlp' is not an axis.*data.corruption"):
         Refinement(x="model.d_mlp")(full)
     shuffled = full.isel({"data.corruption": [1, 0, *range(2, 19)]})
     with pytest.raises(ValueError, match=r"data.corruption.*numbers in order"):
