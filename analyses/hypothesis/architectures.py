@@ -1,7 +1,8 @@
-"""The networks on which Hypothesis 2.2 is tried: four architectures, clean and corrupted, controls.
+"""The networks on which Hypothesis 2.2 is tested: four architectures and three controls.
 
-``grokinterp run architectures OUT`` trains those that are not in OUT yet, a quarter of an hour on
-two cores for all of them, and puts them to the test; kill it at any moment and call it again.
+``grokinterp run architectures OUT`` trains the networks that are missing in OUT (a quarter of an
+hour on two cores for all of them) and tests the hypothesis on each. It can be interrupted and
+started again at any time.
 """
 
 import dataclasses
@@ -18,12 +19,12 @@ from analyses.pages.finding import Finding
 from grokinterp.short_text import short
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
-P = 59  # small enough that most grok within minutes, and prime
+P = 59  # a prime small enough that most networks grok within minutes
 CORRUPTION = 0.2
 _DATA = gi.DataConfig(p=P, train_fraction=0.8)
 
-# The settings are the first that grokked with and without corruption in a coarse scan over learning
-# rate and weight decay; nothing about periodicity was looked at in choosing them.
+# The first settings that grokked with and without corruption in a coarse scan over learning rate
+# and weight decay. Periodicity was not considered in choosing them.
 SETTINGS: dict[str, gi.RunConfig] = {
     "quadratic MLP": gi.RunConfig(
         data=_DATA,
@@ -44,29 +45,25 @@ SETTINGS: dict[str, gi.RunConfig] = {
         data=_DATA,
         model=gi.LSTMConfig(),
         training=gi.TrainConfig(
-            steps=1500, lr=3e-3, weight_decay=3.0, batch_size=512, loss="cross_entropy",
+            steps=1500,
+            lr=3e-3,
+            weight_decay=3.0,
+            batch_size=512,
+            loss="cross_entropy",
             eval_every=20,
         ),
     ),
-}  # fmt: skip
-
-
-def _controls() -> dict[str, gi.RunConfig]:
-    mlp = SETTINGS["quadratic MLP"]
-    return {
-        "memorised": mlp.replace(
-            {"data.train_fraction": 0.3, "data.corruption": 0.5, "training.weight_decay": 0.0}
-        ),
-        "random labels": mlp.replace({"data.corruption": 1.0, "training.weight_decay": 0.0}),
-        "multiplication": mlp.replace({"data.operation": "multiplication"}),
-    }
-
-
-CONTROLS = _controls()  # one seed each
+}
+_UNREGULARISED = SETTINGS["quadratic MLP"].replace({"training.weight_decay": 0.0})
+CONTROLS = {  # one seed each
+    "memorised": _UNREGULARISED.replace({"data.train_fraction": 0.3, "data.corruption": 0.5}),
+    "random labels": _UNREGULARISED.replace({"data.corruption": 1.0}),
+    "multiplication": SETTINGS["quadratic MLP"].replace({"data.operation": "multiplication"}),
+}
 
 
 def wanted(names: Sequence[str], seeds: int) -> Iterator[Named]:
-    """The runs of some settings: clean and corrupted, each seed drawing data and weights anew."""
+    """The runs of some settings, clean and corrupted; a seed determines both data and weights."""
     for name in names:
         if name in CONTROLS:
             yield Named(folder_name(name), CONTROLS[name])
@@ -83,7 +80,7 @@ def experiment(
     only: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SETTINGS)}, ...")] = None,
     seeds: Seeds = 3,
 ) -> Iterator[Announcement | Finding]:
-    """Train four architectures and controls, then test Hypothesis 2.2 on all."""
+    """Train four architectures and three controls, then test Hypothesis 2.2 on all of them."""
     known = (*SETTINGS, *CONTROLS)
     for name in only or ():
         if name not in known:
@@ -92,8 +89,7 @@ def experiment(
     yield Announcement.of(out, runs)
     data = hypothesis.compute(collect(out, runs), progress=True)
     rows = hypothesis.table(data)
-    figures = [
-        hypothesis.plot_table(rows), hypothesis.plot_verdicts(data), hypothesis.plot_spectra(data),
-    ]  # fmt: skip
+    figures = [hypothesis.plot_verdicts(data), hypothesis.plot_spectra(data)]
+    figures.insert(0, hypothesis.plot_table(rows))
     sentences = [hypothesis.verdict_line(row) for row in rows]
     yield Finding(data=data, figures=figures, rows=sentences, name="hypothesis")

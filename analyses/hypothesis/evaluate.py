@@ -1,35 +1,39 @@
-"""Hypothesis 2.2 of Doshi et al. 2023 (arXiv:2310.13061), put to the test on any network.
+"""Hypothesis 2.2 of Doshi et al. 2023 (arXiv:2310.13061), tested on any network.
 
-It says that a network that generalises on modular addition (I) maps the numbers onto periodic
-features and (II) does trigonometry on these. A network is asked for nine things::
+The hypothesis: a network that generalises on modular addition (I) maps the residues to periodic
+features and (II) computes the answer from them with trigonometric identities. It predicts nine
+properties, here called ingredients::
 
-    generalises           accuracy on the test set at least ``threshold``
-    periodic first map    row-wise or total IPR of the embedding, or IPR of the first layer's
-                          neurons as functions of one operand, above that of every shuffle of the
-                          residues, by at least FIRST_MAP_FROM of what is left to 1
-    trigonometric logits  cos and sin of 2 pi k (a + b - c) / p, over all k, have at least
-                          LOGITS_FROM of the logits' variance
-    key alone suffices    logits as functions of a + b at the key frequencies: accuracy stays
-    key is needed         logits without these: accuracy falls
-    periodic neurons      in at least one layer the median share that a neuron's best frequency has
-                          is above that of every shuffle, by at least NEURONS_FROM of what is left
-                          to 1
-    embedding: only key   only the key frequencies in the embedding: accuracy stays
-    embedding: no key     without them: accuracy falls
-    embedding: no others  without as many random other frequencies: accuracy stays, on average
+    generalises           test accuracy at least ``threshold``
+    periodic first map    row-wise IPR of the embedding, its total IPR, or the IPR of the first
+                          layer's neurons as functions of one operand: larger than for every
+                          shuffle of the residues, closing at least 5 % of the gap between the
+                          shuffled mean and 1
+    trigonometric logits  cos and sin of 2 pi k (a + b - c) / p, over all k, explain at least 25 %
+                          of the logits' variance
+    key alone suffices    the logits projected on functions of a + b at the key frequencies: the
+                          accuracy is kept
+    key is needed         the logits without that projection: the accuracy is lost
+    periodic neurons      in some layer, the median over neurons of the variance share of the best
+                          frequency: larger than for every shuffle, closing at least 10 % of the gap
+                          between the shuffled mean and 1
+    embedding: only key   only the key frequencies in the embedding: the accuracy is kept
+    embedding: no key     the embedding without the key frequencies: the accuracy is lost
+    embedding: no others  the embedding without as many random other frequencies: the accuracy is
+                          kept, on average over draws
 
-FIRST_MAP_FROM, LOGITS_FROM, NEURONS_FROM, STAYS_FROM and FALLS_TO are numbers of
-:mod:`analyses.hypothesis.verdict`. Accuracy stays if at least STAYS_FROM of what it is above chance
-(1 / p) is left, and falls if at most FALLS_TO is. A network that does not generalise is
-"not applicable"; one that does is "supported" if it has all the rest, else "not supported". What is
-asked of the logits is necessary but not enough: right answers are a function of a + b - c, so a
-table of them has it, too. What a table does not have is a periodic way there.
+With excess = accuracy - 1 / p, accuracy above chance, an accuracy is kept if at least 90 % of the
+network's excess remains, and lost if at most 50 % remains. The bounds are constants of
+:mod:`analyses.hypothesis.verdict`. The verdict is "not applicable" if the network does not
+generalise; "supported" if it has all other ingredients, too; otherwise "not supported". Correct
+logits depend only on a + b - c, so a lookup table also passes the three tests on logits. It fails
+those on neurons and embedding.
 
-The key frequencies are two sets. Those of the logits are :func:`probes.key_frequencies`. Those of
-the embedding are its dominant ones, too, which in a ReLU network are more, because it carries
-harmonics; see :func:`analyses.hypothesis.filter.chosen_frequencies`. The more of all frequencies
-these are, the less the last three say: look at ``n_kept``. For subtraction, multiplication and
-division all of this is meant in the task's own basis (:func:`probes.task_basis`).
+Key frequencies are chosen separately for the logits (:func:`probes.key_frequencies`) and for the
+embedding (:func:`analyses.hypothesis.filter.chosen_frequencies`). A ReLU network has more of them
+in the embedding, because of harmonics. The more of all frequencies are key frequencies, the weaker
+are the last three tests: see ``n_kept``. For subtraction, multiplication and division, residues are
+taken in the order of the task's own basis (:func:`probes.task_basis`).
 """
 
 import json
@@ -59,6 +63,7 @@ from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run, build_model
 from grokinterp.bars import each
 from grokinterp.checks import check_int, check_number
+from grokinterp.config import field_value
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
@@ -76,74 +81,86 @@ def compute(
 ) -> xr.Dataset:
     """The verdict on one or several runs, and every number behind it.
 
-    Accuracy is against the true labels: on "train", the training pairs whose given label is true,
-    on "test", on "all", which is both, and apart from them on "changed", the training pairs with a
-    wrong label. Pairs with a residue that has no place in the basis (0 in multiplication and
-    division) do not count.
+    Accuracies are against the true labels. Subsets: "train", the training pairs with a true label;
+    "test"; "all", both together; "changed", the training pairs with a wrong label. Pairs with a
+    residue outside the basis (0 in multiplication and division) are left out.
 
     Args:
-        runs: of any architecture that has an embedding ``W_E``; their p may differ.
+        runs: of any architectures with an embedding ``W_E``; their p may differ.
         frequencies: key frequencies of logits and embedding, harmonics included, in cycles per
-            period; by default each network's own, see above.
-        random_draws: shuffles of the residues, and sets of random frequencies.
-        threshold: accuracy from which a network generalises.
+            period; by default each network's own.
+        random_draws: number of shuffles of the residues, and of sets of random frequencies.
+        threshold: test accuracy from which a network counts as generalising.
         seed: of the draws.
-        progress: show bars; a network of the papers' size takes about a minute.
+        progress: show progress bars; a network of the paper's size takes about a minute.
 
     Returns:
-        Dataset over "run" (coordinates architecture, operation, p, train_fraction, corruption,
-        weight_decay, steps, seed, data_seed, and setting: the config without seeds), NaN or ""
-        where something is unknown:
+        Dataset over "run", with NaN or "" where something is unknown:
 
-        - ``verdict``, ``reason``, ``judged_on`` and ``n_judged``, how many pairs these are;
-          ``passed`` (run, ingredient), 1 or 0; ``near`` (run, ingredient), 1 where it was near to
-          passing or failing; ``borderline``, whether the verdict hangs on that;
-        - ``accuracy`` (run, condition, subset): of the network ("full"), of its logits restricted
-          to the key frequencies or without them ("restricted", "excluded"), and with the embedding
-          filtered ("only_key", "without_key", "without_random", a mean whose draws are in
-          ``random_accuracy``); ``memorised`` (run, condition): changed pairs that get their wrong
-          label; ``loss`` (run, condition) on ``judged_on``, of the kind in the coordinate
-          ``loss_kind``;
-        - ``periodicity`` (run, measure, of): of the embedding the mean IPR of its features
-          ("row_ipr"), total IPR, and the share of its variance in the logits' key frequencies
-          ("key_share"); of the first layer's neurons, averaged over the other operand, the mean IPR
-          ("feature_ipr"). "of" is the network, the untrained one, mean, least and largest over
-          shuffles, or the expectation for noise. ``n_features`` and ``n_dead_features``, those that
-          are in no mean (:mod:`probes.alive`);
-        - ``neuron_share`` (run, layer, of): median over living neurons of the share of their best
-          frequency; ``n_neurons``, ``n_dead_neurons`` and ``hook`` (run, layer);
-        - ``logit_explained``, its expectation ``logit_chance`` for random logits and its mean
-          ``logit_shuffled`` over shuffles; ``logit_key_share``;
-        - ``embedding_share``, ``logit_share``, ``is_key`` and ``kept_share``, the share of the
-          embedding's living features that keep a frequency (run, frequency); ``n_kept``, the mean
-          number of frequencies that one keeps.
+        - Verdict: ``verdict`` and ``reason``; ``judged_on``, the subset whose accuracy decides, and
+          ``n_judged``, its number of pairs; ``passed`` (run, ingredient), 1 or 0; ``near`` (run,
+          ingredient), 1 if the value is close to its bound; ``borderline``, whether the verdict
+          would differ if those values fell on the other side.
+        - Accuracy: ``accuracy`` (run, condition, subset). Conditions: "full", the network;
+          "restricted" and "excluded", its logits projected on the key frequencies and without
+          that projection; "only_key", "without_key" and "without_random", with the embedding
+          filtered. The last is a mean over draws, which are in ``random_accuracy`` (run, draw,
+          subset). ``memorised`` (run, condition): share of changed pairs answered with their wrong
+          label. ``loss`` (run, condition): on ``judged_on``, of the kind ``loss_kind``.
+        - First map: ``periodicity`` (run, measure, of). Measures: "row_ipr", mean IPR of the
+          embedding's features; "total_ipr"; "key_share", share of its variance in the logits' key
+          frequencies; "feature_ipr", mean IPR of the first layer's neurons, averaged over the
+          other operand. "of": the network; the untrained one; mean, smallest and largest over
+          shuffles; expectation for noise. ``n_features``; ``n_dead_features``, which are in no mean
+          (:mod:`probes.alive`).
+        - Neurons: ``neuron_share`` (run, layer, of), median over living neurons of the variance
+          share of the best frequency; ``n_neurons``, ``n_dead_neurons`` and ``hook`` (run, layer).
+        - Logits: ``logit_explained``, share of variance explained by trigonometric functions;
+          ``logit_chance``, its expectation for random logits; ``logit_shuffled``, its mean over
+          shuffles; ``logit_key_share``, the share at the key frequencies.
+        - Spectra (run, frequency): ``embedding_share`` and ``logit_share`` of the variance;
+          ``is_key``, whether it is a key frequency of the logits; ``kept_share``, the share of the
+          embedding's living features that keep it. ``n_kept``: mean number of frequencies that a
+          feature keeps.
+
+        Coordinates: architecture, operation, p, train_fraction, corruption, weight_decay, steps,
+        seed, data_seed, and setting, the config without seeds as JSON.
 
     Raises:
-        ValueError: no runs, a task without a periodic basis, or frequencies that do not exist.
+        ValueError: no run, a task without a periodic basis, or frequencies that do not exist.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     if not runs:
         raise ValueError("runs is empty; give at least one run")
-    options: dict[str, Any] = {
-        "frequencies": None if frequencies is None else list(frequencies),
-        "random_draws": random_draws, "threshold": threshold, "seed": seed, "progress": progress,
-    }  # fmt: skip
+    options: dict[str, Any] = {"random_draws": random_draws, "threshold": threshold, "seed": seed}
+    options |= {"frequencies": None if frequencies is None else list(frequencies)}
     parts = []
     for run in each(runs, "networks", wanted=progress and len(runs) > 1):
-        data, training = run.config.data, run.config.training
         part = compute_model(
-            run.model, data.operation, dataset=run.dataset, untrained=build_model(run.config),
-            loss=training.loss, **options,
-        )  # fmt: skip
-        known = {
-            "train_fraction": data.train_fraction, "corruption": data.corruption,
-            "weight_decay": training.weight_decay, "steps": training.steps,
-            "seed": run.config.seed, "data_seed": data.seed,
-        }  # fmt: skip
+            run.model,
+            run.config.data.operation,
+            dataset=run.dataset,
+            untrained=build_model(run.config),
+            loss=run.config.training.loss,
+            progress=progress,
+            **options,
+        )
+        known = {name: field_value(run.config, path) for name, path in _FIELDS.items()}
         setting = run.config.replace({"seed": 0, "data.seed": 0}).to_dict()
         part = part.assign_coords({name: ("run", [float(v)]) for name, v in known.items()})
         parts.append(part.assign_coords(setting=("run", [json.dumps(setting, sort_keys=True)])))
     return join(parts)
+
+
+# Coordinates that only a run's config knows, by their dotted paths.
+_FIELDS = {
+    "train_fraction": "data.train_fraction",
+    "corruption": "data.corruption",
+    "weight_decay": "training.weight_decay",
+    "steps": "training.steps",
+    "seed": "seed",
+    "data_seed": "data.seed",
+}
 
 
 @unaffected()
@@ -161,27 +178,28 @@ def compute_model(
     seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
-    """The verdict on a network by itself, such as a checkpoint made elsewhere.
+    """The verdict on a network without a run, such as a checkpoint trained elsewhere.
 
     Args:
-        model: a network of ``grokinterp.models``, or a :func:`probes.network_on_pairs` of another.
+        model: a network of ``grokinterp.models``, or a :func:`probes.network_on_pairs` of any
+            other.
         operation: the task.
-        dataset: what it was trained on. Without it all pairs are judged together, so that a network
-            that memorised nearly all of them cannot be told from one that generalises.
+        dataset: on which it was trained. Without it, the accuracy on all pairs decides, which does
+            not distinguish a network that memorised nearly all of them from one that generalises.
         untrained: the network before training, as a control.
         name: in tables and figures; by default the kind and size of the network.
         loss: "cross_entropy", "mse" or "mse_softmax".
-        frequencies: see :func:`compute`, as for the rest.
-        random_draws: see there.
-        threshold: see there.
-        seed: see there.
-        progress: see there.
+        frequencies: this argument and the following are those of :func:`compute`.
+        random_draws: see :func:`compute`.
+        threshold: see :func:`compute`.
+        seed: see :func:`compute`.
+        progress: see :func:`compute`.
 
     Returns:
-        :func:`compute`'s dataset with one run.
+        The dataset of :func:`compute`, with one run.
 
     Raises:
-        TypeError: the model lacks what probes need, an embedding ``W_E`` among it.
+        TypeError: the model lacks something that probes need, such as an embedding ``W_E``.
     """
     check_int("random_draws", random_draws, minimum=1)
     check_number("threshold", threshold, minimum=0.0)
@@ -200,8 +218,8 @@ def compute_model(
     answers["only_key"] = filtered_logits(question, chosen, keep=True)
     answers["without_key"] = filtered_logits(question, chosen, keep=False)
     others = list(random_frequencies(question, chosen))
-    draws = [filtered_logits(question, other, keep=False)
-             for other in each(others, "random frequencies", wanted=progress)]  # fmt: skip
+    others = each(others, "random frequencies", wanted=progress)
+    draws = [filtered_logits(question, other, keep=False) for other in others]
 
     def scores(of: torch.Tensor) -> list[float]:
         return [*question.accuracies(of), question.memorised(of), question.loss(of, loss)]
@@ -212,8 +230,10 @@ def compute_model(
     is_key = torch.isin(basis.frequencies, torch.tensor(key, dtype=torch.int64))
     key_share = spectrum.shares[is_key].sum()
     shuffled = [logit_spectrum(logits, other).explained for other in question.shuffles]
-
-    per_layer = ("run", "layer")
+    per_layer, per_frequency = ("run", "layer"), ("run", "frequency")
+    # A network without known neurons has no layer, but still an axis "of".
+    neuron_shares = np.array([[layer.numbers[of] for of in OF] for layer in neurons])
+    unknown = {name: ("run", [np.nan]) for name in _FIELDS}
     data = xr.Dataset(
         {
             "judged_on": ("run", [question.judged_on]),
@@ -228,12 +248,7 @@ def compute_model(
             ),
             "n_features": ("run", [len(embedding.is_dead)]),
             "n_dead_features": ("run", [int(embedding.is_dead.sum())]),
-            "neuron_share": (
-                ("run", "layer", "of"),
-                np.array([[[layer.numbers[of] for of in OF] for layer in neurons]]).reshape(
-                    1, len(neurons), len(OF)
-                ),
-            ),
+            "neuron_share": (("run", "layer", "of"), neuron_shares.reshape(1, -1, len(OF))),
             "n_neurons": (per_layer, [[float(layer.n_neurons) for layer in neurons]]),
             "n_dead_neurons": (per_layer, [[float(layer.n_dead) for layer in neurons]]),
             "hook": (per_layer, np.array([[layer.hook for layer in neurons]], dtype=str)),
@@ -241,19 +256,17 @@ def compute_model(
             "logit_chance": ("run", [basis.period**-2.0]),
             "logit_shuffled": ("run", [np.mean(shuffled)]),
             "logit_key_share": ("run", [float(key_share)]),
-            "embedding_share": (("run", "frequency"), embedding.shares[None].numpy()),
-            "logit_share": (("run", "frequency"), spectrum.shares[None].numpy()),
-            "is_key": (("run", "frequency"), is_key.double()[None].numpy()),
-            "kept_share": (("run", "frequency"), kept.mean(dim=1)[None].numpy()),
+            "embedding_share": (per_frequency, embedding.shares[None].numpy()),
+            "logit_share": (per_frequency, spectrum.shares[None].numpy()),
+            "is_key": (per_frequency, is_key.double()[None].numpy()),
+            "kept_share": (per_frequency, kept.mean(dim=1)[None].numpy()),
             "n_kept": ("run", [float(kept.sum(dim=0).mean())]),
         },
         coords={
             "architecture": ("run", [name or network.anatomy.description]),
             "operation": ("run", [basis.operation]),
             "p": ("run", [basis.p]),
-            **{unknown: ("run", [np.nan]) for unknown in (
-                "train_fraction", "corruption", "weight_decay", "steps", "seed", "data_seed"
-            )},
+            **unknown,
             "setting": ("run", [""]),
             "loss_kind": ("run", [loss]),
             "condition": list(CONDITIONS),
@@ -265,17 +278,17 @@ def compute_model(
             "frequency": basis.frequencies.numpy(),
         },
         attrs={"threshold": threshold},
-    )  # fmt: skip
+    )
     return with_verdict(data, threshold)
 
 
 def join(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Several datasets of :func:`compute` and :func:`compute_model` as one, run after run.
+    """Join datasets of :func:`compute` and :func:`compute_model` along "run".
 
-    Frequencies and layers that a network does not have are NaN, and their names "".
+    Values at frequencies and layers that a network does not have are NaN, and names "".
 
     Raises:
-        ValueError: they were computed with different thresholds.
+        ValueError: the datasets were computed with different thresholds.
     """
     if len(thresholds := {float(part.attrs["threshold"]) for part in parts}) != 1:
         raise ValueError(f"parts must share one threshold, got {sorted(thresholds)}")
@@ -283,10 +296,9 @@ def join(parts: Sequence[xr.Dataset]) -> xr.Dataset:
         name: "" if variable.dtype.kind in "UTO" else np.nan
         for name, variable in parts[0].variables.items()
     }
-    return xr.concat(
-        parts, "run", data_vars="all", coords="different", compat="equals", join="outer",
-        fill_value=fill, combine_attrs="override",
-    )  # fmt: skip
+    how: dict[str, Any] = {"data_vars": "all", "coords": "different", "compat": "equals"}
+    how |= {"join": "outer", "fill_value": fill, "combine_attrs": "override"}
+    return xr.concat(parts, "run", **how)
 
 
 def analysis(runs: Sequence[Run]) -> Finding:

@@ -1,10 +1,10 @@
-"""The verdict of Hypothesis 2.2: what passes, what was near to doing the other, and what follows.
+"""The verdict of Hypothesis 2.2: which ingredients a network has, and how certain that is.
 
-An answer is *near* its bound if sampling noise could have moved it across: where it is an accuracy,
-if the bound lies in Wilson's 95 % interval for as many pairs as were judged, or, for the mean over
-random draws, in the 95 % interval of that mean. What is measured on the whole network has no such
-noise: it is near within NEAR_WITHIN of its bound. A verdict is borderline if it would be another
-with its near answers the other way round.
+An answer is *near* its bound if sampling noise could have moved it across. For an accuracy: if the
+bound lies in its 95 % Wilson interval for the number of judged pairs. For a mean over random draws:
+if the bound lies in that interval or in the 95 % interval of the mean. All other quantities have no
+sampling noise; they are near if they are within 10 % (NEAR_WITHIN) of their bound. A verdict is
+borderline if reversing its near answers would change it.
 """
 
 from dataclasses import dataclass
@@ -15,33 +15,42 @@ import xarray as xr
 from analyses.hypothesis.evidence import PERIODICITIES
 from analyses.statistics.wilson import Z, interval_holds
 
-FIRST_MAP_FROM, LOGITS_FROM, NEURONS_FROM = 0.05, 0.25, 0.1
+# Least share of the gap between the shuffled mean and 1 that embedding and neurons must close.
+FIRST_MAP_FROM, NEURONS_FROM = 0.05, 0.1
+LOGITS_FROM = 0.25  # least share of the logits' variance that is trigonometric
+# Shares of the accuracy above chance that must remain at least, or may remain at most.
 STAYS_FROM, FALLS_TO = 0.9, 0.5
-NEAR_WITHIN = 0.1  # of a bound
+NEAR_WITHIN = 0.1  # relative to a bound
 INGREDIENTS = (
-    "generalises", "periodic first map", "trigonometric logits", "key alone suffices",
-    "key is needed", "periodic neurons", "embedding: only key", "embedding: no key",
+    "generalises",
+    "periodic first map",
+    "trigonometric logits",
+    "key alone suffices",
+    "key is needed",
+    "periodic neurons",
+    "embedding: only key",
+    "embedding: no key",
     "embedding: no others",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a network has one ingredient; None if that could not be measured."""
+    """Whether a network has one ingredient."""
 
-    passed: bool | None
-    near: bool  # to the bound, on either side
-    why: str
+    passed: bool | None  # None if it could not be measured
+    near: bool  # close to the bound, on either side
+    why: str  # the measured value and its bound
 
 
 def with_verdict(data: xr.Dataset, threshold: float) -> xr.Dataset:
-    """Apply the rule of :mod:`analyses.hypothesis` to the numbers of one run."""
+    """The dataset of one run with its verdict, see :mod:`analyses.hypothesis.evaluate`."""
     one = data.isel(run=0)
     answers: dict[str, Answer] = dict(zip(INGREDIENTS, _answers(one, threshold), strict=True))
     failed = [what for what, answer in answers.items() if answer.passed is False]
     unknown = [what for what, answer in answers.items() if answer.passed is None]
     near = [what for what, answer in answers.items() if answer.near]
-    # What changes the verdict if it turns out the other way: of several failures, all of them.
+    # The answers whose reversal would change the verdict; of several failures, all must reverse.
     turns = near if not failed else failed if set(failed) <= set(near) else []
     if answers["generalises"].passed is False:
         verdict, turns = "not applicable", ["generalises"]
@@ -54,22 +63,25 @@ def with_verdict(data: xr.Dataset, threshold: float) -> xr.Dataset:
     else:
         verdict = "supported"
         kept = f"with {float(one.n_kept):.3g} of {one.sizes['frequency']} frequencies kept"
-        reason = f"it has everything that was asked for, {kept}"
+        reason = f"it has all ingredients, {kept}"
     hangs_on = [what for what in turns if what in near]
     if unknown and verdict != "not applicable":
         reason += f"; not measured: {', '.join(unknown)}"
     if hangs_on:
         reason += f"; borderline: {', '.join(hangs_on)}"
     passed = [np.nan if answer.passed is None else answer.passed for answer in answers.values()]
+    is_near = [answer.near for answer in answers.values()]
     return data.assign(
-        verdict=("run", [verdict]), reason=("run", [reason]), borderline=("run", [bool(hangs_on)]),
+        verdict=("run", [verdict]),
+        reason=("run", [reason]),
+        borderline=("run", [bool(hangs_on)]),
         passed=(("run", "ingredient"), np.array([passed], dtype=float)),
-        near=(("run", "ingredient"), np.array([[a.near for a in answers.values()]], dtype=float)),
-    ).assign_coords(ingredient=list(INGREDIENTS))  # fmt: skip
+        near=(("run", "ingredient"), np.array([is_near], dtype=float)),
+    ).assign_coords(ingredient=list(INGREDIENTS))
 
 
 def _answers(one: xr.Dataset, threshold: float) -> list[Answer]:
-    """In the order of ``INGREDIENTS``."""
+    """The answers to ``INGREDIENTS``, in their order."""
     judged_on, n = str(one.judged_on.item()), int(one.n_judged)
     accuracy = {
         str(condition): float(one.accuracy.sel(subset=judged_on, condition=condition))
@@ -116,7 +128,7 @@ def _answers(one: xr.Dataset, threshold: float) -> list[Answer]:
 
 
 def _above_shuffled(measures: list[xr.DataArray], least: float) -> Answer:
-    """Whether a measure is above every shuffle, and far enough on the way from their mean to 1."""
+    """Whether a measure exceeds every shuffle and closes enough of the gap from their mean to 1."""
     network, mean, high = (
         np.array([float(m.sel(of=of)) for m in measures])
         for of in ("network", "shuffled", "shuffled_high")
@@ -125,11 +137,11 @@ def _above_shuffled(measures: list[xr.DataArray], least: float) -> Answer:
     passes = (network > high) & (excess >= least)
     is_clear = bool(passes.any())
     if not is_clear and np.isnan(excess).any():
-        return Answer(None, False, "not all of it could be measured")
-    # The best measure decides: how far it lies beyond, or short of, both that it has to reach.
+        return Answer(None, False, "not everything could be measured")
+    # The best measure decides, by its distance from the larger of its two bounds.
     margin = np.nanmax(excess - np.maximum(least, of_highest))
     told = ", ".join(f"{value:z.3f}" for value in excess)
-    why = f"{told} of the way from shuffled to 1, at least {least} and above them all"
+    why = f"{told} of the gap between shuffles and 1, at least {least} and above all shuffles"
     return Answer(is_clear, bool(abs(margin) <= NEAR_WITHIN * least), why)
 
 

@@ -115,7 +115,7 @@ def test_a_table_of_answers_does_not_support_it_though_its_logits_are_trigonomet
     assert data.logit_explained.item() == pytest.approx(1.0)
     assert (accuracy(data, "full"), accuracy(data, "restricted")) == (1.0, 1.0)
     assert {"periodic first map", "periodic neurons", "embedding: only key"} <= failed(data)
-    assert "periodic first map: 0.000, 0.000, 0.000 of the way" in data.reason.item()
+    assert "periodic first map: 0.000, 0.000, 0.000 of the gap" in data.reason.item()
 
 
 def test_periodic_neurons_that_are_not_used_do_not_help_a_table() -> None:
@@ -453,7 +453,7 @@ def test_it_runs_from_the_shell(
         assert stored.verdict.values.tolist() == ["supported", "not applicable"]
     supported, untrained = result.output.splitlines()[-2:]
     assert "MLP 1x96 square" in supported
-    assert "supported, borderline: it has everything that was asked for" in supported
+    assert "supported, borderline: it has all ingredients" in supported
     assert "not applicable: does not generalise: test accuracy is 0." in untrained
 
 
