@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, is_dead
-from probes.basis import Basis
 from probes.network_on_pairs import network_on_pairs
 from probes.neuron_weights import neuron_weights
 from probes.probe import probe

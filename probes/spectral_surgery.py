@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.basis import Basis
 from grokinterp.checks import check_int
 from grokinterp.models.base import HookedModel
 from grokinterp.randomness import generator
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE
-from probes.basis import Basis
 from probes.network_on_pairs import network_on_pairs
 from probes.neuron_weights import NeuronWeights, neuron_weights
 from probes.probe import probe
