@@ -18,7 +18,7 @@ from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation, operation_table, resolve_operation
 
 CORRUPTIONS = ("symmetric", "derangement", "pair_flip", "second_rule")
-PROTOCOLS = ("independent", "published")
+PROTOCOLS = ("independent", "published", "nanda2023")
 SUBSETS = ("train", "test", "changed", "unchanged", "selected")
 
 # Seeds in the authors' code: of Python's `random` for the split, of torch for the redrawn labels.
@@ -39,7 +39,9 @@ class DataConfig:
     corruption: float = 0.0  # xi in [0, 1]: share of the training labels that are redrawn
     corruption_kind: str = "symmetric"  # symmetric, derangement, pair_flip or second_rule
     second_operation: Operation | None = None  # rule of the corrupted labels in "second_rule"
-    protocol: str = "independent"  # "published": the authors' split and noise, bit for bit
+    # "published": split and noise of the first paper's authors, bit for bit; "nanda2023": the split
+    # of Nanda et al. 2023 (arXiv:2301.05217), bit for bit, with ``seed`` as their seed
+    protocol: str = "independent"
     seed: int = 0  # of the split and the corruption only
 
     def __post_init__(self) -> None:
@@ -136,7 +138,8 @@ def make_dataset(config: DataConfig) -> Dataset:
     classes; "pair_flip" is the true label plus 1 mod p; "second_rule" is the label of
     ``config.second_operation``.
 
-    Source: Doshi et al. 2023, arXiv:2310.13061, section 1.1; protocol="published": their code.
+    Source: Doshi et al. 2023, arXiv:2310.13061, section 1.1; protocol="published": their code;
+    protocol="nanda2023": the code of Nanda et al. 2023, arXiv:2301.05217.
     """
     p, pairs = config.p, config.p**2
     clean = operation_table(config.operation, p).flatten()
@@ -158,9 +161,10 @@ def make_dataset(config: DataConfig) -> Dataset:
 
 def _shuffled_pairs(config: DataConfig) -> Int[Tensor, " pair"]:
     pairs = config.p**2
-    if config.protocol == "published":
+    if config.protocol != "independent":
         order = list(range(pairs))
-        random.Random(_PUBLISHED_SPLIT_SEED).shuffle(order)
+        seed = _PUBLISHED_SPLIT_SEED if config.protocol == "published" else config.seed
+        random.Random(seed).shuffle(order)
         return torch.tensor(order)
     return torch.randperm(pairs, generator=generator(config.seed, "split"))
 

@@ -38,6 +38,19 @@ def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Fl
     return F.cross_entropy(logits, labels, reduction="none")
 
 
+def cross_entropy_float64(
+    logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """:func:`cross_entropy` computed in float64, whatever the precision of the logits.
+
+    In float32 the loss of a sure answer comes in steps of 1.2e-7 and ends at exactly 0, where its
+    gradient does.
+
+    Source: Nanda et al. 2023, arXiv:2301.05217, and the code of Zhong et al. 2023.
+    """
+    return F.cross_entropy(logits.double(), labels, reduction="none")
+
+
 def mse_softmax(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Mean over classes of (probability - one-hot)^2, per example.
 
@@ -65,5 +78,6 @@ def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
 LOSSES = {
     "mse": Loss(mse, _mse_residual_, lambda p: 1 / p, lambda n, p: 2 / (n * p)),
     "cross_entropy": Loss(cross_entropy, _cross_entropy_residual_),
+    "cross_entropy_float64": Loss(cross_entropy_float64),
     "mse_softmax": Loss(mse_softmax),
 }

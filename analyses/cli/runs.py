@@ -42,7 +42,10 @@ def demo(
 def train(
     out: Annotated[Path, typer.Argument(help="folder for the run")],
     config: Annotated[
-        Path | None, typer.Option(help="a config in JSON, such as the one in a run's run.json")
+        Path | None,
+        typer.Option(
+            help="a config in JSON, such as the one in a run's run.json; or nanda2023 or zhong2023"
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -203,7 +206,11 @@ def _read_config(file: Path | None, model: str | None, changes: list[str]) -> "R
     from grokinterp import RunConfig
     from grokinterp.json_files import read_json
 
-    plain = _PAPER if file is None else read_json(file)
+    published = {"nanda2023": RunConfig.nanda2023, "zhong2023": RunConfig.zhong2023}
+    if file is not None and str(file) in published and not file.exists():
+        plain = published[str(file)]().to_dict()
+    else:
+        plain = _PAPER if file is None else read_json(file)
     if isinstance(plain, dict):
         plain = plain.get("config", plain)  # a run.json holds its config under this name
     if not isinstance(plain, dict):

@@ -29,6 +29,7 @@ DRAWN_SUBSETS = ("train", "test", "changed", "unchanged")
 LOSS_LABEL = {
     "mse": "mean squared error",
     "cross_entropy": "cross-entropy (nats)",
+    "cross_entropy_float64": "cross-entropy (nats)",
     "mse_softmax": "mean squared error of probabilities",
 }
 LEVEL: dict[str, Any] = {"line_dash": "dot", "line_color": GREY}  # of a reference line

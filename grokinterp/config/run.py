@@ -13,6 +13,7 @@ from grokinterp.frozen import frozen_config
 from grokinterp.models.base import HookedModel
 from grokinterp.models.mlp import MLPConfig
 from grokinterp.models.registry import MODELS, model_class, model_kind
+from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Table
@@ -54,6 +55,39 @@ class RunConfig:
                 f"{self.training.batch_size} and {self.data.n_train} training pairs; increase both "
                 "to 2 or more, or use norm='layer'"
             )
+
+    @classmethod
+    def nanda2023(cls, *, p: int = 113, seed: int = 0) -> "RunConfig":
+        """The main run of Nanda et al. 2023, from the paper (arXiv:2301.05217) and its code.
+
+        The split is theirs, bit for bit, for their seed. Initial weights have their distribution,
+        but are drawn by our generator. The p + 1 classes include "=".
+        """
+        return cls(
+            data=DataConfig(p=p, train_fraction=0.3, protocol="nanda2023", seed=seed),
+            model=TransformerConfig.nanda2023(d_vocab_out=p + 1),
+            training=_nanda_training(steps=40_000, weight_decay=1.0),
+            seed=seed,
+        )
+
+    @classmethod
+    def zhong2023(cls, *, attn_rate: float = 1.0, p: int = 59, seed: int = 0) -> "RunConfig":
+        """The transformers of Zhong et al. 2023, from their code (arXiv:2306.17844).
+
+        Their splits were not seeded, so ours differ. Their MLPs have
+        ``model=EmbeddingMLPConfig.zhong2023()``, ``warmup_steps=0`` and ``betas=(0.9, 0.999)``.
+
+        Args:
+            attn_rate: 0 as in Model A (Pizza), 1 as in Model B (Clock), or in between.
+            p: the modulus.
+            seed: of the split and of the initial weights.
+        """
+        return cls(
+            data=DataConfig(p=p, train_fraction=0.8, seed=seed),
+            model=TransformerConfig.zhong2023(attn_rate=attn_rate),
+            training=_nanda_training(steps=20_000, weight_decay=2.0),
+            seed=seed,
+        )
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
         """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""
@@ -98,6 +132,19 @@ class RunConfig:
             training=_build(TrainConfig, "training", training),
             **_known(cls, "", top),
         )
+
+
+def _nanda_training(*, steps: int, weight_decay: float) -> TrainConfig:
+    """Full-batch AdamW with ten steps of warm-up, and the loss in float64."""
+    return TrainConfig(
+        steps=steps,
+        lr=1e-3,
+        warmup_steps=10,
+        weight_decay=weight_decay,
+        betas=(0.9, 0.98),
+        loss="cross_entropy_float64",
+        eval_every=100,
+    )
 
 
 def _sections() -> dict[str, tuple[type, ...]]:

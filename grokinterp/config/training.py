@@ -40,7 +40,8 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.98)  # only for adam and adamw
     eps: float = 1e-8
     # "mse": against one-hot labels, averaged over examples and classes; "cross_entropy"; or
-    # "mse_softmax": "mse" of the softmax probabilities (second paper, with its sign corrected)
+    # "mse_softmax": "mse" of the softmax probabilities (second paper, with its sign corrected);
+    # "cross_entropy_float64": computed in float64 also in a float32 run, as Nanda et al. 2023 do
     loss: str = "mse"
     # Steps between rows of the history, or "log" for about 20 rows per decade of steps. Step 0 and
     # the last step always have a row.

@@ -7,7 +7,8 @@ SHARE = 0.5  # share of the training examples from which on we warn
 
 REMEDY = (
     "Such examples no longer raise the logit of their label (softmax collapse). More "
-    "training.weight_decay, a smaller training.lr or precision='float64' keeps losses above 0"
+    "training.weight_decay, a smaller training.lr, precision='float64' or, for cross-entropy, "
+    "training.loss='cross_entropy_float64' keeps losses above 0"
 )
 
 

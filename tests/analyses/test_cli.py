@@ -312,6 +312,16 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
     assert re.fullmatch(r"Error: .*choose another.*\n", err)
 
 
+@pytest.mark.parametrize("name", ["nanda2023", "zhong2023"])
+def test_published_settings_by_name(name: str, tmp_path: Path) -> None:
+    small = ["--set", "data.p=7", "--set", "model.d_model=8", "--set", "training.steps=2"]
+    code, _, err = invoke("train", tmp_path / "run", "--config", name, *small)
+    assert code == 0, err
+    config = gi.Run.load(tmp_path / "run").config
+    assert config.training.loss == "cross_entropy_float64"
+    assert config.data.train_fraction == {"nanda2023": 0.3, "zhong2023": 0.8}[name]
+
+
 # Bad options: a line that names them.
 
 

@@ -26,7 +26,7 @@ DATA: dict[str, list[Any]] = {
     "corruption": [0.0, 0, 0.1, 0.35, 1.0, 1],
     "corruption_kind": ["symmetric", "derangement", "pair_flip", "second_rule"],
     "second_operation": [None, "multiplication", "a - b", "table", "function"],
-    "protocol": ["independent", "published"],
+    "protocol": ["independent", "published", "nanda2023"],
     "seed": [0, 1, 7, 2**32],
 }  # fmt: skip
 PROMPTS = ["a b", "a b =", "a + b =", "eos a + b =", "b a", "= a b x", "a b = =", "a p+b ="]
@@ -97,7 +97,7 @@ TRAINING: dict[str, list[Any]] = {
     "momentum": [0.0, 0.9],
     "betas": [(0.9, 0.98), (0.0, 0.0), [0.5, 0.999], (0, 0.9)],
     "eps": [1e-8, 1e-3, 1],
-    "loss": ["mse", "cross_entropy", "mse_softmax"],
+    "loss": ["mse", "cross_entropy", "mse_softmax", "cross_entropy_float64"],
     "eval_every": [10, 1, 3, 100, "log"],
     "dropout": [0.0, 0.0, 0.2, 0.9],
     "dropout_at": ["pre", "post", "embed", "attention", "residual", "mlp_out", "between",

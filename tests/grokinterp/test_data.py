@@ -29,8 +29,8 @@ corruptions = st.integers(0, 20).map(lambda twentieths: twentieths / 20)
 @st.composite
 def data_configs(draw: st.DrawFn) -> DataConfig:
     p = draw(st.integers(2, 12))
-    protocol = draw(st.sampled_from(["independent", "published"]))
-    free = protocol == "independent"
+    protocol = draw(st.sampled_from(["independent", "published", "nanda2023"]))
+    free = protocol != "published"
     kind = draw(st.sampled_from(CORRUPTIONS)) if free else "symmetric"
     return DataConfig(
         operation=draw(st.sampled_from(["addition", "subtraction", "multiplication", "a**2 + b"])),
@@ -85,6 +85,23 @@ def test_published_protocol_is_the_described_recipe(p: int, alpha: float, xi: fl
     rows = [(int(m), int(n)) for m, n in data.tokens]
     assert {row for row, kept in zip(rows, data.is_train, strict=True) if kept} == set(train)
     assert data.labels.tolist() == [labels[row] for row in rows]
+
+
+@pytest.mark.parametrize(("p", "alpha", "seed"), [(113, 0.3, 0), (7, 0.5, 0), (7, 0.5, 598)])
+def test_split_of_nanda_et_al(p: int, alpha: float, seed: int) -> None:
+    """Shuffle the triples (a, b, "=") under Python's seed; the first share of them are trained on.
+
+    Noise is drawn by our generator, as in "independent", and leaves the split.
+    """
+    triples = [(a, b, p) for a in range(p) for b in range(p)]
+    random.Random(seed).shuffle(triples)
+    train = triples[: int(alpha * len(triples))]
+    config = DataConfig(p=p, train_fraction=alpha, protocol="nanda2023", seed=seed)
+    for corruption in (0.0, 0.2):
+        data = make_dataset(dataclasses.replace(config, corruption=corruption))
+        trained = [(int(a), int(b), p) for a, b in data.tokens[data.is_train]]
+        assert trained == sorted(train)
+        assert bool(data.is_selected.any()) == (corruption > 0)
 
 
 @given(data_configs())

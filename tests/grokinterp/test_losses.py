@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -37,6 +39,24 @@ def test_cross_entropy_is_torchs() -> None:
     logits, labels = _logits_and_labels()
     want = torch.nn.CrossEntropyLoss()(logits, labels)
     torch.testing.assert_close(LOSSES["cross_entropy"].per_example(logits, labels).mean(), want)
+
+
+def test_cross_entropy_in_float64_outlives_float32() -> None:
+    """A margin of 30 between 97 classes: the loss is log(1 + 96 e^-30), below float32's steps."""
+    labels = torch.arange(97)
+    logits = (30 * torch.eye(97)).requires_grad_()
+    assert not LOSSES["cross_entropy"].per_example(logits, labels).any()
+    losses = LOSSES["cross_entropy_float64"].per_example(logits, labels)
+    want = torch.full((97,), math.log1p(96 * math.exp(-30)), dtype=torch.float64)
+    torch.testing.assert_close(losses, want, rtol=1e-3, atol=0)  # of a sum 1 + 9e-12 in float64
+    (grad,) = torch.autograd.grad(losses.sum(), logits)
+    off = math.exp(-30) / (1 + 96 * math.exp(-30))
+    assert grad.dtype == torch.float32
+    torch.testing.assert_close(grad[0, 1].item(), off, rtol=1e-6, atol=0)
+    torch.testing.assert_close(grad[0, 0].item(), -96 * off, rtol=1e-3, atol=0)
+    exact, labels = _logits_and_labels()
+    want = torch.nn.CrossEntropyLoss(reduction="none")(exact, labels)
+    assert torch.equal(LOSSES["cross_entropy_float64"].per_example(exact, labels), want)
 
 
 def test_mse_on_softmax_is_torchs_and_falls_towards_the_label() -> None:

@@ -106,7 +106,8 @@ class VectorisedPasses:
         hooks: list[Any] = [(name, multiply_by(mask)) for name, mask in masks.items()]
         with self._model.model.hooks(fwd_hooks=hooks):
             logits = self._forward(params, buffers, tokens)
-        return self._per_example(logits, labels) @ share
+        losses = self._per_example(logits, labels)
+        return losses @ share.to(losses.dtype)
 
     def _draw_masks(self, bucket: "_Bucket", step: int) -> dict[str, Tensor]:
         """Dropout masks [run, example, ...] by hook name; all ones for runs without dropout."""
