@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -66,8 +67,7 @@ def test_zhong_et_al() -> None:
 
 
 @pytest.mark.parametrize("preset", [gi.RunConfig.nanda2023, gi.RunConfig.zhong2023])
-def test_a_preset_is_a_config_like_any_other(preset: object) -> None:
-    assert callable(preset)
+def test_a_preset_is_a_config_like_any_other(preset: Callable[..., gi.RunConfig]) -> None:
     config = preset(seed=2)
     assert gi.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert (config.seed, config.data.seed) == (2, 2)
