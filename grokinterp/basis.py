@@ -19,16 +19,17 @@ from grokinterp.tasks import NAMED_OPERATIONS, Operation, Table, is_prime
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Residues laid out so that the task becomes addition of places.
+    """An order of the residues in which the task becomes addition mod ``period``.
 
-    With x and y places of the two operands, each 0 .. period-1, the right answer to
-    (``order[x]``, ``order_b[y]``) is ``order[(x + y) % period]``. A residue that is in no order
-    (0 in multiplication and division) has no place, and no probe in this basis looks at it.
+    x and y are places in this order, each 0 .. period-1. The right answer to the pair
+    (``order[x]``, ``order_b[y]``) is ``order[(x + y) % period]``. For example, multiplication mod 5
+    has the order [1, 2, 4, 3] (powers of 2) and the period 4. In multiplication and division the
+    residue 0 has no place, and probes that use the basis leave it out.
     """
 
     operation: str
     p: int
-    order: Int[Tensor, " period"]  # residue at each place, of the first operand and the answer
+    order: Int[Tensor, " period"]  # residue at each place, for the first operand and the answer
     sign_b: int  # -1 where the second operand counts backwards (subtraction, division), else +1
 
     @property
@@ -48,17 +49,17 @@ class Basis:
 
     @property
     def frequencies(self) -> Int[Tensor, " frequency"]:
-        """1 .. period // 2, in cycles per period; k and period - k are the same frequency."""
+        """1 .. period // 2, in cycles per period; period - k is the same frequency as k."""
         return torch.arange(1, self.period // 2 + 1, device="cpu")
 
     def check_frequencies(self, frequencies: Iterable[int]) -> list[int]:
-        """The frequencies as a list without repeats; raise if one is not a frequency here."""
+        """A list without repeats; raise unless each is one of :attr:`frequencies`."""
         chosen = plain_integers(frequencies)
         if strange := [k for k in chosen if not 1 <= k <= self.period // 2]:
             raise ValueError(
                 f"frequencies={strange} must lie in 1..{self.period // 2} for {self.operation} "
-                f"mod {self.p}, which has period {self.period}; k and {self.period} - k are one "
-                "frequency, named by the smaller number"
+                f"mod {self.p}, which has period {self.period}; {self.period} - k is the same "
+                "frequency as k"
             )
         return list(dict.fromkeys(chosen))
 
@@ -68,9 +69,9 @@ class Basis:
 def task_basis(operation: Operation, p: int) -> Basis:
     """The order of residues in which ``operation`` mod ``p`` is periodic.
 
-    Addition and subtraction are periodic in the residue itself, the latter with the second
-    operand reversed. Multiplication and division are periodic in the discrete logarithm to the
-    smallest primitive root, over the non-zero residues: period p - 1.
+    Addition and subtraction are periodic in the residues themselves, with the second operand of
+    subtraction reversed; the period is p. Multiplication and division are periodic in the discrete
+    logarithm of the non-zero residues to the smallest primitive root; the period is p - 1.
 
     Raises:
         ValueError: another operation, or a composite modulus for multiplication or division.

@@ -1,6 +1,6 @@
 """Read-only measurements of networks: tensors in, frozen results out.
 
-Of a NumPy array take ``torch.as_tensor(array)``: where a tensor is wanted, an array is refused.
+NumPy arrays are refused where a tensor is expected; pass ``torch.as_tensor(array)``.
 """
 
 from grokinterp.basis import Basis, task_basis
@@ -55,8 +55,6 @@ from probes.solution_form import (
 )
 from probes.spectral_surgery import own_frequency_weights
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
-
-surface = network_on_pairs  # the name that it had before
 
 __all__ = [
     "Basis",

@@ -1,4 +1,4 @@
-"""Direct logit attribution: what neurons, heads, embeddings and biases write to a label's logit."""
+"""Direct logit attribution: what neurons, heads, embeddings and biases add to a label's logit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +25,18 @@ def neuron_attribution(
     W_U: Float[Tensor, "neuron p"],
     labels: Int[Tensor, " example"],
 ) -> Float[Tensor, " neuron"]:
-    """Each neuron's contribution to the label's logit above the mean logit, mean over examples.
+    """Each neuron's contribution to (label logit - mean logit), averaged over the examples.
 
-    The logits are a sum over neurons of ``post`` times a row of ``W_U``, so attributions over all
-    neurons add up to the mean of (label logit - mean logit). Logit units, float64.
+    The logits are a sum over neurons of ``post`` times a row of ``W_U``, so the contributions of
+    all neurons add up to the mean of (label logit - mean logit).
+
+    Args:
+        post: the neurons' activations.
+        W_U: their output weights.
+        labels: one class per example.
+
+    Returns:
+        float64, in units of logits; positive where a neuron favours the labels.
     """
     check_labels(labels, W_U.shape[1])
     centred = (W_U - W_U.mean(dim=1, keepdim=True)).double()
@@ -52,13 +60,13 @@ def model_neuron_attribution(
 @short_repr
 @dataclass(frozen=True, eq=False)
 class LogitAttribution:
-    """What each part of a network adds to a label's logit above the mean over the residues."""
+    """What each part of a network adds to (label logit - mean logit of all residues)."""
 
-    parts: Mapping[str, Float[Tensor, "example unit"]]  # by hook point or bias; in logits
+    parts: Mapping[str, Float[Tensor, "example unit"]]  # by hook point or bias; units of logits
 
     @property
     def total(self) -> Float[Tensor, " example"]:
-        """All parts together: the label's logit less the mean of the residues' logits."""
+        """Sum of all parts: label logit - mean logit of all residues."""
         return torch.cat(list(self.parts.values()), dim=1).sum(dim=1)
 
 
@@ -66,39 +74,40 @@ class LogitAttribution:
 def logit_attribution(
     model: Any, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> LogitAttribution:
-    """Split the logits of some labels into what each part of a network writes straight to them.
+    """Split (label logit - mean logit of all residues) into the parts of a network that add to it.
 
-    Parts are named by the hook point or the bias that they are read off:
+    Only direct contributions count: the effect of a part through a later layer is a contribution
+    of that layer. Parts are named by their hook point or bias:
 
     - of a transformer, ``hook_embed`` and ``hook_pos_embed`` at the last position (one unit each),
       every layer's ``attn.hook_z`` (a unit per head) and ``mlp.hook_post`` (a unit per neuron),
-      and all biases behind the values. What a part does by way of later layers counts as theirs.
-    - of an MLP, the last layer's neurons as the read-out gets them, ``hook_post`` or behind a norm
-      ``norm.hook_normalized``, and ``unembed.b_U``.
+      and every bias that is added to the residual stream or the logits.
+    - of an MLP, the last layer's neurons (``hook_post``, or ``norm.hook_normalized`` if there is a
+      norm) and ``unembed.b_U``.
 
-    A norm's scale is frozen: it is the constant that it was at each example. Then everything is
-    linear and the sum is exact, but a part is not what its ablation would take away, since that
-    changes the scale as well.
+    Norms are linearised: the divisor of each example is taken as a constant. So the parts add up
+    exactly. But ablating a part can change the logit by another amount, because it also changes
+    the divisor.
 
     Args:
         model: a network with a ``direct_path``: a ``HookedTransformer`` for pairs, a ``HookedMLP``
             or a ``HookedEmbeddingMLP``, or one of your own.
         tokens: the examples, pairs (a, b).
-        labels: one residue per example, right or not.
+        labels: one residue per example, right or wrong.
 
     Returns:
         float64 contributions, on the CPU, in the order in which the network computes the parts.
 
     Raises:
-        TypeError: another network. An LSTM's states are products of gates and earlier states:
-            nothing but the last state as a whole writes to the logits.
-        ValueError: tokens or labels that are no residues, or not a label per example.
+        TypeError: another network, such as an LSTM: its states are products of gates and earlier
+            states, so only the last state as a whole adds to the logits.
+        ValueError: tokens or labels that are not residues, or not one label per example.
     """
     about = anatomy(model)
     read_out, p = about.read_out, getattr(model, "p", None)
     if not about.direct_path or read_out is None or not p:
         raise TypeError(
-            f"{type(model).__name__} has no sum of parts that write straight to the logits of a "
+            f"{type(model).__name__} has no sum of parts that add directly to the logits of a "
             "pair, as a HookedTransformer with p, a HookedMLP and a HookedEmbeddingMLP have (an "
             "LSTM multiplies gates and states). Use gi.ablate(units, layer=...) and compare the "
             "logits, or probes.neuron_attribution on activations and weights of your choice"
@@ -112,10 +121,10 @@ def logit_attribution(
 
 
 class _Backwards:
-    """A walk from the logits back to the inputs, which notes what each part contributes.
+    """Goes from the logits back to the inputs and records what each part contributes.
 
-    ``towards`` [example, d] is what a unit vector, added where the walk is, does to the number that
-    is split: the label's logit less the mean over the residues. It starts at the read-out's input.
+    ``gradient`` [example, d]: d(label logit - mean logit of all residues) / d(activation at the
+    current point), with the divisors of norms held constant.
     """
 
     def __init__(
@@ -124,35 +133,35 @@ class _Backwards:
         self.network, self.parts = network, dict[str, Tensor]()
         self.index = tokens[:, 0].long() * network.p + tokens[:, 1]
         classes = read_out.W_U.shape[1]
-        towards = torch.zeros(len(labels), classes, dtype=torch.float64)
-        towards[:, : network.p] = -1 / network.p
-        towards[torch.arange(len(labels)), labels.long()] += 1
-        self.towards = towards * read_out.scale
+        gradient = torch.zeros(len(labels), classes, dtype=torch.float64)
+        gradient[:, : network.p] = -1 / network.p
+        gradient[torch.arange(len(labels)), labels.long()] += 1
+        self.gradient = gradient * read_out.scale
         if read_out.b_U is not None:
             names = (name for name, w in read_out.parameters.items() if w is read_out.b_U)
             self.through(Bias(next(names, "b_U"), read_out.b_U))
-        self.towards = self.towards @ _plain(read_out.W_U).T
+        self.gradient = self.gradient @ _plain(read_out.W_U).T
 
     def through(self, part: Part) -> None:
-        """Note what a part adds, or go through a norm with its scale frozen."""
+        """Record what a part adds, or go through a norm with a constant divisor."""
         match part:
             case Bias(name, bias):
-                self.parts[name] = (self.towards @ _plain(bias))[:, None]
+                self.parts[name] = (self.gradient @ _plain(bias))[:, None]
             case Vector(hook):
-                self.parts[hook] = (self.seen(hook) * self.towards).sum(dim=1, keepdim=True)
+                self.parts[hook] = (self.seen(hook) * self.gradient).sum(dim=1, keepdim=True)
             case Neurons(hook, weight):
-                to_neurons = self.towards if weight is None else self.towards @ _plain(weight).T
+                to_neurons = self.gradient if weight is None else self.gradient @ _plain(weight).T
                 self.parts[hook] = self.seen(hook) * to_neurons
             case Heads(hook, W_O):
                 to_heads = einsum(
-                    self.towards, _plain(W_O), "example d, head d_head d -> example head d_head"
+                    self.gradient, _plain(W_O), "example d, head d_head d -> example head d_head"
                 )
                 self.parts[hook] = (self.seen(hook) * to_heads).sum(dim=2)
             case Norm(hook, weight):
                 if weight is not None:
-                    self.towards = self.towards * _plain(weight)
-                centred = self.towards - self.towards.mean(dim=1, keepdim=True)
-                self.towards = centred / self.seen(hook)
+                    self.gradient = self.gradient * _plain(weight)
+                centred = self.gradient - self.gradient.mean(dim=1, keepdim=True)
+                self.gradient = centred / self.seen(hook)
 
     def seen(self, hook: str) -> Tensor:
         """The examples' activations at the last position."""

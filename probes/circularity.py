@@ -17,27 +17,27 @@ from probes.fourier import power_spectrum
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe
 
-# Noise as large as the rounding of float32, some draws of it, and what it may do to a value.
+# Relative size of float32 rounding; how often noise of this size is drawn; largest change allowed.
 _ROUNDING, _DRAWS, _TOLERANCE = 1e-7, 4, 1e-3
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Circularity:
-    """How circular the largest principal components of a table are, and how sure that is."""
+    """How circular the largest principal components of a table are, and how stable that is."""
 
     by_component: Float[Tensor, " component"]  # largest share of one frequency, in [0, 1]
     variance: Float[Tensor, " component"]  # each component's share of the table's variance
-    sensitivity: float  # the most that rounding the table to float32 can be seen to move the mean
+    sensitivity: float  # largest change of the mean under noise of float32 rounding size
 
     @property
     def is_defined(self) -> bool:
-        """Whether rounding leaves the mean alone: not so for nearly degenerate components."""
+        """Whether the mean is stable under rounding; false for nearly degenerate components."""
         return self.sensitivity <= _TOLERANCE
 
     @property
     def value(self) -> float:
-        """Mean over the components; NaN if it is not defined."""
+        """Mean over the components, in [0, 1]; NaN if rounding can change it."""
         return float(self.by_component.mean()) if self.is_defined else float("nan")
 
 
@@ -47,24 +47,26 @@ def circularity(
 ) -> Circularity:
     """How close the largest principal components of a table are to one frequency each.
 
-    The components are those of the table's rows, one per residue with a place in the basis, less
-    their mean. A component gives each residue a number; of the variance of these numbers, along
-    the task's order of residues, the share of the strongest frequency counts. It is 1 for a circle.
+    Principal components are taken over the residues that have a place in the basis. A component
+    gives each of them a number. Its circularity is the share of the strongest frequency in the
+    variance of these numbers, in the task's order of residues. It is 1 for a pure cosine (two of
+    which make a circle), and the smaller the more frequencies the component mixes.
 
-    Components of equal variance are defined up to a rotation only. Two that make one circle may be
-    rotated; if they mix circles of different frequencies, the result is an accident of rounding.
-    So the table is measured again with noise of 1e-7 of its size added, some times: if that moves
-    the value by more than 0.001, it is NaN. It is NaN, too, where the table has fewer components.
+    Components of equal variance are only defined up to a rotation. Within one circle a rotation
+    changes nothing, but between circles of different frequencies the result would be an accident
+    of rounding. So the table is measured again, a few times, with added noise of 1e-7 of its size;
+    if that changes the mean by more than 0.001, the mean is NaN. It is also NaN if the table has
+    fewer components than asked for.
 
     Args:
-        table: an embedding [p, d]. Of one operand: of two tables joined into one, components
-            would mix what belongs to one and to the other. Only read.
-        basis: of the task.
-        components: how many of the largest components; the paper's code takes 4.
+        table: an embedding [p, d] of one operand. Do not concatenate two operands' tables:
+            components would mix them.
+        basis: that of the task.
+        components: how many of the largest components; the paper's code uses 4.
 
     Raises:
         ValueError: not p rows, more components than the table can have, or entries that are not
-            finite, as of a network that has diverged.
+            finite, as in a network that has diverged.
 
     Source: Zhong et al. 2023, arXiv:2306.17844.
     """

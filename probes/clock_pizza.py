@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from einops import rearrange
@@ -17,32 +18,32 @@ from probes.probe import probe
 from probes.scores import accuracy
 from probes.symmetricity import gradient_symmetricity
 
-# Published: gradient symmetricity 0.994 (Model A) and 1 (Model Beta) of pizzas, 0.334 (Model B) of
-# a clock; distance irrelevance 0.172 and 0.230 of pizzas, 0.848 of a clock. An algorithm's bounds
-# lie a third of the way from its published network nearest to the other algorithm's.
+# Published values. Pizzas (Models A and Beta): gradient symmetricity 0.994 and 1, distance
+# irrelevance 0.172 and 0.230. Clock (Model B): 0.334 and 0.848. The bound of an algorithm lies a
+# third of the way from its nearest published value to that of the other algorithm.
 CLOCK_SYMMETRICITY, PIZZA_SYMMETRICITY = 0.55, 0.77
 PIZZA_IRRELEVANCE, CLOCK_IRRELEVANCE = 0.44, 0.64
-# A tenth of the way between the same networks: so near to a bound a verdict is borderline.
+# A verdict this near to a bound is borderline: a tenth of the distance between the same values.
 NEAR_SYMMETRICITY, NEAR_IRRELEVANCE = 0.066, 0.062
 
-# In other tasks the operands do not play the same part, so a symmetric gradient means nothing.
+# In other tasks the operands play different roles, so a symmetric gradient means nothing.
 _SYMMETRIC_TASKS = ("addition", "multiplication")
-_TRIPLES = 1000  # drawn for the verdict: a standard error of 0.015 or less where cosines vary most
-_Z = 1.959963984540054  # of a two-sided 95 % interval of a normal variable
+_TRIPLES = 1000  # by default; the standard error of the mean cosine is then at most about 0.015
+_Z = 1.959963984540054  # half width of a two-sided 95 % normal interval, in standard errors
 
 
 @short_repr
 @dataclass(frozen=True)
 class ClockOrPizza:
-    """A verdict, why, and the numbers that it was given on."""
+    """A verdict, its reason, and the numbers behind it."""
 
     verdict: str  # "clock", "pizza", "neither", "refused" or "not applicable"
     reason: str
     accuracy: float  # over all pairs
     gradient_symmetricity: float
     distance_irrelevance: float
-    standard_error: float = 0.0  # of the symmetricity, where it is that of a sample of triples
-    is_borderline: bool = False  # whether the verdict hangs on a near miss of a bound
+    standard_error: float = 0.0  # of the symmetricity; 0 if it is over all triples
+    is_borderline: bool = False  # whether slightly different measures would change the verdict
 
 
 @probe
@@ -54,24 +55,27 @@ def clock_or_pizza(
     standard_error: float = 0.0,
     min_accuracy: float = 0.99,
 ) -> ClockOrPizza:
-    """Which algorithm the two measures speak for, in a network that solves the task.
+    """Whether a network that solves the task uses the clock or the pizza algorithm.
 
-    The clock multiplies the operands' embeddings: a symmetricity of at most 0.55 and an
-    irrelevance of at least 0.64. The pizza adds them: at least 0.77, and at most 0.44. Every other
-    network that solves the task is neither. The verdict is borderline if it would be another for
-    measures that differ by 0.066 and 0.062, a tenth of what tells the published networks apart;
-    the 95 % interval of a sampled symmetricity is added to that.
+    A clock multiplies the operands' embeddings: its symmetricity is at most 0.55 and its
+    irrelevance at least 0.64. A pizza adds them: at least 0.77, and at most 0.44. Every other
+    network that solves the task is neither.
+
+    A verdict is borderline if it would change with a symmetricity that differs by 0.066 or an
+    irrelevance that differs by 0.062, a tenth of the distance between the published networks. For
+    a sampled symmetricity, half its 95 % interval is added to the 0.066.
 
     Args:
-        accuracy: over all pairs. The verdict is refused if it is below ``min_accuracy``, and if a
-            measure is NaN: an untrained network has symmetricity 0.6 and irrelevance 0.99.
+        accuracy: over all pairs. Below ``min_accuracy`` the verdict is refused, because an
+            untrained network has symmetricity 0.6 and irrelevance 0.99. It is also refused if a
+            measure is NaN.
         gradient_symmetricity: the value of :func:`probes.gradient_symmetricity`.
-        distance_irrelevance: of :func:`probes.distance_irrelevance`.
+        distance_irrelevance: the value of :func:`probes.distance_irrelevance`.
         standard_error: of the symmetricity; 0 if it is over all triples.
         min_accuracy: above 0, at most 1.
 
-    Source: the measures and networks of Zhong et al. 2023, arXiv:2306.17844. The bounds are ours:
-    a third of the way from the published values of one algorithm to those of the other.
+    Source: measures and networks are those of Zhong et al. 2023, arXiv:2306.17844; the bounds are
+    ours, a third of the way from the published values of one algorithm to those of the other.
     """
     check_number("standard_error", standard_error, minimum=0.0)
     check_number("min_accuracy", min_accuracy, minimum=0.0, strict=True)
@@ -80,28 +84,27 @@ def clock_or_pizza(
     symmetricity, irrelevance = gradient_symmetricity, distance_irrelevance
     is_borderline = False
     told = f"gradient symmetricity {symmetricity:.3f} and distance irrelevance {irrelevance:.3f}"
-    if not accuracy >= min_accuracy:  # NaN is no accuracy either
+    if not accuracy >= min_accuracy:  # also refuses NaN
         verdict = "refused"
         reason = (
-            f"accuracy {accuracy:.4f} over all pairs is below {min_accuracy}: of a network that "
-            f"does not solve the task, {told} do not tell an algorithm"
+            f"accuracy {accuracy:.4f} over all pairs is below {min_accuracy}: in a network that "
+            f"does not solve the task, {told} say nothing about an algorithm"
         )
     elif math.isnan(symmetricity) or math.isnan(irrelevance):
         verdict, reason = "refused", f"{told} are not both defined"
     else:
         verdict = _algorithm(symmetricity, irrelevance)
         near = NEAR_SYMMETRICITY + _Z * standard_error
-        # The algorithms' regions are quadrants, so a neighbourhood's corners meet all that it does.
-        is_borderline = any(
-            _algorithm(symmetricity + x, irrelevance + y) != verdict
-            for x in (-near, near) for y in (-NEAR_IRRELEVANCE, NEAR_IRRELEVANCE)
-        )  # fmt: skip
+        # Each algorithm's region is a quadrant, so it is enough to look at the four corners.
+        corners = product((-near, near), (-NEAR_IRRELEVANCE, NEAR_IRRELEVANCE))
+        around = {_algorithm(symmetricity + x, irrelevance + y) for x, y in corners}
+        is_borderline = around != {verdict}
         reason = (
             f"{told}; a clock has at most {CLOCK_SYMMETRICITY} and at least {CLOCK_IRRELEVANCE}, "
             f"a pizza at least {PIZZA_SYMMETRICITY} and at most {PIZZA_IRRELEVANCE}"
         )
         if is_borderline:
-            reason += "; borderline: a little to one side, and the verdict is another"
+            reason += "; borderline: slightly different values would change the verdict"
     return ClockOrPizza(
         verdict, reason, accuracy, symmetricity, irrelevance, standard_error, is_borderline
     )
@@ -133,16 +136,16 @@ def model_clock_or_pizza(
     Args:
         model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
         operation: "addition" or "multiplication" (which is addition of logarithms). By default the
-            one that the network was built for, or addition if that is not known: of a network that
-            does something else, the accuracy is too low for a verdict.
+            task that the network was built for, or addition if that is unknown; if that guess is
+            wrong, the accuracy is too low for a verdict.
         triples: as in :func:`probes.gradient_symmetricity`; 1000 drawn at random by default. "all"
             is exact, and takes a minute for p = 113.
-        seed: as there, for random triples.
-        hook: as there.
+        seed: of the random triples.
+        hook: as in :func:`probes.gradient_symmetricity`.
         min_accuracy: as in :func:`probes.clock_or_pizza`.
 
     Raises:
-        ValueError: another operation, whose operands do not play the same part.
+        ValueError: another operation, whose operands play different roles.
     """
     network = network_on_pairs(model)
     known = network.anatomy.operation if operation is None else operation

@@ -1,4 +1,4 @@
-"""Distance irrelevance: whether the right answer's logit depends on how far apart a and b are."""
+"""Distance irrelevance: whether the correct logit depends on how far apart a and b are."""
 
 from typing import Any
 
@@ -15,23 +15,23 @@ from probes.probe import probe
 
 @probe
 def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float:
-    """Standard deviation of the correct logit among pairs at one distance, relative to all pairs.
+    """Spread of the correct logit among pairs at the same distance, relative to all pairs.
 
-    The mean over distances x - y of the standard deviation over the pairs at that distance,
-    divided by the standard deviation over all pairs; x and y are the operands' places in the
-    task's basis, for addition a and b themselves. Both divide by the number of pairs (ddof 0).
+    The standard deviation over the pairs at distance x - y, averaged over distances and divided by
+    the standard deviation over all pairs. x and y are the operands' places in the task's basis; for
+    addition they are a and b themselves. Both deviations divide by the number of pairs (ddof 0).
 
     Args:
-        logits: of all p * p pairs in lexicographic order. Only read.
-        basis: of the task.
+        logits: of all p * p pairs in lexicographic order.
+        basis: that of the task.
 
     Returns:
-        Dimensionless: 0 if the distance decides about the logit, as in the pizza algorithm; 1 if
-        every distance has the spread of the whole, as in the clock algorithm and in a network that
-        has learned nothing. NaN if the correct logit is the same at all pairs.
+        Dimensionless, in [0, 1]. Near 0 if the distance determines the logit, as in the pizza
+        algorithm; near 1 if the distance says nothing about it, as in the clock algorithm and in
+        an untrained network. NaN if the correct logit is the same for all pairs.
 
     Raises:
-        ValueError: not [p * p, p].
+        ValueError: the logits are not [p * p, p].
 
     Source: Zhong et al. 2023, arXiv:2306.17844.
     """

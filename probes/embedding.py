@@ -1,4 +1,4 @@
-"""Spectra of tables with one vector per residue: embeddings, input and output weights."""
+"""Fourier spectra of tables with one vector per residue: embeddings, input and output weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +19,17 @@ from probes.probe import probe
 @short_repr
 @dataclass(frozen=True, eq=False)
 class TableSpectrum:
-    """How periodic a table [residue, feature] is, in the basis of a task."""
+    """How periodic a table [residue, feature] is in the task's order of residues."""
 
     frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
-    shares: Float[Tensor, " frequency"]  # of the table's variance over residues; sums to 1
+    shares: Float[Tensor, " frequency"]  # of the table's variance over residues; their sum is 1
     row_ipr: Float[Tensor, " feature"]  # IPR of each feature, DC included; NaN for a dead one
 
     @property
     def total_ipr(self) -> float:
         """Sum of the squared shares: 1 for one frequency, NaN for a table that does not vary.
 
-        A rotation of the features (of the residual stream) does not change it.
+        A rotation of the features, such as one of the residual stream, does not change it.
         """
         return float(self.shares.square().sum())
 
@@ -46,7 +46,7 @@ class TableSpectrum:
     def dominant(self, threshold: float = 0.05) -> list[int]:
         """Frequencies with more than ``threshold`` of the variance, the strongest first.
 
-        These are not a network's key frequencies: a ReLU network's embedding carries 2k beside k.
+        They need not be key frequencies: a ReLU network's embedding also has 2k for each k.
         """
         falling = self.shares.argsort(descending=True)
         return self.frequencies[falling[self.shares[falling] > threshold]].tolist()
@@ -56,7 +56,7 @@ class TableSpectrum:
 def table_spectrum(
     table: Float[Tensor, "residue feature"], basis: Basis, *, alive_from: float = ALIVE
 ) -> TableSpectrum:
-    """Which frequencies a table of vectors, one per residue, is made of.
+    """Share of each frequency in a table with one vector per residue, and each feature's IPR.
 
     Args:
         table: an embedding [p, d_model], or input or (transposed) output weights [p, neuron].
@@ -64,10 +64,10 @@ def table_spectrum(
         alive_from: the least norm of a living feature, relative to the largest.
 
     Returns:
-        Shares per frequency, summed over features, the mean over residues removed: a rotation of
-        the features leaves them unchanged. And the papers' IPR of each feature (a row of W_E^T),
-        which such a rotation does change: it means something where features are privileged, as
-        neurons are, and is only for comparison where they are not. All float64.
+        float64. The shares are those of the variance over residues, all features together; a
+        rotation of the features does not change them. It does change the IPR of each feature (a
+        row of W_E^T, as in the papers), which is meaningful where the features are neurons and
+        only for comparison where they are axes of a residual stream.
 
     Raises:
         ValueError: not p rows.
@@ -90,9 +90,9 @@ def table_spectrum(
 def real_energy(
     power: Float[Tensor, "*rows frequency_0"], period: int
 ) -> Float[Tensor, "*rows frequency"]:
-    """Variance (times a constant) at frequencies 1 .. period // 2 of a one-sided spectrum from 0.
+    """Variance, up to a constant, at frequencies 1 .. period // 2 of a one-sided power spectrum.
 
-    Every frequency stands for itself and its negative, except period / 2, which is its own.
+    Each frequency counts twice, for itself and its negative; only period / 2 is its own negative.
     """
     energy = 2 * power[..., 1:]
     if period % 2 == 0:

@@ -1,4 +1,4 @@
-"""The real Fourier basis on Z_p and one-sided spectra of weight vectors."""
+"""The real Fourier basis over the residues mod p, and one-sided spectra of weight vectors."""
 
 import math
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from probes.probe import probe
 def fourier_basis(p: int) -> Float[Tensor, "p p"]:
     """Orthonormal rows: the constant, then cos and sin of 2 pi k x / p for k = 1 .. p // 2.
 
-    For even p the last row is the alternating vector (its sine vanishes). Rows 2k-1 and 2k belong
-    to frequency k. float64.
+    Rows 2k-1 and 2k belong to frequency k. For even p the last row is the alternating vector,
+    because the sine of frequency p / 2 vanishes. float64.
     """
     x = torch.arange(p, dtype=torch.float64)
     rows = [torch.full((p,), 1 / math.sqrt(p), dtype=torch.float64)]
@@ -33,18 +33,18 @@ def fourier_basis(p: int) -> Float[Tensor, "p p"]:
 def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
     """|DFT|^2 of each row at frequencies 0 .. p // 2 (cycles per p residues), float64.
 
-    Convention: one-sided (``rfft``), the zero frequency kept, no doubling; a pure cosine puts all
-    its power in one entry.
+    Convention: one-sided (``rfft``) with the zero frequency and without doubling, so a pure cosine
+    has all its power in one entry.
     """
     return torch.fft.rfft(weights.double(), dim=-1).abs().square()
 
 
 @probe
 def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows frequency"]:
-    """Each frequency's share of a row's one-sided power; sums to 1.
+    """Each frequency's share of a row's one-sided power; float64, sums to 1 over frequencies.
 
-    A row is looked at by itself, however small beside others: only a row of L2 norm below 1e-20 (or
-    NaN) has no shares, NaN.
+    Rows are not compared with each other: the shares are NaN only for a row whose L2 norm is below
+    1e-20 or NaN.
     """
     _, unit = by_largest(weights)
     power = power_spectrum(unit)
@@ -55,7 +55,7 @@ def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows freq
 @short_repr
 @dataclass(frozen=True, eq=False)
 class DominantMode:
-    """The strongest frequency of each row: row(x) is close to A cos(2 pi k x / p + phase)."""
+    """The strongest mode of each row, A cos(2 pi k x / p + phase) over residues x."""
 
     frequency: Int[Tensor, "*rows"]  # k, cycles per p residues, 0 .. p // 2; -1 without a spectrum
     phase: Float[Tensor, "*rows"]  # radians in (-pi, pi]; NaN without a spectrum

@@ -1,4 +1,4 @@
-"""A norm's gamma against IPR: whether norms inside an MLP favour periodic neurons."""
+"""Whether the norms inside an MLP amplify periodic neurons: correlation of gain and IPR."""
 
 import math
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from probes.ipr import ipr
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe
 
-_FEWEST = 4  # pairs that Fisher's interval needs
+_FEWEST = 4  # Fisher's interval needs more than 3 points
 
 
 @short_repr
 @dataclass(frozen=True)
 class Correlation:
-    """A correlation coefficient with its confidence interval; all NaN where it is undefined."""
+    """A correlation coefficient with its confidence interval; all NaN if it is undefined."""
 
     value: float
     low: float
@@ -34,16 +34,16 @@ class Correlation:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class GammaIPR:
-    """The gains of a norm and the IPR of the neurons in front of it."""
+    """The gains of a norm, the IPR of the neurons that it normalises, and their correlation."""
 
-    gamma: Float[Tensor, " neuron"]  # magnitude: the sign is a matter of convention
+    gamma: Float[Tensor, " neuron"]  # magnitude |gamma|; the sign is a matter of convention
     ipr: Float[Tensor, " neuron"]  # NaN for a dead neuron
     pearson: Correlation
     spearman: Correlation
 
     @property
     def n_dead(self) -> int:
-        """Neurons without an IPR; they are in neither correlation."""
+        """Number of neurons without an IPR, which neither correlation includes."""
         return int(self.ipr.isnan().sum())
 
 
@@ -51,19 +51,19 @@ class GammaIPR:
 def gamma_ipr(
     gamma: Float[Tensor, " neuron"], ipr: Float[Tensor, " neuron"], *, confidence: float = 0.95
 ) -> GammaIPR:
-    """How |gamma| and IPR go together over neurons, those without an IPR left out.
+    """Correlation of |gamma| and IPR over the neurons that have an IPR.
 
     Args:
-        gamma: the norm's gain of each neuron.
-        ipr: of each neuron; NaN for a dead one.
+        gamma: each neuron's gain in the norm.
+        ipr: each neuron's IPR; NaN for a dead neuron.
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        Pearson's and Spearman's coefficients with intervals from Fisher's transformation, whose
-        variance is 1 / (n - 3), and 1.06 / (n - 3) for ranks. NaN where gamma or the IPR is
-        constant, as in an untrained norm, or with fewer than 4 neurons alive.
+        Pearson's and Spearman's coefficients. Intervals use Fisher's transformation with variance
+        1 / (n - 3), or 1.06 / (n - 3) for Spearman's. NaN if gamma or the IPR is constant, as in
+        an untrained norm, or with fewer than 4 living neurons.
 
-    Source: Doshi et al. 2023, arXiv:2310.13061, Figs. 5 and 15; of the rank's variance Fieller,
+    Source: Doshi et al. 2023, arXiv:2310.13061, Figs. 5 and 15. Spearman's variance: Fieller,
     Hartley and Pearson 1957, doi:10.1093/biomet/44.3-4.470.
     """
     from scipy.stats import rankdata
@@ -89,26 +89,26 @@ def model_gamma_ipr(
     confidence: float = 0.95,
     alive_from: float = ALIVE,
 ) -> dict[str, GammaIPR]:
-    """:func:`probes.gamma_ipr` of every norm inside an MLP, by the name of its gamma.
+    """:func:`probes.gamma_ipr` of the norms inside an MLP, by the names of their gammas.
 
-    A neuron's IPR is the mean over its vectors of weights to residues, in the task's basis: in
-    the first layer its input weights from each operand, in the last its output weights, and in an
-    MLP with one layer, as for :func:`probes.neuron_ipr`, all of them. Neurons of a layer between
-    have no such weights, and their norm is left out. A neuron is dead if one of these vectors is,
-    or if its activation hardly varies over the pairs, so that there is nothing to amplify.
+    A neuron's IPR is the mean over its weight vectors over residues, in the task's order: the input
+    weights of each operand in the first layer, the output weights in the last layer, and all three
+    in an MLP with one layer, as in :func:`probes.neuron_ipr`. Layers in between have no weights
+    over residues, so their norms are left out. A neuron is dead if one of these vectors is, or if
+    its activation hardly varies over the pairs, because there is nothing to amplify then.
 
     Args:
         model: a network with ``input_weights`` and ``gains``, such as a ``HookedMLP`` or a
-            ``HookedEmbeddingMLP`` with norms. In the latter, input weights are those from the
-            residues by way of their embeddings.
-        operation: names the task; by default the one that the network was built for.
+            ``HookedEmbeddingMLP`` with norms. For the latter, input weights are the residues'
+            embeddings times the first layer's matrix.
+        operation: the task; by default the one that the network was built for.
         confidence: of the intervals.
-        alive_from: the least size of what a living neuron has, relative to the layer's largest
-            (:mod:`probes.alive`): the norm of each vector, and the activation's deviation.
+        alive_from: the least weight norm and activation deviation of a living neuron, relative to
+            the layer's largest (:mod:`probes.alive`).
 
     Raises:
-        TypeError: another network.
-        ValueError: an MLP without norms, or a task without a periodic basis.
+        TypeError: the network is not an MLP.
+        ValueError: the MLP has no norms, or the task has no periodic basis.
     """
     network = network_on_pairs(model)
     about, hooks = network.anatomy, network.neuron_hooks
@@ -140,7 +140,9 @@ def model_gamma_ipr(
 
 
 def _fisher(value: float, variance: float, confidence: float) -> Correlation:
-    """The interval of a coefficient whose inverse hyperbolic tangent has this variance."""
+    """The interval of a coefficient r, where artanh(r) is normal with this variance."""
     half = NormalDist().inv_cdf((1 + confidence) / 2) * variance**0.5
-    centre = torch.tensor(value, dtype=torch.float64).atanh()  # infinite at 1, which math refuses
+    centre = torch.tensor(
+        value, dtype=torch.float64
+    ).atanh()  # torch gives inf at 1, where math.atanh raises
     return Correlation(float(value), float((centre - half).tanh()), float((centre + half).tanh()))

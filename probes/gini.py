@@ -1,4 +1,4 @@
-"""Gini coefficient: another measure of how unequal a spectrum is."""
+"""Gini coefficient of a spectrum: like the IPR, a measure of how few frequencies dominate it."""
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,8 @@ from probes.probe import probe
 def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
     """Gini coefficient of each row of non-negative values.
 
-    0 when all are equal, (n - 1) / n when one holds everything: the mean absolute difference of
-    two entries over twice their mean. NaN for an all-zero row.
+    The mean absolute difference of two entries, divided by twice their mean: 0 if all entries are
+    equal, (n - 1) / n if all but one are zero. float64; NaN for an all-zero row.
 
     Raises:
         ValueError: a value is negative.

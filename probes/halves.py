@@ -1,7 +1,7 @@
-"""A network with one hidden layer in two halves: its neurons on either side of an IPR.
+"""Splitting a network with one hidden layer by IPR into memorising and generalising neurons.
 
-Logits are sums over neurons, so the halves are two smaller networks whose logits add up to the
-whole network's: one of memorising neurons and one of generalising neurons (Doshi et al. 2023).
+Logits are sums over neurons, so the two halves are smaller networks whose logits add up to those
+of the whole network. Source: Doshi et al. 2023, arXiv:2310.13061.
 """
 
 import torch
@@ -22,22 +22,22 @@ _INSTEAD = (
 
 @probe
 def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
-    """The networks of the neurons on either side of an IPR, by kind.
+    """The networks "memorising" and "generalising", of neurons with low and with high IPR.
 
-    Their logits add up to the whole network's.
+    Their logits add up to those of the whole network.
 
     Args:
-        model: a network with one hidden layer and without norms that can be narrowed to some of
-            its neurons (``HookedModel.only_neurons``), as a ``HookedMLP``.
-        threshold: neurons with a larger IPR generalise, the others memorise, dead ones among them.
+        model: a network with one hidden layer and without norms, such as a ``HookedMLP``; its
+            class must implement ``HookedModel.only_neurons``.
+        threshold: neurons with a larger IPR generalise; all others, dead ones included, memorise.
 
     Raises:
-        TypeError: it cannot be narrowed.
-        ValueError: more than one hidden layer, a norm, or a side without neurons.
+        TypeError: the network's class does not implement ``only_neurons``.
+        ValueError: more than one hidden layer, a norm, or a half without neurons.
     """
     check_has_halves(model)
     ipr = model_neuron_ipr(model).ipr
-    generalising = ipr > threshold  # never of a dead neuron, whose IPR is NaN
+    generalising = ipr > threshold  # False for dead neurons, whose IPR is NaN
     if generalising.all() or not generalising.any():
         raise ValueError(
             f"threshold={threshold} leaves one half without neurons; IPRs of this network lie "
@@ -51,13 +51,14 @@ def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
 
 @unaffected()
 def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
-    """The threshold that leaves the least variance of IPR within the two groups of neurons.
+    """The IPR threshold with the least variance within the two groups of neurons (Otsu's method).
 
-    Of all ways to cut the sorted values in two (Otsu 1979, doi:10.1109/TSMC.1979.4310076), halfway
-    between the neighbours. Dead neurons (NaN) are left out.
+    The threshold lies halfway between two neighbouring values. Dead neurons (NaN) are left out.
 
     Raises:
-        ValueError: all IPRs are alike, or fewer than two.
+        ValueError: there are fewer than two different IPRs.
+
+    Source: Otsu 1979, doi:10.1109/TSMC.1979.4310076.
     """
     rising = ipr[~ipr.isnan()].double().sort().values
     if len(rising) < 2 or rising[0] == rising[-1]:

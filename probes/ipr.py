@@ -15,19 +15,21 @@ from probes.probe import probe
 
 @probe
 def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "*rows"]:
-    """IPR of each row, sum over frequencies f of q_f ** r, q_f being f's share of the power.
+    """How close each row is to a single frequency: the inverse participation ratio (IPR).
+
+    IPR = sum over frequencies f of q_f ** r, where q_f is f's share of the row's Fourier power.
 
     Args:
-        weights: one vector per row, one column per residue 0 .. p-1. Only read.
+        weights: one vector per row, one column per residue 0 .. p-1.
         r: the exponent, above 1; the papers use 2.
 
     Returns:
-        Dimensionless float64; 1 for a pure cosine, at least (p // 2 + 1) ** (1 - r). NaN for an
-        all-zero row, which has no spectrum. Rows are not compared: before a mean over the rows of
-        a layer, leave out those that :func:`probes.is_dead` names.
+        Dimensionless float64: 1 for a pure cosine, (p // 2 + 1) ** (1 - r) if all frequencies have
+        equal shares, NaN for an all-zero row. Rows are not compared with each other: before you
+        average over a layer, leave out the rows that :func:`probes.is_dead` names.
 
     Raises:
-        ValueError: r <= 1 (the sum would not measure concentration).
+        ValueError: r <= 1, where the sum does not measure concentration.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 3 and footnote 4.
     Convention: one-sided DFT, f = 0 included; a two-sided DFT halves a pure cosine at r = 2.
@@ -40,7 +42,7 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "
 @short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronIPR:
-    """IPR of every neuron of a two-layer network, and what it is made of."""
+    """IPR of every neuron of a two-layer network, and of its three weight vectors."""
 
     ipr: Float[Tensor, " neuron"]  # mean of the three parts; NaN if any of them is dead
     parts: Float[Tensor, "part neuron"]  # of U, V and W, in this order; NaN for a dead vector
@@ -53,16 +55,16 @@ class NeuronIPR:
 
     @property
     def n_dead(self) -> int:
-        """How many neurons have no IPR; they are left out of :attr:`mean`."""
+        """Number of neurons without an IPR, which :attr:`mean` leaves out."""
         return int(self.is_dead.sum())
 
     def order(self) -> Int[Tensor, " neuron"]:
-        """Neurons from lowest to highest IPR; dead ones first (a plain sort puts NaN last)."""
+        """Indices of the neurons from lowest to highest IPR, dead neurons first."""
         return self.ipr.nan_to_num(-1.0).argsort(stable=True)
 
     @property
     def mean(self) -> float:
-        """Network IPR: mean over the neurons that are alive; NaN if none is."""
+        """Mean over the living neurons; NaN if there are none."""
         return float(self.ipr[~self.is_dead].mean())
 
 
@@ -77,7 +79,7 @@ def neuron_ipr(
 ) -> NeuronIPR:
     """IPR of each neuron: the mean over its two input vectors and its output vector.
 
-    A neuron is dead, without an IPR, if one of its vectors is (:mod:`probes.alive`).
+    If one of the three vectors is dead (:mod:`probes.alive`), so is the neuron, and its IPR is NaN.
 
     Args:
         U: input weights of the first operand, one row per neuron.
@@ -101,5 +103,5 @@ def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE
 
 @probe
 def mean_ipr(model: object) -> float:
-    """Network IPR, the mean over neurons that are alive; handy as ``gi.train(probes=...)``."""
+    """Mean IPR of a network's living neurons: one number, as ``gi.train(probes=...)`` needs."""
     return model_neuron_ipr(model).mean

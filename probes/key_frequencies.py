@@ -1,4 +1,4 @@
-"""Key frequencies: which they are, and what the logits are worth with and without them."""
+"""Key frequencies: which frequencies the logits use, and the scores with and without them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,19 +22,20 @@ from probes.scores import accuracy, loss
 def key_frequencies(
     spectrum: LogitSpectrum, *, relative: float = 0.01, above_chance: float = 20.0
 ) -> list[int]:
-    """The frequencies that the logits are made of, the strongest first; possibly none.
+    """The frequencies with a large share of the logits' variance, strongest first; may be empty.
 
-    Chosen from the logits because embeddings mislead: a ReLU network's carry 2k beside each k.
+    They are read off the logits because embeddings mislead: those of a ReLU network also have 2k
+    for each k.
 
     Args:
         spectrum: of the logits, in the task's basis.
-        relative: a key frequency's share is at least this times the largest share; 0.01 is an
-            amplitude of a tenth of the largest.
-        above_chance: and at least this times ``spectrum.chance``. Untrained networks stay below
-            about 5. A network that only memorised may not: look at its accuracy first.
+        relative: a key frequency's share is at least this times the largest share; 0.01 means a
+            tenth of the largest amplitude.
+        above_chance: its share is also at least this times ``spectrum.chance``. Untrained networks
+            stay below about 5. A network that only memorised may exceed 20: check its accuracy.
 
     Raises:
-        ValueError: the logits do not depend on the class, so there is nothing to choose from.
+        ValueError: the logits do not depend on the class, or are not finite.
     """
     check_number("relative", relative, minimum=0.0)
     check_number("above_chance", above_chance, minimum=0.0)
@@ -53,11 +54,11 @@ def key_frequencies(
 def restricted_logits(
     logits: Float[Tensor, "pair p"], basis: Basis, frequencies: Iterable[int]
 ) -> Float[Tensor, "pair p"]:
-    """Each class's logit as a constant plus cos and sin of w (a + b) at the given frequencies.
+    """The part of the logits that is a constant plus cos and sin of w (a + b), w = 2 pi k / period.
 
-    That is the projection, over all pairs, on 2 directions per frequency and the constant; a and b
-    stand for places in the basis (-b for subtraction, logarithms for multiplication). Pairs with
-    a residue that has no place get NaN. float64.
+    Each class's logit is projected, over all pairs, on the constant and the two functions of each
+    frequency k. a and b stand for places in the basis (-b for subtraction, logarithms for
+    multiplication). Pairs with a residue that has no place get NaN. float64.
 
     Raises:
         ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
@@ -84,7 +85,7 @@ def excluded_logits(
 ) -> Float[Tensor, "pair p"]:
     """The logits without cos and sin of w (a + b) at the given frequencies; the constant stays.
 
-    As in :func:`restricted_logits` otherwise. Without any frequency nothing is removed.
+    The removed part is that of :func:`restricted_logits`, less its constant.
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1 (excluded loss).
     """
@@ -95,9 +96,9 @@ def excluded_logits(
 @short_repr
 @dataclass(frozen=True)
 class FrequencyScores:
-    """Accuracy and loss of all of the logits, of the key frequencies alone, and of the rest."""
+    """Accuracy and loss of the logits, of their key frequencies alone, and of the rest."""
 
-    accuracy: dict[str, float]  # "full", "restricted", "excluded"
+    accuracy: dict[str, float]  # keys "full", "restricted" and "excluded"
     loss: dict[str, float]  # the same keys
     n_pairs: int  # pairs scored: in the mask, and with a place in the basis
 
@@ -112,14 +113,17 @@ def frequency_scores(
     mask: Bool[Tensor, " pair"] | None = None,
     kind: str = "cross_entropy",
 ) -> FrequencyScores:
-    """What key frequencies are worth: restricted and excluded accuracy and loss.
+    """Accuracy and loss with only the key frequencies (restricted) and without them (excluded).
+
+    If a network solves the task by its key frequencies, restricted scores are as good as the full
+    ones and excluded scores are at chance.
 
     Args:
         logits: of all p * p pairs in lexicographic order.
         labels: of the same pairs.
         basis: of the task.
         frequencies: the key frequencies, each in 1 .. period // 2.
-        mask: pairs to score, all by default. The projection always uses all pairs; pairs with a
+        mask: pairs to score, all by default. The projection always uses all pairs. Pairs with a
             residue that has no place (0 in multiplication and division) are never scored.
         kind: of loss, "cross_entropy" (nats) or "mse".
 
@@ -165,8 +169,7 @@ def model_frequency_scores(
 
     Args:
         model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
-        operation: the task, in whose basis everything is measured; by default the one that the
-            network was built for.
+        operation: the task; by default the one that the network was built for.
         frequencies: key frequencies; chosen by :func:`probes.key_frequencies` by default.
         mask: pairs to score, in lexicographic order; all by default.
         kind: of loss.

@@ -1,4 +1,4 @@
-"""Logits of a network with one hidden layer, split by the IPR of the neurons that write them."""
+"""Logits of a network with one hidden layer, split into groups of neurons by IPR."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp.models.base import check_tokens
 from grokinterp.short_text import one_line
 from probes.ipr import model_neuron_ipr
 from probes.network_on_pairs import network_on_pairs
@@ -15,14 +16,14 @@ from probes.probe import probe
 PARTS = ("memorising", "generalising", "rest")
 _INSTEAD = (
     "analyses.corrupted_logits for other networks, or probes.logit_attribution for what each part "
-    "writes"
+    "adds"
 )
 
 
 class LogitParts(NamedTuple):
-    """What each group of neurons writes to the logits, groups in the order of ``PARTS``."""
+    """What each group of neurons adds to the logits, in the order of ``PARTS``."""
 
-    logits: Float[Tensor, "part example p"]  # float64; their sum over parts are the logits
+    logits: Float[Tensor, "part example p"]  # float64; add up to the logits
     n_neurons: Int[Tensor, " part"]
 
     def __repr__(self) -> str:
@@ -33,28 +34,28 @@ class LogitParts(NamedTuple):
 def logit_parts(
     model: object, tokens: Int[Tensor, "example 2"], *, low: float, high: float
 ) -> LogitParts:
-    """Logits by the neurons that write them.
+    """Split the logits into contributions of memorising, generalising and all other neurons.
 
     Args:
-        model: a network with one hidden layer; with a norm behind it the sum is as exact.
+        model: a network with one hidden layer, with or without a norm after it.
         tokens: the examples, pairs (a, b).
-        low: neurons with an IPR below it memorise.
-        high: neurons with an IPR above it generalise. All others are the rest, dead ones among
-            them.
+        low: neurons with an IPR below this memorise.
+        high: neurons with an IPR above this generalise. All others, dead ones included, are the
+            rest.
 
     Raises:
-        TypeError, ValueError: as :func:`probes.neuron_weights`: not one hidden layer.
+        TypeError, ValueError: not one hidden layer, or tokens that are not pairs of residues.
     """
     neuron_weights(model, instead=_INSTEAD)
     ipr = model_neuron_ipr(model).ipr
     is_low, is_high = ipr < low, ipr > high
     members = torch.stack([is_low, is_high, ~(is_low | is_high)])
     network = network_on_pairs(model)
+    check_tokens(tokens, network.p)
     read_out = network.anatomy.read_out
     assert read_out is not None
-    # The read-out's input: with a norm, what comes out of it.
-    at_read_out = network.activations(read_out.hook or network.neuron_hooks[0])
-    post = at_read_out[tokens[:, 0] * network.p + tokens[:, 1]]
+    a, b = tokens.long().unbind(dim=1)
+    post = network.neurons(read_out.hook or network.neuron_hooks[0])[a, b]
     W_U = read_out.W_U.detach().double().cpu()
     parts = torch.stack([(post * part) @ W_U for part in members])
     return LogitParts(parts, members.sum(dim=1))

@@ -1,4 +1,4 @@
-"""How much of the logits is trigonometry in a + b - c."""
+"""How much of the logits' variance is cosines and sines of a + b - c, by frequency."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class LogitSpectrum:
     """Share of the logits' variance in cos and sin of 2 pi k (x + y - z) / period, for each k.
 
     x, y and z are the places of a, b and the class c in the task's basis: the residues themselves
-    for addition, -b for the second operand of subtraction, logarithms for multiplication.
+    for addition; in subtraction -b in the place of b; logarithms for multiplication.
     """
 
     period: int
@@ -47,30 +47,30 @@ class LogitSpectrum:
 
 @probe
 def logit_spectrum(logits: Float[Tensor, "pair p"], basis: Basis) -> LogitSpectrum:
-    """Project the logits of all pairs and classes on functions of x + y - z.
+    """Project the logits of all pairs and classes on cosines and sines of x + y - z.
 
-    The logits are first centred over the classes, which no softmax sees. What counts as their
-    variance is then the mean square over all (a, b, c) that have a place: for multiplication and
-    division neither the class 0 nor a pair with a 0.
+    The logits are first centred over the classes, which changes no softmax. Their variance is then
+    the mean square over all (a, b, c) that have a place; in multiplication and division, the class
+    0 and pairs with a 0 have none.
 
     Args:
-        logits: of all p * p pairs in lexicographic order. Only read.
-        basis: of the task.
+        logits: of all p * p pairs in lexicographic order.
+        basis: that of the task.
 
     Returns:
-        float64 shares; NaN if no logit depends on the class.
+        float64 shares, in [0, 1] together; NaN if the logits do not depend on the class.
 
     Raises:
-        ValueError: not [p * p, p].
+        ValueError: the logits are not [p * p, p].
     """
     grid = check_logits(logits, basis)[basis.pairs][..., basis.order]
     grid = grid - grid[..., :1]  # equal logits are now exactly zero
     grid -= grid.mean(dim=-1, keepdim=True)
     x = torch.arange(basis.period)
-    answer = (x[:, None] + x)[..., None] + x  # place of the class that is d off the answer
+    answer = (x[:, None] + x)[..., None] + x  # [x, y, d]: place of the class d away from the answer
     by_offset = grid.gather(2, answer % basis.period).mean(dim=(0, 1))
     modes = torch.fft.rfft(by_offset)
-    # The mean over n^2 pairs, and a DFT without 1 / n: back to the unit of a sum of squares.
+    # Parseval: the projection's energy, period^2 sum(by_offset^2), is period sum(|modes|^2).
     unit = basis.period / grid.square().sum()
     return LogitSpectrum(
         period=basis.period,

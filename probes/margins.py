@@ -1,6 +1,6 @@
-"""How sure a network is of a label: its logit there, and how far that is above all others.
+"""How sure a network is of a label: the label's logit, and its margin over all other logits.
 
-All classes of the network count, those that are no residues too, as they do in its loss.
+All classes count, those that are not residues included, as they do in the loss.
 """
 
 import torch
@@ -18,7 +18,7 @@ _BATCH = 4096  # bounds the memory of activations
 def all_logits(
     model: HookedModel, tokens: Int[Tensor, "example 2"]
 ) -> Float[Tensor, "example classes"]:
-    """Logits of every class in evaluation mode: computed in the network's precision, float64."""
+    """Logits of every class in evaluation mode, as float64 but computed in the network's dtype."""
     device = next(model.parameters()).device
     with torch.no_grad(), evaluated(model):
         return torch.cat([model(part.to(device)).double().cpu() for part in tokens.split(_BATCH)])
@@ -28,7 +28,7 @@ def all_logits(
 def label_logits(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """Each example's logit at its label, before any softmax."""
+    """Each example's logit at its label."""
     return logits.gather(1, labels[:, None])[:, 0]
 
 
@@ -36,7 +36,7 @@ def label_logits(
 def label_margins(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """The logit at the label minus the largest other: positive where the answer is the label."""
+    """Label logit minus the largest other logit; positive where the answer is the label."""
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return label_logits(logits, labels) - others.max(dim=1).values
 

@@ -1,8 +1,9 @@
-"""The parameter norm that a network needs for logits of a given size.
+"""The parameter norm of a network whose logits are scaled to a given size.
 
-Norms of two networks say little while one of them has the larger logits, or has merely spread the
-same function differently over its layers. So the logits are brought to a common size first, by
-scaling the last layer alone or all layers in the cheapest way.
+Raw norms of two networks are not comparable if one has larger logits, or if the same function is
+spread differently over the layers. So the logits are first scaled to a common size: by the
+read-out alone (:func:`matched_norm`), or by all layers so that the norm is least
+(:func:`least_norm`).
 """
 
 import math
@@ -31,26 +32,26 @@ def matched_norm(
     *,
     quantity: str = "margin",
 ) -> float:
-    """The norm once the read-out is scaled so that the median margin, or logit, is ``target``.
+    """The parameter norm if the read-out is scaled so that the median margin is ``target``.
 
-    The read-out W_U times s, its bias too, multiplies every logit by s whatever comes before it, so
-    |theta|^2 = |others|^2 + s^2 |read-out|^2 with s = target / median. Embedding rows that no
-    prompt uses are left out.
+    Multiplying the read-out (W_U and its bias) by s multiplies every logit by s. So the squared
+    norm is |others|^2 + s^2 |read-out|^2 with s = target / median. Embedding rows of tokens that
+    the task's prompt never uses are left out.
 
     Args:
-        model: a network with a read-out of its own.
-        tokens: the pairs (a, b) that the median is over.
+        model: a network whose read-out is not tied to its embedding.
+        tokens: the pairs (a, b) over which the median is taken.
         labels: their classes.
-        target: of the median, positive.
-        quantity: "logit" of the label; or its "margin" over the best other class, which unlike the
-            logit does not change when all logits of a pair are shifted, as softmax allows.
+        target: the median to reach, in units of logits; positive.
+        quantity: what the median is of: the label's "logit", or its "margin" over the largest other
+            logit. Adding a constant to all logits, which no softmax sees, changes only the former.
 
     Returns:
-        The norm; NaN if the median is not positive, because no scale then gives the target.
+        The norm; NaN if the median is not positive, because then no scale reaches the target.
 
     Raises:
-        ValueError: the read-out is tied to the embedding and cannot be scaled alone.
-        TypeError: a network whose read-out is not known.
+        ValueError: the read-out is tied to the embedding, so it cannot be scaled alone.
+        TypeError: the network's read-out is not known.
     """
     return scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
@@ -64,19 +65,19 @@ def least_norm(
     *,
     quantity: str = "margin",
 ) -> float:
-    """The least norm over all scalings of whole layers that make the median ``target``.
+    """The least parameter norm over all scalings of whole layers with the median at ``target``.
 
-    As relu(c x) = c relu(x) and square(c x) = c^2 square(x), c > 0, a layer may be multiplied by c
-    if those behind it make up for it; the function stays and the norm does not. The least norm
-    depends on the function alone and not on such scalings. It is found by convex minimisation over
-    the logarithms of the layers' factors, which biases follow.
+    Since relu(c x) = c relu(x) and square(c x) = c^2 square(x) for c > 0, a layer can be multiplied
+    by c and later layers divided accordingly: the function stays the same, the norm changes. The
+    least norm does not depend on such scalings. It is found by convex minimisation over the
+    logarithms of the layers' factors; biases are scaled along.
 
     Args:
-        model: an MLP, on one-hot or embedded pairs, of relu or square neurons, without norms.
-        tokens: as for :func:`matched_norm`, likewise ``labels``, ``target`` and ``quantity``.
+        model: an MLP, on one-hot or embedded pairs, with relu or square activation and no norms.
+        tokens: the pairs (a, b) over which the median is taken.
         labels: their classes.
-        target: of the median, positive.
-        quantity: "logit" or "margin".
+        target: the median to reach, positive.
+        quantity: "logit" or "margin", see :func:`matched_norm`.
 
     Returns:
         The norm; NaN if the median is not positive.
@@ -89,7 +90,7 @@ def least_norm(
 
 @probe
 def scaled_norm(model: HookedModel, scale: float) -> float:
-    """The norm once the read-out is multiplied by ``scale``; see :func:`matched_norm`."""
+    """The norm if the read-out is multiplied by ``scale``; see :func:`matched_norm`."""
     read_out = _read_out(model)
     squares = parameter_squares(model)
     return math.sqrt(
@@ -99,7 +100,7 @@ def scaled_norm(model: HookedModel, scale: float) -> float:
 
 @probe
 def least_scaled_norm(model: HookedModel, scale: float) -> float:
-    """The least norm over the layers' factors, all logits being multiplied by ``scale``."""
+    """The least norm if all logits are multiplied by ``scale``; see :func:`least_norm`."""
     from scipy.optimize import minimize
     from scipy.special import softmax
 
@@ -123,14 +124,14 @@ def least_scaled_norm(model: HookedModel, scale: float) -> float:
 
 @probe
 def can_share_scale(model: HookedModel) -> bool:
-    """Whether :func:`least_norm` knows how this network's layers can be scaled."""
+    """Whether :func:`least_norm` accepts this network."""
     return model.scale_powers is not None
 
 
 def _scale(
     model: HookedModel, tokens: Tensor, labels: Tensor, target: float, quantity: str
 ) -> float:
-    """What all logits have to be multiplied by; NaN if nothing positive gives the target."""
+    """The factor on all logits that brings the median to the target; NaN if there is none."""
     check_number("target", target, minimum=0.0, strict=True)
     check_choice("quantity", quantity, QUANTITIES)
     median = float(QUANTITIES[quantity](model, tokens, labels).median())
@@ -138,7 +139,7 @@ def _scale(
 
 
 def _powers(model: HookedModel) -> Mapping[str, Sequence[int]]:
-    """How the layers can be scaled against each other; raise if they cannot."""
+    """The network's ``scale_powers``; raise if it has none."""
     powers = model.scale_powers
     if powers is None:
         degrees = sorted(name for name, act in ACTIVATIONS.items() if act.degree is not None)

@@ -1,4 +1,4 @@
-"""A network evaluated on all p * p pairs: its answers, activations and tables."""
+"""A network evaluated on all p * p pairs: its logits, activations and input tables."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,39 +21,38 @@ from grokinterp.session import unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
 
-# Pairs in one forward pass: bounds the memory of activations.
+# Pairs per forward pass; limits the memory for activations.
 _BATCH = 4096
-# Where TransformerLens has [batch, head, query, key] instead of [batch, pos, ...].
+# Hooks with activations [batch, head, query, key]; all others have [batch, pos, ...].
 _BY_QUERY = ("hook_pattern", "hook_attn_scores")
 
 
 class NetworkOnPairs:
-    """A network over all p * p pairs of residues, in lexicographic order.
+    """A network evaluated on all p * p pairs of residues, in lexicographic order.
 
-    Made by :func:`network_on_pairs`.
-    The network is run in evaluation mode and without gradients, whatever hooks it carries are
-    kept, and it is left as it was found. What is returned is a float64 copy on the CPU.
+    Made by :func:`network_on_pairs`. The network is run in evaluation mode and without gradients;
+    existing hooks stay in place, and its mode is restored. Results are float64 copies on the CPU.
     """
 
     def __init__(self, model: Any, p: int, prompt: Prompt | None, length: int) -> None:
         self.model, self.p = model, p
-        self.anatomy = anatomy(model)  # who answers what probes ask about the network
+        self.anatomy = anatomy(model)  # answers probes' questions about the network
         self._prompt, self._length = prompt, length
 
     @cached_property
     @unaffected()
     def pairs(self) -> Int[Tensor, "pair 2"]:
-        """All pairs (a, b), b running fastest."""
+        """All pairs (a, b) in lexicographic order: (0, 0), (0, 1), ..."""
         return torch.cartesian_prod(torch.arange(self.p), torch.arange(self.p))
 
     @unaffected()
     def run(
         self, pairs: Int[Tensor, "pair 2"], fwd_hooks: Sequence[Any] = ()
     ) -> Float[Tensor, "pair p"]:
-        """The residues' logits for some pairs, under hooks if there are any.
+        """Logits of the p residues for some pairs, with TransformerLens hooks if given.
 
-        In evaluation mode, on the model's device, in its dtype, and with gradients if they are
-        enabled.
+        They are computed in evaluation mode, stay on the model's device in its dtype, and have
+        gradients if these are enabled.
         """
         inputs = self._inputs(pairs)
         with _evaluation(self.model):
@@ -62,15 +61,15 @@ class NetworkOnPairs:
             return self._answers(self.model(inputs))
 
     def batches(self, size: int) -> Sequence[Int[Tensor, "pair 2"]]:
-        """All pairs in batches; in one if the network is hooked, for a hook may look at the batch.
+        """All pairs in batches of ``size``, or in one batch if the network has hooks.
 
-        Ablation by the mean or by resampling does, and would see other examples in each piece.
+        Hooks such as ablation by the mean or by resampling depend on the other pairs of the batch.
         """
         hooked = any(point._forward_hooks for point in self.model.hook_dict.values())
         return self.pairs.split(len(self.pairs) if hooked else size)
 
     def operation(self, asked: Operation | None) -> Operation:
-        """The task: the operation that is asked for, or that the network was built for.
+        """The operation asked for or, if that is None, the one that the network was built for.
 
         Raises:
             TypeError: neither is known.
@@ -84,33 +83,33 @@ class NetworkOnPairs:
         return known
 
     def basis(self, operation: Operation | None) -> Basis:
-        """The order of residues in which the task, see :meth:`operation`, is periodic."""
+        """The order of residues in which the task (see :meth:`operation`) is periodic."""
         return task_basis(self.operation(operation), self.p)
 
     @property
     def operands(self) -> list[int]:
-        """The positions of a and b in the sequence."""
+        """Positions of a and b in the token sequence."""
         return (self._prompt or Prompt(self.anatomy.template or "a b", self.p)).operands
 
     @unaffected()
     def logits(self) -> Float[Tensor, "pair p"]:
-        """Logits of the p residues at the last position, other classes left out."""
+        """Logits of the p residues at the last position; other classes are left out."""
         with torch.no_grad():
             logits = torch.cat([self.run(pairs) for pairs in self.batches(_BATCH)])
         return logits.double().cpu()
 
     @unaffected()
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:
-        """What passes through a hook point.
+        """Activations at a hook point, one per pair.
 
         Args:
             hook: a name in the model's ``hook_dict``.
-            position: in the sequence, where the activation has positions; the last by default.
-                Of attention patterns and scores it is the query's.
+            position: position in the sequence, if the activation has positions; by default the
+                last. For attention patterns and scores, it is the query's position.
 
         Raises:
-            ValueError: no such hook point; a position that does not exist; no activation of its
-                own for each pair.
+            ValueError: there is no such hook point or position, or the activations are not one
+                per pair.
         """
         check_text("hook", hook, example="hook_embed")
         if hook not in self.model.hook_dict:
@@ -130,15 +129,15 @@ class NetworkOnPairs:
         return torch.cat(parts).double().cpu()
 
     def neurons(self, hook: str, *, position: int | None = None) -> Float[Tensor, "p p neuron"]:
-        """:meth:`activations` over the (a, b) plane, whatever axes they have made one."""
+        """:meth:`activations` as [a, b, neuron]; all axes after the pair become the last one."""
         values = self.activations(hook, position=position)
         return rearrange(values, "(a b) ... -> a b (...)", a=self.p)
 
     @cached_property
     def neuron_hooks(self) -> tuple[str, ...]:
-        """A hook point with the neurons of each layer; of a recurrent layer, its last state.
+        """The hook point of each layer's neurons; for a recurrent layer, that of its last state.
 
-        Empty for a network whose neurons are not known; name their hook points yourself.
+        Empty if the network's neurons are not known; then give hook points yourself.
         """
         return tuple(hooks[-1] for hooks in self.anatomy.neuron_hooks)
 
@@ -153,11 +152,11 @@ class NetworkOnPairs:
 
     @property
     def embeddings(self) -> Mapping[str, Float[Tensor, "p d"]]:
-        """A vector per residue: "W_E", or "W_E[0]" and "W_E[1]" where each operand has its own.
+        """A vector per residue: "W_E", or "W_E[0]" and "W_E[1]" if each operand has a table.
 
         Raises:
             TypeError: the model has no input table.
-            ValueError: of another shape, or of another vocabulary than the task needs.
+            ValueError: a table has another shape or too few rows for the task.
         """
         tables = self.anatomy.input_tables
         if not tables:
@@ -179,10 +178,10 @@ class NetworkOnPairs:
 
     @property
     def unembedding(self) -> Float[Tensor, "d p"] | None:
-        """``W_U`` without the classes that are no residues; None if the model has none.
+        """Columns of ``W_U`` that belong to residues; None if the model has no ``W_U``.
 
         Raises:
-            ValueError: fewer than p classes.
+            ValueError: ``W_U`` has fewer than p columns.
         """
         read_out = self.anatomy.read_out
         if read_out is None:
@@ -196,13 +195,13 @@ class NetworkOnPairs:
         return W_U.detach()[:, : self.p].double().cpu()
 
     def _inputs(self, pairs: Tensor) -> Tensor:
-        """What the model reads for some pairs, on its device."""
+        """The model's input for some pairs, on its device."""
         inputs = pairs if self._prompt is None else self._prompt.tokens(pairs)
         weight = next(iter(self.model.parameters()), None) if _is_module(self.model) else None
         return inputs.to("cpu" if weight is None else weight.device)
 
     def _answers(self, output: object) -> Tensor:
-        """The residues' logits at the last position, of what the model returned."""
+        """Logits of the residues at the last position, from the model's output."""
         if not isinstance(output, Tensor) or output.ndim not in (2, 3):
             kind = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(
@@ -243,16 +242,16 @@ class NetworkOnPairs:
 def network_on_pairs(
     model: Any, *, p: int | None = None, prompt: str | None = None
 ) -> NetworkOnPairs:
-    """What probes need of a network, whoever made it.
+    """A network as probes read it, whether from ``grokinterp.models`` or elsewhere.
 
     Args:
-        model: a network of ``grokinterp.models``, which knows its task; or any object with
-            TransformerLens' hook surface (``run_with_cache``, ``hook_dict``), such as
-            ``TransformerBridge.boot_native``'s, whose logits are [batch, classes] or
-            [batch, pos, classes]. A :class:`NetworkOnPairs` is returned as it is.
-        p: the modulus. Needed where the model does not know it.
+        model: a network of ``grokinterp.models``; or any object with TransformerLens' hook methods
+            (``run_with_cache``, ``hook_dict``), such as that of ``TransformerBridge.boot_native``,
+            whose logits are [batch, classes] or [batch, pos, classes]. A :class:`NetworkOnPairs`
+            is returned as it is.
+        p: the modulus; needed only if the model does not know it.
         prompt: how a pair is written as tokens, such as "a b =" (see
-            :class:`grokinterp.models.prompt.Prompt`). Needed, and allowed, in the same case.
+            :class:`grokinterp.models.prompt.Prompt`); allowed only if the model does not know p.
 
     Raises:
         TypeError: the model lacks an attribute that probes need, or p or prompt is missing.
@@ -285,7 +284,7 @@ def network_on_pairs(
     written = Prompt(prompt, p)
     made = NetworkOnPairs(model, p, written, written.length)
     if made.anatomy.input_tables:
-        _ = made.embeddings  # a token outside the vocabulary must not reach the model
+        _ = made.embeddings  # check the vocabulary before any token reaches the model
     return made
 
 

@@ -1,4 +1,4 @@
-"""Norms of single neurons' weights."""
+"""Weight norms of single neurons."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from probes.probe import probe
 def neuron_norms(
     U: Float[Tensor, "neuron p"], V: Float[Tensor, "neuron p"], W: Float[Tensor, "neuron p"]
 ) -> Float[Tensor, " neuron"]:
-    """Joint L2 norm of each neuron's two input vectors and its output vector, float64."""
+    """L2 norm of all weights of each neuron: two input vectors and one output vector. float64."""
     return torch.cat([U, V, W], dim=1).double().norm(dim=1)
 
 

@@ -18,14 +18,14 @@ from probes.alive import ALIVE, are_dead_sizes
 from probes.network_on_pairs import network_on_pairs
 from probes.probe import probe
 
-# Neurons transformed at once: bounds the memory of the complex planes.
+# Neurons transformed at once; limits the memory for complex planes.
 _BLOCK = 64
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronSpectrum:
-    """How much of each neuron's variance over all pairs belongs to each frequency."""
+    """Share of each frequency in each neuron's variance over all pairs."""
 
     frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
     shares: Float[Tensor, "neuron frequency"]  # of the neuron's variance; NaN for a dead neuron
@@ -33,12 +33,12 @@ class NeuronSpectrum:
 
     @property
     def is_dead(self) -> Tensor:
-        """Neurons that vary too little to count (:mod:`probes.alive`). Boolean, one per neuron."""
+        """Which neurons vary too little to count (:mod:`probes.alive`): booleans [neuron]."""
         return self.shares.isnan().any(dim=1)
 
     @property
     def n_dead(self) -> int:
-        """How many neurons have no spectrum; they are left out of the means."""
+        """Number of dead neurons, which the means leave out."""
         return int(self.is_dead.sum())
 
     @property
@@ -54,9 +54,9 @@ class NeuronSpectrum:
 
     @property
     def layer_shares(self) -> Float[Tensor, " frequency"]:
-        """Share of all neurons' variance together at each frequency; NaN if none is alive.
+        """Share of each frequency in the summed variance of all living neurons; NaN without any.
 
-        Neurons that hardly vary, whose own frequency says little, hardly count here.
+        Unlike in a mean of shares, neurons that hardly vary hardly count.
         """
         alive = ~self.is_dead
         variance = self.variance[alive]
@@ -64,7 +64,7 @@ class NeuronSpectrum:
 
     @property
     def mean_share(self) -> float:
-        """:attr:`share` averaged over the neurons that are alive; NaN if none is."""
+        """:attr:`share` averaged over the living neurons; NaN without any."""
         return float(self.share[~self.is_dead].mean())
 
 
@@ -72,27 +72,28 @@ class NeuronSpectrum:
 def neuron_spectrum(
     activations: Float[Tensor, "p p neuron"], basis: Basis, *, alive_from: float = ALIVE
 ) -> NeuronSpectrum:
-    """Which frequency each neuron's activation over the (a, b) plane has, and how purely.
+    """Share of each frequency in the variance of each neuron's activation over all pairs.
 
-    A frequency k owns eight directions over the plane, w being 2 pi k / period: cos wa, sin wa,
-    cos wb, sin wb and their four products (three directions if k = period / 2). Its share is the
-    part of the neuron's variance that they explain; what is left over mixes frequencies.
+    The share of frequency k is the part of the variance explained by eight functions of (a, b),
+    with w = 2 pi k / period: cos wa, sin wa, cos wb, sin wb and their four products (three
+    functions if k = period / 2). A neuron with one frequency has a share of 1. Products of
+    different frequencies belong to no share, so shares can add up to less than 1.
 
-    A nonlinearity makes harmonics: the square of cos(wa + s) + cos(wb + t) has 4/5 of its variance
-    at k, in the products, and 1/5 at 2k; the frequency reported is k. The square of cos(wa + s)
-    alone, which sees one operand, is reported as 2k.
+    A nonlinearity creates harmonics. The square of cos(wa + s) + cos(wb + t) has 4/5 of its
+    variance at k, in the products, and 1/5 at 2k: its strongest frequency is k. The square of
+    cos(wa + s) alone, which depends on one operand, has all its variance at 2k.
 
     Args:
-        activations: of all pairs, ``activations[a, b]``. Only read.
+        activations: ``activations[a, b]`` for all pairs.
         basis: the order of residues; pairs with a residue that has no place are left out.
-        alive_from: the least standard deviation of a living neuron over the pairs, relative to the
+        alive_from: the least standard deviation over the pairs of a living neuron, relative to the
             layer's largest.
 
     Returns:
-        float64 shares; NaN for a dead neuron.
+        float64 shares in [0, 1]; NaN for a dead neuron.
 
     Raises:
-        ValueError: not p * p pairs.
+        ValueError: the activations are not those of p * p pairs.
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 4.3 (neurons as sines and cosines).
     """
@@ -123,7 +124,7 @@ def _shares(
     planes /= largest.clamp(min=torch.finfo(planes.dtype).tiny)
     power = torch.fft.fft2(planes).abs().square()
     k = torch.arange(1, period // 2 + 1)
-    # Places of k and -k in the DFT; at period / 2 they are the same place, counted once.
+    # Indices of k and -k in the DFT. At period / 2 both are the same index, which counts once.
     ends = torch.stack([k, period - k])
     own = torch.where(2 * k == period, 0.5, 1.0)
     on_axes = (power[:, ends, 0] + power[:, 0, ends]).sum(dim=1) * own
@@ -145,13 +146,12 @@ def model_neuron_spectra(
 
     Args:
         model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
-        operation: the task, in whose basis everything is measured; by default the one that the
-            network was built for.
+        operation: the task; by default the one that the network was built for.
         hooks: names of hook points; every layer's neurons by default.
         alive_from: as in :func:`probes.neuron_spectrum`.
 
     Raises:
-        ValueError: no hooks given, and the model has none whose name says that it holds neurons.
+        ValueError: no hooks were given, and the network's neurons are not known.
     """
     network = network_on_pairs(model)
     basis = network.basis(operation)

@@ -1,4 +1,4 @@
-"""The input and output weights of each neuron of a network with one hidden layer."""
+"""Input and output weights of each neuron of a network with one hidden layer."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ _SPECTRA = (
 
 
 class NeuronWeights(NamedTuple):
-    """The paper's U, V and W with one row per neuron, detached."""
+    """The matrices U, V and W of Doshi et al. 2023, with one row per neuron; detached."""
 
     U: Float[Tensor, "neuron p"]  # input weights of the first operand
     V: Float[Tensor, "neuron p"]  # input weights of the second operand
@@ -32,12 +32,11 @@ def neuron_weights(model: object, *, instead: str = _SPECTRA) -> NeuronWeights:
 
     Args:
         model: a network with one hidden layer.
-        instead: what an error names for other networks.
+        instead: what error messages recommend for other networks.
 
     Raises:
-        TypeError: the model lacks one of them.
-        ValueError: their shapes do not belong to one hidden layer (then a "neuron" has no single
-            input and output vector).
+        TypeError: the model has no ``W_E`` or no ``W_U``.
+        ValueError: their shapes are not those of a network with one hidden layer.
     """
     needed = "one hidden layer with W_E [2, p, d_mlp] and W_U [d_mlp, p], as HookedMLP has"
     about = anatomy(model)
@@ -70,7 +69,7 @@ def has_neuron_weights(model: object) -> bool:
 
 
 def check_no_norm(model: object, probe: str, *, instead: str) -> None:
-    """Raise if the neurons of a two-layer network reach the logits through a norm."""
+    """Raise if a two-layer network normalises its neurons' activations."""
     if anatomy(model).gains:
         raise ValueError(
             f"{probe} takes the logits for a sum over neurons of activation times output weight, "
@@ -81,7 +80,7 @@ def check_no_norm(model: object, probe: str, *, instead: str) -> None:
 def neuron_activations(
     model: Any, tokens: Int[Tensor, "example 2"]
 ) -> Float[Tensor, "example neuron"]:
-    """Activations of the neurons of a network with one hidden layer, in its own precision."""
+    """Activations of the neurons of a network with one hidden layer, in the network's dtype."""
     hook = anatomy(model).neuron_hooks[0][-1]
     with torch.no_grad():
         _, cache = model.run_with_cache(tokens, names_filter=hook)

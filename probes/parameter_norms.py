@@ -1,10 +1,10 @@
-"""How large a network is: the norm of its parameters, whole and layer by layer.
+"""The norm of a network's parameters, as a whole and layer by layer.
 
-A published vocabulary has more tokens than a task has. The embedding rows of tokens that never
-occur, and of positions past the end of the prompt, get no gradient: they only keep their initial
-values, shrunk by weight decay, so that the norm of all parameters mostly says when training
-stopped. They are left out unless asked for. Columns of classes that never occur are kept: every
-example pushes their logits down, so they are trained and part of what the network computes.
+Published vocabularies have more tokens than the task uses. Embedding rows of unused tokens, and of
+positions after the end of the prompt, get no gradient: they keep their initial values, shrunk by
+weight decay, and would make the norm depend mostly on the number of steps. So they are left out by
+default. Read-out columns of unused classes are included: they are trained, because every example
+pushes their logits down.
 """
 
 import math
@@ -18,8 +18,7 @@ from probes.probe import probe
 @probe
 def weight_norms(model: nn.Module) -> dict[str, float]:
     """Frobenius norm of every parameter, by its name in ``state_dict``."""
-    return {name: float(weight.detach().double().norm()) for name, weight in
-            model.named_parameters()}  # fmt: skip
+    return {name: float(w.detach().double().norm()) for name, w in model.named_parameters()}
 
 
 @probe
@@ -27,23 +26,21 @@ def parameter_norm(model: HookedModel, used_only: bool = True) -> float:
     """Euclidean norm of all parameters, float64.
 
     Args:
-        model: any network of the package. Of a wrapped one (``HookedModule``), whose embedding is
-            not known as such, everything counts.
-        used_only: without the embedding rows of tokens that never occur in the task's prompt and
-            the position rows past its end.
-
-    Source: the second paper's Fig. 6 has ``used_only=False``.
+        model: any network of the package. In a ``HookedModule``, whose embedding is not known, all
+            rows count.
+        used_only: leave out embedding rows of tokens that are not in the task's prompt, and of
+            positions after its end. The second paper's Fig. 6 includes them (False).
     """
     return math.hypot(*norms_by_layer(model, used_only).values())
 
 
 @probe
 def norms_by_layer(model: HookedModel, used_only: bool = True) -> dict[str, float]:
-    """Euclidean norm of each layer's parameters together, whose hypotenuse is the whole's.
+    """Euclidean norm of each layer's parameters; their squares add up to the squared total norm.
 
-    A layer is what holds its parameters: "embed", "layers.0" (weights and biases),
-    "blocks.0.attn", "lstm.0", "unembed"; a weight that the network itself holds is its own
-    ("W_E" and "W_U" of a ``HookedMLP``).
+    A layer is the module that holds the parameters, weights and biases together: "embed",
+    "layers.0", "blocks.0.attn", "unembed". Exceptions: each layer of an LSTM is one ("lstm.0"), and
+    so is each parameter of the network itself ("W_E" and "W_U" of a ``HookedMLP``).
     """
     squares: dict[str, float] = {}
     for name, square in parameter_squares(model, used_only).items():
@@ -53,7 +50,7 @@ def norms_by_layer(model: HookedModel, used_only: bool = True) -> dict[str, floa
 
 
 def parameter_squares(model: HookedModel, used_only: bool = True) -> dict[str, float]:
-    """Squared norm of each parameter, by its name; rows as for :func:`parameter_norm`."""
+    """Squared norm of each parameter by name; ``used_only`` as in :func:`parameter_norm`."""
     rows = model.used_rows if used_only else {}
     return {
         name: float(parameter.detach()[: rows.get(name)].double().square().sum())
@@ -64,6 +61,6 @@ def parameter_squares(model: HookedModel, used_only: bool = True) -> dict[str, f
 def _layer(model: HookedModel, name: str) -> str:
     holder, _, own = name.rpartition(".")
     if holder and isinstance(model.get_submodule(holder), nn.RNNBase):
-        # It has the weights of all layers side by side, as in "weight_ih_l0".
+        # One module holds the weights of all layers, named as in "weight_ih_l0".
         return f"{holder}.{own.rpartition('_l')[2]}"
     return holder or own

@@ -1,4 +1,4 @@
-"""What all public functions of this package have in common."""
+"""The decorator of all public functions of this package."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from grokinterp.session import unaffected
 
 
 def probe(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Arguments are checked by their annotations, and the result does not follow the session.
+    """Check arguments by their annotations, and ignore torch's session-wide settings.
 
     See :func:`grokinterp.arguments.checked` and :func:`grokinterp.session.unaffected`.
     """

@@ -1,7 +1,7 @@
-"""What a network still knows after each of its neurons is taken out in turn.
+"""Accuracy and loss of a network as its neurons are removed one after the other.
 
-The logits are a sum over neurons, so the whole curve is built backwards, from the empty network,
-with one rank-one update per neuron; the mean squared error needs only the neurons' Gram matrices.
+The logits are a sum over neurons, so the curve is computed backwards, from the empty network: each
+neuron adds a rank-one update. The mean squared error needs only the neurons' Gram matrices.
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ from grokinterp.team import Team
 from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
 from probes.probe import probe
 
-# Pairs whose logits are worked on at once: few enough to stay in a core's cache.
+# Pairs whose logits are computed at once: few enough to stay in a core's cache.
 _BLOCK = 1200
-# Squares of logits are computed in float64 from here on, where sums of them near float32's largest
-# number, 2**128. Below it, float32 takes half the time.
+# Logits above this size are squared in float64: sums of their squares come near float32's largest
+# number, 2**128. Below, float32 takes half the time.
 _LARGE = 2.0**40
 
 
@@ -33,11 +33,13 @@ def pruning_curve(
     Args:
         model: a network with one hidden layer.
         dataset: all pairs, with the labels given in training.
-        order: a permutation of the neurons, the first to go first.
-        loss: "mse", or "cross_entropy" (about ten times slower: it needs every logit each time).
+        order: a permutation of the neurons; ``order[0]`` is removed first.
+        loss: "mse", or "cross_entropy" (nats), which is about ten times slower because it needs
+            every logit after every removal.
 
     Returns:
-        Two float64 tensors [d_mlp + 1, subset], subsets as in ``SUBSETS``.
+        Accuracy and loss, each float64 [d_mlp + 1, subset], with subsets as in ``SUBSETS``. Row n
+        is the network without the first n neurons. NaN for an empty subset.
     """
     check_choice("loss", loss, LOSSES)
     check_prunable(model)
@@ -65,14 +67,14 @@ def pruning_curve(
                 )
 
         team.each(work)
-    correct, other = sums.sum(dim=0) / examples  # an empty subset gives NaN
+    correct, other = sums.sum(dim=0) / examples  # 0 / 0 = NaN for an empty subset
     if loss != "mse":
         return correct, other
     return correct, (_sum_of_squares(post, W, masks) / examples - 2 * other + 1) / p
 
 
 def check_prunable(model: object) -> None:
-    """Raise unless the logits of a network are a sum over the neurons of one hidden layer."""
+    """Raise unless a network's logits are a sum over the neurons of one hidden layer."""
     hooked = "and probes.subset_scores(model, dataset) under these hooks, one removal at a time"
     neuron_weights(model, instead=f"gi.ablate(neurons, layer=...) {hooked}")
     at = "hook='layers.0.norm.hook_normalized'"
@@ -95,7 +97,7 @@ def _block_sums(
     masks: Float[Tensor, "s pair"],
     loss: str,
 ) -> Float[Tensor, "2 removed s"]:
-    """Correct answers, and label logits (for "mse") or losses, summed over each subset's pairs."""
+    """Sums over each subset's pairs: correct answers, and label logits (for "mse") or losses."""
     width, pairs = post.shape
     logits = post.new_zeros(W.shape[1], pairs)
     own, best = post.new_zeros(2, width + 1, pairs)  # logit of the label, and the largest one
@@ -108,24 +110,24 @@ def _block_sums(
         if loss != "mse":
             losses[place] = LOSSES[loss].per_example(logits.T.double(), labels)
     correct = own == best
-    # Where nothing is left, or nothing alive, all logits are 0: of equals, argmax takes the first.
+    # If all logits are 0, as with no living neuron left, argmax would take the first class.
     tied = correct & (best == 0) & (labels != 0)
     for place in tied.any(dim=1).nonzero()[:, 0].tolist():
         at = tied[place]
         first = (W[place:].T @ post[place:, at]).argmax(dim=0)
         correct[place, at] = first == labels[at]
     sums = torch.stack([correct.double(), losses.double()]) @ masks.double().T
-    sums[:, ~best.isfinite().all(dim=1)] = torch.nan  # a diverged network has no answer
+    sums[:, ~best.isfinite().all(dim=1)] = torch.nan  # a diverged network gives no answer
     return sums
 
 
 def _sum_of_squares(
     post: Float[Tensor, "place pair"], W: Float[Tensor, "place p"], masks: Float[Tensor, "s pair"]
 ) -> Float[Tensor, "removed s"]:
-    """Sum over each subset's pairs and all classes of logit^2, once the first places are removed.
+    """Sum of logit^2 over each subset's pairs and all classes, after 0, 1, ... removals.
 
-    With neurons S left this is the sum over i, j in S of (W_i . W_j) (h_i . h_j), h_i being
-    neuron i's activations on the subset: a cumulative sum from the end of both axes.
+    With neurons S left, it is the sum over i, j in S of (W_i . W_j) (h_i . h_j), where h_i are the
+    activations of neuron i on the subset: a cumulative sum from the end of both axes.
     """
     if float(post.abs().max()) * float(W.abs().max()) > _LARGE:
         post, W = post.double(), W.double()
@@ -138,7 +140,7 @@ def _sum_of_squares(
         left = terms.cumsum(0).cumsum(1).diagonal().flip(0)
         return torch.cat([left, left.new_zeros(1)])
 
-    # Disjoint parts: selected pairs that kept the true label are a few of the unchanged.
+    # Sums over disjoint parts: "unchanged" includes the selected pairs that kept their label.
     spared = total(of["selected"] & ~of["changed"])
     totals = {"test": total(of["test"]), "changed": total(of["changed"])}
     totals["unchanged"] = total(of["unchanged"] & ~of["selected"]) + spared

@@ -1,4 +1,4 @@
-"""Accuracy and loss, on all examples or on a mask."""
+"""Accuracy and loss of logits, on all examples, a mask or the subsets of a data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,9 @@ def accuracy(
     labels: Int[Tensor, " example"],
     mask: Bool[Tensor, " example"] | None = None,
 ) -> float:
-    """Share of examples whose largest logit is at the label.
+    """Share of examples, of those in the mask if given, whose largest logit is the label's.
 
-    NaN on an empty mask, and where a logit is NaN (a diverged network has no answer).
+    NaN if the mask is empty or a logit is NaN: a diverged network gives no answer.
     """
     check_labels(labels, logits.shape[1])
     correct = (logits.argmax(dim=-1) == labels).double()
@@ -37,9 +37,9 @@ def loss(
     *,
     kind: str = "mse",
 ) -> float:
-    """Mean loss: "mse" against one-hot labels (mean over classes too) or "cross_entropy" (nats).
+    """Mean loss over the examples, of those in the mask if given; NaN if the mask is empty.
 
-    NaN on an empty mask.
+    ``kind`` is "mse" against one-hot labels, averaged over classes too, or "cross_entropy" in nats.
     """
     check_choice("kind", kind, LOSSES)
     check_labels(labels, logits.shape[1])
@@ -49,9 +49,9 @@ def loss(
 
 @probe
 def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dict[str, float]:
-    """Accuracy on each of ``grokinterp.data.SUBSETS``, of logits for all pairs.
+    """Accuracy on each of ``grokinterp.data.SUBSETS``, from the logits of all pairs.
 
-    Against the labels given in training (``dataset.labels``), which are true on the test set.
+    Labels are those used in training (``dataset.labels``); on the test set they are the true ones.
     """
     _check_classes(logits, dataset)
     return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
@@ -63,9 +63,9 @@ def subset_scores(
 ) -> Mapping[str, Mapping[str, float]]:
     """``{subset: {"accuracy": ..., "loss": ...}}`` for each of ``grokinterp.data.SUBSETS``.
 
-    Scores are against the labels given in training (``dataset.labels``), which are the true ones
-    on the test set. The answer is the largest of the p residues' logits; the history of a run also
-    lets classes beyond p win, where a network has some.
+    Labels are those used in training (``dataset.labels``); on the test set they are the true ones.
+    The network's answer is the residue with the largest logit. A run's history differs where a
+    network has more than p classes: there, the other classes compete too.
     """
     logits = network_on_pairs(model).logits()
     return {
@@ -78,7 +78,7 @@ def subset_scores(
 
 
 def check_labels(labels: Int[Tensor, " example"], classes: int) -> None:
-    """Raise unless every label is a class."""
+    """Raise unless every label is one of ``classes`` classes."""
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(
             f"labels must lie in 0..{classes - 1}, the classes of the logits, got values from "

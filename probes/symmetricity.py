@@ -17,32 +17,32 @@ from grokinterp.short_text import short, short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
 
-# Pairs in one pass: few enough that what the classes share stays in the cache.
+# Pairs per forward pass: few enough that its activations stay in the cache for all backward passes.
 _BATCH = 128
 _PUBLISHED, _SEED = 100, 42
 _NOT_APPLICABLE = (
-    "each operand has input weights of its own, so the two gradients live in different spaces and "
-    "the angle between them depends on the bases chosen there, which the function does not"
+    "each operand has input weights of its own, so the two gradients live in different spaces, and "
+    "the angle between them depends on the choice of basis in each, which the function does not"
 )
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class GradientSymmetricity:
-    """Cosines between the gradients of a logit with respect to the two operands' embeddings."""
+    """Cosines between a logit's gradients with respect to the two operands' embeddings."""
 
     cosines: Float[Tensor, " triple"]  # in [-1, 1]; NaN where a gradient is zero
-    is_sample: bool  # whether they are of some triples (a, b, c) only
-    not_applicable: str = ""  # why this network has no symmetricity; then there are no cosines
+    is_sample: bool  # whether only some of all triples (a, b, c) were used
+    not_applicable: str = ""  # the reason, if this network has no symmetricity; else empty
 
     @property
     def value(self) -> float:
-        """Mean over the triples that have a cosine; NaN if none has, or if not applicable."""
+        """Mean over the triples that have a cosine; NaN if there are none."""
         return float(self._defined.mean())
 
     @property
     def standard_error(self) -> float:
-        """Of the value, as an estimate over all triples; 0 if all were asked."""
+        """Of :attr:`value`, as an estimate of the mean over all triples; 0 if it is over all."""
         if not self.is_sample:
             return 0.0
         defined = self._defined
@@ -50,12 +50,12 @@ class GradientSymmetricity:
 
     @property
     def n_triples(self) -> int:
-        """How many triples the value is a mean of."""
+        """Number of triples in the mean."""
         return len(self._defined)
 
     @property
     def n_left_out(self) -> int:
-        """Triples at which a gradient is zero, so that there is no angle."""
+        """Number of triples without a cosine, because a gradient is zero."""
         return len(self.cosines) - len(self._defined)
 
     @property
@@ -73,35 +73,33 @@ def gradient_symmetricity(
 ) -> GradientSymmetricity:
     """Mean cosine between d logit_c / d E_a and d logit_c / d E_b over triples (a, b, c).
 
-    The logits are raw, c is any class and not only the right one, and each operand has its own
-    gradient, also where both share a table. A network that adds the embeddings before it does
-    anything else has exactly 1. An untrained network may have any value: see
-    :func:`probes.clock_or_pizza`.
+    The logit is that of any class c before the softmax, not only of the right one. The gradients
+    are with respect to each operand's embedding, even if both come from one table. A network that
+    adds the embeddings first has exactly 1, as a pizza has nearly; a clock has less. An untrained
+    network can have any value, see :func:`probes.clock_or_pizza`.
 
-    A cosine compares vectors of one space. Where each operand has input weights of its own (two
-    tables, or one and a concatenation) there are two: a change of basis in the second, undone in
-    the weights that read it, leaves the function as it is and gives another cosine. So there the
-    symmetricity is not applicable. A network that is not of ``grokinterp.models`` cannot be asked
-    whether it is so; that is left to you.
+    If each operand has input weights of its own (two tables, or a concatenation), the gradients
+    live in different spaces. A change of basis in one of them, undone in the weights that read it,
+    would change the cosine but not the function, so the symmetricity is not applicable. For a
+    network that is not of ``grokinterp.models``, you must check this yourself.
 
     Args:
         model: a network that knows its task, or a ``NetworkOnPairs`` of one that does not.
-        triples: "all" p^3 of them; "published" for the sample of the paper's code, the first 100
-            of all triples in lexicographic order shuffled by ``random.Random(42)``; a number of
-            triples drawn at random, with replacement (all, where that is no more); or triples of
-            your own, residues 0..p-1.
-        seed: draws the random triples.
-        hook: the hook point of the embeddings, [batch, position, d]; "hook_embed" by default. Name
-            it to measure a network to which the symmetricity is not applicable all the same: at
-            this point of this network, in its basis.
+        triples: "all" p^3 of them; "published", the sample of the paper's code: the first 100 of
+            all triples in lexicographic order after ``random.Random(42).shuffle``; a number of
+            triples to draw at random with replacement (all, if there are not more); or your own
+            triples of residues 0..p-1.
+        seed: of the random triples.
+        hook: the hook point of the embeddings, [batch, position, d]; "hook_embed" by default. If
+            given, the cosines are measured there even where they are not applicable.
 
     Returns:
-        One cosine per triple, in the order of the triples, computed in the network's own dtype.
-        Its value is NaN, with a reason, where it is not applicable.
+        One cosine per triple, in the order of the triples, computed in the network's dtype. Where
+        the symmetricity is not applicable, a reason and no cosines.
 
     Raises:
-        ValueError: no such hook point or one without a vector per operand, triples that are none,
-            or gradients that are not finite.
+        ValueError: there is no such hook point or no vector per operand at it, the triples are
+            invalid, or gradients are not finite.
 
     Source: Zhong et al. 2023, arXiv:2306.17844, there over the published sample.
     """
@@ -124,7 +122,7 @@ def gradient_symmetricity(
 def _chosen(
     triples: str | int | Int[Tensor, "triple 3"], p: int, seed: int
 ) -> Int[Tensor, "triple 3"] | None:
-    """The triples that are asked for; None for all of them."""
+    """The triples to use; None for all of them."""
     if isinstance(triples, Tensor):
         _check_triples(triples, p)
         return triples.cpu().long()
@@ -144,7 +142,7 @@ def _chosen(
 
 
 def published_triples(p: int) -> Int[Tensor, "triple 3"]:
-    """The 100 triples (a, b, c) of the paper's code, or all if there are fewer."""
+    """The 100 triples (a, b, c) of the paper's code; all triples if there are fewer."""
     order = list(range(p**3))
     random.Random(_SEED).shuffle(order)
     chosen = torch.tensor(order[:_PUBLISHED])
@@ -177,18 +175,17 @@ def _cosine(
 def _answers(
     network: NetworkOnPairs, pairs: Int[Tensor, "pair 2"], hook: str
 ) -> tuple[Float[Tensor, "pair p"], Float[Tensor, "pair pos d"]]:
-    """The residues' logits, and the embeddings that they are a function of."""
+    """Logits of the residues, and the embeddings of which they are a function."""
     model, embeds = network.model, []
     if hook not in model.hook_dict:
         raise ValueError(
             f"hook={short(hook)} is no hook point of {type(model).__name__}; give the one on its "
             f"embeddings. {nearest_hooks(model, hook)}"
         )
-
     if isinstance(model, nn.Module) and any(weight.is_inference() for weight in model.parameters()):
         raise ValueError(
-            f"the weights of {type(model).__name__} were made under torch.inference_mode, where "
-            "no gradient can pass; make the network outside of it"
+            f"the weights of {type(model).__name__} were made under torch.inference_mode, so "
+            "gradients cannot be computed; make the network outside of it"
         )
 
     def cut(value: Tensor, hook: HookPoint) -> Tensor:

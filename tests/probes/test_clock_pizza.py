@@ -31,7 +31,7 @@ def test_solved(symmetricity: float, irrelevance: float, verdict: str) -> None:
 def test_unsolved_is_refused(share: float) -> None:
     found = clock_or_pizza(share, 0.333638, 0.848260)
     assert found.verdict == "refused"
-    assert "is below 0.99: of a network that does not solve the task" in found.reason
+    assert "is below 0.99: in a network that does not solve the task" in found.reason
     assert (found.gradient_symmetricity, found.distance_irrelevance) == (0.333638, 0.848260)
     if share == share:
         assert clock_or_pizza(share, 0.333638, 0.848260, min_accuracy=0.2).verdict == (
