@@ -1,0 +1,1 @@
+"""Where memorisation and generalisation sit in a network: double dissociation by pruning."""

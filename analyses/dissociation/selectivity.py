@@ -1,0 +1,104 @@
+"""From pruning curves to numbers: how selectively an ability is lost when some units go.
+
+Two abilities are measured: answering unseen pairs (test accuracy) and giving back the wrong labels
+that training showed (accuracy on changed labels). Each can be lost down to chance, 1 / p. The
+selectivity of a removal is the share of the one that is lost, less the share of the other:
+
+- S_mem, of the least periodic units: lost of the changed labels, less lost of the test accuracy;
+- S_gen, of the most periodic units: the reverse.
+
+1 means that one ability is gone and the other untouched, 0 that both suffer alike. If S_mem and
+S_gen are both high, the two abilities sit in different units: a double dissociation (Shallice
+1988, From Neuropsychology to Mental Structure, ch. 10).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ABILITIES = ("test", "changed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selectivity:
+    """The removal that is most selective, along one order of units."""
+
+    score: float  # -1..1
+    removed: int  # units that are gone there
+    lost: float  # share of the ability that should go
+    spared_lost: float  # share of the ability that should stay, which is lost all the same
+
+
+def lost(accuracy: np.ndarray, *, chance: float) -> np.ndarray:
+    """Share of what the whole network has above chance that is lost after each removal.
+
+    Args:
+        accuracy: after each removal, the first entry with nothing removed.
+        chance: the accuracy of a guess.
+
+    Returns:
+        0 for nothing lost, 1 for all; NaN for a network no better than chance.
+    """
+    had = accuracy[0] - chance
+    if not had > 0:
+        return np.full(len(accuracy), np.nan)
+    return np.clip((accuracy[0] - accuracy) / had, 0.0, 1.0)
+
+
+def selectivity(
+    removed: np.ndarray, goes: np.ndarray, stays: np.ndarray, *, chance: float
+) -> Selectivity:
+    """The most selective removal of an order, of all that were measured.
+
+    Args:
+        removed: how many units are gone, from 0.
+        goes: accuracy, after each removal, of the ability that should go.
+        stays: of the ability that should stay.
+        chance: the accuracy of a guess.
+    """
+    going, staying = lost(goes, chance=chance), lost(stays, chance=chance)
+    gap = going - staying
+    if np.isnan(gap).any():
+        return Selectivity(score=np.nan, removed=0, lost=np.nan, spared_lost=np.nan)
+    best = int(gap.argmax())  # the fewest removals, of equals
+    return Selectivity(
+        score=float(gap[best]),
+        removed=int(removed[best]),
+        lost=float(going[best]),
+        spared_lost=float(staying[best]),
+    )
+
+
+def best_cut(
+    removed: np.ndarray,
+    low: dict[str, np.ndarray],
+    high: dict[str, np.ndarray],
+    *,
+    chance: float,
+) -> tuple[int, float]:
+    """Where to cut the units in two, and S_mem + S_gen of the two halves there.
+
+    The same cut for both: the k least periodic units go and the others stay, and then the other
+    way round. Accuracies between measured removals are interpolated.
+
+    Args:
+        removed: as in :func:`selectivity`; from 0 to all units.
+        low: "test" and "changed" accuracy with the least periodic units removed first.
+        high: with the most periodic ones removed first.
+        chance: the accuracy of a guess.
+
+    Returns:
+        k, the number of least periodic units on the one side, and the sum (-2..2).
+    """
+    units = int(removed[-1])
+    cuts = np.arange(units + 1)
+    forward = {a: np.interp(cuts, removed, lost(low[a], chance=chance)) for a in ABILITIES}
+    # With the k least periodic units left, the units - k most periodic are gone.
+    backward = {
+        a: np.interp(units - cuts, removed, lost(high[a], chance=chance)) for a in ABILITIES
+    }
+    total = forward["changed"] - forward["test"] + backward["test"] - backward["changed"]
+    if np.isnan(total).any():
+        return 0, np.nan
+    best = int(total.argmax())
+    return best, float(total[best])
