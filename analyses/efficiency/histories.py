@@ -1,4 +1,4 @@
-"""Histories of many runs side by side, on labelled axes, and how networks look in figures."""
+"""Accuracy histories of many runs on labelled axes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,21 +6,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.pages.style import BLUE, GREEN, ORANGE
 from grokinterp import Run, RunConfig
 
 CURVES = ("train_accuracy", "test_accuracy")
 NETWORK_LABEL = {"transformer": "transformer", "lstm": "LSTM", "mlp": "MLP"}
-LOG_TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
-NETWORK_STYLE = {  # colour, dash and marker
-    "transformer": (BLUE, "solid", "circle"),
-    "lstm": (ORANGE, "dash", "square"),
-    "mlp": (GREEN, "dot", "diamond"),
-}
 
 
 def network_of(config: RunConfig) -> str:
-    """Which of the second paper's three networks a config has; the name of any other."""
+    """The name of a config's network: "transformer", "lstm", "mlp", or any other kind's own."""
     kind = config.to_dict()["model"]["kind"]
     return "mlp" if kind == "embedding_mlp" else kind
 
@@ -43,20 +36,21 @@ def side_by_side(
     """Accuracies of runs over their networks, fractions, seeds and steps.
 
     Args:
-        runs: no two of one cell.
-        axes: of ``AXES``, "network" and "fraction" among them.
-        labels: more axes, before the others, that are not told by the config: a label per run.
-        numbers: measured on the runs, one per run, to be laid out over the axes.
+        runs: one run for each combination of axis values.
+        axes: names from ``AXES``, "network" and "fraction" among them.
+        labels: further axes, placed first, whose values the config does not hold: a label per run.
+        numbers: further measurements, one number per run.
 
     Returns:
         Dataset over all axes and "step" (every step at which any run was evaluated):
-        ``train_accuracy`` and ``test_accuracy`` in 0..1, NaN where there is no such run, where it
-        was not evaluated, and after it diverged. Over all axes: ``last_step`` that was evaluated,
-        NaN where there is no such run; ``diverged``; and the ``numbers``, NaN likewise. Over
-        ("network", "fraction"): ``n_train``, in pairs. Over "network": ``chance``, 1/p.
+        ``train_accuracy`` and ``test_accuracy`` in 0..1, NaN where there is no run, where it was
+        not evaluated, and after it diverged. Over all axes: ``last_step``, the last evaluated step,
+        NaN where there is no run; ``diverged``; and the ``numbers``, NaN where there is no run.
+        Over ("network", "fraction"): ``n_train``, in pairs. Over "network": ``chance``, 1/p.
 
     Raises:
-        ValueError: no runs, two runs of one cell, or one network on two operations or moduli.
+        ValueError: no runs, two runs for one combination, or one network on two operations or
+            moduli.
     """
     if not runs:
         raise ValueError("runs is empty; give at least one trained run")
@@ -71,7 +65,7 @@ def side_by_side(
         )
         raise ValueError(f"runs has two with {named}; keep one of them")
     coords: dict[str, list[Any]] = {
-        # Networks stay in the order in which they come.
+        # Networks stay in the order of the runs.
         axis: list(dict.fromkeys(column)) if axis == "network" else sorted(set(column))
         for axis, column in columns.items()
     }

@@ -1,1 +1,1 @@
-"""Intervals, crossings and critical sizes, of numbers that are given."""
+"""Statistics of given numbers: intervals, crossing times, medians and critical sizes."""

@@ -1,15 +1,14 @@
-"""How far the estimates of D_crit can be trusted, on simulated curves whose answer is known.
+"""How reliable the estimates of D_crit are, on simulated curves with a known answer.
 
-``grokinterp run coverage OUT`` prints two tables: where there is a D_crit, how often its 95 %
-interval holds it; and where there is none, how often there is an estimate all the same. It takes
-about an hour of one core at the default number of replicates, nearly all of it for the divergence
-of time.
+``grokinterp run coverage OUT`` prints two tables: with a D_crit, how often its 95 % interval
+contains it; without one, how often it is estimated all the same. It takes about an hour on one core
+at the default number of replicates, nearly all of it for the divergence of time.
 
-Every replicate draws sizes anew, a ratio of 1.2 apart with a random phase, and seeds that differ:
-each has an offset that its whole curve shares, a D_crit of its own (5 % around the common one), and
-noise in every run. The truth is the common D_crit. Curves bend as real ones do: the memorising norm
-is a power of the size plus a constant, transitions may be steeper than the sizes resolve, and
-budgets end before the slowest runs grok.
+Every replicate draws new sizes, a factor of 1.2 apart with a random start, and new seeds. Each seed
+has an offset that its whole curve shares, its own D_crit (with a spread of 5 % around the common
+one, which is the truth), and noise in every run. Curves bend like real ones: the memorising norm is
+a constant plus a power of the size, transitions may be steeper than the sizes resolve, and training
+ends before the slowest runs grok.
 """
 
 import time
@@ -23,6 +22,8 @@ import xarray as xr
 from analyses.announcement import Announcement
 from analyses.options import Out
 from analyses.pages.finding import Finding
+from analyses.pages.panels import Look, draw, finished, panels
+from analyses.pages.style import BLUE, GREEN, GREY, ORANGE
 from analyses.statistics.critical_size import (
     CriticalSize,
     divergence_of_time,
@@ -38,33 +39,33 @@ if TYPE_CHECKING:
 
 TRUTH = 1000.0
 SEEDS = (3, 5, 10)
-OFFSETS = (0.0, 0.05, 0.15, 0.3)  # standard deviations over seeds where there is no D_crit
-_JITTER = 0.05  # of a seed's log D_crit
+OFFSETS = (0.0, 0.05, 0.15, 0.3)  # standard deviations of the seeds' offsets, without a D_crit
+_JITTER = 0.05  # standard deviation of a seed's log D_crit
 _N_SIZES, _RATIO = 9, 1.2
 
 
 def sizes_around(rng: np.random.Generator, first: float) -> np.ndarray:
-    """Nine sizes from about ``first`` times the truth on."""
+    """Nine sizes, the smallest about ``first`` times the true D_crit."""
     return np.round(TRUTH * first * _RATIO ** (np.arange(_N_SIZES) + rng.uniform()))
 
 
 def simulated_crossing(rng: np.random.Generator, seeds: int) -> CriticalSize:
-    """Norms that two circuits need: one grows with the size, the other does not."""
+    """Norms of two circuits: one grows with the size, the other is constant."""
     sizes = sizes_around(rng, 0.4)
     growing = 0.6 + 0.4 * (sizes / _critical(rng, seeds)) ** 0.8
     return _of_norms(rng, sizes, seeds, growing, offset=0.03)
 
 
 def simulated_midpoint(rng: np.random.Generator, seeds: int) -> CriticalSize:
-    """Final accuracies that go from chance to one, over a width that differs by replicate."""
+    """Final accuracies that rise from chance to one; each replicate has its own width."""
     sizes = sizes_around(rng, 0.4)
-    width = np.exp(rng.uniform(np.log(0.01), np.log(0.15)))  # of the logarithm of the size
+    width = np.exp(rng.uniform(np.log(0.01), np.log(0.15)))  # in the logarithm of the size
     logit = np.log(sizes / _critical(rng, seeds)) / width
     return _of_accuracies(rng, sizes, seeds, logit, offset=0.0)
 
 
 def simulated_divergence(rng: np.random.Generator, seeds: int) -> CriticalSize:
-    """Times that diverge as a power of one half to two of the distance, cut by a budget."""
+    """Times that diverge as a power (-1/2 to -2) of the distance from D_crit, cut by a budget."""
     sizes = sizes_around(rng, 0.6)
     beyond = sizes - _critical(rng, seeds)
     budget = np.exp(rng.uniform(np.log(4e3), np.log(3e4)))
@@ -72,39 +73,39 @@ def simulated_divergence(rng: np.random.Generator, seeds: int) -> CriticalSize:
 
 
 def equal_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """Two circuits that cost the same at every size."""
+    """Two circuits with the same norm at every size."""
     sizes = sizes_around(rng, 0.4)
     return _of_norms(rng, sizes, seeds, np.ones_like(sizes), offset=offset)
 
 
 def parallel_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """One circuit costs 5 % more than the other at every size."""
+    """One circuit needs 5 % more norm than the other at every size."""
     sizes = sizes_around(rng, 0.4)
     return _of_norms(rng, sizes, seeds, np.full_like(sizes, 1.05), offset=offset)
 
 
 def meeting_norms(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """One circuit becomes as cheap as the other with less data, but never cheaper."""
+    """With less data one circuit becomes as cheap as the other, but never cheaper."""
     sizes = sizes_around(rng, 0.4)
     growing = np.maximum(0.6 + 0.4 * (sizes / TRUTH) ** 0.8, 1.0)
     return _of_norms(rng, sizes, seeds, growing, offset=offset)
 
 
 def no_drop(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """Every network keeps its accuracy, .92 to .99."""
+    """Every network keeps its accuracy of .92 to .99."""
     sizes = sizes_around(rng, 0.4)
     return _of_accuracies(rng, sizes, seeds, np.full_like(sizes, rng.uniform(2.6, 5)), offset)
 
 
 def half_a_drop(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """Accuracy falls to a plateau of one half."""
+    """Accuracy falls to a plateau at one half."""
     sizes = sizes_around(rng, 0.4)
     logit = np.maximum(np.log(sizes / _critical(rng, seeds)) / 0.05, 0.0)
     return _of_accuracies(rng, sizes, seeds, logit, offset)
 
 
 def power_law(rng: np.random.Generator, seeds: int, offset: float) -> CriticalSize:
-    """Times that are a power of the size itself; the budget cuts off none or up to half."""
+    """Times that are a power of the size itself; the budget cuts off none to half of them."""
     sizes = sizes_around(rng, 0.6)
     return _of_times(rng, sizes, seeds, sizes, 1000 * np.exp(rng.uniform(0, 2)), offset)
 
@@ -116,11 +117,13 @@ SIMULATED: dict[str, Callable[[np.random.Generator, int], CriticalSize]] = {
 }
 ABSENT: dict[str, dict[str, Callable[[np.random.Generator, int, float], CriticalSize]]] = {
     "efficiency crossing": {
-        "equal": equal_norms, "parallel": parallel_norms, "meeting": meeting_norms,
+        "equal": equal_norms,
+        "parallel": parallel_norms,
+        "meeting": meeting_norms,
     },
     "ungrokking midpoint": {"no drop": no_drop, "half a drop": half_a_drop},
     "divergence of time": {"power law": power_law},
-}  # fmt: skip
+}
 
 
 def compute(
@@ -135,18 +138,19 @@ def compute(
     """Simulate and estimate, with a D_crit and without one; ``progress`` shows a bar.
 
     Returns:
-        Over ("estimator", "seeds"), where there is a D_crit: ``detected``, share of replicates with
-        an interval; of those, ``coverage``, the share whose interval holds the truth; ``above`` and
-        ``below``, the shares whose interval lies wholly above or below it; ``bias``, median of
-        value / truth - 1; and ``width``, median of high / low. Over ("absence", "seeds",
-        "offset"), where there is none: ``false``, share of replicates with an interval. An
-        absence is named by its estimator and what the curves do.
+        With a D_crit, over ("estimator", "seeds"): ``detected``, share of replicates with an
+        interval; of those, ``coverage``, the share whose interval contains the truth, ``above`` and
+        ``below``, the shares whose interval lies entirely above or below it, ``bias``, median of
+        value / truth - 1, and ``width``, median of high / low. Without one, over ("absence",
+        "seeds", "offset"): ``false``, share of replicates with an interval. An absence is named
+        after its estimator and the shape of the curves.
     """
     check_int("replicates", replicates, minimum=1)
     absent = {
         f"{name}: {kind}": simulate
-        for name in estimators for kind, simulate in ABSENT[name].items()
-    }  # fmt: skip
+        for name in estimators
+        for kind, simulate in ABSENT[name].items()
+    }
     rows = np.full((len(estimators), len(seeds), 6), np.nan)
     false = np.zeros((len(absent), len(seeds), len(offsets)))
     data_sets = (rows[..., 0].size + false.size) * replicates
@@ -169,56 +173,46 @@ def compute(
                     found = estimates(simulate, n, offset)
                     false[i, j, k] = np.mean([not np.isnan(e.low) for e in found])
     names = ("detected", "coverage", "above", "below", "bias", "width")
+    present = {name: (("estimator", "seeds"), rows[..., k]) for k, name in enumerate(names)}
+    axes = {"estimator": list(estimators), "absence": list(absent)}
     return xr.Dataset(
-        {name: (("estimator", "seeds"), rows[..., k]) for k, name in enumerate(names)}
-        | {"false": (("absence", "seeds", "offset"), false)},
-        coords={
-            "estimator": list(estimators), "seeds": list(seeds), "absence": list(absent),
-            "offset": list(offsets),
-        },
+        present | {"false": (("absence", "seeds", "offset"), false)},
+        coords=axes | {"seeds": list(seeds), "offset": list(offsets)},
         attrs={"replicates": replicates, "truth": TRUTH, "nominal": 0.95},
-    )  # fmt: skip
+    )
 
 
 def plot_rates(data: xr.Dataset) -> "go.Figure":
-    """Coverage where there is a D_crit; estimates where there is none, one marker per offset."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, finish
-
+    """Coverage where there is a D_crit; rate of false estimates where there is none."""
     names = [data.estimator.values.tolist(), data.absence.values.tolist()]
-    figure = make_subplots(
-        rows=2, row_heights=[len(rows) for rows in names], vertical_spacing=0.2,
-        subplot_titles=["There is a D_crit: intervals that hold it, of all intervals",
-                        "There is none: data sets with an interval (a marker per offset)"],
-    )  # fmt: skip
-    styles = ((BLUE, "circle"), (ORANGE, "square"), (GREEN, "diamond"))
+    titles = [
+        "There is a D_crit: intervals that contain it, of all intervals",
+        "There is none: data sets with an interval (a marker per offset)",
+    ]
+    heights = [len(rows) for rows in names]
+    figure = panels(titles, rows=2, row_heights=heights, vertical_spacing=0.2)
+    looks = (Look(BLUE), Look(ORANGE, symbol="square"), Look(GREEN, symbol="diamond"))
     for i, n in enumerate(data.seeds.values):
-        color, symbol = styles[i % len(styles)]
         one = data.sel(seeds=n)
         false = one.false.transpose("absence", "offset").values
         for row, rates in ((1, one.coverage.values[:, None]), (2, false)):
             places = np.arange(len(rates)) + 0.25 * (i - (data.sizes["seeds"] - 1) / 2)
-            figure.add_scatter(
-                x=rates.ravel(), y=np.repeat(places, rates.shape[1]), mode="markers",
-                marker={"color": color, "symbol": symbol, "size": 8}, opacity=0.75,
-                name=f"{n} seeds", legendgroup=str(n), showlegend=row == 1, row=row, col=1,
-            )  # fmt: skip
-    for row, level in ((1, data.attrs["nominal"]), (2, 1 - data.attrs["nominal"])):
-        rows = names[row - 1]
-        figure.add_shape(
-            type="line", x0=level, x1=level, y0=-0.5, y1=len(rows) - 0.5,
-            line={"color": GREY, "dash": "dash"}, row=row, col=1,
-        )  # fmt: skip
+            x, y, look = rates.ravel(), np.repeat(places, rates.shape[1]), looks[i % len(looks)]
+            options = {"mode": "markers", "size": 8, "opacity": 0.75}
+            draw(figure, (row, 1), x, y, f"{n} seeds", look, **options)
+    nominal = data.attrs["nominal"]
+    for row, level in ((1, nominal), (2, 1 - nominal)):
+        ends = {"y0": -0.5, "y1": heights[row - 1] - 0.5, "line": {"color": GREY, "dash": "dash"}}
+        figure.add_shape(type="line", x0=level, x1=level, **ends, row=row, col=1)
         figure.update_xaxes(tickformat=".0%", row=row)
         figure.update_yaxes(
-            tickvals=list(range(len(rows))), ticktext=rows, zeroline=False,
-            range=[len(rows) - 0.5, -0.5], row=row,
-        )  # fmt: skip
+            tickvals=list(range(heights[row - 1])), ticktext=names[row - 1], row=row
+        )
+        figure.update_yaxes(zeroline=False, range=[heights[row - 1] - 0.5, -0.5], row=row)
     figure.update_annotations(font_size=14)
     title = f"Estimates of D_crit on simulated curves, {data.attrs['replicates']} data sets each"
-    figure = finish(figure, title=title, height=250 + 45 * sum(len(rows) for rows in names))
-    return figure.update_layout(legend={"y": -0.08, "yanchor": "top"}, margin={"b": 80})
+    layout = {"legend": {"y": -0.08, "yanchor": "top"}, "margin": {"b": 80}}
+    return finished(figure, title, height=250 + 45 * sum(heights), **layout)
 
 
 def experiment(
@@ -227,32 +221,27 @@ def experiment(
     seeds: Annotated[list[int] | None, typer.Option(help="numbers of seeds; 3, 5, 10")] = None,
     estimator: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SIMULATED)}")] = None,
 ) -> Iterator[Announcement | Finding]:
-    """Simulate how often the estimates of D_crit are right, and how often there should be none."""
+    """Simulate how often the estimates of D_crit are right, with a D_crit and without one."""
     for name in estimator or ():
         if name not in SIMULATED:
-            raise ValueError(
-                f"estimator {short(name)} is unknown; take one of {', '.join(SIMULATED)}"
-            )
-    chosen: dict[str, Any] = {
-        "seeds": tuple(seeds or SEEDS), "estimators": tuple(estimator or SIMULATED),
-    }  # fmt: skip
+            known = ", ".join(SIMULATED)
+            raise ValueError(f"estimator {short(name)} is unknown; take one of {known}")
+    numbers, names = tuple(seeds or SEEDS), tuple(estimator or SIMULATED)
     begin = time.perf_counter()
-    compute(**chosen, replicates=1)
+    compute(numbers, estimators=names, replicates=1)
     yield Announcement(seconds=(time.perf_counter() - begin) * replicates)
-    data = compute(**chosen, replicates=replicates, progress=True)
+    data = compute(numbers, estimators=names, replicates=replicates, progress=True)
     yield Finding(data=data, figures=[plot_rates(data)], rows=table(data))
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
-    """How often each estimate is right; then, by offset, how often there is one by mistake."""
+    """How often each estimate is right; then how often there is a false one, by offset."""
     present, absent = data.drop_dims(("absence", "offset")), data.false
     by_offset = absent.stack(case=("absence", "seeds")).to_pandas().T.reset_index()
-    by_offset = by_offset.rename(
-        columns={offset: f"false at offset {offset:g}" for offset in absent.offset.values}
-    )
-    return [
-        *present.to_dataframe().reset_index().to_dict("records"), *by_offset.to_dict("records"),
-    ]  # fmt: skip
+    titles = {offset: f"false at offset {offset:g}" for offset in absent.offset.values}
+    by_offset = by_offset.rename(columns=titles)
+    rows = present.to_dataframe().reset_index().to_dict("records")
+    return [*rows, *by_offset.to_dict("records")]
 
 
 def _critical(rng: np.random.Generator, seeds: int) -> np.ndarray:
@@ -262,7 +251,7 @@ def _critical(rng: np.random.Generator, seeds: int) -> np.ndarray:
 def _of_norms(
     rng: np.random.Generator, sizes: np.ndarray, seeds: int, growing: np.ndarray, offset: float
 ) -> CriticalSize:
-    """Of a memorising norm and a constant one; a seed's two offsets differ."""
+    """The estimate from a memorising norm and a constant one, each with its own offset per seed."""
     memorising, generalising = (
         30 * curve * _log_noise(rng, (seeds, 1), offset) * _log_noise(rng, (seeds, _N_SIZES), 0.05)
         for curve in (growing, 1.0)
@@ -286,7 +275,7 @@ def _of_times(
     budget: float,
     offset: float,
 ) -> CriticalSize:
-    """Of times that are a power of the distance from D_crit, or of the size."""
+    """The estimate from times that are a power of ``beyond``, the distance from D_crit or size."""
     exponent = rng.uniform(0.5, 2)
     times = 1000 * (np.maximum(beyond, 1e-6) / TRUTH) ** -exponent
     times = times * _log_noise(rng, (seeds, 1), offset) * _log_noise(rng, (seeds, _N_SIZES), 0.2)
@@ -295,8 +284,8 @@ def _of_times(
 
 
 def _summary(every: list[CriticalSize]) -> tuple[float, ...]:
-    """The variables of :func:`compute` over "estimator", of one cell."""
-    found = [e for e in every if not np.isnan(e.low)]  # one seed has a value without one
+    """The six variables of :func:`compute` over ("estimator", "seeds"), for one cell."""
+    found = [e for e in every if not np.isnan(e.low)]  # a single seed has a value but no interval
     if not found:
         return 0.0, *[np.nan] * 5
     value, low, high = np.array([(e.value, e.low, e.high) for e in found]).T

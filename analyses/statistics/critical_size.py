@@ -1,18 +1,19 @@
 """The critical training-set size D_crit, where memorising and generalising are equally efficient.
 
-Three estimators that share no data: where the two efficiency curves cross, where an ungrokked
-network's accuracy is halfway down, and where the time to grok diverges. A size is a number of
-training pairs. What the data cannot say is NaN, with a reason.
+Three estimators use different data: the size at which the two efficiency curves cross, the size at
+which an ungrokked network's accuracy is halfway down, and the size at which the time to grok
+diverges. Sizes are numbers of training pairs. An estimate that the data do not support is NaN, with
+a reason.
 
-Each estimator first asks whether there is a critical size at all, so that noise alone gives an
-estimate at most once in 20 data sets: do the curves change places, does accuracy go from one
+Each estimator first tests whether there is a critical size at all, so that noise alone gives an
+estimate in at most one of 20 data sets: do the curves change places, does accuracy go from one
 plateau to the other, do the times diverge?
 
-A seed's curve is one observation: an offset that its runs share is not averaged out by more sizes.
-Intervals resample whole seeds. Few seeds make a bootstrap too narrow, so we rescale by
-sqrt(n / (n - 1)) and use Student's t; for a curve that is shifted as a whole the interval is
-then exactly Student's. ``grokinterp run coverage OUT`` measures how often the
-intervals hold a known truth, and how often there is an estimate where there is no critical size.
+A seed's curve is one observation, since more sizes do not average out an offset that its runs
+share; so intervals resample whole seeds. Bootstrap intervals of few seeds are too narrow, so we
+rescale by sqrt(n / (n - 1)) and use Student-t quantiles; for curves that are shifted as a whole the
+interval is then exactly Student's. ``grokinterp run coverage OUT`` measures how often the intervals
+contain a known truth, and how often there is an estimate without a critical size.
 """
 
 import math
@@ -30,22 +31,22 @@ from grokinterp.short_text import short
 Sizes = Float[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]
 
-_MISSING = 0.05  # of the resamples may have no answer
-_FINISHED_SIZES = 3  # fewer cannot tell a power law from a divergence
-_FINISHED_BEYOND = 4  # runs that grokked beyond the first of each seed, for the law's parameters
-_LEVEL = 0.05  # of the tests that there is a critical size
+_MISSING = 0.05  # largest share of resamples without an answer
+_FINISHED_SIZES = 3  # fewer cannot distinguish a power law from a divergence
+_FINISHED_BEYOND = 4  # grokked runs needed besides the first of each seed, to fit the law
+_LEVEL = 0.05  # significance level of the tests for a critical size
 
 
 @dataclass(frozen=True)
 class CriticalSize:
-    """A number with its 95 % interval, or the reason why there is none."""
+    """An estimate of D_crit with its 95 % interval, or the reason why there is none."""
 
     value: float  # NaN: not detected
     low: float = math.nan
     high: float = math.nan
-    n_boot: int = 0  # resamples behind the interval; 0: none, or the likelihood's
-    reason: str = ""  # "not detected: ..." if there is no value; else what to know about it
-    p_value: float = math.nan  # of data like these if there were no critical size; NaN: not tested
+    n_boot: int = 0  # resamples behind the interval; 0: no interval, or one from the likelihood
+    reason: str = ""  # "not detected: ..." if there is no value, else a caveat
+    p_value: float = math.nan  # of the test against no critical size; NaN: not tested
 
     def __str__(self) -> str:
         if math.isnan(self.value):
@@ -63,32 +64,34 @@ def efficiency_crossing(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> CriticalSize:
-    """Where the curves of the two circuits' efficiency, or of the norm they need, cross.
+    """The size at which the two circuits' efficiencies, or the norms they need, are equal.
 
-    Not detected unless the curves change places: over seeds, the difference must be below zero at
-    one end of the sizes and above zero at the other, by a one-sided Student test each, on a seed's
-    mean over the outer quarter of the sizes. The p value is the larger one, so curves that only
-    meet pass once in 20 times, and equal or parallel ones hardly ever.
+    Not detected unless the curves change places: the difference must be below zero at one end of
+    the sizes and above zero at the other. Each is a one-sided t test over seeds, on the mean
+    over the outer quarter of the sizes. The p value is the larger of the two, so curves that only
+    meet pass in one of 20 cases, and equal or parallel ones hardly ever.
 
     The mean difference over seeds is made monotone in the direction of its trend (least squares),
     so that noise cannot make it cross twice, and interpolated in the logarithm of the size.
 
     Args:
         sizes: increasing.
-        memorising: one curve per seed, higher or lower with more data; NaN where it is not known.
-        generalising: the same for the same seeds.
-        n_boot: resamples of the seeds.
-        seed: draws them.
+        memorising: one curve per seed, rising or falling with more data; NaN where unknown.
+        generalising: the same, for the same seeds.
+        n_boot: number of resamples of the seeds.
+        seed: of the resampling.
     """
     memorising, generalising = np.asarray(memorising, float), np.asarray(generalising, float)
     if memorising.shape != generalising.shape:
         raise ValueError(
-            "memorising and generalising must be curves of the same seeds and sizes, got shapes "
+            "memorising and generalising must have the same seeds and sizes, got shapes "
             f"{memorising.shape} and {generalising.shape}"
         )
     sizes, gap = _known(sizes, generalising - memorising)
     if len(sizes) < 2:
-        return CriticalSize(math.nan, reason="not detected: both circuits at fewer than two sizes")
+        return CriticalSize(
+            math.nan, reason="not detected: fewer than two sizes have both circuits"
+        )
     mean, resampled = _means(gap, n_boot, seed)
     logs = np.log(sizes)
     if np.polyfit(logs, mean, 1)[0] < 0:
@@ -96,10 +99,9 @@ def efficiency_crossing(
     mean, resampled = _monotone(mean), _monotone(resampled)
     where = _crossing(logs, mean, np.zeros(()))
     if np.isnan(where):
-        above = (mean < 0).all()
-        side = f"above the largest size, {sizes[-1]:g}" if above else (
-            f"below the smallest size, {sizes[0]:g}"
-        )  # fmt: skip
+        side = f"below the smallest size, {sizes[0]:g}"
+        if (mean < 0).all():
+            side = f"above the largest size, {sizes[-1]:g}"
         return CriticalSize(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
     found = _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
     if len(gap) == 1:
@@ -125,27 +127,27 @@ def ungrokking_midpoint(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> CriticalSize:
-    """Size at which the final accuracy of ungrokked networks is halfway between its plateaus.
+    """The size at which the final accuracy of ungrokked networks is halfway between its plateaus.
 
     The mean over seeds is made monotone (least squares) and interpolated in the logarithm of the
-    size. No shape is assumed: published transitions are not symmetric, and a logistic curve would
-    be pulled by its tails. A transition may be steeper than the sizes can resolve, which no
-    resampling shows, so the interval always holds the two sizes between which the halfway point
-    lies.
+    size. No shape is assumed, because published transitions are not symmetric and the tails would
+    bias a logistic fit. A transition may be steeper than the sizes resolve, which resampling cannot
+    show, so the interval always contains the two sizes around the halfway point.
 
     Args:
         sizes: increasing.
-        test_accuracy: final, in 0..1, one curve per seed; NaN where it is not known.
-        low: not detected unless the lower plateau, the mean at the smallest size, is below this.
-        high: and the upper one above this.
-        n_boot: resamples of the seeds.
-        seed: draws them.
+        test_accuracy: final accuracy in 0..1, one curve per seed; NaN where unknown.
+        low: the lower plateau, the mean at the smallest size, must be below this; otherwise there
+            is no estimate.
+        high: the upper plateau, the mean at the largest size, must be above this.
+        n_boot: number of resamples of the seeds.
+        seed: of the resampling.
     """
     if not 0 <= low < high <= 1:
         raise ValueError(f"low and high are accuracies with low < high, got {low} and {high}")
     sizes, accuracy = _known(sizes, np.asarray(test_accuracy, float))
     if len(sizes) < 2:
-        return CriticalSize(math.nan, reason="not detected: accuracies at fewer than two sizes")
+        return CriticalSize(math.nan, reason="not detected: fewer than two sizes have accuracies")
     mean, resampled = (_monotone(m) for m in _means(accuracy, n_boot, seed))
     for end, missed in (("smallest", mean[0] >= low), ("largest", mean[-1] <= high)):
         if missed:
@@ -173,25 +175,24 @@ def divergence_of_time(
     finished: Bool[np.ndarray, "seed size"],
     budget: float | PerSeed,
 ) -> CriticalSize:
-    """Size at which the time to grok diverges, by maximum likelihood with censored times.
+    """The size at which the time to grok diverges, by maximum likelihood with censored times.
 
-    The law is that of ``time_divergence``, in which every seed has a time offset of its own. The
-    interval is its profile likelihood's with a threshold from Student's t for the number of seeds.
-    Not detected if a power law of the size, without a D_crit, fits as well by a likelihood-ratio
-    test.
+    The law is that of ``time_divergence``, where every seed has its own time offset. The interval
+    is a profile-likelihood interval, with a threshold from Student's t for the number of seeds. Not
+    detected if a power law of the size, without a D_crit, fits as well by a likelihood-ratio test.
 
     Args:
         sizes: increasing.
-        times: steps to grok, one row per seed; not read where a run did not finish.
-        finished: whether it grokked within the budget.
-        budget: last step of every run, or of each; NaN there for a run that does not exist.
+        times: steps to grok, one row per seed; ignored where a run did not finish.
+        finished: whether the run grokked within the budget.
+        budget: last step, one number or one per run; NaN for a run that does not exist.
     """
     times, finished = np.asarray(times, float), np.asarray(finished, bool)
     budget = np.broadcast_to(np.asarray(budget, float), times.shape)
     sizes, exists = _sizes(sizes, times), ~np.isnan(budget)
     if finished.shape != times.shape:
         raise ValueError(
-            f"finished has shape {finished.shape}, times {times.shape}; they must agree"
+            f"finished has shape {finished.shape} and times {times.shape}; they must be equal"
         )
     bad = finished & ~(exists & (times > 0) & (times <= budget))
     if bad.any() or not (budget[exists] > 0).all():
@@ -220,7 +221,7 @@ def divergence_of_time(
 
 
 def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> CriticalSize:
-    """From logarithms of a size: of all seeds, and of resamples of them."""
+    """The estimate from the logarithm of the size for all seeds, and for resamples of them."""
     value, n_boot = float(np.exp(where)), len(resampled)
     if seeds == 1:
         return CriticalSize(value, reason="one seed: no interval")
@@ -229,8 +230,8 @@ def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> CriticalS
         return CriticalSize(
             math.nan,
             n_boot=n_boot,
-            reason=f"not detected: seen by all seeds together, but not by {missing:.0%} of their "
-            "resamples",
+            reason="not detected: all seeds together show it, but not "
+            f"{missing:.0%} of their resamples",
         )
     half = half_width(np.nanstd(resampled) * math.sqrt(seeds / (seeds - 1)), seeds)
     low, high = np.exp([where - half, where + half]).tolist()
@@ -238,7 +239,10 @@ def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> CriticalS
 
 
 def _student_p(values: np.ndarray) -> float:
-    """One-sided p value against a mean over seeds of at most zero; values [seed, size] or NaN."""
+    """One-sided p value of the hypothesis that the mean over seeds is at most zero.
+
+    ``values`` are [seed, size]; NaN is left out.
+    """
     from scipy import stats
 
     known = ~np.isnan(values)
@@ -252,9 +256,9 @@ def _student_p(values: np.ndarray) -> float:
 
 
 def _means(curves: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds [size], and of resampled seeds [n_boot, size].
+    """The mean over seeds [size], and the means of resampled seeds [n_boot, size].
 
-    Where a resample knows nothing about a size, it is given the mean of all.
+    A resample without any value at a size gets the mean of all seeds there.
     """
     check_int("n_boot", n_boot, minimum=1)
     mean, known = np.nanmean(curves, axis=0), ~np.isnan(curves)
@@ -266,9 +270,9 @@ def _means(curves: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.n
 
 
 def _monotone(curves: np.ndarray) -> np.ndarray:
-    """The nearest non-decreasing curves along the last axis, by the minimax formula.
+    """The least-squares non-decreasing curves along the last axis, by the minimax formula.
 
-    Value i is the largest, over starts j <= i, of the smallest mean from j to an end k >= i.
+    Value i is max over j <= i of min over k >= i of the mean from j to k.
     """
     n = curves.shape[-1]
     sums = np.concatenate([np.zeros((*curves.shape[:-1], 1)), curves.cumsum(axis=-1)], axis=-1)
@@ -281,9 +285,9 @@ def _monotone(curves: np.ndarray) -> np.ndarray:
 
 
 def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray | np.floating) -> np.ndarray:
-    """Where non-decreasing curves [..., size] reach a level [...] from below; NaN where not."""
+    """Where non-decreasing curves [..., size] cross a level [...], interpolated; NaN if nowhere."""
     levels = np.asarray(levels)
-    below = (curves < levels[..., None]).sum(axis=-1)  # how many sizes are
+    below = (curves < levels[..., None]).sum(axis=-1)  # number of sizes
     inside = (below > 0) & (below < len(x))
     right = np.where(inside, below, 1)
     y0, y1 = (np.take_along_axis(curves, i[..., None], -1)[..., 0] for i in (right - 1, right))
@@ -293,7 +297,7 @@ def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray | np.floatin
 
 
 def _known(sizes: Sizes, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes at which any seed is known, and the seeds that are known anywhere."""
+    """The sizes and curves without sizes and seeds that are all NaN."""
     sizes, known = _sizes(sizes, curves), ~np.isnan(curves)
     return sizes[known.any(axis=0)], curves[known.any(axis=1)][:, known.any(axis=0)]
 
@@ -302,7 +306,7 @@ def _sizes(sizes: Sizes, curves: np.ndarray) -> np.ndarray:
     sizes = np.asarray(sizes, float)
     if curves.ndim != 2 or sizes.shape != curves.shape[1:]:
         raise ValueError(
-            f"curves are [seed, size], got shape {curves.shape} for {len(sizes)} sizes"
+            f"curves must be [seed, size], got shape {curves.shape} for {len(sizes)} sizes"
         )
     if not (np.diff(sizes, prepend=0.0) > 0).all():
         raise ValueError(f"sizes must be positive and increase, got {short(sizes.tolist())}")

@@ -1,8 +1,8 @@
-"""What one training curve says: when it crosses a level for good, whether it is flat, how it ended.
+"""Functions of one training curve: sustained crossing of a level, flatness, outcome.
 
-Curves are read at the rows that were evaluated, however these are spaced. NaN, the mark of a
-diverged run, is below every level and never flat. A run that stopped before its budget because it
-diverged has a shorter history without NaN: ask ``run.diverged_at`` before asking for an outcome.
+A curve has a row for every evaluated step; the spacing does not matter. NaN marks a diverged run;
+it is below every level and never flat. But a run that stopped early because it diverged has a
+shorter history without NaN, so check ``run.diverged_at`` before asking for an outcome.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from grokinterp.checks import check_int, check_number
 
 Curve = Sequence[int | float] | np.ndarray
 
-_LONG_ENOUGH = 3  # times the median crossing time of the next larger training set that groks
+_LONG_ENOUGH = 3  # times the median time to grok of the next larger training set
 
 
 class Outcome(StrEnum):
-    """How a run's generalisation ended, as :func:`outcome` tells it."""
+    """How a run's generalisation ended, see :func:`outcome`."""
 
     GROKKED = "grokked"
     SEMI_GROKKED = "semi-grokked"
@@ -37,11 +37,11 @@ def sustained_crossing(steps: Curve, values: Curve, level: float, rows: int = 5)
         steps: increasing, in updates.
         values: the curve at these steps.
         level: in the units of ``values``.
-        rows: how many rows in a row.
+        rows: how many consecutive rows.
 
     Returns:
-        A step; NaN if it was not crossed. It is then censored: the crossing time, if there is one,
-        is larger than the last step.
+        A step; NaN if the level was not crossed. The crossing time is then censored: if there is
+        one, it is larger than the last step.
     """
     steps, values = _curve(steps, values)
     check_int("rows", rows, minimum=1)
@@ -55,8 +55,8 @@ def is_flat(steps: Curve, values: Curve, share: float = 0.3, points: float = 0.0
     """Whether a curve changes by less than ``points`` over the last ``share`` of its steps.
 
     The last part is cut into thirds of equal length. The change is the range of the three medians,
-    times the length of the part over the distance in steps of the first and the last median: exact
-    for a line, blind to dips of a few rows, and not fooled by a hump.
+    scaled from the distance between the first and the last median (in steps) to the length of the
+    part. This is exact for a line, ignores dips of a few rows and detects a hump.
 
     Args:
         steps: increasing, in updates.
@@ -65,7 +65,7 @@ def is_flat(steps: Curve, values: Curve, share: float = 0.3, points: float = 0.0
         points: in the units of ``values``; 0.02 is two points of accuracy.
 
     Returns:
-        False also where it cannot be told: a third without rows, or a NaN.
+        False also where it is undecided: a third without rows, or a NaN.
     """
     steps, values = _curve(steps, values)
     start, late = _late(steps, share)
@@ -79,21 +79,21 @@ def is_flat(steps: Curve, values: Curve, share: float = 0.3, points: float = 0.0
 
 
 def late_level(steps: Curve, values: Curve, share: float = 0.3) -> float:
-    """Median over the last ``share`` of the steps; one late collapse does not move it.
+    """Median over the last ``share`` of the steps, so that one late collapse does not matter.
 
-    NaN if any of these rows is NaN.
+    NaN if any of these values is NaN.
     """
     steps, values = _curve(steps, values)
     return float(np.median(values[_late(steps, share)[1]]))
 
 
 def halving_step(steps: Curve, loss: Curve, factor: float = 2.0) -> float:
-    """First evaluated step at which a loss is at most its first value over ``factor``; NaN if none.
+    """First evaluated step at which a loss is at most its first value / ``factor``; NaN if none.
 
     Args:
         steps: increasing, in updates.
         loss: positive at the first row.
-        factor: 2 for halving, 10 for a fall by ten times; above 1.
+        factor: larger than 1: 2 for half, 10 for a tenth.
     """
     steps, loss = _curve(steps, loss)
     check_number("factor", factor, minimum=1.0, strict=True)
@@ -109,25 +109,25 @@ def outcome(
     grokked: float = GENERALISED_FROM,
     chance: float = NOT_GENERALISED_BELOW,
 ) -> Outcome:
-    """How a run ended, where a run that only has not grokked *yet* is told from one that stays.
+    """How a run ended; this distinguishes runs that have not grokked *yet* from those that stay.
 
-    In this order:
+    The first that applies:
 
-    - "grokked": test accuracy crossed ``grokked`` and stayed there for 5 rows. What happens later
-      does not matter, since collapses after grokking are common.
-    - "diverged": the last row is NaN.
+    - "grokked": test accuracy stayed at or above ``grokked`` for 5 rows. What happens later does
+      not matter, since collapses after grokking are common.
+    - "diverged": the last value is NaN.
     - "unfinished": the curve is not flat (:func:`is_flat`), or the run is shorter than 3 times
-      ``next_time``. Both matter: a run is flat for long before it groks.
-    - "not generalised": flat below ``chance``; "semi-grokked": flat between ``chance`` and
-      ``grokked``. A curve that is flat above ``grokked`` without 5 rows there is "unfinished".
+      ``next_time``. Flatness alone is not enough, since curves are flat for long before grokking.
+    - "not generalised": flat below ``chance``. "semi-grokked": flat between ``chance`` and
+      ``grokked``. A curve that is flat above ``grokked`` for fewer than 5 rows is "unfinished".
 
     Args:
         steps: increasing, in updates.
         test_accuracy: in 0..1 at these steps.
-        next_time: median steps to grok of the next larger training set that groks; None if it is
-            not known, and then length is not asked for; infinite or NaN if it was not reached.
+        next_time: median steps to grok of the next larger training set that groks; infinite or NaN
+            if it was not reached; None does not check the run's length.
         grokked: accuracy from which a run has generalised.
-        chance: accuracy below which it has not at all.
+        chance: accuracy below which it has not generalised at all.
 
     Source: the censoring rules for Fig. 9 of "Towards Understanding Grokking Phenomenon via Model
     and Training Efficiency" (2023), whose runs end within 3 % of the step at which the next larger
@@ -153,17 +153,17 @@ def outcome(
 
 
 def _late(steps: np.ndarray, share: float) -> tuple[float, np.ndarray]:
-    """Where the last ``share`` of the steps starts, and which rows lie in it."""
+    """The step at which the last ``share`` of the steps starts, and a mask of its rows."""
     check_number("share", share, minimum=0.0, below=1.0, strict=True)
     start = steps[-1] - share * (steps[-1] - steps[0])
-    return start, steps >= start - 1e-9 * abs(start)  # rounding loses no row at the start
+    return start, steps >= start - 1e-9 * abs(start)  # rounding must not lose its first row
 
 
 def _curve(steps: Curve, values: Curve) -> tuple[np.ndarray, np.ndarray]:
     steps, values = np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
     if steps.ndim != 1 or steps.shape != values.shape or len(steps) < 2:
         raise ValueError(
-            "a curve is two rows or more of steps and values, got shapes "
+            "a curve needs at least two rows of steps and values, got shapes "
             f"{steps.shape} and {values.shape}"
         )
     if not (np.diff(steps) > 0).all():

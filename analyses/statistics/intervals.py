@@ -1,4 +1,4 @@
-"""Student's 95 % intervals: of a mean over few units, and of a profile likelihood from them."""
+"""Student-t 95 % intervals for few units: of a mean, and of a profile likelihood."""
 
 import math
 from collections.abc import Callable
@@ -8,14 +8,13 @@ import numpy as np
 
 
 def half_width(error: Any, n: Any) -> np.ndarray:
-    """Half of the 95 % interval of a mean of ``n`` units; NaN for fewer than two.
+    """Half the width of the 95 % interval of a mean of ``n`` units; NaN for fewer than two.
 
-    ``scipy.stats.t.interval`` has no interval where all units agree (``error`` 0); here its width
-    is then 0.
+    Where all units agree (``error`` 0) the width is 0; ``scipy.stats.t.interval`` gives NaN there.
 
     Args:
         error: standard error of the mean, of any shape.
-        n: how many units, of a shape that broadcasts with it.
+        n: number of units, of a shape that broadcasts with ``error``.
     """
     from scipy import stats
 
@@ -24,10 +23,10 @@ def half_width(error: Any, n: Any) -> np.ndarray:
 
 
 def student_drop(n: int) -> float:
-    """How far twice the log likelihood may fall inside a 95 % interval from ``n`` units.
+    """Largest drop of twice the log likelihood inside a 95 % profile interval from ``n`` units.
 
-    The profile interval of the mean of n normal values is then exactly Student's; for many it tends
-    to chi-squared's 3.84.
+    With it the profile interval of the mean of n normal values is exactly Student's. For large n it
+    tends to 3.84, the threshold of chi-squared.
     """
     from scipy import stats
 
@@ -35,7 +34,7 @@ def student_drop(n: int) -> float:
 
 
 def student_p(drop: float, n: int) -> float:
-    """The p value of a fall of twice the log likelihood; 0.05 at :func:`student_drop`."""
+    """The p value of a drop of twice the log likelihood; 0.05 at :func:`student_drop`."""
     from scipy import stats
 
     with np.errstate(over="ignore"):  # an infinite t has p value 0
@@ -44,9 +43,9 @@ def student_p(drop: float, n: int) -> float:
 
 
 def interval_end(fall: Callable[[float], float], start: float, step: float) -> float:
-    """Where ``fall``, negative at ``start``, becomes positive in the direction of ``step``.
+    """The root of ``fall``, which is negative at ``start``, in the direction of ``step``.
 
-    Infinite, with the sign of ``step``, if that is farther away than a million steps.
+    Infinite, with the sign of ``step``, if it is more than a million steps away.
     """
     from scipy import optimize
 

@@ -1,8 +1,7 @@
-"""What many runs say together, on labelled arrays: crossings, medians and means with intervals.
+"""Statistics of many runs on labelled arrays: crossings, medians and means with intervals.
 
-Runs lie on labelled axes, the curves of all of them on one axis "step" with NaN where a run was not
-evaluated. A function that reads one curve (:mod:`analyses.statistics.curves`) is given the rows of
-one run at a time.
+The curves of all runs share one axis "step", with NaN where a run was not evaluated. Functions of
+one curve (:mod:`analyses.statistics.curves`) get the values of one run at a time, without the NaN.
 """
 
 from collections.abc import Callable
@@ -17,15 +16,15 @@ from analyses.statistics.survival import median_time
 
 
 def read_each(read: Callable[..., float], curves: xr.DataArray, *arguments: Any) -> xr.DataArray:
-    """``read(steps, values, *arguments)`` of every run's own rows, those that are not NaN.
+    """Apply ``read(steps, values, *arguments)`` to every run's values that are not NaN.
 
     Args:
-        read: as the functions of :mod:`analyses.statistics.curves` that return one number.
+        read: a function of one curve that returns one number.
         curves: over "step" and any other axes.
-        arguments: numbers, or labelled arrays of them that are broadcast with the curves.
+        arguments: numbers, or labelled arrays of numbers that are broadcast with the curves.
 
     Returns:
-        Over the other axes; NaN where there are fewer than two rows, which make no curve.
+        Over the other axes; NaN where a run has fewer than two values.
     """
     steps = curves.step.values
 
@@ -38,24 +37,23 @@ def read_each(read: Callable[..., float], curves: xr.DataArray, *arguments: Any)
 
 
 def crossings(curves: xr.DataArray, level: float | xr.DataArray) -> xr.DataArray:
-    """The step from which each run stays at or above a level for five rows; NaN: it never does.
+    """First step from which each run stays at or above a level for five evaluated steps, or NaN.
 
-    Several levels are an axis of their own.
-
-    See :func:`analyses.statistics.curves.sustained_crossing`.
+    A labelled array of levels adds its axis to the result. See
+    :func:`analyses.statistics.curves.sustained_crossing`.
     """
     return read_each(sustained_crossing, curves, level)
 
 
 def values_at(curves: xr.DataArray, steps: xr.DataArray) -> xr.DataArray:
-    """The value of every curve at a step of its own; NaN at no step (NaN)."""
+    """The value of each curve at its own step; NaN where the step is NaN."""
     return curves.where(curves.step == steps).max("step")
 
 
 def budgets(last_step: xr.DataArray) -> xr.DataArray:
-    """How long each run was watched: its last step. NaN, not known, if that is not positive.
+    """How long each run was observed: its last step; NaN if that is not positive.
 
-    A run that diverged before its first step says nothing about times, like one that is not there.
+    A run that diverged before its first step holds no information on times, like a missing run.
     """
     return last_step.where(last_step > 0)
 
@@ -64,14 +62,13 @@ def median_times(times: xr.DataArray, bounds: xr.DataArray, dim: str = "seed") -
     """Kaplan-Meier medians along an axis: ``median``, ``low`` and ``high``.
 
     Args:
-        times: when it happened, or a ratio of times; NaN where it did not.
-        bounds: what the missing times are above; NaN or not positive where nothing is known, and
-            such a run is left out.
-        dim: the axis of the runs that are compared.
+        times: of an event, or ratios of times; NaN where the event did not happen.
+        bounds: lower bounds of the missing times. Runs without a positive bound are left out.
+        dim: the axis along which the median is taken.
 
     Returns:
-        As :func:`analyses.statistics.survival.median_time`: infinite where not reached. NaN where
-        nothing is known of any run.
+        As :func:`analyses.statistics.survival.median_time`, infinite where not reached; NaN where
+        no run is left.
     """
 
     def of_one(times: np.ndarray, bounds: np.ndarray) -> tuple[float, ...]:
@@ -80,17 +77,15 @@ def median_times(times: xr.DataArray, bounds: xr.DataArray, dim: str = "seed") -
         known = observed > 0
         return median_time(observed[known], finished[known]) if known.any() else (np.nan,) * 3
 
-    found = xr.apply_ufunc(
-        of_one, times, bounds, input_core_dims=[[dim], [dim]], output_core_dims=[[], [], []],
-        vectorize=True,
-    )  # fmt: skip
+    axes: dict[str, Any] = {"input_core_dims": [[dim]] * 2, "output_core_dims": [[], [], []]}
+    found = xr.apply_ufunc(of_one, times, bounds, vectorize=True, **axes)
     return xr.Dataset(dict(zip(("median", "low", "high"), found, strict=True)))
 
 
 def t_interval(values: xr.DataArray, dim: str = "seed") -> xr.Dataset:
-    """``mean`` along an axis and its 95 % Student interval, ``low`` and ``high``.
+    """``mean`` along an axis with its 95 % Student-t interval, ``low`` and ``high``.
 
-    NaN values are left out; fewer than two have no interval (NaN), and none has no mean.
+    NaN values are left out. The interval is NaN for fewer than two values, the mean for none.
     """
     count, mean = values.count(dim), values.mean(dim)
     spread = values.std(dim, ddof=1) if values.sizes[dim] > 1 else mean * np.nan

@@ -1,13 +1,13 @@
 """The law of grokking times near the critical size, and its likelihood.
 
-``log T = a_seed - b log(D - D_crit) + sigma * normal``. Every seed has an offset ``a_seed`` of its
-own, since its runs share a start: a seed may be slow at all sizes, which says nothing about D_crit.
-The offsets are integrated out under a flat prior, so a seed's times are only compared with each
-other and the result does not depend on how much the offsets vary (restricted likelihood).
+``log T = a_seed - b log(D - D_crit) + sigma * normal``. Every seed has its own offset ``a_seed``,
+because its runs share their initial weights: a seed may be slow at all sizes, which says nothing
+about D_crit. The offsets are integrated out with a flat prior (restricted likelihood). So a seed's
+times are only compared with each other, and the result does not depend on the offsets' spread.
 
-Every seed also has a D_crit of its own, log-normal around the common one with standard deviation
-tau. Without that a single lucky seed that groks below the common D_crit would be impossible, and
-would bound it. Below its D_crit a run never groks. The seeds' D_crit are integrated out, too.
+Every seed also has its own D_crit, log-normal around the common one with standard deviation tau,
+which is integrated out as well. Below its D_crit a run never groks; with a single D_crit, one lucky
+seed would bound it.
 """
 
 import math
@@ -19,31 +19,31 @@ import numpy as np
 from analyses.statistics.intervals import interval_end, student_drop, student_p
 from analyses.statistics.survival import censored_normal
 
-_NODES, _MOST_NODES = 101, 1601  # of the integral over a seed's D_crit
-_OFFSETS, _OFFSET_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # given the finished runs
+_NODES, _MOST_NODES = 101, 1601  # nodes of the integral over a seed's D_crit
+_OFFSETS, _OFFSET_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # nodes for a seed's offset
 _LOG_OFFSET_WEIGHTS = np.log(_OFFSET_WEIGHTS / _OFFSET_WEIGHTS.sum())
 _IMPOSSIBLE = -1e6  # log likelihood of a run that groks below its D_crit
-# log b, log sigma, log tau: between what no data could tell from zero and from infinity.
+# Of log b, log sigma, log tau. Values outside are as good as zero or infinity for any data.
 _BOUNDS: list[Any] = [(-5.0, 3.0), (math.log(0.01), 3.0), (-7.0, math.log(0.5))]
-_NEAR = (0.3, 0.7, 0.9, 0.97)  # where to look first, of the seeds' smallest sizes that grokked
-_NO_CRITICAL_SIZE = 1e-3  # of the same: a power law of D for all that the data can say
-_RESOLVED = 0.01  # change of the log likelihood with four times as many nodes
+_NEAR = (0.3, 0.7, 0.9, 0.97)  # starts for D_crit, relative to the smallest size that grokked
+_NO_CRITICAL_SIZE = 1e-3  # relative to the same; indistinguishable from a power law of D
+_RESOLVED = 0.01  # tolerated change of the log likelihood with four times as many nodes
 
 
 @dataclass(frozen=True, kw_only=True)
 class DivergenceFit:
-    """Where the likelihood is largest, and the 95 % profile interval."""
+    """The maximum-likelihood D_crit with its 95 % profile interval."""
 
     value: float
     low: float  # 0: a power law without a critical size is not excluded
     high: float
-    p_value: float  # of a likelihood ratio this large if there were no critical size
+    p_value: float  # of the likelihood ratio against no critical size
     exponent: float  # b
     tau: float  # spread of log D_crit over seeds
 
 
 class _Distances(NamedTuple):
-    """x = -log(D - D_crit) of some runs, [deviation, run], and its slope in log D_crit."""
+    """x = -log(D - D_crit) of runs [deviation, run], and its derivative by log D_crit."""
 
     x: np.ndarray
     slope: np.ndarray
@@ -54,13 +54,13 @@ class _Distances(NamedTuple):
 
 
 class TimeLaw:
-    """The likelihood of some times, [seed, size].
+    """The likelihood of given times [seed, size].
 
     Args:
         sizes: [size], numbers of training pairs.
-        times: when a run grokked, or the last step of one that did not.
-        finished: whether it grokked; a seed without any such run says nothing and is left out.
-        exists: whether there is such a run.
+        times: when a run grokked, or its last step if it did not.
+        finished: whether it grokked; seeds without any grokked run are left out.
+        exists: whether there is a run.
     """
 
     def __init__(
@@ -69,26 +69,26 @@ class TimeLaw:
         seeds = finished.any(axis=1)
         times, finished, exists = times[seeds], finished[seeds], exists[seeds]
         censored = exists & ~finished
-        # One seed is one unit of information on D_crit.
+        # Sizes are relative to the median, over seeds, of the smallest size that grokked.
         self.scale = float(np.median(np.where(finished, sizes, np.inf).min(axis=1)))
         self.sizes = sizes / self.scale
         self.largest = float(self.sizes[finished.any(axis=0)].max())
-        self.seed, self.size = np.nonzero(finished)  # of every finished run
-        self.late_seed, self.late_size = np.nonzero(censored)  # and of every censored one
+        self.seed, self.size = np.nonzero(finished)  # of the finished runs
+        self.late_seed, self.late_size = np.nonzero(censored)  # of the censored runs
         self.count = finished.sum(axis=1)  # [seed], at least 1
-        self.of_seed = np.eye(len(times))[self.seed]  # [finished run, seed]: sums over a seed
+        self.of_seed = np.eye(len(times))[self.seed]  # [finished run, seed], to sum over a seed
         self.of_late_seed = np.eye(len(times))[self.late_seed]
         logs, late = np.log(times[finished]), np.log(times[censored])
         means = self._means(logs)
-        self.logs = logs - means[self.seed]  # from now on relative to the seed's finished runs
+        self.logs = logs - means[self.seed]  # relative to the mean of the seed's finished runs
         self.late_logs = late - means[self.late_seed]
-        # Given the finished runs, an offset is normal around their mean: its nodes, over sigma.
+        # Given its finished runs, a seed's offset is normal around their mean. In units of sigma.
         self.offsets = _OFFSETS[:, None] / np.sqrt(self.count)[self.late_seed]
         self.set_nodes(_NODES)
         self.constant = -(self.count - 1) / 2 * math.log(2 * math.pi) - np.log(self.count) / 2
 
     def set_nodes(self, nodes: int) -> None:
-        """Integrate over a seed's log D_crit at so many deviations from the common one."""
+        """Set the number of nodes of the integral over a seed's log D_crit."""
         self.deviations = np.linspace(-5, 5, nodes)  # in units of tau
         log_density = -(self.deviations**2) / 2
         self.log_weights = log_density - math.log(np.exp(log_density).sum())
@@ -102,12 +102,12 @@ class TimeLaw:
         x, x_slope = done.x - mean_x[:, self.seed], done.slope - mean_slope[:, self.seed]
         z = (self.logs - b * x) / sigma
         squares = z**2 @ self.of_seed
-        free = self.count - 1  # the offset takes one
+        free = self.count - 1  # one degree of freedom is the offset's
         log_p = self.constant - free * at[1] - squares / 2  # [deviation, seed]
         by_b, by_sigma, by_x = (z * x) @ self.of_seed, squares - free, (z * x_slope) @ self.of_seed
 
         late = distances.at(self.late_size)
-        ever = np.any(late.above, axis=0)  # a run below every D_crit is sure not to finish
+        ever = np.any(late.above, axis=0)  # below every node a censored run has probability 1
         if ever.any():
             seed, sums, late = self.late_seed[ever], self.of_late_seed[ever], late.at(ever)
             x, x_slope = late.x - mean_x[:, seed], late.slope - mean_slope[:, seed]
@@ -123,19 +123,18 @@ class TimeLaw:
             by_sigma = by_sigma + (hazard * np.where(late.above, z, 0.0)) @ sums
             by_x = by_x + (hazard * x_slope) @ sums
 
-        impossible = ~done.above @ self.of_seed  # how many runs are
+        impossible = ~done.above @ self.of_seed  # number of such runs
         log_p = np.where(impossible > 0, _IMPOSSIBLE * impossible, log_p)
         total, share = _log_mean(log_p, self.log_weights[:, None])  # over deviations
         share = np.where(impossible > 0, 0.0, share)
         by_critical = (share * by_x).sum(axis=1) * b / sigma
-        gradient = [
-            (share * by_b).sum() * b / sigma, (share * by_sigma).sum(),
-            (by_critical * tau * self.deviations).sum(), by_critical.sum(),
-        ]  # fmt: skip
+        by_tau = (by_critical * tau * self.deviations).sum()
+        by_log_b, by_log_sigma = (share * by_b).sum() * b / sigma, (share * by_sigma).sum()
+        gradient = [by_log_b, by_log_sigma, by_tau, by_critical.sum()]
         return -float(total.sum()), -np.array(gradient)
 
     def fit(self, at: np.ndarray) -> tuple[np.ndarray, float]:
-        """Least loss from a start; where, and how much."""
+        """Minimise the loss from a start; return the minimum's place and value."""
         from scipy import optimize
 
         bounds = [*_BOUNDS, (math.log(_NO_CRITICAL_SIZE), math.log(self.largest))]
@@ -143,7 +142,7 @@ class TimeLaw:
         return best.x, float(best.fun)
 
     def fit_at(self, log_critical: float, at: np.ndarray) -> tuple[np.ndarray, float]:
-        """The same with log D_crit held; ``at`` starts the other three."""
+        """The same at a fixed log D_crit; ``at`` is the start of the other three parameters."""
         from scipy import optimize
 
         def held(free: np.ndarray) -> tuple[float, np.ndarray]:
@@ -154,18 +153,18 @@ class TimeLaw:
         return np.append(best.x, log_critical), float(best.fun)
 
     def critical_size(self) -> DivergenceFit:
-        """Maximum likelihood, and where the likelihood has fallen by ``student_drop(seeds)``.
+        """The maximum-likelihood D_crit with its profile interval, see ``student_drop``.
 
-        The p value is the larger of two, so that it is below 5 % only if the interval excludes
-        zero: Student's, which allows for few seeds, and that of chi-squared with two degrees of
-        freedom, for the two parameters that a power law lacks, D_crit and tau.
+        The p value is the larger of two: Student's, which allows for few seeds and is below 5 %
+        only if the interval excludes zero; and that of chi-squared with two degrees of freedom, for
+        the two parameters that a power law lacks, D_crit and tau.
         """
         from scipy import stats
 
         nowhere = math.log(_NO_CRITICAL_SIZE)
         (best, least), without = self._resolved(nowhere)
         drop = student_drop(len(self.count))
-        # A wider spread over seeds is needed the farther away D_crit is, so the start has one.
+        # Far from the best D_crit a larger spread over seeds fits better, so start with one.
         wide = np.array([best[0], best[1], max(best[2], math.log(0.05))])
 
         def fall(log_critical: float) -> float:
@@ -176,13 +175,13 @@ class TimeLaw:
         low = 0.0 if ratio < drop else math.exp(interval_end(fall, best[3], -0.02))
         high = math.exp(interval_end(fall, best[3], 0.02))
         value, low, high = (self.scale * size for size in (math.exp(best[3]), low, high))
+        exponent, tau = math.exp(best[0]), math.exp(best[2])
         return DivergenceFit(
-            value=value, low=low, high=high, p_value=p_value, exponent=math.exp(best[0]),
-            tau=math.exp(best[2]),
-        )  # fmt: skip
+            value=value, low=low, high=high, p_value=p_value, exponent=exponent, tau=tau
+        )
 
     def _resolved(self, nowhere: float) -> tuple[tuple[np.ndarray, float], float]:
-        """What :meth:`_search` finds, with nodes so dense that more of them change nothing."""
+        """The result of :meth:`_search` with enough nodes that more of them change nothing."""
         while True:
             found = self._search(nowhere)
             nodes, (best, least) = len(self.deviations), found[0]
@@ -194,15 +193,15 @@ class TimeLaw:
                 return found
 
     def _search(self, nowhere: float) -> tuple[tuple[np.ndarray, float], float]:
-        """Least loss, where and how much, and the loss without a critical size."""
+        """The minimum's place and value, and the loss without a critical size."""
         start = np.array([0.0, -1.0, -3.0])
-        # Each is followed to its end: with little noise the best one at first may lead nowhere.
+        # Every start is optimised: with little noise the best start may end in a poor optimum.
         tried = [self.fit(self.fit_at(math.log(near), start)[0]) for near in _NEAR]
         tried.append(self.fit_at(nowhere, start))
         return min(tried, key=lambda found: found[1]), tried[-1][1]
 
     def _means(self, values: np.ndarray) -> np.ndarray:
-        """Of every seed's finished runs, over the last axis."""
+        """Mean over each seed's finished runs, along the last axis."""
         return values @ self.of_seed / self.count
 
 
@@ -214,7 +213,7 @@ def _distances(sizes: np.ndarray, critical: np.ndarray) -> _Distances:
 
 
 def _log_mean(log_p: np.ndarray, log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithm of a weighted mean over the first axis, and the share of each in it."""
+    """Logarithm of the weighted mean over the first axis, and each entry's share of it."""
     log_p = log_p + log_weights
     top = log_p.max(axis=0)
     share = np.exp(log_p - top)

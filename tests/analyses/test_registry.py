@@ -14,7 +14,7 @@ import pytest
 
 import analyses
 from analyses.cli.registry import ANALYSES, EXPERIMENTS, resolve
-from analyses.efficiency.mixing import command as mixing_command
+from analyses.efficiency import mixing
 from grokinterp.sweeps import estimate
 
 Command = Callable[..., Any]
@@ -98,7 +98,7 @@ def test_a_cost_is_what_the_command_would_train(
     name: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [1.0] * len(configs))
-    monkeypatch.setattr(mixing_command, "_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(mixing, "_seconds", lambda *_: 0.0)
     told = []
     for size in ("tiny", "small", "published"):
         options = [] if name == "architectures" else ["--size", size]

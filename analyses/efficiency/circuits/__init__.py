@@ -1,1 +1,1 @@
-"""Memorising and generalising circuits: what they are, where they come from, what they say."""
+"""Memorising and generalising circuits: what they are, where they come from, what they answer."""

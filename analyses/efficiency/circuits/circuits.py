@@ -1,10 +1,10 @@
-"""Memorising and generalising circuits, C_mem and C_gen: frozen networks that prove what they are.
+"""Memorising and generalising circuits, C_mem and C_gen: frozen networks with checked accuracies.
 
-A network becomes a circuit only if it does what its kind has to do; otherwise it is refused with
-its numbers. The second paper takes both from training without a look at validation
-(``DEFINITIONS["published"]``); by then its C_mem has often begun to generalise. The validated
-definitions ask for the validation accuracy as well. Where circuits come from: ``sources`` has
-checkpoints and constructions, ``halves`` splits one network into both.
+A network becomes a circuit only if its accuracies are those of its kind; otherwise it is refused
+with its numbers. The second paper selects both by their training accuracy alone
+(``DEFINITIONS["published"]``), when C_mem has often begun to generalise. The validated definitions
+also bound the validation accuracy. Circuits come from checkpoints and constructions (``sources``)
+or from splitting one network into both (``halves``).
 """
 
 import math
@@ -28,29 +28,31 @@ from probes.parameter_norms import parameter_norm
 
 KINDS = ("memorising", "generalising")
 SYMBOL = {"memorising": "C_mem", "generalising": "C_gen"}
-# How texts call the subsets of a dataset.
-SUBSET_NAME = {
-    "train": "train", "test": "validation", "changed": "changed-label",
-    "unchanged": "unchanged-label", "selected": "selected-label",
-}  # fmt: skip
+SUBSET_NAME = {  # in messages
+    "train": "train",
+    "test": "validation",
+    "changed": "changed-label",
+    "unchanged": "unchanged-label",
+    "selected": "selected-label",
+}
 
 
 class CircuitError(ValueError):
-    """A network is not the circuit that it should be; the message has its numbers."""
+    """A network does not qualify as the circuit; the message has its numbers."""
 
 
 @short_repr
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """Bounds on accuracies by subset, on the labels given in training; of "test" the true ones."""
+    """Bounds on accuracies by subset; they refer to the labels given in training (test: true)."""
 
     at_least: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
 
     def shortfall(self, accuracies: Mapping[str, float]) -> float:
-        """By how much accuracy the bounds are missed, all together; 0 if all are kept.
+        """Sum of the accuracies by which bounds are violated; 0 if none is.
 
-        A NaN, of an empty subset or a diverged network, keeps no bound: infinity.
+        NaN (an empty subset or a diverged network) violates every bound: then it is infinite.
         """
         gaps = [bound - accuracies[subset] for subset, bound in self.at_least.items()]
         gaps += [accuracies[subset] - bound for subset, bound in self.at_most.items()]
@@ -58,7 +60,7 @@ class Definition:
 
     @property
     def subsets(self) -> tuple[str, ...]:
-        """The subsets that have a bound."""
+        """The subsets with a bound."""
         return (*self.at_least, *self.at_most)
 
     def __str__(self) -> str:
@@ -67,7 +69,7 @@ class Definition:
         return " and ".join(wanted)
 
 
-# A validated C_gen may also have memorised changed labels; a half of a network may not.
+# A validated C_gen may have memorised changed labels, too; half of a network may not.
 DEFINITIONS: Mapping[str, Mapping[str, Definition]] = {
     "published": {kind: Definition(at_least={"train": 0.99}) for kind in KINDS},
     "validated": {
@@ -87,18 +89,18 @@ class Circuit:
     """A frozen network that memorises or generalises, with the data that show it.
 
     Raises:
-        CircuitError: the network does not keep its definition's bounds.
+        CircuitError: the network violates a bound of its definition.
         ValueError: network, dataset and ``seen`` do not belong together.
     """
 
     kind: str  # memorising or generalising
-    source: str  # how it was obtained, for people
+    source: str  # how it was obtained, in words
     model: HookedModel  # in evaluation mode
-    dataset: Dataset  # the task: its labels are what the circuit is measured on
-    # Pairs whose label in ``dataset`` training has shown the network: what a claim about
-    # generalisation must leave out.
+    dataset: Dataset  # the task; accuracies refer to its labels
+    # Pairs whose label in ``dataset`` the network was trained on. Claims about generalisation must
+    # leave them out.
     seen: Bool[Tensor, " pair"]
-    definition: str = "validated"  # of ``DEFINITIONS``
+    definition: str = "validated"  # a key of ``DEFINITIONS``
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
@@ -106,7 +108,7 @@ class Circuit:
         if self.model.p != self.dataset.p:
             raise ValueError(
                 f"the network was made for p={self.model.p}, the dataset for p={self.dataset.p}; "
-                "give both of one task"
+                "they must belong to one task"
             )
         if self.seen.dtype != torch.bool or self.seen.shape != self.dataset.is_train.shape:
             raise ValueError(
@@ -116,7 +118,7 @@ class Circuit:
         self.check()
 
     def check(self) -> None:
-        """Raise unless the network keeps its definition's bounds."""
+        """Raise CircuitError if the network violates a bound of its definition."""
         wanted = DEFINITIONS[self.definition][self.kind]
         found = {subset: self.accuracy(self.dataset.masks[subset]) for subset in wanted.subsets}
         if wanted.shortfall(found) > 0:
@@ -132,30 +134,30 @@ class Circuit:
         return all_logits(self.model, self.dataset.tokens)
 
     def logits(self) -> Float[Tensor, "pair classes"]:
-        """Logits of all pairs, float64; computed once."""
+        """Logits on all pairs, float64; computed once."""
         return self._logits
 
     @cached_property
     def norm(self) -> float:
-        """Euclidean norm of all parameters that are used, see ``parameters.parameter_norm``."""
+        """Euclidean norm of all parameters in use, see ``probes.parameter_norms``."""
         return parameter_norm(self.model)
 
     def accuracy(self, mask: Bool[Tensor, " pair"] | None = None) -> float:
-        """Share of some pairs, or of all, that get their label in ``dataset``; NaN for no pair."""
+        """Accuracy on all pairs or those of ``mask``, for the dataset's labels; NaN for no pair."""
         return probes.accuracy(self.logits(), self.dataset.labels, mask)
 
     @cached_property
     def scores(self) -> xr.Dataset:
-        """What it does on train, test, changed and unchanged examples: :func:`label_scores`."""
+        """Accuracy, logits and margins by kind of example, see :func:`label_scores`."""
         return label_scores(self.logits(), self.dataset)
 
 
 def check_compatible(*circuits: Circuit) -> None:
-    """Raise unless circuits can be put together: one task, one modulus, the same classes.
+    """Raise unless the circuits can be mixed: one task, one modulus, the same classes.
 
     Raises:
-        ValueError: they differ in p, in the true labels, in the labels that they were given for
-            pairs seen by both, or in the number of classes.
+        ValueError: they differ in p, in the true labels, in the labels given for pairs that both
+            have seen, or in the number of classes.
     """
     for other in circuits[1:]:
         _check_two(circuits[0], other)

@@ -1,4 +1,4 @@
-"""What logits say on each kind of example: at the label that was given, and at the true one."""
+"""Accuracy, logits and margins on each kind of example, for the given and the true label."""
 
 import numpy as np
 import xarray as xr
@@ -10,25 +10,25 @@ from grokinterp.data import SUBSETS
 from probes import accuracy
 from probes.margins import label_logits, label_margins
 
-LABELS = ("given", "true")  # they differ on changed examples alone
+LABELS = ("given", "true")  # they differ only on changed examples
 
 
 def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> xr.Dataset:
     """Accuracy, logits and margins on each subset of the examples.
 
     Args:
-        logits: of all p * p pairs, in the dataset's order; at least p classes, and all of them may
-            win.
-        dataset: whose labels and subsets.
+        logits: on all p * p pairs, in the dataset's order, of at least p classes; every class
+            counts as a possible answer.
+        dataset: the labels and subsets.
 
     Returns:
-        Dataset over ("subset", "label"), the latter "given" or "true": ``accuracy``, and of the
-        logit at the label (before any softmax) and of its margin over the largest other class
-        ``mean_logit``, ``median_logit``, ``mean_margin`` and ``median_margin``. Over "subset": how
-        many examples, ``n_examples``. An empty subset has NaN.
+        Dataset over ("subset", "label"), the label being "given" or "true": ``accuracy``; mean and
+        median of the logit at the label (before any softmax), ``mean_logit`` and ``median_logit``;
+        and of its margin over the largest other class, ``mean_margin`` and ``median_margin``. Over
+        "subset": ``n_examples``. An empty subset has NaN.
 
     Raises:
-        ValueError: logits of other pairs, or of fewer classes.
+        ValueError: logits of another number of pairs, or of fewer than p classes.
     """
     if len(logits) != len(dataset.labels) or logits.shape[1] < dataset.p:
         raise ValueError(
@@ -43,7 +43,7 @@ def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> xr.
             mask = dataset.masks[subset]
             if mask.any():
                 values = [at_label[mask].numpy(), margin[mask].numpy()]
-                averages = [average(of) for of in values for average in (np.mean, np.median)]
+                averages = [average(x) for x in values for average in (np.mean, np.median)]
                 found[:, i, j] = [accuracy(logits, labels, mask), *averages]
     return xr.Dataset(
         {name: (("subset", "label"), values) for name, values in zip(names, found, strict=True)}

@@ -1,16 +1,16 @@
 """Where memorising and generalising circuits come from: checkpoints of training, and constructions.
 
 A memoriser is a network that fits its training labels and is no better than chance elsewhere. The
-published rule keeps one at train accuracy 99 %, when it may well generalise already. There are
-three cleaner ones, all kept by :func:`from_checkpoint`:
+published rule keeps the network at train accuracy 99 %, when it may already generalise. Three
+alternatives are cleaner; :func:`from_checkpoint` makes a circuit of each:
 
 - training stopped with validation accuracy below 5 % (``VALIDATED_RULES``), if there is such a
   time;
-- :func:`random_labels`: nothing to generalise from. It shows what memorising costs, but the labels
-  that it knows are not the task's, so that it cannot be mixed with a C_gen;
+- :func:`random_labels`, which cannot be generalised. This shows what memorising costs, but the
+  memorised labels are not the task's, so the network cannot be mixed with a C_gen;
 - :func:`random_elsewhere`: the task's labels on the training pairs and random ones on all others.
-  Its answers are those of a perfect memoriser of the training set, whose errors elsewhere are
-  confident. Inside it may still compute the rule and overrule it: what is certain are its answers.
+  It answers like a perfect memoriser of the training set with confident errors elsewhere. Only its
+  answers are certain: internally it may compute the rule and overrule it.
 """
 
 import math
@@ -45,11 +45,11 @@ from probes.margins import model_label_logits
 if TYPE_CHECKING:
     from grokinterp.training.rules import Rule
 
-END = "end"  # the finished network, in the place of a checkpoint's name
+END = "end"  # stands for the finished network in place of a checkpoint's name
 
 
 def rule_of(definition: Definition, *, rows: int = 1) -> "Rule":
-    """True once training keeps a definition's bounds."""
+    """The checkpoint rule that becomes true once training satisfies a definition."""
     above, below = (
         {f"{subset}_accuracy": bound for subset, bound in bounds.items()}
         for bounds in (definition.at_least, definition.at_most)
@@ -57,8 +57,8 @@ def rule_of(definition: Definition, *, rows: int = 1) -> "Rule":
     return reached(rows=rows, below=below, **above)
 
 
-# For gi.train_many(checkpoints=...), and may be joined with |. The published C_gen is the end of
-# training: ``from_checkpoint(run, END, "generalising", definition="published")``.
+# For ``gi.train_many(checkpoints=PUBLISHED_RULES | VALIDATED_RULES)``. The published C_gen is the
+# end of training: ``from_checkpoint(run, END, "generalising", definition="published")``.
 PUBLISHED_RULES = {"memorising": rule_of(DEFINITIONS["published"]["memorising"])}
 VALIDATED_RULES = {
     "validated-memorising": rule_of(DEFINITIONS["validated"]["memorising"]),
@@ -75,20 +75,20 @@ def from_checkpoint(
     definition: str = "validated",
     task: DataConfig | None = None,
 ) -> Circuit:
-    """The circuit that a run had become when a checkpoint was kept.
+    """A checkpoint of a run as a circuit.
 
     Args:
         run: trained with ``checkpoints=PUBLISHED_RULES | VALIDATED_RULES``, or with other rules.
-        name: of a checkpoint, or ``END`` for the finished network.
+        name: the checkpoint's, or ``END`` for the finished network.
         kind: "memorising" or "generalising".
-        definition: what it must do, of ``circuits.DEFINITIONS``.
-        task: measure it on this task instead of on the run's own, for runs of
-            :func:`random_elsewhere`. What the circuit has seen are then the training pairs that
-            were shown with the task's label.
+        definition: a key of ``circuits.DEFINITIONS``, the accuracies that it must have.
+        task: measure it on this task instead of the run's own, for runs of
+            :func:`random_elsewhere`. The pairs that the circuit has seen are then the training
+            pairs whose label was the task's.
 
     Raises:
-        CircuitError: the checkpoint's rule never came true (the message says how close training
-            got), or the network does not keep the definition.
+        CircuitError: the checkpoint's rule never became true (the message says how close training
+            came), or the network violates the definition.
         ValueError: the task has another modulus than the run.
 
     Source: the second paper's code has C_mem = first evaluation with train accuracy >= 99 % and
@@ -103,7 +103,7 @@ def from_checkpoint(
     if dataset.p != run.dataset.p:
         raise ValueError(
             f"task has p={dataset.p}, but the run was trained with p={run.dataset.p}; give the "
-            "task that its config was made from"
+            "task from which its config was made"
         )
     return Circuit(
         kind=kind,
@@ -117,19 +117,22 @@ def from_checkpoint(
 
 def random_labels(config: RunConfig) -> RunConfig:
     """The same training on the same inputs, every label drawn uniformly over all p classes."""
-    changes = {
-        "data.corruption": 1.0, "data.corruption_kind": "symmetric", "data.second_operation": None,
-    }  # fmt: skip
-    return config.replace(changes)
+    return config.replace(
+        {
+            "data.corruption": 1.0,
+            "data.corruption_kind": "symmetric",
+            "data.second_operation": None,
+        }
+    )
 
 
 @unaffected()
 def random_elsewhere(config: RunConfig) -> RunConfig:
-    """Training on all pairs but one: the config's labels where it trains, random ones elsewhere.
+    """Training on all pairs but one, with random labels outside the config's training set.
 
-    Random labels are uniform over all p classes; the 1/p of them that are true count as seen. As a
-    split must leave something out, it is the last pair of the shuffle, outside the train set. The
-    result of training is measured with ``from_checkpoint(..., task=config.data)``.
+    Random labels are uniform over all p classes; the 1/p of them that are true count as seen. Since
+    a split must leave something out, the last pair of the shuffle is not trained on. Measure the
+    trained network with ``from_checkpoint(..., task=config.data)``.
     """
     data = make_dataset(config.data)
     drawn = torch.randint(
@@ -138,40 +141,36 @@ def random_elsewhere(config: RunConfig) -> RunConfig:
     labels = torch.where(data.is_train, data.labels, drawn)
     table = Table("random elsewhere", config.data.p, tuple(labels.tolist()))
     everything = 1 - 0.5 / len(labels)  # int(everything * p * p) is one less than p * p
-    return config.replace({
-        "data": replace(
-            config.data, operation=table, train_fraction=everything, corruption=0.0,
-            corruption_kind="symmetric", second_operation=None,
-        )
-    })  # fmt: skip
+    clean = {"corruption": 0.0, "corruption_kind": "symmetric", "second_operation": None}
+    task = replace(config.data, operation=table, train_fraction=everything, **clean)
+    return config.replace({"data": task})
 
 
 @unaffected()
 def closed_form(
     task: DataConfig, *, d_mlp: int = 500, median_logit: float | None = None, seed: int = 0
 ) -> Circuit:
-    """The generalising circuit that nobody trained: the quadratic MLP with analytic weights.
+    """A generalising circuit without training: the quadratic MLP with analytic weights.
 
-    It has seen nothing, so that every pair is fit for validation.
+    It has seen no pair, so every pair can be used for validation.
 
     Args:
         task: addition, of any modulus.
-        d_mlp: neurons.
-        median_logit: all weights are scaled alike so that the median correct logit over all pairs
-            is this; None leaves the closed form's own scale, at which it is about 1 and
-            probabilities are nearly uniform.
-        seed: of the closed form's phases.
+        d_mlp: number of neurons.
+        median_logit: scale all weights equally so that the correct logit has this median over all
+            pairs; None keeps the closed form's own scale, at which it is about 1 and probabilities
+            are nearly uniform.
+        seed: of the closed form's random phases.
 
     Raises:
         ValueError: another operation.
-        CircuitError: too few neurons for p to be right on nearly all pairs.
+        CircuitError: too few neurons to be right on nearly all pairs.
 
     Source: ``gi.closed_form_mlp``.
     """
     if task.operation != "addition":
         raise ValueError(
-            f"operation={task.operation!r} has no closed form here; use 'addition', or train a "
-            "C_gen"
+            f"operation={task.operation!r} has no closed form here; use 'addition' or train one"
         )
     model = closed_form_mlp(task.p, d_mlp, seed=seed).eval()
     dataset = make_dataset(task)
@@ -191,7 +190,7 @@ def closed_form(
 
 
 def _missing(run: Run, name: str, kind: str, wanted: Definition) -> str:
-    """Why there is no such checkpoint, and how close training came to the definition."""
+    """The message for a missing checkpoint: how close training came to the definition."""
     rows = [
         {subset: float(run.history[f"{subset}_accuracy"][i]) for subset in wanted.subsets}
         for i in range(run.history.sizes["step"])
@@ -211,7 +210,7 @@ def _missing(run: Run, name: str, kind: str, wanted: Definition) -> str:
     numbers = ", ".join(f"{SUBSET_NAME[s]} {value:.3f}" for s, value in rows[closest].items())
     if gaps[closest] == 0:
         return (
-            f"{start}, and had at step {step}: {numbers}; train again with a rule of this name "
+            f"{start}, and it had at step {step}: {numbers}; train again with a rule of this name "
             "in checkpoints="
         )
     return f"{start}; it came closest at step {step} of {steps}: {numbers}"

@@ -1,5 +1,6 @@
-"""Validation accuracy by setting, rate and fraction, and what it says about data."""
+"""Validation accuracy by setting, learning rate and fraction, and how much data each needs."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,36 +14,36 @@ from analyses.statistics.over_runs import t_interval
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp.checks import check_number
 
-READINGS = ("final", "best")  # the paper does not say which of the two it shows
+READINGS = ("final", "best")  # which accuracy of a run; the paper does not say which it shows
 
 
 def compute(sweep: xr.Dataset) -> xr.Dataset:
-    """Validation accuracy by setting, learning rate and fraction, and what it says about data.
+    """Validation accuracy by setting, learning rate and fraction, and how much data each needs.
 
-    Intervals are 95 % Student t intervals over seeds, whose splits differ, too; those of accuracies
-    end at 0 and 1, and there are none with fewer than two seeds. With three seeds a t interval is
-    wide, and rough where some seeds grok and others do not.
+    Intervals are 95 % Student-t intervals over seeds, each with its own split; those of accuracies
+    are cut at 0 and 1, and there are none with fewer than two seeds. With three seeds a t interval
+    is wide, and only approximate where some seeds grok and others do not.
 
     Args:
-        sweep: of ``runs.job``, with :data:`GROK_MEASURES`; it need not be finished,
-            and runs that are not done are left out.
+        sweep: of ``runs.job``, measured by :data:`GROK_MEASURES`. It may be unfinished; runs that
+            are not done are left out.
 
     Returns:
         Dataset over "factor" (what is changed), "rate" ("low", "baseline", "high"), "fraction",
-        "seed" and "reading" ("final" or "best" of the history); NaN where nothing was trained:
+        "seed" and "reading" ("final" or "best" accuracy of a run); NaN where nothing was trained:
 
         * ``accuracy`` on the test set, 0..1, with ``mean``, ``low`` and ``high`` over seeds;
-        * ``overall`` (factor, rate, reading): mean over fractions, the average over seeds, with
-          ``overall_low`` and ``overall_high``; NaN unless all fractions of a seed are done;
-        * ``gain``, ``gain_low``, ``gain_high``: how far ``overall`` is above that of full-batch
-          Adam at the same rate, paired by seed (same split, same initial weights); for Adam itself
-          above Adam at the baseline rate;
+        * ``overall`` (factor, rate, reading): the mean over fractions, averaged over seeds, with
+          ``overall_low`` and ``overall_high``. Seeds with a missing fraction are left out;
+        * ``gain``, ``gain_low``, ``gain_high``: ``overall`` minus that of full-batch Adam at the
+          same rate, paired by seed (same split, same initial weights). For Adam itself, minus that
+          of Adam at the baseline rate;
         * ``first_fraction``, ``first_low``, ``first_high``: see :func:`first_fraction`, at 90 %;
-        * ``grok_step`` (factor, rate, fraction, seed): NaN if the run ended first, or is not done;
-        * ``learning_rate`` (factor, rate), and ``n_done`` (factor, rate, fraction), seeds.
+        * ``grok_step`` (factor, rate, fraction, seed): NaN if the run did not grok or is not done;
+        * ``learning_rate`` (factor, rate); ``n_done`` (factor, rate, fraction), finished seeds.
 
     Raises:
-        ValueError: not such a sweep, or one without any finished run.
+        ValueError: another kind of sweep, or one without any finished run.
 
     Source: second paper, Fig. 4; the matched comparison is ours.
     """
@@ -62,15 +63,17 @@ def compute(sweep: xr.Dataset) -> xr.Dataset:
     same_rate = plain.broadcast_like(overall)
     reference = same_rate.where(overall.factor != BASELINE, plain.sel(rate="baseline", drop=True))
     is_reference = (overall.factor == BASELINE) & (overall.rate == "baseline")
-    data = xr.Dataset({
-        "accuracy": accuracy,
-        **t_interval(accuracy).clip(0, 1),
-        **_named("overall", t_interval(overall).clip(0, 1)),
-        **_named("gain", t_interval((overall - reference).where(~is_reference))),
-        "grok_step": runs.grok_step,
-        "learning_rate": runs.learning_rate.max(("fraction", "seed")),
-        "n_done": runs.done.sum("seed").astype(int),
-    })  # fmt: skip
+    data = xr.Dataset(
+        {
+            "accuracy": accuracy,
+            **t_interval(accuracy).clip(0, 1),
+            **_named("overall", t_interval(overall).clip(0, 1)),
+            **_named("gain", t_interval((overall - reference).where(~is_reference))),
+            "grok_step": runs.grok_step,
+            "learning_rate": runs.learning_rate.max(("fraction", "seed")),
+            "n_done": runs.done.sum("seed").astype(int),
+        }
+    )
     first = first_fraction(data)
     return data.assign(
         first_fraction=first.value, first_low=first.low, first_high=first.high
@@ -81,28 +84,30 @@ def first_fraction(data: xr.Dataset, level: float = GENERALISED_FROM) -> xr.Data
     """Smallest fraction at which validation accuracy is at least ``level``.
 
     Args:
-        data: as :func:`compute` returns it.
+        data: from :func:`compute`.
         level: an accuracy in (0, 1].
 
     Returns:
-        ``value``, of the mean over seeds; ``low`` and ``high``, the fractions where the upper and
-        the lower end of its interval get there first, which is what the intervals do not rule out.
-        NaN where that is at no fraction on the grid: it is above the largest, by how much is not
-        known (``low`` is NaN as well where there is no interval). All are exact to a step of the
-        grid only, downward.
+        ``value``: for the mean over seeds. ``low`` and ``high``: the fractions at which the upper
+        and the lower end of the mean's interval reach the level, that is, the range that the
+        intervals allow. NaN where no fraction of the grid reaches it: then it lies above the
+        largest one, by an unknown amount (``low`` is also NaN where there is no interval). The true
+        fraction may be smaller by up to one step of the grid.
     """
     check_number("level", level, minimum=0.0, strict=True)
     if level > 1:
         raise ValueError(f"level is an accuracy, at most 1, got {level}")
-    reached = {"value": data["mean"] >= level, "low": data["high"] >= level,
-               "high": data["low"] >= level}  # fmt: skip
+    accuracies = {"value": data["mean"], "low": data["high"], "high": data["low"]}
     return xr.Dataset(
-        {name: data.fraction.where(there).min("fraction") for name, there in reached.items()}
+        {
+            name: data.fraction.where(accuracy >= level).min("fraction")
+            for name, accuracy in accuracies.items()
+        }
     )
 
 
 def _by_factor_and_rate(sweep: xr.Dataset) -> xr.Dataset:
-    """The sweep with its settings taken apart; ``done`` is False where there is no such setting."""
+    """The sweep over "factor" and "rate"; ``done`` is False where there is no such setting."""
     factors, rates = zip(*map(cell, sweep.setting.values.tolist()), strict=True)
     apart = sweep.assign_coords(factor=("setting", list(factors)), rate=("setting", list(rates)))
     runs = apart.set_index(setting=["factor", "rate"]).unstack("setting")
@@ -117,17 +122,17 @@ def _named(name: str, found: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def read_published(targets: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """The paper's curves, panel -> (fractions, accuracies in 0..1), from a file of its numbers.
+    """The paper's curves from a file of its numbers: panel -> (fractions, accuracies in 0..1).
 
     Raises:
         ValueError: the file has no curves of Fig. 4.
     """
     entries = json.loads(targets.read_text(encoding="utf-8"))
-    curves = [e["value"] for e in entries
-              if e["id"].startswith("p2.fig4.") and e["kind"] == "curve"]  # fmt: skip
+    ours = [e for e in entries if e["id"].startswith("p2.fig4.") and e["kind"] == "curve"]
+    curves = [entry["value"] for entry in ours]
     if len(curves) != len(PANELS):
         raise ValueError(
-            f"{targets} holds {len(curves)} curves of Fig. 4, wanted {len(PANELS)}: the entries "
+            f"{targets} holds {len(curves)} curves of Fig. 4, expected {len(PANELS)}: the entries "
             "p2.fig4.*.curve in the order of the figure's panels"
         )
     shares = [(curve["x"], [y / 100 for y in curve["y"]]) for curve in curves]
@@ -135,15 +140,14 @@ def read_published(targets: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def table(data: xr.Dataset) -> list[Mapping[str, Any]]:
-    """One row per panel and version of it: what ranking and claims are read from, final values."""
+    """One row per setting and learning rate, from final accuracies."""
     final = data.sel(reading="final")
-    names = ("overall", "overall_low", "overall_high", "gain", "gain_low", "gain_high",
-             "first_fraction", "first_low", "first_high")  # fmt: skip
+    names = [f"{name}{end}" for name in ("overall", "gain") for end in ("", "_low", "_high")]
+    names = ["learning_rate", *names, "first_fraction", "first_low", "first_high"]
     rows = []
-    for factor in FACTORS:
-        for rate in RATES:
-            here = final.sel(factor=factor, rate=rate)
-            if int(here.n_done.sum()):
-                numbers = {name: float(here[name]) for name in ("learning_rate", *names)}
-                rows.append({"setting": factor, "rate": rate} | numbers)
+    for factor, rate in itertools.product(FACTORS, RATES):
+        here = final.sel(factor=factor, rate=rate)
+        if int(here.n_done.sum()):
+            numbers = {name: float(here[name]) for name in names}
+            rows.append({"setting": factor, "rate": rate} | numbers)
     return rows

@@ -1,21 +1,21 @@
 """The optimisers and regularisers of the second paper's Fig. 4, as one named axis of a sweep.
 
 The paper compares full-batch Adam with eight others that differ from it in several things at once,
-not all of which it states. Here there is one baseline, full-batch Adam at the baseline rate, and
-every other setting changes one thing; and then the same once more at the high rate. Adam is AdamW
-without weight decay, to the bit, so that all full-batch settings are one optimiser.
+not all of them stated. Here there is one baseline, full-batch Adam at the baseline learning rate;
+every other setting changes one thing, and all of them are repeated at the high rate. Adam is AdamW
+without weight decay, to the bit, so all full-batch settings use one optimiser.
 
-"published" has the sizes of the paper's code, with learning rates of 1e-4, 3.3e-4 and 1e-3 (the
-figure's 0.3 and 3 times a baseline, and its caption's 1e-4 and 1e-3), batches of 128, dropout 0.1
-and a decay of 0.1. Not recorded, and so ours: the noise levels, the steps (1e5, as for Fig. 1), and
-the full batch in all panels but one. Every seed draws its own split.
+"published" has the sizes of the paper's code, learning rates of 1e-4, 3.3e-4 and 1e-3 (the figure
+says 0.3 and 3 times a baseline, its caption 1e-4 and 1e-3), batches of 128, dropout 0.1 and weight
+decay 0.1. Not stated, and so our choice: the noise levels, the number of steps (1e5, as for Fig. 1)
+and the full batch in all panels but one. Every seed draws its own split.
 
-"small" is the same network with modulus 31 (of 97), one layer (of two), width 64 (of 128), 128
-neurons (of 512), the prompt "a b =" and no unused tokens. Its rates are 15 times the paper's and
-its steps 1000, with weight decay 2, so that rate times decay times steps is 10: between the paper's
-3.3 at its baseline rate and 10 at the high one. Batches are of 64 pairs.
+"small" is the same network with modulus 31 (instead of 97), one layer (two), width 64 (128), 128
+neurons (512), the prompt "a b =" and no unused tokens. It has 15 times the paper's learning rates,
+1000 steps and weight decay 2. Then rate times decay times steps is 10, which lies between the
+paper's 3.3 at the baseline rate and 10 at the high one. Batches have 64 pairs.
 
-"tiny" is the toy transformer of ``settings`` at two fractions.
+"tiny" is the toy transformer of ``settings`` on two fractions.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from grokinterp.short_text import short_repr
 BASELINE = "full-batch Adam"
 RATES = ("low", "baseline", "high")
 
-# The figure's panels, in its order: what each changes, and at which learning rate it is drawn.
+# The figure's panels, in its order: what each changes, and its learning rate.
 PANELS: dict[str, tuple[str, str]] = {
     "full-batch Adam": (BASELINE, "baseline"),
     "small batches": ("small batches", "baseline"),
@@ -49,7 +49,7 @@ FACTORS = tuple(dict.fromkeys(factor for factor, _ in PANELS.values()))
 class SettingsGrid:
     """A grid of settings, fractions and seeds at one size."""
 
-    base: gi.RunConfig  # full-batch Adam; its rate and fraction are set by the axes
+    base: gi.RunConfig  # full-batch Adam; the axes set learning rate and fraction
     rates: dict[str, float]  # by the names in ``RATES``
     batch_size: int
     update_noise: float = 1.0
@@ -59,7 +59,7 @@ class SettingsGrid:
     fractions: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def changes(self, factor: str) -> dict[str, Any]:
-        """What a factor changes in the baseline."""
+        """The fields that a factor changes in the baseline."""
         return {
             BASELINE: {},
             "small batches": {"training.batch_size": self.batch_size},
@@ -75,9 +75,9 @@ class SettingsGrid:
 
     @property
     def axes(self) -> dict[str, Any]:
-        """For ``gi.sweep``: "setting", labelled "factor, rate rate", and the train fraction.
+        """Axes for ``gi.sweep``: "setting", labelled "FACTOR, RATE rate", and the train fraction.
 
-        Every factor is there at the baseline rate and at the high one; the low one is for Adam.
+        Every factor comes at the baseline and the high rate; the low rate is for Adam only.
         """
         cells = [(factor, rate) for factor in FACTORS for rate in RATES[1:]] + [(BASELINE, "low")]
         return {
@@ -95,7 +95,7 @@ def label(factor: str, rate: str) -> str:
 
 
 def cell(label: str) -> tuple[str, str]:
-    """The factor and the rate of a setting's label."""
+    """The factor and the rate in a setting's label."""
     factor, _, rate = label.removesuffix(" rate").rpartition(", ")
     return factor, rate
 
@@ -113,9 +113,12 @@ def _base(size: str, changes: dict[str, Any]) -> gi.RunConfig:
 
 _RATES = {"low": 1.5e-3, "baseline": 5e-3, "high": 1.5e-2}
 _SMALLER = {
-    "data.p": 31, "model.prompt": "a b =", "model.d_mlp": 128,
-    "training.steps": 1000, "training.eval_every": 20,
-}  # fmt: skip
+    "data.p": 31,
+    "model.prompt": "a b =",
+    "model.d_mlp": 128,
+    "training.steps": 1000,
+    "training.eval_every": 20,
+}
 GRIDS = {
     "tiny": SettingsGrid(
         base=_base("tiny", {"training.steps": 200, "training.eval_every": 10}),

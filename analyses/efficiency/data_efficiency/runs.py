@@ -12,7 +12,7 @@ from analyses.statistics.thresholds import TIMED_AT
 
 
 def grok_step(run: gi.Run) -> float:
-    """First step from which test accuracy stays at 99 % for five rows; NaN: not in this run."""
+    """First of five consecutive evaluated steps with test accuracy of at least 99 %, else NaN."""
     return float(crossings(run.history.test_accuracy, TIMED_AT))
 
 
@@ -25,16 +25,16 @@ GROK_MEASURES = {"grok_step": grok_step, "learning_rate": learning_rate}
 
 
 class Job(SweepJob):
-    """The sweep of a grid of settings, with what it is measured by."""
+    """A sweep that also measures the time to grok and records the learning rate."""
 
     @property
     def measure(self) -> dict[str, Any]:
-        """The time to grok, and the learning rate."""
+        """Functions of a finished run, by name."""
         return dict(GROK_MEASURES)
 
 
 def job(out: Path, size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
-    """The sweep in a folder, not started."""
+    """The sweep of a size in folder ``out``, not started."""
     grid = get(size)
     store = out / "data_efficiency.zarr"
     return Job(base=grid.base, axes=grid.axes, seeds=seeds, store=store, workers=workers)

@@ -1,26 +1,26 @@
-"""Grokking across architectures and amounts of data (second paper, Figs. 1, 2 and 3).
+"""Grokking in three architectures on three amounts of data (second paper, Figs. 1, 2 and 3)."""
 
-``grokinterp run grokking_across OUT`` trains what is not in OUT yet and draws it.
-"""
+from collections.abc import Iterator
 
-from analyses.efficiency.grokking_across.command import experiment
-from analyses.efficiency.grokking_across.computation import LEVELS, compute, table
+from analyses.announcement import Announcement
+from analyses.efficiency.grokking_across.computation import compute, table
 from analyses.efficiency.grokking_across.figures import (
     plot_crossings,
     plot_fractions,
     plot_networks,
 )
-from analyses.efficiency.grokking_across.runs import FRACTIONS, collect_runs, wanted
+from analyses.efficiency.grokking_across.runs import wanted
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
+from grokinterp.sweeps.collect import collect
 
-__all__ = [
-    "FRACTIONS",
-    "LEVELS",
-    "collect_runs",
-    "compute",
-    "experiment",
-    "plot_crossings",
-    "plot_fractions",
-    "plot_networks",
-    "table",
-    "wanted",
-]
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3
+) -> Iterator[Announcement | Finding]:
+    """Train the three networks on three amounts of data, and see which generalise late."""
+    yield Announcement.of(out, wanted(size, seeds))
+    data = compute(collect(out, wanted(size, seeds)))
+    by_fraction = [plot_fractions(data, network=network) for network in data.network.values]
+    figures = [plot_networks(data), *by_fraction, plot_crossings(data)]
+    yield Finding(data=data, figures=figures, rows=table(data))

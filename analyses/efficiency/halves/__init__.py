@@ -1,25 +1,29 @@
-"""The two halves of one network: its memorising and its generalising neurons, as two networks.
+"""One network taken apart into its memorising and its generalising neurons.
 
 A network in Coexistence has learned the rule and its wrong labels, and its neurons fall into two
 groups: periodic ones with high IPR and others with low IPR (Doshi et al. 2023). With one hidden
-layer logits are sums over neurons. So cutting the neurons at an IPR gives two smaller networks
-whose logits add up to the whole's exactly: a C_mem and a C_gen that one training has made together.
-
-``grokinterp run halves OUT`` trains such networks and takes them apart.
+layer the logits are sums over neurons. So cutting the neurons at an IPR gives two smaller networks,
+a C_mem and a C_gen from one training, whose logits add up exactly to the whole network's.
 """
 
-from analyses.efficiency.halves.command import experiment
-from analyses.efficiency.halves.computation import CUTS, PARTS, compute
-from analyses.efficiency.halves.parts import split
-from analyses.efficiency.halves.runs import coexistence, collect_runs, wanted
+from collections.abc import Iterator
 
-__all__ = [
-    "CUTS",
-    "PARTS",
-    "coexistence",
-    "collect_runs",
-    "compute",
-    "experiment",
-    "split",
-    "wanted",
-]
+from analyses.announcement import Announcement
+from analyses.efficiency.halves.computation import CUTS, PARTS, compute
+from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
+from analyses.efficiency.halves.parts import split
+from analyses.efficiency.halves.runs import coexistence, wanted
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
+from grokinterp.sweeps.collect import collect
+
+__all__ = ["CUTS", "PARTS", "coexistence", "compute", "experiment", "split", "wanted"]
+
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3
+) -> Iterator[Announcement | Finding]:
+    """Train networks in Coexistence and take them apart into a C_mem and a C_gen."""
+    yield Announcement.of(out, wanted(size, seeds))
+    data = compute(collect(out, wanted(size, seeds)))
+    yield Finding(data=data, figures=[plot_halves(data), plot_cuts(data)], rows=table(data))

@@ -1,4 +1,4 @@
-"""What the whole network and each half say on which labels."""
+"""Accuracy, logits and norm of the whole network and of each half."""
 
 from collections.abc import Sequence
 
@@ -18,24 +18,23 @@ from probes.margins import all_logits
 from probes.parameter_norms import parameter_norm
 
 PARTS = ("whole", *KINDS)
-
-CUTS = tuple(round(0.05 * i, 2) for i in range(1, 20))  # other thresholds that are tried
+CUTS = tuple(round(0.05 * i, 2) for i in range(1, 20))  # other thresholds to try
 
 
 @unaffected()
 def compute(runs: gi.Run | Sequence[gi.Run], threshold: float | None = None) -> xr.Dataset:
-    """What the whole network and each half say on which labels, at one threshold and at others.
+    """Accuracy, logits and norm of the whole network and of each half, by kind of example.
 
     Args:
         runs: one or several in Coexistence, as for :func:`split`.
-        threshold: the IPR to cut at; None takes :func:`best_cut` of each network.
+        threshold: the IPR to cut at; None uses :func:`probes.halves.best_cut` for each network.
 
     Returns:
-        Dataset over ("run", "part"), the latter "whole", "memorising" or "generalising": ``norm``
-        (of the parameters) and ``n_neurons``; over ("run", "part", "subset", "label") the numbers
-        of :func:`label_scores`; over "run": ``threshold``; over ("run",
-        "cut", "kind", "subset", "label"): ``cut_accuracy`` of the two halves at the thresholds
-        ``CUTS``, NaN where one would have no neurons. A half may fail to be a circuit here.
+        Dataset over ("run", "part"), the part being "whole", "memorising" or "generalising":
+        ``norm`` of the parameters and ``n_neurons``. Over ("run", "part", "subset", "label"): the
+        numbers of :func:`label_scores`. Over "run": ``threshold``. Over ("run", "cut", "kind",
+        "subset", "label"): ``cut_accuracy`` of the two halves at the thresholds ``CUTS``, NaN
+        where one half would have no neurons. The halves need not qualify as circuits here.
 
     Raises:
         TypeError, ValueError: as :func:`split`.
@@ -52,19 +51,20 @@ def _compute(run: gi.Run, threshold: float | None) -> xr.Dataset:
     network = divisible_network(run)
     cut = cut_of(network, threshold)
     parts = {"whole": network} | halves(network, cut)
-    said = [_scores(parts[part], run.dataset) for part in PARTS]
+    scores = [_scores(parts[part], run.dataset) for part in PARTS]
     ipr = model_neuron_ipr(network).ipr.numpy()
     possible = [c for c in CUTS if np.nanmin(ipr) <= c < np.nanmax(ipr)]
     at_cuts = [
-        xr.concat([_scores(half, run.dataset).accuracy for half in halves(network, c).values()],
-                  dim=xr.Variable("kind", list(KINDS)))
+        [_scores(half, run.dataset).accuracy for half in halves(network, c).values()]
         for c in possible
-    ]  # fmt: skip
-    return xr.concat(said, dim=xr.Variable("part", list(PARTS))).assign(
+    ]
+    by_kind = xr.Variable("kind", list(KINDS))
+    accuracy = [xr.concat(both, dim=by_kind) for both in at_cuts]
+    return xr.concat(scores, dim=xr.Variable("part", list(PARTS))).assign(
         norm=("part", [parameter_norm(parts[part]) for part in PARTS]),
         n_neurons=("part", [len(neuron_weights(parts[part]).U) for part in PARTS]),
         threshold=cut,
-        cut_accuracy=xr.concat(at_cuts, dim=xr.Variable("cut", possible)).reindex(cut=CUTS),
+        cut_accuracy=xr.concat(accuracy, dim=xr.Variable("cut", possible)).reindex(cut=CUTS),
     )
 
 

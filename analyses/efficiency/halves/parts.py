@@ -12,19 +12,18 @@ from probes.halves import best_cut, check_has_halves, halves
 
 @unaffected()
 def split(run: gi.Run, threshold: float | None = None) -> dict[str, Circuit]:
-    """Both halves as circuits, by kind; their logits add up to the network's.
+    """The two halves of a network as circuits, by kind; their logits add up to the network's.
 
     Args:
-        run: of a quadratic (or other) MLP on one-hot pairs with one hidden layer and no norm, in
-            Coexistence.
-        threshold: neurons with a larger IPR generalise, the others memorise, dead ones among them;
-            None takes :func:`probes.halves.best_cut`.
+        run: a run in Coexistence of an MLP on one-hot pairs with one hidden layer and no norm.
+        threshold: neurons with a larger IPR generalise, all others memorise, dead neurons among
+            them; None uses :func:`probes.halves.best_cut`.
 
     Raises:
-        TypeError: another network.
-        ValueError: more than one hidden layer, a norm, another phase than Coexistence (with its
-            numbers), or a threshold that leaves a half without neurons.
-        CircuitError: a half does not do its part: memorise changed labels, or generalise.
+        TypeError: another kind of network.
+        ValueError: more than one hidden layer, a norm, a phase other than Coexistence (the message
+            has its numbers), or a threshold that leaves a half without neurons.
+        CircuitError: a half does not memorise the changed labels, or does not generalise.
     """
     network = divisible_network(run)
     cut = cut_of(network, threshold)
@@ -42,7 +41,7 @@ def split(run: gi.Run, threshold: float | None = None) -> dict[str, Circuit]:
 
 
 def divisible_network(run: gi.Run) -> HookedModel:
-    """The run's network, if it can be split."""
+    """The run's network; raises if it cannot be split."""
     check_has_halves(run.model)
     end = EndPoint.of(run)
     phase = phase_of(end)
@@ -57,6 +56,7 @@ def divisible_network(run: gi.Run) -> HookedModel:
 
 
 def cut_of(network: HookedModel, threshold: float | None) -> float:
+    """The IPR to cut at: the given threshold, else the best cut."""
     if threshold is not None:
         check_number("threshold", threshold, minimum=0.0, below=1.0)
         return threshold

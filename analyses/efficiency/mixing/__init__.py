@@ -1,16 +1,141 @@
-"""The mixture experiment from trained networks: as published, without leaks, and in variants.
+"""A mixture of two trained circuits: as published, without leaks, and in variants (Fig. 5).
 
-``grokinterp run mixture OUT`` trains a C_mem on 20 % of the pairs and a C_gen on 90 % for every
-seed, mixes them, and does the same to the two halves of networks in Coexistence. Kill it at any
-moment and call it again.
+``grokinterp run mixture OUT`` trains for every seed a C_mem on 20 % of the pairs and a C_gen on
+90 %, mixes them, and does the same with the two halves of networks in Coexistence. If it is killed,
+the same command continues it.
 
-Splits are nested, as published, so that C_gen has seen what C_mem has seen and 10 % of the pairs
-are left that neither has. C_mem is trained without weight decay, which leaves it free of training
-errors at the end; the paper's had one, after training with a weight decay of 1. C_gen has the
-reference weight decay of ``settings``, for without it the small one does not generalise; the
-paper's had none.
+Splits are nested, as published: C_gen has seen what C_mem has seen, and neither has seen the last
+10 % of the pairs. C_mem is trained without weight decay, so that it ends without training errors;
+the paper's was trained with a weight decay of 1 and had one error. C_gen has the weight decay of
+``settings``, without which the small one does not generalise; the paper's had none.
 """
 
-from analyses.efficiency.mixing.command import experiment
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-__all__ = ["experiment"]
+import torch
+import typer
+
+from analyses.announcement import Announcement
+from analyses.efficiency import halves
+from analyses.efficiency.mixing import gradient_flow, mixture
+from analyses.efficiency.mixing.delay import summary
+from analyses.efficiency.mixing.figures import plot_mixture, plot_scalars, plot_variants, table
+from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
+from analyses.efficiency.mixing.runs import (
+    FRACTIONS,
+    collect_runs,
+    halves_tables,
+    protocols,
+    wanted,
+)
+from analyses.efficiency.mixing.tables import Tables
+from analyses.efficiency.mixing.variants import (
+    EFFICIENT,
+    OF_HALVES,
+    SGD,
+    VARIANTS,
+    Variant,
+    compute,
+)
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
+from grokinterp.randomness import generator
+from grokinterp.sweeps.collect import collect
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_T = TypeVar("_T")
+_Made = TypeVar("_Made")
+_MIXTURE_STEPS = {"tiny": 1200, "small": 1500, "published": 1500}
+
+
+def experiment(
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
+    steps: Annotated[
+        int | None, typer.Option(min=50, help="of every mixture; 1500, at size tiny 1200")
+    ] = None,
+) -> Iterator[Announcement | Finding]:
+    """Train C_mem and C_gen, mix them in every variant, and mix the halves of single networks."""
+    halved = halves.wanted(size, seeds)  # refuses an unknown size
+    steps = steps or _MIXTURE_STEPS[size]
+    mixing = seeds * _seconds(halved[0].config.data.p, steps)
+    yield Announcement.of(out, [*wanted(size, seeds), *halved], afterwards=mixing)
+    pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
+    networks = _usable(collect(out, halved), halves_tables, "halves")
+    groups = {
+        name: ({seed: pair[name] for seed, pair in pairs.items()}, VARIANTS)
+        for name in next(iter(pairs.values()))
+    }
+    groups["halves of one network"] = (networks, OF_HALVES)
+    for name, (tables, variants) in groups.items():
+        data = compute(tables, variants, steps=steps, progress=True).assign_attrs(n_wanted=seeds)
+        found = summary(data)
+        fallen = f"When losses have fallen by 10 times (open: not by the end), {name}"
+        figures = [plot_variants(found, title=fallen)]
+        for variant, how in variants.items():
+            curves = data.sel(variant=variant).assign_attrs(loss=how.loss)
+            figures.append(plot_mixture(curves, title=f"{variant}, {name}"))
+        if variants is VARIANTS:
+            figures += _predicted(*next(iter(tables.items())), steps, name)
+        rows = [{"circuits": name, **row} for row in table(found)]
+        page = f"mixture-{name.replace(' ', '-')}"
+        yield Finding(data=data.merge(found), figures=figures, rows=rows, name=page)
+
+
+def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list["go.Figure"]:
+    """One seed's scalars with the predicted flows, and its landscape of initial speeds."""
+    figures = []
+    for variant in (EFFICIENT, SGD):
+        config = VARIANTS[variant].config(tables, steps=steps)
+        flow = gradient_flow.predict(tables, config=config)
+        title = f"Scalars and their {flow.attrs['flow']} flow: {variant}, {name}, seed {seed}"
+        figures.append(plot_scalars(mixture.compute(tables, config=config), flow, title=title))
+    config = VARIANTS[EFFICIENT].config(tables, steps=steps)
+    return [*figures, plot_landscape(compute_landscape(tables, config=config), seed=seed)]
+
+
+def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> dict[int, _Made]:
+    """``make`` of each seed's networks, by seed; seeds that it refuses are named and left out."""
+    made, error = {}, None
+    for seed, one in enumerate(found):
+        try:
+            made[seed] = make(one)
+        except ValueError as reason:
+            error = reason
+            typer.echo(f"seed {seed} is left out, its networks are not {what}: {reason}", err=True)
+    if error is not None and not made:
+        raise error
+    return made
+
+
+def _seconds(p: int, steps: int) -> float:
+    """About how long all mixtures of one seed take: a fixed time and a time per step.
+
+    Timed on random tables, which cost as much as those of networks.
+    """
+    pairs, rng = p**2, generator(0, "random tables")
+    place = torch.arange(pairs) / pairs
+    tables = Tables(
+        memorising=torch.randn(pairs, p, generator=rng),
+        generalising=torch.randn(pairs, p, generator=rng),
+        labels=torch.randint(p, (pairs,), generator=rng),
+        is_train=place < FRACTIONS["memorising"],
+        is_test=place >= FRACTIONS["generalising"],
+        norms=(1.0, 1.0),
+    )
+
+    def seconds(variants: Mapping[str, Variant]) -> float:
+        times = []
+        for few in (25, 50):
+            begin = time.perf_counter()
+            compute([tables], variants, steps=few)
+            times.append(time.perf_counter() - begin)
+        per_step = max(0.0, times[1] - times[0]) / 25
+        return times[0] + per_step * steps
+
+    return 2 * seconds(VARIANTS) + seconds(OF_HALVES)  # as published and leak-free; halves

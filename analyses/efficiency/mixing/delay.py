@@ -1,4 +1,4 @@
-"""How much later than its training loss a mixture's validation loss falls, in numbers."""
+"""How much later a mixture's validation loss falls than its training loss."""
 
 from enum import StrEnum
 
@@ -8,35 +8,38 @@ import xarray as xr
 from analyses.statistics.curves import halving_step
 
 FACTORS = (2.0, 10.0)
-LOSS_STAYS_FROM = 0.95  # of its start: a validation loss from here up has risen or stayed
+LOSS_STAYS_FROM = 0.95  # share of its start from which on a loss has stayed or risen
 
 
 class Verdict(StrEnum):
-    """What validation loss does while the training loss falls by 10 times."""
+    """What the validation loss does while the training loss falls to a tenth."""
 
-    DELAYED = "delayed"  # it rises or stays, and falls by 10 times later: grokking
-    MEMORISED = "memorised"  # it rises or stays, and does not fall by 10 times in these steps
-    TOGETHER = "together"  # it falls, too
-    UNFINISHED = "unfinished"  # training loss did not fall by 10 times in these steps
+    DELAYED = "delayed"  # stays or rises, and falls to a tenth later: grokking
+    MEMORISED = "memorised"  # stays or rises, and has not fallen to a tenth by the end
+    TOGETHER = "together"  # falls, too
+    UNFINISHED = "unfinished"  # the training loss has not fallen to a tenth by the end
     DIVERGED = "diverged"
 
 
 def summary(data: xr.Dataset) -> xr.Dataset:
-    """When losses fall, how high the validation loss rises, and what that amounts to.
+    """When losses fall, how high the validation loss rises, and a verdict on it.
 
     Args:
-        data: of ``mixture.compute``; any axes besides "step" and "split" are kept.
+        data: from ``mixture.compute``; any axes besides "step" and "split" are kept.
 
     Returns:
-        Dataset with the axes of ``data``: ``fall_step`` (split, factor), the first evaluated step
-        with a loss of at most its start over ``factor``, 2 or 10; ``delay`` (factor), the test's
-        minus the train's, in steps, and ``delay_ratio``, their quotient; ``peak``, the largest test
-        loss over its start, and ``peak_step``; ``test_at_train_fall``, the test loss over its start
-        when the train loss has fallen by 10 times; ``final`` (split), the last loss over the first;
-        and ``verdict``, a :class:`Verdict`. NaN is what did not happen by the last step, the
-        attribute ``steps``: a delay is then larger than what is left of them.
+        Dataset over the axes of ``data``, NaN for what did not happen by the last step (the
+        attribute ``steps``):
 
-    "Rises or stays" means at least 95 % of the start.
+        * ``fall_step`` (split, factor): the first evaluated step at which the loss is at most its
+          start divided by ``factor``, 2 or 10;
+        * ``delay`` (factor): that of test minus that of train, in steps; ``delay_ratio``: the
+          former divided by the latter;
+        * ``peak``: largest test loss divided by its start; ``peak_step``: when;
+        * ``test_at_train_fall``: test loss divided by its start when the train loss has fallen to a
+          tenth;
+        * ``final`` (split): last loss divided by the first;
+        * ``verdict``: a :class:`Verdict`. "Stays or rises" means at least 95 % of the start.
     """
     loss = data.loss
     step = data.step.values

@@ -1,13 +1,14 @@
-"""What the four scalars of a mixture should do: gradient flow, and the sign flow of Adam.
+"""Predicted curves of a mixture's four scalars: gradient flow for SGD, sign flow for Adam.
 
-Both are ordinary differential equations on the real loss of the two tables, over all training
-pairs. Time is the sum of the learning rates, with warm-up, so that curves of any rate lie over each
-other. Along gradient flow ``w_m2^2 - w_m1^2`` and ``w_g2^2 - w_g1^2`` never change (the gradient of
-a function of the product w1 w2 is (w2, w1) times one number), so a second factor that starts large
-stays so and keeps its circuit fast: dw_mem/dt = -(w_m1^2 + w_m2^2) dL/dw_mem.
+Both are ordinary differential equations on the mixture's actual loss over all training pairs. Time
+is the sum of the learning rates, warm-up included, so curves of different rates coincide. Gradient
+flow conserves ``w_m2^2 - w_m1^2`` and ``w_g2^2 - w_g1^2``, since the gradient of a function of the
+product w1 w2 is (w2, w1) times one number. So a second factor that starts large stays large and
+keeps its circuit fast: dw_mem/dt = -(w_m1^2 + w_m2^2) dL/dw_mem.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from analyses.efficiency.mixing.tables import Tables
 from grokinterp.session import unaffected
 
 _Speed = Callable[[Float[Tensor, "start 4"]], Float[Tensor, "start 4"]]
-_PIECES = 10
+_PIECES = 10  # of an update
 
 
 @unaffected()
@@ -39,20 +40,20 @@ def predict(
     starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
 ) -> xr.Dataset:
-    """The flow that the scalars of :func:`mixture.compute` should follow, from its arguments.
+    """The flow that the scalars of :func:`mixture.compute` should follow, from the same arguments.
 
     For SGD it is gradient flow, ds/dt = -dL/ds, with weight decay in L. For Adam it is sign flow:
     without memory of earlier gradients an update is g / (|g| + eps), so ds/dt = -g / (|g| + eps)
-    with g = dL/ds. Every scalar then moves by its rate per step, and as long as the losses of both
-    circuits only fall, w_mem = t (w_m2 + t). Decoupled decay adds its own -lambda s.
+    with g = dL/ds. Every scalar then moves by the learning rate per step, and while the losses of
+    both circuits fall, w_mem = t (w_m2 + t). Decoupled weight decay adds its own -lambda s.
 
     Returns:
         Dataset over ("start", "step", ...): ``scalars`` (scalar) and ``weights`` (circuit) at the
         evaluated steps; ``time`` over "step", the sum of the learning rates so far.
 
     Raises:
-        ValueError: arguments that ``mixture.compute`` refuses, momentum, decay towards the start,
-            or a flow that cannot be solved.
+        ValueError: arguments that ``mixture.compute`` refuses, momentum, weight decay towards the
+            initial values, or a flow that cannot be solved.
     """
     config = config or MixtureConfig()
     training = config.training
@@ -83,16 +84,18 @@ def predict(
 
 
 def _solved(speed: _Speed, first: Float[Tensor, "start 4"], clock: np.ndarray) -> np.ndarray:
-    """A smooth flow at the times of the clock, by SciPy, one start after the other."""
+    """A smooth flow at the given times, solved by SciPy for each start."""
     from scipy.integrate import solve_ivp
 
     times, row = np.unique(clock, return_inverse=True)  # a warm-up begins with a rate of 0
     found = []
+
+    def slope(_time: float, scalars: np.ndarray) -> np.ndarray:
+        return speed(torch.from_numpy(scalars)[None])[0].numpy()
+
+    accuracy = {"method": "LSODA", "rtol": 1e-8, "atol": 1e-10}
     for start in first:
-        solved = solve_ivp(
-            lambda _time, at: speed(torch.from_numpy(at)[None])[0].numpy(),
-            (0.0, times[-1]), start.numpy(), method="LSODA", t_eval=times, rtol=1e-8, atol=1e-10,
-        )  # fmt: skip
+        solved: Any = solve_ivp(slope, (0.0, times[-1]), start.numpy(), t_eval=times, **accuracy)
         if not solved.success:
             raise ValueError(
                 f"the flow from scalars {start.tolist()} could not be solved: {solved.message}; "
@@ -103,10 +106,10 @@ def _solved(speed: _Speed, first: Float[Tensor, "start 4"], clock: np.ndarray) -
 
 
 def _followed(speed: _Speed, first: Float[Tensor, "start 4"], clock: np.ndarray) -> np.ndarray:
-    """A flow with kinks, in straight pieces a tenth of an update long.
+    """A flow with kinks, by Euler steps a tenth of an update long.
 
-    Where the training loss is at its least along one scalar, that scalar's sign turns at every
-    piece and the flow slides along the valley; solvers that adapt their steps stall there.
+    Where the training loss has its minimum along one scalar, that scalar's sign flips at every step
+    and the flow slides along the valley. Solvers with adaptive steps stall there.
     """
     found = [first]
     for span in np.diff(clock).tolist():
@@ -118,7 +121,7 @@ def _followed(speed: _Speed, first: Float[Tensor, "start 4"], clock: np.ndarray)
 
 
 def _speed(tables: Tables, config: MixtureConfig) -> _Speed:
-    """ds/dt of the four scalars at each row of them."""
+    """ds/dt of the four scalars, for each start."""
     training = config.training
     surface, cost = surface_of(tables, "train", config), circuit_cost(tables, config)
     own = 0.0 if config.decay_of == "circuits" else training.weight_decay  # of the scalars

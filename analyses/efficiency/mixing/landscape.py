@@ -1,4 +1,4 @@
-"""The delay of generalisation over the plane of the two initial speeds of a mixture's circuits."""
+"""The delay of generalisation as a function of the two circuits' initial speeds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ import xarray as xr
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.tables import Tables
+from analyses.pages.panels import Look, draw, finished, panels
 from grokinterp.checks import check_number
 from grokinterp.session import unaffected
 
@@ -25,20 +26,20 @@ def compute_landscape(
     generalising: Sequence[float] = SPEEDS,
     config: mixture.MixtureConfig | None = None,
 ) -> xr.Dataset:
-    """When train and test losses fall for every pair of second factors, first factors being 0.
+    """When train and test losses fall for every pair of second factors, with first factors of 0.
 
     Args:
         tables: as for ``mixture.compute``.
         memorising: values of w_m2.
         generalising: values of w_g2.
-        config: how the scalars are trained; all starts at once.
+        config: how the scalars are trained; all starts together.
 
     Returns:
-        The variables of ``delay.summary`` over ("w_m2", "w_g2"). NaN is what did not happen in
-        time: where the train loss has fallen and the test loss has not, the delay is censored.
+        The variables of ``delay.summary`` over ("w_m2", "w_g2"). NaN did not happen in time; where
+        only the train loss has fallen, the delay is censored.
 
     Raises:
-        ValueError: a speed that is not positive or comes twice, and what ``mixture.compute``
+        ValueError: a speed that is not positive or is given twice, or what ``mixture.compute``
             refuses.
     """
     for name, speeds in (("memorising", memorising), ("generalising", generalising)):
@@ -59,49 +60,34 @@ def compute_landscape(
 def plot_landscape(
     landscape: xr.Dataset, *, factor: float = 10.0, seed: int | None = None
 ) -> "go.Figure":
-    """Heat map of T_validation / T_train, logarithmic; censored cells are crossed out.
+    """Heat map of T_validation / T_train on a logarithmic scale; censored cells are crossed out.
 
-    A cell says the ratio, or the bound that the last step puts on it (">"), or "-" where not even
-    the train loss has fallen. ``seed`` is named in the title.
+    The number in a cell is the ratio, or a lower bound from the last step (">"), or "-" where the
+    train loss has not fallen either. ``seed`` goes to the title.
     """
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import finish
-
     at = landscape.sel(factor=factor)
     train, ratio = at.fall_step.sel(split="train").values, at.delay_ratio.values
-    bound = landscape.attrs["steps"] / train
-    text = [
-        [
-            "-" if np.isnan(t) else f"{r:.2g}" if not np.isnan(r) else f"> {b:.2g}"
-            for t, r, b in zip(*row, strict=True)
-        ]
-        for row in zip(train, ratio, bound, strict=True)
-    ]
-    shown = np.where(np.isnan(ratio), bound, ratio)
-    names = {axis: [f"{speed:g}" for speed in landscape[axis].values] for axis in ("w_g2", "w_m2")}
+    known, bound = ~np.isnan(ratio), landscape.attrs["steps"] / train
+    shown = np.where(known, ratio, bound)
+    words = [f"{'' if k else '> '}{n:.2g}" for k, n in zip(known.flat, shown.flat, strict=True)]
+    text = np.where(np.isnan(train), "-", np.reshape(words, ratio.shape))
+    x, y = ([f"{speed:g}" for speed in landscape[axis].values] for axis in ("w_g2", "w_m2"))
     ticks = [0.5, 1, 2, 5, 10, 20, 50, 100]
-    figure = go.Figure(
-        go.Heatmap(
-            x=names["w_g2"], y=names["w_m2"], z=np.log10(shown), text=text,
-            texttemplate="%{text}", colorscale="Cividis", hoverongaps=False,
-            hovertemplate="w_m2 %{y}, w_g2 %{x}: %{text}<extra></extra>",
-            colorbar={
-                "title": "T<sub>validation</sub> / T<sub>train</sub>",
-                "tickvals": np.log10(ticks), "ticktext": [f"{tick:g}" for tick in ticks],
-            },
-        )
-    )  # fmt: skip
-    censored = np.argwhere(np.isnan(ratio) & ~np.isnan(train))
-    figure.add_scatter(
-        x=[names["w_g2"][j] for _, j in censored], y=[names["w_m2"][i] for i, _ in censored],
-        mode="markers", marker={"symbol": "x-thin-open", "size": 44, "color": "white"},
-        name=f"validation has not fallen by step {landscape.attrs['steps']}", hoverinfo="skip",
-    )  # fmt: skip
+    bar = {"title": "T<sub>validation</sub> / T<sub>train</sub>", "tickvals": np.log10(ticks)}
+    bar["ticktext"] = [f"{tick:g}" for tick in ticks]
+    cells = {"colorscale": "Cividis", "hoverongaps": False, "colorbar": bar}
+    hover = "w_m2 %{y}, w_g2 %{x}: %{text}<extra></extra>"
+    labels = {"text": text, "texttemplate": "%{text}", "hovertemplate": hover}
+    figure = panels()
+    figure.add_heatmap(x=x, y=y, z=np.log10(shown), **labels, **cells)
+    censored = np.argwhere(~known & ~np.isnan(train))
+    name = f"validation has not fallen by step {landscape.attrs['steps']}"
+    where = [x[j] for _, j in censored], [y[i] for i, _ in censored]
+    look = Look("white", symbol="x-thin-open")
+    draw(figure, (1, 1), *where, name, look, mode="markers", size=44, hoverinfo="skip")
     figure.update_xaxes(title="w<sub>g2</sub>, initial speed of C<sub>gen</sub>", type="category")
     figure.update_yaxes(title="w<sub>m2</sub>, initial speed of C<sub>mem</sub>", type="category")
     title = f"How much later validation loss falls by {factor:g} times than training loss"
     seeds = "" if seed is None else f"seed {seed}"
-    return finish(figure, title=title, height=520, seeds=seeds).update_layout(
-        margin_t=110, plot_bgcolor="#DDDDDD"
-    )
+    layout = {"margin_t": 110, "plot_bgcolor": "#DDDDDD"}
+    return finished(figure, title, height=520, seeds=seeds, **layout)

@@ -1,8 +1,8 @@
 """The loss of a mixture of two circuits as a function of its two weights.
 
-The mixture is ``w_mem M + w_gen G``, where M and G are tables [example, class] of what two frozen
-circuits say, as logits or as probabilities. Its loss is a surface over the plane of the weights;
-whatever can be worked out of the tables once is, so that steps along the surface are cheap.
+The mixture is ``w_mem M + w_gen G``, where M and G are the outputs of two frozen circuits, tables
+[example, class] of logits or probabilities. Its loss is a surface over the plane of the weights.
+All that depends only on the tables is computed once, so that steps along the surface are cheap.
 """
 
 from typing import Protocol, runtime_checkable
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from grokinterp.checks import check_choice
 
-# What may be mixed, and the losses of each. The names are those of a run's training: the mean
-# squared error of mixed probabilities is "mse_softmax", without another softmax.
+# The outputs that may be mixed, and the losses of each, named as in a run's training. The mean
+# squared error of mixed probabilities is called "mse_softmax"; no further softmax is applied.
 MIXED = {
     "probabilities": ("mse_softmax", "cross_entropy"),
     "logits": ("mse", "mse_softmax", "cross_entropy"),
@@ -24,16 +24,16 @@ MIXED = {
 
 @runtime_checkable  # for the type checks in tests
 class LossSurface(Protocol):
-    """Mean loss over some examples at any weights, (w_mem, w_gen) in the last axis."""
+    """Mean loss over a set of examples as a function of the weights (w_mem, w_gen)."""
 
     def loss(self, weights: Float[Tensor, "start 2"]) -> Float[Tensor, " start"]:
-        """The loss at each row of weights."""
+        """The loss for each row of weights."""
         ...
 
     def gradient(
         self, weights: Float[Tensor, "start 2"], rows: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "start 2"]:
-        """Its gradient with respect to the weights, over all examples or over some ``rows``."""
+        """Its gradient with respect to the weights, over all examples or only over ``rows``."""
         ...
 
 
@@ -48,20 +48,20 @@ def loss_surface(
     """The surface of one loss over one set of examples, in float64.
 
     Args:
-        memorising: what the memorising circuit says.
-        generalising: what the generalising circuit says.
-        labels: the classes that are asked for.
-        mixed: what both say, "probabilities" (the paper's code) or "logits".
+        memorising: outputs of the memorising circuit.
+        generalising: outputs of the generalising circuit.
+        labels: the correct classes.
+        mixed: the kind of output, "probabilities" (as in the paper's code) or "logits".
         loss: "mse_softmax", the mean over examples and classes of (probability - one-hot)^2;
             "mse", the same of mixed logits; or "cross_entropy", in nats.
 
-    Weights that have not grown yet make no probabilities: mixed ones add up to w_mem + w_gen, 0 at
-    the start, where a logarithm has no finite slope. For "cross_entropy" of mixed probabilities a
-    uniform background of weight 1 is therefore mixed in and the sum divided by 1 + w_mem + w_gen:
-    like a network's, it starts at log(classes), and only growing weights bring it to 0.
+    Mixed probabilities add up to w_mem + w_gen, which is 0 at the start, where the logarithm has no
+    finite slope. So for "cross_entropy" of probabilities we add a uniform background of weight 1
+    and divide by 1 + w_mem + w_gen. The loss then starts at log(classes), like a network's, and
+    falls to 0 only as the weights grow.
 
     Raises:
-        ValueError: an unknown ``mixed`` or ``loss``, or a loss that does not go with it.
+        ValueError: an unknown ``mixed`` or ``loss``, or a loss that it does not have.
 
     Source: the second paper, section 5.1, and its code (mixed probabilities, mean over classes).
     """
@@ -76,9 +76,9 @@ def loss_surface(
 class _Quadratic:
     """Mean squared error of the mixed tables against one-hot labels: a paraboloid.
 
-    With z = (w_mem, w_gen, -1), the residual of an example and class is a row [M, G, one-hot] times
-    z. The loss is ``|R z|^2`` for the triangular factor R of all rows, which unlike sums of squares
-    and products keeps small losses free of cancellation.
+    With z = (w_mem, w_gen, -1), the residual of an example and class is the row [M, G, one-hot]
+    times z. The loss is ``|R z|^2``, where R is the triangular factor of all rows (QR). Unlike sums
+    of squares and products, this does not cancel when losses are small.
     """
 
     def __init__(self, tables: Float[Tensor, "2 example class"], labels: Tensor) -> None:
@@ -128,7 +128,7 @@ class _Softmax:
         from grokinterp.losses import cross_entropy, mse_softmax
 
         per_example = mse_softmax if self._squared else cross_entropy
-        # One start at a time: the tables are large, and so would be a mixture for every start.
+        # One start at a time: mixtures for all starts together would need too much memory.
         return torch.stack(
             [per_example(_mix(w, self._tables), self._labels).mean() for w in weights]
         )
@@ -139,7 +139,7 @@ class _Softmax:
         return torch.stack([self._slope(w, tables, labels[:, None]) for w in weights])
 
     def _slope(self, w: Tensor, tables: Tensor, label: Tensor) -> Tensor:
-        """By the chain rule: the loss by the mixed logits, times what each circuit adds to them."""
+        """Chain rule: d(loss) / d(mixed logits), times each circuit's logits."""
         probability = _mix(w, tables).softmax(dim=-1)
         residual = probability.scatter_add(1, label, -torch.ones_like(label).to(probability))
         by_logit = residual

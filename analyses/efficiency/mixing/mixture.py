@@ -1,8 +1,9 @@
-"""Two frozen circuits mixed: only their weights are trained, and one may be faster (Fig. 5).
+"""A mixture of two frozen circuits, of which only the weights are trained (Fig. 5).
 
 ``C_mix = w_mem C_mem + w_gen C_gen`` with ``w_mem = w_m1 w_m2`` and ``w_gen = w_g1 w_g2``. The
-second factors set how fast the products can grow: under gradient flow w_mem starts with a speed
-proportional to w_m2^2, under Adam, which moves every scalar by about its rate per step, to w_m2.
+second factors set how fast the products can grow. With gradient flow, w_mem starts at a speed
+proportional to w_m2^2; with Adam, which moves every scalar by about the learning rate per step, at
+a speed proportional to w_m2.
 
 Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023),
 section 5.1 and Fig. 5, after Varma et al. 2023, arXiv:2309.02390.
@@ -29,28 +30,31 @@ from grokinterp.session import unaffected
 from grokinterp.training.optimizer import StackedOptimizer
 
 SCALARS = ("w_m1", "w_m2", "w_g1", "w_g2")
-# The paper's two rows: (w_m2, w_g2), and first factors of 0.
+# The paper's two rows: (w_m2, w_g2), with first factors of 0.
 STARTS = {"10:1": (10.0, 1.0), "1:1": (1.0, 1.0)}
 PUBLISHED_TRAINING = gi.TrainConfig(
     steps=1500, lr=1e-3, warmup_steps=10, batch_size=512, loss="mse_softmax", eval_every=1
 )
 DECAY_OF = ("scalars", "circuits")
-_POINTS = 512  # of a curve, evaluated at once
+_POINTS = 512  # points of a curve evaluated together
 
 
 @frozen_config
 class MixtureConfig:
     """How the four scalars are trained.
 
-    ``training`` is read as for a network: optimiser, rates, batches, loss, weight decay and its
-    kind (see :class:`grokinterp.TrainConfig`). Its weight decay lambda acts on one of two things:
+    ``training`` has the same meaning as for a network: optimiser, learning rate, batches, loss,
+    weight decay and its kind (see :class:`grokinterp.TrainConfig`). ``decay_of`` says what the
+    weight decay lambda acts on:
 
-    - "scalars": the four scalars themselves, lambda / 2 times their squares, as the paper's code.
-    - "circuits": what a mixture's circuits would cost as networks. A network that is homogeneous of
-      degree one says w C with parameters w theta, whose squared norm is w^2 |theta|^2; so the
-      penalty is lambda / 2 (w_mem^2 |theta_mem|^2 + w_gen^2 |theta_gen|^2), and the circuit with
-      the smaller norm is the cheaper one. Its gradient is added to the loss's ("l2") or taken as
-      a step of its own before the optimiser's ("decoupled_zero").
+    - "scalars": the four scalars themselves, by lambda / 2 times their squares, as in the paper's
+      code;
+    - "circuits": the norm that the circuits would have as networks. If the network C with
+      parameters theta is homogeneous of degree one, w C is the network with parameters w theta,
+      whose squared norm is w^2 |theta|^2. So the penalty is lambda / 2 (w_mem^2 |theta_mem|^2 +
+      w_gen^2 |theta_gen|^2), and the circuit with the smaller norm is cheaper. Its gradient is
+      added to that of the loss ("l2") or applied as a separate step before the optimiser's
+      ("decoupled_zero").
     """
 
     mixed: str = "probabilities"  # or "logits"
@@ -67,11 +71,13 @@ class MixtureConfig:
         check_int("seed", self.seed, minimum=0)
         for name in ("dropout", "weight_noise", "update_noise"):
             if getattr(training, name):
-                raise ValueError(f"training.{name}={getattr(training, name)}: a mixture has none")
+                raise ValueError(
+                    f"training.{name}={getattr(training, name)} has no meaning for a mixture"
+                )
         if self.decay_of == "circuits" and training.decay_kind == "decoupled_init":
             raise ValueError(
-                "decay_of='circuits' draws towards a norm of zero; training.decay='decoupled_init' "
-                "does not go with it, 'decoupled_zero' and 'l2' do"
+                "decay_of='circuits' pulls towards a norm of zero; use training.decay="
+                "'decoupled_zero' or 'l2' with it, not 'decoupled_init'"
             )
 
 
@@ -81,22 +87,22 @@ def compute(
     starts: Mapping[str, Sequence[float]] = STARTS,
     config: MixtureConfig | None = None,
 ) -> xr.Dataset:
-    """Train the scalars from every start; their curves.
+    """Train the scalars from every start, and return their curves.
 
     Args:
-        tables: what the circuits say, and where the mixture is trained and tested.
-        starts: by name, (w_m2, w_g2) with first factors of 0, or all four (w_m1, w_m2, w_g1, w_g2).
-            All see the same batches.
-        config: how; by default as published.
+        tables: the circuits' logits, and the pairs to train and to test on.
+        starts: initial values by name: (w_m2, w_g2) with first factors of 0, or all four (w_m1,
+            w_m2, w_g1, w_g2). All starts see the same batches.
+        config: how to train; None: as published.
 
     Returns:
-        Dataset over ("start", "step", ...): ``scalars`` (scalar), ``weights`` (circuit: their
-        products), ``loss`` and ``accuracy`` (split: "train", "test"), on all pairs of the split
-        and without weight decay. NaN from where a start diverged.
+        Dataset over ("start", "step", ...): ``scalars`` (scalar), their products ``weights``
+        (circuit), ``loss`` and ``accuracy`` (split: "train", "test") on all pairs of the split,
+        without weight decay. NaN once a start has diverged.
 
     Raises:
-        ValueError: no start or one of another length, decay of circuits without norms, or one that
-            would overshoot.
+        ValueError: no start or one of another length, or weight decay of circuits whose norms are
+            unknown or which would overshoot zero.
     """
     config = config or MixtureConfig()
     first = starting_scalars(starts)
@@ -112,9 +118,8 @@ def compute(
     by_split = ("start", "step", "split")
 
     def of_starts(scores: list[Tensor]) -> np.ndarray:
-        return rearrange(
-            scores, "split (start step) -> start step split", start=len(scalars)
-        ).numpy()
+        axes = "split (start step) -> start step split"
+        return rearrange(scores, axes, start=len(scalars)).numpy()
 
     training = config.training
     return xr.Dataset(
@@ -148,7 +153,7 @@ def compute(
 
 
 def starting_scalars(starts: Mapping[str, Sequence[float]]) -> Float[Tensor, "start 4"]:
-    """All four scalars of every start; first factors that are not given are 0."""
+    """The four scalars of every start; first factors that are not given are 0."""
     if not starts:
         raise ValueError("starts is empty; give at least one, such as {'10:1': (10.0, 1.0)}")
     for name, values in starts.items():
@@ -169,8 +174,8 @@ def mixing_weights(scalars: Float[Tensor, "*start 4"]) -> Float[Tensor, "*start 
 def by_scalar(
     scalars: Float[Tensor, "*start 4"], slope: Float[Tensor, "*start 2"]
 ) -> Float[Tensor, "*start 4"]:
-    """The gradient with respect to the scalars, from that with respect to the two weights."""
-    other = scalars[..., [1, 0, 3, 2]]  # each factor moves the product by the other one
+    """The gradient with respect to the four scalars, given that with respect to the two weights."""
+    other = scalars[..., [1, 0, 3, 2]]  # the derivative of a product by one factor
     return slope.repeat_interleave(2, dim=-1) * other
 
 
@@ -186,7 +191,7 @@ def circuit_cost(tables: Tables, config: MixtureConfig) -> Float[Tensor, " 2"]:
     """Curvature of the penalty on (w_mem, w_gen): lambda |theta|^2 of each circuit, or zeros.
 
     Raises:
-        ValueError: weight decay of circuits whose norms are not known.
+        ValueError: weight decay of circuits whose norms are unknown.
     """
     if config.decay_of == "scalars" or not config.training.weight_decay:
         return torch.zeros(2, dtype=torch.float64)
@@ -197,7 +202,7 @@ def circuit_cost(tables: Tables, config: MixtureConfig) -> Float[Tensor, " 2"]:
 
 
 def rates(training: gi.TrainConfig) -> Float[np.ndarray, " step"]:
-    """The learning rate of every update, with its warm-up."""
+    """The learning rate of every update, warm-up included."""
     warm = np.arange(training.steps) / max(1, training.warmup_steps)
     return training.lr * (np.minimum(1.0, warm) if training.warmup_steps else np.ones_like(warm))
 
@@ -211,14 +216,14 @@ def _trained(
     largest = reduce(scalars.square(), "start (circuit two) -> circuit", "max", two=2)
     fastest = float((largest * cost).max())
     if decoupled and training.lr * fastest > 1:
+        largest_decay = training.weight_decay / (training.lr * fastest)
         raise ValueError(
-            f"weight_decay={training.weight_decay} on circuits of norms "
-            f"{tables.norms[0]:.4g} and {tables.norms[1]:.4g} would overshoot zero at lr="
-            f"{training.lr}; at these starts it must be at most "
-            f"{training.weight_decay / (training.lr * fastest):.3g}"
+            f"weight_decay={training.weight_decay} on circuits of norms {tables.norms[0]:.4g} and "
+            f"{tables.norms[1]:.4g} would overshoot zero at lr={training.lr}; with these starts it "
+            f"must be at most {largest_decay:.3g}"
         )
     surface = surface_of(tables, "train", config)
-    # The cost of circuits is no square of a scalar, so the optimiser is not told of it.
+    # The optimiser decays single scalars only, so the penalty on their products is added here.
     own = replace(training, weight_decay=0.0) if cost.any() else training
     scalars = scalars.clone()
     optimizer = StackedOptimizer(scalars, [own] * len(scalars))
@@ -240,7 +245,7 @@ def _trained(
 
 
 def _batches(n_train: int, config: MixtureConfig) -> Iterator[Int[Tensor, " batch"] | None]:
-    """Which training pairs each update sees: None for all, else parts of reshuffled epochs."""
+    """The training pairs of each update: None for all, else batches of reshuffled epochs."""
     size = config.training.batch_size
     rng = generator(config.seed, "batches")
     while True:

@@ -1,4 +1,4 @@
-"""The runs that give circuits to mix, and the tables of each protocol."""
+"""The runs that provide the circuits to mix, and the tables of each protocol."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,26 +12,22 @@ from grokinterp.sweeps.collect import Named, collect, folder_name
 from grokinterp.training.rules import Rule
 
 FRACTIONS = {"memorising": 0.2, "generalising": 0.9}  # the paper's
-
-LOSS = "mse_softmax"  # of the paper's MLP, whatever the reference settings of a size have
-
+LOSS = "mse_softmax"  # that of the paper's MLP, at every size
 SETTLED = "settled"  # the checkpoint of the leak-free C_gen
-
-# Times the reference steps: some small C_gen have only just generalised by then. Toys memorise
-# under this loss at a lower rate only, and then later.
+# Times the usual steps, after which some small C_gen have only just generalised. Toys memorise
+# with this loss only at a lower learning rate, and then later.
 _LONGER = {
     "tiny": {"memorising": 4, "generalising": 2},
     "small": {"memorising": 1, "generalising": 2},
     "published": {"memorising": 1, "generalising": 1},
 }
-
 _LR = {"tiny": 5e-3}
 
 
 def wanted(size: str, seeds: int) -> list[Named]:
-    """The networks of C_mem and C_gen of every seed, in turn.
+    """For every seed the network of C_mem, then that of C_gen.
 
-    Splits of a seed are nested; seeds differ in split and weights.
+    Their training sets are nested; seeds differ in split and weights.
     """
     runs = []
     for seed in range(seeds):
@@ -50,7 +46,7 @@ def wanted(size: str, seeds: int) -> list[Named]:
 
 
 def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
-    """For every seed the networks by kind; trained if they are not in ``out``."""
+    """For every seed its two networks by kind; those missing in ``out`` are trained."""
     both = wanted(size, seeds)
     rules = PUBLISHED_RULES | {SETTLED: _settled(both[-1].config.training.steps // 2)}
     runs = iter(collect(out, both, checkpoints=rules))
@@ -58,10 +54,10 @@ def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
 
 
 def _settled(half: int) -> Rule:
-    """The first evaluation in the second half of training that a validated C_gen could be.
+    """True in the second half of training once the accuracies are those of a validated C_gen.
 
-    Late, so that its probabilities are sharp; not the last one, because accuracies of networks
-    under weight decay keep flickering by a pair.
+    The second half, so that its probabilities are sharp; not the end, because under weight decay
+    accuracies keep changing by a pair or so.
     """
     late, right = gi.at_step(half), rule_of(DEFINITIONS["validated"]["generalising"])
     return lambda rows: late(rows) and right(rows)
@@ -70,13 +66,14 @@ def _settled(half: int) -> Rule:
 def protocols(runs: Mapping[str, gi.Run]) -> dict[str, Tables]:
     """The tables of one seed's two networks, as published and leak-free.
 
-    As published: C_mem when its train accuracy first was 99 %, C_gen at the end of training,
-    validated on all that C_mem was not trained on. Leak-free: C_mem at the end, without training
-    errors and with a validation accuracy of at most 5 %; C_gen from the second half of training,
-    right on 99.9 % of train and validation; validated on what neither has seen.
+    As published: C_mem is the network when its train accuracy first reached 99 %, C_gen that at the
+    end of training, and the mixture is validated on all pairs that C_mem was not trained on.
+    Leak-free: C_mem is the network at the end, without training errors and with a validation
+    accuracy of at most 5 %; C_gen is from the second half of training, 99.9 % right on train and
+    validation; the mixture is validated on pairs that neither has seen.
 
     Raises:
-        CircuitError, ValueError: a network that is not the circuit it should be, with its numbers.
+        CircuitError, ValueError: a network does not qualify as the circuit; with its numbers.
     """
     memorising, generalising = runs["memorising"], runs["generalising"]
     return {
@@ -92,10 +89,10 @@ def protocols(runs: Mapping[str, gi.Run]) -> dict[str, Tables]:
 
 
 def halves_tables(run: gi.Run) -> Tables:
-    """The memorising and the generalising half of one network in Coexistence.
+    """The tables of the memorising and the generalising half of one network in Coexistence.
 
-    The mixture is asked for the labels that training gave, wrong ones included, and validated on
-    the network's own test pairs. The memorising half alone need not know the unchanged labels.
+    The labels are those given in training, wrong ones included, and validation uses the network's
+    own test pairs. The memorising half alone need not know the unchanged labels.
 
     Raises:
         TypeError, ValueError: as ``halves.split``.

@@ -1,8 +1,8 @@
-"""What two frozen circuits say on every pair, and the pairs on which a mixture of them is judged.
+"""Logits of two frozen circuits on every pair, and the pairs to train and to test their mixture on.
 
-A mixture is a fair test of generalisation only on pairs that neither circuit was trained on, and a
-fair test of memorisation only if the memorising circuit makes no errors that the other one could
-be needed for. Both are looked at here, before anything is mixed.
+A mixture is a fair test of generalisation only on pairs that neither circuit was trained on. It is
+a fair test of memorisation only if the memorising circuit makes no errors, for which the mixture
+would need the other one. Both are checked here, before anything is mixed.
 """
 
 import math
@@ -27,33 +27,32 @@ class Tables:
     """Logits of two circuits on all pairs of a task, with the pairs to train and to test on.
 
     Raises:
-        ValueError: tables of different shapes or with NaN or infinite logits, masks of other pairs
-            or of numbers, no pair to train or to test on, or a pair on both sides.
+        ValueError: tables of different shapes or with NaN or infinite logits, masks of another
+            length or type, no pair to train or to test on, or a pair in both masks.
     """
 
     memorising: Float[Tensor, "pair class"]
     generalising: Float[Tensor, "pair class"]
-    labels: Int[Tensor, " pair"]  # what is asked for; of training pairs, as they were given
-    is_train: Bool[Tensor, " pair"]  # on which the mixture's scalars are trained
-    is_test: Bool[Tensor, " pair"]  # the paper's validation pairs
-    norms: tuple[float, float] = (math.nan, math.nan)  # of the parameters; for weight decay only
-    # For texts: how many test pairs a circuit was trained on, how many training pairs C_mem misses.
-    overlap: int = 0
-    errors: int = field(init=False)
+    labels: Int[Tensor, " pair"]  # as given in training
+    is_train: Bool[Tensor, " pair"]  # pairs that the mixture's scalars are trained on
+    is_test: Bool[Tensor, " pair"]  # its validation pairs
+    norms: tuple[float, float] = (math.nan, math.nan)  # of the parameters; for weight decay
+    overlap: int = 0  # how many test pairs a circuit was trained on
+    errors: int = field(init=False)  # how many training pairs C_mem gets wrong
 
     def __post_init__(self) -> None:
         shapes = {tuple(table.shape) for table in (self.memorising, self.generalising)}
         if len(shapes) > 1:
             raise ValueError(
-                f"circuits say logits of shapes {sorted(shapes)}; take two of one task, with as "
-                "many classes"
+                f"the circuits' logits have shapes {sorted(shapes)}; give two circuits of one task "
+                "with the same number of classes"
             )
         for name in ("memorising", "generalising"):
             if not getattr(self, name).isfinite().all():
                 raise ValueError(f"{name} has NaN or infinite logits; this network diverged")
         for split in SPLITS:
             mask = self.mask(split)
-            if mask.dtype != torch.bool or len(mask) != len(self.labels):  # numbers would be rows
+            if mask.dtype != torch.bool or len(mask) != len(self.labels):  # integers would index
                 raise ValueError(
                     f"is_{split} must be a mask over the {len(self.labels)} pairs, got "
                     f"{mask.dtype} {list(mask.shape)}"
@@ -65,9 +64,11 @@ class Tables:
                 }[split]
                 raise ValueError(f"no pair is left to {split} the mixture on; {remedy}")
         if both := int((self.is_train & self.is_test).sum()):
-            raise ValueError(f"{both} pairs are in is_train and in is_test; a pair may be in one")
-        said = self.memorising[self.is_train].argmax(dim=1)
-        errors = int((said != self.labels[self.is_train]).sum())
+            raise ValueError(
+                f"{both} pairs are both in is_train and in is_test; put each pair in one"
+            )
+        answers = self.memorising[self.is_train].argmax(dim=1)
+        errors = int((answers != self.labels[self.is_train]).sum())
         object.__setattr__(self, "errors", errors)
 
     def mask(self, split: str) -> Bool[Tensor, " pair"]:
@@ -77,7 +78,7 @@ class Tables:
     def on(
         self, split: str, *, mixed: str
     ) -> tuple[Float[Tensor, "n class"], Float[Tensor, "n class"], Int[Tensor, " n"]]:
-        """Both tables as they are "mixed", "logits" or "probabilities", and labels of a split."""
+        """Both tables, as "logits" or "probabilities" (``mixed``), and the labels of a split."""
         mask = self.mask(split)
         tables = (table[mask].double() for table in (self.memorising, self.generalising))
         if mixed == "probabilities":
@@ -96,19 +97,19 @@ def tables_of(
     overlap: str = "refused",
     errors: str = "refused",
 ) -> Tables:
-    """Tables for a mixture of two circuits, free of leaks unless asked for otherwise.
+    """Tables for a mixture of two circuits, without leaks unless they are allowed.
 
     Args:
         memorising: C_mem.
         generalising: C_gen, of the same task.
         is_train: the mixture's training pairs; by default those that C_mem was trained on.
         is_test: its test pairs; by default those that neither circuit was trained on.
-        overlap: "allowed" if a circuit may have been trained on test pairs.
-        errors: "allowed" if C_mem may be wrong on training pairs.
+        overlap: "allowed" accepts test pairs that a circuit was trained on; "refused" raises.
+        errors: "allowed" accepts training pairs that C_mem gets wrong; "refused" raises.
 
     Raises:
-        ValueError: circuits of different tasks; test pairs that a circuit has seen or errors of
-            C_mem, unless allowed, with how many; or no test pair.
+        ValueError: circuits of different tasks; test pairs that a circuit has seen, or errors of
+            C_mem, unless allowed (the message counts them); or no test pair.
     """
     check_choice("overlap", overlap, _ASKED)
     check_choice("errors", errors, _ASKED)
@@ -120,7 +121,7 @@ def tables_of(
     if leaked and overlap == "refused":
         raise ValueError(
             f"{leaked} of {int(is_test.sum())} test pairs were seen by a circuit in training; "
-            "leave is_test out to test on the others, or pass overlap='allowed' if that is meant"
+            "leave is_test out to test on the others, or pass overlap='allowed'"
         )
     tables = Tables(
         memorising.logits(),
@@ -134,23 +135,17 @@ def tables_of(
     if tables.errors and errors == "refused":
         raise ValueError(
             f"C_mem is wrong on {tables.errors} of {int(is_train.sum())} training pairs, and the "
-            "mixture needs C_gen for those; train it longer, or pass errors='allowed' if that is "
-            "meant"
+            "mixture needs C_gen for those; train it longer, or pass errors='allowed'"
         )
     return tables
 
 
 @unaffected()
 def published_tables(memorising: Circuit, generalising: Circuit) -> Tables:
-    """As in the paper: tested on all that C_mem was not trained on, whatever C_gen was trained on.
+    """Tables as in the paper: tested on all pairs that C_mem was not trained on.
 
-    With nested splits of 20 % and 90 %, C_gen was trained on seven eighths of the test pairs, and
+    With nested splits of 20 % and 90 %, C_gen was trained on seven eighths of these test pairs.
     C_mem may be wrong on some training pairs.
     """
-    return tables_of(
-        memorising,
-        generalising,
-        is_test=~memorising.seen,
-        overlap="allowed",
-        errors="allowed",
-    )
+    unseen, allowed = ~memorising.seen, "allowed"
+    return tables_of(memorising, generalising, is_test=unseen, overlap=allowed, errors=allowed)

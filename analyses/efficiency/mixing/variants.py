@@ -12,17 +12,17 @@ from grokinterp.bars import each
 from grokinterp.session import unaffected
 from grokinterp.short_text import short_repr
 
-_COST = 0.1  # of circuits, see Variant
+_COST = 0.1  # of the loss at the start, see Variant
 
 
 @short_repr
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A way to mix and to train, made a :class:`mixture.MixtureConfig` for given circuits.
+    """A way to mix two circuits and to train the mixture.
 
-    ``decay`` is None, "scalars" (decoupled, lambda 1) or "circuits" (in the loss, such that C_mem
-    alone, w_mem = 1, costs a tenth of the loss at the start, 1 / classes or log(classes)). SGD has
-    the full batch and a rate of classes / 400, at which the paper's faster circuit is stable.
+    ``decay`` is None, "scalars" (decoupled, lambda 1) or "circuits": a penalty in the loss, which
+    for C_mem alone (w_mem = 1) is a tenth of the loss at the start. SGD uses the full batch and a
+    learning rate of classes / 400, at which the paper's faster circuit is stable.
     """
 
     mixed: str = "probabilities"
@@ -31,7 +31,7 @@ class Variant:
     decay: str | None = None
 
     def config(self, tables: Tables, *, steps: int = 1500) -> mixture.MixtureConfig:
-        """The settings of this variant for two circuits; rows every 5 steps."""
+        """The settings of this variant for two circuits, evaluated every 5 steps."""
         classes = tables.memorising.shape[1]
         start = math.log(classes) if self.loss == "cross_entropy" else 1 / classes
         training = replace(mixture.PUBLISHED_TRAINING, loss=self.loss, steps=steps, eval_every=5)
@@ -51,6 +51,7 @@ class Variant:
 PUBLISHED = "probabilities, MSE"
 EFFICIENT = "probabilities, MSE, decay of circuits"
 SGD = "probabilities, MSE, SGD"
+_EFFICIENT_NLL = Variant(loss="cross_entropy", decay="circuits")
 VARIANTS: dict[str, Variant] = {
     PUBLISHED: Variant(),
     "probabilities, MSE, decay of scalars": Variant(decay="scalars"),
@@ -58,22 +59,17 @@ VARIANTS: dict[str, Variant] = {
     SGD: Variant(sgd=True),
     "probabilities, MSE, SGD, decay of circuits": Variant(sgd=True, decay="circuits"),
     "probabilities, cross-entropy": Variant(loss="cross_entropy"),
-    "probabilities, cross-entropy, decay of circuits": Variant(
-        loss="cross_entropy", decay="circuits"
-    ),
+    "probabilities, cross-entropy, decay of circuits": _EFFICIENT_NLL,
     "logits, MSE": Variant(mixed="logits"),
     "logits, MSE, decay of circuits": Variant(mixed="logits", decay="circuits"),
     "logits, cross-entropy": Variant(mixed="logits", loss="cross_entropy"),
-    "logits, cross-entropy, decay of circuits": Variant(
-        mixed="logits", loss="cross_entropy", decay="circuits"
-    ),
+    "logits, cross-entropy, decay of circuits": replace(_EFFICIENT_NLL, mixed="logits"),
 }
-# For the halves of a network that was trained on the squared error of its logits.
+# For the halves of a network, which was trained on the squared error of its logits.
+_SQUARED = Variant(mixed="logits", loss="mse")
 OF_HALVES: dict[str, Variant] = {
-    "logits, squared error": Variant(mixed="logits", loss="mse"),
-    "logits, squared error, decay of circuits": Variant(
-        mixed="logits", loss="mse", decay="circuits"
-    ),
+    "logits, squared error": _SQUARED,
+    "logits, squared error, decay of circuits": replace(_SQUARED, decay="circuits"),
 }
 
 
@@ -85,10 +81,10 @@ def compute(
     steps: int = 1500,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Curves of all variants from both presets: ``mixture.compute`` over ("variant", "seed", ...).
+    """``mixture.compute`` of all variants and seeds, over ("variant", "seed", ...).
 
     Args:
-        tables: one per seed, by seed or in the order of seeds 0, 1, ...
+        tables: by seed, or a list for seeds 0, 1, ...
         variants: by name.
         steps: of every mixture.
         progress: show a bar over the variants.
@@ -98,12 +94,10 @@ def compute(
     def axis(name: str, of: Sequence[xr.Dataset], values: Sequence[object]) -> xr.Dataset:
         return xr.concat(of, dim=xr.Variable(name, list(values)), combine_attrs="drop_conflicts")
 
-    found = [
-        axis(
-            "seed",
-            [mixture.compute(t, config=variant.config(t, steps=steps)) for t in by_seed.values()],
-            list(by_seed),
-        )
-        for variant in each(list(variants.values()), "variants", wanted=progress)
-    ]
+    found = []
+    for variant in each(list(variants.values()), "variants", wanted=progress):
+        curves = [
+            mixture.compute(t, config=variant.config(t, steps=steps)) for t in by_seed.values()
+        ]
+        found.append(axis("seed", curves, list(by_seed)))
     return axis("variant", found, list(variants))

@@ -1,20 +1,33 @@
-"""Model efficiency: the parameter norm that circuits need, against data (the second paper, Fig. 6).
+"""Model efficiency: the parameter norm that circuits need, against data (second paper, Fig. 6).
 
 The paper compares the norm of all parameters of a network that has just memorised its training set,
-C_mem, with that of one that has generalised, C_gen, over training sets of many sizes. Besides what
-a circuit costs, that norm measures when training stopped: the embeddings of tokens that never occur
-only decay, and larger sets may just be memorised earlier. So every norm is taken of several
-circuits (``CIRCUITS``) in several ways (``NORM_KINDS``), and
-:mod:`trend` says what is left of the trend.
+C_mem, with that of one that has generalised, C_gen, over training sets of many sizes. That norm
+depends on more than the cost of a circuit: embeddings of tokens that never occur only decay, and
+larger sets may simply be memorised earlier. So we measure several circuits (``CIRCUITS``) in
+several ways (``NORM_KINDS``), and :mod:`trend` says what is left of the published trend.
 """
 
-from analyses.efficiency.model_efficiency.command import experiment
-from analyses.efficiency.model_efficiency.computation import (
-    CIRCUITS,
-    NORM_KINDS,
-    RANKS,
-    Source,
-    compute,
-)
+from collections.abc import Iterator
 
-__all__ = ["CIRCUITS", "NORM_KINDS", "RANKS", "Source", "compute", "experiment"]
+from analyses.announcement import Announcement
+from analyses.efficiency.model_efficiency import trend
+from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS, compute
+from analyses.efficiency.model_efficiency.figures import plot_efficiency, plot_layers, plot_trend
+from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
+from analyses.efficiency.settings import SEEDS
+from analyses.options import Network, Out, Seeds, Size
+from analyses.pages.finding import Finding
+
+__all__ = ["CIRCUITS", "NORM_KINDS", "compute", "experiment"]
+
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Network = "mlp"
+) -> Iterator[Announcement | Finding]:
+    """Compare the norms that memorising and generalising need, over training sets of many sizes."""
+    yield Announcement.of(out, wanted(size, seeds, network))
+    data = compute(collect_runs(out, size, seeds, network))
+    slopes = trend.compute(data)
+    figures = [plot_efficiency(data), plot_layers(data), plot_trend(slopes)]
+    rows = [*trend.table(slopes), trend.sentence(slopes)]
+    yield Finding(data=data, figures=figures, rows=rows, name=f"model_efficiency_{network}")

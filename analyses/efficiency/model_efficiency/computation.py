@@ -1,4 +1,4 @@
-"""The norms of every circuit in every measure, and the logits that they are the price of."""
+"""Norms of every circuit in every measure, and the logits that these norms pay for."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,10 @@ from analyses.efficiency.histories import network_of
 from analyses.efficiency.model_efficiency.runs import AT_STEP
 from grokinterp.session import unaffected
 from probes.margins import all_logits, label_logits, label_margins
-from probes.needed_norm import (
-    can_share_scale,
-    least_scaled_norm,
-    scaled_norm,
-)
+from probes.needed_norm import can_share_scale, least_scaled_norm, scaled_norm
 from probes.parameter_norms import norms_by_layer, parameter_norm
 
 RANKS = 20  # logits drawn per network
-
 NORM_KINDS = {
     "all parameters": "norm of all parameters",
     "per logit": "norm of all parameters per logit",
@@ -33,8 +28,17 @@ NORM_KINDS = {
     "matched margin": "at a common median margin",
     "least": "least norm at that margin",
 }
-
-_COMMON = "common"  # the checkpoint at the first step at which all networks have memorised
+_COMMON = "common"  # the checkpoint at the first step by which all networks have memorised
+_ACCURACIES = ("train_accuracy", "test_accuracy")
+_NUMBERS = ("step", *_ACCURACIES, "median_logit", "median_margin", "least_margin")
+_NO_LEAST = "its layers cannot be scaled against each other"
+_MAY_DIFFER = {  # fields in which runs may differ, with any value
+    "data.train_fraction": 0.5,
+    "data.corruption": 0.0,
+    "data.seed": 0,
+    "seed": 0,
+    "training.batch_size": None,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,23 +48,20 @@ class Source:
     kind: str  # memorising or generalising
     at: str  # a checkpoint's name, or END
     must: Definition
-    random: bool = False  # labels
+    random: bool = False  # whether the run has random labels
 
 
-_PUBLISHED, _VALIDATED = DEFINITIONS["published"], DEFINITIONS["validated"]
-
-_FITS = _PUBLISHED["memorising"]
-
+_FITS = DEFINITIONS["published"]["memorising"]
+_LOW, _HIGH = DEFINITIONS["validated"].values()
+_ENDS = DEFINITIONS["published"]["generalising"]
 CIRCUITS: Mapping[str, Source] = {
     "C_mem": Source(kind="memorising", at="memorising", must=_FITS),
-    "C_mem, validation low": Source(
-        kind="memorising", at="memorising", must=_VALIDATED["memorising"]
-    ),
+    "C_mem, validation low": Source(kind="memorising", at="memorising", must=_LOW),
     "C_mem, equal step": Source(kind="memorising", at=_COMMON, must=_FITS),
     "random labels": Source(kind="memorising", at="memorising", must=_FITS, random=True),
     "random labels, equal step": Source(kind="memorising", at=END, must=_FITS, random=True),
-    "C_gen": Source(kind="generalising", at=END, must=_PUBLISHED["generalising"]),
-    "C_gen, validation high": Source(kind="generalising", at=END, must=_VALIDATED["generalising"]),
+    "C_gen": Source(kind="generalising", at=END, must=_ENDS),
+    "C_gen, validation high": Source(kind="generalising", at=END, must=_HIGH),
 }
 
 
@@ -71,24 +72,27 @@ def compute(
     target_logit: float | None = None,
     target_margin: float | None = None,
 ) -> xr.Dataset:
-    """Norms of every circuit in every measure, and the logits that they are the price of.
+    """Norms of every circuit in every measure, and the logits that these norms pay for.
 
     Args:
-        runs: of one network, over train fractions and seeds: with the task's labels, and, with
-            ``data.corruption=1``, random ones; as ``runs.collect_runs`` makes them.
+        runs: of one network, over train fractions and seeds, on the task's labels and, with
+            ``data.corruption=1``, on random ones; as from ``runs.collect_runs``.
         target_logit: the common median of the correct logits; None: the median over the circuits.
-        target_margin: likewise of the margins.
+        target_margin: the same for the margins.
 
     Returns:
         Dataset over "circuit", "fraction" and "seed", with ``n_train`` [fraction] in pairs:
-        ``cost`` (..., "measure"), a norm, or for "per logit" a norm over a logit; NaN where
-        ``missing`` says why. ``step``, ``train_accuracy`` on the labels given and
-        ``test_accuracy`` on the true ones; ``logits`` (..., "rank"), the correct-class logits of
-        training pairs that are answered correctly, at 20 evenly spaced ranks from the least to the
-        95th percentile, and their ``median_logit``; ``median_margin`` and ``least_margin`` over
-        all training pairs; ``layer_norm`` (..., "layer"), unused embeddings left out. Attributes:
-        the targets, the common ``equal_step`` (-1: there is none), and ``no_least``, why a network
-        has no "least" norm.
+
+        * ``cost`` (..., measure): a norm, or for "per logit" a norm divided by a logit; NaN where
+          there is no such circuit, and ``missing`` says why;
+        * ``step``; ``train_accuracy`` on the labels given, ``test_accuracy`` on the true ones;
+        * ``logits`` (..., rank): correct-class logits of correctly answered training pairs, at 20
+          evenly spaced ranks from the smallest to the 95th percentile; their ``median_logit``;
+        * ``median_margin`` and ``least_margin`` over all training pairs;
+        * ``layer_norm`` (..., layer), without unused embeddings.
+
+        Attributes: the targets; ``equal_step``, the first step by which all networks have
+        memorised (-1: there is none); ``no_least``, why a network has no "least" norm.
 
     Raises:
         ValueError: no runs, or runs that differ in more than fraction, batch, seeds and labels.
@@ -148,13 +152,6 @@ def compute(
     )
 
 
-_NUMBERS = (
-    "step", "train_accuracy", "test_accuracy", "median_logit", "median_margin", "least_margin",
-)  # fmt: skip
-
-_NO_LEAST = "its layers cannot be scaled against each other"
-
-
 def _cells(runs: Sequence[gi.Run]) -> dict[tuple[bool, float, int], gi.Run]:
     """Runs by whether labels are random, train fraction and seed."""
     if not runs:
@@ -167,11 +164,7 @@ def _cells(runs: Sequence[gi.Run]) -> dict[tuple[bool, float, int], gi.Run]:
                 f"runs has one with data.corruption={data.corruption}; labels are all the task's "
                 "(0) or all random (1)"
             )
-        same = {
-            "data.train_fraction": 0.5, "data.corruption": 0.0, "data.seed": 0, "seed": 0,
-            "training.batch_size": None,
-        }  # fmt: skip
-        if run.config.replace(same) != runs[0].config.replace(same):
+        if run.config.replace(_MAY_DIFFER) != runs[0].config.replace(_MAY_DIFFER):
             raise ValueError(
                 "runs must differ in train fraction, batch size, seeds and random labels only; "
                 f"got {run.config!r} and {runs[0].config!r}"
@@ -187,7 +180,7 @@ def _cells(runs: Sequence[gi.Run]) -> dict[tuple[bool, float, int], gi.Run]:
 
 
 def _equal_step(runs: Sequence[gi.Run]) -> int | None:
-    """The first step at which networks of all runs were kept and had memorised."""
+    """The first step at which the networks of all runs were kept and had memorised."""
     per_run = [
         {kept.step: kept.metrics["train_accuracy"] for kept in _at_steps(run).values()}
         for run in runs
@@ -198,13 +191,13 @@ def _equal_step(runs: Sequence[gi.Run]) -> int | None:
 
 
 def _at_steps(run: gi.Run) -> dict[str, gi.Checkpoint]:
-    """A run's networks at steps that were set beforehand, the last one too."""
+    """A run's networks at the planned steps and at the end."""
     kept = {name: kept for name, kept in run.checkpoints.items() if name.startswith(AT_STEP)}
     return kept if run.diverged_at is not None else kept | {END: run.checkpoint()}
 
 
 def _network(run: gi.Run, at: str, equal_step: int | None) -> tuple[gi.HookedModel | None, int]:
-    """The network of a run that a source names, None if it was not kept, and its step."""
+    """The network of a run that a source names, with its step; None if it was not kept."""
     if at == _COMMON:
         steps = {kept.step: name for name, kept in _at_steps(run).items()}
         if equal_step is None:
@@ -218,7 +211,7 @@ def _network(run: gi.Run, at: str, equal_step: int | None) -> tuple[gi.HookedMod
 
 
 def _never(run: gi.Run, at: str) -> str:
-    """Why a run has not kept a network."""
+    """Why a run has no such network."""
     if at == _COMMON:
         return "there is no step at which all networks were kept and had memorised"
     best = float(run.history.train_accuracy.max())
@@ -229,7 +222,7 @@ def _never(run: gi.Run, at: str) -> str:
 
 
 def _describe(model: gi.HookedModel, dataset: gi.Dataset) -> dict[str, Any]:
-    """What a network does on its data, and the norms of its layers."""
+    """Accuracies, logits and margins of a network on its data, and the norms of its layers."""
     logits = all_logits(model, dataset.tokens)
     right = logits.argmax(dim=1) == dataset.labels
     seen = dataset.is_train
@@ -249,7 +242,7 @@ def _describe(model: gi.HookedModel, dataset: gi.Dataset) -> dict[str, Any]:
 
 
 def _shortfall(must: Definition, found: Mapping[str, Any]) -> str:
-    """How a network misses its definition; "" if it does not."""
+    """How a network fails its definition; "" if it does not."""
     train, test = found["train_accuracy"], found["test_accuracy"]
     if must.shortfall({"train": train, "unchanged": train, "test": test}) <= 0:
         return ""
@@ -261,22 +254,19 @@ def _costs(
 ) -> Float[np.ndarray, " measure"]:
     """The norms in the order of ``NORM_KINDS``."""
     everything = parameter_norm(model, used_only=False)
-    return np.array([
-        everything,
-        _ratio(everything, median_logit),
-        parameter_norm(model),
-        scaled_norm(model, scale["median_logit"]),
-        scaled_norm(model, scale["median_margin"]),
-        least_scaled_norm(model, scale["median_margin"]) if can_share_scale(model) else math.nan,
-    ])  # fmt: skip
+    margin = scale["median_margin"]
+    least = least_scaled_norm(model, margin) if can_share_scale(model) else math.nan
+    matched = [scaled_norm(model, scale["median_logit"]), scaled_norm(model, margin)]
+    per_logit = _ratio(everything, median_logit)
+    return np.array([everything, per_logit, parameter_norm(model), *matched, least])
 
 
 def _typical(values: np.ndarray, models: Mapping[tuple[int, ...], Any]) -> float:
-    """Median over the circuits there are, of those that are positive."""
+    """Median over the circuits of the values that are positive."""
     found = [value for at in models if (value := values[at]) > 0]
     return float(np.median(found)) if found else math.nan
 
 
 def _ratio(value: float, by: float) -> float:
-    """NaN unless ``by`` is positive: a logit that is not has no price."""
+    """``value / by``; NaN unless ``by`` is positive, since a negative logit has no price."""
     return value / by if by > 0 else math.nan

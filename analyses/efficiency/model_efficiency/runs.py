@@ -1,7 +1,7 @@
-"""The runs that tell what memorising and generalising cost, in norm and in steps.
+"""The runs that show what memorising and generalising cost, in norm and in steps.
 
-Each network is trained on every part of the data twice with the same training: on the task's
-labels, and on random ones, which can only be memorised.
+Each network is trained twice on each amount of data, with the same settings: on the task's labels,
+and on random ones, which can only be memorised.
 """
 
 from pathlib import Path
@@ -12,15 +12,15 @@ from analyses.efficiency.settings import network, seeded, with_fraction
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # the second paper's, Fig. 6
-SMALL_FRACTIONS = (0.05, 0.1, 0.2)  # where memorising may be the cheaper way; random labels only
-AT_STEP = "step-"  # begins the names of checkpoints at steps that were set beforehand
+SMALL_FRACTIONS = (0.05, 0.1, 0.2)  # where memorising may be cheaper; random labels only
+AT_STEP = "step-"  # prefix of the checkpoints at planned steps
 _VOCABULARY = 239 / 97  # the paper's tokens per residue
 
 
 def wanted(size: str, seeds: int, name: str = "mlp") -> list[Named]:
-    """The runs: the task's labels and random ones, every fraction and seed.
+    """The runs of this experiment: both kinds of labels, every fraction and seed.
 
-    At every size the embedding has the paper's share of rows that no prompt uses.
+    At every size, the same share of the embedding's rows is unused as in the paper.
     """
     runs = []
     for seed in range(seeds):
@@ -38,9 +38,9 @@ def wanted(size: str, seeds: int, name: str = "mlp") -> list[Named]:
 
 
 def collect_runs(out: Path, size: str, seeds: int, name: str = "mlp") -> list[gi.Run]:
-    """Train what is not in ``out`` yet.
+    """Train the runs that are missing in ``out``, and return all.
 
-    Networks are kept when they have memorised, and at four steps that all runs have in common.
+    Checkpoints: when a network has memorised, and at four steps that all runs have in common.
     """
     steps = network(name, size).training.steps
     rules = {f"{AT_STEP}{n}": gi.at_step(n) for n in (steps // 2**i for i in range(4, 0, -1))}

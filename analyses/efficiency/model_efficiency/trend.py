@@ -1,7 +1,7 @@
-"""How much of a circuit's cost follows the amount of data, and how much of that is a confound.
+"""How a circuit's cost grows with the amount of data, and how much of that is a confound.
 
 A cost that grows as a power of the number of training pairs, D^a, is a line of slope a in
-logarithms. The slope of the published measure is set beside those of the controlled ones.
+logarithms. We compare the slope of the published measure with those of the controlled ones.
 """
 
 import math
@@ -16,29 +16,28 @@ from grokinterp.checks import check_choice
 
 PUBLISHED = {"circuit": "C_mem", "measure": "all parameters"}
 _NOT_DETECTED = "not detected"
-_FEWEST = 3  # fractions that a slope is fitted to
+_FEWEST = 3  # fractions needed to fit a slope
 
 
 def compute(data: xr.Dataset) -> xr.Dataset:
-    """Slopes of log cost against log D, over the published fractions, of every circuit and measure.
+    """Slope of log cost against log D for every circuit and measure, over the published fractions.
 
-    Each seed has a slope of its own, by least squares over the fractions at which it has the
-    circuit (at least 3); the interval is Student's t over seeds.
+    The slope is fitted by least squares to each seed, over the fractions at which it has the
+    circuit (at least 3). The interval is Student's t over seeds.
 
     Args:
-        data: of ``model_efficiency.compute``.
+        data: from ``model_efficiency.compute``.
 
     Returns:
         Dataset over "circuit" and "measure": ``slope``, ``low`` and ``high`` (95 %; NaN for fewer
-        than two seeds), ``n_seeds``; ``share`` of the slope of the published C_mem and norm, NaN
-        unless that slope's interval excludes 0; ``verdict``: "rises", "falls", "no trend seen" or
-        "not detected: why".
+        than two seeds) and ``n_seeds``. ``share``: the slope divided by that of the published C_mem
+        and norm, NaN unless the latter's interval excludes 0. ``verdict``: "rises", "falls",
+        "no trend seen" or "not detected: why".
     """
     wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
-    slopes = xr.apply_ufunc(
-        _slope, np.log(wide.n_train), np.log(wide.cost),
-        input_core_dims=[["fraction"]] * 2, vectorize=True,
-    ).transpose("circuit", "measure", "seed")  # fmt: skip
+    logs = np.log(wide.n_train), np.log(wide.cost)
+    slopes = xr.apply_ufunc(_slope, *logs, input_core_dims=[["fraction"]] * 2, vectorize=True)
+    slopes = slopes.transpose("circuit", "measure", "seed")
     found = t_interval(slopes).rename(mean="slope").assign(n_seeds=slopes.count("seed"))
     verdict = [
         [
@@ -56,13 +55,13 @@ def compute(data: xr.Dataset) -> xr.Dataset:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Of the least-squares line through the points there are; NaN for fewer than 3."""
+    """Slope of the least-squares line through the known points; NaN for fewer than 3."""
     there = ~np.isnan(y)
     return float(np.polyfit(x[there], y[there], 1)[0]) if there.sum() >= _FEWEST else math.nan
 
 
 def _verdict(found: xr.Dataset, here: xr.Dataset) -> str:
-    """What the slope of one circuit in one measure says, or why there is none."""
+    """Whether one circuit's cost rises or falls in one measure, or why that is unknown."""
     if not found.n_seeds:
         return _why(here)
     if found.low.isnull():
@@ -73,6 +72,7 @@ def _verdict(found: xr.Dataset, here: xr.Dataset) -> str:
 
 
 def _why(here: xr.Dataset) -> str:
+    """Why a circuit has no slope: the most frequent reason over fractions and seeds."""
     if here.measure == "least" and here.attrs["no_least"]:
         return f"{_NOT_DETECTED}: {here.attrs['no_least']}"
     seeds = (here.missing == "").sum("fraction")
@@ -85,7 +85,7 @@ def _why(here: xr.Dataset) -> str:
 
 
 def table(trend: xr.Dataset) -> list[str]:
-    """One line per circuit and measure; one for a circuit that is nowhere to be had."""
+    """One line per circuit and measure; a single line for a circuit unavailable for every seed."""
     lines = [f"{'circuit':26}{'measure':17}{'slope':>7}  {'95 % interval':17}{'share':>6}  verdict"]
     for circuit in trend.circuit.values:
         here = trend.sel(circuit=circuit)
@@ -103,7 +103,7 @@ def table(trend: xr.Dataset) -> list[str]:
 
 
 def sentence(trend: xr.Dataset) -> str:
-    """What the paper's figure says, and what is left of it, in plain words."""
+    """What the published measure shows, and what the controlled ones leave of it, in words."""
     clean = "random labels, equal step"
     parts = [
         "As published, by the norm of all parameters: "
@@ -119,9 +119,9 @@ def sentence(trend: xr.Dataset) -> str:
         )
         share = float(trend.share.sel(circuit=clean, measure=measure))
         if share < 0:
-            parts.append("For random labels that is the other way than the published slope.")
+            parts.append("For random labels that slope has the opposite sign to the published one.")
         elif not math.isnan(share):
-            parts.append(f"Of the published slope, {share:.0%} is left there for random labels.")
+            parts.append(f"Random labels keep {share:.0%} of the published slope.")
     return " ".join(parts)
 
 
@@ -140,20 +140,21 @@ def cost_curves(
     memorising: str = "random labels, equal step",
     generalising: str = "C_gen, validation high",
 ) -> xr.Dataset:
-    """What memorising and generalising cost at every training-set size, to see where they cross.
+    """What memorising and generalising cost at every training-set size, to find where they cross.
 
-    Networks trained on few pairs do not generalise, so that C_gen has no cost there of its own. As
-    a generalising circuit does not depend on which pairs were seen, it is given the seed's mean (of
-    logarithms) over the sizes at which there is one, and the size is marked.
+    Networks trained on few pairs do not generalise, so C_gen has no cost of its own there. Since a
+    generalising circuit does not depend on which pairs were seen, such sizes get the seed's
+    geometric mean over the sizes that have one, and are marked.
 
     Args:
-        data: of ``model_efficiency.compute``.
-        measure: of ``NORM_KINDS``; None: "least", or "matched margin" of a network without it.
-        memorising: the circuit, of ``CIRCUITS``.
+        data: from ``model_efficiency.compute``.
+        measure: one of ``NORM_KINDS``; None: "least", or "matched margin" for a network that has no
+            least norm.
+        memorising: the circuit, one of ``CIRCUITS``.
         generalising: likewise.
 
     Returns:
-        Dataset over "seed" and "size" (training pairs): ``memorising`` and ``generalising``; and
+        Dataset over "seed" and "size" (training pairs): ``memorising``, ``generalising``, and
         ``extended``, whether the latter is such a mean.
     """
     measure = measure or ("matched margin" if data.attrs["no_least"] else "least")
@@ -161,9 +162,8 @@ def cost_curves(
     for circuit in (memorising, generalising):
         check_choice("circuit", circuit, CIRCUITS)
     cost = data.cost.sel(measure=measure, drop=True).transpose("circuit", "seed", "fraction")
-    cost = cost.assign_coords(fraction=data.n_train.values).rename(fraction="size").drop_vars(
-        "n_train"
-    )  # fmt: skip
+    cost = cost.drop_vars("n_train").assign_coords(fraction=data.n_train.values)
+    cost = cost.rename(fraction="size")
     curves = cost.sel(circuit=[memorising, generalising]).to_dataset("circuit")
     curves = curves.rename({memorising: "memorising", generalising: "generalising"})
     absent = np.isnan(curves.generalising)

@@ -1,27 +1,41 @@
-"""Semi-grokking near the critical amount of data, and runs that are merely unfinished (Fig. 9).
+"""Semi-grokking near the critical amount of data, and runs that are only unfinished (Fig. 9).
 
-A run that ends while its validation accuracy is in the middle has either stopped there for good,
-which is semi-grokking, or was stopped. ``grokinterp run semi_grokking OUT`` trains what is not in
-OUT yet for two or three times the usual budget (``LONGER``), and judges it at both.
+A run whose validation accuracy ends half-way has either stopped there for good, which is
+semi-grokking, or would have gone on rising. So ``grokinterp run semi_grokking OUT`` trains for two
+or three times the usual number of steps (``LONGER``) and judges every run at both lengths.
 """
 
-from analyses.efficiency.semi_grokking.command import experiment
-from analyses.efficiency.semi_grokking.computation import compute
-from analyses.efficiency.semi_grokking.figures import (
-    OUTCOME_STYLE,
-    plot_outcomes,
-    plot_trajectories,
-)
-from analyses.efficiency.semi_grokking.runs import FRACTIONS, LONGER, collect_runs, wanted
+from collections.abc import Iterator
 
-__all__ = [
-    "FRACTIONS",
-    "LONGER",
-    "OUTCOME_STYLE",
-    "collect_runs",
-    "compute",
-    "experiment",
-    "plot_outcomes",
-    "plot_trajectories",
-    "wanted",
-]
+import xarray as xr
+
+from analyses.announcement import Announcement
+from analyses.efficiency import settings
+from analyses.efficiency.semi_grokking.computation import compute
+from analyses.efficiency.semi_grokking.figures import plot_outcomes, plot_trajectories
+from analyses.efficiency.semi_grokking.runs import LONGER, wanted
+from analyses.options import Network, Out, Seeds, Size
+from analyses.pages.finding import Finding
+from analyses.statistics.curves import Outcome
+from grokinterp.sweeps.collect import collect
+
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = 3, network: Network = "transformer"
+) -> Iterator[Announcement | Finding]:
+    """Train near the critical amount of data, and tell semi-grokked runs from unfinished ones."""
+    needed = wanted(size, seeds, network)
+    yield Announcement.of(out, needed)
+    usual = settings.network(network, size).training.steps
+    data = compute(collect(out, needed), budgets=(usual, LONGER[size] * usual))
+    figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
+    yield Finding(data=data, figures=figures, rows=_counts(data))
+
+
+def _counts(data: xr.Dataset) -> Iterator[dict[str, int]]:
+    """The number of runs with each outcome, a row for each length of training."""
+    for i, budget in enumerate(data.budget.values):
+        judged = data.isel(budget=i)
+        counts = {str(end): int((judged.outcome == str(end)).sum()) for end in Outcome}
+        looks = {"last accuracy 10-90 %": int(judged.looks_semi.sum())}
+        yield {"judged at step": int(budget)} | counts | looks

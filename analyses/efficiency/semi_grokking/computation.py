@@ -1,4 +1,4 @@
-"""How runs ended, judged at several budgets."""
+"""The outcome of every run, judged after several numbers of steps."""
 
 from collections.abc import Sequence
 
@@ -11,31 +11,32 @@ from analyses.statistics.over_runs import crossings, median_times
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from grokinterp import Run
 
-_EARLY = 0.5  # of the steps, after which runs are judged for the first time
+_EARLY = 0.5  # share of the steps after which runs are judged for the first time
 
 
 def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> xr.Dataset:
-    """How runs ended, judged when they had trained for a part of their steps and for all.
+    """The outcome of every run, judged after part of its steps and after all of them.
 
     Args:
-        runs: of any networks, training fractions and seeds; no two of one cell.
-        budgets: steps after which to judge; None: a half of the longest run, and all of it.
+        runs: of any networks, training fractions and seeds, one run for each combination.
+        budgets: steps after which to judge; None: half of the longest run, and all of it.
 
     Returns:
         Dataset over "network", "fraction" and "seed": ``test_accuracy`` (..., step), 0..1;
-        ``crossing`` in steps, of 90 % for 5 evaluated rows in a row, NaN where not by
-        ``last_step``; and, over "budget" too:
+        ``crossing``, the step from which it is at least 90 % for 5 evaluated steps, NaN if there
+        is none by ``last_step``; and, also over "budget":
 
-        * ``outcome`` (..., seed): of ``statistics.curves.Outcome``, "" for no run.
-          What would be "semi-grokked" is "unfinished" until three times the Kaplan-Meier median
-          ``crossing_median`` (network, budget, fraction) of the next larger fraction for which it
-          is finite, or of its own fraction if there is none;
-        * ``last`` (..., seed): accuracy at the last row, and ``looks_semi``, whether that is
-          between 10 and 90 %, which is how the published figure is read;
-        * ``share`` (..., ending) of the seeds with each outcome.
+        * ``outcome`` (..., seed): a ``statistics.curves.Outcome``, "" where there is no run. What
+          looks semi-grokked counts as unfinished until it has trained three times as long as the
+          next larger fraction needs. That is the Kaplan-Meier median ``crossing_median`` (network,
+          budget, fraction) of the next larger fraction for which it is finite, or of its own
+          fraction if there is none;
+        * ``last`` (..., seed): the last accuracy; ``looks_semi``: whether it lies between 10 and
+          90 %, which is how the published figure is read;
+        * ``share`` (..., ending): share of the seeds with each outcome.
 
     Raises:
-        ValueError: no runs, two of one cell, or a budget that no run reaches.
+        ValueError: no runs, two runs for one combination, or a budget that no run reaches.
 
     Source: second paper, Fig. 9 and section 4.2. There "semi-grokking" is read off the last value.
     """
@@ -54,13 +55,13 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> xr.
 
 
 def _curve(data: xr.Dataset, at: tuple[int, ...], budget: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and test accuracy of one run up to a step, without rows that are other runs'."""
+    """Steps and test accuracy of one run up to a step, where this run was evaluated."""
     curve = data.test_accuracy[at].sel(step=slice(None, budget)).dropna("step")
     return curve.step.values, curve.values
 
 
 def _judge(data: xr.Dataset, budget: int) -> xr.Dataset:
-    """Everything :func:`compute` says about one budget, knowing nothing that happened later."""
+    """The results of :func:`compute` for one budget, from nothing that happened later."""
     curves = data.test_accuracy.sel(step=slice(None, budget))
     crossing = crossings(curves, GENERALISED_FROM)
     medians = median_times(crossing, data.last_step.clip(max=budget))["median"]
@@ -68,7 +69,7 @@ def _judge(data: xr.Dataset, budget: int) -> xr.Dataset:
     last = xr.full_like(crossing, np.nan)
     for at in np.argwhere(data.last_step.notnull().values):
         network, fraction, _ = cell = tuple(at)
-        # Its own comes last, which is what the largest fraction has.
+        # The largest fraction has no neighbour, so a fraction's own median comes last.
         larger = medians.values[network, fraction + 1 :]
         neighbours = np.append(larger, medians.values[network, fraction])
         next_time = next(iter(neighbours[np.isfinite(neighbours)]), None)
@@ -92,7 +93,7 @@ def _end(
 ) -> tuple[str, float]:
     """A run's outcome and its last accuracy."""
     steps, values = _curve(data, at, budget)
-    # The history of a run that diverged ends without a mark.
+    # The history of a diverged run simply ends; nothing in it says why.
     diverged = bool(data.diverged[at]) and data.last_step[at] < budget
     enough = len(steps) > 1  # for a curve
     end = outcome(steps, values, next_time) if enough else Outcome.UNFINISHED

@@ -1,13 +1,27 @@
 """Training efficiency: how many steps it takes to memorise, and how many to generalise.
 
 The second paper says that C_mem is learned faster than C_gen. Training accuracy on the task's own
-labels cannot show it, since a generalising network raises it too; random labels can, trained with
-the same rate, decay and batches. ``grokinterp run training_efficiency OUT`` uses the runs of
+labels cannot show this, because a generalising network raises it too; training on random labels
+with the same learning rate, weight decay and batches can. This experiment uses the runs of
 ``model_efficiency``, in the same folder.
 """
 
-from analyses.efficiency.training_efficiency.command import experiment
-from analyses.efficiency.training_efficiency.computation import EVENTS, RATIOS, compute
-from analyses.efficiency.training_efficiency.figures import plot_ratios, plot_times
+from collections.abc import Iterator
 
-__all__ = ["EVENTS", "RATIOS", "compute", "experiment", "plot_ratios", "plot_times"]
+from analyses.announcement import Announcement
+from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
+from analyses.efficiency.settings import SEEDS
+from analyses.efficiency.training_efficiency.computation import compute
+from analyses.efficiency.training_efficiency.figures import plot_ratios, plot_times
+from analyses.options import Networks, Out, Seeds, Size
+from analyses.pages.finding import Finding
+
+
+def experiment(
+    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Networks = None
+) -> Iterator[Announcement | Finding]:
+    """Compare how long memorising and generalising take, for the MLP unless others are named."""
+    networks = network or ["mlp"]
+    yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one)])
+    data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
+    yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)])

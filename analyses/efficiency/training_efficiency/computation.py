@@ -9,44 +9,45 @@ from analyses.efficiency.histories import side_by_side
 from analyses.statistics.over_runs import budgets, crossings, median_times
 from analyses.statistics.thresholds import TIMED_AT
 
-# What happens, on which labels (random or not), seen in which accuracy.
+# Event: whether the labels are random, and the accuracy that shows it.
 EVENTS = {
     "memorised": (True, "train_accuracy"),
     "fitted": (False, "train_accuracy"),
     "generalised": (False, "test_accuracy"),
 }
-
-# How much longer generalising takes than what is named.
+# Ratio: the event whose time divides the time to generalise.
 RATIOS = {"gap": "memorised", "delay": "fitted"}
-
 _CELL = ("network", "fraction", "seed")
 
 
 def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> xr.Dataset:
-    """Steps to memorise random labels, to fit the task's, and to generalise.
+    """Steps to memorise random labels, to fit the task's labels, and to generalise.
 
-    A time is the first step of five evaluated rows in a row at or above the level. A run that ends
-    before that is censored: its time is above its last step.
+    A time is the first of five consecutive evaluated steps at or above the level. A run that ends
+    before that is censored: its time is larger than its last step.
 
     Args:
         runs: of any networks, fractions and seeds, on the task's labels and, with
-            ``data.corruption=1``, on random ones; no two of one cell.
+            ``data.corruption=1``, on random ones; one run for each combination.
         level: of accuracy.
 
     Returns:
-        Dataset over "network", "fraction" and "seed": ``time`` (..., "event") in steps, NaN where
-        there is no run or it is censored; and ``budget``, the last step, NaN where there is none.
-        ``ratio`` (..., "over") of the time to generalise over that to memorise random labels
-        ("gap") or to fit the task's ("delay"); ``ratio_above``, the bound where only the former is
-        censored, and ``ratio_below``, where only the latter is. Over seeds, ``time_median``,
-        ``time_low``, ``time_high`` and ``ratio_...``: Kaplan-Meier medians with 95 % intervals,
-        infinite where not reached, NaN where nothing is known, and of ratios where any seed has
-        ``ratio_below``: without these seeds, which memorise slowest, the median would be too large.
-        ``n_train`` ("fraction").
+        Dataset over "network", "fraction" and "seed":
+
+        * ``time`` (..., event) in steps, NaN where there is no run or it is censored; ``budget``,
+          the run's last step, NaN where there is no run;
+        * ``ratio`` (..., over): the time to generalise divided by the time to memorise random
+          labels ("gap") or to fit the task's ("delay"). ``ratio_above`` is a lower bound where only
+          the former is censored, ``ratio_below`` an upper bound where only the latter is;
+        * over seeds, ``time_median``, ``time_low``, ``time_high`` and ``ratio_...``: Kaplan-Meier
+          medians with 95 % intervals, infinite where not reached, NaN where nothing is known. A
+          ratio's median is also NaN where any seed has ``ratio_below``: leaving out these seeds,
+          the slowest to memorise, would make the median too large;
+        * ``n_train`` (fraction), in pairs.
 
     Raises:
-        ValueError: no run with the task's labels or none with random ones, labels of which only
-            some are random, two runs of one cell.
+        ValueError: no run on the task's labels or none on random ones, runs with only some random
+            labels, two runs for one combination.
     """
     curves = {random: side_by_side(_with(runs, random), _CELL) for random in (False, True)}
     curves = dict(zip(curves, xr.align(*curves.values(), join="outer"), strict=True))

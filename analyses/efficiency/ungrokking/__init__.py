@@ -1,14 +1,22 @@
-"""Ungrokking: a network that generalises forgets to, trained on with too little data (Figs. 7, 8).
+"""Ungrokking: generalisation that is lost in further training on too little data (Figs. 7, 8).
 
-``grokinterp run ungrokking OUT`` trains the starts until they grok, trains every one of them on
-with smaller and smaller parts of its data, and finds the size at which validation accuracy is lost.
+``grokinterp run ungrokking OUT`` trains networks until they grok (the starts), continues each of
+them with smaller and smaller parts of its data, and finds the size at which validation accuracy is
+lost.
 """
 
-from analyses.efficiency.ungrokking.command import experiment
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+import xarray as xr
+
+from analyses.announcement import Announcement
+from analyses.efficiency.ungrokking import figures as plots
 from analyses.efficiency.ungrokking.computation import compute
+from analyses.efficiency.ungrokking.place import locate
 from analyses.efficiency.ungrokking.runs import (
     FRACTIONS,
-    START,
     START_FRACTION,
     START_FROM,
     STEPS,
@@ -18,10 +26,11 @@ from analyses.efficiency.ungrokking.runs import (
     grokked,
     wanted,
 )
+from analyses.options import Out, Seeds, Size
+from analyses.pages.finding import Finding
 
 __all__ = [
     "FRACTIONS",
-    "START",
     "START_FRACTION",
     "START_FROM",
     "STEPS",
@@ -31,5 +40,39 @@ __all__ = [
     "continued",
     "experiment",
     "grokked",
+    "locate",
     "wanted",
 ]
+
+
+def experiment(
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
+    level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
+) -> Iterator[Announcement | Finding]:
+    """Grok three networks, train them on with less data, and locate where they forget."""
+    yield Announcement.of(out, wanted(size, seeds))
+    starts, runs = collect_runs(out, size, seeds, level=level)
+    data = locate(compute(runs, starts))
+    figures = [plots.plot_final(data)]
+    for network in data.network.values:
+        figures.append(plots.plot_decay(data, network=network))
+        figures.append(plots.plot_trajectories(data, network=network))
+    yield Finding(data=data, figures=figures, rows=_sentences(data))
+
+
+def _sentences(data: xr.Dataset) -> Iterator[str]:
+    """Whether each network ungroks, where, and what keeping the optimiser's moments changes."""
+    for network in data.network.values:
+        for moments in data.moments.values:
+            here = data.sel(network=network, moments=moments)
+            for claim in (here.appears.item(), here.place.item()):
+                if claim:
+                    yield f"{network}, {moments} optimiser: {claim}"
+        kept = data.sel(network=network)
+        kept = kept.sel(weight_decay=kept.reference)
+        if kept.n_runs.all():  # with both kinds of moments
+            ratio = f"{kept.kept:.3g} [{kept.kept_low:.3g}, {kept.kept_high:.3g}]"
+            ratio = kept.kept_reason.item() or ratio
+            yield f"{network}, 50 % point with kept over fresh moments: {ratio}"

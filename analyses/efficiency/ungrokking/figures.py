@@ -1,6 +1,6 @@
-"""Figures of ungrokking: what is left, on how much data, and how it went (second paper, Figs. 7-8).
+"""Figures of ungrokking: final accuracies by amount of data, and how they got there (Figs. 7-8).
 
-They take what ``place.locate`` returns.
+They draw the dataset of ``place.locate``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,17 +8,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from analyses.efficiency.histories import LOG_TICKS, NETWORK_LABEL, NETWORK_STYLE
-from analyses.pages.labels import seeds_in_words
-from analyses.pages.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, finish
+from analyses.efficiency.histories import NETWORK_LABEL
+from analyses.pages.panels import (
+    ACCURACIES,
+    LOG_STEPS,
+    LOG_TICKS,
+    SIDE_LEGEND,
+    Look,
+    draw,
+    error_bars,
+    finished,
+    level_line,
+    panels,
+    seeds_of,
+    shades,
+)
+from analyses.pages.style import BLUE, GREEN, ORANGE, PURPLE, RED
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_SERIES = (  # colour, dash and marker of weight decays
-    (BLUE, "solid", "circle"), (ORANGE, "dash", "square"), (GREEN, "dot", "diamond"),
-    (RED, "dashdot", "triangle-up"), (PURPLE, "longdash", "cross"),
-)  # fmt: skip
+_NETWORK = {
+    "transformer": Look(BLUE, "solid", "circle"),
+    "lstm": Look(ORANGE, "dash", "square"),
+    "mlp": Look(GREEN, "dot", "diamond"),
+}
+_DECAYS = (  # in their order
+    Look(BLUE, "solid", "circle"),
+    Look(ORANGE, "dash", "square"),
+    Look(GREEN, "dot", "diamond"),
+    Look(RED, "dashdot", "triangle-up"),
+    Look(PURPLE, "longdash", "cross"),
+)
 
 
 def plot_final(
@@ -26,138 +47,96 @@ def plot_final(
 ) -> "go.Figure":
     """Fig. 7: final validation accuracy against the reduced set, a line per network.
 
-    Lines are means of seeds, small markers seeds, open ones seeds without a plateau.
+    Lines are means over seeds, small markers seeds, open ones seeds without a plateau.
 
     Args:
-        data: of ``locate``.
+        data: from ``locate``.
         weight_decay: of these runs; None: each network's reference.
         moments: of the optimiser, "fresh" or "kept".
     """
-    import plotly.graph_objects as go
-
-    figure, drawn, counts = go.Figure(), set[str](), []
+    figure, decays, shown = panels(), set[float](), []
     for network in data.network.values:
         curves = data.sel(network=network, moments=moments)
         decay = curves.reference.item() if weight_decay is None else weight_decay
         cells = curves.sel(weight_decay=decay)
         if cells.n_runs:
-            _add_curve(figure, cells, NETWORK_LABEL[network], NETWORK_STYLE[network])
-            drawn.add(f"{decay:g}")
-            counts.append(_counts(cells))
-    decays = " or ".join(sorted(drawn, key=float))
-    title = f"Ungrokking at weight decay {decays}, optimiser {moments}"
-    return _finish_final(figure, data, title, np.concatenate(counts))
+            _draw_curve(figure, cells, NETWORK_LABEL[network], _NETWORK[network])
+            decays.add(decay)
+            shown.append(cells)
+    words = " or ".join(f"{decay:g}" for decay in sorted(decays))
+    title = f"Ungrokking at weight decay {words}, optimiser {moments}"
+    return _finished(figure, data, title, seeds_of(*shown))
 
 
 def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh") -> "go.Figure":
     """Fig. 8: final validation accuracy against the reduced set, a line per weight decay.
 
-    Crosses are the 50 % points with 95 % intervals, one a little below the other.
+    Crosses are the 50 % points with 95 % intervals, each drawn a little below the one before.
     """
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
+    figure = panels()
     cells = _trained(data.sel(network=network, moments=moments))
     for i, weight_decay in enumerate(cells.weight_decay.values):
-        curve, style = cells.sel(weight_decay=weight_decay), _SERIES[i % len(_SERIES)]
-        _add_curve(figure, curve, f"weight decay {weight_decay:g}", style)
+        curve, look = cells.sel(weight_decay=weight_decay), _DECAYS[i % len(_DECAYS)]
+        name = f"weight decay {weight_decay:g}"
+        _draw_curve(figure, curve, name, look)
         if curve.midpoint.notnull():
-            middle = curve.midpoint.item()
-            figure.add_scatter(
-                x=[middle], y=[0.5 - 0.04 * i], mode="markers", showlegend=False,
-                marker={"color": style[0], "symbol": "x", "size": 11},
-                error_x={
-                    "array": [curve.midpoint_high.item() - middle],
-                    "arrayminus": [middle - curve.midpoint_low.item()], "thickness": 2,
-                },
-                hovertemplate=f"weight decay {weight_decay:g}: half of the way at %{{x:.0f}} pairs",
-            )  # fmt: skip
-    title = f"Does weight decay move ungrokking? {NETWORK_LABEL[network]}, optimiser {moments}"
-    return _finish_final(figure, data, title, _counts(cells))
+            ends = (curve.midpoint, curve.midpoint_low, curve.midpoint_high)
+            x, low, high = (np.atleast_1d(end.values) for end in ends)
+            hover = f"{name}: halfway at %{{x:.0f}} pairs"
+            options = {"mode": "markers", "size": 11, "showlegend": False, "hover": hover}
+            bars = error_bars(x, low, high, thickness=2)
+            cross = look._replace(symbol="x")
+            draw(figure, (1, 1), x, [0.5 - 0.04 * i], name, cross, error_x=bars, **options)
+    title = f"Does weight decay shift ungrokking? {NETWORK_LABEL[network]}, optimiser {moments}"
+    return _finished(figure, data, title, seeds_of(cells))
 
 
 def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh") -> "go.Figure":
-    """Validation accuracy while it trains on, a panel per weight decay, a shade per size."""
-    from plotly.colors import sample_colorscale
-    from plotly.subplots import make_subplots
-
+    """Validation accuracy during the second training, a panel per weight decay."""
     curves = _trained(data.sel(network=network, moments=moments))
     decays = curves.weight_decay.values
-    figure = make_subplots(
-        cols=len(decays), shared_yaxes=True, horizontal_spacing=0.04,
-        subplot_titles=[f"<b>weight decay {decay:g}</b>" for decay in decays],
-    )  # fmt: skip
-    shades = sample_colorscale("Viridis_r", np.linspace(0.1, 1.0, data.sizes["fraction"]))
-    for i, decay in enumerate(decays):
-        place: dict[str, Any] = {"row": 1, "col": i + 1}
+    figure = panels([f"<b>weight decay {decay:g}</b>" for decay in decays])
+    colors = shades(data.sizes["fraction"], start=0.1)
+    for column, decay in enumerate(decays, 1):
         cells = curves.sel(weight_decay=decay)
-        for fraction, shade in zip(data.fraction.values, shades, strict=True):
-            size = cells.n_train.sel(fraction=fraction)
-            for j, seed in enumerate(data.seed.values):
+        for fraction, color in zip(data.fraction.values, colors, strict=True):
+            size = f"{cells.n_train.sel(fraction=fraction):.0f}"
+            for seed in data.seed.values:
                 curve = cells.test_accuracy.sel(fraction=fraction, seed=seed).dropna("step")
                 curve = curve.sel(step=slice(1, None))  # a logarithmic axis has no step 0
-                figure.add_scatter(
-                    x=curve.step, y=curve, mode="lines", line={"color": shade, "width": 1.5},
-                    name=f"{size:.0f}", legendgroup=str(fraction), showlegend=i == j == 0,
-                    hovertemplate=f"seed {seed}, step %{{x}}: %{{y:.3f}}", **place,
-                )  # fmt: skip
-        figure.add_hline(cells.chance.item(), line_dash="dot", line_color=GREY, **place)
-    figure.update_xaxes(type="log", title="step (updates)", exponentformat="power", dtick=1)
-    figure.update_yaxes(range=[-0.03, 1.03])
+                hover = f"seed {seed}, step %{{x}}: %{{y:.3f}}"
+                options = {"mode": "lines", "width": 1.5, "hover": hover}
+                draw(figure, (1, column), curve.step, curve, size, Look(color), **options)
+        level_line(figure, cells.chance, (1, column))
+    figure.update_xaxes(LOG_STEPS)
+    figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="validation accuracy (dotted: chance)", col=1)
     title = f"Trained on with less data: {NETWORK_LABEL[network]}, optimiser {moments}"
-    seeds = seeds_in_words(_counts(curves), of=data.sizes["seed"])
-    return finish(figure, title=title, height=460, seeds=seeds).update_layout(
-        legend={
-            "orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top",
-            "tracegroupgap": 0, "title": {"text": "training<br>pairs"},
-        },
-        margin_t=90,
-    )  # fmt: skip
+    layout = {"legend": SIDE_LEGEND | {"title": {"text": "training<br>pairs"}}, "margin_t": 90}
+    return finished(figure, title, height=460, seeds=seeds_of(curves), **layout)
 
 
 def _trained(curves: xr.Dataset) -> xr.Dataset:
-    """Those weight decays of one network at which it was trained."""
+    """Only the weight decays that one network was trained with."""
     return curves.isel(weight_decay=np.flatnonzero(curves.n_runs))
 
 
-def _add_curve(
-    figure: "go.Figure", curve: xr.Dataset, name: str, style: tuple[str, str, str]
-) -> None:
-    """Seeds, and the line of their means."""
-    color, dash, symbol = style
-    mean = curve.final_mean
-    figure.add_scatter(
-        x=curve.n_train, y=mean, mode="lines", name=name, connectgaps=True,
-        line={"color": color, "dash": dash, "width": 2.5}, legendgroup=name,
-        hovertemplate="%{x} pairs: mean %{y:.3f}",
-    )  # fmt: skip
+def _draw_curve(figure: Any, curve: xr.Dataset, name: str, look: Look) -> None:
+    """The line of the means, and a marker per seed."""
+    line = {"mode": "lines", "connectgaps": True, "hover": "%{x} pairs: mean %{y:.3f}"}
+    draw(figure, (1, 1), curve.n_train, curve.final_mean, name, look, **line)
     for seed in curve.seed.values:
         run = curve.sel(seed=seed)
-        figure.add_scatter(
-            x=curve.n_train, y=run.final, mode="markers", name=name, legendgroup=name,
-            showlegend=False, hovertemplate=f"seed {seed}, %{{x}} pairs: %{{y:.3f}}",
-            marker={
-                "color": color, "size": 7,
-                "symbol": [symbol if flat else f"{symbol}-open" for flat in run.flat.values],
-            },
-        )  # fmt: skip
+        symbols = [look.symbol if flat else f"{look.symbol}-open" for flat in run.flat.values]
+        hover = f"seed {seed}, %{{x}} pairs: %{{y:.3f}}"
+        options = {"mode": "markers", "size": 7, "showlegend": False, "marker_symbol": symbols}
+        draw(figure, (1, 1), curve.n_train, run.final, name, look, hover=hover, **options)
 
 
-def _counts(cells: xr.Dataset) -> np.ndarray:
-    """Seeds at every size (and weight decay); 0 where there is no such run."""
-    return cells.last_step.notnull().sum("seed").values.ravel()
-
-
-def _finish_final(
-    figure: "go.Figure", data: xr.Dataset, title: str, counts: np.ndarray
-) -> "go.Figure":
-    figure.add_hline(float(data.chance[0]), line_dash="dot", line_color=GREY)
-    total = round(1 / float(data.chance[0]) ** 2)
-    figure.update_xaxes(
-        type="log", tickvals=LOG_TICKS, title=f"training pairs, of {total} (open: no plateau yet)"
-    )
-    figure.update_yaxes(title="final validation accuracy (dotted: chance)", range=[-0.03, 1.03])
-    seeds = seeds_in_words(counts, of=data.sizes["seed"])
-    figure = finish(figure, title=title, height=480, seeds=seeds)
-    return figure.update_layout(margin_t=110, legend_y=1.02)
+def _finished(figure: Any, data: xr.Dataset, title: str, seeds: str) -> "go.Figure":
+    chance = float(data.chance[0])
+    level_line(figure, chance)
+    sizes = f"training pairs, of {round(1 / chance**2)} (open: no plateau yet)"
+    figure.update_xaxes(type="log", tickvals=LOG_TICKS, title=sizes)
+    figure.update_yaxes(title="final validation accuracy (dotted: chance)", range=ACCURACIES)
+    return finished(figure, title, height=480, seeds=seeds, margin_t=110, legend_y=1.02)

@@ -1,7 +1,7 @@
-"""Where ungrokking happens, and whether weight decay moves the place (second paper, Fig. 8).
+"""The amount of data at which ungrokking happens, and whether weight decay shifts it (Fig. 8).
 
 "Independent of weight decay" is two claims: that ungrokking appears at every weight decay, and that
-it does so at the same amount of data. Each is answered with its own numbers.
+it does so at the same amount of data. Each is tested with its own numbers.
 """
 
 import math
@@ -21,41 +21,41 @@ _CURVES = ("moments", "network", "weight_decay")
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times larger one place is than another, with its 95 % interval."""
+    """How many times larger one 50 % point is than another, with its 95 % interval."""
 
-    value: float  # NaN: not known
+    value: float  # NaN: unknown
     low: float = math.nan
     high: float = math.nan
-    reason: str = ""  # why it is not known
+    reason: str = ""  # why it is unknown
 
 
 def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
-    """The data with the 50 % point of every curve, and what weight decay does to it.
+    """The data with the 50 % point of every curve, and how weight decay shifts it.
 
     Args:
-        data: what ``ungrokking.compute`` returns. Runs without a plateau count with the accuracy
-            that they had reached; ``n_unfinished`` tells how many these are.
-        reference: the weight decay that others are compared with; None: for each network the
-            one in the middle of its own.
+        data: from ``ungrokking.compute``. Runs without a plateau count with the accuracy that they
+            reached; ``n_unfinished`` is their number.
+        reference: the weight decay that others are compared with; None: for each network the middle
+            one of its own.
 
     Returns:
         ``data`` with, over "moments", "network" and "weight_decay":
 
         * ``midpoint``, ``midpoint_low`` and ``midpoint_high``, in training pairs: where the final
-          test accuracy is halfway between its plateaus, with a 95 % interval; NaN where not
+          test accuracy is halfway between its plateaus, with a 95 % interval. NaN where not
           detected, and ``midpoint_reason`` says why;
-        * ``ratio``, ``ratio_low`` and ``ratio_high``: that place over the place at
-          ``reference``, seed by seed: the geometric mean, with a 95 % interval from Student's t of
-          the logarithms (three seeds have ten bootstrap samples, too few for one). Where accuracy
-          changes by more than a half from one size to the next, the place may be anywhere between
-          the two, and the interval holds what follows from that. NaN with fewer than two seeds for
-          which both places are known, and ``ratio_reason`` says so;
-        * ``n_runs``, and ``n_unfinished`` of them.
+        * ``ratio``, ``ratio_low`` and ``ratio_high``: the 50 % point divided by that at
+          ``reference``, paired by seed: the geometric mean, with a 95 % Student-t interval of the
+          logarithms (three seeds have only ten bootstrap samples). Where accuracy changes by more
+          than a half from one size to the next, the 50 % point may lie anywhere between the two,
+          and the interval is widened accordingly. NaN if both points are known for fewer than two
+          seeds, and ``ratio_reason`` says so;
+        * ``n_runs``, and how many of them are unfinished, ``n_unfinished``.
 
         Over "network" and "weight_decay": ``kept``, ``kept_low``, ``kept_high`` and
-        ``kept_reason``, likewise for the place with the optimiser's moments kept over that with a
-        fresh optimiser. Over "moments" and "network": ``appears`` and ``place``, a sentence on each
-        claim, "" where there are no runs. Over "network": ``reference``.
+        ``kept_reason``: the same ratio between keeping the optimiser's moments and a fresh
+        optimiser. Over "moments" and "network": ``appears`` and ``place``, a sentence on each of
+        the two claims, "" where there are no runs. Over "network": ``reference``.
 
     Raises:
         ValueError: no run has the reference weight decay.
@@ -73,7 +73,7 @@ def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
     final = data.final.transpose(*_CURVES, "seed", "fraction").values
     by_seed = np.full((*final.shape[:-1], 3), np.nan)
     for at in np.ndindex(*shape):
-        own = data.n_train[at[1]].notnull().values  # another network may have more sizes
+        own = data.n_train[at[1]].notnull().values  # networks may differ in their sizes
         sizes, curves = data.n_train.values[at[1], own], final[at][:, own]
         midpoints[at] = ungrokking_midpoint(sizes, curves)
         by_seed[at] = [_place_of(sizes, curve) for curve in curves]
@@ -110,22 +110,21 @@ def _reference(decays: list[float], has_runs: np.ndarray, wanted: float | None) 
         return decays[own[len(own) // 2]]
     if wanted not in decays:
         known = ", ".join(f"{decay:g}" for decay in decays)
-        raise ValueError(f"reference={wanted} is no weight decay of the runs; these are {known}")
+        raise ValueError(f"reference={wanted} is not a weight decay of the runs; these are {known}")
     return wanted
 
 
 def _variables(name: str, axes: tuple[str, ...], found: np.ndarray) -> dict[str, tuple]:
-    """What the estimates say, each part under a name of its own."""
-    return {
-        name if part == "value" else f"{name}_{part}": (
-            axes, np.reshape([getattr(one, part) for one in found.flat], found.shape)
-        )
-        for part in ("value", "low", "high", "reason")
-    }  # fmt: skip
+    """The parts of estimates as variables: NAME, NAME_low, NAME_high and NAME_reason."""
+    values = {}
+    for part in ("value", "low", "high", "reason"):
+        one_part = np.reshape([getattr(one, part) for one in found.flat], found.shape)
+        values[name if part == "value" else f"{name}_{part}"] = axes, one_part
+    return values
 
 
 def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float]:
-    """One seed's 50 % point, and between which sizes it lies where they are too far apart."""
+    """One seed's 50 % point and its bounds, the two sizes around it if the curve is too steep."""
     place = ungrokking_midpoint(sizes, curve[None], n_boot=1).value
     if np.isnan(place):
         return np.nan, np.nan, np.nan
@@ -137,11 +136,11 @@ def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float
 
 
 def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Ratio:
-    """How much larger places are than the same seeds' reference, with a paired interval."""
-    logs = np.log(places / reference[:, [0, 2, 1]])  # least where the reference is largest
+    """The ratio of 50 % points to the same seeds' reference points, with a paired interval."""
+    logs = np.log(places / reference[:, [0, 2, 1]])  # lower bound: reference at its upper one
     logs = logs[np.isfinite(logs).all(axis=1)]
     if len(logs) < 2:
-        known = "no seed shows" if not len(logs) else "one seed shows"
+        known = "one seed shows" if len(logs) else "no seed shows"
         return Ratio(math.nan, reason=f"not detected: {known} both 50 % points, and two are needed")
     mean, least, most = logs.mean(axis=0)
     half = half_width(logs[:, 0].std(ddof=1) / len(logs) ** 0.5, len(logs))
@@ -150,7 +149,7 @@ def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "se
 
 
 def _claims(curves: xr.Dataset) -> tuple[str, str]:
-    """A sentence each: whether it appears at every weight decay, and whether its place stays."""
+    """Two sentences: whether it appears at every weight decay, and whether its 50 % point stays."""
     if not curves.n_runs.any():
         return "", ""
     ends, missing = [], []
@@ -176,7 +175,7 @@ def _claims(curves: xr.Dataset) -> tuple[str, str]:
 
 
 def _place(compared: xr.Dataset) -> str:
-    """What one weight decay does to the place of the transition."""
+    """How one weight decay shifts the 50 % point, in words."""
     decay = f"at {compared.weight_decay.item():g}"
     if compared.ratio.isnull():
         return f"{decay} {compared.ratio_reason.item()}"

@@ -1,4 +1,4 @@
-"""The runs: grokked starts, and what continues them with less data."""
+"""The runs: grokked starts, and the runs that continue them with less data."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,23 +10,14 @@ from analyses.efficiency.histories import network_of
 from analyses.statistics.thresholds import FLAWLESS_FROM, TIMED_AT
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
-# Train and validation accuracy of a start: some small networks stop just below the published one.
-START_FROM = {"tiny": TIMED_AT, "small": TIMED_AT, "published": FLAWLESS_FROM}
-
 START = "grokked"  # the checkpoint of a start that is continued
-
-# Of the MLP (Fig. 8); the other networks have the middle one. At "small" a factor of 10 would be
-# too much: 0.1 changes little in its 1500 steps, and 10 takes all weights away.
-WEIGHT_DECAYS = {
-    "tiny": (1.0, 2.0, 4.0),
-    "small": (0.3, 1.0, 3.0),
-    "published": (0.01, 0.1, 1.0),
-}
-
 START_FRACTION = {"tiny": 0.7, "small": 0.7, "published": 0.5}
-
+# Train and validation accuracy of a start: some small networks stop just below the published level.
+START_FROM = {"tiny": TIMED_AT, "small": TIMED_AT, "published": FLAWLESS_FROM}
+# Of the MLP (Fig. 8); the other networks have the middle one. At "small" factors of 10 would be too
+# much: 0.1 changes little in its 1500 steps, and 10 removes all weights.
+WEIGHT_DECAYS = {"tiny": (1.0, 2.0, 4.0), "small": (0.3, 1.0, 3.0), "published": (0.01, 0.1, 1.0)}
 STEPS = {"tiny": 200, "small": 1500, "published": 30_000}  # of the second training
-
 FRACTIONS = {
     "tiny": (0.05, 0.1, 0.2, 0.35, 0.5),
     "small": (0.025, 0.05, 0.085, 0.13, 0.18, 0.25, 0.35, 0.5, 0.65),
@@ -35,12 +26,13 @@ FRACTIONS = {
 
 
 def grokked(start: gi.Run, level: float = FLAWLESS_FROM) -> gi.Checkpoint:
-    """The network of a start that has grokked: its checkpoint ``START``, else its end.
+    """The network of a grokked start: its checkpoint ``START``, else its last weights.
 
-    The first time counts, since some networks lose their accuracy again and again for a while.
+    The checkpoint is preferred because some networks lose their accuracy repeatedly for a while.
 
     Raises:
-        ValueError: neither has train and test accuracy of at least ``level``; with its numbers.
+        ValueError: neither has train and test accuracy of at least ``level``; the message has the
+            numbers.
     """
     who = f"start (a {network_of(start.config)}, seed {start.config.seed})"
     if START not in start.checkpoints and start.diverged_at is not None:
@@ -51,9 +43,9 @@ def grokked(start: gi.Run, level: float = FLAWLESS_FROM) -> gi.Checkpoint:
         reached = ", ".join(f"{name} accuracy {value:.4f}" for name, value in accuracy.items())
         best = float(start.history.test_accuracy.max())
         raise ValueError(
-            f"{who} has not grokked: {reached} at step {checkpoint.step}, where {level} is asked "
-            f"of both (its best test accuracy was {best:.4f}); train it for longer, choose another "
-            "seed, or lower level"
+            f"{who} has not grokked: {reached} at step {checkpoint.step}, and both must be at "
+            f"least {level} (its best test accuracy was {best:.4f}); train it longer, choose "
+            "another seed, or lower level"
         )
     return checkpoint
 
@@ -68,15 +60,15 @@ def continued(
     level: float = FLAWLESS_FROM,
     fewer_than_classes: bool = False,
 ) -> Named:
-    """A grokked run trained on with a part of the data it has seen.
+    """The run that continues a grokked run with part of its training data.
 
     Args:
-        start: the run; its split is kept, so that the smaller set is a part of its training set.
+        start: the grokked run; its split is kept, so the smaller set is part of its training set.
         fraction: of all pairs, less than the start's.
         weight_decay: from now on.
         steps: updates from now on.
-        kept: go on with the optimiser's moments, which only a checkpoint ``START`` has; otherwise
-            the optimiser starts afresh, as in the paper.
+        kept: continue with the optimiser's moments, which only a checkpoint ``START`` holds;
+            otherwise the optimiser starts afresh, as in the paper.
         level: accuracy that ``start`` must have, see :func:`grokked`.
         fewer_than_classes: allow sets with fewer pairs than there are classes, as the paper's 1 %.
 
@@ -101,14 +93,12 @@ def continued(
 def _continuation(
     config: gi.RunConfig, fraction: float, weight_decay: float, steps: int, *, kept: bool
 ) -> Named:
-    """What :func:`continued` makes of a start with this config, but for what it starts from."""
+    """The run of :func:`continued` for a start with this config, without its initial weights."""
     most = config.data.train_fraction
     if not 0 < fraction < most:
         raise ValueError(f"fraction must lie in (0, {most}), below the start's, got {fraction}")
-    config = settings.with_fraction(config, fraction).replace({
-        "training.weight_decay": weight_decay,
-        "training.steps": steps,
-    })  # fmt: skip
+    config = settings.with_fraction(config, fraction)
+    config = config.replace({"training.weight_decay": weight_decay, "training.steps": steps})
     words = network_of(config), "seed", config.seed, "wd", f"{weight_decay:g}", f"{fraction:g}"
     return Named(folder_name("ungrok", *words, *(["kept"] if kept else [])), config)
 
@@ -116,13 +106,13 @@ def _continuation(
 def wanted(
     size: str, seeds: int, *, networks: Sequence[str] | None = None, controls: bool = True
 ) -> list[Named]:
-    """All runs of this experiment, starts first; the others without what they start from.
+    """All runs of this experiment: the starts, then the others, without their initial weights.
 
     Args:
-        size: of ``settings.SIZES``.
+        size: one of ``settings.SIZES``.
         seeds: how many of each.
-        networks: of ``settings.NETWORKS``; None: all.
-        controls: the MLP with other weight decays, too, and with the moments that starts kept.
+        networks: names from ``settings.NETWORKS``; None: all.
+        controls: for the MLP, also other weight decays and the moments that starts kept.
     """
     starts = _starts(size, seeds, networks)
     return starts + [
@@ -146,7 +136,7 @@ def _starts(size: str, seeds: int, networks: Sequence[str] | None) -> list[Named
 
 
 def _kinds(config: gi.RunConfig, size: str, controls: bool) -> list[tuple[float, bool]]:
-    """Weight decays, and whether moments are kept; both vary for the MLP alone."""
+    """Weight decays, and whether moments are kept; both vary only for the MLP."""
     own = config.training.weight_decay
     if not controls or network_of(config) != "mlp":
         return [(own, False)]
@@ -162,14 +152,14 @@ def collect_runs(
     controls: bool = True,
     level: float | None = None,
 ) -> tuple[list[gi.Run], list[gi.Run]]:
-    """Train what is not in ``out`` yet: the grokked starts, and what continues them; both.
+    """Train the missing runs of ``out``; return the starts and the runs that continue them.
 
     Args:
         out: a folder with one folder per run.
-        size: as for :func:`wanted`.
-        seeds: likewise.
-        networks: likewise.
-        controls: likewise.
+        size: as for :func:`wanted`; so are ``seeds``, ``networks`` and ``controls``.
+        seeds: how many of each.
+        networks: None: all.
+        controls: whether the MLP gets them.
         level: accuracy that a start must have; None: that of the size.
 
     Raises:
@@ -178,13 +168,12 @@ def collect_runs(
     level = START_FROM[size] if level is None else level
     rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
     starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)
-    runs = collect(out, [
-        continued(
-            start, fraction, weight_decay, STEPS[size], kept=kept, level=level,
-            fewer_than_classes=size == "published",
-        )
-        for start in starts for weight_decay, kept in _kinds(start.config, size, controls)
-        if START in start.checkpoints or not kept  # its end has no moments, see :func:`grokked`
+    options = {"level": level, "fewer_than_classes": size == "published"}
+    needed = [
+        continued(start, fraction, weight_decay, STEPS[size], kept=kept, **options)
+        for start in starts
+        for weight_decay, kept in _kinds(start.config, size, controls)
+        if START in start.checkpoints or not kept  # the end of a run has no moments
         for fraction in FRACTIONS[size]
-    ])  # fmt: skip
-    return starts, runs
+    ]
+    return starts, collect(out, needed)

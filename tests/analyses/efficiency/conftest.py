@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from analyses import announcement
-from analyses.efficiency import semi_grokking, settings, ungrokking
+from analyses.efficiency import settings, ungrokking
+from analyses.efficiency.semi_grokking import runs as semi_runs
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp.sweeps.estimate import Duration
 
@@ -14,10 +15,11 @@ from grokinterp.sweeps.estimate import Duration
 def no_estimates() -> Iterator[None]:
     """Timing runs takes longer than training toys; estimates have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            announcement, "estimate",
-            lambda runs, **_: Duration(seconds=1.0, runs=len(runs), steps=0),
-        )  # fmt: skip
+
+        def one_second(runs: list, **_: object) -> Duration:
+            return Duration(seconds=1.0, runs=len(runs), steps=0)
+
+        patch.setattr(announcement, "estimate", one_second)
         yield
 
 
@@ -38,6 +40,6 @@ def toys_that_learn_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setitem(ungrokking.START_FRACTION, "tiny", 0.5)
         patch.setitem(ungrokking.STEPS, "tiny", 20)
         patch.setitem(ungrokking.FRACTIONS, "tiny", (0.1, 0.3))
-        patch.setitem(semi_grokking.FRACTIONS, "tiny", (0.3, 0.6))
-        patch.setitem(semi_grokking.LONGER, "tiny", 3)
+        patch.setitem(semi_runs.FRACTIONS, "tiny", (0.3, 0.6))
+        patch.setitem(semi_runs.LONGER, "tiny", 3)
         yield

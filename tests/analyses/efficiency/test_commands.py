@@ -7,13 +7,7 @@ from typing import Any
 import pytest
 
 import grokinterp as gi
-from analyses.efficiency import (
-    grokking_across,
-    halves,
-    semi_grokking,
-    ungrokking,
-)
-from analyses.efficiency.mixing import command as command_of_mixture
+from analyses.efficiency import grokking_across, halves, mixing, semi_grokking, ungrokking
 from analyses.efficiency.mixing import runs as mixture_runs
 from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from grokinterp.sweeps import collect, estimate
@@ -83,10 +77,10 @@ def test_mixtures_are_part_of_the_estimate(monkeypatch: pytest.MonkeyPatch) -> N
         nonlocal now
         now += 1 + 0.1 * steps * len(variants)
 
-    monkeypatch.setattr(command_of_mixture, "compute", compute)
-    monkeypatch.setattr(command_of_mixture.time, "perf_counter", lambda: now)
-    two, one = len(command_of_mixture.VARIANTS), len(command_of_mixture.OF_HALVES)
+    monkeypatch.setattr(mixing, "compute", compute)
+    monkeypatch.setattr(mixing.time, "perf_counter", lambda: now)
+    two, one = len(mixing.VARIANTS), len(mixing.OF_HALVES)
     per_step = 0.1 * (2 * two + one)
     # 25 steps are in what is done once, as much as to be on the safe side.
     want = 3 + per_step * (25 + 1000)
-    assert command_of_mixture._seconds(7, 1000) == pytest.approx(want)
+    assert mixing._seconds(7, 1000) == pytest.approx(want)

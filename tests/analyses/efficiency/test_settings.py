@@ -7,6 +7,7 @@ from analyses.efficiency.settings import (
     NETWORKS,
     SIZES,
     check_classes,
+    grid,
     network,
     seeded,
     with_fraction,
@@ -43,9 +44,8 @@ def test_all_sizes_and_networks_can_be_built() -> None:
             assert (config.seed, config.data.seed) == (3, 3)
             assert config.data.train_fraction == 0.5
             classes = config.model.d_vocab_out or config.data.p
-            assert gi.build_model(config)(gi.make_dataset(config.data).tokens[:2]).shape == (
-                2, classes,
-            )  # fmt: skip
+            logits = gi.build_model(config)(gi.make_dataset(config.data).tokens[:2])
+            assert logits.shape == (2, classes)
     with pytest.raises(ValueError, match="name='rnn' is unknown"):
         network("rnn", "small")
     with pytest.raises(ValueError, match="size='large' is unknown"):
@@ -56,4 +56,6 @@ def test_a_set_with_fewer_pairs_than_classes_is_refused() -> None:
     config = network("mlp", "tiny")
     with pytest.raises(ValueError, match=r"0\.07 leaves 11 pairs, fewer than the 13 classes"):
         check_classes(with_fraction(config, 0.07))
+    with pytest.raises(ValueError, match=r"0\.07 leaves 11 pairs"):
+        grid({"mlp": config}, (0.3, 0.07), 1)
     check_classes(with_fraction(config, 0.08))

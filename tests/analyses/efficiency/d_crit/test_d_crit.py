@@ -30,23 +30,22 @@ def runs(folder: Path) -> tuple[list[gi.Run], ...]:
     starts, reduced = ungrokking.collect_runs(
         folder, "tiny", 1, networks=["mlp"], controls=False, level=0.0
     )
-    return costs, starts, reduced, semi_grokking.collect_runs(folder, "tiny", 1, "mlp")
+    times = collect(folder, semi_grokking.wanted("tiny", 1, "mlp"))
+    return costs, starts, reduced, times
 
 
 def test_nothing_is_detected_where_nothing_was_learned(
     runs: tuple[list[gi.Run], ...],
 ) -> None:
     data = d_crit.compute(*runs)
-    assert data.estimator.values.tolist() == [
-        "efficiency crossing", "ungrokking midpoint", "divergence of time",
-    ]  # fmt: skip
+    names = ["efficiency crossing", "ungrokking midpoint", "divergence of time"]
+    assert data.estimator.values.tolist() == names
     assert data.value.isnull().all()
     assert all("not detected" in reason for reason in data.reason.values)
     assert data.attrs["task"] == "MLP, addition, p = 13, weight decay 1"
     assert data.attrs["n_pairs"] == 169
     figure: Any = d_crit.plot_curves(data)
     shown = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
-    names = data.estimator.values
     assert shown == [f"{name}: {why}" for name, why in zip(names, data.reason.values, strict=True)]
 
 
@@ -68,10 +67,11 @@ def test_each_estimator_reads_its_own_runs(runs: tuple[list[gi.Run], ...]) -> No
     for fraction, end in zip(fractions, ends, strict=True):
         named = ungrokking.continued(starts[0], fraction, 1.0, 20, level=0.0)
         assert named.start is not None
+        begun = {"start": {"sha256": named.start.digest}}
+        dataset = gi.make_dataset(named.config.data)
         made = dataclasses.replace(
-            starts[0], config=named.config, dataset=gi.make_dataset(named.config.data),
-            provenance={"start": {"sha256": named.start.digest}},
-        )  # fmt: skip
+            starts[0], config=named.config, dataset=dataset, provenance=begun
+        )
         reduced.append(ended(made, end))
     slow = [ended(run, 1.0, crossing) for run, crossing in zip(times, (600, 300), strict=True)]
     data = d_crit.compute(costs, starts, reduced, slow)

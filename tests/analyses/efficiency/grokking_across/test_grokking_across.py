@@ -1,7 +1,7 @@
 """Crossings and delays of runs whose curves are known, and of curves read off the paper."""
 
+import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,10 +112,11 @@ def test_a_run_without_rows_is_there_and_says_nothing() -> None:
 @pytest.fixture(scope="module")
 def grid() -> xr.Dataset:
     """Two networks, three fractions, three seeds; more data, less delay."""
+    cells = itertools.product(("transformer", "lstm"), (0.3, 0.5, 0.7), range(3))
     runs = [
         late((seed + 1) * 2 / fraction, network=network, fraction=fraction, seed=seed)
-        for network in ("transformer", "lstm") for fraction in (0.3, 0.5, 0.7) for seed in range(3)
-    ]  # fmt: skip
+        for network, fraction, seed in cells
+    ]
     return grokking_across.compute(runs)
 
 
@@ -128,16 +129,14 @@ def test_medians_of_seeds(grid: xr.Dataset) -> None:
 def test_curves_are_drawn_as_computed(
     grid: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
-    figures: list[Any] = [
-        grokking_across.plot_networks(grid), grokking_across.plot_fractions(grid, network="lstm")
-    ]  # fmt: skip
+    fractions = grokking_across.plot_fractions(grid, network="lstm")
+    figures: list[Any] = [grokking_across.plot_networks(grid), fractions]
     for figure, panels in zip(figures, (2, 3), strict=True):
         assert len(figure.data) == panels * 2 * (3 + 1)
         assert "(3 seeds)" in figure.layout.title.text
         assert {"step (updates)", "accuracy (dotted: chance)"} <= axis_titles(figure)
-        assert {trace.name for trace in figure.data if trace.showlegend} == {
-            "train, median of seeds", "validation, median of seeds"
-        }  # fmt: skip
+        named = {trace.name for trace in figure.data if trace.showlegend}
+        assert named == {"train, median of seeds", "validation, median of seeds"}
     middle = figures[1].data[8:16]
     cells = grid.sel(network="lstm", fraction=0.5, step=slice(1, None))
     for seed in range(3):
@@ -155,32 +154,24 @@ def test_crossings_are_drawn_and_censored_ones_marked(grid: xr.Dataset) -> None:
     gone = grid.last_step.where((grid.seed != 1) | (grid.network != "lstm"))
     fewer: Any = grokking_across.plot_crossings(grid.assign(last_step=gone))
     assert "(2 to 3 of 3 seeds)" in fewer.layout.title.text
-    marks = [trace for trace in figure.data if trace.name == "not reached by then"]
+    marks = [trace for trace in figure.data if trace.marker.symbol == "triangle-up-open"]
     drawn = sum(np.isfinite(np.asarray(trace.y, dtype=float)).sum() for trace in marks)
     learned = grid.crossing.sel(level=0.99)
     assert drawn == learned.isnull().sum()
     assert drawn == 0 or {y for t in marks for y in t.y if np.isfinite(y)} == {1000}
-    medians = [trace for trace in figure.data if trace.name == "validation, median of seeds"]
+    named = [trace for trace in figure.data if trace.name == "validation, median of seeds"]
+    medians = [trace for trace in named if trace.mode == "lines+markers"]
     np.testing.assert_array_equal(
         medians[1].y, grid.crossing_median.sel(network="lstm", split="test", level=0.99)
     )
     assert medians[1].x.tolist() == [int(f * 97**2) for f in (0.3, 0.5, 0.7)]
 
 
-def test_every_network_is_trained_on_every_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "analyses.efficiency.grokking_across.runs.collect", lambda _, wanted: wanted
-    )
-    wanted: list[Any] = grokking_across.collect_runs(Path("out"), "published", 2)
+def test_every_network_is_trained_on_every_fraction() -> None:
+    wanted = grokking_across.wanted("published", 2)
     assert len(wanted) == len({named.config for named in wanted}) == 3 * 3 * 2
     named = wanted[-1]
     assert named.folder == "mlp-0.7-seed-1"
     assert named.config.data.train_fraction == 0.7
     assert named.config.data.seed == named.config.seed == 1
     assert named.config.model == settings.network("mlp", "published").model
-
-
-def test_fractions_with_fewer_pairs_than_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"0\.05 leaves 8 pairs, fewer than the 13 classes"):
-        grokking_across.collect_runs(tmp_path, "tiny", 1, fractions=(0.3, 0.05))
-    assert not list(tmp_path.iterdir())

@@ -217,7 +217,7 @@ def test_a_start_that_diverges_is_nan_and_the_others_are_not() -> None:
 
 def test_bad_settings_and_starts_are_refused() -> None:
     config = mixture.MixtureConfig
-    with pytest.raises(ValueError, match=r"training\.dropout=0\.1: a mixture has none"):
+    with pytest.raises(ValueError, match=r"training\.dropout=0\.1 has no meaning for a mixture"):
         config(training=replace(FULL, dropout=0.1))
     with pytest.raises(ValueError, match=r"loss with mixed='probabilities'='mse' is unknown"):
         config(training=replace(FULL, loss="mse"))

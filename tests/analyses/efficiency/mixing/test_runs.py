@@ -11,8 +11,8 @@ import torch
 import xarray as xr
 
 import grokinterp as gi
+from analyses.efficiency import mixing
 from analyses.efficiency.circuits.circuits import Circuit
-from analyses.efficiency.mixing import command as command_of_mixture
 from analyses.efficiency.mixing import mixture, runs
 from analyses.efficiency.mixing.tables import Tables
 from analyses.efficiency.mixing.variants import (
@@ -24,7 +24,7 @@ from analyses.efficiency.mixing.variants import (
 )
 
 P = 13
-real_landscape = command_of_mixture.compute_landscape
+real_landscape = mixing.compute_landscape
 
 
 def make_run(fraction: float, model: gi.HookedModel, config: gi.RunConfig) -> gi.Run:
@@ -141,26 +141,24 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
 ) -> None:
     bad = pair | {"memorising": dataclasses.replace(pair["memorising"], checkpoints={})}
     tables = runs.protocols(pair)["leak-free"]
-    monkeypatch.setattr(
-        command_of_mixture, "collect_runs", lambda out, size, seeds: [bad, pair][:seeds]
-    )
+    monkeypatch.setattr(mixing, "collect_runs", lambda out, size, seeds: [bad, pair][:seeds])
     clean = runs.protocols
-    monkeypatch.setattr(
-        command_of_mixture, "protocols", lambda runs: {"leak-free": clean(runs)["leak-free"]}
-    )
-    monkeypatch.setattr(runs.halves, "collect_runs", lambda out, size, seeds: [pair])
-    monkeypatch.setattr(command_of_mixture, "halves_tables", lambda run: tables)
-    monkeypatch.setattr(command_of_mixture, "compute_landscape",
-        lambda tables, config: real_landscape(tables, [1.0, 10.0], [1.0], config),
-    )  # fmt: skip
-    few = {name: VARIANTS[name] for name in (command_of_mixture.EFFICIENT, command_of_mixture.SGD)}
-    monkeypatch.setattr(command_of_mixture, "VARIANTS", few)
-    monkeypatch.setattr(command_of_mixture, "OF_HALVES", dict(list(OF_HALVES.items())[:1]))
+    monkeypatch.setattr(mixing, "protocols", lambda runs: {"leak-free": clean(runs)["leak-free"]})
+    monkeypatch.setattr(mixing, "collect", lambda out, wanted: [pair])
+    monkeypatch.setattr(mixing, "halves_tables", lambda run: tables)
+
+    def small_landscape(tables: Tables, config: mixture.MixtureConfig) -> xr.Dataset:
+        return real_landscape(tables, [1.0, 10.0], [1.0], config)
+
+    monkeypatch.setattr(mixing, "compute_landscape", small_landscape)
+    few = {name: VARIANTS[name] for name in (mixing.EFFICIENT, mixing.SGD)}
+    monkeypatch.setattr(mixing, "VARIANTS", few)
+    monkeypatch.setattr(mixing, "OF_HALVES", dict(list(OF_HALVES.items())[:1]))
     words = ["run", "mixture", tmp_path, "--steps", 50, "--seeds"]
     result = command(*words, 2)
     assert result.exit_code == 0, result.output
     assert (
-        "seed 0 is left out, its networks are no C_mem and C_gen: the run has no" in result.output
+        "seed 0 is left out, its networks are not C_mem and C_gen: the run has no" in result.output
     )
     assert "time in all: " in result.output
     for group in ("leak-free", "halves-of-one-network"):
@@ -181,13 +179,8 @@ def test_halves_are_asked_for_the_labels_that_were_given(
     """Wrong ones included, each half in its own place."""
     dataset = gi.make_dataset(gi.DataConfig(p=P, train_fraction=0.6, corruption=0.3))
     parts = {"memorising": memoriser(dataset), "generalising": solution()}
-    split = {
-        kind: Circuit(
-            kind=kind, source="a half", model=model, dataset=dataset, seen=dataset.is_train,
-            definition="half",
-        )
-        for kind, model in parts.items()
-    }  # fmt: skip
+    given = {"source": "a half", "dataset": dataset, "seen": dataset.is_train, "definition": "half"}
+    split = {kind: Circuit(kind=kind, model=model, **given) for kind, model in parts.items()}
     monkeypatch.setattr(runs.halves, "split", lambda run: split)
     found: Tables = runs.halves_tables(pair["generalising"])
     assert int(dataset.is_changed.sum()) > 10

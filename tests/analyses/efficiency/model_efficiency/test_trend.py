@@ -117,8 +117,8 @@ def test_table_and_sentence_say_the_numbers() -> None:
     said = trend.sentence(slopes)
     assert "C_mem rises (as D^0.80" in said
     assert "random labels at equal steps rises (as D^0.60" in said
-    assert "75% is left" in said  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
-    assert "88% is left" in said
+    assert "labels keep 75%" in said  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
+    assert "labels keep 88%" in said
 
 
 def test_curves_for_the_crossing(noisy: Any) -> None:

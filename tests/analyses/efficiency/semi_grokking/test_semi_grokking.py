@@ -1,7 +1,6 @@
 """Outcomes of runs whose curves are known: stuck, unfinished, grokked and diverged."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.special import expit
 
 import grokinterp as gi
 from analyses.efficiency import semi_grokking, settings
+from analyses.efficiency.semi_grokking.figures import OUTCOME_STYLE
 from analyses.pages.labels import seeds_in_words
 
 STEPS = np.arange(0, 3001, 20)
@@ -49,16 +49,14 @@ def test_each_kind_of_run() -> None:
         made(rising(500), fraction=0.4),
         made(rising(300)[:40], fraction=0.5, diverged_at=780),
     ]
-    assert outcomes(runs)[-1] == [
-        "not generalised", "unfinished", "semi-grokked", "grokked", "grokked"
-    ]  # fmt: skip
+    want = ["not generalised", "unfinished", "semi-grokked", "grokked", "grokked"]
+    assert outcomes(runs)[-1] == want
 
 
 def test_a_diverged_run_is_neither_flat_nor_unfinished() -> None:
     gone = made(rising(300, high=0.4)[:120], fraction=0.3, diverged_at=2390)
-    assert outcomes([gone, made(rising(500), fraction=0.4)], budgets=[2300, 3000]) == [
-        ["semi-grokked", "grokked"], ["diverged", "grokked"]
-    ]  # fmt: skip
+    found = outcomes([gone, made(rising(500), fraction=0.4)], budgets=[2300, 3000])
+    assert found == [["semi-grokked", "grokked"], ["diverged", "grokked"]]
     at_once = made(np.array([0.01]), fraction=0.3, diverged_at=3)
     assert outcomes([at_once, made(rising(500), fraction=0.4)])[-1] == ["diverged", "grokked"]
 
@@ -69,9 +67,9 @@ def test_a_longer_budget_tells_late_from_stuck() -> None:
     late = made(rising(100, high=0.4) + rising(2000, high=0.6), fraction=0.3)
     found = semi_grokking.compute([stuck, late], budgets=[1000, 3000])
     assert semi_grokking.compute([stuck, late]).budget.values.tolist() == [1500, 3000]
-    assert found.outcome.squeeze().values.tolist() == [
-        ["semi-grokked", "semi-grokked"], ["unfinished", "grokked"]
-    ]  # fmt: skip
+    early, end = found.outcome.squeeze().values.tolist()
+    assert early == ["semi-grokked", "semi-grokked"]
+    assert end == ["unfinished", "grokked"]
     assert found.looks_semi.squeeze().values.tolist() == [[True, True], [True, False]]
     np.testing.assert_allclose(found["last"].squeeze()[0], 0.4, atol=0.001)
 
@@ -89,9 +87,8 @@ def test_a_run_is_unfinished_until_three_times_its_neighbour() -> None:
     assert found.outcome.sel(fraction=0.2, seed=0).values.ravel().tolist() == ["unfinished"] * 2
     faster = made(rising(700), fraction=0.3, seed=2)  # now the median is its 920
     found = semi_grokking.compute([stuck, *neighbours[:2], faster], budgets=[2740, 2780])
-    assert found.outcome.sel(fraction=0.2, seed=0).values.ravel().tolist() == [
-        "unfinished", "semi-grokked"
-    ]  # fmt: skip
+    of_stuck = found.outcome.sel(fraction=0.2, seed=0).values.ravel()
+    assert of_stuck.tolist() == ["unfinished", "semi-grokked"]
 
 
 def test_what_happened_after_a_budget_is_not_known_at_it() -> None:
@@ -104,13 +101,14 @@ def test_what_happened_after_a_budget_is_not_known_at_it() -> None:
 @pytest.fixture(scope="module")
 def found() -> xr.Dataset:
     """Shares that are known: of 0.2 none, of 0.3 one of two, of 0.4 all grok."""
-    return semi_grokking.compute([
+    runs = [
         made(rising(300, high=0.05), fraction=0.2, seed=0),
         made(rising(100, high=0.4), fraction=0.2, seed=1),
         made(rising(300, high=0.4), fraction=0.3, seed=0),
         made(rising(1500), fraction=0.3, seed=1),
         made(rising(500), fraction=0.4, seed=0),  # and no second seed
-    ])  # fmt: skip
+    ]
+    return semi_grokking.compute(runs)
 
 
 def test_shares_are_of_the_seeds_there_are(found: xr.Dataset) -> None:
@@ -130,7 +128,7 @@ def test_figures_show_outcomes(
     runs = [trace for trace in figure.data if len(trace.x) > 1]
     assert len(runs) == 5
     np.testing.assert_array_equal(runs[3].y, rising(1500)[1:])
-    styles = {str(end): style[1] for end, style in semi_grokking.OUTCOME_STYLE.items()}
+    styles = {str(end): style[1] for end, style in OUTCOME_STYLE.items()}
     assert runs[3].marker.symbol == styles["grokked"]
     assert runs[2].marker.symbol == styles["semi-grokked"]
     titles = axis_titles(figure)
@@ -150,9 +148,8 @@ def test_bad_budgets_are_refused() -> None:
         semi_grokking.compute([made(rising(500))], budgets=[4000])
 
 
-def test_networks_train_longer_than_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyses.efficiency.semi_grokking.runs.collect", lambda _, wanted: wanted)
-    wanted: list[Any] = semi_grokking.collect_runs(Path("out"), "published", 2)
+def test_networks_train_longer_than_usual() -> None:
+    wanted = semi_grokking.wanted("published", 2)
     usual = settings.network("transformer", "published").training
     assert {named.config.training.steps for named in wanted} == {3 * usual.steps}
     found = [(named.config.data.train_fraction, named.config.seed) for named in wanted]
@@ -172,6 +169,5 @@ def test_the_largest_fraction_is_held_against_its_own_time() -> None:
     runs = [made(rising(1000), seed=seed) for seed in (0, 1)]
     runs.append(made(rising(100, high=0.4), seed=2))
     found = semi_grokking.compute(runs)
-    assert found.outcome.isel(budget=-1).values.ravel().tolist() == [
-        "grokked", "grokked", "unfinished"
-    ]  # fmt: skip
+    last = found.outcome.isel(budget=-1).values.ravel()
+    assert last.tolist() == ["grokked", "grokked", "unfinished"]

@@ -127,7 +127,7 @@ def test_any_weight_decay_can_be_the_reference() -> None:
     assert "against weight decay 0.1: at 0.01 no shift" in found.place.item()
     found = locate(made(places[None]), reference=1.0)
     np.testing.assert_allclose(found.ratio.squeeze(), [1 / 1.5, 1 / 1.5, 1], rtol=0.06)
-    with pytest.raises(ValueError, match=r"reference=0\.3 is no .* are 0\.01, 0\.1, 1"):
+    with pytest.raises(ValueError, match=r"reference=0\.3 is not a .* are 0\.01, 0\.1, 1"):
         locate(made(places[None]), reference=0.3)
 
 

@@ -1,0 +1,149 @@
+"""Panels, curves and markers: the few plotly calls that figures of many runs share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.style import GREY, finish
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Place = tuple[int, int]  # row and column of a panel, from 1
+
+LOG_TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+LOG_STEPS = {"type": "log", "title": "step (updates)", "exponentformat": "power", "dtick": 1}
+ACCURACIES = [-0.03, 1.03]  # range of an axis of accuracies
+SIDE_LEGEND: dict[str, Any] = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1}
+SIDE_LEGEND |= {"yanchor": "top", "tracegroupgap": 0}
+
+
+class Look(NamedTuple):
+    """Colour, dash and marker of a curve."""
+
+    color: str
+    dash: str = "solid"
+    symbol: str = "circle"
+
+
+def panels(titles: Sequence[str] = ("",), *, rows: int = 1, gap: float = 0.04, **more: Any) -> Any:
+    """A figure of ``rows`` rows of panels with these titles.
+
+    The panels of a row share the y axis unless ``more`` says otherwise; ``gap`` is the horizontal
+    distance between them as a share of the width.
+    """
+    from plotly.subplots import make_subplots
+
+    more = {"shared_yaxes": True, "horizontal_spacing": gap, "subplot_titles": titles} | more
+    return make_subplots(rows=rows, cols=len(titles) // rows, **more)
+
+
+def draw(
+    figure: Any,
+    place: Place,
+    x: Any,
+    y: Any,
+    name: str,
+    look: Look,
+    *,
+    mode: str = "lines+markers",
+    width: float = 2.5,
+    size: Any = 9,
+    hover: str | None = None,
+    **more: Any,
+) -> None:
+    """Add a curve or markers to a panel.
+
+    The legend shows each name (or ``legendgroup``) once, see :func:`finished`. ``hover`` is
+    plotly's ``hovertemplate``; ``more`` goes to ``add_scatter``.
+    """
+    if "lines" in mode:
+        more = {"line": {"color": look.color, "dash": look.dash, "width": width}} | more
+    if "markers" in mode:
+        more = {"marker": {"color": look.color, "symbol": look.symbol, "size": size}} | more
+    more = {"legendgroup": name, "row": place[0], "col": place[1], "hovertemplate": hover} | more
+    figure.add_scatter(x=x, y=y, mode=mode, name=name, **more)
+
+
+def draw_times(
+    figure: Any,
+    column: int,
+    pairs: Any,
+    times: xr.DataArray,
+    bounds: Sequence[tuple[xr.DataArray, str, str]],
+    median: xr.DataArray,
+    name: str,
+    look: Look,
+) -> None:
+    """Times of runs against training pairs: markers for seeds, a line for their median.
+
+    Args:
+        figure: to draw on.
+        column: of its first row.
+        pairs: size of the training set.
+        times: over "seed" and sizes; NaN is not drawn.
+        bounds: for times that are only bounded: the bounds, the marker and the words before the
+            number in the hover text.
+        median: over sizes; infinite where fewer than half of the runs have a time.
+        name: of the median in the legend.
+        look: colour, dash and marker.
+    """
+    faint: dict[str, Any] = {"mode": "markers", "opacity": 0.6, "showlegend": False}
+    for seed in times.seed.values:
+        for y, symbol, words in [(times, look.symbol, ""), *bounds]:
+            hover = f"seed {seed}, %{{x}} pairs: {words}%{{y:.4g}}<extra></extra>"
+            style, size = look._replace(symbol=symbol), 7 if y is times else 11
+            draw(
+                figure,
+                (1, column),
+                pairs,
+                y.sel(seed=seed),
+                name,
+                style,
+                size=size,
+                hover=hover,
+                **faint,
+            )
+    finite = median.where(np.isfinite(median))
+    hover = "%{x} pairs: median %{y:.4g}"
+    draw(figure, (1, column), pairs, finite, name, look, hover=hover)
+
+
+def error_bars(middle: Any, low: Any, high: Any, **more: Any) -> dict[str, Any]:
+    """Bars from ``low`` to ``high`` around ``middle``, for ``error_x`` or ``error_y``."""
+    array, minus = (np.asarray(part, dtype=float) for part in (high - middle, middle - low))
+    return {"array": array, "arrayminus": minus, "symmetric": False} | more
+
+
+def level_line(figure: Any, y: Any, place: Place = (1, 1)) -> None:
+    """A dotted horizontal line in a panel, such as chance."""
+    figure.add_hline(float(y), line_dash="dot", line_color=GREY, row=place[0], col=place[1])
+
+
+def finished(
+    figure: Any, title: str, *, height: int, seeds: str = "", **layout: Any
+) -> "go.Figure":
+    """The common layout (:func:`analyses.pages.style.finish`), each legend entry once."""
+    shown = set[str]()
+    for trace in figure.data:
+        entry = trace.legendgroup or trace.name
+        if trace.showlegend is not False:
+            trace.update(legendgroup=entry, showlegend=bool(entry) and entry not in shown)
+            shown.add(entry)
+    return finish(figure, title=title, height=height, seeds=seeds).update_layout(**layout)
+
+
+def seeds_of(*parts: xr.Dataset) -> str:
+    """How many seeds have a run, over the cells of ``last_step`` that have any."""
+    counts = [part.last_step.notnull().sum("seed").values.ravel() for part in parts]
+    return seeds_in_words(np.concatenate(counts), of=parts[0].sizes["seed"])
+
+
+def shades(count: int, *, start: float) -> Any:
+    """Colours from light to dark for values in order; ``start`` is how dark the first one is."""
+    from plotly.colors import sample_colorscale
+
+    return sample_colorscale("Viridis_r", np.linspace(start, 1.0, count))
