@@ -228,9 +228,9 @@ def experiment(
             raise ValueError(f"estimator {short(name)} is unknown; take one of {known}")
     numbers, names = tuple(seeds or SEEDS), tuple(estimator or SIMULATED)
     begin = time.perf_counter()
-    compute(numbers, estimators=names, replicates=1)
+    compute(seeds=numbers, estimators=names, replicates=1)
     yield Announcement(seconds=(time.perf_counter() - begin) * replicates)
-    data = compute(numbers, estimators=names, replicates=replicates, progress=True)
+    data = compute(seeds=numbers, estimators=names, replicates=replicates, progress=True)
     yield Finding(data=data, figures=[plot_rates(data)], rows=table(data))
 
 

@@ -266,7 +266,7 @@ CURVES = np.ones((2, len(SIZES)))
         (lambda: ungrokking_midpoint(SIZES, CURVES, low=0.9, high=0.1), "low < high"),
         (lambda: efficiency_crossing(SIZES, CURVES, CURVES, n_boot=0), "n_boot must be at least"),
         (lambda: divergence_of_time(SIZES, CURVES, CURVES > 0, 0.5), "within the budget"),
-        (lambda: divergence_of_time(SIZES, CURVES, CURVES[:1] > 0, 2.0), "must agree"),
+        (lambda: divergence_of_time(SIZES, CURVES, CURVES[:1] > 0, 2.0), "must be equal"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("no_type_checker")

@@ -73,7 +73,7 @@ def test_censored_runs_far_from_the_mean() -> None:
     [
         ([1.0, math.nan], [True, False], "its last step"),
         ([0.0], [True], "positive"),
-        ([], [], "at least one"),
+        ([], [], "one or more runs"),
         ([1.0], [1], "truth value"),
         ([1.0, 2.0], [True], "shapes"),
     ],

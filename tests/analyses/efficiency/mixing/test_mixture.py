@@ -223,7 +223,7 @@ def test_bad_settings_and_starts_are_refused() -> None:
         config(training=replace(FULL, loss="mse"))
     with pytest.raises(ValueError, match="decay_of='networks' is unknown"):
         config(decay_of="networks")
-    with pytest.raises(ValueError, match="'decoupled_zero' and 'l2' do"):
+    with pytest.raises(ValueError, match="'decoupled_zero' or 'l2'"):
         config(training=replace(FULL, decay="decoupled_init"), decay_of="circuits")
     tables = make_tables()
     with pytest.raises(ValueError, match="starts is empty"):

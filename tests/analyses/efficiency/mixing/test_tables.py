@@ -106,7 +106,10 @@ def test_circuits_that_do_not_go_together_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"memorising": torch.zeros(P * P, P + 1)}, r"logits have shapes \[\(121, 11\), \(121, 12\)"),
+        (
+            {"memorising": torch.zeros(P * P, P + 1)},
+            r"logits have shapes \[\(121, 11\), \(121, 12\)",
+        ),
         ({"generalising": torch.full((P * P, P), torch.nan)}, "generalising has NaN"),
         ({"is_train": torch.zeros(P * P, dtype=torch.bool)}, "no pair is left to train"),
         ({"is_test": first(0.5)}, "pairs are both in is_train and in is_test"),
