@@ -12,8 +12,9 @@ from analyses._moved import OldPaths
 _ROOMS = {
     "hypothesis": "architectures",
     "one_run": """
-        corrupted_logits frequency_winners grokking ipr_histogram logit_split norm_curves
-        norm_gain phases pruning row_ipr solution_form spectral_surgery summary training_curves
+        corrupted_logits embedding_planes frequency_winners grokking ipr_histogram
+        logit_split norm_curves norm_gain phases progress_measures pruning row_ipr
+        solution_form spectral_surgery stored_networks summary training_curves
         weight_norms
     """,
     "pages": "finding labels page report style",

@@ -75,9 +75,11 @@ def randomly_reduced_weights(
         cos = (left / size).nan_to_num(0.0).clamp(max=1.0)
     unit = (whole / size).nan_to_num(0.0)
     drawn = torch.randn(
-        whole.shape, generator=generator(seed, "spectral surgery"), dtype=torch.float64,
+        whole.shape,
+        generator=generator(seed, "spectral surgery"),
+        dtype=torch.float64,
         device="cpu",
-    )  # fmt: skip
+    )
     across = drawn - (drawn * unit).sum(dim=-1, keepdim=True) * unit
     across /= across.norm(dim=-1, keepdim=True)
     rows = size * cos * (cos * unit + (1 - cos.square()).sqrt() * across)

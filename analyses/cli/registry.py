@@ -157,6 +157,14 @@ ANALYSES = {
         shows="which neurons write the logits of corrupted examples",
         figures=f"{FIRST}, Fig. 23",
     ),
+    "progress_measures": Entry(
+        module="analyses.one_run.progress_measures",
+        shows="restricted and excluded loss, periodicity, norms at every checkpoint; any network",
+    ),
+    "embedding_planes": Entry(
+        module="analyses.one_run.embedding_planes",
+        shows="an animation of the embedding in its key frequencies' planes, over checkpoints",
+    ),
     "solution_form": Entry(
         module="analyses.one_run.solution_form",
         shows="whether neurons have the phases and amplitudes of the analytic solution",

@@ -6,23 +6,23 @@ neuron's final frequency is ranked among all frequencies of its initial weights,
 phase, and by the two together. The control ranks it in the initial weights of other neurons.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import typer
 import xarray as xr
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLACK, BLUE, finish
 from grokinterp import Run, build_model
 from grokinterp.checks import check_int, check_number
 from grokinterp.session import unaffected
 from probes import NeuronModes, model_solution_form, network_on_pairs, neuron_modes, neuron_weights
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 SCORES = ("magnitude", "phase", "both")
 PERIODIC_FROM = 0.5  # purity from which a neuron counts as having a winner
@@ -34,10 +34,11 @@ def compute(
 ) -> xr.Dataset:
     """How high each neuron's final frequency stood in its initial weights.
 
-    Scores of a frequency in a neuron's initial weights, U, V and W having there the amplitudes A
-    and phases phi: "magnitude", the product A_u A_v A_w; "phase", cos(phi_u + phi_v - phi_w); and
-    "both", their product, to which the first growth of all three amplitudes is proportional in the
-    quadratic network. A neuron's rank is the share of the other frequencies with a lower score
+    The scores of a frequency, from the amplitudes A and phases phi of a neuron's initial U, V and W
+    there: "magnitude", the product A_u A_v A_w; "phase", cos(phi_u + phi_v - phi_w); and "both",
+    the product of these two. In the quadratic network the amplitudes first grow in proportion to
+    "both"; opposite phases make it negative, however large the magnitude, though they may still
+    turn while training. A neuron's rank is the share of the other frequencies with a lower score
     (a tie counts half): the AUC of the score for its one winner. 0.5 is chance.
 
     Args:
@@ -49,19 +50,26 @@ def compute(
         seed: draws them.
 
     Returns:
-        Dataset over ("score", "neuron"): ``rank`` in 0..1, NaN for a neuron without a winner; over
-        "score": ``auc``, the mean rank, and ``won``, the share of neurons whose winner had the
-        highest score of all; over ("stat", "score"): ``control_auc`` and ``control_won``, mean
-        and 95 % interval of the shuffles. Over "k": ``initial_energy`` of each frequency in all
-        initial weights, and ``n_neurons`` that it wins. Attributes: ``n_winners``, ``chance_won``
-        (one over the number of frequencies), ``network_auc``: how well a frequency's initial
-        energy tells frequencies that win a neuron from the others (NaN if all do), and
-        ``network_spearman``, its rank correlation with the number of neurons won (NaN if all win
-        alike).
+        Dataset:
+
+        - (score, neuron): ``rank`` from 0 to 1, NaN for a neuron without a winner.
+        - (score): ``auc``, the mean rank; ``won``, the share of neurons whose winner had the
+          highest score. (stat, score): ``control_auc`` and ``control_won``, the mean of the
+          controls and their 95 % interval from "low" to "high".
+        - (k), every frequency: ``initial_energy``, its share of all initial weights' energy, and
+          ``n_neurons`` that it wins.
+
+        Attributes: ``n_winners``, neurons with a winner; ``chance_won``, one over the number of
+        frequencies; ``network_auc``, how well a frequency's initial energy tells frequencies that
+        win a neuron from those that win none (NaN if all win); ``network_spearman``, its rank
+        correlation with the number of neurons won (NaN if all win alike).
 
     Raises:
-        TypeError or ValueError: a network without one hidden layer, a task without a periodic
-            basis, a run that started from a checkpoint, or no neuron with a winner.
+        TypeError: the network has no weights U, V and W.
+        ValueError: it has more than one hidden layer, its task has no periodic basis, the run
+            started from a checkpoint, or no neuron has a winner.
+
+    Source: He et al. 2026, arXiv:2602.16849.
     """
     check_int("n_shuffles", n_shuffles, minimum=1)
     check_number("periodic_from", periodic_from, minimum=0.0)
@@ -100,15 +108,17 @@ def compute(
             "n_neurons": ("k", n_neurons),
         },
         coords={
-            "score": list(SCORES), "stat": ["mean", "low", "high"],
+            "score": list(SCORES),
+            "stat": ["mean", "low", "high"],
             "k": basis.frequencies.numpy(),
         },
         attrs={
-            "n_winners": len(winner), "chance_won": 1 / len(energy),
+            "n_winners": len(winner),
+            "chance_won": 1 / len(energy),
             "network_auc": _auc(energy, n_neurons > 0),
             "network_spearman": _spearman(energy, n_neurons),
         },
-    )  # fmt: skip
+    )
 
 
 def _scores(modes: NeuronModes) -> Float[Tensor, "score neuron frequency"]:
@@ -152,25 +162,27 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 def plot_ranks(
     data: xr.Dataset, *, title: str = "Where a neuron's final frequency stood at the start"
-) -> "go.Figure":
+) -> go.Figure:
     """Histogram of the winners' initial ranks by each score; dashed, the mean of the controls."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLACK, BLUE, finish
-
     bins, count = 20, data.attrs["n_winners"]
     figure = make_subplots(
-        cols=len(SCORES), shared_yaxes=True, horizontal_spacing=0.04,
+        cols=len(SCORES),
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
         subplot_titles=[_heading(data.sel(score=score)) for score in SCORES],
-    )  # fmt: skip
+    )
     for column, score in enumerate(SCORES, 1):
         place: dict[str, Any] = {"row": 1, "col": column}
         figure.add_histogram(
-            x=data["rank"].sel(score=score), histnorm="percent", marker_color=BLUE,
-            xbins={"start": 0, "end": 1.0001, "size": 1 / bins}, showlegend=False,
-            marker_line={"color": "white", "width": 0.5}, **place,
+            x=data["rank"].sel(score=score),
+            histnorm="percent",
+            marker_color=BLUE,
+            xbins={"start": 0, "end": 1.0001, "size": 1 / bins},
+            showlegend=False,
+            marker_line={"color": "white", "width": 0.5},
+            **place,
             hovertemplate="rank %{x}: %{y:.1f} % of the neurons<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_hline(100 / bins, line={"dash": "dash", "color": BLACK, "width": 1.5}, **place)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(title="rank among all frequencies", range=[0, 1.001])
@@ -180,8 +192,11 @@ def plot_ranks(
 
 
 def _heading(data: xr.Dataset) -> str:
-    name = {"magnitude": "initial magnitude", "phase": "initial match of phases",
-            "both": "magnitude times match of phases"}[str(data.score.values)]  # fmt: skip
+    name = {
+        "magnitude": "initial magnitude",
+        "phase": "initial match of phases",
+        "both": "magnitude times match of phases",
+    }[str(data.score.values)]
     low, high = (float(data.control_auc.sel(stat=q)) for q in ("low", "high"))
     return (
         f"<b>{name}</b><br>AUC {float(data.auc):.3f}, other neurons [{low:.3f}, {high:.3f}]<br>"
@@ -191,25 +206,31 @@ def _heading(data: xr.Dataset) -> str:
 
 def plot_network(
     data: xr.Dataset, *, title: str = "Neurons won against a frequency's initial energy"
-) -> "go.Figure":
+) -> go.Figure:
     """A point per frequency: its share of all initial weights' energy, and the neurons it wins."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, finish
-
     figure = go.Figure(
         go.Scatter(
-            x=data.initial_energy, y=data.n_neurons, mode="markers+text", showlegend=False,
-            text=[str(k) if n else "" for k, n in zip(data.k.values, data.n_neurons.values,
-                                                      strict=True)],
-            textposition="top center", textfont_size=11, customdata=data.k,
+            x=data.initial_energy,
+            y=data.n_neurons,
+            mode="markers+text",
+            showlegend=False,
+            text=[
+                str(k) if n else ""
+                for k, n in zip(data.k.values, data.n_neurons.values, strict=True)
+            ],
+            textposition="top center",
+            textfont_size=11,
+            customdata=data.k,
             marker={"size": 8, "color": BLUE, "opacity": 0.7},
             hovertemplate="frequency %{customdata}: %{y} neurons<extra></extra>",
         )
-    )  # fmt: skip
+    )
     told = {"rank correlation": "network_spearman", "AUC of winning at all": "network_auc"}
-    numbers = [f"{name} {value:.2f}" for name, key in told.items()
-               if not np.isnan(value := data.attrs[key])]  # fmt: skip
+    numbers = [
+        f"{name} {value:.2f}"
+        for name, key in told.items()
+        if not np.isnan(value := data.attrs[key])
+    ]
     if numbers:
         title += f" <span style='font-size:13px'>({', '.join(numbers)})</span>"
     figure.update_xaxes(title="share of the initial weights' energy", tickformat=".2%")

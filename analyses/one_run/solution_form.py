@@ -8,26 +8,26 @@ c^2, is the same function, so that W has no amplitude of its own to agree with.
 """
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import typer
 import xarray as xr
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLUE, GREY, SKY, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
 from probes import SolutionForm, model_solution_form
 from probes.solution_form import phase_gap
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-# What the summary calls obeying: phases to 18 degrees, amplitudes to a factor of 1.25, and a
-# neuron is periodic if its own frequency has at least half of its weights' energy.
+# Tolerances of the summary: 18 degrees and a factor of 1.25. A neuron is periodic if its frequency
+# has at least half of the energy of its weights.
 PHASE_WITHIN, FACTOR_WITHIN, PERIODIC_FROM = math.pi / 10, 1.25, 0.5
 DEGREES = np.arange(0, 181, 3)
 FACTORS = np.geomspace(1, 10, 46)
@@ -48,27 +48,36 @@ def compute(run: Run, *, n_shuffles: int = 1000, seed: int = 0) -> xr.Dataset:
 
     Args:
         run: of a network with one hidden layer, on a task with a periodic basis.
-        n_shuffles: controls, in which W's vectors, and for the amplitudes V's too, are permuted
-            over the neurons that have a frequency.
-        seed: draws the permutations.
+        n_shuffles: number of controls. In each, the vectors of W, and for the amplitudes also those
+            of V, are permuted over the neurons that have a frequency.
+        seed: of the permutations.
 
     Returns:
-        Dataset over "neuron": ``frequency`` (-1 for a neuron without), ``phase_gap`` (radians in
-        [-pi, pi]), ``input_factor`` (larger amplitude of U and V over the smaller),
-        ``amplitude_factor`` (largest of all three over the smallest), ``purity`` (share of the
-        three vectors at the own frequency, their mean) and ``energy`` (share of the squared norm of
-        all weights). For each rule over "degrees" or "factor": ``obeys_*``, the energy of the
-        neurons within that tolerance, and with "stat" ``control_*``, the mean and the 95 %
-        interval of the shuffles ("mean", "low", "high"). Over "k", every frequency of the task:
-        ``n_own`` neurons that have it, ``n_periodic`` of a purity of at least ``PERIODIC_FROM``,
-        ``n_obeying`` of these with phases that match (``PHASE_WITHIN``), and ``energy_at``.
-        Attributes: ``n_without`` a frequency, ``n_frequencies`` that have a periodic neuron, and
-        for every rule its share at the summary's tolerance, with ``*_mean``, ``*_low`` and
-        ``*_high`` of the shuffles.
+        Dataset:
+
+        - (neuron): its own ``frequency``, -1 if it has none; ``phase_gap``, phi_u + phi_v - phi_w
+          in radians from -pi to pi; ``input_factor``, the larger of A_u and A_v over the smaller;
+          ``amplitude_factor``, the largest of the three amplitudes over the smallest; ``purity``,
+          the share of the three vectors at the frequency, their mean; and ``energy``, the neuron's
+          share of the squared norm of all weights. NaN for a neuron without a frequency.
+        - (degrees) or (factor), for each rule: ``obeys_RULE``, the energy of the neurons within
+          that tolerance. (stat, degrees) or (stat, factor): ``control_RULE``, the mean of the
+          shuffles and their 95 % interval from "low" to "high".
+        - (k), every frequency of the task: ``n_own``, neurons that have it; ``n_periodic``, those
+          of them with a purity of at least ``PERIODIC_FROM``; ``n_obeying``, those of the periodic
+          ones whose phases match within ``PHASE_WITHIN``; and ``energy_at``, the energy of all of
+          them.
+
+        Attributes: ``n_neurons``; ``n_without`` a frequency; ``n_frequencies`` with a periodic
+        neuron; and for every rule the energy at the tolerance of the summary (``PHASE_WITHIN``,
+        ``FACTOR_WITHIN``), with ``RULE_mean``, ``RULE_low`` and ``RULE_high`` of the shuffles.
 
     Raises:
-        TypeError or ValueError: a network without one hidden layer, a task without a periodic
-            basis, or no neuron with a frequency.
+        TypeError: the network has no weights U, V and W.
+        ValueError: it has more than one hidden layer, its task has no periodic basis, or no neuron
+            has a frequency.
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, eq. 2.
     """
     check_int("n_shuffles", n_shuffles, minimum=1)
     form = model_solution_form(run.model, run.config.data.operation)
@@ -79,8 +88,11 @@ def compute(run: Run, *, n_shuffles: int = 1000, seed: int = 0) -> xr.Dataset:
         )
     energy = (form.energy / form.energy.sum()).numpy()
     purity, gap = form.purity.numpy(), form.phase_gap.numpy()
-    own = {"phases": np.abs(gap), "input_amplitudes": _factor(form.amplitude[:2].numpy()),
-           "amplitudes": _factor(form.amplitude.numpy())}  # fmt: skip
+    own = {
+        "phases": np.abs(gap),
+        "input_amplitudes": _factor(form.amplitude[:2].numpy()),
+        "amplitudes": _factor(form.amplitude.numpy()),
+    }
     data = xr.Dataset(
         {
             "frequency": ("neuron", form.frequency.numpy()),
@@ -91,11 +103,13 @@ def compute(run: Run, *, n_shuffles: int = 1000, seed: int = 0) -> xr.Dataset:
             "energy": ("neuron", energy),
         },
         coords={
-            "degrees": DEGREES, "factor": FACTORS, "stat": ["mean", "low", "high"],
+            "degrees": DEGREES,
+            "factor": FACTORS,
+            "stat": ["mean", "low", "high"],
             "k": np.arange(1, form.period // 2 + 1),
         },
         attrs={"n_neurons": len(has), "n_without": int((~has).sum()), "n_shuffles": n_shuffles},
-    )  # fmt: skip
+    )
     bounds = {"degrees": np.deg2rad(DEGREES), "factor": FACTORS}
     for rule, shuffled in _shuffled(form, n_shuffles, seed).items():
         axis = RULES[rule]
@@ -160,49 +174,67 @@ def _shares(
 
 def plot_rules(
     data: xr.Dataset, *, title: str = "Do neurons obey the rules of the analytic solution?"
-) -> "go.Figure":
+) -> go.Figure:
     """Share of the weights' energy within each tolerance, for both rules, and the controls."""
-    from plotly.subplots import make_subplots
-
-    from analyses.pages.style import BLUE, GREY, finish
-
     panels = {
         "phases": "output phase = sum<br>of input phases",
         "input_amplitudes": "equal amplitudes<br>of U and V",
         "amplitudes": "equal amplitudes<br>of U, V and W",
     }
     figure = make_subplots(
-        cols=len(panels), shared_yaxes=True, horizontal_spacing=0.05,
+        cols=len(panels),
+        shared_yaxes=True,
+        horizontal_spacing=0.05,
         subplot_titles=list(panels.values()),
-    )  # fmt: skip
+    )
     for column, rule in enumerate(panels, 1):
         place: dict[str, Any] = {"row": 1, "col": column}
         x = data[RULES[rule]].values
         control = data[f"control_{rule}"]
         band = [control.sel(stat="high").values, control.sel(stat="low").values[::-1]]
         figure.add_scatter(
-            x=np.concatenate([x, x[::-1]]), y=np.concatenate(band), fill="toself", fillcolor=GREY,
-            opacity=0.45, line={"width": 0}, hoverinfo="skip", legendgroup="band",
-            name="shuffled, 95 %", showlegend=column == 1, **place,
-        )  # fmt: skip
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate(band),
+            fill="toself",
+            fillcolor=GREY,
+            opacity=0.45,
+            line={"width": 0},
+            hoverinfo="skip",
+            legendgroup="band",
+            name="shuffled, 95 %",
+            showlegend=column == 1,
+            **place,
+        )
         figure.add_scatter(
-            x=x, y=control.sel(stat="mean"), name="shuffled, mean", legendgroup="shuffled",
-            line={"color": GREY, "dash": "dash"}, showlegend=column == 1,
-            hovertemplate="within %{x:.3g}: %{y:.1%}", **place,
-        )  # fmt: skip
+            x=x,
+            y=control.sel(stat="mean"),
+            name="shuffled, mean",
+            legendgroup="shuffled",
+            line={"color": GREY, "dash": "dash"},
+            showlegend=column == 1,
+            hovertemplate="within %{x:.3g}: %{y:.1%}",
+            **place,
+        )
         figure.add_scatter(
-            x=x, y=data[f"obeys_{rule}"], name="network", legendgroup="network",
-            line={"color": BLUE, "width": 3}, showlegend=column == 1,
-            hovertemplate="within %{x:.3g}: %{y:.1%}", **place,
-        )  # fmt: skip
+            x=x,
+            y=data[f"obeys_{rule}"],
+            name="network",
+            legendgroup="network",
+            line={"color": BLUE, "width": 3},
+            showlegend=column == 1,
+            hovertemplate="within %{x:.3g}: %{y:.1%}",
+            **place,
+        )
     figure.update_xaxes(
         title="|φu + φv - φw| at most (degrees)", tickvals=list(range(0, 181, 45)), col=1
     )
     for column in (2, 3):
         figure.update_xaxes(
-            title="largest over smallest, at most", type="log", tickvals=[1, 1.5, 2, 3, 5, 10],
+            title="largest over smallest, at most",
+            type="log",
+            tickvals=[1, 1.5, 2, 3, 5, 10],
             col=column,
-        )  # fmt: skip
+        )
     figure.update_yaxes(range=[-0.02, 1.03], tickformat=".0%")
     figure.update_yaxes(title="share of the weights' energy", col=1)
     figure.update_annotations(font_size=14)
@@ -212,12 +244,8 @@ def plot_rules(
 
 def plot_frequencies(
     data: xr.Dataset, *, title: str = "Which frequencies survive, and with how many neurons"
-) -> "go.Figure":
+) -> go.Figure:
     """Neurons of each frequency: all, periodic ones, and those with matched phases."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, GREY, SKY, finish
-
     nested = {
         "n_own": (f"not periodic (less than {PERIODIC_FROM:.0%} at it)", GREY),
         "n_periodic": ("periodic, phases do not match", SKY),
@@ -227,10 +255,13 @@ def plot_frequencies(
     figure = go.Figure()
     for i, (name, (label, color)) in reversed(list(enumerate(nested.items()))):
         figure.add_bar(
-            x=data.k, y=counts[i] - counts[i + 1], name=label, marker_color=color,
+            x=data.k,
+            y=counts[i] - counts[i + 1],
+            name=label,
+            marker_color=color,
             customdata=np.stack([data[name], data.energy_at], axis=-1),
             hovertemplate="frequency %{x}: %{y} neurons; %{customdata[1]:.1%} of all energy",
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="frequency of the neuron (cycles per period)")
     figure.update_yaxes(title="neurons")
     figure = finish(figure, title=title, height=450)
@@ -241,30 +272,37 @@ def plot_frequencies(
 
 def plot_gaps(
     data: xr.Dataset, *, title: str = "Phase gap and purity of every neuron"
-) -> "go.Figure":
+) -> go.Figure:
     """A point per neuron; its area goes with the energy of its weights."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, finish
-
     energy = data.energy.values
     figure = go.Figure(
         go.Scatter(
-            x=data.purity, y=np.rad2deg(data.phase_gap), mode="markers", showlegend=False,
-            marker={"size": energy, "sizemode": "area", "sizeref": energy.max() / 11**2,
-                    "sizemin": 1.5, "color": BLUE, "opacity": 0.45, "line": {"width": 0}},
+            x=data.purity,
+            y=np.rad2deg(data.phase_gap),
+            mode="markers",
+            showlegend=False,
+            marker={
+                "size": energy,
+                "sizemode": "area",
+                "sizeref": energy.max() / 11**2,
+                "sizemin": 1.5,
+                "color": BLUE,
+                "opacity": 0.45,
+                "line": {"width": 0},
+            },
             customdata=np.stack([data.neuron, data.frequency, data.amplitude_factor], axis=-1),
             hovertemplate="neuron %{customdata[0]}, frequency %{customdata[1]}: purity %{x:.2f}, "
             "gap %{y:.1f}°, amplitudes within a factor %{customdata[2]:.2f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     bound = math.degrees(PHASE_WITHIN)
     figure.add_hrect(-bound, bound, line_width=0, fillcolor="#000000", opacity=0.07)
     figure.update_xaxes(title="share of U, V and W at the neuron's frequency", range=[0, 1.02])
     figure.update_yaxes(
-        title="phase gap φu + φv - φw (degrees)", range=[-187, 187],
+        title="phase gap φu + φv - φw (degrees)",
+        range=[-187, 187],
         tickvals=list(range(-180, 181, 90)),
-    )  # fmt: skip
+    )
     return finish(figure, title=title, height=450)
 
 

@@ -8,13 +8,15 @@ for these lose least; the second knows nothing.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import plotly.graph_objects as go
 import typer
 import xarray as xr
 
 from analyses.pages.finding import Finding
+from analyses.pages.style import BLUE, DRAWN_SUBSETS, GREY, ORANGE, SKY, SUBSET_LABEL, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import SUBSETS
@@ -26,9 +28,6 @@ from probes.spectral_surgery import (
     with_neuron_weights,
 )
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 CONTROLS = ("per vector", "spread evenly")
 
 
@@ -38,18 +37,21 @@ def compute(run: Run, *, seeds: int = 10) -> xr.Dataset:
 
     Args:
         run: of a network with one hidden layer, on a task with a periodic basis.
-        seeds: random removals of equal energy.
+        seeds: number of random removals of each kind.
 
     Returns:
-        Dataset over ("network", "subset"): ``accuracy`` and ``loss`` (the one trained with) of the
-        "trained" network and of the one with "own frequencies" alone; over
-        ("control", "seed", "subset"): ``random_accuracy`` and ``random_loss`` of the removals "per
-        vector" and "spread evenly"; over "part": ``energy_kept``, the share of the
-        squared norm of U, V and W that stays, in either.
+        Dataset:
+
+        - (network, subset): ``accuracy`` and ``loss`` (the one trained with) of the "trained"
+          network and of the one with its "own frequencies" alone.
+        - (control, seed, subset): ``random_accuracy`` and ``random_loss`` of random removals, "per
+          vector" and "spread evenly".
+        - (part): ``energy_kept``, the share of the squared norm of U, V and W that stays, the same
+          in the surgery and in both controls.
 
     Raises:
-        TypeError or ValueError: a network without one hidden layer, or a task without a periodic
-            basis.
+        TypeError: the network has no weights U, V and W.
+        ValueError: it has more than one hidden layer, or its task has no periodic basis.
     """
     check_int("seeds", seeds, minimum=1)
     operation, kind = run.config.data.operation, run.config.training.loss
@@ -78,11 +80,14 @@ def compute(run: Run, *, seeds: int = 10) -> xr.Dataset:
             "energy_kept": ("part", _energy(own) / _energy(neuron_weights(run.model))),
         },
         coords={
-            "network": ["trained", "own frequencies"], "subset": list(SUBSETS),
-            "control": list(CONTROLS), "seed": np.arange(seeds), "part": ["U", "V", "W"],
+            "network": ["trained", "own frequencies"],
+            "subset": list(SUBSETS),
+            "control": list(CONTROLS),
+            "seed": np.arange(seeds),
+            "part": ["U", "V", "W"],
         },
         attrs={"loss": kind},
-    )  # fmt: skip
+    )
 
 
 def _energy(weights: NeuronWeights) -> np.ndarray:
@@ -91,30 +96,36 @@ def _energy(weights: NeuronWeights) -> np.ndarray:
 
 def plot_surgery(
     data: xr.Dataset, *, title: str = "What neurons' own frequencies can do alone"
-) -> "go.Figure":
+) -> go.Figure:
     """Accuracy on each subset: trained, own frequencies alone, and the range of the controls."""
-    import plotly.graph_objects as go
-
-    from analyses.pages.style import BLUE, DRAWN_SUBSETS, GREY, ORANGE, SKY, SUBSET_LABEL, finish
-
     shown = [s for s in DRAWN_SUBSETS if not np.isnan(data.accuracy.sel(subset=s)).any()]
     labels = [SUBSET_LABEL[subset] for subset in shown]
     figure = go.Figure()
     for network, color in (("trained", BLUE), ("own frequencies", ORANGE)):
         name = network if network == "trained" else "own frequencies alone"
         figure.add_bar(
-            x=labels, y=data.accuracy.sel(network=network, subset=shown), name=name,
-            marker_color=color, hovertemplate="%{x}: %{y:.3f}",
-        )  # fmt: skip
+            x=labels,
+            y=data.accuracy.sel(network=network, subset=shown),
+            name=name,
+            marker_color=color,
+            hovertemplate="%{x}: %{y:.3f}",
+        )
     for control, color in zip(CONTROLS, (GREY, SKY), strict=True):
         values = data.random_accuracy.sel(subset=shown, control=control)
         mean = values.mean("seed")
         figure.add_bar(
-            x=labels, y=mean, marker_color=color, name=f"random removal, {control}",
-            error_y={"array": (values.max("seed") - mean).values, "symmetric": False,
-                     "arrayminus": (mean - values.min("seed")).values, "thickness": 2},
+            x=labels,
+            y=mean,
+            marker_color=color,
+            name=f"random removal, {control}",
+            error_y={
+                "array": (values.max("seed") - mean).values,
+                "symmetric": False,
+                "arrayminus": (mean - values.min("seed")).values,
+                "thickness": 2,
+            },
             hovertemplate="%{x}: mean %{y:.3f}",
-        )  # fmt: skip
+        )
     kept = ", ".join(f"{part} {share:.0%}" for part, share in _kept(data).items())
     figure.update_xaxes(
         title=f"examples (energy that stays: {kept}; lines: range of {data.sizes['seed']} removals)"
@@ -132,8 +143,9 @@ def in_words(data: xr.Dataset) -> list[Mapping[str, object]]:
     subsets = {"test": "test", "changed": "changed labels"}
     rows: list[Mapping[str, object]] = []
     for network in data.network.values.tolist():
-        numbers = {n: float(data.accuracy.sel(network=network, subset=s)) for s, n in
-                   subsets.items()}  # fmt: skip
+        numbers = {
+            n: float(data.accuracy.sel(network=network, subset=s)) for s, n in subsets.items()
+        }
         rows.append({"network:": network} | numbers)
     for control in CONTROLS:
         values = data.random_accuracy.sel(control=control)
