@@ -45,9 +45,9 @@ def compute(
         run: of a network with one hidden layer, trained from the weights of its config's seed.
         periodic_from: neurons whose final frequency has a smaller share of their weights' energy
             have no winner and are left out.
-        n_shuffles: controls, in each of which every neuron gets another one's initial weights,
-            drawn at random.
-        seed: draws them.
+        n_shuffles: number of controls. In each, every neuron gets the initial weights of another
+            neuron, drawn at random.
+        seed: of these draws.
 
     Returns:
         Dataset:
@@ -153,11 +153,12 @@ def _auc(score: np.ndarray, positive: np.ndarray) -> float:
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation; NaN where one of the two is constant."""
     from scipy import stats
 
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan
-    return float(stats.spearmanr(x, y).statistic)
+    return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
 
 
 def plot_ranks(

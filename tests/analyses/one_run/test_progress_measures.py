@@ -47,9 +47,9 @@ def test_steps_are_in_order_and_of_every_stored_network(clocks: gi.Run) -> None:
     assert data.step.values.tolist() == [0, 20, 30, 50]
     initial = gi.build_model(clocks.config)
     assert isinstance(initial, gi.HookedMLP)
-    expected = [float(w.detach().norm()) for w in (initial.W_E, initial.W_U)]
+    expected = np.array([float(w.detach().norm()) for w in (initial.W_E, initial.W_U)])
     np.testing.assert_allclose(data.norm.sel(step=0), expected, rtol=1e-5)
-    np.testing.assert_allclose(data.total_norm.sel(step=0), np.hypot(*expected), rtol=1e-5)
+    np.testing.assert_allclose(data.total_norm.sel(step=0), np.linalg.norm(expected), rtol=1e-5)
 
 
 @pytest.mark.parametrize("subset", ["train", "test", "changed"])
