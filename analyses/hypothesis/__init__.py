@@ -1,4 +1,8 @@
-"""Hypothesis 2.2 of Doshi et al. 2023 (arXiv:2310.13061), tested on any network."""
+"""Tests of Hypothesis 2.2 of Doshi et al. 2023 (arXiv:2310.13061) on any network.
+
+:func:`compute` takes runs, :func:`compute_model` a network without a run; both give a verdict and
+the numbers behind it. :mod:`analyses.hypothesis.evaluate` states the hypothesis and the rule.
+"""
 
 from analyses.hypothesis.evaluate import compute, compute_model, join
 from analyses.hypothesis.figures import plot_spectra, plot_table, plot_verdicts, table, verdict_line

@@ -1,11 +1,11 @@
-"""What Hypothesis 2.2 is judged by, measured on one network, each number with its control."""
+"""The measurements behind the verdict on Hypothesis 2.2, each with its controls."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -32,8 +32,8 @@ from probes.alive import are_dead_sizes
 from probes.embedding import real_energy
 from probes.scores import loss
 
-# Whose number it is: the trained network's, that of the network before training, the mean, least
-# and largest over draws in which residues change their names, and the expectation for noise.
+# Of what a number is: the trained network; the untrained one; the mean, smallest and largest over
+# shuffles of the residues; the expectation for random weights.
 OF: tuple[str, ...] = ("network", "untrained", "shuffled", "shuffled_low", "shuffled_high", "noise")
 PERIODICITIES = ("row_ipr", "total_ipr", "feature_ipr", "key_share")
 SUBSETS = ("train", "test", "all", "changed")
@@ -43,19 +43,19 @@ Numbers = Mapping[str, float]
 
 
 class Question:
-    """A network, its task, the pairs that it is scored on, and the names that controls use.
+    """A network with its task, the subsets of pairs that it is scored on, and the random controls.
+
+    Accuracies are against the true labels. Subsets: "train", the training pairs with a true label;
+    "test"; "all", both together; "changed", the training pairs with a wrong label. Pairs with a
+    residue outside the basis (0 in multiplication and division) are left out.
 
     Args:
         model: a network that knows its task, or a :class:`probes.NetworkOnPairs`.
         operation: the task; it must have a periodic basis.
-        dataset: what the network was trained on, if that is known.
-        draws: how many shuffles of the residues, and random sets of frequencies.
+        dataset: on which the network was trained, if known.
+        draws: number of shuffles of the residues, and of random sets of frequencies.
         seed: of the draws.
-        progress: show a bar while shuffles and draws are tried.
-
-    Only pairs with a place in the basis count (none with a 0 in multiplication and division), and
-    accuracy is against the true labels: "train" are the training pairs whose given label is true,
-    "test" those held out, "all" both together, "changed" the training pairs with a wrong label.
+        progress: show progress bars.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Question:
         if dataset is not None:
             if not torch.equal(dataset.clean_labels, self.clean):
                 raise ValueError(
-                    f"dataset has other true labels than {operation} mod {self.network.p}; give "
+                    f"dataset has other true labels than {operation} mod {self.network.p}; pass "
                     "the dataset of the network's own task"
                 )
             self.given = dataset.labels
@@ -96,31 +96,31 @@ class Question:
             }
 
     def shuffled(self, what: str) -> Iterator[Basis]:
-        """The task's basis with the residues shuffled, draw by draw."""
+        """The task's basis with its residues shuffled, once per draw."""
         return each(self.shuffles, f"{what}, residues shuffled", wanted=self.progress)
 
     @property
     def judged_on(self) -> str:
-        """The subset whose accuracy says whether the network generalises."""
+        """The subset whose accuracy decides whether the network generalises."""
         return "test" if "test" in self.masks else "all"
 
     def accuracies(self, logits: Float[Tensor, "pair p"]) -> list[float]:
-        """Against the true labels, in the order of ``SUBSETS``; NaN for an unknown subset."""
+        """Accuracy on each of ``SUBSETS``, in their order; NaN for an unknown subset."""
         none = torch.zeros_like(self.masks["all"])
         return [accuracy(logits, self.clean, self.masks.get(name, none)) for name in SUBSETS]
 
     def memorised(self, logits: Float[Tensor, "pair p"]) -> float:
-        """Share of the changed pairs that get their given, wrong label; NaN if there are none."""
+        """Share of the changed pairs answered with their wrong label; NaN if there are none."""
         none = torch.zeros_like(self.masks["all"])
         return accuracy(logits, self.given, self.masks.get("changed", none))
 
     def loss(self, logits: Float[Tensor, "pair p"], kind: str) -> float:
-        """On the pairs that are judged."""
+        """Loss on ``judged_on``, against the true labels."""
         return loss(logits, self.clean, self.masks[self.judged_on], kind=kind)
 
 
 def find_key_frequencies(question: Question, logits: Float[Tensor, "pair p"]) -> list[int]:
-    """:func:`probes.key_frequencies`; none where the logits have no spectrum."""
+    """:func:`probes.key_frequencies`, or none if the logits have no spectrum."""
     spectrum = logit_spectrum(logits, question.basis)
     return [] if bool(spectrum.shares.isnan().any()) else key_frequencies(spectrum)
 
@@ -128,18 +128,18 @@ def find_key_frequencies(question: Question, logits: Float[Tensor, "pair p"]) ->
 @short_repr
 @dataclass(frozen=True, eq=False)
 class FirstMap:
-    """(I) How periodic the embedding is."""
+    """How periodic the embedding is: part (I) of the hypothesis."""
 
-    shares: Float[Tensor, " frequency"]  # of its variance over residues
-    numbers: Mapping[str, Numbers]  # [measure][of]
+    shares: Float[Tensor, " frequency"]  # of the embedding's variance over residues
+    numbers: Mapping[str, Numbers]  # by measure (PERIODICITIES), then by OF
     is_dead: Bool[Tensor, " feature"]
 
 
 def first_map(question: Question, key: list[int], untrained: NetworkOnPairs | None) -> FirstMap:
-    """Periodicity of the embedding (of both operands' tables, where each has its own).
+    """Periodicity of the embedding, and of the first layer's neurons as functions of one operand.
 
-    And of the features that the first layer's neurons make of it, because a network whose operands
-    share a table may carry every frequency there, and only neurons tell them apart.
+    If each operand has its own table, both are taken together. The neurons are measured because a
+    table that both operands share may contain all frequencies, which only the neurons separate.
     """
     basis = question.basis
 
@@ -158,7 +158,7 @@ def first_map(question: Question, key: list[int], untrained: NetworkOnPairs | No
     noise = [
         noise_row_ipr(basis.period),
         noise_total_ipr(basis.period, table.shape[1]),
-        torch.nan,  # activations are not normal
+        torch.nan,  # unknown, because activations are not normally distributed
         sum(_weight(k, basis.period) for k in key) * 2 / (basis.period - 1),
     ]
     numbers = {
@@ -176,13 +176,15 @@ def _seen_by_neurons(network: NetworkOnPairs) -> Float[Tensor, "operand p neuron
     if not network.neuron_hooks:
         return None
     activations = network.neurons(network.neuron_hooks[0])
-    return torch.stack([activations.mean(dim=1), activations.mean(dim=0)])
+    of_first = reduce(activations, "a b neuron -> a neuron", "mean")
+    of_second = reduce(activations, "a b neuron -> b neuron", "mean")
+    return torch.stack([of_first, of_second])
 
 
 def _feature_ipr(seen: Float[Tensor, "operand p neuron"], basis: Basis) -> float:
-    """Total IPR of each neuron's two functions together, averaged over living neurons.
+    """IPR of each neuron's summed spectra over both operands, averaged over living neurons.
 
-    A neuron is dead here if both functions together hardly vary.
+    A neuron is dead if both functions together hardly vary.
     """
     rows = rearrange(seen[:, basis.order], "operand p neuron -> operand neuron p")
     energy = real_energy(power_spectrum(rows - rows[..., :1]), basis.period).sum(dim=0)
@@ -193,14 +195,15 @@ def _feature_ipr(seen: Float[Tensor, "operand p neuron"], basis: Basis) -> float
 
 
 def noise_row_ipr(period: int) -> float:
-    """Expected IPR of a vector of independent normal weights, as :func:`probes.ipr` defines it.
+    """Expected :func:`probes.ipr` of a vector of independent normal weights.
 
-    With S the total power and m real and n complex modes of the same mean power, E[sum x^2 / S^2]
-    is the integral over t > 0 of t E[sum x^2 exp(-t S)], which factorises over the modes.
+    Let S be the total power and x the power of a mode; all modes have the same mean power. Then
+    E[sum x^2 / S^2] is the integral over t > 0 of t E[sum x^2 exp(-t S)], and the expectation
+    factorises over the modes, some of which are real and the others complex.
     """
     from scipy.integrate import quad
 
-    real = 2 if period % 2 == 0 else 1  # modes without an imaginary part: 0 and period / 2
+    real = 2 if period % 2 == 0 else 1  # frequencies 0 and period / 2 are real
     pairs = (period - real) // 2
 
     def integrand(t: float) -> float:
@@ -213,8 +216,8 @@ def noise_row_ipr(period: int) -> float:
 def noise_total_ipr(period: int, n_features: int) -> float:
     """Expected total IPR of a table of independent normal weights.
 
-    The shares are Dirichlet distributed, with n_features for every frequency (half of that for
-    period / 2).
+    The frequencies' shares of the power follow a Dirichlet distribution with parameter n_features
+    for each frequency, and half of that for period / 2.
     """
     alphas = [n_features * _weight(k, period) for k in range(1, period // 2 + 1)]
     return sum(a * (a + 1) for a in alphas) / (sum(alphas) * (sum(alphas) + 1))
@@ -223,16 +226,16 @@ def noise_total_ipr(period: int, n_features: int) -> float:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """How purely the neurons of one layer follow one frequency each."""
+    """How periodic the neurons of one layer are: part (II) of the hypothesis."""
 
     hook: str
-    numbers: Numbers  # [of]: median, over living neurons, of the share of their best frequency
+    numbers: Numbers  # by OF: median over living neurons of the share of their best frequency
     n_neurons: int
     n_dead: int
 
 
 def layers(question: Question, untrained: NetworkOnPairs | None) -> Iterator[Layer]:
-    """(II) The neurons of every layer; none where no hook point is known to hold neurons."""
+    """The neurons of every layer; none if the network's hook points for neurons are unknown."""
     for hook in question.network.neuron_hooks:
         activations = question.network.neurons(hook)
         spectrum = neuron_spectrum(activations, question.basis)
@@ -248,7 +251,7 @@ def layers(question: Question, untrained: NetworkOnPairs | None) -> Iterator[Lay
 def projected_logits(
     question: Question, logits: Float[Tensor, "pair p"], key: list[int]
 ) -> dict[str, Float[Tensor, "pair p"]]:
-    """(II) The logits as functions of a + b at the key frequencies, and without those parts."""
+    """The logits, their projection on functions of a + b at the key frequencies, and the rest."""
     return {
         "full": logits,
         "restricted": restricted_logits(logits, question.basis, key),
@@ -265,7 +268,7 @@ def _first_table(network: NetworkOnPairs) -> Float[Tensor, "p feature"]:
 
 
 def _weight(k: int, period: int) -> float:
-    """Half for period / 2, which has a cosine and no sine."""
+    """Half for period / 2, which has a cosine but no sine."""
     return 0.5 if 2 * k == period else 1.0
 
 

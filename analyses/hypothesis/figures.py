@@ -1,4 +1,4 @@
-"""Figures and a table of :mod:`analyses.hypothesis`'s dataset."""
+"""Figures and a table of the dataset of :func:`analyses.hypothesis.compute`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
-from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish
+from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish, stacked_panels
 
-# At the upper edge, so that there is room for a legend below, however high the figure.
+# Title at the upper edge, so that there is room for a legend below it at any height.
 _TOP = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
 VERDICT_COLOR = {"supported": GREEN, "not supported": RED, "not applicable": GREY}
-# Columns of the table: heading, variable and place of a number, and of its control if it has one.
+# Columns of the table: heading, variable ("judged" is the accuracy on ``judged_on``) and position.
 _NUMBERS: dict[str, tuple[str, dict[str, str]]] = {
     "accuracy": ("judged", {"condition": "full"}),
     "train accuracy": ("accuracy", {"condition": "full", "subset": "train"}),
@@ -40,19 +39,16 @@ def plot_verdicts(
     *,
     title: str = "Hypothesis 2.2: accuracy with some frequencies taken out of the embedding",
 ) -> go.Figure:
-    """The causal test, one row per run; the range of the random draws is drawn as a line."""
+    """Accuracy with the embedding filtered, one row per run; a line spans the random draws."""
     data = _sorted(data)
     judged, rows = _judged(data, data.accuracy), np.arange(data.sizes["run"])
     random = _judged(data, data.random_accuracy)
     ring: dict[str, Any] = {"symbol": "circle-open", "size": 11, "line": {"width": 2.5}}
     conditions: dict[str, tuple[str, dict[str, Any]]] = {
         "full": ("whole embedding", ring | {"color": BLACK}),
-        "only_key": ("only key frequencies", {"symbol": "circle", "size": 10, "color": BLUE}),
-        "without_random": (
-            "without random others",
-            {"symbol": "diamond", "size": 9, "color": GREY},
-        ),
-        "without_key": ("without key frequencies", {"symbol": "x", "size": 9, "color": RED}),
+        "only_key": ("only key frequencies", _marker("circle", 10, BLUE)),
+        "without_random": ("without random others", _marker("diamond", 9, GREY)),
+        "without_key": ("without key frequencies", _marker("x", 9, RED)),
     }
     figure = go.Figure()
     for place, (condition, (label, marker)) in enumerate(conditions.items()):
@@ -62,58 +58,70 @@ def plot_verdicts(
             above, below = random.max("draw").values - x, x - random.min("draw").values
             error = {"array": above, "arrayminus": below, "color": GREY, "thickness": 2}
         figure.add_scatter(
-            x=x, y=rows + 0.18 * (place - 1.5), name=label, mode="markers", marker=marker,
-            error_x=error, cliponaxis=False, hovertemplate=f"{label}: %{{x:.3f}}<extra></extra>",
-        )  # fmt: skip
+            x=x,
+            y=rows + 0.18 * (place - 1.5),
+            error_x=error,
+            name=label,
+            mode="markers",
+            marker=marker,
+            cliponaxis=False,
+            hovertemplate=f"{label}: %{{x:.3f}}<extra></extra>",
+        )
     figure.add_scatter(
-        x=1 / data.p.values, y=rows, name="chance", mode="markers", hoverinfo="skip",
+        x=1 / data.p.values,
+        y=rows,
+        name="chance",
+        mode="markers",
         marker={"symbol": "line-ns", "size": 30, "line": {"width": 1.5, "color": BLACK}},
-    )  # fmt: skip
+        hoverinfo="skip",
+    )
+    beside: dict[str, Any] = {"x": 1.02, "xref": "paper", "xanchor": "left", "align": "left"}
     for row, verdict in enumerate(data.verdict.values.tolist()):
         passed = data.passed.values[row]
         why = {
-            "supported": "", "not supported": f"fails {(passed == 0).sum()} of {len(passed)}",
+            "supported": "",
+            "not supported": f"fails {(passed == 0).sum()} of {len(passed)}",
             "not applicable": f"accuracy {float(judged.sel(condition='full')[row]):.3f}",
-        }  # fmt: skip
-        told = [why[verdict], "borderline" if data.borderline.values[row] else ""]
+        }
+        notes = [why[verdict], "borderline" if data.borderline.values[row] else ""]
         figure.add_annotation(
-            x=1.02, xref="paper", xanchor="left", y=row, align="left", showarrow=False,
-            text=f"<b>{verdict}</b><br><sub>{', '.join(filter(None, told))}</sub>",
-            hovertext=data.reason.values[row], font={"color": VERDICT_COLOR[verdict]},
-        )  # fmt: skip
+            y=row,
+            text=f"<b>{verdict}</b><br><sub>{', '.join(filter(None, notes))}</sub>",
+            hovertext=data.reason.values[row],
+            font={"color": VERDICT_COLOR[verdict]},
+            showarrow=False,
+            **beside,
+        )
     labels = _labels(data)
     names = [f"{kind}<br><sub>{details}</sub>" for kind, details in labels]
-    figure.update_yaxes(
-        tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], automargin=False,
-        zeroline=False, showgrid=False,
-    )  # fmt: skip
+    plain = {"automargin": False, "zeroline": False, "showgrid": False}
+    figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], **plain)
     for edge in rows[1:]:
         figure.add_hline(float(edge) - 0.5, line_width=1, line_color="#DDDDDD")
     where = " or ".join(sorted(set(data.judged_on.values.tolist()), reverse=True))
     figure.update_xaxes(title=f"accuracy on {where} pairs", range=[-0.03, 1.03], zeroline=False)
-    figure = finish(figure, title=title, height=200 + 52 * len(rows))
-    return figure.update_layout(
-        margin={"r": 130, "t": 110, "l": max(210, 15 + 4.6 * max(len(d) for _, d in labels))},
-        title=_TOP,
-        legend_font_size=13,
-    )
+    figure = finish(figure, title=title, height=200 + 52 * len(rows), legend_font_size=13)
+    left = max(210, 15 + 4.6 * max(len(details) for _, details in labels))
+    return figure.update_layout(margin={"r": 130, "t": 110, "l": left}, title=_TOP)
+
+
+def _marker(symbol: str, size: int, colour: str) -> dict[str, Any]:
+    return {"symbol": symbol, "size": size, "color": colour}
 
 
 def plot_spectra(
     data: xr.Dataset, *, title: str = "Frequencies of the embedding and of the logits"
 ) -> go.Figure:
-    """Shares of every frequency, two panels per run; the dotted line is an even share."""
-    data = _sorted(data)
-    count, panel, gap = data.sizes["run"], 100, 62
+    """Variance share of every frequency in embedding and logits; dotted: an even share."""
+    data, count = _sorted(data), data.sizes["run"]
     titles = [
         text
         for (kind, details), verdict in zip(_labels(data), data.verdict.values, strict=True)
         for text in (f"<b>{kind}</b>  {details}  <i>{verdict}</i>", "")
     ]
-    figure = make_subplots(
-        rows=count, cols=2, horizontal_spacing=0.09, subplot_titles=titles,
-        vertical_spacing=gap / (count * (panel + gap) - gap),
-    )  # fmt: skip
+    figure, inner = stacked_panels(
+        count, height=100, gap=62, cols=2, horizontal_spacing=0.09, subplot_titles=titles
+    )
     colors = {"key frequency": BLUE, "key frequency of some neurons": SKY, "other": GREY}
     for row in range(count):
         run = data.isel(run=row).dropna("frequency", subset=["is_key"])
@@ -123,18 +131,28 @@ def plot_spectra(
             is_key = run[part].values
             kinds = np.select([is_key == 1, is_key > 0], list(colors)[:2], "other")
             figure.add_bar(
-                x=run.frequency, y=run[shares], marker_color=[colors[kind] for kind in kinds],
-                showlegend=False, row=row + 1, col=column,
+                x=run.frequency,
+                y=run[shares],
+                marker_color=[colors[kind] for kind in kinds],
+                showlegend=False,
                 hovertemplate="frequency %{x}: %{y:.4f}<extra></extra>",
-            )  # fmt: skip
+                row=row + 1,
+                col=column,
+            )
             highest = max(float(run[shares].max()), 1 / run.sizes["frequency"])
             figure.update_yaxes(range=[0, 1.1 * highest], row=row + 1, col=column)
         even = [1 / run.sizes["frequency"]] * 2
         figure.add_scatter(
-            x=[0.5, run.sizes["frequency"] + 0.5], y=even, mode="lines", hoverinfo="skip",
-            line={"dash": "dot", "width": 1.5, "color": BLACK}, showlegend=row == 0,
-            name="even share", row=row + 1, col=1,
-        )  # fmt: skip
+            x=[0.5, run.sizes["frequency"] + 0.5],
+            y=even,
+            mode="lines",
+            name="even share",
+            line={"dash": "dot", "width": 1.5, "color": BLACK},
+            showlegend=row == 0,
+            hoverinfo="skip",
+            row=row + 1,
+            col=1,
+        )
     for kind, color in colors.items():
         figure.add_bar(x=[None], y=[None], marker_color=color, name=kind)
     figure.update_annotations(x=0, xanchor="left", font_size=13)
@@ -143,21 +161,18 @@ def plot_spectra(
     figure.update_xaxes(title="frequency (cycles per period)", row=count)
     figure.update_yaxes(title="share of<br>embedding", title_font_size=12, col=1)
     figure.update_yaxes(title="share of logits", title_font_size=12, col=2)
-    figure = finish(figure, title=title, height=170 + count * (panel + gap) - gap)
-    # In pixels, whatever the height: the figure grows with the runs.
-    top = 1 + 26 / (count * (panel + gap) - gap)
-    return figure.update_layout(
-        bargap=0.15, margin_t=110, legend={"x": 0, "xanchor": "left", "y": top}, title=_TOP
-    )
+    legend = {"x": 0, "xanchor": "left", "y": 1 + 26 / inner}  # 26 pixels above the panels
+    figure = finish(figure, title=title, height=170 + inner, legend=legend)
+    return figure.update_layout(bargap=0.15, margin_t=110, title=_TOP)
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
-    """One row per run; after several seeds of one setting also their mean, least and largest.
+    """One row per run, and for several seeds of one setting also mean, smallest and largest.
 
-    Each row has the setting, ``seed`` (a number, or "mean", "least", "largest"), the numbers with
-    their controls (of the neurons those of the most periodic layer), ``verdict``, ``reason`` and
-    ``borderline`` (how many seeds are, in a summary). Runs are of one setting if their configs
-    differ in nothing but seeds.
+    A row has the setting; ``seed``, a number or "mean", "least" or "largest"; the numbers and their
+    controls, for neurons those of the most periodic layer; ``verdict``; ``reason``; and
+    ``borderline``, 0 or 1 for a run, and the number of borderline seeds in a summary. Runs have the
+    same setting if their configs differ only in seeds.
     """
     data = _sorted(data)
     numbers = {name: _number(data, *place) for name, place in _NUMBERS.items()}
@@ -168,65 +183,60 @@ def table(data: xr.Dataset) -> list[dict[str, Any]]:
     for setting in dict.fromkeys(identities):
         same = [i for i in data.run.values if identities[i] == setting]
         for i in same:
-            rows.append(
-                settings[i] | {"seed": data.seed.values[i].item()}
-                | {name: float(values[i]) for name, values in numbers.items()}
-                | {name: str(data[name].values[i]) for name in ("verdict", "reason")}
-                | {"borderline": int(data.borderline[i])}
-            )  # fmt: skip
+            row = settings[i] | {"seed": data.seed.values[i].item()}
+            row |= {name: float(values[i]) for name, values in numbers.items()}
+            row |= {name: str(data[name].values[i]) for name in ("verdict", "reason")}
+            rows.append(row | {"borderline": int(data.borderline[i])})
         if len(same) > 1:
             verdicts, counts = np.unique(data.verdict.values[same], return_counts=True)
             tally = ", ".join(f"{c} {v}" for v, c in zip(verdicts, counts, strict=True))
             for name, summary in {"mean": np.mean, "least": np.min, "largest": np.max}.items():
-                rows.append(
-                    settings[same[0]] | {"seed": name}
-                    | {column: float(summary(values[same])) for column, values in numbers.items()}
-                    | {"verdict": tally, "reason": ""}
-                    | {"borderline": int(data.borderline[same].sum())}
-                )  # fmt: skip
+                row = settings[same[0]] | {"seed": name}
+                row |= {column: float(summary(values[same])) for column, values in numbers.items()}
+                row |= {"verdict": tally, "reason": ""}
+                rows.append(row | {"borderline": int(data.borderline[same].sum())})
     return rows
 
 
 def plot_table(
     rows: Sequence[dict[str, Any]], *, title: str = "Hypothesis 2.2, network by network"
 ) -> go.Figure:
-    """The rows of :func:`table`; in brackets the same number with the residues shuffled."""
+    """The rows of :func:`table`; in brackets, the same number with the residues shuffled."""
 
     def cell(row: dict[str, Any], name: str) -> str:
         control = row.get(f"{name}, shuffled", np.nan)
         return _text(row[name]) + ("" if np.isnan(control) else f" ({_text(control)})")
 
-    asked = {
-        "accuracy": "accuracy", "row-wise IPR": "row-wise<br>IPR",
-        "total IPR": "total<br>IPR", "feature IPR": "feature<br>IPR",
-        "logits explained": "logits<br>expl.", "neurons": "neurons",
-        "only key": "only<br>key", "without key": "without<br>key",
+    headings = {
+        "accuracy": "accuracy",
+        "row-wise IPR": "row-wise<br>IPR",
+        "total IPR": "total<br>IPR",
+        "feature IPR": "feature<br>IPR",
+        "logits explained": "logits<br>expl.",
+        "neurons": "neurons",
+        "only key": "only<br>key",
+        "without key": "without<br>key",
         "without random": "without<br>random",
-    }  # fmt: skip
+    }
     columns = {
         "network": [row["architecture"] for row in rows],
         "ξ": [_text(row["corruption"]) for row in rows],
         "seed": [str(row["seed"]).removesuffix(".0").replace("nan", "") for row in rows],
-        **{heading: [cell(row, name) for row in rows] for name, heading in asked.items()},
+        **{heading: [cell(row, name) for row in rows] for name, heading in headings.items()},
         "verdict": [verdict_text(row) for row in rows],
     }
     ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
-    figure = go.Figure(
-        go.Table(
-            columnwidth=[2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5],
-            header={"values": list(columns), "align": "left", "font": {"size": 11}},
-            cells={
-                "values": list(columns.values()), "align": "left", "height": 26,
-                "font": {"size": 11, "color": [*[BLACK] * (len(columns) - 1), ink]},
-            },
-        )
-    )  # fmt: skip
+    font = {"size": 11, "color": [*[BLACK] * (len(columns) - 1), ink]}
+    cells = {"values": list(columns.values()), "align": "left", "height": 26, "font": font}
+    header = {"values": list(columns), "align": "left", "font": {"size": 11}}
+    widths = [2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5]
+    figure = go.Figure(go.Table(columnwidth=widths, header=header, cells=cells))
     figure = finish(figure, title=title, height=150 + 30 * len(rows))
     return figure.update_layout(margin={"l": 10, "r": 10, "b": 10})
 
 
 def verdict_text(row: dict[str, Any]) -> str:
-    """The verdict of a row of the table, and whether (or how many seeds) it is borderline."""
+    """The verdict of a row of the table; for a borderline one, or a summary, with that note."""
     count = row["borderline"]
     if isinstance(row["seed"], float):
         return row["verdict"] + (", borderline" if count else "")
@@ -234,7 +244,7 @@ def verdict_text(row: dict[str, Any]) -> str:
 
 
 def verdict_line(row: dict[str, Any]) -> str:
-    """A row of the table as the commands print it."""
+    """A row of the table as a line for the terminal."""
     seed = f"{row['seed']:g}" if isinstance(row["seed"], float) else row["seed"]
     return (
         f"{row['architecture']:24} {row['operation']:14} corruption {row['corruption']:.1f} "
@@ -244,26 +254,21 @@ def verdict_line(row: dict[str, Any]) -> str:
 
 
 def _sorted(data: xr.Dataset) -> xr.Dataset:
-    """Supported ones first, then by architecture, corruption and seed; runs numbered anew."""
-    verdicts = list(VERDICT_COLOR)
-    keys = [
-        (verdicts.index(verdict), architecture, np.nan_to_num(corruption), np.nan_to_num(seed))
-        for verdict, architecture, corruption, seed in zip(
-            data.verdict.values, data.architecture.values, data.corruption.values,
-            data.seed.values, strict=True,
-        )
-    ]  # fmt: skip
+    """The runs by verdict (supported first), architecture, corruption and seed; renumbered."""
+    verdict = [list(VERDICT_COLOR).index(name) for name in data.verdict.values]
+    corruption, seed = np.nan_to_num(data.corruption), np.nan_to_num(data.seed)
+    keys = list(zip(verdict, data.architecture.values, corruption, seed, strict=True))
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return data.isel(run=order).assign_coords(run=np.arange(len(order)))
 
 
 def _judged(data: xr.Dataset, accuracy: xr.DataArray) -> xr.DataArray:
-    """Accuracy on the pairs that each run was judged on."""
+    """Each run's accuracy on the subset that decides whether it generalises."""
     return accuracy.sel(subset=data.judged_on)
 
 
 def _number(data: xr.Dataset, name: str, place: dict[str, str]) -> "np.ndarray":
-    """A column of the table, a number per run."""
+    """One column of the table: a number per run."""
     if name == "judged":
         return _judged(data, data.accuracy).sel(place).values
     if name == "neuron_share":
@@ -275,11 +280,17 @@ def _number(data: xr.Dataset, name: str, place: dict[str, str]) -> "np.ndarray":
 
 
 def _labels(data: xr.Dataset) -> list[tuple[str, str]]:
-    """Each run's architecture, and what else tells the runs apart."""
+    """Each run's architecture, and the settings in which the runs differ."""
     words = {
-        "operation": "", "p": "p ", "train_fraction": "α ", "corruption": "ξ ",  # noqa: RUF001
-        "weight_decay": "decay ", "steps": "steps ", "seed": "seed ", "data_seed": "data ",
-    }  # fmt: skip
+        "operation": "",
+        "p": "p ",
+        "train_fraction": "α ",  # noqa: RUF001
+        "corruption": "ξ ",
+        "weight_decay": "decay ",
+        "steps": "steps ",
+        "seed": "seed ",
+        "data_seed": "data ",
+    }
     details: list[list[str]] = [[] for _ in range(data.sizes["run"])]
     for name, word in words.items():
         values = data[name].values.tolist()
@@ -293,5 +304,5 @@ def _labels(data: xr.Dataset) -> list[tuple[str, str]]:
 
 
 def _text(value: float) -> str:
-    """Two digits; nothing for NaN."""
+    """Two decimals; "" for NaN."""
     return "" if np.isnan(value) else f"{value:.2f}"

@@ -1,8 +1,9 @@
-"""The causal part of Hypothesis 2.2: frequencies kept in an embedding, or taken out of it."""
+"""The causal tests of Hypothesis 2.2: logits with only some frequencies in the embedding."""
 
 from collections.abc import Iterator
 
 import torch
+from einops import rearrange, reduce, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from grokinterp.randomness import generator
 from probes import power_spectrum
 from probes.embedding import real_energy
 
-DOMINANT = 0.05  # share of a table's variance above which a frequency is dominant
+DOMINANT = 0.05  # a frequency with a larger share of the variance is dominant
 
 Choice = Bool[Tensor, "frequency feature"]
 
@@ -20,14 +21,21 @@ Choice = Bool[Tensor, "frequency feature"]
 def chosen_frequencies(
     question: Question, frequencies: list[int] | None, key: list[int]
 ) -> dict[str, Choice]:
-    """Which frequencies of which features of the embedding are its own, for each table.
+    """The key frequencies of the embedding, by name of the table.
 
-    ``frequencies`` in every feature if they are given. Otherwise those that are dominant: above
-    ``DOMINANT`` of the variance over residues, and above an even share, which is more for small
-    moduli. Where both operands share a table, they are found in the table as a whole, and ``key``,
-    the key frequencies of the logits, are added. Where each operand has a table of its own, as in
-    an MLP on one-hot pairs, its features are the inputs of neurons and each neuron may have a
-    frequency of its own: there they are found in each feature.
+    A frequency is dominant if its share of the variance over residues is above ``DOMINANT`` and
+    above an even share (the larger bound for small moduli). If both operands share a table, its key
+    frequencies are those that are dominant in the whole table and those of the logits. If each
+    operand has its own table, as in an MLP on one-hot pairs, the features are inputs of single
+    neurons, which may differ in frequency; a feature's key frequencies are those dominant in it.
+
+    Args:
+        question: the network and its task.
+        frequencies: the key frequencies to use instead, for all features.
+        key: key frequencies of the logits.
+
+    Returns:
+        A mask [frequency, feature] for each table.
     """
     tables, basis = question.network.embeddings, question.basis
     numbers = basis.frequencies[:, None]
@@ -35,30 +43,33 @@ def chosen_frequencies(
     def is_one_of(wanted: list[int]) -> Bool[Tensor, "frequency 1"]:
         return torch.isin(numbers, torch.tensor(wanted, dtype=numbers.dtype))
 
+    def in_all_features(mask: Bool[Tensor, "frequency 1"], table: Tensor) -> Choice:
+        return repeat(mask, "frequency 1 -> frequency feature", feature=table.shape[1])
+
     if frequencies is not None:
-        wanted = is_one_of(frequencies)
-        return {name: wanted.expand(-1, table.shape[1]) for name, table in tables.items()}
+        return {name: in_all_features(is_one_of(frequencies), t) for name, t in tables.items()}
     least = max(DOMINANT, (1 + 1e-9) / len(numbers))
     chosen: dict[str, Choice] = {}
     for name, table in tables.items():
-        rows = table[basis.order].T
-        # Less its first value, a constant feature is exactly zero and gives no rounding noise.
+        rows = rearrange(table[basis.order], "residue feature -> feature residue")
+        # With its first value subtracted, a constant feature is exactly zero, without rounding.
         energy = real_energy(power_spectrum(rows - rows[:, :1]), basis.period)
         if len(tables) == 1:
-            energy = energy.sum(dim=0, keepdim=True)
+            energy = reduce(energy, "feature frequency -> 1 frequency", "sum")
         is_own = (energy > least * energy.sum(dim=1, keepdim=True)).T
         if len(tables) == 1:
-            is_own |= is_one_of(key)
-        chosen[name] = is_own.expand(-1, table.shape[1])
+            is_own = in_all_features(is_own | is_one_of(key), table)
+        chosen[name] = is_own
     return chosen
 
 
 def random_frequencies(
     question: Question, chosen: dict[str, Choice]
 ) -> Iterator[dict[str, Choice]]:
-    """Draws of as many other frequencies, or of all others where they are fewer.
+    """For each draw, as many random other frequencies, or all others if there are fewer.
 
-    One set for all features where they have one set, else one for each.
+    A table that both operands share has one set for all its features; otherwise each feature has
+    its own.
     """
     rng = generator(question.seed, "random frequencies")
     for _ in range(question.draws):
@@ -74,9 +85,10 @@ def random_frequencies(
 def filtered_logits(
     question: Question, chosen: dict[str, Choice], *, keep: bool
 ) -> Float[Tensor, "pair p"]:
-    """(III) Logits with only (or without) the chosen frequencies in the embedding.
+    """Logits with only the chosen frequencies in the embedding, or (``keep=False``) without them.
 
-    The constant part of every feature stays, and so does the row of a residue that has no place.
+    Every feature keeps its mean. The row of a residue outside the basis is not changed. A read-out
+    that is tied to the embedding is not filtered.
     """
     network, order = question.network, question.basis.order
     filtered: dict[str, Tensor] = {}
@@ -92,11 +104,10 @@ def filtered_logits(
             return network.logits()
         if read_out.hook is None:
             raise TypeError(
-                f"the read-out of {type(network.model).__name__} is tied to its embedding, and "
-                "read_out.hook does not say at which hook point its input passes"
+                f"the read-out of {type(network.model).__name__} is tied to its embedding; its "
+                "read_out.hook must name the hook point of the read-out's input"
             )
         before_readout = network.activations(read_out.hook)
-    # A tied read-out is the embedding, too; the filter is for the way in only.
     with torch.no_grad():
         logits = read_out.logits(before_readout.to(read_out.W_U))
     return logits[:, : network.p].double().cpu()
