@@ -1,6 +1,7 @@
-"""Questions of the papers, a folder a family: ``compute`` gives labelled data, ``plot_*`` a figure.
+"""The papers' questions, in a folder per family: ``compute`` returns data, ``plot_*`` a figure.
 
-``from analyses import phases`` finds a module without its folder. Importing the package loads none.
+``from analyses import phases`` finds a module without naming its folder. Importing the package
+itself imports no analysis.
 """
 
 import importlib

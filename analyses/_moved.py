@@ -1,4 +1,4 @@
-"""Old module paths: importing one, or running it with ``python -m``, says what to type instead."""
+"""Old module paths: importing or running one raises an error that says what to use instead."""
 
 import sys
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _MOVED = {
     "analyses.efficiency.ungrokking_place": "analyses.efficiency.ungrokking.place",
     "analyses.efficiency.ungrokking_plot": "analyses.efficiency.ungrokking.figures",
 }
-# Modules that were commands, and what their experiment is called. Analyses kept their names.
+# Modules that were commands, and the names of their experiments. Analyses kept their names.
 _EXPERIMENTS = {
     "analyses.architectures": "architectures",
     "analyses.efficiency.circuits.halves": "halves",
@@ -47,17 +47,17 @@ _EXPERIMENTS = {
 
 
 class OldPaths:
-    """A finder of modules that finds none, and refuses the old ones in words.
+    """An import hook that finds no module, but raises a helpful error for old ones.
 
     Args:
-        moved: what ``analyses.NAME`` is called today, by NAME.
+        moved: the present path of the module that was ``analyses.NAME``, by NAME.
     """
 
     def __init__(self, moved: Mapping[str, str]) -> None:
         self.moved = _MOVED | {f"analyses.{name}": new for name, new in moved.items()}
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Raise ModuleNotFoundError for a module that has moved, or is no command any more."""
+        """Raise ModuleNotFoundError for a module that has moved or is no longer a command."""
         if not fullname.startswith("analyses.") or fullname.startswith("analyses.cli"):
             return
         asked = _asked_to_run()
@@ -65,15 +65,16 @@ class OldPaths:
             if (words := self._instead(asked)) is not None:
                 raise ModuleNotFoundError(words, name=fullname)
         elif fullname in self.moved:
-            # Without a name, for "from analyses import ..." would hide an error that has one.
+            # Without name=, because "from analyses import ..." hides errors that have one.
             raise ModuleNotFoundError(self._instead(fullname))
 
     def _instead(self, module: str) -> str | None:
-        """What to import, and what to type in a shell; None if nothing is wrong with it."""
+        """What to import, and what to type in a shell; None for a path that still exists."""
         new, typed = self.moved.get(module), self._typed(module)
         command = typed and f"on the command line: {typed}"
-        told = "; ".join(filter(None, (new and f"{module} moved to {new}", command)))
-        return told if new else typed and f"{module} is no command any more; {command}"
+        if new:
+            return "; ".join(filter(None, (f"{module} moved to {new}", command)))
+        return typed and f"{module} is no longer a command; {command}"
 
     def _typed(self, module: str) -> str | None:
         from analyses.cli.registry import ANALYSES, EXPERIMENTS
@@ -89,8 +90,8 @@ class OldPaths:
 
 
 def _asked_to_run() -> str:
-    """The module of ``python -m module``, while Python looks for it; else nothing."""
-    if sys.argv[:1] != ["-m"]:  # which it is for that long
+    """The module of ``python -m module`` while Python searches for it; otherwise ""."""
+    if sys.argv[:1] != ["-m"]:  # as it is during that search
         return ""
     for word, following in zip(sys.orig_argv, [*sys.orig_argv[1:], ""], strict=True):
         if word.startswith("-m"):

@@ -1,4 +1,4 @@
-"""What a command says before its first step: how much there is to train, and how long it takes."""
+"""What a command prints before it starts: how much there is to train, and how long it takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from grokinterp.sweeps.estimate import estimate, in_words
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement:
-    """The work ahead of a command, all its stages together."""
+    """The work of a command, over all its stages."""
 
-    seconds: float  # in all, training and what follows it
+    seconds: float  # estimated total time
     runs: int = 0  # left to train
-    all_runs: int = 0  # with those that are there; 0: nothing is trained, as in simulations
+    all_runs: int = 0  # trained ones included; 0 for a simulation, which trains nothing
     steps: int = 0  # updates of the runs that are left
-    stored: str = ""  # a sentence: where runs are stored meanwhile
+    stored: str = ""  # a sentence on where runs are stored
 
     @classmethod
     def of(
         cls, out: Path, wanted: Sequence[Named], *, afterwards: float = 0.0, chunk: int = 12
     ) -> "Announcement":
-        """Of runs that :func:`~grokinterp.sweeps.collect.collect` will train.
+        """The announcement of runs that :func:`~grokinterp.sweeps.collect.collect` will train.
 
         Args:
             out: as for ``collect``.
-            wanted: all runs that the command needs, those of later stages too; ``start`` is not
-                looked at, so it may be left out of what is not known yet.
-            afterwards: seconds for what follows the training, if that is not little.
+            wanted: all runs that the command needs, later stages included. ``start`` is ignored,
+                so runs whose starting checkpoint is not known yet can be listed without it.
+            afterwards: seconds of the work after training, if they matter.
             chunk: as for ``collect``.
         """
         missing = [named.config for named in wanted if not holds_run(out / named.folder)]
@@ -39,7 +39,7 @@ class Announcement:
             runs=left.runs,
             all_runs=len(wanted),
             steps=left.steps,
-            stored=f"Each run is saved to {out} when its stack is done",
+            stored=f"Runs are saved to {out} as soon as they are trained",
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Errors as a shell user wants them: one line, no traceback."""
+"""Errors on the command line: one line, without a traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +8,14 @@ import typer
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what a user can mend (arguments, files) into a line on stderr and exit status 2."""
+    """Print errors that a user can fix (arguments, files) as one line and exit with status 2."""
     from grokinterp import MeasureError, RunFolderError, SweepExecutorError, SweepStoreError
 
-    mendable = (ValueError, TypeError, OSError, RunFolderError)
+    of_project = (RunFolderError, MeasureError, SweepExecutorError, SweepStoreError)
     try:
         yield
-    except BrokenPipeError:  # nobody reads on, as after "| head"
+    except BrokenPipeError:  # the reader has gone, as after "| head"
         raise
-    except (*mendable, MeasureError, SweepExecutorError, SweepStoreError) as error:
+    except (ValueError, TypeError, OSError, *of_project) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error

@@ -1,4 +1,4 @@
-"""Options that experiments and the verbs of ``grokinterp`` share: one name, one meaning each."""
+"""Options that experiments and the commands of ``grokinterp`` share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +11,12 @@ Out = Annotated[
 Size = Annotated[
     str, typer.Option(help="tiny (toys, about a minute), small (minutes) or published (days)")
 ]
-Seeds = Annotated[int, typer.Option(min=1, help="runs of every setting")]
+Seeds = Annotated[int, typer.Option(min=1, help="runs per setting")]
 Network = Annotated[str, typer.Option("--network", "--name", help="transformer, lstm or mlp")]
 Networks = Annotated[
     list[str] | None, typer.Option("--network", "--name", help="transformer, lstm, mlp; repeatable")
 ]
 EstimateOnly = Annotated[
-    bool, typer.Option("--estimate-only", "--dry-run", help="say how long it takes, and stop")
+    bool, typer.Option("--estimate-only", "--dry-run", help="print how long it takes, and stop")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]

@@ -1,6 +1,6 @@
-"""What an experiment or an analysis found: a page of figures, the numbers behind it, rows to print.
+"""The result of an experiment or an analysis: figures, the numbers behind them, and rows to print.
 
-Every command writes its results with :func:`write_finding`, so that all pages look alike.
+Every command writes its result with :func:`write_finding`, so that all pages look alike.
 """
 
 import html
@@ -21,13 +21,13 @@ Row = Mapping[str, object] | str  # names and values, or a sentence
 @short_repr
 @dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: a dataset has no single truth value
 class Finding:
-    """Numbers, the figures that show them, and what to print.
+    """Numbers, figures that show them, and rows to print.
 
     Attributes:
-        data: what was computed; stored beside the page as netCDF.
-        figures: in the page's order.
-        rows: a line each on the command line: names and values, or a sentence.
-        name: of the files, without an ending; None: as the command is called.
+        data: the numbers; stored beside the page as netCDF.
+        figures: in the order of the page.
+        rows: printed on the command line, each as names and values or as a sentence.
+        name: of the files, without suffix; None for the name of the command.
     """
 
     data: xr.Dataset
@@ -37,10 +37,10 @@ class Finding:
 
 
 def write_finding(finding: Finding, page: Path) -> None:
-    """Write one self-contained HTML file of the figures, and the numbers as netCDF beside it.
+    """Write the figures to one self-contained HTML file, and the numbers to netCDF beside it.
 
     Raises:
-        ValueError: ``page`` names no HTML file.
+        ValueError: ``page`` does not end in .html.
     """
     check_page(page)
     parts = [
@@ -56,13 +56,13 @@ def write_finding(finding: Finding, page: Path) -> None:
 
 
 def check_page(page: Path) -> None:
-    """Raise ValueError unless ``page`` names an HTML file."""
+    """Raise ValueError unless ``page`` ends in .html."""
     if page.suffix != ".html":
         raise ValueError(f"out must end in .html, got {page}; the numbers go to a .nc beside it")
 
 
 def in_words(row: Row) -> str:
-    """A row as names and values; numbers to four digits, "-" for None and NaN."""
+    """A row as text: names and values, numbers with four digits, "-" for None and NaN."""
     if isinstance(row, str):
         return row
     return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())

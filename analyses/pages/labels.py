@@ -1,4 +1,4 @@
-"""What to call runs that are shown next to each other, and how many seeds a figure stands on."""
+"""Labels of runs that are shown together, and the number of seeds of a figure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from grokinterp.config import config_paths, field_value
 from grokinterp.tasks import Table
 
 _KIND = "model"
-# What a label names first, if it tells runs apart: step and rate follow from the batch size.
+# The fields that a label names first; steps and learning rate follow from the batch size.
 _FIRST = (_KIND, "data.", "training.batch_size", "training.weight_decay")
-# A difference that is not worth a label: it leaves the trained network alone.
+# A field that is never in a label, because it does not affect the trained network.
 _UNSEEN = "training.eval_every"
 
 
 def seeds_in_words(counts: object, *, of: int | None = None) -> str:
-    """How many seeds a figure stands on: "one seed", "3 seeds", "2 to 3 seeds", "2 of 3 seeds".
+    """The number of seeds of a figure: "one seed", "3 seeds", "2 to 3 seeds", "2 of 3 seeds".
 
     Args:
-        counts: one number, or one for each thing that the figure shows; those of 0 are not shown.
-        of: how many were asked for, said where some are missing.
+        counts: one number, or one for each cell or curve of the figure; zeros are ignored.
+        of: the intended number, named if some seeds are missing.
     """
     shown = np.ravel(np.asarray(counts))
     shown = shown[shown > 0].astype(int)
@@ -34,10 +34,10 @@ def seeds_in_words(counts: object, *, of: int | None = None) -> str:
 
 
 def run_labels(configs: Sequence[RunConfig]) -> list[str]:
-    """A short text for each config, of just enough fields to tell them apart.
+    """A short label for each config, of as few fields as distinguish them.
 
-    The kind of network and its fields come first, then the data's and the training's. Configs that
-    are alike are numbered; a single one has the empty text.
+    The kind of network comes first, then the data, the batch size and the weight decay, then other
+    fields. Equal configs are numbered; a single config has the label "".
     """
     all_fields = [_fields(config) for config in configs]
     chosen: list[str] = []
@@ -62,7 +62,7 @@ def _rank(path: str) -> int:
 
 
 def _fields(config: RunConfig) -> dict[str, Any]:
-    """Values by dotted path, and the kind of network."""
+    """Values by dotted path, with the kind of network under ``_KIND``."""
     fields: dict[str, Any] = {_KIND: type(config.model).__name__.removesuffix("Config")}
     for path in config_paths(config):
         if "." in path:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: a heading, a table of numbers, and figures with what to see."""
+"""One self-contained HTML page: a heading, a table of numbers, and figures with captions."""
 
 import html
 import os
@@ -12,7 +12,7 @@ from grokinterp.short_text import one_line
 
 
 class Section(NamedTuple):
-    """A figure and the sentence under it."""
+    """A figure and its caption."""
 
     figure: go.Figure
     sentence: str
@@ -30,15 +30,15 @@ def write_page(
     sections: Sequence[Section],
     width: int = 980,
 ) -> None:
-    """Write the page, whole or not at all; every text is shown as it is, never read as HTML.
+    """Write the page. An interrupt leaves no partial file, and texts are escaped, not read as HTML.
 
     Args:
-        path: the HTML file; folders above it are made.
+        path: the HTML file; missing folders are created.
         heading: title of the page.
-        intro: a paragraph under it.
-        rows: a table; the first entry of a row says what the others are.
-        sections: figures, in order.
-        width: of the page in pixels, at most.
+        intro: a paragraph below the heading.
+        rows: of a table; the first entry of a row names the others.
+        sections: the figures with their captions, in order.
+        width: largest width of the page, in pixels.
     """
     from plotly.offline import get_plotlyjs
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run: its figures, each with what to see in it."""
+"""One self-contained HTML page about a run: its main numbers, and figures with captions."""
 
 import os
 from typing import Any
@@ -34,7 +34,7 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def sections(run: Run, pruned: xr.Dataset, summary: dict[str, Any]) -> list[Section]:
-    """All figures of a run with their sentences."""
+    """All figures of a run with their captions."""
     curves = training_curves.compute(run)
     grown = grokking.compute(run)
     neurons = ipr_histogram.compute(run)
@@ -48,13 +48,13 @@ def sections(run: Run, pruned: xr.Dataset, summary: dict[str, Any]) -> list[Sect
         Section(
             grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)"),
             "The mean IPR is small for random weights and grows as neurons become periodic"
-            + (f"; it ended at {ipr:.3f}." if (ipr := summary["mean_ipr"]) is not None else "."),
+            + (f"; it ends at {ipr:.3f}." if (ipr := summary["mean_ipr"]) is not None else "."),
         ),
         Section(
             grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)"),
-            f"Neuron {grown.attrs['neuron']} sees the first operand mostly through frequency "
-            f"{grown.attrs['frequency']} (cycles per {summary['task']['p']} residues) after "
-            "training; before, its weights were noise.",
+            f"After training, the weights of neuron {grown.attrs['neuron']} from the first operand "
+            f"have mainly frequency {grown.attrs['frequency']} (cycles per {summary['task']['p']} "
+            "residues); before, they were noise.",
         ),
         Section(
             ipr_histogram.plot_histogram(neurons, title="How periodic are neurons? (as Fig. 4)"),
@@ -62,23 +62,24 @@ def sections(run: Run, pruned: xr.Dataset, summary: dict[str, Any]) -> list[Sect
         ),
         Section(
             pruning.plot_pruning(pruned, title="Removing neurons by IPR (as Figs. 6 and 17)"),
-            f"With the {low['fraction']:.0%} of lowest IPR gone, accuracy is "
-            f"{in_words(low) or 'not defined'}; with the {high['fraction']:.0%} of highest IPR "
-            f"gone instead, {in_words(high) or 'not defined'}.",
+            f"Without the {low['fraction']:.0%} of lowest IPR, the accuracy is "
+            f"{in_words(low) or 'not defined'}; without the {high['fraction']:.0%} of highest IPR, "
+            f"{in_words(high) or 'not defined'}.",
         ),
         Section(
             pruning.plot_pruning(
                 pruned, quantity="loss", title="The same removals: loss (as Fig. 18)"
             ),
-            "A loss also sees what accuracy does not: low-IPR neurons cancel small leftovers of "
-            "the periodic ones, so test loss need not fall where test accuracy rises.",
+            "Neurons of low IPR cancel small errors in the periodic neurons' logits. This affects "
+            "the loss and not the accuracy, so the test loss may rise where the test accuracy "
+            "rises.",
         ),
         Section(pruning.plot_controls(pruned), _about_controls(pruned)),
         Section(
             weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)"),
-            f"Over all matrices the norm ended at {norms.attrs['final']:.2f}, "
-            f"{norms.attrs['final'] / norms.attrs['largest']:.0%} of its largest value; below "
-            "1 % would be the collapse that strong weight decay brings after grokking.",
+            f"The norm of all weights ends at {norms.attrs['final']:.2f}, "
+            f"{norms.attrs['final'] / norms.attrs['largest']:.0%} of its largest value. Below 1 % "
+            "the network has collapsed, as under strong weight decay after grokking.",
         ),
     ]
 
@@ -96,16 +97,17 @@ def _about_curves(curves: xr.Dataset, summary: dict[str, Any]) -> str:
         return f"{when}; no label was corrupted. The run ends in {summary['phase']}."
     return (
         f"{when}. At the end the network is right on {accuracy['test']:.1%} of the test set and "
-        f"still answers {accuracy['changed']:.1%} of the corrupted training pairs with the wrong "
-        f"label it was given: {summary['phase']}."
+        f"answers {accuracy['changed']:.1%} of the corrupted training pairs with their wrong "
+        f"label: {summary['phase']}."
     )
 
 
 def _about_neurons(summary: dict[str, Any]) -> str:
     total, low, between, high, dead = summary["neurons"].values()
     text = (
-        f"{low} of {total} neurons have an IPR below {IPR_MEMORISES_BELOW}, like noise; for {high} "
-        f"it is above {IPR_GENERALISES_ABOVE}, close to a single frequency; {between} lie between"
+        f"{low} of {total} neurons have an IPR below {IPR_MEMORISES_BELOW}, like noise; {high} "
+        f"have one above {IPR_GENERALISES_ABOVE}, close to a single frequency; {between} lie "
+        "between"
     )
     return text + (f", and {dead} are dead and have no IPR." if dead else ".")
 
@@ -115,7 +117,7 @@ def _about_controls(pruned: xr.Dataset) -> str:
     chance = pruned.isel(curve=pruned.order.values == "random", removed=middle).accuracy
     mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
     return (
-        f"Removing {READ_AT['low']:.0%} at random leaves {in_words(mean) or 'no accuracy'} "
-        f"(mean of {chance.sizes['curve']} orders): compare this with the solid curves, where the "
-        "order knows something about the neurons."
+        f"After removing {READ_AT['low']:.0%} of the neurons at random, the accuracy is "
+        f"{in_words(mean) or 'not defined'} (mean of {chance.sizes['curve']} orders). In the other "
+        "curves the order depends on a property of the neurons."
     )

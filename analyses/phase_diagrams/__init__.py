@@ -1,1 +1,1 @@
-"""What many runs show: which phase each cell of a sweep is in."""
+"""What a sweep shows: the phase of every run and cell, as figures and pages."""

@@ -86,7 +86,7 @@ def test_running_what_was_a_command(
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("analyses.efficiency.d_crit", "is no command any more; on the command line: grokinterp "
+        ("analyses.efficiency.d_crit", "is no longer a command; on the command line: grokinterp "
          "run d_crit OUT"),
         ("analyses.efficiency.statistics.coverage", "moved to analyses.statistics.coverage; on "
          "the command line: grokinterp run coverage OUT"),
