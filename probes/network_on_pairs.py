@@ -16,15 +16,13 @@ from grokinterp.checks import check_int, check_text
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
-from grokinterp.models.units import Units
+from grokinterp.models.units import Units, position_axis
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
 
 # Pairs per forward pass; limits the memory for activations.
 _BATCH = 4096
-# Hooks with activations [batch, head, query, key]; all others have [batch, pos, ...].
-_BY_QUERY = ("hook_pattern", "hook_attn_scores")
 
 
 class NetworkOnPairs:
@@ -222,7 +220,7 @@ class NetworkOnPairs:
                 f"{hook} has shape {list(value.shape)} for {batch} pairs: it holds no activation "
                 "of its own for each pair"
             )
-        axis = 2 if hook.endswith(_BY_QUERY) else 1
+        axis = position_axis(hook)
         if self._length and value.ndim > 2 and value.shape[axis] == self._length:
             at = -1 if position is None else position
             if not -self._length <= at < self._length:

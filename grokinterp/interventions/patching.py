@@ -1,27 +1,52 @@
 """Activation patching: activations replaced by those of another forward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Bool
 from torch import Tensor
 from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp.checks import check_choice, check_names
-from grokinterp.interventions.chosen import FwdHooks, copied
+from grokinterp.interventions.chosen import Chosen, FwdHooks, Place, Selection, copied
+from grokinterp.models.base import HookedModel
+from grokinterp.models.units import FREQUENCIES, WORDS, HooksOf, kind_of, position_axis
 from grokinterp.short_text import short
 
 
-def patch(cache: Mapping[str, Tensor] | ActivationCache, names: Sequence[str]) -> FwdHooks:
+def patch(
+    cache: Mapping[str, Tensor] | ActivationCache,
+    names: Sequence[str],
+    *,
+    positions: Sequence[int] | np.ndarray | Tensor | None = None,
+    chosen: Chosen | None = None,
+) -> FwdHooks:
     """Activation patching: hooks that replace activations by those of another forward pass.
+
+    For example ``patch(cache, ["heads.1"], chosen=[0], positions=[-1])`` patches what the first
+    head of the second layer hands on at the last position.
 
     Args:
         cache: hook name -> activation, as from ``run_with_cache`` on the same number of examples.
-            The activations in ``names`` are copied.
-        names: the hook points to patch.
+            What may be patched is copied: the activations in ``names``, or the whole cache where
+            one of them names units.
+        names: hook points, or names of units that ``model.list_units()`` lists, such as "heads.0".
+        positions: the positions in the sequence to patch, the last one also as -1. Of attention
+            patterns and scores they are the queries'; of an LSTM's units, which have a hook point
+            for each step, they are the steps. None: all.
+        chosen: the units to patch: indices 0, 1, ... or a boolean mask over them. Of a hook point
+            they are on its activation's last axis. None: all.
 
     Raises:
-        TypeError: ``names`` is not a list of strings; ``cache`` is not a mapping of tensors.
-        ValueError: a name is not in the cache; or the shapes differ (raised when the hook runs).
+        TypeError: ``names`` is not a list of strings; ``positions`` are no integers; ``chosen`` is
+            neither indices nor a boolean mask; ``cache`` is not a mapping of tensors.
+        IndexError: a position or unit does not exist. Raised when the hook runs.
+        ValueError: a name is not in the cache, or of no units; "frequencies", which are no
+            activations. When the hook runs or is added: the shapes differ; the activation has no
+            positions; the network does not have the units.
     """
     if not isinstance(cache, Mapping | ActivationCache):
         raise TypeError(
@@ -29,22 +54,120 @@ def patch(cache: Mapping[str, Tensor] | ActivationCache, names: Sequence[str]) -
             f"{short(cache)} ({type(cache).__name__})"
         )
     check_names("names", names)
-    return [(name, _put(_cached(cache, name))) for name in names]
+    held = cache.cache_dict if isinstance(cache, ActivationCache) else cache
+    at = None if positions is None else _checked_positions(positions)
+    whole: dict[str, Tensor] = {}
+    if any(_are_units(name, held) for name in names):
+        whole = {name: _cached(held, name) for name in held}
+    hooks: FwdHooks = []
+    for name in names:
+        is_units = _are_units(name, held)
+        place = Place.of(0, None, name) if is_units else Place.of(0, name, None)
+        if place.kind == FREQUENCIES:
+            raise ValueError(
+                "frequencies are no activations, so that no cache holds them; patch 'hook_embed', "
+                "or take them out with gi.ablate(chosen, unit='frequencies')"
+            )
+        given = whole if is_units else {name: _cached(held, name)}
+        units = None if chosen is None else _selection(place, chosen)
+        hooks.append((place.hook, _Patch(given, place, at, units)))
+    return hooks
 
 
-def _put(other: Tensor) -> Callable[[Tensor, HookPoint], Tensor]:
-    def put(activation: Tensor, hook: HookPoint) -> Tensor:
+class _Patch:
+    """A hook that puts cached activations in the place of those of the present forward pass."""
+
+    def __init__(
+        self,
+        cache: Mapping[str, Tensor],
+        place: Place,
+        positions: Sequence[int] | None,
+        chosen: Selection | None,
+        steps: Sequence[str] = (),
+    ) -> None:
+        self._cache, self._place, self._positions = cache, place, positions
+        self._chosen, self._steps = chosen, steps
+
+    def for_model(self, model: HookedModel) -> Callable[[Tensor, HookPoint], Tensor]:
+        """The same, told which hook points are the steps of a recurrent layer's units."""
+        hook, steps = self._place.hook, ()
+        if isinstance(hook, HooksOf) and len(found := model.unit_hooks[hook.unit].hooks) > 1:
+            steps = found
+        return _Patch(self._cache, self._place, self._positions, self._chosen, steps).__call__
+
+    def __call__(self, activation: Tensor, hook: HookPoint) -> Tensor:
+        """The activation with what was chosen replaced."""
+        name, axis = str(hook.name), self._place.axis
+        if self._positions is not None and self._steps:
+            steps = _existing(self._positions, len(self._steps), self._place.words[0])
+            if self._steps.index(name) not in steps:
+                return activation
+        check_choice("names", name, self._cache.keys())
+        other = self._cache[name]
         if other.shape != activation.shape:
             raise ValueError(
-                f"the cache holds {list(other.shape)} for {hook.name}, but this run has "
+                f"the cache holds {list(other.shape)} for {name}, but this run has "
                 f"{list(activation.shape)}; run both on the same number of examples"
             )
-        return other.to(activation)
+        other = other.to(activation)
+        masks: list[Tensor] = []
+        if self._chosen is not None:
+            index = self._chosen.on_axis(axis, activation, hook)
+            masks.append(_mask(activation, axis, index.tolist()))
+        if self._positions is not None and not self._steps:
+            along = position_axis(name)
+            if activation.ndim < along + 2:
+                raise ValueError(
+                    f"positions={short(list(self._positions))} were asked for, but {name} "
+                    f"{list(activation.shape)} has no positions; leave them out. Of a step of a "
+                    "recurrent layer name the units, such as 'hidden.0'"
+                )
+            at = _existing(self._positions, activation.shape[along], name)
+            masks.append(_mask(activation, along, at))
+        for mask in masks:
+            other = other.where(mask, activation)
+        return other
 
-    return put
+
+def _selection(place: Place, chosen: Chosen) -> Selection:
+    try:
+        return Selection(place.words, chosen)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"chosen: {error}") from error
 
 
-def _cached(cache: Mapping[str, Tensor] | ActivationCache, name: str) -> Tensor:
+def _mask(activation: Tensor, axis: int, index: Sequence[int]) -> Bool[Tensor, "..."]:
+    """Whether an entry's index along an axis is one of some, to be broadcast over the others."""
+    line = torch.zeros(activation.shape[axis], dtype=torch.bool, device=activation.device)
+    line[index] = True
+    return line.view([-1 if i == axis % activation.ndim else 1 for i in range(activation.ndim)])
+
+
+def _existing(positions: Sequence[int], length: int, owner: str) -> list[int]:
+    """Positions counted from the start; raise for one that does not exist."""
+    outside = [at for at in positions if not -length <= at < length]
+    if outside:
+        raise IndexError(
+            f"positions contains {short(outside)}, but {owner} has {length} positions "
+            f"(0..{length - 1}; -1 is the last)"
+        )
+    return [at % length for at in positions]
+
+
+def _checked_positions(positions: object) -> list[int]:
+    given: Any = positions.tolist() if isinstance(positions, np.ndarray | Tensor) else positions
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    if not is_list or not all(type(at) is int for at in given):
+        raise TypeError(f"positions must be a list of integers, got {short(positions)}")
+    return list(given)
+
+
+def _are_units(name: str, cache: Mapping[str, Tensor]) -> bool:
+    """Whether a name is of units: a hook point of that name would be in the cache."""
+    return kind_of(name) in WORDS and name not in cache
+
+
+def _cached(cache: Mapping[str, Tensor], name: str) -> Tensor:
     check_choice("names", name, cache.keys())
     value = cache[name]
     if not isinstance(value, Tensor):

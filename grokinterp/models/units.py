@@ -57,6 +57,14 @@ def kind_of(name: str) -> str:
     return name.partition(".")[0]
 
 
+def position_axis(hook: str) -> int:
+    """The axis of sequence positions in a hook point's activation, where it has positions.
+
+    [batch, pos, ...], but [batch, head, query pos, key pos] of attention patterns and scores.
+    """
+    return 2 if hook.endswith(("hook_pattern", "hook_attn_scores")) else 1
+
+
 class HooksOf(str):
     """Hook points that each network looks up for itself; a string, as hook names are.
 
