@@ -46,17 +46,17 @@ WRONG: dict[str, object] = {
 
 def right(function: str, name: str, annotation: Any) -> Any:
     """A value that the probe takes, by the argument's name, its axes or its class."""
-    by_name = {"model": NORMED if "gamma" in function else MODEL, "order": torch.arange(8),
-               "frequencies": [1], "keep": True, "cache": {"a": torch.ones(2)},
-               "names": ["a"]}  # fmt: skip
+    model, cache = NORMED if "gamma" in function else MODEL, {"a": torch.ones(2)}
+    by_name: dict[str, Any] = {"model": model, "cache": cache, "order": torch.arange(8)}
+    by_name |= {"frequencies": [1], "keep": True, "names": ["a"]}
     if name in by_name:
         return by_name[name]
     if getattr(annotation, "array_type", None) is Tensor:
         shape = [SIZES.get(axis, 4) for axis in annotation.dim_str.split()]
         held = next(kind for kind in ("float32", "int64", "bool") if kind in annotation.dtypes)
         return torch.ones(shape).to(getattr(torch, held))
-    by_class = {probes.Basis: BASIS, type(DATA): DATA, int: P, float: 0.5, probes.LogitSpectrum:
-                probes.logit_spectrum(LOGITS, BASIS)}  # fmt: skip
+    by_class: dict[Any, Any] = {probes.Basis: BASIS, type(DATA): DATA, int: P, float: 0.5}
+    by_class[probes.LogitSpectrum] = probes.logit_spectrum(LOGITS, BASIS)
     return "addition" if annotation is Operation else by_class[annotation]
 
 
@@ -66,8 +66,11 @@ def public_functions() -> dict[str, Callable[..., Any]]:
 
 
 FUNCTIONS = {**public_functions(), "filter_frequencies": gi.filter_frequencies, "patch": gi.patch}
-CASES = [(name, argument) for name, function in FUNCTIONS.items()
-         for argument in inspect.signature(function).parameters]  # fmt: skip
+CASES = [
+    (name, argument)
+    for name in FUNCTIONS
+    for argument in inspect.signature(FUNCTIONS[name]).parameters
+]
 
 
 def refusal_or_none(function: Callable[..., Any], arguments: dict[str, Any]) -> Exception | None:
@@ -83,13 +86,12 @@ def refusal_or_none(function: Callable[..., Any], arguments: dict[str, Any]) -> 
 def test_wrong_arguments_are_refused_by_name(function: str, argument: str) -> None:
     probe = FUNCTIONS[function]
     parameters = inspect.signature(probe).parameters
-    given = {name: right(function, name, parameter.annotation)
-             for name, parameter in parameters.items()
-             if parameter.default is parameter.empty}  # fmt: skip
+    needed = [each for each in parameters.values() if each.default is each.empty]
+    given = {each.name: right(function, each.name, each.annotation) for each in needed}
     assert refusal_or_none(probe, given) is None
-    is_tensor = any(getattr(kind, "array_type", None) is Tensor
-                    for kind in (parameters[argument].annotation,
-                                 *get_args(parameters[argument].annotation)))  # fmt: skip
+    annotation = parameters[argument].annotation
+    kinds = (annotation, *get_args(annotation))
+    is_tensor = any(getattr(kind, "array_type", None) is Tensor for kind in kinds)
     for case, value in WRONG.items():
         error = refusal_or_none(probe, given | {argument: value})
         if error is None:

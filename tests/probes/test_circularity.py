@@ -15,8 +15,8 @@ P = 13
 def circles(amplitudes: dict[int, float], width: int = 12, p: int = P) -> Tensor:
     """Circles of several frequencies in orthogonal planes, turned at random, off the origin."""
     x = torch.arange(p, dtype=torch.float64)
-    columns = [a * wave(2 * torch.pi * k * x / p) for k, a in amplitudes.items()
-               for wave in (torch.cos, torch.sin)]  # fmt: skip
+    angles = ((a, 2 * torch.pi * k * x / p) for k, a in amplitudes.items())
+    columns = [a * wave(angle) for a, angle in angles for wave in (torch.cos, torch.sin)]
     rng = torch.Generator().manual_seed(0)
     turn = torch.linalg.qr(torch.randn(width, width, generator=rng, dtype=torch.float64)).Q
     return torch.stack(columns, dim=1) @ turn[: len(columns)] + 3

@@ -41,8 +41,8 @@ def test_extremes_in_the_basis_of_the_task(operation: str, x: int, y: int) -> No
     logarithm[[pow(2, e, P) for e in range(P - 1)]] = torch.arange(P - 1)  # 2 generates mod 11
     is_log = operation in ("multiplication", "division")
     place, period = (logarithm.double(), P - 1) if is_log else (torch.arange(P).double(), P)
-    distance, total = ((x * place[:, None] + sign * y * place) * 2 * torch.pi / period
-                       for sign in (-1, 1))  # fmt: skip
+    of_a, of_b = (2 * torch.pi / period * sign * place for sign in (x, y))
+    distance, total = of_a[:, None] - of_b, of_a[:, None] + of_b
     basis = task_basis(operation, P)
     assert distance_irrelevance(logits_with(distance.cos(), operation), basis) < 1e-7
     if not is_log:  # with an even period half of the sums do not occur at a distance

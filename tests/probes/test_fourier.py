@@ -75,11 +75,12 @@ def test_shares_are_the_power_over_its_sum() -> None:
     np.testing.assert_allclose(power_shares(weights).numpy(), expected, rtol=1e-12)
 
 
+DEAD, ALIVE = (0.0, 1e-25, 0.9e-20, math.nan), (1.1e-20, 1e-18, 1.0, 1e200)
+
+
 @pytest.mark.parametrize(
-    ("size", "dead"),
-    [(0.0, True), (1e-25, True), (0.9e-20, True), (1.1e-20, False), (1e-18, False), (1.0, False),
-     (1e200, False), (math.nan, True)],
-)  # fmt: skip
+    ("size", "dead"), [(size, True) for size in DEAD] + [(size, False) for size in ALIVE]
+)
 def test_dead_rows_are_shorter_than_1e_20(size: float, dead: bool) -> None:
     row = torch.zeros(97, dtype=torch.float64)
     row[5] = size  # a single entry: its size is the norm

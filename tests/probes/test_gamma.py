@@ -1,6 +1,7 @@
 """Gamma against IPR: coefficients and intervals as SciPy's, networks of known periodicity."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,9 @@ def test_against_scipy() -> None:
     assert found.pearson.low == pytest.approx(interval.low, abs=1e-12)
     assert found.pearson.high == pytest.approx(interval.high, abs=1e-12)
     assert found.spearman.value == pytest.approx(stats.spearmanr(np.abs(gamma), ipr)[0], abs=1e-12)
-    again = stats.bootstrap(
-        (np.abs(gamma), ipr), lambda x, y: stats.spearmanr(x, y)[0], paired=True,
-        vectorized=False, n_resamples=999, confidence_level=0.9, rng=rng,
-    ).confidence_interval  # fmt: skip
+    how: dict[str, Any] = {"paired": True, "vectorized": False, "n_resamples": 999, "rng": rng}
+    sample, spearman = (np.abs(gamma), ipr), lambda x, y: stats.spearmanr(x, y)[0]
+    again = stats.bootstrap(sample, spearman, confidence_level=0.9, **how).confidence_interval
     assert found.spearman.low == pytest.approx(again.low, abs=0.05)
     assert found.spearman.high == pytest.approx(again.high, abs=0.05)
 

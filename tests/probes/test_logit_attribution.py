@@ -17,6 +17,7 @@ P = 7
 TOKENS = torch.tensor([[0, 3], [6, 6], [2, 5], [0, 3], [4, 1]])
 LABELS = torch.tensor([3, 5, 0, 1, 6])
 SMALL: dict[str, Any] = {"d_model": 8, "n_heads": 2, "d_mlp": 12}
+BATCH_NORM = EmbeddingMLPConfig(d_embed=5, hidden=(9, 8), norm="batch", d_vocab_out=P + 2)
 
 NETWORKS = {
     "plain": (HookedTransformer, TransformerConfig(**SMALL)),
@@ -30,9 +31,8 @@ NETWORKS = {
     "mlp": (HookedMLP, MLPConfig(d_mlp=9, n_layers=2, act="relu")),
     "batch norm": (HookedMLP, MLPConfig(d_mlp=9, norm="batch")),
     "layer norm": (HookedMLP, MLPConfig(d_mlp=9, n_layers=2, norm="layer")),
-    "embedding mlp": (HookedEmbeddingMLP, EmbeddingMLPConfig(d_embed=5, hidden=(9, 8), norm="batch",
-                                                            d_vocab_out=P + 2)),
-}  # fmt: skip
+    "embedding mlp": (HookedEmbeddingMLP, BATCH_NORM),
+}
 
 
 def network(name: str) -> Any:
@@ -70,14 +70,10 @@ def test_all_parts_add_up_to_the_centred_logit(name: str) -> None:
 
 def test_the_parts_of_a_transformer() -> None:
     found = logit_attribution(network("two layers"), TOKENS, LABELS)
-    assert {name: part.shape[1] for name, part in found.parts.items()} == {
-        "hook_embed": 1, "hook_pos_embed": 1,
-        "blocks.0.attn.hook_z": 2, "blocks.0.attn.b_O": 1,
-        "blocks.0.mlp.hook_post": 12, "blocks.0.mlp.b_out": 1,
-        "blocks.1.attn.hook_z": 2, "blocks.1.attn.b_O": 1,
-        "blocks.1.mlp.hook_post": 12, "blocks.1.mlp.b_out": 1,
-        "unembed.b_U": 1,
-    }  # fmt: skip
+    block = {"attn.hook_z": 2, "attn.b_O": 1, "mlp.hook_post": 12, "mlp.b_out": 1}
+    blocks = {f"blocks.{i}.{name}": units for i in range(2) for name, units in block.items()}
+    units = {name: part.shape[1] for name, part in found.parts.items()}
+    assert units == {"hook_embed": 1, "hook_pos_embed": 1, **blocks, "unembed.b_U": 1}
     # In the order in which the network computes them.
     assert list(found.parts)[:3] == ["hook_embed", "hook_pos_embed", "blocks.0.attn.hook_z"]
     assert list(found.parts)[-1] == "unembed.b_U"

@@ -40,8 +40,8 @@ def test_shares_split_as_the_squared_amplitudes(operation: str) -> None:
 
 
 def test_half_of_an_even_period() -> None:
-    found = logit_spectrum(by_hand("addition", 6, {3: (1.0, 0.0), 1: (1.0, 0.0)}),
-                           task_basis("addition", 6))  # fmt: skip
+    logits = by_hand("addition", 6, {3: (1.0, 0.0), 1: (1.0, 0.0)})
+    found = logit_spectrum(logits, task_basis("addition", 6))
     expected = torch.tensor([1 / 3, 0, 2 / 3], dtype=torch.float64)  # variances 1/2 and 1
     torch.testing.assert_close(found.shares, expected, rtol=0, atol=1e-13)
 
@@ -65,10 +65,8 @@ def test_shares_are_a_regressions(p: int) -> None:
 def test_random_logits_are_at_chance() -> None:
     p, draws = 7, 400
     basis, rng = task_basis("addition", p), torch.Generator().manual_seed(5)
-    shares = torch.stack([
-        logit_spectrum(torch.randn(p * p, p, generator=rng, dtype=torch.float64), basis).shares
-        for _ in range(draws)
-    ])  # fmt: skip
+    drawn = torch.randn(draws, p * p, p, generator=rng, dtype=torch.float64)
+    shares = torch.stack([logit_spectrum(logits, basis).shares for logits in drawn])
     # Two of the p^2 (p - 1) dimensions that centring leaves, each with 1 / that on average.
     chance = 2 / (p**2 * (p - 1))
     assert logit_spectrum(torch.randn(49, 7), basis).chance == chance
@@ -115,8 +113,8 @@ def test_what_softmax_does_not_see_is_not_counted() -> None:
     basis, rng = task_basis("addition", 7), torch.Generator().manual_seed(2)
     drawn = torch.randn(49, 7, generator=rng).double()
     shifted = 3 * drawn + 100 * torch.randn(49, 1, generator=rng)
-    torch.testing.assert_close(logit_spectrum(shifted, basis).shares,
-                               logit_spectrum(drawn, basis).shares, rtol=0, atol=1e-12)  # fmt: skip
+    found, expected = (logit_spectrum(logits, basis).shares for logits in (shifted, drawn))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     blind = logit_spectrum(torch.randn(49, 1, generator=rng).double().expand(49, 7) / 3, basis)
     assert blind.shares.isnan().all()
     assert blind.explained != blind.explained

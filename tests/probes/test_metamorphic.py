@@ -106,8 +106,8 @@ def changed(model: HookedModel, change: Any) -> Any:
         for name, weight in other.named_parameters():
             if (new := change(name, weight.clone())) is not None:
                 weight.copy_(new)
-    assert any(not torch.equal(a, b) for a, b in zip(
-        other.parameters(), model.parameters(), strict=True))  # fmt: skip
+    weights = zip(other.parameters(), model.parameters(), strict=True)
+    assert any(not torch.equal(new, old) for new, old in weights)
     return other
 
 

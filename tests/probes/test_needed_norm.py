@@ -128,10 +128,12 @@ def test_biases_follow_the_factors(tokens: torch.Tensor) -> None:
     model = build(BIASED)
     labels = answers(model, tokens)
     logits = 4.0 / float(model_label_margins(model, tokens, labels).median())
-    search = optimize.minimize(
-        lambda u: parameter_norm(scaled(model, np.exp(u).tolist(), logits)), np.zeros(3),
-        method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8, "maxiter": 400},
-    )  # fmt: skip
+
+    def norm(u: np.ndarray) -> float:
+        return parameter_norm(scaled(model, np.exp(u).tolist(), logits))
+
+    options = {"xatol": 1e-5, "fatol": 1e-8, "maxiter": 400}
+    search = optimize.minimize(norm, np.zeros(3), method="Nelder-Mead", options=options)
     assert least_norm(model, tokens, labels, 4.0) == pytest.approx(search.fun, rel=1e-5)
 
 

@@ -26,11 +26,9 @@ PAIRS = torch.tensor([[a, b] for a in range(P) for b in range(P)])
 
 def bridge(**changes: Any) -> TransformerBridge:
     """A model as TransformerLens makes it: 3 positions, tokens 0..4 and "=", 5 classes."""
-    config = {
-        "n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16, "act_fn": "relu",
-        "d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None,
-        "attention_dir": "causal", "seed": 0,
-    }  # fmt: skip
+    config: dict[str, Any] = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16}
+    config |= {"d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None}
+    config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
     return TransformerBridge.boot_native(config | changes)  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -322,9 +320,8 @@ def test_a_model_made_elsewhere_lists_its_neurons_and_heads() -> None:
     model = network_on_pairs(bridge(), p=P, prompt="a b =")
     units = model.units
     config = model.model.cfg
-    assert {name: unit.count for name, unit in units.items()} == {
-        "heads.0": config.n_heads, "neurons.0": config.d_mlp,
-    }  # fmt: skip
+    counts = {name: unit.count for name, unit in units.items()}
+    assert counts == {"heads.0": config.n_heads, "neurons.0": config.d_mlp}
     every = torch.ones(config.n_heads, dtype=torch.bool)
     silent = model.run(model.pairs, gi.ablate(every, unit="heads.0"))
     assert not torch.allclose(silent, model.run(model.pairs))

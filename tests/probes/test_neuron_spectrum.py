@@ -108,9 +108,8 @@ def test_closed_form_network_has_four_fifths_at_each_neurons_frequency() -> None
     live = used > 0
     assert torch.equal(found.is_dead, ~live)
     assert torch.equal(found.frequency[live], used[live])
-    # weights drawn in float32
-    torch.testing.assert_close(found.share[live], torch.full((int(live.sum()),), 0.8).double(),
-                               rtol=0, atol=1e-5)  # fmt: skip
+    share = found.share[live]
+    torch.testing.assert_close(share, torch.full_like(share, 0.8), rtol=0, atol=1e-5)  # float32
 
 
 def test_many_neurons_are_those_of_few() -> None:

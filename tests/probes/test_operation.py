@@ -11,9 +11,10 @@ import grokinterp as gi
 import probes
 
 # model_solution_form takes no network with an embedding: see test_solution_form.
-BY_TASK = [name for name in probes.__all__
-           if name.startswith("model_") and name != "model_solution_form" and "operation" in
-           inspect.signature(getattr(probes, name)).parameters]  # fmt: skip
+PROBES = [name for name in probes.__all__ if name.startswith("model_")]
+BY_TASK = [
+    name for name in PROBES if "operation" in inspect.signature(getattr(probes, name)).parameters
+]
 
 
 @pytest.fixture(scope="module")

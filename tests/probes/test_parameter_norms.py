@@ -1,6 +1,7 @@
 """Norms against what torch's gradients reach, and against the published network's own numbers."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,27 +10,21 @@ import grokinterp as gi
 from probes.parameter_norms import norms_by_layer, parameter_norm
 
 P = 7
+
+
+def transformer(**fields: Any) -> gi.HookedTransformer:
+    return gi.HookedTransformer(gi.TransformerConfig(d_model=8, n_heads=2, **fields), p=P)
+
+
+PAPER2 = gi.TransformerConfig.paper2(d_model=8, n_heads=2, d_mlp=16)
 NETWORKS = {
-    "transformer": gi.HookedTransformer(
-        gi.TransformerConfig.paper2(d_model=8, n_heads=2, d_mlp=16), p=P
-    ),
-    "learned positions": gi.HookedTransformer(
-        gi.TransformerConfig(
-            d_model=8, n_heads=2, n_layers=1, prompt="a b =", d_vocab=12, n_ctx=6, d_vocab_out=P,
-        ),
-        p=P,
-    ),
-    "tied": gi.HookedTransformer(
-        gi.TransformerConfig(
-            d_model=8, n_heads=2, n_layers=1, prompt="a b =", d_vocab=14, d_vocab_out=11,
-            tie_embedding=True,
-        ),
-        p=P,
-    ),
+    "transformer": gi.HookedTransformer(PAPER2, p=P),
+    "learned positions": transformer(d_vocab=12, n_ctx=6, d_vocab_out=P),
+    "tied": transformer(d_vocab=14, d_vocab_out=11, tie_embedding=True),
     "lstm": gi.HookedLSTM(gi.LSTMConfig.paper2(d_embed=6, d_hidden=5), p=P),
     "mlp": gi.HookedEmbeddingMLP(gi.EmbeddingMLPConfig.paper2(d_embed=6, hidden=(8, 8)), p=P),
     "one-hot": gi.HookedMLP(gi.MLPConfig(d_mlp=9, n_layers=2), p=P),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -14,8 +14,8 @@ import probes
 from tests.settings import chosen
 
 P = 5
-CONFIG = {"n_layers": 1, "d_model": 4, "d_head": 4, "n_ctx": 3, "d_vocab": P + 1, "d_vocab_out": P,
-          "normalization_type": None}  # fmt: skip
+CONFIG = {"n_layers": 1, "d_model": 4, "d_head": 4, "n_ctx": 3, "normalization_type": None}
+CONFIG |= {"d_vocab": P + 1, "d_vocab_out": P}
 DATA = gi.make_dataset(gi.DataConfig(p=P, corruption=0.3, train_fraction=0.6, seed=1))
 MODELS: dict[str, gi.HookedModel] = {
     "MLP": gi.HookedMLP(gi.MLPConfig(d_mlp=8), p=P),

@@ -193,11 +193,9 @@ def test_a_tied_readout_is_no_operand() -> None:
 
 
 def test_other_peoples_networks() -> None:
-    config = {
-        "n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16, "act_fn": "relu",
-        "d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None,
-        "attention_dir": "causal", "seed": 0,
-    }  # fmt: skip
+    config: dict[str, Any] = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16}
+    config |= {"d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None}
+    config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
     bridge = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
     found = gradient_symmetricity(network_on_pairs(bridge, p=P, prompt="a b ="))
     assert found.n_triples == P**3

@@ -41,7 +41,8 @@ NETWORKS: dict[str, tuple[Callable[[], HookedModel], str]] = {
         "layers.0.hook_post",
     ),
     "transformer": (
-        lambda: HookedTransformer(TransformerConfig(**TINY), p=P), "blocks.0.mlp.hook_post",
+        lambda: HookedTransformer(TransformerConfig(**TINY), p=P),
+        "blocks.0.mlp.hook_post",
     ),
     "transformer of sequences": (
         lambda: HookedTransformer(TransformerConfig(d_vocab=P, n_ctx=2, **TINY)),
@@ -52,7 +53,7 @@ NETWORKS: dict[str, tuple[Callable[[], HookedModel], str]] = {
         "layers.0.steps.2.hook_h",
     ),
     "any module": (lambda: HookedModule(linear_net(), p=P), "2.hook_out"),
-}  # fmt: skip
+}
 
 
 class Backend:

@@ -16,6 +16,7 @@ from tests.tolerance import rounding
 # it as sqrt(-2 log u) cos(2 pi v), whose last bits depend on the CPU; the root is at most 5.8.
 FIRST_NORMAL, LARGEST_ROOT = -0.2484090, 5.8
 
+SMALL: dict[str, Any] = {"d_model": 8, "n_heads": 2}
 # Architecture, standard deviation of its first matrix, its last drawn weight.
 DRAWN: dict[str, tuple[Any, float, float]] = {
     "MLP paper": (gi.MLPConfig(d_mlp=8), (16 * 8) ** (-1 / 3), 0.1299340),
@@ -23,23 +24,17 @@ DRAWN: dict[str, tuple[Any, float, float]] = {
     "MLP lazy": (gi.MLPConfig(d_mlp=8, init="lazy"), 0.5**0.5, 0.4630321),
     "embedding torch": (gi.EmbeddingMLPConfig(d_embed=4, hidden=(8,)), 1.0, -0.2369087),
     "embedding zhong": (
-        gi.EmbeddingMLPConfig(d_embed=4, hidden=(8,), init="zhong"), (2 / 8) ** 0.5, 0.3174855
+        gi.EmbeddingMLPConfig(d_embed=4, hidden=(8,), init="zhong"),
+        0.5,
+        0.3174855,
     ),
-    "transformer gpt2": (gi.TransformerConfig(d_model=8, n_heads=2), 0.02, -0.008984929),
-    "transformer nanda": (
-        gi.TransformerConfig(d_model=8, n_heads=2, init="nanda"), 8**-0.5, -0.1588326
-    ),
-    "transformer zhong": (
-        gi.TransformerConfig.zhong2023(d_model=8, n_heads=2), 8**-0.5, -0.5666401
-    ),
-    "transformer paper1": (
-        gi.TransformerConfig(d_model=8, n_heads=2, init="paper1"), 1.0, -0.1588326
-    ),
-    "transformer paper2": (
-        gi.TransformerConfig(d_model=8, n_heads=2, init="paper2"), 1.0, 0.2010178
-    ),
+    "transformer gpt2": (gi.TransformerConfig(**SMALL), 0.02, -0.008984929),
+    "transformer nanda": (gi.TransformerConfig(**SMALL, init="nanda"), 8**-0.5, -0.1588326),
+    "transformer zhong": (gi.TransformerConfig.zhong2023(**SMALL), 8**-0.5, -0.5666401),
+    "transformer paper1": (gi.TransformerConfig(**SMALL, init="paper1"), 1.0, -0.1588326),
+    "transformer paper2": (gi.TransformerConfig(**SMALL, init="paper2"), 1.0, 0.2010178),
     "LSTM": (gi.LSTMConfig(d_embed=4, d_hidden=8), 1.0, -0.3482061),
-}  # fmt: skip
+}
 LAST = {  # the weight that is drawn last
     gi.EmbeddingMLPConfig: "unembed.b_U",
     gi.LSTMConfig: "unembed.W_U",

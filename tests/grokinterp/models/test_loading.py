@@ -29,19 +29,14 @@ CONFIG: dict[str, Any] = {
 def weights() -> dict[str, Tensor]:
     """A state_dict as TransformerLens lays it out, masks and all, every weight random."""
     draw = torch.Generator().manual_seed(0)
-    shapes = {
-        "embed.W_E": (6, 8), "pos_embed.W_pos": (3, 8),
-        "blocks.0.ln1.w": (8,), "blocks.0.ln1.b": (8,),
-        "blocks.0.ln2.w": (8,), "blocks.0.ln2.b": (8,),
-        "blocks.0.attn.W_Q": (2, 8, 3), "blocks.0.attn.b_Q": (2, 3),
-        "blocks.0.attn.W_K": (2, 8, 3), "blocks.0.attn.b_K": (2, 3),
-        "blocks.0.attn.W_V": (2, 8, 3), "blocks.0.attn.b_V": (2, 3),
-        "blocks.0.attn.W_O": (2, 3, 8), "blocks.0.attn.b_O": (8,),
-        "blocks.0.mlp.W_in": (8, 10), "blocks.0.mlp.b_in": (10,),
-        "blocks.0.mlp.W_out": (10, 8), "blocks.0.mlp.b_out": (8,),
-        "ln_final.w": (8,), "ln_final.b": (8,),
-        "unembed.W_U": (8, 5), "unembed.b_U": (5,),
-    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (6, 8), "pos_embed.W_pos": (3, 8)}
+    shapes |= {f"blocks.0.ln{i}.{x}": (8,) for i in (1, 2) for x in "wb"}
+    for x in "QKV":
+        shapes |= {f"blocks.0.attn.W_{x}": (2, 8, 3), f"blocks.0.attn.b_{x}": (2, 3)}
+    shapes |= {"blocks.0.attn.W_O": (2, 3, 8), "blocks.0.attn.b_O": (8,)}
+    shapes |= {"blocks.0.mlp.W_in": (8, 10), "blocks.0.mlp.b_in": (10,)}
+    shapes |= {"blocks.0.mlp.W_out": (10, 8), "blocks.0.mlp.b_out": (8,)}
+    shapes |= {"ln_final.w": (8,), "ln_final.b": (8,), "unembed.W_U": (8, 5), "unembed.b_U": (5,)}
     state = {
         name: torch.randn(shape, generator=draw, dtype=torch.float64)
         for name, shape in shapes.items()
@@ -170,8 +165,10 @@ def test_fields_of_mlps_say_nothing_without_one() -> None:
     state = {name: w for name, w in weights().items() if "mlp" not in name and "ln2" not in name}
     of_mlps = {"act_fn": "gelu_new", "d_mlp": None, "gated_mlp": True, "num_experts": 4}
     model = from_transformer_lens(state, CONFIG | of_mlps | {"attn_only": True})
-    zeros = {name: w * ("W_out" not in name and "b_out" not in name) for name, w in
-             weights().items() if w.is_floating_point() and w.ndim}  # fmt: skip
+    matrices = {name: w for name, w in weights().items() if w.is_floating_point() and w.ndim}
+    zeros = {
+        name: w * (".W_out" not in name and ".b_out" not in name) for name, w in matrices.items()
+    }
     expected = by_hand(zeros, SEQUENCES, 3**0.5, causal=True)
     torch.testing.assert_close(model(SEQUENCES), expected, rtol=1e-11, atol=1e-11)
 

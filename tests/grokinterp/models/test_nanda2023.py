@@ -26,11 +26,9 @@ def their_state(seed: int = 1, *, n_layers: int = 1, mask: bool = True) -> dict[
     shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (D, P + 1), "pos_embed.W_pos": (3, D)}
     for i in range(n_layers):
         shapes |= {f"blocks.{i}.attn.W_{x}": (HEADS, D_HEAD, D) for x in "KQV"}
-        shapes |= {
-            f"blocks.{i}.attn.W_O": (D, HEADS * D_HEAD),
-            f"blocks.{i}.mlp.W_in": (D_MLP, D), f"blocks.{i}.mlp.b_in": (D_MLP,),
-            f"blocks.{i}.mlp.W_out": (D, D_MLP), f"blocks.{i}.mlp.b_out": (D,),
-        }  # fmt: skip
+        shapes[f"blocks.{i}.attn.W_O"] = (D, HEADS * D_HEAD)
+        shapes |= {f"blocks.{i}.mlp.W_in": (D_MLP, D), f"blocks.{i}.mlp.b_in": (D_MLP,)}
+        shapes |= {f"blocks.{i}.mlp.W_out": (D, D_MLP), f"blocks.{i}.mlp.b_out": (D,)}
     shapes["unembed.W_U"] = (D, P + 1)
     state = {
         name: torch.randn(shape, generator=draw, dtype=torch.float64)
@@ -88,8 +86,8 @@ def test_their_network_by_hand(n_layers: int, mask: bool, tmp_path: Path) -> Non
     hooked, cache = model.run_with_cache(all_pairs(P))
     torch.testing.assert_close(hooked, expected, rtol=1e-10, atol=1e-10)
     assert cache["pattern", 0].shape == (P * P, HEADS, 3, 3)
-    assert not any(name.endswith((".b_Q", ".b_K", ".b_V", ".b_O", ".b_U")) for name in
-                   model.state_dict())  # fmt: skip
+    absent = (".b_Q", ".b_K", ".b_V", ".b_O", ".b_U")
+    assert not any(name.endswith(absent) for name in model.state_dict())
     assert torch.equal(model.b_in[0], state["blocks.0.mlp.b_in"])
     assert not model.b_O.any()
 
@@ -104,10 +102,8 @@ def test_what_the_file_does_not_say(tmp_path: Path) -> None:
 
 def test_the_dictionary_that_their_trainer_saves(tmp_path: Path) -> None:
     state = their_state()
-    content = {
-        "model": state, "train_loss": 0.1, "test_loss": 0.2, "epoch": 7,
-        "train_data": [(0, 1, P)], "scheduler": {"last_epoch": 7},
-    }  # fmt: skip
+    content: dict[str, Any] = {"model": state, "train_loss": 0.1, "test_loss": 0.2, "epoch": 7}
+    content |= {"train_data": [(0, 1, P)], "scheduler": {"last_epoch": 7}}
     model = network(saved(tmp_path, content))
     expected = all_by_hand(state)
     torch.testing.assert_close(model(all_pairs(P)), expected, rtol=1e-10, atol=1e-10)

@@ -33,11 +33,9 @@ class Twin(nn.Module):
         width, state = model.cfg.d_mlp, model.state_dict()
         kind = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[str(model.cfg.norm)]
         self.p = model.p
-        self.matrices = nn.ParameterList(
-            [state["W_E"].flatten(0, 1).clone(), *(
-                state[f"layers.{i}.W_in"].clone() for i in range(1, model.cfg.n_layers)
-            )]
-        )  # fmt: skip
+        matrices = [state["W_E"].flatten(0, 1)]
+        matrices += [state[f"layers.{i}.W_in"] for i in range(1, model.cfg.n_layers)]
+        self.matrices = nn.ParameterList(matrix.clone() for matrix in matrices)
         self.norms = nn.ModuleList(kind(width).double() for _ in self.matrices)
         for i, norm in enumerate(self.norms):
             norm.load_state_dict(

@@ -27,12 +27,10 @@ class Answer:
 def whole(x: Tensor) -> list[Any]:
     """Outputs of all kinds whose first tensor is ``x``."""
     other = torch.ones(1)
-    return [
-        x, (x, other), (x, (other, other)), [None, x, other], ((None, "text"), [x]),
-        {"note": "text", "value": x, "other": other}, Pair("text", x), Answer("text", x),
-        BaseModelOutput(last_hidden_state=x, hidden_states=(other,)),  # pyright: ignore[reportArgumentType]
-        torch.return_types.max((x, other)),
-    ]  # fmt: skip
+    nested = [(x, other), (x, (other, other)), [None, x, other], ((None, "text"), [x])]
+    named = [{"note": "text", "value": x, "other": other}, Pair("text", x), Answer("text", x)]
+    theirs = BaseModelOutput(last_hidden_state=x, hidden_states=(other,))  # pyright: ignore[reportArgumentType]
+    return [x, *nested, *named, theirs, torch.return_types.max((x, other))]
 
 
 @pytest.mark.parametrize("kind", range(10))

@@ -92,20 +92,21 @@ def test_the_reference_values_notice_any_permuted_weight(name: str) -> None:
         assert moved == (not parameter.endswith("b_K")), parameter
 
 
+ORDER = """
+hook_embed hook_pos_embed blocks.0.hook_resid_pre blocks.0.ln1.hook_scale
+blocks.0.ln1.hook_normalized blocks.0.attn.hook_q blocks.0.attn.hook_k blocks.0.attn.hook_v
+blocks.0.attn.hook_attn_scores blocks.0.attn.hook_pattern blocks.0.attn.hook_z
+blocks.0.hook_attn_out blocks.0.hook_resid_mid blocks.0.ln2.hook_scale
+blocks.0.ln2.hook_normalized blocks.0.mlp.hook_pre blocks.0.mlp.hook_post blocks.0.hook_mlp_out
+blocks.0.hook_resid_post ln_final.hook_scale ln_final.hook_normalized unembed.hook_in
+unembed.hook_out
+"""
+
+
 def test_cached_activations_come_in_transformer_lens_order() -> None:
     """The order of ``HookedTransformer.run_with_cache`` in TransformerLens 2 and 3."""
     _, cache = network(normalization_type="LN").run_with_cache(torch.tensor([[0, 1]]))
-    assert list(cache.keys()) == [
-        "hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre",
-        "blocks.0.ln1.hook_scale", "blocks.0.ln1.hook_normalized",
-        "blocks.0.attn.hook_q", "blocks.0.attn.hook_k", "blocks.0.attn.hook_v",
-        "blocks.0.attn.hook_attn_scores", "blocks.0.attn.hook_pattern", "blocks.0.attn.hook_z",
-        "blocks.0.hook_attn_out", "blocks.0.hook_resid_mid",
-        "blocks.0.ln2.hook_scale", "blocks.0.ln2.hook_normalized",
-        "blocks.0.mlp.hook_pre", "blocks.0.mlp.hook_post",
-        "blocks.0.hook_mlp_out", "blocks.0.hook_resid_post",
-        "ln_final.hook_scale", "ln_final.hook_normalized", "unembed.hook_in", "unembed.hook_out",
-    ]  # fmt: skip
+    assert list(cache.keys()) == ORDER.split()
 
 
 @pytest.mark.parametrize("norm", [None, "LN"])
@@ -164,10 +165,9 @@ def test_transformer_lens_4_with_the_same_weights(direction: str, norm: str | No
 @pytest.mark.parametrize("act", ["relu", "gelu"])
 @pytest.mark.parametrize("direction", ["causal", "bidirectional"])
 def test_post_norm_with_sinusoids_is_torchs_encoder(direction: str, act: str) -> None:
-    model = network(
-        n_layers=2, normalization_type="LN", norm_position="post", attention_dir=direction,
-        positional_embedding_type="sinusoidal", act_fn=act,
-    )  # fmt: skip
+    fields = {"norm_position": "post", "attention_dir": direction, "act_fn": act}
+    fields |= {"normalization_type": "LN", "positional_embedding_type": "sinusoidal"}
+    model = network(n_layers=2, **fields)
     tokens, state = tokens_for(model), model.state_dict()
     assert "pos_embed.W_pos" not in state
     x = state["embed.W_E"][tokens] + model.W_pos
@@ -179,17 +179,18 @@ def test_post_norm_with_sinusoids_is_torchs_encoder(direction: str, act: str) ->
             for name, weight in state.items()
             if name.startswith(f"blocks.{i}.")
         }
-        layer.load_state_dict({
-            "self_attn.in_proj_weight": torch.cat(
-                [ours[f"attn.W_{c}"].mT.flatten(0, 1) for c in "QKV"]),
+        read_in = [ours[f"attn.W_{c}"].mT.flatten(0, 1) for c in "QKV"]
+        theirs = {
+            "self_attn.in_proj_weight": torch.cat(read_in),
             "self_attn.in_proj_bias": torch.cat([ours[f"attn.b_{c}"].flatten() for c in "QKV"]),
             "self_attn.out_proj.weight": ours["attn.W_O"].flatten(0, 1).T,
             "self_attn.out_proj.bias": ours["attn.b_O"],
-            "linear1.weight": ours["mlp.W_in"].T, "linear1.bias": ours["mlp.b_in"],
-            "linear2.weight": ours["mlp.W_out"].T, "linear2.bias": ours["mlp.b_out"],
-            "norm1.weight": ours["ln1.w"], "norm1.bias": ours["ln1.b"],
-            "norm2.weight": ours["ln2.w"], "norm2.bias": ours["ln2.b"],
-        })  # fmt: skip
+        }
+        for n, side in ((1, "in"), (2, "out")):
+            theirs[f"linear{n}.weight"] = ours[f"mlp.W_{side}"].T
+            theirs[f"linear{n}.bias"] = ours[f"mlp.b_{side}"]
+            theirs |= {f"norm{n}.weight": ours[f"ln{n}.w"], f"norm{n}.bias": ours[f"ln{n}.b"]}
+        layer.load_state_dict(theirs)
         x = layer(x, src_mask=mask)
     close(model(tokens), x @ state["unembed.W_U"] + state["unembed.b_U"])
 
@@ -302,12 +303,10 @@ def test_cache_as_a_dict_and_without_the_batch() -> None:
 
 def test_weights_have_transformer_lens_names_and_shapes() -> None:
     model = network(n_layers=2, d_vocab_out=6)
-    shapes = {
-        "W_E": (7, 12), "W_pos": (4, 12), "W_U": (12, 6), "b_U": (6,),
-        "W_Q": (2, 3, 12, 4), "W_K": (2, 3, 12, 4), "W_V": (2, 3, 12, 4), "W_O": (2, 3, 4, 12),
-        "b_Q": (2, 3, 4), "b_K": (2, 3, 4), "b_V": (2, 3, 4), "b_O": (2, 12),
-        "W_in": (2, 12, 20), "b_in": (2, 20), "W_out": (2, 20, 12), "b_out": (2, 12),
-    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {"W_E": (7, 12), "W_pos": (4, 12), "W_U": (12, 6)}
+    shapes |= {f"W_{x}": (2, 3, 12, 4) for x in "QKV"} | {f"b_{x}": (2, 3, 4) for x in "QKV"}
+    shapes |= {"W_O": (2, 3, 4, 12), "b_O": (2, 12), "b_U": (6,)}
+    shapes |= {"W_in": (2, 12, 20), "b_in": (2, 20), "W_out": (2, 20, 12), "b_out": (2, 12)}
     bare = network(n_layers=2, d_vocab_out=6, biases=False)
     for name, shape in shapes.items():
         assert getattr(model, name).shape == getattr(bare, name).shape == shape

@@ -132,13 +132,10 @@ def test_every_hook_has_all_positions(variant: str) -> None:
     logits, cache = model.run_with_cache(all_pairs())
     config = model.cfg
     pos, heads, d_head = len(config.prompt.split()), config.n_heads, config.d_head
-    shapes = {
-        "hook_q": (pos, heads, d_head), "hook_k": (pos, heads, d_head),
-        "hook_v": (pos, heads, d_head), "hook_z": (pos, heads, d_head),
-        "hook_attn_scores": (heads, pos, pos), "hook_pattern": (heads, pos, pos),
-        "hook_pre": (pos, config.d_mlp), "hook_post": (pos, config.d_mlp),
-        "hook_scale": (pos, 1), "hook_out": (pos, config.d_vocab_out),
-    }  # fmt: skip
+    shapes: dict[str, tuple[int | None, ...]] = {f"hook_{x}": (pos, heads, d_head) for x in "qkvz"}
+    shapes |= {f"hook_{name}": (heads, pos, pos) for name in ("attn_scores", "pattern")}
+    shapes |= {f"hook_{name}": (pos, config.d_mlp) for name in ("pre", "post")}
+    shapes |= {"hook_scale": (pos, 1), "hook_out": (pos, config.d_vocab_out)}
     assert set(cache.keys()) == set(model.hook_dict)
     for name, activation in cache.items():
         expected = shapes.get(name.rsplit(".")[-1], (pos, config.d_model))
@@ -261,10 +258,9 @@ NORMAL = {  # standard deviations: tokens, positions, W_Q W_K W_V, W_in, W_O, W_
 
 def drawn(init: str, **fields: Any) -> dict[str, Tensor]:
     """Heads 8 x 5 wide together: their W_O has a fan-in of its own."""
-    config = TransformerConfig(
-        d_model=D, d_mlp=D_MLP, n_heads=8, d_head=5, n_layers=2, init=init, n_ctx=50,
-        normalization_type="LN", **fields,
-    )  # fmt: skip
+    sizes: dict[str, Any] = {"d_model": D, "d_mlp": D_MLP, "n_heads": 8, "d_head": 5, "n_ctx": 50}
+    fields |= {"n_layers": 2, "init": init, "normalization_type": "LN"}
+    config = TransformerConfig(**sizes, **fields)
     return HookedTransformer(config, p=D_VOCAB - 1, seed=4).state_dict()
 
 
@@ -272,12 +268,14 @@ def parts(state: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
     """Weights in the order of ``NORMAL``."""
     read_in = [state[f"blocks.1.attn.W_{letter}"] for letter in "QKV"]
     return [
-        ("tokens", state["embed.W_E"]), ("positions", state["pos_embed.W_pos"]),
+        ("tokens", state["embed.W_E"]),
+        ("positions", state["pos_embed.W_pos"]),
         ("W_Q W_K W_V", torch.cat([weight.flatten() for weight in read_in])),
         ("W_in", state["blocks.1.mlp.W_in"]),
-        ("W_O", state["blocks.1.attn.W_O"]), ("W_out", state["blocks.1.mlp.W_out"]),
+        ("W_O", state["blocks.1.attn.W_O"]),
+        ("W_out", state["blocks.1.mlp.W_out"]),
         ("W_U", state["unembed.W_U"]),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("init", NORMAL)

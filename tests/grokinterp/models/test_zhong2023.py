@@ -66,13 +66,14 @@ def test_checkpoints_have_their_accuracy_and_loss(run: str, accuracy: float, los
 def a_transformer(vocab: int = 5, **about: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors laid out as theirs, of a tiny network with p = 5: d 8, 2 heads of 4."""
     draw = torch.Generator().manual_seed(1)
-    shapes = {
-        "embed.W_E": (8, vocab), "pos_embed.W_pos": (2, 8), "unembed.W_U": (8, vocab),
-        "blocks.0.attn.W_Q": (2, 4, 8), "blocks.0.attn.W_K": (2, 4, 8),
-        "blocks.0.attn.W_V": (2, 4, 8), "blocks.0.attn.W_O": (8, 8),
-        "blocks.0.mlp.W_in": (32, 8), "blocks.0.mlp.b_in": (32,),
-        "blocks.0.mlp.W_out": (8, 32), "blocks.0.mlp.b_out": (8,),
-    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (8, vocab), "pos_embed.W_pos": (2, 8)}
+    shapes |= {"unembed.W_U": (8, vocab)} | {f"blocks.0.attn.W_{x}": (2, 4, 8) for x in "QKV"}
+    shapes |= {"blocks.0.attn.W_O": (8, 8), "blocks.0.mlp.W_in": (32, 8)}
+    shapes |= {
+        "blocks.0.mlp.b_in": (32,),
+        "blocks.0.mlp.W_out": (8, 32),
+        "blocks.0.mlp.b_out": (8,),
+    }
     tensors = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
     plain = {"arch": "transformer", "p": "5", "act": "ReLU", "n_layers": "1", "attn_rate": "0.3"}
     return tensors, plain | about
