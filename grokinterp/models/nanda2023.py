@@ -197,10 +197,8 @@ def _described(
     heads, d_head, _ = sizes(file, state, "blocks.0.attn.W_Q", 3)
     d_mlp, _ = sizes(file, state, "blocks.0.mlp.W_in", 2)
     n_layers = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-    shapes = transformer_shapes(
-        n_layers=n_layers, n_ctx=n_ctx, d_vocab=d_vocab, d_model=d_model, d_mlp=d_mlp,
-        heads=heads, d_head=d_head,
-    )  # fmt: skip
+    both = {"n_layers": n_layers, "d_model": d_model, "d_mlp": d_mlp, "d_head": d_head}
+    shapes = transformer_shapes(n_ctx=n_ctx, d_vocab=d_vocab, heads=heads, **both)
     check_shapes(file, dict(state), shapes)
     if n_ctx != 3 or d_vocab < 3:
         raise ValueError(
@@ -208,9 +206,8 @@ def _described(
             f"arithmetic read {_PROMPT!r}, 3 positions and p + 1 tokens"
         )
     config = TransformerConfig.nanda2023(
-        n_layers=n_layers, d_model=d_model, n_heads=heads, d_head=d_head, d_mlp=d_mlp,
-        act_fn=act_fn, prompt=_PROMPT, d_vocab_out=d_vocab,
-    )  # fmt: skip
+        n_heads=heads, act_fn=act_fn, prompt=_PROMPT, d_vocab_out=d_vocab, **both
+    )
     return config, d_vocab - 1
 
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from grokinterp.models.base import check_state
 
 # What torch.load raises on files that are something else.
-UNREADABLE = (
-    pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, KeyError, TypeError, ValueError,
-)  # fmt: skip
+_DAMAGED = (pickle.UnpicklingError, EOFError, RuntimeError)
+UNREADABLE = (*_DAMAGED, AttributeError, KeyError, TypeError, ValueError)
 
 
 def read_tensors_only(path: Path, *, in_place: bool = False) -> Any:
@@ -70,18 +69,14 @@ def sizes(file: str, tensors: Mapping[str, Tensor], name: str, axes: int) -> tup
 def transformer_shapes(
     *, n_layers: int, n_ctx: int, d_vocab: int, d_model: int, d_mlp: int, heads: int, d_head: int
 ) -> dict[str, tuple[int, ...]]:
-    """The tensors of a transformer of theirs."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "embed.W_E": (d_model, d_vocab), "pos_embed.W_pos": (n_ctx, d_model),
-        "unembed.W_U": (d_model, d_vocab),
-    }  # fmt: skip
+    """Names and shapes of the tensors in their transformers' checkpoints."""
+    shapes: dict[str, tuple[int, ...]] = {"pos_embed.W_pos": (n_ctx, d_model)}
+    shapes |= {"embed.W_E": (d_model, d_vocab), "unembed.W_U": (d_model, d_vocab)}
     for i in range(n_layers):
         shapes |= {f"blocks.{i}.attn.W_{x}": (heads, d_head, d_model) for x in "QKV"}
-        shapes |= {
-            f"blocks.{i}.attn.W_O": (d_model, heads * d_head),
-            f"blocks.{i}.mlp.W_in": (d_mlp, d_model), f"blocks.{i}.mlp.b_in": (d_mlp,),
-            f"blocks.{i}.mlp.W_out": (d_model, d_mlp), f"blocks.{i}.mlp.b_out": (d_model,),
-        }  # fmt: skip
+        shapes[f"blocks.{i}.attn.W_O"] = (d_model, heads * d_head)
+        shapes |= {f"blocks.{i}.mlp.W_in": (d_mlp, d_model), f"blocks.{i}.mlp.b_in": (d_mlp,)}
+        shapes |= {f"blocks.{i}.mlp.W_out": (d_model, d_mlp), f"blocks.{i}.mlp.b_out": (d_model,)}
     return shapes
 
 

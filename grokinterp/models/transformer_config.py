@@ -150,9 +150,8 @@ class TransformerConfig:
         One bidirectional layer, "a b", no norms, biases in the MLP alone. ``attn_rate`` is 0 in
         their Model A (Pizza) and 1 in Model B (Clock).
         """
-        network: dict[str, Any] = {
-            "prompt": "a b", "attention_dir": "bidirectional", "biases": "mlp", "init": "zhong",
-        }  # fmt: skip
+        network: dict[str, Any] = {"prompt": "a b", "attention_dir": "bidirectional"}
+        network |= {"biases": "mlp", "init": "zhong"}
         return cls(**network | changes)
 
     def resolved(self, p: int | None) -> "TransformerConfig":

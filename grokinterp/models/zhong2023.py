@@ -152,10 +152,8 @@ def _transformer(checkpoint: _Checkpoint) -> HookedTransformer:
     prompt = Prompt(words, p)
     d, _ = checkpoint.sizes("embed.W_E", 2)
     heads, d_head, _ = checkpoint.sizes("blocks.0.attn.W_Q", 3)
-    shapes = transformer_shapes(
-        n_layers=n_layers, n_ctx=prompt.length, d_vocab=prompt.d_vocab, d_model=d, d_mlp=4 * d,
-        heads=heads, d_head=d_head,
-    )  # fmt: skip
+    prompted = {"n_ctx": prompt.length, "d_vocab": prompt.d_vocab, "n_layers": n_layers}
+    shapes = transformer_shapes(d_model=d, d_mlp=4 * d, heads=heads, d_head=d_head, **prompted)
     checkpoint.check(shapes)
     config: dict[str, Any] = {"n_layers": n_layers, "n_heads": heads, "d_model": d}
     config |= {"d_head": d_head, "d_vocab_out": prompt.d_vocab, "prompt": words}
