@@ -1,4 +1,4 @@
-"""From a registered function to a command: its options, its announcement, its pages and rows."""
+"""Makes a command of a registered function: options, announcement, pages and rows."""
 
 import functools
 import inspect
@@ -54,7 +54,7 @@ def experiment_command(
 
 
 def analysis_command(name: str, function: Callable[..., "Finding"]) -> Callable[..., None]:
-    """The command of an analysis: the folders of its runs, its own options, a page, ``--json``."""
+    """The command of an analysis: run folders, its own options, ``--out`` and ``--json``."""
     given = next(iter(inspect.signature(function).parameters))
 
     def command(
@@ -64,7 +64,7 @@ def analysis_command(name: str, function: Callable[..., "Finding"]) -> Callable[
 
         with clear_errors(), _silent(as_json):
             page = out or run_dirs[0] / "figures" / f"{name}.html"
-            check_page(page)  # refused before minutes of work, not after
+            check_page(page)  # before minutes of work, not after
             if given == "run" and len(run_dirs) != 1:
                 raise ValueError(f"{name} takes one run folder, got {len(run_dirs)}")
             runs = [load_run(run_dir) for run_dir in run_dirs]
@@ -77,7 +77,7 @@ def analysis_command(name: str, function: Callable[..., "Finding"]) -> Callable[
 
 
 def load_run(run_dir: Path) -> "Run":
-    """A saved run; one that was not trained to its end is mentioned."""
+    """Load a saved run, with a note on stderr if its training was not finished."""
     from grokinterp import Run
 
     run = Run.load(run_dir)
@@ -93,9 +93,13 @@ def _with_options(
     first: tuple[str, Any] | None = None,
     **more: Any,
 ) -> Callable[..., None]:
-    """``command`` with the arguments of ``function``, of which ``first`` replaces the first one.
+    """``command`` with the arguments of ``function`` as its options.
 
-    ``more`` are further options by name. They default to None, or to False if they are flags.
+    Args:
+        command: what is called with all options.
+        function: its signature, name and docstring are used.
+        first: name and annotation of an argument that replaces the function's first one.
+        more: annotations of further options by name; ``out`` defaults to None, others to False.
     """
     own = [p.replace(kind=p.KEYWORD_ONLY) for p in inspect.signature(function).parameters.values()]
     if first is not None:
@@ -115,7 +119,7 @@ def _with_options(
 
 
 def _write(finding: "Finding", page: Path, as_json: bool) -> dict[str, Any]:
-    """Write the page, print the rows, and return what of it JSON can hold."""
+    """Write the page, print the rows, and return the paths and rows for JSON."""
     from analyses.pages.finding import in_words, write_finding
 
     write_finding(finding, page)
@@ -130,11 +134,11 @@ def _write(finding: "Finding", page: Path, as_json: bool) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A number or text that JSON has; None for what is not finite."""
+    """A value for JSON; None for NaN and infinity, which JSON does not have."""
     value = getattr(value, "item", lambda: value)()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _silent(wanted: bool) -> Any:
-    """Print nothing meanwhile: stdout is for JSON alone."""
+    """Suppress prints if wanted, so that stdout has only JSON."""
     return redirect_stdout(io.StringIO()) if wanted else nullcontext()

@@ -24,7 +24,7 @@ def diagram(
         int | None,
         typer.Option(
             metavar="STRIDE",
-            help="infer what a sweep refined with this stride left out; known for --adaptive ones",
+            help="infer cells that a refinement with this stride skipped; automatic for --adaptive",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -52,7 +52,7 @@ def diagram(
 
 
 def print_diagram(summary: dict[str, Any], page: Path, as_json: bool) -> None:
-    """Cells per phase and panel, what the published rule says, and where the page is."""
+    """Print the number of cells per phase, the disagreements with the published rule, the path."""
     from rich.console import Console
     from rich.table import Table
 

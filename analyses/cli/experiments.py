@@ -1,11 +1,11 @@
-"""``grokinterp run NAME OUT``: an experiment, its networks trained where they are not there yet."""
+"""``grokinterp run NAME OUT``: train the missing networks of an experiment and show its result."""
 
 from typing import Annotated, Any
 
 import typer
 
 from analyses.cli.conduct import experiment_command
-from analyses.cli.named import NamedCommands, as_command, print_list
+from analyses.cli.named import NamedCommands, as_command, group, print_list
 from analyses.cli.registry import EXPERIMENTS, resolve
 from analyses.options import AsJson
 
@@ -21,23 +21,20 @@ class Experiments(NamedCommands):
         return as_command(experiment_command(name, function), name, self.entries[name])
 
 
-run = typer.Typer(
-    cls=Experiments, invoke_without_command=True, no_args_is_help=True,
-    subcommand_metavar="NAME OUT [OPTIONS]",
-)  # fmt: skip
+run = group(Experiments, "NAME OUT [OPTIONS]")
 
 
 @run.callback()
 def list_experiments(
     listed: Annotated[
-        bool, typer.Option("--list", help="what each shows, its figures, what each size costs")
+        bool, typer.Option("--list", help="describe all: figures, and the cost of each size")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the networks of an experiment that are missing in OUT, and show what they tell.
+    """Train the networks of an experiment that are missing in OUT, and show the result.
 
-    Killed at any moment, the same command goes on where it was. Every NAME has --seeds,
-    --estimate-only and --json, most have --size; run NAME --help tells the rest.
+    After an interrupt, the same command resumes. Every NAME has --seeds, --estimate-only and
+    --json, most have --size; run NAME --help lists all options.
     """
     if listed:
         print_list(EXPERIMENTS, as_json)

@@ -1,4 +1,4 @@
-"""A verb with named commands, each imported only when it is asked for."""
+"""A command with named subcommands, each imported only when it is used."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,17 +10,17 @@ from analyses.cli.registry import Entry, near
 
 
 class NamedCommands(TyperGroup):
-    """Commands of a registry; subclasses say which, and how an entry's command is made.
+    """The commands of a registry.
 
-    The list of a ``--help`` needs names and a line each, which the registry has: modules are not
-    imported for it.
+    A subclass sets ``what`` and ``entries`` and defines :meth:`make`. ``--help`` prints the
+    registry's names and descriptions, for which no module is imported.
     """
 
-    what = "command"  # an entry, with its article
+    what = "command"  # a word for an entry, with its article
     entries: Mapping[str, Entry]
 
     def make(self, name: str) -> Any:
-        """The command of that name, its module imported."""
+        """Import the module of an entry and return its command."""
         raise NotImplementedError
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -28,17 +28,27 @@ class NamedCommands(TyperGroup):
         return list(self.entries)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What a list shows of a command."""
+        """A command's name and description, for ``--help``."""
         entry = self.entries.get(cmd_name)
         return entry and TyperCommand(cmd_name, help=described(entry))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is asked for; an unknown name ends the program with the near ones."""
+        """The command to run; for an unknown name the program ends and suggests similar ones."""
         name, *rest = args
         if name not in self.entries:
-            fail(f"{name!r:.80} is not {self.what}; {near(name, self.entries)} {ctx.command_path} "
-                 "--list describes all")  # fmt: skip
+            hint = f"{near(name, self.entries)} {ctx.command_path} --list describes all"
+            fail(f"{name!r:.80} is not {self.what}; {hint}")
         return name, self.make(name), rest
+
+
+def group(commands: type[NamedCommands], arguments: str) -> typer.Typer:
+    """The program of ``commands``; ``arguments`` is how its help writes what follows its name."""
+    return typer.Typer(
+        cls=commands,
+        invoke_without_command=True,
+        no_args_is_help=True,
+        subcommand_metavar=arguments,
+    )
 
 
 def fail(message: str) -> None:
@@ -48,12 +58,12 @@ def fail(message: str) -> None:
 
 
 def described(entry: Entry) -> str:
-    """What it shows, and in which figures of the papers."""
+    """What an entry shows, and the figures of the papers."""
     return entry.shows + (f" ({entry.figures})" if entry.figures else "")
 
 
 def as_command(function: Any, name: str, entry: Entry) -> Any:
-    """The command that typer makes of a function with annotated arguments."""
+    """A command from a function whose arguments have typer's annotations."""
     app = typer.Typer(add_completion=False)
     help = described(entry)
     app.command(name, help=f"{help[0].upper()}{help[1:]}.")(function)
@@ -61,7 +71,7 @@ def as_command(function: Any, name: str, entry: Entry) -> Any:
 
 
 def print_list(entries: Mapping[str, Entry], as_json: bool) -> None:
-    """All entries: name, figures, what it shows, and costs by size."""
+    """Print the name, description, figures and cost of every entry."""
     import json
 
     from rich.console import Console

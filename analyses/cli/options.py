@@ -1,4 +1,4 @@
-"""Options of the verbs that train single runs and sweeps, and how their values are read."""
+"""Options of the commands that train runs and sweeps, and how their values are read."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-INTERRUPTED = 130  # the exit status that shells expect after Ctrl-C
+INTERRUPTED = 130  # exit status after Ctrl-C, by convention of shells
 
 Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
@@ -17,7 +17,7 @@ Changes = Annotated[
 
 
 def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
-    """PATH=VALUE texts as a mapping; values are JSON, or else strings."""
+    """Read PATH=VALUE texts as a mapping; a value that is not JSON is taken as a string."""
     from grokinterp.short_text import short
 
     values: dict[str, Any] = {}
@@ -31,6 +31,6 @@ def read_values(option: str, texts: Sequence[str]) -> dict[str, Any]:
             values[path] = value  # a bare word is a string
         except RecursionError:
             raise ValueError(f"{option} {path} is nested too deeply to be a value") from None
-        except ValueError as error:  # a number of thousands of digits
+        except ValueError as error:  # a number with thousands of digits
             raise ValueError(f"{option} {path}: {error}") from None
     return values

@@ -1,11 +1,11 @@
-"""Every experiment and every analysis by name: what ``grokinterp run`` and ``analyse`` know.
+"""The experiments of ``grokinterp run`` and the analyses of ``grokinterp analyse``, by name.
 
-An addition is one entry here. A module of ``EXPERIMENTS`` has a function ``experiment(out, ...)``,
-which yields an ``Announcement`` before its first step and then each ``Finding``; a module of
+To add one, add an entry here. A module of ``EXPERIMENTS`` has a function ``experiment(out, ...)``,
+which yields an ``Announcement`` before it starts and then each ``Finding``. A module of
 ``ANALYSES`` has a function ``analysis(run, ...)`` or ``analysis(runs, ...)``, which returns one
-``Finding``. What else these functions take becomes options of the command.
+``Finding``. Their other arguments become options of the command.
 
-Modules are named, not imported: listing them, and ``--help``, take no time.
+Modules are named and not imported, so that listing them and ``--help`` are fast.
 """
 
 import difflib
@@ -16,12 +16,12 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A question: where its module is, and what a list says of it."""
+    """An experiment or analysis: its module, and its description in lists."""
 
     module: str
     shows: str
     figures: str = ""  # of the papers
-    cost: str = ""  # runs and steps of each size, at the default number of seeds
+    cost: str = ""  # runs and steps for each size, with the default number of seeds
 
 
 FIRST, SECOND = "first paper", "second paper"
@@ -187,7 +187,7 @@ ANALYSES = {
 
 
 def resolve(kind: str, name: str) -> Any:
-    """The function of an entry, ``kind`` being "experiment" or "analysis"; imports its module."""
+    """Import the module of an entry and return its function; kind: "experiment" or "analysis"."""
     import importlib
 
     table = {"experiment": EXPERIMENTS, "analysis": ANALYSES}[kind]
@@ -195,6 +195,6 @@ def resolve(kind: str, name: str) -> Any:
 
 
 def near(name: str, table: Mapping[str, Entry]) -> str:
-    """What may have been meant: names like it, or else all of them."""
+    """A hint for an unknown name: similar names, or else all names."""
     found = difflib.get_close_matches(name.lower().replace("-", "_"), table)
     return f"did you mean {' or '.join(found)}?" if found else f"there is {', '.join(table)}"

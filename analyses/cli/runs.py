@@ -14,21 +14,21 @@ from analyses.options import AsJson, EstimateOnly
 if TYPE_CHECKING:
     from grokinterp import Run, RunConfig
 
-_PAPER = {"data": {"corruption": 0.35}}  # what the first paper's default sets differently
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace a run that is there")]
+_PAPER = {"data": {"corruption": 0.35}}  # where the first paper differs from our defaults
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing run")]
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the run and report.html")] = Path("demo"),
     weight_decay: Annotated[float, typer.Option(help="try 0, 5, 15 and 20")] = 0.0,
-    seed: Annotated[int, typer.Option(help="draws split, corruption and weights")] = 0,
+    seed: Annotated[int, typer.Option(help="of split, corruption and weights")] = 0,
     precision: Precision = "float32",
     device: Device = None,
     overwrite: Overwrite = False,
     estimate_only: EstimateOnly = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the first paper's default network on 35 % corrupted labels and take it apart."""
+    """Train the first paper's default network on 35 % corrupted labels and write its report."""
     with clear_errors():
         changes = {"data.seed": seed, "seed": seed, "training.weight_decay": weight_decay}
         config = _read_config(None, None, []).replace(changes)
@@ -60,9 +60,9 @@ def train(
 ) -> None:
     """Train one run and save it; ``grokinterp analyse`` then makes its report.
 
-    Without --config it is the first paper's default task: addition mod 97, half of the pairs, 35 %
-    of their labels redrawn (--set data.corruption=0 for none). Ctrl-C saves the run as it is then,
-    marked as unfinished.
+    The default is the first paper's task: addition mod 97, trained on half of the pairs, 35 % of
+    their labels redrawn (--set data.corruption=0 for none). Ctrl-C saves the run so far, marked as
+    unfinished.
     """
     with clear_errors():
         chosen = _read_config(config, model, change or [])
@@ -156,7 +156,7 @@ def _train_and_save(
 
 
 def _beside(out: Path) -> Path:
-    """Where an unfinished run goes: not in the place of a finished one."""
+    """The folder for an unfinished run; it never replaces a finished one."""
     from grokinterp.runs.folder import holds_run
 
     whole = out.expanduser().resolve()
@@ -164,11 +164,11 @@ def _beside(out: Path) -> Path:
 
 
 def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
-    """Save a run, in an emergency somewhere else: its training may have taken hours."""
+    """Save a run; if ``out`` fails, to a temporary folder, as training may have taken hours."""
     from grokinterp import RunFolderError
     from grokinterp.training.interrupt import Interrupt
 
-    with Interrupt():  # Ctrl-C once more, pressed in impatience, does not lose the run
+    with Interrupt():  # a second Ctrl-C must not lose the run
         try:
             return run.save(out, overwrite=overwrite)
         except RunFolderError as error:
@@ -178,7 +178,7 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
 
 
 def _has_report(model: object) -> bool:
-    """Whether the network has neurons with one input and one output vector each."""
+    """Whether the network has one hidden layer and no norm, as the report needs."""
     from probes.pruning_curve import is_prunable
 
     return is_prunable(model)

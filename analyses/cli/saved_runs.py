@@ -1,4 +1,4 @@
-"""``grokinterp analyse RUN... [NAME]``: an analysis of saved runs; without a name, the report."""
+"""``grokinterp analyse RUN... [NAME]``: an analysis of saved runs, by default the report."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from analyses.cli.conduct import analysis_command
-from analyses.cli.named import NamedCommands, as_command, fail, print_list
+from analyses.cli.named import NamedCommands, as_command, fail, group, print_list
 from analyses.cli.registry import ANALYSES, Entry, near, resolve
 from analyses.cli.runs import report
 from analyses.options import AsJson
@@ -14,31 +14,31 @@ from analyses.options import AsJson
 REPORT = "report"
 _ALL = {
     REPORT: Entry(
-        module=report.__module__, shows="all about an MLP on one page; without a name, too"
+        module=report.__module__, shows="all about an MLP on one page; the default without a NAME"
     )
 } | ANALYSES
 _FLAGS = ("--json", "--list", "--help")  # options that take no value
 
 
 class Analyses(NamedCommands):
-    """A command for each analysis, its name among the folders of runs."""
+    """A command for each analysis; its name may stand anywhere among the folders of runs."""
 
     what, entries = "an analysis", _ALL
 
     def make(self, name: str) -> Any:
-        """The analysis' command."""
+        """The command of an analysis."""
         function = report
         if name != REPORT:
             function = analysis_command(name, resolve("analysis", name))
         return as_command(function, name, self.entries[name])
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Put the name first, where a group of commands has it.
+        """Move the analysis' name to the front, where the parser expects it.
 
-        The last word that is an analysis' name is it, so a folder of such a name may stand before.
+        It is the last word that names an analysis; an earlier such word is a folder.
         """
-        words = [i for i, word in enumerate(args)
-                 if not word.startswith("-") and not (i and _takes_value(args[i - 1]))]  # fmt: skip
+        taken = [False, *map(_takes_value, args)]  # whether a word is the value of an option
+        words = [i for i, word in enumerate(args) if not (word.startswith("-") or taken[i])]
         names = [i for i in words if args[i] in _ALL]
         for i in words:
             if i not in names and _is_nothing(args[i]):
@@ -57,14 +57,11 @@ def _takes_value(word: str) -> bool:
 
 
 def _is_nothing(word: str) -> bool:
-    """Whether a word could be a name, and is no file or folder."""
+    """Whether a word looks like a name and is not an existing file or folder."""
     return Path(word).name == word and not Path(word).exists()
 
 
-analyse = typer.Typer(
-    cls=Analyses, invoke_without_command=True, no_args_is_help=True,
-    subcommand_metavar="RUN... [NAME] [OPTIONS]",
-)  # fmt: skip
+analyse = group(Analyses, "RUN... [NAME] [OPTIONS]")
 
 
 @analyse.callback()
@@ -74,10 +71,10 @@ def list_analyses(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what saved runs tell: the report of one, or the analysis of that NAME.
+    """Analyse saved runs: without NAME, write the report of one run.
 
-    A folder that is called as an analysis is given as ./NAME. Every analysis has --out and --json;
-    NAME --help tells the rest.
+    A folder with the name of an analysis is given as ./NAME. Every analysis has --out and --json;
+    NAME --help lists all options.
     """
     if listed:
         print_list(_ALL, as_json)

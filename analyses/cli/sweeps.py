@@ -1,4 +1,4 @@
-"""``grokinterp sweep``: a phase diagram of the paper, from its name to its page."""
+"""``grokinterp sweep``: train a phase diagram of the paper and write its page."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analyses.phase_diagrams.sweep_job import SweepJob
     from grokinterp.sweeps.estimate import Duration
 
+# What of the plan goes to summary.json; the estimate is of no use afterwards.
 _LASTING = ("preset", "size", "sweep", "axes", "runs", "adaptive", "precision", "config")
 
 
@@ -30,13 +31,11 @@ def sweep(
     ] = None,
     seeds: Annotated[int, typer.Option(help="runs per cell")] = 1,
     workers: Annotated[
-        int, typer.Option(help="processes; 1 trains in this one, with all threads")
+        int, typer.Option(help="processes; with 1, this one trains with all threads")
     ] = 1,
     precision: Precision = "float32",
     device: Device = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with the sweep that is in --out")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the sweep in --out")] = False,
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="train where phases meet, infer the rest")
     ] = False,
@@ -49,17 +48,18 @@ def sweep(
     ] = False,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, help="runs trained and stored together, which a crash may lose"),
+        typer.Option(min=1, help="runs trained and stored together; a crash loses at most these"),
     ] = None,
     memory_limit: Annotated[
-        str | None, typer.Option(help="for runs in training, such as '4 GiB'; half of what is free")
+        str | None,
+        typer.Option(help="such as '4 GiB'; by default half of the free memory"),
     ] = None,
     estimate_only: EstimateOnly = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a phase diagram of the paper, cell by cell, and draw it.
+    """Train a phase diagram of the paper and draw it.
 
-    Killed at any moment, the same command with --resume goes on where it was.
+    After an interrupt, the same command with --resume continues.
     """
     if list_presets:
         _print_list(as_json)
@@ -67,15 +67,16 @@ def sweep(
     from grokinterp.training.resources import Resources
 
     with clear_errors():
+        options: dict[str, Any] = {"seeds": seeds, "workers": workers, "chunk": chunk}
+        options |= {"adaptive": adaptive, "per_neuron": per_neuron}
+        resources = Resources(precision=precision, device=device, memory_limit=memory_limit)
         job, folder, chosen = _settle(
-            preset, size, out, panels, change,
-            seeds=seeds, workers=workers, adaptive=adaptive, per_neuron=per_neuron, chunk=chunk,
-            resources=Resources(precision=precision, device=device, memory_limit=memory_limit),
-        )  # fmt: skip
+            preset, size, out, panels, change, resources=resources, **options
+        )
         if job.store.exists() and not (resume or estimate_only):
             raise ValueError(
-                f"{folder} holds a sweep already; --resume goes on with it, --out takes another "
-                "folder"
+                f"{folder} already holds a sweep; resume it with --resume or choose another folder "
+                "with --out"
             )
         plan = _plan(preset or "", size, job, job.estimate())
         if not as_json:
@@ -125,7 +126,7 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(value) for value in text.split(",")]
     except ValueError:
-        raise ValueError(f"--panels needs numbers with commas between, got {short(text)}") from None
+        raise ValueError(f"--panels needs numbers separated by commas, got {short(text)}") from None
 
 
 def _plan(name: str, size: str, job: "SweepJob", estimate: "Duration") -> dict[str, Any]:
@@ -174,7 +175,7 @@ def _print_interrupted(job: "SweepJob") -> None:
     done = int(job.done.sum()) if job.store.exists() else 0
     typer.echo(
         f"\nInterrupted; {done} of {job.grid.size} runs are stored in {job.store}. The same "
-        "command with --resume goes on; grokinterp diagram draws what is there.",
+        "command with --resume continues; grokinterp diagram draws the stored runs.",
         err=True,
     )
 
@@ -194,7 +195,6 @@ def _draw(job: "SweepJob", folder: Path, preset: "Preset", plan: dict[str, Any])
     intro = f"{preset.description} {diagram_page.describe(stored)}"
     page = folder / "diagram.html"
     found = diagram_page.write_diagram(phases, page, heading=_heading(plan, preset), intro=intro)
-    # What was estimated and left at the start is of no use afterwards.
     lasting = {name: plan[name] for name in _LASTING}
     summary = lasting | {"trained": int(stored.done.sum()), "diagram": str(page)} | found
     with replacing(folder / "summary.json") as file:

@@ -105,7 +105,7 @@ def test_an_existing_sweep_needs_resume(drawn: tuple[Path, str]) -> None:
     options = ("--seeds", "2", "--panels", "0,5,30")
     code, _, err = sweep(out, *options)
     assert code == 2
-    assert re.fullmatch(r"Error: .* holds a sweep already; --resume goes on .*\n", err)
+    assert re.fullmatch(r"Error: .* already holds a sweep; resume it with --resume .*\n", err)
     before = (out / "summary.json").read_text()
     code, printed, _ = sweep(out, *options, "--resume")
     assert code == 0

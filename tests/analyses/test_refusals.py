@@ -62,7 +62,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     (
         lambda run: norm_curves.compute([run]),
         ["analyses.training_curves"],
-        ["deep MLP", "MLP with norm"],
+        ["embedding MLP", "deep MLP", "MLP with norm"],
     ),
     (norm_gain.compute, [SPECTRA], ["embedding MLP", "deep MLP", "MLP with norm"]),
     (
