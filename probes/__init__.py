@@ -45,7 +45,7 @@ from probes.neuron_spectrum import NeuronSpectrum, model_neuron_spectra, neuron_
 from probes.neuron_weights import NeuronWeights, neuron_weights
 from probes.parameter_norms import norms_by_layer, parameter_norm, weight_norms
 from probes.pruning_curve import pruning_curve
-from probes.scores import accuracy, loss, subset_accuracy, subset_scores
+from probes.scores import accuracy, loss, scores_by_subset, subset_accuracy, subset_scores
 from probes.solution_form import (
     NeuronModes,
     SolutionForm,
@@ -55,6 +55,8 @@ from probes.solution_form import (
 )
 from probes.spectral_surgery import own_frequency_weights
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
+from probes.unit_periodicity import UnitPeriodicity, rank_agreement, unit_periodicity
+from probes.unit_pruning import PruningCurve, unit_pruning_curve
 
 __all__ = [
     "Basis",
@@ -73,8 +75,10 @@ __all__ = [
     "NeuronModes",
     "NeuronSpectrum",
     "NeuronWeights",
+    "PruningCurve",
     "SolutionForm",
     "TableSpectrum",
+    "UnitPeriodicity",
     "accuracy",
     "circularity",
     "clock_or_pizza",
@@ -127,12 +131,16 @@ __all__ = [
     "power_shares",
     "power_spectrum",
     "pruning_curve",
+    "rank_agreement",
     "restricted_logits",
+    "scores_by_subset",
     "solution_form",
     "spectrum_gini",
     "subset_accuracy",
     "subset_scores",
     "table_spectrum",
     "task_basis",
+    "unit_periodicity",
+    "unit_pruning_curve",
     "weight_norms",
 ]

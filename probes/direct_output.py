@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,6 +22,8 @@ class DirectOutput:
     # Whether the logits are a sum of activation times vector over the units, and of other parts
     # that do not depend on them. Behind a norm they are not.
     is_exact: bool
+    is_all: bool  # whether nothing else writes to the logits
+    dtype: torch.dtype  # of the network's weights
 
 
 def direct_output(network: NetworkOnPairs, units: Units) -> DirectOutput | None:
@@ -33,6 +36,7 @@ def direct_output(network: NetworkOnPairs, units: Units) -> DirectOutput | None:
     read_out, hooks = about.read_out, about.neuron_hooks
     if read_out is None or not hooks or units.last != hooks[-1][-1]:
         return None
+    dtype, is_all = read_out.W_U.dtype, len(about.direct_path) == 1 and read_out.b_U is None
     W_U = read_out.scale * read_out.W_U.detach()[:, : network.p].double().cpu()
     through_norm = False
     for part in about.direct_path:
@@ -44,15 +48,15 @@ def direct_output(network: NetworkOnPairs, units: Units) -> DirectOutput | None:
                 W_U = W_U - W_U.mean(dim=0)
             case Neurons(hook, weight) if hook == units.last:
                 W = W_U if weight is None else weight.detach().double().cpu() @ W_U
-                return DirectOutput(hook, W, not through_norm)
+                return DirectOutput(hook, W, not through_norm, is_all, dtype)
             case Neurons(hook, None) if len(W_U) == units.count:
                 # The read-out's input, behind the layer's own norm, which keeps neurons apart.
-                return DirectOutput(hook, W_U, is_exact=not _has_norm(network))
+                return DirectOutput(hook, W_U, not _has_norm(network), is_all, dtype)
             case _:
                 pass
     if len(units.hooks) > 1 and len(W_U) == units.count and not about.direct_path:
         # A recurrent layer's last state; earlier steps of a unit reach the logits by way of others.
-        return DirectOutput(units.last, W_U, is_exact=False)
+        return DirectOutput(units.last, W_U, False, False, dtype)
     return None
 
 

@@ -97,6 +97,16 @@ class NetworkOnPairs:
         return logits.double().cpu()
 
     @unaffected()
+    def cached(self, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of all pairs at some hook points, whole, as ``run_with_cache`` has them.
+
+        On the model's device and in its dtype: a reference for ``gi.ablate`` and ``gi.patch``.
+        """
+        with _evaluation(self.model), torch.no_grad():
+            _, cache = self.model.run_with_cache(self._inputs(self.pairs), names_filter=list(hooks))
+        return {hook: cache[hook] for hook in hooks if hook in cache}
+
+    @unaffected()
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:
         """Activations at a hook point, one per pair.
 

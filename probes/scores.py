@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -68,13 +69,28 @@ def subset_scores(
     network has more than p classes: there, the other classes compete too.
     """
     logits = network_on_pairs(model).logits()
+    accuracies, losses = scores_by_subset(logits, dataset, kind=kind).tolist()
     return {
-        name: {
-            "accuracy": share,
-            "loss": loss(logits, dataset.labels, dataset.masks[name], kind=kind),
-        }
-        for name, share in subset_accuracy(logits, dataset).items()
+        name: {"accuracy": share, "loss": value}
+        for name, share, value in zip(dataset.masks, accuracies, losses, strict=True)
     }
+
+
+@probe
+def scores_by_subset(
+    logits: Float[Tensor, "example p"], dataset: Dataset, *, kind: str = "mse"
+) -> Float[Tensor, "2 subset"]:
+    """Accuracy and mean loss on each subset, of logits for all pairs; as :func:`subset_scores`."""
+    check_choice("kind", kind, LOSSES)
+    _check_classes(logits, dataset)
+    check_labels(dataset.labels, dataset.p)
+    correct = (logits.argmax(dim=-1) == dataset.labels).double()
+    correct = correct.masked_fill(logits.isnan().any(dim=-1), float("nan"))
+    losses = LOSSES[kind].per_example(logits.double(), dataset.labels)
+    masks = dataset.masks.values()
+    return torch.stack(
+        [torch.stack([values[mask].mean() for mask in masks]) for values in (correct, losses)]
+    )
 
 
 def check_labels(labels: Int[Tensor, " example"], classes: int) -> None:

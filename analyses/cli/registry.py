@@ -124,7 +124,7 @@ ANALYSES = {
     ),
     "pruning": Entry(
         module="analyses.one_run.pruning",
-        shows="accuracy while neurons are removed in order of IPR, or in control orders",
+        shows="accuracy while units are removed by periodicity or in control orders; any network",
         figures=f"{FIRST}, Figs. 6, 17, 18",
     ),
     "row_ipr": Entry(

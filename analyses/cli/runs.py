@@ -179,9 +179,10 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
 
 def _has_report(model: object) -> bool:
     """Whether the network has one hidden layer and no norm, as the report needs."""
-    from probes.pruning_curve import is_prunable
+    from grokinterp.models.anatomy import anatomy
+    from probes.neuron_weights import has_neuron_weights
 
-    return is_prunable(model)
+    return has_neuron_weights(model) and not anatomy(model).gains
 
 
 def _report(run: "Run", out: Path, as_json: bool) -> None:

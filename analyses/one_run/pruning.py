@@ -1,8 +1,8 @@
-"""Accuracy and loss while neurons are removed one by one (Doshi et al. 2023, Figs. 6, 17, 18).
+"""Accuracy and loss while units are removed one by one (Doshi et al. 2023, Figs. 6, 17, 18).
 
-Neurons are removed in order of IPR, lowest first (memorising neurons) or highest first
-(generalising neurons). As controls, which the paper does not have, they are also removed in order
-of weight norm, of direct logit attribution, and at random.
+Units are removed in order of periodicity, least periodic first (memorising units) or most periodic
+first (generalising units). As controls, which the paper does not have, they are also removed in
+order of size, of their effect on the true label's logit, and at random.
 """
 
 from collections.abc import Sequence
@@ -10,55 +10,86 @@ from typing import Annotated
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
 import typer
 import xarray as xr
+from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
-from torch import Tensor
 
+from analyses.one_run.pruning_orders import NAMES, ORDERS, RANDOM, Queues, default_orders
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, GREEN, GREY, LOSS_LABEL, PURPLE, add_subset_lines, finish
+from analyses.pages.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LOSS_LABEL,
+    ORANGE,
+    PURPLE,
+    RED,
+    add_subset_lines,
+    finish,
+)
 from grokinterp import Run
-from grokinterp.checks import check_choice, check_int
+from grokinterp.checks import check_bool, check_choice, check_int
 from grokinterp.data import SUBSETS
-from grokinterp.randomness import generator
+from grokinterp.models.units import WORDS, kind_of
 from grokinterp.session import unaffected
 from grokinterp.short_text import short
-from probes import (
-    model_neuron_attribution,
-    model_neuron_ipr,
-    model_neuron_norms,
-    pruning_curve,
-)
-from probes.pruning_curve import check_prunable
-
-ORDERS = ("ipr", "norm", "attribution", "random")
+from probes import network_on_pairs
+from probes.unit_periodicity import DEFINITIONS, units_of
+from probes.unit_pruning import REMOVALS, Pruner
 
 
 @unaffected()
-def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) -> xr.Dataset:
-    """Accuracy and loss on every subset after each removal, in several orders.
+def compute(
+    run: Run,
+    *,
+    unit: str = "neurons.0",
+    orders: Sequence[str] | None = None,
+    mode: str = "zero",
+    random_seeds: int = 5,
+    removals: int = REMOVALS,
+    iterative: bool = False,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Accuracy and loss on every subset after removing units, in several orders.
 
     Args:
-        run: a run of a network with one hidden layer and no norm.
-        orders: some of "ipr", "norm", "attribution" (each lowest first and highest first) and
-            "random".
+        run: a run of any network.
+        unit: name of the units, as ``run.model.list_units()`` lists them.
+        orders: some of ``ORDERS``, see :func:`analyses.one_run.pruning_orders.scores`: each lowest
+            first and highest first, dead units being the lowest, and "random". None: a periodicity,
+            a norm, an effect and "random", of each the first that these units have. For a network
+            with one hidden layer and no norm they are "ipr", "norm", "attribution", "random".
+        mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
+            pairs, or that of another pair ("resample").
         random_seeds: number of random orders.
+        removals: how many removals of each order are scored where each takes a forward pass. They
+            are placed where accuracy changes. Where the logits are a sum over the units (neurons of
+            the last layer without a norm behind them), all are scored.
+        iterative: rank the units that are left again after every step of ``removals`` steps.
+        seed: of the other pairs in "resample".
 
     Returns:
         Dataset:
 
         - (curve, removed, subset): ``accuracy``, and ``loss``, of the kind used in training;
+          between removals that were scored they are interpolated linearly;
+        - (curve, removed): ``is_measured``, whether they were scored;
         - (curve, subset): ``area`` under the accuracy as a function of the removed fraction;
-        - (curve, place): ``neuron``, the index of the neuron that is removed at each rank.
+        - (curve, place): ``neuron``, the index of the unit that is removed at each rank.
 
         Coordinates of a curve: ``order``; ``direction``, "low" or "high" for the end removed
-        first, or "random"; ``seed``, -1 unless random. ``fraction`` is that of removed neurons.
+        first, or "random"; ``seed``, -1 unless random. ``removed`` are all numbers of removals that
+        were scored in some curve, from 0 to all units, and ``fraction`` their share of the units.
+        Attributes: ``loss``, ``unit``, ``mode`` and ``iterative`` (1 or 0).
 
     Raises:
-        TypeError or ValueError: the logits are not a sum over the neurons of one layer; the message
-            says how to remove neurons from such a network.
+        ValueError: the network lacks these units, or the units a score that is asked for.
     """
+    network, dataset = network_on_pairs(run.model), run.dataset
+    units_of(network, unit)
+    orders = default_orders(network, unit) if orders is None else orders
     if isinstance(orders, str) or not orders:
         raise ValueError(
             f"orders must be a list of some of {', '.join(ORDERS)}, got {short(orders)}"
@@ -66,29 +97,40 @@ def compute(run: Run, *, orders: Sequence[str] = ORDERS, random_seeds: int = 5) 
     for order in orders:
         check_choice("orders", order, ORDERS)
     check_int("random_seeds", random_seeds, minimum=1)
-    check_prunable(run.model)
-    plans = [plan for order in orders for plan in _plans(run, order, random_seeds)]
+    check_bool("iterative", iterative)
     kind = run.config.training.loss
-    results = [pruning_curve(run.model, run.dataset, queue, loss=kind) for *_, queue in plans]
+    pruner = Pruner(network, dataset, unit, kind, mode, seed, removals)
+    queues = Queues(pruner.taken_out, dataset, removals if iterative else 1)
+    plans = [plan for order in orders for plan in queues.plans(order, random_seeds)]
+    curves = [pruner.curve(queue) for *_, queue in plans]
     width = len(plans[0][-1])
-    accuracy, loss = (np.stack([r[i].numpy() for r in results]) for i in range(2))
-    fraction = np.linspace(0, 1, width + 1)
+    removed = np.unique(np.concatenate([curve.removed.numpy() for curve in curves]))
+    accuracy, loss = (
+        np.stack([_at(removed, curve.removed.numpy(), getattr(curve, name).numpy())
+                  for curve in curves])
+        for name in ("accuracy", "loss")
+    )  # fmt: skip
+    fraction = removed / width
     return xr.Dataset(
         {
             "accuracy": (("curve", "removed", "subset"), accuracy),
             "loss": (("curve", "removed", "subset"), loss),
+            "is_measured": (
+                ("curve", "removed"),
+                np.stack([np.isin(removed, curve.removed.numpy()) for curve in curves]),
+            ),
             "area": (("curve", "subset"), np.trapezoid(accuracy, fraction, axis=1)),
             "neuron": (("curve", "place"), np.stack([queue.numpy() for *_, queue in plans])),
         },
         coords={
             "subset": list(SUBSETS),
-            "removed": np.arange(width + 1),
+            "removed": removed,
             "fraction": ("removed", fraction),
             "order": ("curve", [order for order, *_ in plans]),
             "direction": ("curve", [direction for _, direction, *_ in plans]),
             "seed": ("curve", [seed for *_, seed, _ in plans]),
         },
-        attrs={"loss": kind},
+        attrs={"loss": kind, "unit": unit, "mode": mode, "iterative": int(iterative)},
     )
 
 
@@ -97,7 +139,7 @@ def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) 
 
     Args:
         data: the dataset.
-        order: "ipr", "norm", "attribution" or "random".
+        order: one of ``ORDERS``.
         direction: "low" or "high", the end removed first; "random" for a random order.
         seed: of a random order.
 
@@ -113,26 +155,31 @@ def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) 
 
 
 def plot_pruning(
-    data: xr.Dataset, *, order: str = "ipr", quantity: str = "accuracy", title: str | None = None
+    data: xr.Dataset,
+    *,
+    order: str | None = None,
+    quantity: str = "accuracy",
+    title: str | None = None,
 ) -> go.Figure:
     """Figs. 6, 17 (accuracy) and 18 (loss): one order, lowest first and highest first.
 
     Args:
         data: the dataset of :func:`compute`.
-        order: one of its orders.
+        order: one of its orders; by default the first.
         quantity: "accuracy" or "loss".
         title: of the figure.
     """
     check_choice("quantity", quantity, ("accuracy", "loss"))
+    order = str(data.order.values[0]) if order is None else order
     check_choice("order", order, set(data.order.values.tolist()))
     shown = data.isel(curve=data.order.values == order)
     titles = {
-        "low": f"lowest {_NAME[order]} first",
-        "high": f"highest {_NAME[order]} first",
+        "low": f"lowest {NAMES[order]} first",
+        "high": f"highest {NAMES[order]} first",
         "random": "random order",
     }
     directions = [d for d in titles if d in shown.direction.values]
-    figure = _side_by_side([titles[d] for d in directions])
+    figure = _side_by_side(data, [titles[d] for d in directions])
     for column, direction in enumerate(directions, 1):
         first = shown.isel(curve=shown.direction.values == direction)[quantity].isel(curve=0)
         place = {"row": 1, "col": column}
@@ -141,7 +188,8 @@ def plot_pruning(
         figure.update_yaxes(range=[-0.03, 1.03])
     unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
     figure.update_yaxes(title=unit, col=1)
-    title = title or f"Removing neurons by {_NAME[order]}"
+    how = "at random" if order == RANDOM else f"by {NAMES[order]}"
+    title = title or f"Removing {_words(data)} {how}"
     return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
 
 
@@ -149,7 +197,7 @@ def plot_controls(
     data: xr.Dataset, *, title: str = "Is it the IPR? The same curves in other orders"
 ) -> go.Figure:
     """Accuracy on test and on corrupted labels in every order; the band spans random orders."""
-    figure = _side_by_side(["accuracy on test", "accuracy on corrupted training labels"])
+    figure = _side_by_side(data, ["accuracy on test", "accuracy on corrupted training labels"])
     x = data.fraction.values
     for column, subset in enumerate(("test", "changed"), 1):
         accuracy = data.accuracy.sel(subset=subset)
@@ -176,7 +224,7 @@ def plot_controls(
             figure.add_scatter(
                 x=x,
                 y=accuracy.isel(curve=curve),
-                name=f"{direction} {_NAME[order]} first",
+                name=f"{direction} {NAMES[order]} first",
                 line={"color": _COLOUR[order], "dash": "solid" if direction == "low" else "dash"},
                 legendgroup=f"{order} {direction}",
                 showlegend=column == 1,
@@ -189,46 +237,53 @@ def plot_controls(
     return finish(figure, title=title, height=520, legend=below)
 
 
-_NAME = {"ipr": "IPR", "norm": "weight norm", "attribution": "logit attribution", "random": ""}
-_COLOUR = {"ipr": BLUE, "norm": GREEN, "attribution": PURPLE}
+_COLOUR = dict.fromkeys(DEFINITIONS, BLUE) | {
+    "norm": GREEN, "activation": GREEN, "effect": ORANGE, "attribution": PURPLE,
+    "share": RED, "normalized_share": BLACK,
+}  # fmt: skip
 _HOVER = "%{x:.1%} removed: %{y:.4f}"
 
 
-def _side_by_side(titles: list[str]) -> go.Figure:
-    """Panels for curves against the fraction of neurons removed."""
+def _words(data: xr.Dataset) -> str:
+    """What the units of a dataset are called, such as "neurons" or "heads of layer 1"."""
+    many, layer = WORDS[kind_of(data.attrs["unit"])][0], data.attrs["unit"].partition(".")[2]
+    return many if layer in ("", "0") else f"{many} of layer {layer}"
+
+
+def _side_by_side(data: xr.Dataset, titles: list[str]) -> go.Figure:
+    """Panels for curves against the fraction of units removed."""
     figure = make_subplots(
         cols=len(titles), shared_yaxes=True, horizontal_spacing=0.07, subplot_titles=titles
     )
     axis = {"tickformat": ".0%", "range": [0, 1]}
-    return figure.update_xaxes(title="fraction of neurons removed", **axis)
+    return figure.update_xaxes(title=f"fraction of {_words(data)} removed", **axis)
 
 
-def _plans(run: Run, order: str, random_seeds: int) -> list[tuple[str, str, int, Tensor]]:
-    """Curves of one order, each as order, direction, seed and neurons in order of removal."""
-    if order == "random":
-        width = run.config.model.d_mlp
-        return [
-            (order, "random", seed, torch.randperm(width, generator=generator(seed, "pruning")))
-            for seed in range(random_seeds)
-        ]
-    train = run.dataset.is_train
-    match order:
-        case "ipr":
-            rising = model_neuron_ipr(run.model).order()
-        case "norm":
-            rising = model_neuron_norms(run.model).argsort(stable=True)
-        case _:
-            tokens, clean = run.dataset.tokens[train], run.dataset.clean_labels[train]
-            rising = model_neuron_attribution(run.model, tokens, clean).argsort(stable=True)
-    return [(order, "low", -1, rising), (order, "high", -1, rising.flip(0))]
+def _at(
+    removed: Int[np.ndarray, " all"],
+    measured: Int[np.ndarray, " point"],
+    values: Float[np.ndarray, "point subset"],
+) -> Float[np.ndarray, "all subset"]:
+    """Values at all removals, interpolated between those that were measured."""
+    if np.array_equal(removed, measured):
+        return values
+    return np.stack([np.interp(removed, measured, column) for column in values.T], axis=1)
 
 
 def analysis(
     run: Run,
-    order: Annotated[str, typer.Option(help="ipr, norm, attribution or random")] = "ipr",
+    order: Annotated[
+        str | None, typer.Option(help=f"{', '.join(ORDERS)}; by default how periodic they are")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="such as neurons.1, heads.0, hidden.0")] = "neurons.0",
+    mode: Annotated[str, typer.Option(help="zero, mean or resample")] = "zero",
     random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
 ) -> Finding:
     """The page of ``grokinterp analyse``, for one order."""
-    data = compute(run, orders=[order], random_seeds=random_seeds)
-    figures = [plot_pruning(data, order=order, quantity=q) for q in ("accuracy", "loss")]
+    if order is None:
+        network = network_on_pairs(run.model)
+        units_of(network, unit)
+        order = default_orders(network, unit)[0]
+    data = compute(run, unit=unit, orders=[order], mode=mode, random_seeds=random_seeds)
+    figures = [plot_pruning(data, quantity=q) for q in ("accuracy", "loss")]
     return Finding(data=data, figures=figures)

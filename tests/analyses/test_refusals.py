@@ -11,7 +11,7 @@ import analyses
 import grokinterp as gi
 import probes
 from analyses.efficiency import halves
-from analyses.one_run import grokking, ipr_histogram, norm_curves, norm_gain, pruning
+from analyses.one_run import grokking, ipr_histogram, norm_curves, norm_gain
 from analyses.phase_diagrams import measures
 from probes import needed_norm
 
@@ -50,11 +50,12 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     (of_model(probes.model_neuron_norms), ["probes.weight_norms"], ["MLP with norm"]),
     (on_data(probes.model_neuron_attribution), [ATTRIBUTION, ABLATE], []),
     (
-        lambda run: probes.pruning_curve(run.model, run.dataset, torch.arange(16)),
-        [ABLATE, SCORES],
+        lambda run: probes.pruning_curve(
+            run.model, run.dataset, torch.arange(16), unit=next(iter(run.model.unit_hooks))
+        ),
+        [ABLATE, SCORES, "probes.unit_pruning_curve"],
         [],
     ),
-    (lambda run: pruning.compute(run, random_seeds=1), [ABLATE, SCORES], []),
     (ipr_histogram.compute, [SPECTRA], ["MLP with norm"]),
     (grokking.compute, [SPECTRA], ["MLP with norm"]),
     (measures.mean_ipr, [SPECTRA], ["MLP with norm"]),

@@ -42,6 +42,15 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
     "pruning_curve": lambda m, d, o: probes.pruning_curve(
         m, d, torch.arange(getattr(m.cfg, "d_mlp", None) or 1)
     ),
+    "unit_periodicity": lambda m, d, o: [
+        probes.unit_periodicity(m, unit, operation=o).scores
+        for unit in m.list_units()
+        if unit != "frequencies"
+    ],
+    "unit_pruning_curve": lambda m, d, o: [
+        probes.unit_pruning_curve(m, d, torch.arange(units.count), unit=units.name, removals=3)
+        for units in m.list_units().values()
+    ],
     "subset_scores": lambda m, d, o: probes.subset_scores(m, d),
     "network_on_pairs": lambda m, d, o: probes.network_on_pairs(m).logits(),
     "halves": lambda m, d, o: [

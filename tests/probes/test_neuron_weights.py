@@ -170,7 +170,9 @@ def test_models_are_only_read(random_model: gi.HookedMLP) -> None:
 def test_sums_over_neurons_are_refused_where_a_norm_comes_between(norm: str) -> None:
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=6, norm=norm), p=5).eval()
     data = gi.make_dataset(gi.DataConfig(p=5))
-    with pytest.raises(ValueError, match="pruning takes the logits for a sum over neurons"):
+    with pytest.raises(
+        ValueError, match=r"pruning_curve takes the logits for a sum over neurons\.0"
+    ):
         pruning_curve(model, data, torch.arange(6))
     with pytest.raises(ValueError, match="model_neuron_attribution takes the logits for a sum"):
         model_neuron_attribution(model, data.tokens, data.labels)

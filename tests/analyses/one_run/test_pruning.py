@@ -93,7 +93,7 @@ def test_curve_is_the_network_with_neurons_taken_out(trained: gi.Run, dtype: tor
     order = torch.randperm(WIDTH, generator=torch.Generator().manual_seed(0))
     model, data = copy.deepcopy(trained.model).to(dtype), trained.dataset
     loss = trained.config.training.loss
-    accuracies, losses = pruning.pruning_curve(model, data, order, loss=loss)
+    accuracies, losses = pruning_curve(model, data, order, loss=loss)
     assert accuracies.shape == losses.shape == (WIDTH + 1, 5)
     assert accuracies.dtype == losses.dtype == torch.float64
     for removed in range(WIDTH + 1):
@@ -118,7 +118,7 @@ def test_losses_of_large_logits_are_finite(corrupted_run: gi.Run) -> None:
     assert logits.isfinite().all()
     assert logits.square().isinf().any()
     order = torch.arange(WIDTH)
-    _, losses = pruning.pruning_curve(model, data, order)
+    _, losses = pruning_curve(model, data, order)
     for removed in range(WIDTH):
         with torch.no_grad():
             exact = with_zeroed_weights(model, order[:removed]).double()(data.tokens)
@@ -136,7 +136,7 @@ def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=width), p=p, seed=2)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     torch.set_num_threads(threads)
-    accuracies, losses = pruning.pruning_curve(model, data, order, loss=loss)
+    accuracies, losses = pruning_curve(model, data, order, loss=loss)
     assert torch.get_num_threads() == threads
     for removed in range(width + 1):
         with torch.no_grad():
@@ -150,9 +150,7 @@ def test_curve_does_not_depend_on_how_the_pairs_are_dealt_out(loss: str, threads
 @pytest.mark.parametrize(("loss", "silence"), [("mse", 1 / 11), ("cross_entropy", np.log(11))])
 def test_an_empty_network_answers_class_0(corrupted_run: gi.Run, loss: str, silence: float) -> None:
     data = corrupted_run.dataset
-    accuracies, losses = pruning.pruning_curve(
-        corrupted_run.model, data, torch.arange(WIDTH), loss=loss
-    )
+    accuracies, losses = pruning_curve(corrupted_run.model, data, torch.arange(WIDTH), loss=loss)
     zeros = [(data.labels[mask] == 0).double().mean().item() for mask in masks(data)]
     assert accuracies[-1].tolist() == pytest.approx(zeros)
     assert losses[-1].tolist() == pytest.approx([silence] * 5)
@@ -161,7 +159,7 @@ def test_an_empty_network_answers_class_0(corrupted_run: gi.Run, loss: str, sile
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_a_collapsed_network_answers_class_0_throughout(corrupted_run: gi.Run, loss: str) -> None:
     model, data = with_zeroed_weights(corrupted_run.model, torch.arange(WIDTH)), corrupted_run
-    accuracies, losses = pruning.pruning_curve(model, data.dataset, torch.arange(WIDTH), loss=loss)
+    accuracies, losses = pruning_curve(model, data.dataset, torch.arange(WIDTH), loss=loss)
     expected = scores(torch.zeros(121, 11), data.dataset, loss)
     np.testing.assert_allclose(accuracies, [expected[0]] * (WIDTH + 1))
     gap = rounding(torch.float32, PATH, max(expected[1]))
@@ -174,7 +172,7 @@ def test_a_largest_logit_of_zero_is_an_answer_like_any_other(corrupted_run: gi.R
         model.W_U.copy_(-model.W_U.abs() - 0.1)
         model.W_U[:, 3] = 0  # every other logit is negative
     data, order = corrupted_run.dataset, torch.arange(WIDTH)
-    accuracies, _ = pruning.pruning_curve(model, data, order)
+    accuracies, _ = pruning_curve(model, data, order)
     assert accuracies[0, 0] == subset_scores(model, data)["train"]["accuracy"] > 0
 
 
@@ -194,8 +192,8 @@ def test_answers_do_not_depend_on_the_size_of_the_weights(
         for weight in small.parameters():
             weight.mul_(2.0**-halvings)
     data, order = corrupted_run.dataset, torch.arange(WIDTH)
-    expected, _ = pruning.pruning_curve(corrupted_run.model, data, order)
-    found, _ = pruning.pruning_curve(small, data, order)
+    expected, _ = pruning_curve(corrupted_run.model, data, order)
+    found, _ = pruning_curve(small, data, order)
     assert found[0, 0] == subset_scores(small, data)["train"]["accuracy"] > 0.9
     assert found.tolist() == expected.tolist()
 
@@ -207,7 +205,7 @@ def test_answers_do_not_depend_on_the_size_of_the_weights(
 )  # fmt: skip
 def test_orders_that_are_no_permutation_are_refused(corrupted_run: gi.Run, order: Tensor) -> None:
     with pytest.raises(ValueError, match=r"order must be a permutation of 0\.\.23"):
-        pruning.pruning_curve(corrupted_run.model, corrupted_run.dataset, order)
+        pruning_curve(corrupted_run.model, corrupted_run.dataset, order)
 
 
 def test_dataset_is_labelled_as_documented(pruned: xr.Dataset) -> None:
@@ -222,7 +220,8 @@ def test_dataset_is_labelled_as_documented(pruned: xr.Dataset) -> None:
     assert pruned.subset.values.tolist() == SUBSETS
     assert pruned.removed.values.tolist() == list(range(WIDTH + 1))
     np.testing.assert_allclose(pruned.fraction, np.arange(WIDTH + 1) / WIDTH)
-    assert pruned.attrs == {"loss": "mse"}
+    assert pruned.attrs == {"loss": "mse", "unit": "neurons.0", "mode": "zero", "iterative": 0}
+    assert pruned.is_measured.all()
 
 
 def test_curves_start_at_the_end_of_training(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
@@ -333,14 +332,6 @@ def test_bad_arguments_are_named(corrupted_run: gi.Run) -> None:
         pruning.compute(corrupted_run, random_seeds=0)
 
 
-def test_deep_networks_are_refused(corrupted_run: gi.Run) -> None:
-    config = corrupted_run.config.replace({"model.n_layers": 2})
-    deep = dataclasses.replace(corrupted_run, config=config, model=gi.build_model(config))
-    for order in pruning.ORDERS:
-        with pytest.raises(ValueError, match="one hidden layer"):
-            pruning.compute(deep, orders=[order])
-
-
 def test_the_network_is_only_read(corrupted_run: gi.Run, pruned: xr.Dataset) -> None:
     scored = subset_scores(corrupted_run.model, corrupted_run.dataset)
     last = corrupted_run.history.isel(step=-1)
@@ -403,6 +394,6 @@ def test_a_diverged_network_has_no_accuracy(corrupted_run: gi.Run) -> None:
     model = copy.deepcopy(corrupted_run.model)
     with torch.no_grad():
         model.W_U[3] = torch.inf
-    accuracies, _ = pruning.pruning_curve(model, corrupted_run.dataset, torch.arange(WIDTH))
+    accuracies, _ = pruning_curve(model, corrupted_run.dataset, torch.arange(WIDTH))
     assert accuracies[:4].isnan().all()
     assert accuracies[4:].isfinite().all()

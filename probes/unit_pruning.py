@@ -1,0 +1,196 @@
+"""What a network still knows after its units are taken out in turn: any units of any network.
+
+Where the logits are a sum over the units, every removal is scored by :func:`probes.pruning_curve`.
+Elsewhere each is a forward pass under hooks, so that some are chosen: an even grid first, then
+always the middle of the interval over which accuracy changes most.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokinterp.checks import check_choice, check_int
+from grokinterp.data import Dataset
+from grokinterp.interventions import ABLATIONS, FwdHooks, ablate
+from grokinterp.interventions.chosen import Chosen
+from grokinterp.losses import LOSSES
+from grokinterp.models.base import HookedModel
+from grokinterp.models.units import FREQUENCIES
+from grokinterp.short_text import short_repr
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.probe import probe
+from probes.pruning_curve import check_order, is_additive, pruning_curve
+from probes.scores import scores_by_subset
+from probes.unit_periodicity import units_of
+
+REMOVALS = 60
+_COARSE = 3  # one in so many removals belongs to the even grid
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class PruningCurve:
+    """Accuracy and loss after some removals, subsets as in ``grokinterp.data.SUBSETS``."""
+
+    removed: Int[Tensor, " point"]  # how many units are gone, rising from 0 to all
+    accuracy: Float[Tensor, "point subset"]  # float64; NaN for an empty subset
+    loss: Float[Tensor, "point subset"]
+
+
+class Removals:
+    """A network without some of its units, prepared once for many choices of them.
+
+    Args:
+        network: the network.
+        unit: name of the units.
+        mode: what a removed activation becomes: "zero", its "mean" over all pairs, or that of
+            another pair ("resample"), as they are in the whole network.
+        seed: of the other pairs.
+
+    Raises:
+        ValueError: the network lacks these units.
+    """
+
+    def __init__(self, network: NetworkOnPairs, unit: str, mode: str, seed: int = 0) -> None:
+        check_choice("mode", mode, ABLATIONS)
+        check_int("seed", seed, minimum=0)
+        self.network, self.units = network, units_of(network, unit)
+        self.mode, self.seed = mode, seed
+        self.reference: dict[str, Tensor] | None = None
+        if mode != "zero" and self.units.name != FREQUENCIES:
+            self.reference = network.cached(self.units.hooks)
+            if mode == "mean":  # the mean of one is itself, and a small thing to copy
+                self.reference = {
+                    hook: value.mean(dim=0, keepdim=True) for hook, value in self.reference.items()
+                }
+
+    def hooks(self, chosen: Chosen) -> FwdHooks:
+        """Hooks that take some units out, on a batch of all pairs."""
+        units = self.units
+        # Other makers' networks know no names of units, but for the hook point of heads.
+        named = isinstance(self.network.model, HookedModel) or units.axis == -2
+        return ablate(
+            chosen,
+            self.mode,
+            unit=units.name if named else None,
+            hook=None if named else units.last,
+            reference=self.reference,
+            seed=self.seed,
+        )
+
+    def logits(self, chosen: Chosen) -> Float[Tensor, "pair p"]:
+        """The residues' logits of all pairs without some units; float64."""
+        with torch.no_grad():
+            return self.network.run(self.network.pairs, self.hooks(chosen)).double().cpu()
+
+
+@probe
+def unit_pruning_curve(
+    model: Any,
+    dataset: Dataset,
+    order: Int[Tensor, " unit"],
+    *,
+    unit: str = "neurons.0",
+    loss: str = "mse",
+    mode: str = "zero",
+    seed: int = 0,
+    removals: int = REMOVALS,
+) -> PruningCurve:
+    """Accuracy and loss on each subset after removing the first units of an order.
+
+    Args:
+        model: any network that lists its units.
+        dataset: all pairs, with the labels given in training.
+        order: a permutation of the units, the first to go first.
+        unit: a name that ``model.list_units()`` lists.
+        loss: one of ``grokinterp.losses``.
+        mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
+            pairs, or that of another pair ("resample"); these as they are in the whole network.
+        seed: of the other pairs in "resample".
+        removals: how many forward passes with some units removed are made at most. Where the logits
+            are a sum over the units, all removals are scored without them.
+
+    Raises:
+        ValueError: the network lacks these units; an order that is no permutation; a dataset of
+            another modulus.
+    """
+    pruner = Pruner(network_on_pairs(model), dataset, unit, loss, mode, seed, removals)
+    return pruner.curve(order)
+
+
+class Pruner:
+    """:func:`unit_pruning_curve` for several orders of the same units."""
+
+    def __init__(
+        self,
+        network: NetworkOnPairs,
+        dataset: Dataset,
+        unit: str,
+        loss: str,
+        mode: str,
+        seed: int = 0,
+        removals: int = REMOVALS,
+    ) -> None:
+        check_choice("loss", loss, LOSSES)
+        check_int("removals", removals, minimum=2)
+        self._network, self._dataset, self._unit = network, dataset, unit
+        self._loss, self._mode, self._seed, self._removals = loss, mode, seed, removals
+        self._width = units_of(network, unit).count
+        self.taken_out = Removals(network, unit, mode, seed)
+        self._ends: dict[int, Tensor] = {}  # scores of the whole network, and of that without units
+
+    def curve(self, order: Int[Tensor, " unit"]) -> PruningCurve:
+        """The curve of one order."""
+        check_order(order, self._width)
+        if is_additive(self._network, self._unit):
+            accuracy, loss = pruning_curve(
+                self._network, self._dataset, order,
+                unit=self._unit, loss=self._loss, mode=self._mode, seed=self._seed,
+            )  # fmt: skip
+            return PruningCurve(torch.arange(self._width + 1), accuracy, loss)
+        return refined_curve(lambda removed: self._score(order, removed), self._width,
+                             self._removals)  # fmt: skip
+
+    def _score(self, order: Tensor, removed: int) -> Float[Tensor, "2 subset"]:
+        if removed in self._ends:
+            return self._ends[removed]
+        logits = self.taken_out.logits(order[:removed])
+        scores = scores_by_subset(logits, self._dataset, kind=self._loss)
+        if removed in (0, self._width):
+            self._ends[removed] = scores
+        return scores
+
+
+def refined_curve(
+    score: Callable[[int], Float[Tensor, "2 subset"]], width: int, removals: int
+) -> PruningCurve:
+    """A curve scored where it bends.
+
+    Args:
+        score: accuracy and loss on each subset after so many removals.
+        width: number of units.
+        removals: how many numbers above 0 are scored at most.
+    """
+    coarse = min(width, max(2, removals // _COARSE))
+    counts = np.unique(np.linspace(0, width, coarse + 1).round().astype(int)).tolist()
+    found = {removed: score(removed) for removed in counts}
+    while len(found) <= min(removals, width):
+        counts = sorted(found)
+        gaps = [(a, b) for a, b in pairwise(counts) if b - a > 1]
+        a, b = max(gaps, key=lambda gap: _change(found[gap[0]], found[gap[1]], gap))
+        middle = (a + b) // 2
+        found[middle] = score(middle)
+    counts = sorted(found)
+    scores = torch.stack([found[removed] for removed in counts], dim=1)
+    return PruningCurve(torch.tensor(counts), *scores)
+
+
+def _change(one: Tensor, other: Tensor, gap: tuple[int, int]) -> tuple[float, int]:
+    """How much the accuracy of any subset changes, and over how many removals."""
+    return float((other[0] - one[0]).abs().nan_to_num(0.0).max()), gap[1] - gap[0]
