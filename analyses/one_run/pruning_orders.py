@@ -9,6 +9,7 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
+from grokinterp.models.read_out import Heads, Neurons
 from grokinterp.models.units import FREQUENCIES
 from grokinterp.randomness import generator
 from probes import logit_attribution, model_neuron_norms, unit_periodicity
@@ -152,7 +153,7 @@ def _attribution(taken_out: Removals, dataset: gi.Dataset) -> Tensor:
 def _written_at(network: NetworkOnPairs, unit: str) -> str | None:
     """The hook point that ``logit_attribution`` reads these units at; None if it does not."""
     units, about = units_of(network, unit), network.anatomy
-    hooks = [getattr(part, "hook", "") for part in about.direct_path]
+    hooks = [part.hook for part in about.direct_path if isinstance(part, Neurons | Heads)]
     if units.last in hooks:
         return units.last
     # The last layer's neurons as the read-out gets them, behind their norm.

@@ -44,7 +44,7 @@ def test_the_papers_ipr_is_that_of_a_network_with_one_layer() -> None:
 def test_iprs_are_measured_in_the_basis_of_the_task() -> None:
     model = built(gi.MLPConfig(d_mlp=3), "multiplication")
     order = task_basis("multiplication", P).order
-    turn = 2 * math.pi * torch.arange(P - 1) / (P - 1)
+    turn = 2 * math.pi * torch.arange(P - 1).double() / (P - 1)
     with torch.no_grad():
         for table in (model.W_E[0], model.W_E[1]):
             table[order, 0] = torch.cos(3 * turn + 0.2)  # one frequency of the discrete logarithm
@@ -55,8 +55,9 @@ def test_iprs_are_measured_in_the_basis_of_the_task() -> None:
 
 
 def test_output_vectors_of_a_transformer_go_through_its_last_norm() -> None:
-    norm = {"normalization_type": "LN"}
-    model = built(gi.TransformerConfig(d_model=12, n_heads=2, d_mlp=8, n_layers=2, **norm))
+    model = built(
+        gi.TransformerConfig(d_model=12, n_heads=2, d_mlp=8, n_layers=2, normalization_type="LN")
+    )
     with torch.no_grad():
         model.W_U[:] = torch.randn(12, P, generator=torch.Generator().manual_seed(0)).double()
         gain = torch.linspace(0.5, 2.0, 12, dtype=torch.float64)
