@@ -33,10 +33,12 @@ def plot_progress(data: xr.Dataset, *, title: str = "Progress measures over trai
         "accuracy": _draw_accuracy,
         LOSS_LABEL[data.attrs["loss"]]: _draw_loss,
         "trigonometric share<br>of the logits": _draw_explained,
-        "periodicity of<br>the neurons": _draw_periodicity,
-        "Gini of a table's<br>frequencies": _draw_gini,
-        "norm of the<br>parameters": _draw_norms,
     }
+    if data.sizes["neurons"]:
+        panels["periodicity of<br>the neurons"] = _draw_periodicity
+    if data.sizes["table"]:
+        panels["Gini of a table's<br>frequencies"] = _draw_gini
+    panels["norm of the<br>parameters"] = _draw_norms
     if data.sizes["name"]:
         panels["further measures"] = _draw_measures
     figure, inner = stacked_panels(len(panels), height=_PANEL, gap=_GAP, shared_xaxes=True)

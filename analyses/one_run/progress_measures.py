@@ -11,10 +11,10 @@ checkpoints::
     data = progress_measures.compute(run)
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 import xarray as xr
@@ -22,12 +22,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.one_run.progress_figure import plot_progress
-from analyses.one_run.stored_networks import stored_networks, stored_steps
+from analyses.one_run.stored_networks import stored_networks
 from analyses.pages.finding import Finding
 from grokinterp import Run
+from grokinterp.checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
+from grokinterp.losses import LOSSES
 from grokinterp.models.read_out import Bias, Neurons
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
+from grokinterp.tasks import Operation
 from probes import (
     Basis,
     LogitSpectrum,
@@ -38,8 +42,8 @@ from probes import (
     ipr,
     key_frequencies,
     logit_spectrum,
-    model_neuron_spectra,
     network_on_pairs,
+    neuron_spectrum,
     norms_by_layer,
     table_spectrum,
 )
@@ -54,7 +58,6 @@ VARIANTS = ("full", "restricted", "excluded")  # all of the logits, key frequenc
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-@unaffected()
 def compute(
     run: Run,
     *,
@@ -62,24 +65,68 @@ def compute(
     follow: bool = False,
     measures: Mapping[str, Measure] | None = None,
 ) -> xr.Dataset:
-    """All progress measures at every stored step.
+    """All progress measures of a run, at every stored step.
 
     Args:
         run: of any architecture, on a task with a periodic basis. Its stored steps are the initial
             network, its checkpoints and the final network.
-        frequencies: key frequencies at every step; by default those of the final stored network,
-            chosen by :func:`probes.key_frequencies`.
+        frequencies: as in :func:`of_networks`.
+        follow: as in :func:`of_networks`.
+        measures: as in :func:`of_networks`.
+
+    Returns:
+        The dataset of :func:`of_networks`, with the loss that the run was trained with.
+
+    Raises:
+        TypeError, ValueError: as :func:`of_networks`.
+    """
+    return of_networks(
+        [(stored.step, stored.model) for stored in stored_networks(run)],
+        run.dataset,
+        operation=run.config.data.operation,
+        loss=run.config.training.loss,
+        frequencies=frequencies,
+        follow=follow,
+        measures=measures,
+    )
+
+
+@unaffected()
+def of_networks(
+    networks: Sequence[tuple[int, Any]],
+    dataset: Dataset,
+    *,
+    operation: Operation | None = None,
+    loss: str = "cross_entropy",
+    frequencies: Sequence[int] | None = None,
+    follow: bool = False,
+    measures: Mapping[str, Measure] | None = None,
+) -> xr.Dataset:
+    """All progress measures of the networks of one training, also one that was done elsewhere.
+
+    For example, of a stored training of Nanda et al.::
+
+        snapshots = gi.load_nanda2023(path)
+        data = of_networks(list(snapshots.models(every=10)), dataset)
+
+    Args:
+        networks: each step and its hooked network, in increasing order of steps.
+        dataset: what they were trained on.
+        operation: the task; by default the one that the networks were built for.
+        loss: "mse", "cross_entropy" or "mse_softmax".
+        frequencies: key frequencies at every step; by default those of the last network, chosen by
+            :func:`probes.key_frequencies`.
         follow: use at each step the key frequencies of that step instead.
-        measures: further numbers, each a function of the hooked network and the run's data set, in
+        measures: further numbers, each a function of the hooked network and the data set, in
             addition to ``MEASURES``.
 
     Returns:
         Dataset:
 
-        - (step, variant, subset): ``loss`` (the one trained with) and ``accuracy`` of all of the
-          logits ("full"), of the constant and the key frequencies' cos and sin of w (a + b) alone
-          ("restricted"), and of the logits without these ("excluded"), against the labels given in
-          training. Pairs that have no place in the task's basis are left out.
+        - (step, variant, subset): ``loss`` and ``accuracy`` of all of the logits ("full"), of the
+          constant and the key frequencies' cos and sin of w (a + b) alone ("restricted"), and of
+          the logits without these ("excluded"), against the labels given in training. Pairs that
+          have no place in the task's basis are left out.
         - (step, frequency): ``share`` of the logits' variance in cos and sin of w (a + b - c), and
           ``is_key``, whether the frequency is used as a key frequency at that step.
         - (step): ``explained``, the share of all frequencies; ``explained_by_key``; ``n_key``, the
@@ -88,45 +135,66 @@ def compute(
           (step, neurons, quantile): ``periodicity_quantile``. "neurons" names what is measured:
           "IPR ..." of weight vectors over residues, "share ..." of the activations' variance over
           all pairs at each neuron's best frequency.
-        - (step, table): ``gini`` of the amplitudes of a table's frequencies, 0 if all are equal;
-          ``total_ipr`` of a table, 1 for one frequency. A table is an embedding or the read-out.
+        - (step, table): ``gini`` of the amplitudes of a table's frequencies, cos and sin together:
+          0 if all are equal; ``total_ipr``, 1 for one frequency. A table is an embedding or the
+          read-out.
         - (step, layer): ``norm`` of each layer's parameters; (step): ``total_norm``.
-        - (step, measure): ``measure``, the further numbers.
+        - (step, name): ``measure``, the further numbers.
 
         Attributes: ``loss``, and ``key_frequencies``: "given", "final" or "followed".
 
     Raises:
-        TypeError: the measures are no functions.
-        ValueError: no step is stored, both ``frequencies`` and ``follow``, a frequency that the
-            task does not have, or a task without a periodic basis.
+        TypeError: a measure is no function, or the task is not known.
+        ValueError: no network, steps that do not increase, both ``frequencies`` and ``follow``, a
+            frequency that the task does not have, another modulus than the data set's, or a task
+            without a periodic basis.
 
     Source: Nanda et al. 2023, arXiv:2301.05217, sections 5.1 and 5.2.
     """
     if frequencies is not None and follow:
         raise ValueError("frequencies are given, so follow=True has no effect; leave one out")
+    check_choice("loss", loss, LOSSES)
     more = MEASURES | dict(measures or {})
     for name, measure in more.items():
         if not callable(measure):
             raise TypeError(f"measures[{name!r}] must be a function of a network and its data set")
-    if not stored_steps(run):
+    steps = [step for step, _ in networks]
+    if not steps or sorted(set(steps)) != steps:
         raise ValueError(
-            "the run has no stored network; train with checkpoints=checkpoints_at(...)"
+            f"networks must hold at least one network, at increasing steps, got {short(steps)}; "
+            "a run stores them with checkpoints=checkpoints_at(...)"
         )
-    basis = network_on_pairs(run.model).basis(run.config.data.operation)
+    last = network_on_pairs(networks[-1][1])
+    if last.p != dataset.p:
+        raise ValueError(f"the networks have p={last.p}, but the data set has p={dataset.p}")
+    basis = last.basis(operation)
     fixed = None if frequencies is None else basis.check_frequencies(frequencies)
     if fixed is None and not follow:
-        *_, last = stored_networks(run)
-        fixed = _keys(logit_spectrum(network_on_pairs(last.model).logits(), basis))
-    rows = [
-        _row(network_on_pairs(stored.model), run, basis, fixed, more).assign_coords(
-            step=stored.step
+        fixed = _keys(logit_spectrum(last.logits(), basis))
+    rows = []
+    for _, model in networks:
+        network = network_on_pairs(model)
+        logits = network.logits()
+        spectrum = logit_spectrum(logits, basis)
+        own = _keys(spectrum)
+        keys = own if fixed is None else fixed
+        rows.append(
+            xr.merge(
+                [
+                    _scores(logits, dataset, basis, keys, loss),
+                    _shares(spectrum, keys).assign(n_key=len(own)),
+                    _weights_and_neurons(network, basis),
+                    xr.Dataset(
+                        {"measure": ("name", [float(f(model, dataset)) for f in more.values()])},
+                        coords={"name": list(more)},
+                    ),
+                ]
+            )
         )
-        for stored in stored_networks(run)
-    ]
-    data = xr.concat(rows, dim="step", join="exact")
+    data = xr.concat(rows, dim="step", join="exact").assign_coords(step=steps)
     data["step"].attrs["units"] = "updates"
     kind = "followed" if follow else "given" if frequencies is not None else "final"
-    return data.assign_attrs(loss=run.config.training.loss, key_frequencies=kind)
+    return data.assign_attrs(loss=loss, key_frequencies=kind)
 
 
 def _keys(spectrum: LogitSpectrum) -> list[int]:
@@ -134,69 +202,68 @@ def _keys(spectrum: LogitSpectrum) -> list[int]:
     return [] if spectrum.shares.isnan().any() else key_frequencies(spectrum)
 
 
-def _row(
-    network: NetworkOnPairs,
-    run: Run,
-    basis: Basis,
-    fixed: Sequence[int] | None,
-    more: Mapping[str, Measure],
+def _scores(
+    logits: Float[Tensor, "pair p"], dataset: Dataset, basis: Basis, keys: Sequence[int], kind: str
 ) -> xr.Dataset:
-    """All measures of one network."""
-    logits = network.logits()
-    spectrum = logit_spectrum(logits, basis)
-    own = _keys(spectrum)
-    keys = own if fixed is None else fixed
-    is_key = torch.isin(basis.frequencies, torch.tensor(keys, dtype=torch.int64))
+    """Loss and accuracy of all of the logits, the restricted and the excluded ones."""
     scores = [
-        frequency_scores(
-            logits,
-            run.dataset.labels,
-            basis,
-            keys,
-            mask=run.dataset.masks[subset],
-            kind=run.config.training.loss,
-        )
+        frequency_scores(logits, dataset.labels, basis, keys, mask=dataset.masks[subset], kind=kind)
         for subset in SUBSETS
     ]
-    per_variant = ("variant", "subset")
-    neurons, tables = _neurons(network, run, basis), _tables(network, basis)
-    norms = norms_by_layer(network.model)
-    values = torch.tensor(QUANTILES, dtype=torch.float64)
-    living = {name: found[~found.isnan()] for name, found in neurons.items()}
-    nothing = torch.full((len(QUANTILES),), torch.nan, dtype=torch.float64)
-    quantiles = [x.quantile(values) if len(x) else nothing for x in living.values()]
+    axes = ("variant", "subset")
     return xr.Dataset(
         {
-            "loss": (per_variant, [[s.loss[v] for s in scores] for v in VARIANTS]),
-            "accuracy": (per_variant, [[s.accuracy[v] for s in scores] for v in VARIANTS]),
+            "loss": (axes, [[score.loss[v] for score in scores] for v in VARIANTS]),
+            "accuracy": (axes, [[score.accuracy[v] for score in scores] for v in VARIANTS]),
+        },
+        coords={"variant": list(VARIANTS), "subset": list(SUBSETS)},
+    )
+
+
+def _shares(spectrum: LogitSpectrum, keys: Sequence[int]) -> xr.Dataset:
+    """How much of the logits is trigonometry, in all and at the key frequencies."""
+    is_key = torch.isin(spectrum.frequencies, torch.tensor(keys, dtype=torch.int64))
+    return xr.Dataset(
+        {
             "share": ("frequency", spectrum.shares),
             "is_key": ("frequency", is_key),
             "explained": spectrum.explained,
             "explained_by_key": float(spectrum.shares[is_key].sum()),
-            "n_key": len(own),
-            "periodicity": ("neurons", [float(x.mean()) for x in living.values()]),
-            "n_dead": ("neurons", [int(x.isnan().sum()) for x in neurons.values()]),
-            "periodicity_quantile": (("neurons", "quantile"), torch.stack(quantiles)),
+        },
+        coords={"frequency": spectrum.frequencies},
+    )
+
+
+def _weights_and_neurons(network: NetworkOnPairs, basis: Basis) -> xr.Dataset:
+    """Periodicity of neurons and tables, and norms."""
+    neurons, tables = _neurons(network, basis), _tables(network, basis)
+    norms = norms_by_layer(network.model)
+    living = [values[~values.isnan()] for values in neurons.values()]
+    levels = torch.tensor(QUANTILES, dtype=torch.float64)
+    quantiles = torch.full((len(living), len(levels)), torch.nan, dtype=torch.float64)
+    for i, values in enumerate(living):
+        if len(values):
+            quantiles[i] = values.quantile(levels)
+    return xr.Dataset(
+        {
+            "periodicity": ("neurons", [float(values.mean()) for values in living]),
+            "n_dead": ("neurons", [int(values.isnan().sum()) for values in neurons.values()]),
+            "periodicity_quantile": (("neurons", "quantile"), quantiles),
             "gini": ("table", [float(gini(s.shares.sqrt())) for s in tables.values()]),
             "total_ipr": ("table", [s.total_ipr for s in tables.values()]),
             "norm": ("layer", list(norms.values())),
-            "total_norm": float(np.hypot.reduce(list(norms.values()))),
-            "measure": ("name", [float(f(network.model, run.dataset)) for f in more.values()]),
+            "total_norm": math.hypot(*norms.values()),
         },
         coords={
-            "variant": list(VARIANTS),
-            "subset": list(SUBSETS),
-            "frequency": basis.frequencies,
             "neurons": list(neurons),
             "quantile": list(QUANTILES),
             "table": list(tables),
             "layer": list(norms),
-            "name": list(more),
         },
     )
 
 
-def _neurons(network: NetworkOnPairs, run: Run, basis: Basis) -> dict[str, Float[Tensor, " n"]]:
+def _neurons(network: NetworkOnPairs, basis: Basis) -> dict[str, Float[Tensor, " n"]]:
     """Every periodicity that this network's neurons have; NaN for a dead neuron."""
     rows = {"input": network.anatomy.input_weights, "output": _output_weights(network)}
     iprs = {
@@ -209,9 +276,8 @@ def _neurons(network: NetworkOnPairs, run: Run, basis: Basis) -> dict[str, Float
     if has_neuron_weights(network.model):  # one neuron has all three
         iprs = {"IPR of U, V, W": [x for vectors in iprs.values() for x in vectors]}
     found = {name: torch.stack(vectors).mean(dim=0) for name, vectors in iprs.items()}
-    if network.neuron_hooks:
-        spectra = model_neuron_spectra(network, run.config.data.operation)
-        found |= {f"share, {hook}": spectrum.share for hook, spectrum in spectra.items()}
+    for hook in network.neuron_hooks:
+        found[f"share, {hook}"] = neuron_spectrum(network.neurons(hook), basis).share
     return found
 
 

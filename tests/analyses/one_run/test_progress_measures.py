@@ -136,6 +136,9 @@ ARCHITECTURES = {
     "deep MLP": gi.MLPConfig(d_mlp=8, n_layers=2, act="relu"),
     "embedding MLP": gi.EmbeddingMLPConfig(d_embed=6, hidden=(8,), norm="batch"),
     "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=8, init="paper1"),
+    "attention alone": gi.TransformerConfig(
+        d_model=8, n_heads=2, d_mlp=8, init="paper1", attn_only=True
+    ),
     "LSTM": gi.LSTMConfig(d_embed=6, d_hidden=8),
 }
 
@@ -160,7 +163,9 @@ def test_every_architecture_has_them(name: str, operation: str) -> None:
             stored = run.history[f"{subset}_accuracy"].sel(step=[0, 2, 4, 6])
             np.testing.assert_allclose(found, stored, rtol=1e-6)
     figure: Any = progress_measures.plot_progress(data)
-    assert len({trace.yaxis for trace in figure.data}) == 6
+    assert bool(data.sizes["neurons"]) is (name != "attention alone")
+    panels = 6 if data.sizes["neurons"] else 5
+    assert len({trace.yaxis for trace in figure.data}) == panels
     np.testing.assert_array_equal(figure.data[0].x, data.step)
 
 
@@ -170,6 +175,26 @@ def test_a_network_of_equal_logits_has_no_key_frequencies(clocks: gi.Run) -> Non
     assert data.n_key.values[-1] == 0
     assert not data.is_key.any()
     assert np.isnan(data.periodicity.values[-1]).all()
+
+
+def test_networks_made_elsewhere_have_them_too(clocks: gi.Run) -> None:
+    """The same networks in a list, without a run; their loss and task are asked for or known."""
+    ours = progress_measures.compute(clocks)
+    networks = [(30, clocks.model_at("at_30")), (50, clocks.model)]
+    data = progress_measures.of_networks(networks, clocks.dataset, loss="mse")
+    for name in ("loss", "share", "periodicity", "norm"):
+        np.testing.assert_array_equal(data[name], ours[name].sel(step=[30, 50]))
+    entropy = progress_measures.of_networks(networks, clocks.dataset)
+    logits = torch.as_tensor(waves(3, 5))[clocks.dataset.is_test]
+    labels = clocks.dataset.labels[clocks.dataset.is_test]
+    expected = torch.nn.functional.cross_entropy(logits, labels).item()
+    found = entropy["loss"].sel(step=50, variant="restricted", subset="test").item()
+    assert found == pytest.approx(expected, rel=GAP)
+    with pytest.raises(ValueError, match=r"at increasing steps, got \[50, 30\]"):
+        progress_measures.of_networks(networks[::-1], clocks.dataset)
+    other = gi.make_dataset(gi.DataConfig(p=7))
+    with pytest.raises(ValueError, match="the networks have p=11, but the data set has p=7"):
+        progress_measures.of_networks(networks, other)
 
 
 @pytest.mark.usefixtures("no_type_checker")
@@ -183,7 +208,7 @@ def test_what_cannot_be_asked_is_refused(clocks: gi.Run) -> None:
     nothing = dataclasses.replace(
         clocks, diverged_at=1, checkpoints={}, provenance={"start": {"step": 1}}
     )
-    with pytest.raises(ValueError, match="the run has no stored network"):
+    with pytest.raises(ValueError, match="networks must hold at least one network"):
         progress_measures.compute(nothing)
 
 
