@@ -16,7 +16,8 @@ class Loss:
     ``per_example(logits [n, p], labels [n])`` is the definition. The other fields are only for the
     hand-written backward pass: ``residual_(logits, at_label)`` overwrites the logits by the
     gradient divided by ``grad_scale(n, p)``, and returns the sum of the loss over examples divided
-    by ``loss_scale(p)``. ``at_label`` [n] are the positions of the labels in the flattened logits.
+    by ``loss_scale(p)``. Logits are [n, p] or, for several runs, [run, n, p]; there is one sum per
+    run. ``at_label`` [n] or [run * n] are the positions of the labels in the flattened logits.
     """
 
     per_example: Callable[[Tensor, Tensor], Tensor]
@@ -63,13 +64,15 @@ def mse_softmax(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Floa
 def _mse_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
     flat = logits.view(-1)
     flat.index_add_(0, at_label, flat.new_full((1,), -1.0).expand(len(at_label)))
-    return torch.dot(flat, flat)
+    if logits.ndim == 2:
+        return torch.dot(flat, flat)
+    return torch.linalg.vector_norm(logits.flatten(1), dim=1).square()
 
 
 def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
     flat = logits.view(-1)
-    logits.sub_(logits.logsumexp(dim=1, keepdim=True))
-    total = -flat.index_select(0, at_label).sum()
+    logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
+    total = -flat.index_select(0, at_label).view(logits.shape[:-1]).sum(dim=-1)
     logits.exp_()
     flat.index_add_(0, at_label, flat.new_full((1,), -1.0).expand(len(at_label)))
     return total

@@ -5,6 +5,7 @@ cores keep reading each other's fresh results. It is faster to give each core wh
 of one run's examples) and to synchronise twice a step.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -23,6 +24,13 @@ def available_threads() -> int:
     """Number of threads that torch uses for operations of the calling thread."""
     with _default_is_changing:
         return torch.get_num_threads()
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def use_threads(count: int) -> None:

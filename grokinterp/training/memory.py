@@ -12,8 +12,11 @@ from grokinterp.short_text import short
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
-    """Approximate bytes of one run in a stack, including its history and the finished model."""
+def run_bytes(config: RunConfig, itemsize: int) -> int:
+    """Approximate bytes of one run in a stack, including its history and the finished model.
+
+    Its activations are not counted: the passes know theirs (``Passes.bytes_per_run``).
+    """
     parameters = model_class(config.model).parameter_count(config.model, config.data.p)
     if not parameters:  # a user's class without parameter_count
         parameters = sum(weight.numel() for weight in build_model(config).parameters())
@@ -22,12 +25,7 @@ def run_bytes(config: RunConfig, device: torch.device, itemsize: int) -> int:
     state = 6 * parameters * itemsize
     # tokens and labels twice (data set, and indices for gathers), masks, scores
     data = pairs * (2 * 32 + 6 * itemsize + 3) + n_train * 24
-    if device.type == "cpu":
-        return state + data  # all runs share the buffers of the activations
-    # per activation: its value, its gradient, and what autograd keeps
-    floats = build_model(config).floats_per_example()
-    activations = max(n_train, pairs) * 3 * floats * itemsize
-    return state + data + activations
+    return state + data
 
 
 def parse_bytes(amount: int | str) -> int:

@@ -24,7 +24,7 @@ class StackedOptimizer:
         configs: Sequence[TrainConfig],
         before: Sequence[int] | None = None,
     ) -> None:
-        self.weights, self.steps_done = weights, 0
+        self.weights = weights
         self._adaptive = configs[0].optimizer != "sgd"
         self.first = torch.zeros_like(weights)  # Adam's first moment, or SGD's momentum buffer
         self.second = torch.zeros_like(weights) if self._adaptive else None
@@ -35,6 +35,8 @@ class StackedOptimizer:
             return column[:, None]
 
         self.before = column(before or [0] * len(configs))
+        # On the device, so that a step is the same operations whichever step it is.
+        self.taken = torch.zeros((), dtype=torch.float64, device=weights.device)
         self.lr = column([c.lr for c in configs])
         self._warmup = column([max(1, c.warmup_steps) for c in configs])
         self._warm = column([float(c.warmup_steps == 0) for c in configs])  # 1: has no warm-up
@@ -56,8 +58,7 @@ class StackedOptimizer:
 
     def begin_step(self) -> None:
         """Begin a step; :meth:`update` then applies it, to all columns or some at a time."""
-        like, t = self.weights, self.steps_done
-        self.steps_done = t + 1
+        like, t = self.weights, self.taken
         lr = self.lr * torch.maximum((t / self._warmup).clamp(max=1.0), self._warm)
         self._lr = lr.to(like)
         self._keep = None if self._to_zero is None else (1 - lr * self._to_zero).to(like)
@@ -67,6 +68,7 @@ class StackedOptimizer:
             bias2_root = (1 - self._beta2**updates).sqrt()
             self._rate = (lr / (1 - self._beta1**updates) * bias2_root).to(like)
             self._scaled_eps = (self._eps * bias2_root).to(like)
+        self.taken += 1
 
     def update(
         self,

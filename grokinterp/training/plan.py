@@ -5,10 +5,17 @@ from collections.abc import Hashable, Sequence
 from grokinterp.config import RunConfig
 from grokinterp.short_text import short
 from grokinterp.training.memory import free_memory, parse_bytes, run_bytes
+from grokinterp.training.passes import choose_passes
 from grokinterp.training.program import program
 from grokinterp.training.resources import Resources
 
 _DEFAULT_SHARE = 0.5  # share of the memory free at the start that training may use
+
+
+def bytes_per_run(config: RunConfig, resources: Resources) -> int:
+    """Approximate bytes of one run in a stack, its activations included."""
+    itemsize, passes = resources.dtype.itemsize, choose_passes([config], resources.place)
+    return run_bytes(config, itemsize) + passes.bytes_per_run(config, itemsize)
 
 
 def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
@@ -32,7 +39,7 @@ def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
     stacks = []
     for members in programs.values():
         members.sort(key=lambda i: configs[i].data.n_train)
-        need = run_bytes(configs[members[-1]], device, resources.dtype.itemsize)
+        need = bytes_per_run(configs[members[-1]], resources)
         if given is None and need > free:
             raise ValueError(
                 f"a run of p={configs[members[-1]].data.p} and {configs[members[-1]].model} needs "

@@ -47,7 +47,7 @@ class Recorder:
         """Add a row to the history: the state after ``step`` updates."""
         stack, state = self.stack, self.stack.state
         metrics = stack.evaluate()
-        stack.note_divergence(metrics[:, METRICS.index("train_loss")], step)
+        stack.note_divergence(metrics[:, METRICS.index("train_loss")], stack.optimizer.taken)
         # leaves out gains and biases
         named = {n: w for n, w in state.named(state.weights).items() if len(state.shapes[n]) > 1}
         matrices = model_class(state.configs[0].model).weight_matrices(named)
@@ -113,7 +113,7 @@ class Recorder:
 
     def _run(self, i: int, precision: str, wall_time_s: float) -> Run:
         stack, state = self.stack, self.stack.state
-        diverged, done = int(stack.diverged_at[i]), stack.optimizer.steps_done
+        diverged, done = int(stack.diverged_at[i]), stack.steps_done
         steps = [step for step in self.steps if diverged < 0 or step < diverged]
         history = build_history(
             steps,

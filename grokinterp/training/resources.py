@@ -1,13 +1,14 @@
 """The resources of a training: device, precision, memory and threads, checked once."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
 
-from grokinterp.checks import check_choice, check_int
+from grokinterp.checks import check_choice, check_int, warn_user
 from grokinterp.limits import MAX_THREADS
 from grokinterp.short_text import short
-from grokinterp.team import available_threads
+from grokinterp.team import available_threads, usable_cores
 from grokinterp.training.memory import parse_bytes
 
 # Name -> dtype of weights and activations, and dtype of the operands of matrix products.
@@ -46,6 +47,15 @@ class Resources:
             parse_bytes(self.memory_limit)
         if self.threads is not None:
             check_int("threads", self.threads, minimum=1, maximum=MAX_THREADS)
+            if place.type == "cpu" and self.threads > usable_cores():
+                warn_user(
+                    f"threads={self.threads} is more than the {usable_cores()} cores that this "
+                    "process may use; training gives the same results, but not sooner than with "
+                    "one thread per core",
+                    RuntimeWarning,
+                )
+        if self.precision == "bfloat16" and place.type == "cpu":
+            _warn_of_slow_bfloat16()
 
     @property
     def place(self) -> torch.device:
@@ -68,6 +78,17 @@ class Resources:
         return (self.threads or available_threads()) if self.place.type == "cpu" else 1
 
 
+@functools.cache  # one warning per process
+def _warn_of_slow_bfloat16() -> None:
+    """Warn if this CPU has no instructions for products of bfloat16 numbers."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        warn_user(
+            "this CPU has no bfloat16 instructions: precision='bfloat16' works, but is slower than "
+            "'float32'",
+            RuntimeWarning,
+        )
+
+
 def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,6 +96,11 @@ def _device(device: str | torch.device | None) -> torch.device:
         place = torch.device(device)
     except (RuntimeError, TypeError, ValueError, OverflowError):  # torch's messages can be long
         raise ValueError(f"device={short(device)} is not a device; use 'cpu' or 'cuda'") from None
+    if place.type == "mps":
+        raise ValueError(
+            f"device={str(device)!r} cannot train: it has no float64, in which losses and "
+            "learning rates are computed; use 'cpu' or 'cuda'"
+        )
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device={str(device)!r} cannot train; use 'cpu' or 'cuda'")
     if place.type == "cuda" and not torch.cuda.is_available():

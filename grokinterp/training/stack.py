@@ -12,6 +12,7 @@ from grokinterp.team import Team
 from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.passes import Passes, choose_passes
 from grokinterp.training.passes.deal import share_of
+from grokinterp.training.replay import Replay
 from grokinterp.training.resources import Resources
 from grokinterp.training.state import StackState
 from grokinterp.training.trainable import check_trainable
@@ -28,6 +29,9 @@ class Stack:
         team: the worker threads; a team of one on CUDA.
         start: the checkpoint each run starts from, or None for weights drawn from its seed.
         passes: how gradients are computed; None: the fastest way for these configs and device.
+        replayed: on CUDA, whether to replay the step as a CUDA graph, where it is the same
+            operations every time. Dropout, noise on weights or updates, and models that wait for
+            the device are trained without.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class Stack:
         *,
         start: Sequence[Checkpoint | None] | None = None,
         passes: type[Passes] | None = None,
+        replayed: bool = True,
     ) -> None:
         check_trainable(configs[0])
-        passes = passes or choose_passes(configs[0], resources.place)
+        passes = passes or choose_passes(configs, resources.place)
         self.team, self.start = team, start or [None] * len(configs)
         shares = passes.shares_per_run(configs, team.size)
         self.state = StackState(configs, resources, start=self.start, shares=shares)
@@ -57,6 +62,12 @@ class Stack:
         device = self.state.device
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
+        self.steps_done = 0
+        noise = self.state.noise
+        repeats = self.passes.repeats() and not (noise.on_weights or noise.on_updates)
+        self.replay = None
+        if replayed and repeats and device.type == "cuda":
+            self.replay = Replay(device)
 
     def moments(self, run: int) -> Moments:
         """The optimiser's moments of one run, copied to the CPU."""
@@ -64,15 +75,23 @@ class Stack:
         first, second = optimizer.first[run].cpu().clone(), None
         if optimizer.second is not None:
             second = named(optimizer.second[run].cpu().clone())
-        updates = int(optimizer.before[run]) + optimizer.steps_done
+        updates = int(optimizer.before[run]) + self.steps_done
         return Moments(updates, named(first), second)
 
     def step(self) -> None:
         """Update every run that has not diverged."""
+        self.passes.prepare(self.steps_done)
+        if self.replay is None:
+            self._update_all()
+        else:
+            self.replay(self._update_all)
+        self.steps_done += 1
+
+    def _update_all(self) -> None:
         if self.state.noise.on_weights:
             self.team.each(self._perturb)
-        self.passes.gradients(self.optimizer.steps_done)
-        self.note_divergence(self.state.losses.sum(dim=0), self.optimizer.steps_done)
+        self.passes.gradients(self.steps_done)
+        self.note_divergence(self.state.losses.sum(dim=0), self.optimizer.taken)
         self.optimizer.begin_step()
         self.team.each(self._update)
 
@@ -81,10 +100,10 @@ class Stack:
         self.passes.score()
         return self.state.evaluation.metrics()
 
-    def note_divergence(self, loss: Float[Tensor, " run"], step: int) -> None:
+    def note_divergence(self, loss: Float[Tensor, " run"], step: Tensor) -> None:
         """Freeze runs whose loss after ``step`` updates is NaN or infinite, without a CPU copy."""
         finite = loss.isfinite()
-        self.diverged_at.masked_fill_(self.alive & ~finite, step)
+        self.diverged_at.copy_(torch.where(self.alive & ~finite, step, self.diverged_at))
         self.alive &= finite
 
     def _remember(self, run: int, kept: Moments) -> None:
@@ -99,12 +118,11 @@ class Stack:
         return share_of(self.state.weights.shape[1], worker, self.team.size)
 
     def _perturb(self, worker: int) -> None:
-        self.state.noise.perturb(self.optimizer.steps_done, self._columns(worker))
+        self.state.noise.perturb(self.steps_done, self._columns(worker))
 
     def _update(self, worker: int) -> None:
         columns = self._columns(worker)
         shares = self.state.grads[:, :, columns]
         grads = shares[0] if len(shares) == 1 else shares.sum(dim=0)
-        # The optimiser has already counted this step; noise numbers steps from 0.
-        noise = self.state.noise.of_update(self.optimizer.steps_done - 1, columns)
+        noise = self.state.noise.of_update(self.steps_done, columns)
         self.optimizer.update(grads, self.alive, columns, noise)

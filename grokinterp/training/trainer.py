@@ -1,9 +1,9 @@
 """The one trainer: many runs of one architecture as a stack; a single run is a stack of one."""
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import torch
 
@@ -15,6 +15,12 @@ from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.tracking.dispatch import Dispatch
 from grokinterp.tracking.progress import ProgressBar
+from grokinterp.training.device_errors import (
+    Told,
+    halved,
+    named_device_errors,
+    too_little_memory,
+)
 from grokinterp.training.divergence import warn_of_divergence
 from grokinterp.training.evaluation import METRICS
 from grokinterp.training.history import Probe, check_probes
@@ -162,14 +168,26 @@ def train_each(
         probes=check_probes(probes),
         rules=check_rules(checkpoints),
         start=check_starts(start, configs),
-        observer=observer,
+        told=None if observer is None else Told(observer),
         stop=stop,
     )
-    return (
-        (i, run)
-        for members in takewhile(lambda _: not stop(), stacks)
-        for i, run in zip(members, _train_stack(configs, members, job), strict=True)
-    )
+    return _train_stacks(configs, stacks, job)
+
+
+def _train_stacks(
+    configs: Sequence[RunConfig], stacks: list[list[int]], job: "_Job"
+) -> Iterator[tuple[int, Run]]:
+    """Train one stack after another, in smaller ones where the device's memory is too small."""
+    while stacks and not job.stop():
+        members, *stacks = stacks
+        with named_device_errors(job.resources.place):
+            runs = _train_stack(configs, members, job)
+        if runs is None:
+            if len(members) == 1:
+                raise too_little_memory(configs[members[0]], job.resources)
+            stacks = halved([members, *stacks])
+        else:
+            yield from zip(members, runs, strict=True)
 
 
 def final_metrics(run: Run) -> dict[str, float]:
@@ -188,11 +206,23 @@ class _Job:
     probes: dict[str, Probe]
     rules: dict[str, Rule]
     start: Sequence[Checkpoint | None]  # one per config
-    observer: Callback | None
+    told: Told | None
     stop: Callable[[], bool]
 
 
-def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
+def _train_stack(
+    configs: Sequence[RunConfig], members: Sequence[int], job: _Job
+) -> list[Run] | None:
+    """The runs of one stack; None if the device ran out of memory."""
+    try:
+        return _train_together(configs, members, job)
+    except torch.cuda.OutOfMemoryError:
+        pass  # the error's frames hold the stack, whose memory is free only after this clause
+    gc.collect()  # hooked models are reference cycles
+    return None
+
+
+def _train_together(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
     started = time.perf_counter()
     training = configs[members[0]].training
     evaluated, precision = frozenset(training.evaluated_steps), job.resources.precision
@@ -207,17 +237,15 @@ def _train_stack(configs: Sequence[RunConfig], members: Sequence[int], job: _Job
         for step in range(training.steps + 1):
             if step:
                 stack.step()
-                if job.observer is not None:
-                    job.observer.on_step(len(members))
+                if job.told is not None:
+                    job.told.steps(members, step)
             stopped = job.stop()
             if step in evaluated or stopped:
                 recorder.record(step)
-                if job.observer is not None:
-                    for run, metrics in recorder.alive():
-                        job.observer.on_evaluation(run, step, metrics)
+                if job.told is not None:
+                    job.told.row(step, recorder.alive())
                 if stopped or not bool(stack.alive.any()):
                     break
-        left = training.steps - stack.optimizer.steps_done
-        if job.observer is not None and left and not stopped:  # all runs have diverged
-            job.observer.on_step(len(members) * left)
+        if job.told is not None and not stopped:  # steps are left if all runs have diverged
+            job.told.steps(members, training.steps)
         return recorder.runs(precision, time.perf_counter() - started)

@@ -13,6 +13,7 @@ from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
 from grokinterp.training.passes.mlp_kernel import Batch, MLPKernel
+from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
 
@@ -27,7 +28,7 @@ class _Share:
     scored: Batch
 
 
-class HandWrittenPasses:
+class HandWrittenPasses(Passes):
     """Each worker puts whole runs, or its share of a run's examples, through ``MLPKernel``."""
 
     def __init__(self, state: StackState, team: Team) -> None:

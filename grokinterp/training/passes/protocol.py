@@ -1,4 +1,4 @@
-"""The interface of the code that computes a stack's gradients."""
+"""The interface of the code that computes a stack's gradients, with defaults for a CPU's."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -25,6 +25,21 @@ class Passes(Protocol):
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
         """Number of shares each run's examples are divided into: the first axis of ``grads``."""
         ...
+
+    @classmethod
+    def bytes_per_run(cls, config: RunConfig, itemsize: int) -> int:
+        """Approximate bytes that a run adds to the passes' own memory, beside the stack's state."""
+        return 0
+
+    def repeats(self) -> bool:
+        """Whether :meth:`gradients` is the same operations on the same memory at every step.
+
+        What differs between steps is then done by :meth:`prepare`.
+        """
+        return False
+
+    def prepare(self, step: int) -> None:
+        """Do on the host what update ``step`` needs, such as drawing its mini-batches."""
 
     def gradients(self, step: int) -> None:
         """Overwrite the state's gradients and losses with those of update ``step`` (first: 0)."""

@@ -19,12 +19,13 @@ from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout, Masks, multiply_by
 from grokinterp.training.minibatches import Minibatches
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
+from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState, buffers_of
 
 _BLOCK_BYTES = 30_000_000  # activations of all examples in a block
 
 
-class RunByRunPasses:
+class RunByRunPasses(Passes):
     """Each worker takes one run after another, by autograd through the hooked model."""
 
     def __init__(self, state: StackState, team: Team) -> None:

@@ -18,15 +18,19 @@ from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
 from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout, Masks, multiply_by
+from grokinterp.training.memory import free_memory
 from grokinterp.training.minibatches import Minibatches, batch_rows
+from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
 # Runs are padded to the largest batch in their bucket; a bucket has at most this share of padding.
 _MOST_PADDING = 0.1
 _SCORE_BYTES = 2**28, 2**31  # activations of the runs scored at once, on a CPU and on a GPU
+_SCORE_SHARE = 8  # of a GPU's free memory, at most the 8th part
+_COMING = 32  # steps whose mini-batches are drawn and copied to the device together
 
 
-class VectorisedPasses:
+class VectorisedPasses(Passes):
     """Processes all runs at once, by vectorising the hooked model over them."""
 
     def __init__(self, state: StackState, team: Team) -> None:
@@ -43,7 +47,9 @@ class VectorisedPasses:
         self._buckets = [_Bucket(state, rows) for rows in _similar(sizes, padding)]
         self._pairs = state.datasets[0].tokens.to(state.device)
         floats = len(self._pairs) * self._model.model.floats_per_example()
-        budget = _SCORE_BYTES[state.device.type != "cpu"]
+        budget = _SCORE_BYTES[0]
+        if state.device.type != "cpu":
+            budget = min(_SCORE_BYTES[1], free_memory(state.device) // _SCORE_SHARE)
         self._scored_at_once = max(1, budget // (floats * state.dtype.itemsize))
 
     @classmethod
@@ -56,6 +62,21 @@ class VectorisedPasses:
         """One: a GPU processes all examples together."""
         return 1
 
+    @classmethod
+    def bytes_per_run(cls, config: RunConfig, itemsize: int) -> int:
+        """Those of its activations: each one's value, its gradient, and what autograd keeps."""
+        floats = build_model(config).floats_per_example()
+        return batch_rows(config) * 3 * floats * itemsize
+
+    def repeats(self) -> bool:
+        """Unless there is dropout: its masks are drawn for each step."""
+        return not any(self._dropouts)
+
+    def prepare(self, step: int) -> None:
+        """Copy the mini-batches of update ``step`` to the device."""
+        for bucket in self._buckets:
+            bucket.prepare(step)
+
     def gradients(self, step: int) -> None:
         """Overwrite the state's gradients and losses with those of update ``step``."""
         state = self._state
@@ -67,7 +88,7 @@ class VectorisedPasses:
             buffers = {name: buffer[rows] for name, buffer in state.buffers.items()}
             # Not stored on self: that would be a reference cycle, which keeps the state alive.
             gradients = vmap(grad_and_value(self._loss))
-            grads, losses = gradients(params, buffers, *bucket.batch(step), masks)
+            grads, losses = gradients(params, buffers, *bucket.batch(), masks)
             for name, kept in state.named(state.grads[0, rows]).items():
                 kept.copy_(grads[name])
             state.losses[0, rows] = losses
@@ -152,19 +173,33 @@ class _Bucket:
         )
         in_batches = configs[0].training.batch_size is not None
         self._batches = [Minibatches(config) for config in configs] if in_batches else []
+        # The examples of the batch at hand, and those of several steps, copied together.
+        self._chosen = torch.zeros(
+            len(configs), self.rows_each, dtype=torch.int64, device=state.device
+        )
+        self._coming = torch.zeros(0, *self._chosen.shape, dtype=torch.int64)
+        self._first = 0  # step of the first of these
+
+    def prepare(self, step: int) -> None:
+        """Draw the mini-batches of update ``step``."""
+        if not self._batches:
+            return
+        if not 0 <= step - self._first < len(self._coming):
+            coming = torch.zeros(_COMING, *self._chosen.shape, dtype=torch.int64)
+            for i, rows in enumerate(coming):
+                for row, batches in zip(rows, self._batches, strict=True):
+                    row[: batches.size] = batches.at(step + i)
+            self._coming, self._first = coming.to(self._chosen.device), step
+        self._chosen.copy_(self._coming[step - self._first])
 
     def batch(
-        self, step: int
+        self,
     ) -> tuple[Int[Tensor, "run n 2"], Int[Tensor, "run n"], Float[Tensor, "run n"]]:
-        """Tokens, labels and loss weights (0 for padding) of the batch of update ``step``."""
+        """Tokens, labels and loss weights (0 for padding) of the batch that was prepared."""
         if not self._batches:
             return self._tokens, self._labels, self._share
-        chosen = torch.zeros(len(self._batches), self.rows_each, dtype=torch.int64)
-        for row, batches in zip(chosen, self._batches, strict=True):
-            row[: batches.size] = batches.at(step)
-        rows = chosen.to(self._tokens.device)
-        tokens = self._tokens.gather(1, rows[..., None].expand(-1, -1, 2))
-        return tokens, self._labels.gather(1, rows), self._share
+        tokens = self._tokens.gather(1, self._chosen[..., None].expand(-1, -1, 2))
+        return tokens, self._labels.gather(1, self._chosen), self._share
 
 
 class _Unchecked(nn.Module):

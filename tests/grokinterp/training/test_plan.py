@@ -49,7 +49,7 @@ def test_no_amount_of_memory(amount: int | str) -> None:
 
 def test_stacks_keep_to_the_limit_and_hold_every_run_once() -> None:
     configs = seeds(10)
-    need = run_bytes(SMALL, CPU, 4)
+    need = run_bytes(SMALL, 4)
     stacks = plan(configs, Resources(device="cpu", memory_limit=3 * need))
     assert sorted(len(stack) for stack in stacks) == [1, 3, 3, 3]
     assert sorted(i for stack in stacks for i in stack) == list(range(10))
@@ -89,13 +89,13 @@ def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(changes: dict[str,
     """Counted without the finished model: a sixth of what its weights take."""
     config = SMALL.replace(changes)
     added = (stack_bytes(config, 10) - stack_bytes(config, 4)) / 6
-    assert added < run_bytes(config, CPU, 4) < 1.3 * added
+    assert added < run_bytes(config, 4) < 1.3 * added
 
 
 def test_runs_are_the_same_in_chunks() -> None:
     configs = seeds(5)
     whole = gi.train_many(configs, precision="float64", progress=False)
-    limit = 2 * run_bytes(SMALL, CPU, 8)
+    limit = 2 * run_bytes(SMALL, 8)
     pieces = gi.train_many(configs, precision="float64", memory_limit=limit, progress=False)
     assert [run.provenance["stack_size"] for run in pieces] == [2, 2, 2, 2, 1]
     for one, other in zip(whole, pieces, strict=True):
@@ -103,7 +103,7 @@ def test_runs_are_the_same_in_chunks() -> None:
 
 
 def test_runs_are_handed_out_as_their_stack_finishes() -> None:
-    limit = run_bytes(SMALL, CPU, 4)
+    limit = run_bytes(SMALL, 4)
     given = train_each(seeds(3), Resources(memory_limit=limit))
     first, run = next(given)
     assert (first, run.config.seed) == (0, 0)

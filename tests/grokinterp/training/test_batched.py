@@ -1,0 +1,152 @@
+"""The batched passes, a GPU's, against the hand-written ones of a CPU; both on the CPU here."""
+
+import functools
+
+import pytest
+import torch
+
+import grokinterp as gi
+from grokinterp.team import Team
+from grokinterp.training import trainer
+from grokinterp.training.passes import batched, choose_passes
+from grokinterp.training.passes.batched import BatchedPasses
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.vectorised import VectorisedPasses
+from grokinterp.training.resources import Resources
+from grokinterp.training.stack import Stack
+
+CUDA = torch.device("cuda")  # only named, never used
+BASE = gi.RunConfig(
+    data=gi.DataConfig(p=11, corruption=0.3),
+    model=gi.MLPConfig(d_mlp=20),
+    training=gi.TrainConfig(steps=30, eval_every=10),
+)
+VARIED: list[dict[str, object]] = [
+    {"data.train_fraction": 0.3},
+    {"training.weight_decay": 5.0},
+    {"seed": 1, "training.lr": 3e-3},
+    {"data.train_fraction": 0.7, "training.weight_noise": 0.01},
+    {"data.train_fraction": 0.7, "training.update_noise": 0.1, "training.betas": (0.8, 0.9)},
+    {"data.train_fraction": 0.7, "seed": 2},
+]
+DEEP = {
+    "model": gi.MLPConfig(d_mlp=12, n_layers=3, act="relu", init="standard"),
+    "training.loss": "cross_entropy",
+}
+
+
+@pytest.fixture(params=["one group", "small groups"])
+def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups as on a GPU, where these runs fit into one, or of one run each."""
+    if request.param == "small groups":
+        monkeypatch.setattr(batched, "_GROUP_BYTES", 1)
+
+
+def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stack, Stack]:
+    configs = [BASE.replace(changes | own) for own in VARIED]
+    resources = Resources(device="cpu", precision=precision)
+    by_hand = Stack(configs, resources, team)
+    assert isinstance(by_hand.passes, HandWrittenPasses)
+    return by_hand, Stack(configs, resources, team, passes=BatchedPasses)
+
+
+@pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-5), ("float64", 1e-12), ("bfloat16", 2e-2)]
+)
+@pytest.mark.parametrize(
+    "changes", [{}, DEEP, {"model.act": "gelu"}], ids=["square", "deep relu", "gelu"]
+)
+def test_gradients_are_those_of_the_hand_written_passes(
+    changes: dict[str, object], precision: str, tolerance: float
+) -> None:
+    with torch.no_grad(), Team(1) as team:
+        both = stacks(changes, precision, team)
+        for stack in both:
+            stack.state.grads.fill_(torch.nan)  # what is not overwritten shows
+            stack.step()
+        one, other = (stack.state for stack in both)
+        for ours, theirs in zip(other.grads[0], one.grads.sum(0), strict=True):
+            assert (ours - theirs).norm() <= tolerance * theirs.norm()
+        torch.testing.assert_close(
+            other.losses[0], one.losses.sum(0), rtol=tolerance, atol=tolerance
+        )
+
+
+@pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
+def test_scores_are_those_of_the_hand_written_passes(changes: dict[str, object]) -> None:
+    with torch.no_grad(), Team(1) as team:
+        one, other = stacks(changes, "float64", team)
+        torch.testing.assert_close(
+            one.evaluate(), other.evaluate(), rtol=1e-12, atol=1e-14, equal_nan=True
+        )
+
+
+@pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
+def test_training_is_the_same(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [BASE.replace(changes | own) for own in VARIED]
+    want = gi.train_many(configs, precision="float64", device="cpu", progress=False)
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
+    got = gi.train_many(configs, precision="float64", device="cpu", progress=False)
+    for one, other in zip(want, got, strict=True):
+        assert one.config == other.config
+        for (name, ours), theirs in zip(
+            other.model.named_parameters(), one.model.parameters(), strict=True
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10, msg=name)
+
+
+def test_a_diverging_run_spares_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = gi.train(BASE, precision="float64", device="cpu", progress=False)
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
+    with pytest.warns(gi.DivergenceWarning, match="run 0"):
+        wild, tame = gi.train_many(
+            [BASE.replace({"training.lr": 1e38}), BASE],
+            precision="float64",
+            device="cpu",
+            progress=False,
+        )
+    assert wild.diverged_at is not None
+    torch.testing.assert_close(tame.model.W_U, alone.model.W_U, rtol=1e-7, atol=1e-10)
+
+
+def test_groups_hold_every_run_once_and_runs_of_one_size() -> None:
+    sizes = [3, 3, 10, 11, 11, 11, 50]
+    groups = batched._equal(sizes, most=25)
+    assert groups == [slice(0, 2), slice(2, 3), slice(3, 5), slice(5, 6), slice(6, 7)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, BatchedPasses),
+        (DEEP, BatchedPasses),
+        ({"training.weight_noise": 0.1}, BatchedPasses),
+        ({"training.dropout": 0.1}, VectorisedPasses),
+        ({"training.batch_size": 8}, VectorisedPasses),
+        ({"training.loss": "mse_softmax"}, VectorisedPasses),
+        ({"model.norm": "batch"}, VectorisedPasses),
+        ({"model": gi.LSTMConfig(d_embed=6, d_hidden=7)}, VectorisedPasses),
+    ],
+)
+def test_what_trains_on_a_gpu(changes: dict[str, object], passes: type) -> None:
+    config = BASE.replace(changes)
+    assert choose_passes([config], CUDA) is passes
+    assert choose_passes([BASE, config], CUDA) is passes
+
+
+def test_a_stack_of_runs_is_a_few_products() -> None:
+    from torch.profiler import profile
+
+    def products(runs: int) -> list[str]:
+        with torch.no_grad(), Team(1) as team:
+            configs = [BASE.replace({"seed": seed}) for seed in range(runs)]
+            stack = Stack(configs, Resources(device="cpu"), team, passes=BatchedPasses)
+            with profile() as traced:
+                stack.step()
+        names = [event.name for event in traced.events() or []]
+        return [name for name in names if name in ("aten::bmm", "aten::mm")]
+
+    # forward, to the read-out's gradient, to the activations, and to the tables
+    assert products(8) == products(2) == ["aten::bmm"] * 4
