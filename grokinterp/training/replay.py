@@ -50,7 +50,7 @@ class Replay:
         if self._calls == 2:
             self._watch(function)
         elif self._calls == 3 and not self.refusal:
-            self._graph = self._captured(function)
+            self._capture(function)
             (function if self._graph is None else self._graph.replay)()
         else:
             function()
@@ -70,7 +70,7 @@ class Replay:
             else:
                 warnings.warn(warning.message, warning.category, stacklevel=2)
 
-    def _captured(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
+    def _capture(self, function: Callable[[], None]) -> None:
         graph = torch.cuda.CUDAGraph()
         try:
             with (
@@ -88,5 +88,5 @@ class Replay:
                 "training goes on without, more slowly",
                 RuntimeWarning,
             )
-            return None
-        return graph
+            return
+        self._graph = graph

@@ -344,7 +344,7 @@ def test_published_settings_by_name(name: str, tmp_path: Path) -> None:
         ('{"data": {"operation": {"name": "x", "p": 2, "labels": 5}}}', [], "labels must be a tup"),
         ("{}", ["--model", "rnn"], "model.kind='rnn' is unknown"),
         ("{}", ["--device", "meta"], "device='meta' cannot train; use 'cpu' or 'cuda'"),
-        ("{}", ["--device", "mps"], "device='mps' cannot train; use 'cpu' or 'cuda'"),
+        ("{}", ["--device", "mps"], "device='mps' cannot train: it has no float64"),
         ("{}", ["--device", ""], "device='' is not a device"),
         ("{}", ["--precision", "tf32"], "precision='tf32' needs a CUDA device"),
     ],

@@ -17,7 +17,6 @@ from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 from grokinterp.training.trainer import train_each
 
-CPU = torch.device("cpu")
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=11, corruption=0.3),
     model=gi.MLPConfig(d_mlp=20),

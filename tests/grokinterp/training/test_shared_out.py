@@ -8,6 +8,9 @@ from scipy import stats
 
 import grokinterp as gi
 
+# Three threads are more than some machines have cores.
+pytestmark = pytest.mark.filterwarnings("ignore:threads=3:RuntimeWarning")
+
 # 1104 training pairs: from 1024 on they are shared out.
 LARGE = gi.RunConfig(
     data=gi.DataConfig(p=47, train_fraction=0.5),

@@ -103,7 +103,7 @@ def test_no_run_pays_for_the_largest() -> None:
         stack = Stack(configs, RESOURCES, team, passes=VectorisedPasses)
         passes = stack.passes
         assert isinstance(passes, VectorisedPasses)
-        padded = sum(bucket.batch(0)[1].numel() for bucket in passes._buckets)
+        padded = sum(bucket.batch()[1].numel() for bucket in passes._buckets)
     real = sum(config.data.n_train for config in configs)
     assert padded <= 1.1 * real
 

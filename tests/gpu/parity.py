@@ -1,0 +1,109 @@
+"""Training on a device compared with training on the CPU: runs of every kind, and how far apart.
+
+Used by the tests beside this file and by the benchmark of GPUs, on any device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import grokinterp as gi
+from analyses import phases
+
+BASE = gi.RunConfig(
+    data=gi.DataConfig(p=23, corruption=0.3),
+    model=gi.MLPConfig(d_mlp=64),
+    training=gi.TrainConfig(steps=200, eval_every=20, lr=3e-3),
+)
+# What each kind changes; together they take every path through the passes and the optimiser.
+KINDS: dict[str, dict[str, Any]] = {
+    "mlp": {},
+    "mlp, relu, cross-entropy": {
+        "model": gi.MLPConfig(d_mlp=48, n_layers=2, act="relu", init="standard"),
+        "training.loss": "cross_entropy",
+        "training.lr": 1e-3,
+    },
+    "mlp, dropout": {"training.dropout": 0.3},
+    "mlp, noise": {"training.weight_noise": 0.01, "training.update_noise": 0.01},
+    "mlp, batch norm": {"model.norm": "batch", "training.lr": 1e-3},
+    "mlp, mini-batches": {"training.batch_size": 64},
+    "transformer": {
+        "model": gi.TransformerConfig(d_model=32, n_heads=4, prompt="a b ="),
+        "training.loss": "cross_entropy",
+        "training.lr": 1e-3,
+    },
+    "transformer, mini-batches": {
+        "model": gi.TransformerConfig.paper2(
+            n_layers=1, d_model=32, n_heads=4, d_vocab=None, d_vocab_out=None
+        ),
+        "training.loss": "cross_entropy",
+        "training.lr": 1e-3,
+        "training.batch_size": 64,
+    },
+    "lstm": {
+        "model": gi.LSTMConfig(d_embed=24, d_hidden=32),
+        "training.loss": "cross_entropy",
+        "training.lr": 1e-3,
+    },
+    "embedding mlp": {
+        "model": gi.EmbeddingMLPConfig(d_embed=24, hidden=(48,)),
+        "training.loss": "mse_softmax",
+        "training.lr": 1e-3,
+    },
+}
+# Their steps cannot be captured: masks and noise are drawn for each step by the host.
+NOT_REPLAYED = ("mlp, dropout", "mlp, noise")
+
+
+def runs_of(kind: str, steps: int = BASE.training.steps) -> list[gi.RunConfig]:
+    """Four runs for one stack, which differ in seed, data and weight decay."""
+    own: list[dict[str, Any]] = [
+        {},
+        {"seed": 1, "data.seed": 1, "training.weight_decay": 1.0},
+        {"seed": 2, "data.corruption": 0.0, "training.warmup_steps": 10},
+        {"seed": 3, "data.train_fraction": 0.7, "training.betas": (0.9, 0.95)},
+    ]
+    return [BASE.replace(KINDS[kind] | {"training.steps": steps} | one) for one in own]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far runs are from the same runs trained elsewhere; the largest of any run."""
+
+    curves: float  # of losses and accuracies at any step, over the largest value of the curve
+    weights: float  # relative distance at the end, over all weights
+    phases: int  # runs that end in another phase
+
+    @classmethod
+    def between(cls, runs: Sequence[gi.Run], reference: Sequence[gi.Run]) -> "Gap":
+        """Those of ``runs`` from ``reference``, run by run."""
+        both = [*zip(runs, reference, strict=True)]
+        return cls(
+            curves=max(_curves(one, other) for one, other in both),
+            weights=max(_weights(one, other) for one, other in both),
+            phases=sum(phases.classify(one) != phases.classify(other) for one, other in both),
+        )
+
+
+def trained(configs: Sequence[gi.RunConfig], device: str, precision: str) -> list[gi.Run]:
+    """The runs, trained as one stack."""
+    return gi.train_many(configs, device=device, precision=precision, progress=False)
+
+
+def _curves(run: gi.Run, reference: gi.Run) -> float:
+    gaps = []
+    for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
+        ours, theirs = run.history[name].values, reference.history[name].values
+        gaps.append(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return float(max(gaps))
+
+
+def _weights(run: gi.Run, reference: gi.Run) -> float:
+    ours, theirs = (
+        torch.cat([weight.detach().flatten().double() for weight in one.model.parameters()])
+        for one in (run, reference)
+    )
+    return float((ours - theirs).norm() / theirs.norm())

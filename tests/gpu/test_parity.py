@@ -1,0 +1,90 @@
+"""Every way to train on a CUDA device gives what the CPU gives."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+import grokinterp as gi
+from grokinterp.session import own_session
+from grokinterp.team import Team
+from grokinterp.training.resources import Resources
+from grokinterp.training.stack import Stack
+from tests.gpu.parity import KINDS, NOT_REPLAYED, Gap, runs_of, trained
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float64_is_the_cpus(kind: str) -> None:
+    configs = runs_of(kind, steps=40)
+    gap = Gap.between(trained(configs, "cuda", "float64"), trained(configs, "cpu", "float64"))
+    assert gap.weights < 1e-10
+    assert gap.curves < 1e-10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("precision", "on_cpu"), [("float32", "float32"), ("tf32", "bfloat16"), ("bfloat16",) * 2]
+)
+def test_low_precision_is_no_further_from_float64_than_on_the_cpu(
+    kind: str, precision: str, on_cpu: str
+) -> None:
+    """Curves of 200 steps; tf32, which a CPU lacks, has more digits than bfloat16."""
+    configs = runs_of(kind)
+    exact = trained(configs, "cpu", "float64")
+    gap = Gap.between(trained(configs, "cuda", precision), exact)
+    known = Gap.between(trained(configs, "cpu", on_cpu), exact)
+    assert gap.curves < 4 * known.curves + 1e-6
+    assert gap.weights < 4 * known.weights + 1e-6
+
+
+def steps(configs: Sequence[gi.RunConfig], count: int, *, replayed: bool) -> Stack:
+    with own_session(), Team(1) as team:
+        stack = Stack(configs, Resources(device="cuda"), team, replayed=replayed)
+        for _ in range(count):
+            stack.step()
+    return stack
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_is_replayed_unless_the_host_draws_in_it(kind: str) -> None:
+    stack = steps(runs_of(kind), 5, replayed=True)
+    if kind in NOT_REPLAYED:
+        assert stack.replay is None
+    else:
+        assert stack.replay is not None
+        assert stack.replay.refusal == ""
+        assert stack.replay.replays
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_REPLAYED])
+def test_a_replayed_step_is_the_step(kind: str) -> None:
+    one, other = (steps(runs_of(kind), 20, replayed=replayed) for replayed in (True, False))
+    torch.testing.assert_close(one.state.weights, other.state.weights, rtol=1e-4, atol=1e-6)
+    assert one.optimizer.taken == other.optimizer.taken == 20
+
+
+def test_a_run_that_diverges_in_a_replayed_step_stops_there() -> None:
+    configs = runs_of("mlp", steps=60)
+    wild = configs[0].replace({"training.lr": 1e38})
+    with pytest.warns(gi.DivergenceWarning):
+        on_gpu = trained([wild, *configs[1:]], "cuda", "float64")
+    with pytest.warns(gi.DivergenceWarning):
+        on_cpu = trained([wild, *configs[1:]], "cpu", "float64")
+    assert on_gpu[0].diverged_at == on_cpu[0].diverged_at
+    assert Gap.between(on_gpu[1:], on_cpu[1:]).weights < 1e-10
+
+
+def test_a_stack_that_does_not_fit_is_halved() -> None:
+    """A limit that promises more than the device has."""
+    config = runs_of("mlp", steps=3)[0].replace({"data.p": 97, "model.d_mlp": 4000})
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.02)
+    try:
+        runs = gi.train_many(
+            [config.replace({"seed": seed}) for seed in range(64)],
+            device="cuda", memory_limit="10 TB", progress=False,
+        )  # fmt: skip
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert len(runs) == 64
+    assert {run.provenance["stack_size"] for run in runs} < {1, 2, 4, 8, 16, 32}
