@@ -57,9 +57,10 @@ class Replay:
 
     def _watch(self, function: Callable[[], None]) -> None:
         with _capturing, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.simplefilter("ignore")  # torch's, that the mode may miss some operations
             mode = torch.cuda.get_sync_debug_mode()
             torch.cuda.set_sync_debug_mode("warn")
+            warnings.simplefilter("always")
             try:
                 function()
             finally:
