@@ -73,6 +73,11 @@ class Resources:
         return PRECISIONS[self.precision][1]
 
     @property
+    def exact_products(self) -> bool:
+        """Whether matrix products are as exact as other arithmetic, so not on matrix units."""
+        return self.precision in ("float32", "float64")
+
+    @property
     def workers(self) -> int:
         """Number of threads that train at the same time."""
         return (self.threads or available_threads()) if self.place.type == "cpu" else 1

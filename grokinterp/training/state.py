@@ -39,6 +39,7 @@ class StackState:
         shares: int = 1,
     ) -> None:
         self.dtype, self.matmul_dtype = resources.dtype, resources.matmul_dtype
+        self.exact_products = resources.exact_products
         self.configs, self.device = configs, resources.place
         drawn = {data: make_dataset(data) for data in {config.data for config in configs}}
         self.datasets: list[Dataset] = [drawn[config.data] for config in configs]

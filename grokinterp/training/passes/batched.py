@@ -2,12 +2,16 @@
 
 Runs with equally large training sets are processed in groups, whose activations share one set of
 buffers. Every operation writes into memory that is there already and none waits for the device, so
-that a step can be captured once and replayed.
+that a step can be captured once and replayed. Everything from the first layer to the logits is in
+the precision of the products.
+
+Widths are padded with zeros to a multiple of 8: the matrix units read 16 bytes at once, and are
+slow where rows do not start at such a boundary.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -20,11 +24,14 @@ from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.registry import model_class
 from grokinterp.short_text import short_repr
 from grokinterp.team import Team
+from grokinterp.training.memory import free_memory
+from grokinterp.training.passes.operands import ByGathers, ByProducts, FirstLayer
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
 # Activations of one layer of a group: enough to keep a GPU busy, few enough to bound the memory.
-_GROUP_BYTES = 2**30
+_GROUP_BYTES = 2**31
+_GROUP_SHARE = 16  # of the free memory, at most the 16th part
 
 
 @short_repr
@@ -33,9 +40,44 @@ class _Group:
     """Consecutive runs of a stack whose training sets are equally large."""
 
     rows: slice
-    pairs: Int[Tensor, "operand run_example"]  # rows of a and of b in the group's tables
-    has_operand: Float[Tensor, "run entry example"]  # 1 where an example has this a or b, else 0
+    size: int  # of each training set
+    first_layer: FirstLayer
     at_label: Int[Tensor, " run_example"]  # position of each label in the flattened logits
+
+    @property
+    def runs(self) -> int:
+        """Their number."""
+        return self.rows.stop - self.rows.start
+
+
+class _Matrix:
+    """A weight matrix of a group's runs as operand of the products, and its gradient, padded."""
+
+    def __init__(self, runs: int, rows: int, columns: int, like: Tensor) -> None:
+        self._real = (slice(None), slice(rows), slice(columns))
+        shape = runs, _padded(rows), _padded(columns)
+        # Nothing but zeros is ever written to the padding of the first two.
+        self._weights, self._back, self._grads = (like.new_zeros(shape) for _ in range(3))
+
+    def set(self, weights: Float[Tensor, "run row column"]) -> Tensor:
+        """The weights, padded."""
+        padded = self._weights[: len(weights)]
+        padded[self._real].copy_(weights)
+        return padded
+
+    def scaled(self, weights: Float[Tensor, "run row column"], factor: float) -> Tensor:
+        """The weights times a factor, padded."""
+        padded = self._back[: len(weights)]
+        torch.mul(weights, factor, out=padded[self._real])
+        return padded
+
+    def grads(self, runs: int) -> Tensor:
+        """Padded memory for the gradient."""
+        return self._grads[:runs]
+
+    def real(self, padded: Tensor) -> Tensor:
+        """A padded matrix without its padding."""
+        return padded[self._real]
 
 
 class BatchedPasses(Passes):
@@ -43,26 +85,33 @@ class BatchedPasses(Passes):
 
     def __init__(self, state: StackState, team: Team) -> None:
         first = state.configs[0]
-        self._state, self._p, self._width = state, first.data.p, first.model.d_mlp
+        width, self._p = first.model.d_mlp, first.data.p
+        self._state, self._width = state, width
         self._loss, self._activation = LOSSES[first.training.loss], ACTIVATIONS[first.model.act]
-        self._matrices = [*(f"layers.{i}.W_in" for i in range(1, first.model.n_layers)), "W_U"]
+        self._names = [*(f"layers.{i}.W_in" for i in range(1, first.model.n_layers)), "W_U"]
+        like = torch.empty(0, dtype=state.matmul_dtype, device=state.device)
+        budget = _GROUP_BYTES
+        if state.device.type != "cpu":
+            budget = min(budget, free_memory(state.device) // _GROUP_SHARE)
+        most = max(1, budget // (_padded(width) * like.itemsize))  # examples at once
         sizes = [config.data.n_train for config in state.configs]
-        most = max(1, _GROUP_BYTES // (self._width * state.dtype.itemsize))  # examples at once
         self._groups = [self._group(rows) for rows in _equal(sizes, most)]
-        self._scored_at_once = min(len(sizes), max(1, most // self._p**2))
+        self._scored = _equal([self._p**2] * len(sizes), most)
+        runs = max(group.runs for group in self._groups)
         examples = max(
-            self._scored_at_once * self._p**2, *(len(group.at_label) for group in self._groups)
+            *(group.runs * group.size for group in self._groups),
+            *((rows.stop - rows.start) * self._p**2 for rows in self._scored),
         )
-
-        def buffer(width: int, kind: torch.dtype) -> Tensor:
-            return torch.empty(examples * width, dtype=kind, device=state.device)
-
-        low, same = state.matmul_dtype, state.matmul_dtype == state.dtype
-        self._pre = [buffer(self._width, state.dtype) for _ in self._matrices]
-        # Activations as the products' operands; going back, the gradients of the pre-activations.
-        self._post = [buffer(self._width, low) for _ in self._matrices]
-        self._logits = buffer(self._p, state.dtype)
-        self._logits_low = self._logits if same else buffer(self._p, low)
+        runs = max(runs, *(rows.stop - rows.start for rows in self._scored))
+        self._tables = _Matrix(runs, 2 * self._p, width, like)
+        self._matrices = [_Matrix(runs, width, width, like) for _ in self._names[1:]]
+        self._matrices.append(_Matrix(runs, width, self._p, like))
+        # Pre-activations; activations and, going back, the gradients of the pre-activations.
+        self._pre, self._post = (
+            [like.new_zeros(examples, _padded(width)) for _ in self._names] for _ in range(2)
+        )
+        self._logits_padded = like.new_zeros(examples, _padded(self._p))
+        self._logits = like.new_zeros(examples, self._p, dtype=state.dtype)
 
     @classmethod
     def suits(cls, config: RunConfig, device: torch.device) -> bool:
@@ -84,7 +133,7 @@ class BatchedPasses(Passes):
 
     @classmethod
     def bytes_per_run(cls, config: RunConfig, itemsize: int) -> int:
-        """Those of the operands' indicator; activations share the buffers of a group."""
+        """Those of the first layer's indicator; activations share the buffers of a group."""
         return config.data.n_train * (2 * config.data.p * itemsize + 3 * 8)
 
     def repeats(self) -> bool:
@@ -97,107 +146,94 @@ class BatchedPasses(Passes):
         assert loss.residual_ is not None
         weights = torch.stack(state.noise.weights) if state.noise.on_weights else state.weights
         for group in self._groups:
+            runs, n = group.runs, group.size
             named, grads = state.named(weights[group.rows]), state.named(state.grads[0, group.rows])
-            runs, n = group.has_operand.shape[0], group.has_operand.shape[2]
-            tables = named["W_E"].reshape(runs * 2 * p, self._width)
-            first, second = group.pairs
-            pre = self._view(self._pre[0], runs, n)
-            torch.index_select(tables, 0, first, out=pre.view(runs * n, -1))
-            pre += tables.index_select(0, second).view_as(pre)
+            tables = self._tables.set(named["W_E"].flatten(1, 2))
+            group.first_layer.forward(tables, _view(self._pre[0], runs, n))
             logits = self._forward(named, runs, n)
             sums = loss.residual_(logits, group.at_label)
             state.losses[0, group.rows] = sums * (loss.loss_scale(p) / n)
-            delta = self._view(self._logits_low, runs, n)
-            if delta.dtype != logits.dtype:
-                delta.copy_(logits)
-            self._backward(named, grads, delta, loss.grad_scale(n, p))
-            delta = self._view(self._post[0], runs, n)
-            _product(group.has_operand, delta, grads["W_E"].view(runs, 2 * p, -1))
+            delta = _view(self._logits_padded, runs, n)
+            delta[..., :p].copy_(logits)
+            delta = self._backward(named, grads, delta, loss.grad_scale(n, p))
+            of_tables = self._tables.grads(runs)
+            group.first_layer.backward(delta, of_tables)
+            grads["W_E"].flatten(1, 2).copy_(self._tables.real(of_tables))
 
     def score(self) -> None:
         """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
         state, p = self._state, self._p
-        for start in range(0, len(state.configs), self._scored_at_once):
-            rows = slice(start, min(start + self._scored_at_once, len(state.configs)))
+        for rows in self._scored:
             runs = rows.stop - rows.start
             named = state.named(state.weights[rows])
-            plane = self._view(self._pre[0], runs, p * p).view(runs, p, p, -1)
+            plane = _view(self._pre[0], runs, p * p).unflatten(1, (p, p))
             of_a, of_b = named["W_E"].unbind(dim=1)
-            torch.add(of_a[:, :, None], of_b[:, None, :], out=plane)
+            torch.add(of_a[:, :, None], of_b[:, None, :], out=plane[..., : self._width])
+            plane[..., self._width :] = 0.0  # a run that diverged may have left NaN there
             state.evaluation.note(rows, slice(None), self._forward(named, runs, p * p))
 
     def _forward(self, weights: dict[str, Tensor], runs: int, n: int) -> Float[Tensor, "run n p"]:
         """Logits, from the first layer's pre-activations on."""
-        for i, name in enumerate(self._matrices):
-            pre, post = (self._view(buffers[i], runs, n) for buffers in (self._pre, self._post))
-            if post.dtype == pre.dtype or self._activation.mixes:
-                self._activation.forward_into(pre, post)
-            else:
-                post.copy_(self._activation.function(pre))
-            last = i == len(self._pre) - 1
-            out = self._view(self._logits if last else self._pre[i + 1], runs, n)
-            _product(post, weights[name].to(post.dtype), out)
-        return self._view(self._logits, runs, n)
+        outputs = [*self._pre[1:], self._logits_padded]
+        for i, (name, matrix) in enumerate(zip(self._names, self._matrices, strict=True)):
+            post = _view(self._post[i], runs, n)
+            self._activation.forward_into(_view(self._pre[i], runs, n), post)
+            torch.bmm(post, matrix.set(weights[name]), out=_view(outputs[i], runs, n))
+        padded = _view(self._logits_padded, runs, n)
+        return _view(self._logits, runs, n).copy_(padded[..., : self._p])
 
     def _backward(
         self, weights: dict[str, Tensor], grads: dict[str, Tensor], delta: Tensor, scale: float
-    ) -> None:
-        """Gradients of the matrices, and of the pre-activations in place of the activations.
+    ) -> Tensor:
+        """Write the matrices' gradients; return the first pre-activations'.
 
         ``delta`` is the gradient of the logits divided by ``scale``.
         """
-        runs, n = delta.shape[:2]
-        gain = self._activation.gain
-        for i, name in reversed([*enumerate(self._matrices)]):
-            pre, post = (self._view(buffers[i], runs, n) for buffers in (self._pre, self._post))
-            _product(post.mT, delta, grads[name])
-            back = weights[name] * (gain * (scale if name == "W_U" else 1.0))
-            torch.bmm(delta, back.to(post.dtype).mT, out=post)
-            if post.dtype == pre.dtype or self._activation.mixes:
-                self._activation.backward_(post, pre)
-            else:
-                post.copy_(self._activation.backward_(post.to(pre.dtype), pre))
-            delta = post
-        grads["W_U"] *= scale
-
-    def _view(self, buffer: Tensor, runs: int, n: int) -> Tensor:
-        """The first elements of a buffer as [run, example, ...]."""
-        logits = buffer is self._logits or buffer is self._logits_low
-        width = self._p if logits else self._width
-        return buffer[: runs * n * width].view(runs, n, width)
+        runs, n, _ = delta.shape
+        for i in reversed(range(len(self._names))):
+            name, matrix, post = self._names[i], self._matrices[i], _view(self._post[i], runs, n)
+            factor = scale if name == "W_U" else 1.0
+            of_matrix = matrix.grads(runs)
+            torch.bmm(post.mT, delta, out=of_matrix)
+            torch.mul(matrix.real(of_matrix), factor, out=grads[name])
+            back = matrix.scaled(weights[name], factor * self._activation.gain)
+            torch.bmm(delta, back.mT, out=post)
+            delta = self._activation.backward_(post, _view(self._pre[i], runs, n))
+        return delta
 
     def _group(self, rows: slice) -> _Group:
         state, p = self._state, self._p
-        chosen = [
-            (data.tokens[data.is_train], data.labels[data.is_train])
-            for data in state.datasets[rows]
-        ]
-        tokens, labels = (torch.stack(part).to(state.device) for part in zip(*chosen, strict=True))
-        runs, n = labels.shape
-        entries = tokens.mT + torch.tensor([[0], [p]], device=state.device)  # [run, operand, n]
-        has_operand = torch.zeros(runs, 2 * p, n, dtype=state.matmul_dtype, device=state.device)
-        has_operand.scatter_(1, entries, 1.0)
-        of_run = torch.arange(runs, device=state.device)[:, None] * 2 * p
-        pairs = torch.stack([(entries[:, i] + of_run).flatten() for i in range(2)])
-        at_label = torch.arange(runs * n, device=state.device) * p + labels.flatten()
-        return _Group(rows, pairs, has_operand, at_label)
+        data = state.datasets[rows]
+        tokens = torch.stack([one.tokens[one.is_train] for one in data]).to(state.device)
+        labels = torch.stack([one.labels[one.is_train] for one in data]).to(state.device)
+        entries = tokens + torch.tensor([0, p], device=state.device)
+        width = _padded(2 * p)
+        first_layer = (
+            ByGathers(entries, width)
+            if state.exact_products
+            else ByProducts(entries, width, state.matmul_dtype)
+        )
+        at_label = torch.arange(labels.numel(), device=state.device) * p + labels.flatten()
+        return _Group(rows, labels.shape[1], first_layer, at_label)
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Batched matrix product, whose result may have more precision than its operands."""
-    if out.dtype == left.dtype:
-        torch.bmm(left, right, out=out)
-    else:
-        out.copy_(torch.bmm(left, right))
+def _padded(width: int) -> int:
+    return -(-width // 8) * 8
+
+
+def _view(buffer: Float[Tensor, "row width"], runs: int, n: int) -> Float[Tensor, "run n width"]:
+    """The first rows of a buffer, as those of so many runs."""
+    return buffer[: runs * n].view(runs, n, -1)
 
 
 def _equal(sizes: Sequence[int], most: int) -> list[slice]:
-    """Cut runs into slices of equal sizes, each of at most ``most`` examples or a single run."""
+    """Cut runs into slices of equal sizes: as few, and as alike, as ``most`` examples allow."""
     slices: list[slice] = []
     start = 0
     for size, members in groupby(sizes):
-        stop = start + len([*members])
-        at_once = max(1, most // size)
-        slices += [slice(i, min(i + at_once, stop)) for i in range(start, stop, at_once)]
-        start = stop
+        count = len([*members])
+        pieces = -(-count // max(1, most // size))
+        cuts = [start + count * piece // pieces for piece in range(pieces + 1)]
+        slices += [slice(a, b) for a, b in pairwise(cuts)]
+        start += count
     return slices

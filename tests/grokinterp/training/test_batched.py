@@ -52,7 +52,7 @@ def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stac
 
 @pytest.mark.usefixtures("groups")
 @pytest.mark.parametrize(
-    ("precision", "tolerance"), [("float32", 1e-5), ("float64", 1e-12), ("bfloat16", 2e-2)]
+    ("precision", "tolerance"), [("float32", 1e-5), ("float64", 1e-12), ("bfloat16", 5e-2)]
 )
 @pytest.mark.parametrize(
     "changes", [{}, DEEP, {"model.act": "gelu"}], ids=["square", "deep relu", "gelu"]
@@ -60,6 +60,7 @@ def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stac
 def test_gradients_are_those_of_the_hand_written_passes(
     changes: dict[str, object], precision: str, tolerance: float
 ) -> None:
+    """In bfloat16 also the first layer's sums are of rounded weights: some relus change side."""
     with torch.no_grad(), Team(1) as team:
         both = stacks(changes, precision, team)
         for stack in both:
@@ -97,24 +98,30 @@ def test_training_is_the_same(changes: dict[str, object], monkeypatch: pytest.Mo
             torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10, msg=name)
 
 
-def test_a_diverging_run_spares_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = gi.train(BASE, precision="float64", device="cpu", progress=False)
+@pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_a_diverging_run_spares_its_neighbours(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they use memory that it has used: NaN in the padding would spread."""
+    alone = gi.train(BASE, precision=precision, device="cpu", progress=False)
     monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
     with pytest.warns(gi.DivergenceWarning, match="run 0"):
         wild, tame = gi.train_many(
             [BASE.replace({"training.lr": 1e38}), BASE],
-            precision="float64",
+            precision=precision,
             device="cpu",
             progress=False,
         )
     assert wild.diverged_at is not None
-    torch.testing.assert_close(tame.model.W_U, alone.model.W_U, rtol=1e-7, atol=1e-10)
+    gap = (tame.model.W_U - alone.model.W_U).norm() / alone.model.W_U.norm()
+    assert gap < {"float64": 1e-9, "bfloat16": 2e-2}[precision]
 
 
 def test_groups_hold_every_run_once_and_runs_of_one_size() -> None:
     sizes = [3, 3, 10, 11, 11, 11, 50]
     groups = batched._equal(sizes, most=25)
-    assert groups == [slice(0, 2), slice(2, 3), slice(3, 5), slice(5, 6), slice(6, 7)]
+    assert groups == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6), slice(6, 7)]
 
 
 @pytest.mark.parametrize(
@@ -148,5 +155,5 @@ def test_a_stack_of_runs_is_a_few_products() -> None:
         names = [event.name for event in traced.events() or []]
         return [name for name in names if name in ("aten::bmm", "aten::mm")]
 
-    # forward, to the read-out's gradient, to the activations, and to the tables
-    assert products(8) == products(2) == ["aten::bmm"] * 4
+    # forward, to the read-out's gradient, and to the activations
+    assert products(8) == products(2) == ["aten::bmm"] * 3
