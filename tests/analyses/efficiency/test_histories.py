@@ -1,6 +1,7 @@
 """Runs side by side: every number is where its run's labels say, and nowhere else."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -37,10 +38,8 @@ def test_the_three_networks_have_their_names() -> None:
 
 
 def test_every_run_is_in_its_cell() -> None:
-    runs = [
-        made(network, fraction, seed)
-        for network in ("transformer", "lstm") for seed in (2, 1) for fraction in (0.6, 0.3)
-    ]  # fmt: skip
+    cells = itertools.product(("transformer", "lstm"), (2, 1), (0.6, 0.3))
+    runs = [made(network, fraction, seed) for network, seed, fraction in cells]
     data = side_by_side(runs[1:], AXES)  # without transformer, 0.6, seed 2
     assert data.network.values.tolist() == ["transformer", "lstm"]
     assert data.fraction.values.tolist() == [0.3, 0.6]
@@ -68,10 +67,8 @@ def test_steps_of_runs_that_were_evaluated_at_others_are_nan() -> None:
 
 def test_more_axes_and_numbers_of_ones_own() -> None:
     runs = [made(seed=0), made(seed=0), made(seed=1)]
-    data = side_by_side(
-        runs, AXES, labels={"moments": ["kept", "fresh", "kept"]},
-        numbers={"score": [1.0, 2.0, 3.0]},
-    )  # fmt: skip
+    moments, score = ["kept", "fresh", "kept"], [1.0, 2.0, 3.0]
+    data = side_by_side(runs, AXES, labels={"moments": moments}, numbers={"score": score})
     assert data.test_accuracy.dims == ("moments", *AXES, "step")
     assert data.moments.values.tolist() == ["fresh", "kept"]
     np.testing.assert_array_equal(data.score.squeeze(), [[2.0, np.nan], [1.0, 3.0]])

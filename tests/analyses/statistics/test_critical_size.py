@@ -54,8 +54,10 @@ def test_more_disagreement_between_seeds_is_a_wider_interval() -> None:
     assert wide.low < narrow.low < 300 < narrow.high < wide.high
 
 
-@pytest.mark.parametrize(("at", "side"), [(50.0, "below the smallest size, 100"),
-                                          (5000.0, "above the largest size, 1100")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("at", "side"),
+    [(50.0, "below the smallest size, 100"), (5000.0, "above the largest size, 1100")],
+)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_curves_that_do_not_cross(at: float, side: str, sign: int) -> None:
     curves = sign * crossing_at(at, 1.1 * at)
@@ -166,9 +168,11 @@ def test_a_step_is_no_finer_than_the_sizes() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "message"),
-    [(0.2, 1.0, "0.200 at the smallest size, 100, is not below 0.1"),
-     (0.0, 0.8, "0.800 at the largest size, 1100, is not above 0.9")],
-)  # fmt: skip
+    [
+        (0.2, 1.0, "0.200 at the smallest size, 100, is not below 0.1"),
+        (0.0, 0.8, "0.800 at the largest size, 1100, is not above 0.9"),
+    ],
+)
 def test_half_a_transition_is_not_detected(first: float, last: float, message: str) -> None:
     curve = np.tile(np.linspace(first, last, len(SIZES)), (3, 1))
     found = ungrokking_midpoint(SIZES, curve)
@@ -215,10 +219,9 @@ def test_a_power_law_has_no_critical_size() -> None:
     times, finished, budget = times_of(0.0, noise=0.3, budget=1e6)
     found = divergence_of_time(SIZES, times, finished, budget)
     assert math.isnan(found.value)
-    assert re.search(
-        r"^not detected: a power law of the size without a D_crit fits as well \(p = 0\.\d+\); "
-        r"if there is one, D_crit < \d", str(found)
-    )  # fmt: skip
+    said = "not detected: a power law of the size without a D_crit fits as well"
+    bound = r"if there is one, D_crit < \d"
+    assert re.match(rf"{said} \(p = 0\.\d+\); {bound}", str(found))
     assert found.p_value > 0.05
 
 
@@ -268,7 +271,7 @@ CURVES = np.ones((2, len(SIZES)))
         (lambda: divergence_of_time(SIZES, CURVES, CURVES > 0, 0.5), "within the budget"),
         (lambda: divergence_of_time(SIZES, CURVES, CURVES[:1] > 0, 2.0), "must be equal"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("no_type_checker")
 def test_bad_input_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):

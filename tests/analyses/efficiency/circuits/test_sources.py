@@ -27,10 +27,8 @@ RULES = PUBLISHED_RULES | VALIDATED_RULES
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, gi.Run]:
-    configs = {
-        "plain": CONFIG, "random labels": random_labels(CONFIG),
-        "random elsewhere": random_elsewhere(CONFIG),
-    }  # fmt: skip
+    configs = {"plain": CONFIG, "random labels": random_labels(CONFIG)}
+    configs["random elsewhere"] = random_elsewhere(CONFIG)
     trained = gi.train_many(configs.values(), checkpoints=RULES, device="cpu", progress=False)
     return dict(zip(configs, trained, strict=True))
 
@@ -66,10 +64,8 @@ def test_random_labels_change_the_labels_alone(runs: dict[str, gi.Run]) -> None:
     assert torch.equal(ours.is_train, theirs.is_train)
     assert torch.equal(ours.clean_labels, theirs.clean_labels)
     assert 0.9 < theirs.is_changed.sum() / theirs.is_train.sum() < 1  # 1/p stay true
-    from_second_rule = CONFIG.replace({
-        "data.corruption": 0.2, "data.corruption_kind": "second_rule",
-        "data.second_operation": "subtraction",
-    })  # fmt: skip
+    rule = {"data.corruption_kind": "second_rule", "data.second_operation": "subtraction"}
+    from_second_rule = CONFIG.replace(rule | {"data.corruption": 0.2})
     assert random_labels(from_second_rule) == random_labels(CONFIG)
 
 

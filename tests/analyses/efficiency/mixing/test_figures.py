@@ -78,10 +78,8 @@ def test_predictions_lie_over_the_scalars(tables: Tables, data: xr.Dataset) -> N
     figure: Any = plot_scalars(data, flow)
     assert len(figure.data) == 16
     names = [trace.name for trace in figure.data if trace.showlegend]
-    assert names == [
-        "C<sub>mem</sub>, trained", "C<sub>mem</sub>, sign flow",
-        "C<sub>gen</sub>, trained", "C<sub>gen</sub>, sign flow",
-    ]  # fmt: skip
+    circuits, curves = ("C<sub>mem</sub>", "C<sub>gen</sub>"), ("trained", "sign flow")
+    assert names == [f"{circuit}, {curve}" for circuit in circuits for curve in curves]
     first = data.scalars.sel(start="10:1", scalar="w_m1")
     np.testing.assert_array_equal(figure.data[0].y, first)
     grown = flow.weights.sel(start="10:1", circuit="memorising")
@@ -124,9 +122,8 @@ def test_the_legend_names_what_never_falls(found: xr.Dataset) -> None:
 
 def test_a_median_that_is_censored_is_not_told(found: xr.Dataset) -> None:
     rows = table(found)
-    assert [(row["variant"], row["start"]) for row in rows] == [
-        ("plain", "10:1"), ("plain", "1:1"), ("late", "10:1"), ("late", "1:1"),
-    ]  # fmt: skip
+    assert [row["variant"] for row in rows] == ["plain", "plain", "late", "late"]
+    assert [row["start"] for row in rows] == ["10:1", "1:1", "10:1", "1:1"]
     assert rows[0]["validation / 10"] == 10
     assert np.isnan(rows[2]["validation / 10"])
     assert rows[2]["train / 2"] == 10

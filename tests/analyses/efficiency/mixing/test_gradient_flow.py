@@ -73,10 +73,9 @@ def test_sgd_follows_gradient_flow_the_closer_the_smaller_its_rate(
 ) -> None:
     tables, gaps = make_tables(), []
     for finer in (1, 10):
-        training = replace(
-            SGD, lr=0.1 / finer, steps=40 * finer, eval_every=10 * finer, warmup_steps=0,
-            weight_decay=0.02, decay=kind,
-        )  # fmt: skip
+        training = replace(SGD, warmup_steps=0, weight_decay=0.02, decay=kind)
+        times = {"lr": 0.1 / finer, "steps": 40 * finer, "eval_every": 10 * finer}
+        training = replace(training, **times)
         how = config(training, mixed=mixed, decay_of=decay_of)
         trained = mixture.compute(tables, {"a": (3.0, 1.0)}, how)
         gaps.append(
@@ -99,10 +98,8 @@ def test_sign_flow_is_a_straight_line_until_a_gradient_turns() -> None:
 
 def test_adam_begins_as_sign_flow_and_ends_where_it_ends() -> None:
     """Decay of circuits makes the end unique: where the loss with its penalty is least."""
-    training = gi.TrainConfig(
-        steps=300, lr=1e-2, warmup_steps=10, optimizer="adam", weight_decay=2e-3,
-        loss="mse_softmax", eval_every=10,
-    )  # fmt: skip
+    training = gi.TrainConfig(steps=300, lr=1e-2, warmup_steps=10, eval_every=10)
+    training = replace(training, optimizer="adam", weight_decay=2e-3, loss="mse_softmax")
     how = config(training, decay_of="circuits")
     trained = mixture.compute(make_tables(), config=how)
     flow = predict(make_tables(), config=how)

@@ -113,8 +113,8 @@ def test_decoupled_decay_of_circuits_is_a_step_of_its_own() -> None:
     training = replace(training, warmup_steps=0)
     tables = make_tables()
     flat = replace(tables, memorising=torch.zeros_like(tables.memorising), norms=(30.0, 3.0))
-    config = mixture.MixtureConfig(mixed="logits", training=replace(training, loss="mse"),
-                                   decay_of="circuits")  # fmt: skip
+    training = replace(training, loss="mse")
+    config = mixture.MixtureConfig(mixed="logits", training=training, decay_of="circuits")
     found = mixture.compute(flat, {"a": (1.0, 2.0, 0.0, 0.0)}, config).scalars.isel(start=0)
     w1, w2 = 1.0, 2.0
     for row in found[1:]:
@@ -230,9 +230,8 @@ def test_bad_settings_and_starts_are_refused() -> None:
         mixture.compute(tables, {})
     with pytest.raises(ValueError, match=r"starts\['x'\] has 3 numbers"):
         mixture.compute(tables, {"x": (1.0, 2.0, 3.0)})
-    decayed = replace(FULL, weight_decay=0.1)
+    decayed = config(training=replace(FULL, weight_decay=0.1), decay_of="circuits")
     with pytest.raises(ValueError, match=r"needs tables\.norms"):
-        mixture.compute(make_tables(norms=(math.nan, 1.0)),
-                        config=config(training=decayed, decay_of="circuits"))  # fmt: skip
+        mixture.compute(make_tables(norms=(math.nan, 1.0)), config=decayed)
     with pytest.raises(ValueError, match=r"overshoot zero at lr=0\.02.*at most 0\.0102"):
-        mixture.compute(tables, config=config(training=decayed, decay_of="circuits"))
+        mixture.compute(tables, config=decayed)

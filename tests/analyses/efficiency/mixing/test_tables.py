@@ -24,12 +24,9 @@ def circuit(kind: str, seen: torch.Tensor, *, wrong: int = 0, p: int = P) -> Cir
         right[seen.nonzero()[:wrong, 0]] = False
     answers = torch.where(right, dataset.labels, (dataset.labels - 1) % p)
     made = Circuit.__new__(Circuit)  # not from a network: only its answers matter here
-    for name, value in {
-        "kind": kind, "source": "made up", "model": None, "dataset": dataset, "seen": seen,
-        "definition": "validated", "_logits": 5.0 * F.one_hot(answers, p).double(),
-        "norm": {"memorising": 9.0, "generalising": 4.0}[kind],
-    }.items():  # fmt: skip
-        made.__dict__[name] = value
+    made.__dict__.update(kind=kind, source="made up", dataset=dataset, seen=seen)
+    made.__dict__["_logits"] = 5.0 * F.one_hot(answers, p).double()
+    made.__dict__["norm"] = {"memorising": 9.0, "generalising": 4.0}[kind]
     return made
 
 

@@ -21,17 +21,15 @@ def make_data(noise: float = 0.0) -> xr.Dataset:
     pairs = np.round(fractions * 9409)
     shape = (len(CIRCUITS), len(fractions), SEEDS, len(NORM_KINDS))
     axes = ("circuit", "fraction", "seed", "measure")
+    values = (list(CIRCUITS), fractions, range(SEEDS), list(NORM_KINDS))
     data = xr.Dataset(
         {
             "cost": (axes, np.full(shape, np.nan)),
             "missing": (axes[:3], np.full(shape[:3], "validation accuracy 0.31")),
         },
-        coords={
-            "circuit": list(CIRCUITS), "fraction": fractions, "seed": range(SEEDS),
-            "measure": list(NORM_KINDS), "n_train": ("fraction", pairs),
-        },
+        coords=dict(zip(axes, values, strict=True)),
         attrs={"network": "mlp", "equal_step": 100, "no_least": ""},
-    )  # fmt: skip
+    ).assign_coords(n_train=("fraction", pairs))
     for circuit, slope in SLOPES.items():
         for j, measure in enumerate(NORM_KINDS):
             for seed in range(SEEDS):

@@ -29,10 +29,7 @@ def trained() -> gi.Run:
 
 @pytest.fixture(scope="module")
 def make(trained: gi.Run) -> Callable[..., gi.Run]:
-    def run(
-        train: float, test: float, *, random: bool = False, seed: int = 0, fraction: float = 0.4,
-        last: int = 200,
-    ) -> gi.Run:  # fmt: skip
+    def run(train: float, test: float, *, last: int = 200, **where: Any) -> gi.Run:
         """Accuracies that jump to 1 at a step; later than ``last`` they have not."""
         rows = ROWS[last >= ROWS]
         history = xr.Dataset(
@@ -42,9 +39,9 @@ def make(trained: gi.Run) -> Callable[..., gi.Run]:
             },
             coords={"step": rows},
         )
-        changes = {
-            "seed": seed, "data.train_fraction": fraction, "data.corruption": float(random)
-        }  # fmt: skip
+        where = {"seed": 0, "fraction": 0.4, "random": False} | where
+        changes = {"seed": where["seed"], "data.train_fraction": where["fraction"]}
+        changes["data.corruption"] = float(where["random"])
         return dataclasses.replace(trained, config=trained.config.replace(changes), history=history)
 
     return run
@@ -52,14 +49,15 @@ def make(trained: gi.Run) -> Callable[..., gi.Run]:
 
 @pytest.fixture(scope="module")
 def data(make: Callable[..., gi.Run]) -> Any:
-    return training_efficiency.compute([
+    runs = [
         *(make(20, test, seed=s) for s, test in enumerate((100, 120, 999))),
         *(make(40, 999, random=True, seed=s) for s in (0, 1)),
         make(999, 999, random=True, seed=2),
         *(make(30, 999, seed=s, fraction=0.2) for s in (0, 1, 2)),
         make(10, 999, random=True, seed=0, fraction=0.2),
         *(make(10, 999, random=True, seed=s, fraction=0.05) for s in (0, 1, 2)),
-    ])  # fmt: skip
+    ]
+    return training_efficiency.compute(runs)
 
 
 def test_times_are_those_of_the_histories(data: Any) -> None:
@@ -93,11 +91,9 @@ def test_medians_know_of_the_censored(data: Any) -> None:
 
 def test_ratios_of_slow_memorisers_are_not_left_out(make: Callable[..., gi.Run]) -> None:
     """Of 3 seeds that generalise, two memorise too late: most ratios are small, not the known 2."""
-    data = training_efficiency.compute([
-        *(make(20, 80, seed=s) for s in (0, 1, 2)),
-        make(40, 999, random=True, seed=0),
-        *(make(999, 999, random=True, seed=s) for s in (1, 2)),
-    ])  # fmt: skip
+    runs = [make(20, 80, seed=s) for s in (0, 1, 2)]
+    runs += [make(first, 999, random=True, seed=s) for s, first in enumerate((40, 999, 999))]
+    data = training_efficiency.compute(runs)
     here = data.squeeze()
     np.testing.assert_array_equal(here.ratio.sel(over="gap"), [2.0, np.nan, np.nan])
     np.testing.assert_array_equal(here.ratio_below.sel(over="gap"), [np.nan, 0.4, 0.4])

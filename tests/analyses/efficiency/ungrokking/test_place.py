@@ -29,6 +29,7 @@ def made(places: np.ndarray, *, moments: tuple[str, ...] = ("fresh",)) -> xr.Dat
     n_train = (FRACTIONS * P**2).astype(int).astype(float)
     final = np.moveaxis(final_accuracies(places[:, None]), -1, -2)
     axes = ("moments", "network", "weight_decay", "fraction", "seed")
+    values = (list(moments), ["mlp"], list(DECAYS), FRACTIONS, range(places.shape[-1]), [0, 10])
     known = ~np.isnan(final)
     rows = np.stack([np.ones_like(final), final], axis=-1)
     return xr.Dataset(
@@ -41,11 +42,8 @@ def made(places: np.ndarray, *, moments: tuple[str, ...] = ("fresh",)) -> xr.Dat
             "n_train": (("network", "fraction"), n_train[None]),
             "chance": ("network", [1 / P]),
         },
-        coords={
-            "moments": list(moments), "network": ["mlp"], "weight_decay": list(DECAYS),
-            "fraction": FRACTIONS, "seed": np.arange(places.shape[-1]), "step": [0, 10],
-        },
-    )  # fmt: skip
+        coords=dict(zip((*axes, "step"), values, strict=True)),
+    )
 
 
 SEEDS = np.array([0.9, 1.0, 1.15])  # each seed's own factor, the same at every weight decay
@@ -162,12 +160,10 @@ def test_the_published_point_is_found_on_the_published_curve() -> None:
     data = data.drop_dims("fraction").assign_coords(fraction=shares)
     final = np.broadcast_to(np.array(PUBLISHED[0.1])[:, None] / 100, (1, 1, 3, 15, 1))
     axes = ("moments", "network", "weight_decay", "fraction", "seed")
-    data = data.assign(
-        final=(axes, final), final_mean=(axes[:-1], final[..., 0]),
-        flat=(axes, np.ones(final.shape, dtype=bool)), last_step=(axes, np.ones(final.shape)),
-        n_train=(("network", "fraction"), shares[None] * P**2),
-    )  # fmt: skip
-    found = locate(data)
+    data = data.assign(final=(axes, final), final_mean=(axes[:-1], final[..., 0]))
+    ones = xr.ones_like(data.final)
+    sizes = ("network", "fraction"), shares[None] * P**2
+    found = locate(data.assign(flat=ones == 1, last_step=ones, n_train=sizes))
     np.testing.assert_allclose(found.midpoint / P**2, 0.0416, rtol=0.05)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,9 @@ def went_on(
     """A run that claims to have continued a start, with this validation accuracy."""
     named = continued(start, fraction, weight_decay, 1000)
     assert named.start is not None
-    return gi.Run(
-        named.config, gi.make_dataset(named.config.data), start.model, history(1.0, test),
-        diverged_at, {"start": {"sha256": named.start.digest}},
-    )  # fmt: skip
+    dataset, begun = gi.make_dataset(named.config.data), {"start": {"sha256": named.start.digest}}
+    curves = history(1.0, test)
+    return gi.Run(named.config, dataset, start.model, curves, diverged_at, begun)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def test_a_continued_run_sees_a_part_of_what_its_start_saw(start: gi.Run) -> Non
         assert torch.equal(named.start.state[name], weight)
     folders = {
         continued(made_start(seed), fraction, decay, 10).folder
-        for seed in (0, 1) for fraction in (0.2, 0.3) for decay in (0.1, 1.0)
-    }  # fmt: skip
+        for seed, fraction, decay in itertools.product((0, 1), (0.2, 0.3), (0.1, 1.0))
+    }
     assert len(folders) == 8
 
 
@@ -203,10 +203,11 @@ def test_a_start_without_moments_has_no_control_that_keeps_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its folder is of an earlier call, whose level it did not reach."""
-    monkeypatch.setattr(
-        "analyses.efficiency.ungrokking.runs.collect",
-        lambda _, wanted, **__: [made_start() if n.start is None else n for n in wanted],
-    )  # fmt: skip
+
+    def collected(_: Path, wanted: list, **__: object) -> list:
+        return [made_start() if named.start is None else named for named in wanted]
+
+    monkeypatch.setattr("analyses.efficiency.ungrokking.runs.collect", collected)
     _, wanted = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], level=0.9)
     decays, fractions = ungrokking.WEIGHT_DECAYS["tiny"], ungrokking.FRACTIONS["tiny"]
     assert len(wanted) == len(decays) * len(fractions)
