@@ -18,6 +18,21 @@ def network_of(config: RunConfig) -> str:
     return "mlp" if kind == "embedding_mlp" else kind
 
 
+def has_random_labels(config: RunConfig) -> bool:
+    """Whether all training labels are random, rather than the task's.
+
+    Raises:
+        ValueError: only some are.
+    """
+    corruption = config.data.corruption
+    if corruption not in (0.0, 1.0):
+        raise ValueError(
+            f"runs has one with data.corruption={corruption}; labels must be all the task's (0) or "
+            "all random (1)"
+        )
+    return corruption == 1.0
+
+
 AXES: dict[str, Callable[[RunConfig], Any]] = {
     "network": network_of,
     "weight_decay": lambda config: config.training.weight_decay,

@@ -50,7 +50,7 @@ def draw(
     look: Look,
     *,
     mode: str = "lines+markers",
-    width: float = 2.5,
+    width: int | float = 2.5,
     size: Any = 9,
     hover: str | None = None,
     **more: Any,

@@ -16,29 +16,13 @@ import typer
 
 from analyses.announcement import Announcement
 from analyses.efficiency import settings
-from analyses.efficiency.data_efficiency.computation import (
-    READINGS,
-    compute,
-    first_fraction,
-    read_published,
-    table,
-)
+from analyses.efficiency.data_efficiency.computation import READINGS, compute, read_published, table
 from analyses.efficiency.data_efficiency.figures import plot_curves, plot_ranking
-from analyses.efficiency.data_efficiency.runs import GROK_MEASURES, grok_step, job
+from analyses.efficiency.data_efficiency.runs import GROK_MEASURES, job
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 
-__all__ = [
-    "GROK_MEASURES",
-    "READINGS",
-    "compute",
-    "experiment",
-    "first_fraction",
-    "grok_step",
-    "job",
-    "read_published",
-    "table",
-]
+__all__ = ["GROK_MEASURES", "compute", "experiment", "job", "read_published", "table"]
 
 
 def experiment(

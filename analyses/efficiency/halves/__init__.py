@@ -9,7 +9,7 @@ a C_mem and a C_gen from one training, whose logits add up exactly to the whole 
 from collections.abc import Iterator
 
 from analyses.announcement import Announcement
-from analyses.efficiency.halves.computation import CUTS, PARTS, compute
+from analyses.efficiency.halves.computation import compute
 from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
 from analyses.efficiency.halves.parts import split
 from analyses.efficiency.halves.runs import coexistence, wanted
@@ -17,7 +17,7 @@ from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from grokinterp.sweeps.collect import collect
 
-__all__ = ["CUTS", "PARTS", "coexistence", "compute", "experiment", "split", "wanted"]
+__all__ = ["coexistence", "compute", "experiment", "split", "wanted"]
 
 
 def experiment(

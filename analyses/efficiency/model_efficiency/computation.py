@@ -12,7 +12,7 @@ from jaxtyping import Float
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Definition
 from analyses.efficiency.circuits.sources import END
-from analyses.efficiency.histories import network_of
+from analyses.efficiency.histories import has_random_labels, network_of
 from analyses.efficiency.model_efficiency.runs import AT_STEP
 from grokinterp.session import unaffected
 from probes.margins import all_logits, label_logits, label_margins
@@ -158,18 +158,13 @@ def _cells(runs: Sequence[gi.Run]) -> dict[tuple[bool, float, int], gi.Run]:
         raise ValueError("runs is empty; give at least one trained run")
     cells: dict[tuple[bool, float, int], gi.Run] = {}
     for run in runs:
-        data = run.config.data
-        if data.corruption not in (0.0, 1.0):
-            raise ValueError(
-                f"runs has one with data.corruption={data.corruption}; labels are all the task's "
-                "(0) or all random (1)"
-            )
+        data, random = run.config.data, has_random_labels(run.config)
         if run.config.replace(_MAY_DIFFER) != runs[0].config.replace(_MAY_DIFFER):
             raise ValueError(
                 "runs must differ in train fraction, batch size, seeds and random labels only; "
                 f"got {run.config!r} and {runs[0].config!r}"
             )
-        key = (data.corruption == 1.0, data.train_fraction, run.config.seed)
+        key = (random, data.train_fraction, run.config.seed)
         if key in cells:
             raise ValueError(
                 f"runs has two with train_fraction={key[1]}, seed={key[2]} and corruption="

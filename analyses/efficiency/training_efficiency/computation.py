@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency.histories import side_by_side
+from analyses.efficiency.histories import has_random_labels, side_by_side
 from analyses.statistics.over_runs import budgets, crossings, median_times
 from analyses.statistics.thresholds import TIMED_AT
 
@@ -75,15 +75,11 @@ def compute(runs: Sequence[gi.Run], *, level: float = TIMED_AT) -> xr.Dataset:
 
 
 def _with(runs: Sequence[gi.Run], random: bool) -> list[gi.Run]:
-    if bad := [c for run in runs if (c := run.config.data.corruption) not in (0.0, 1.0)]:
-        raise ValueError(
-            f"runs has one with data.corruption={bad[0]}; labels are all the task's (0) or all "
-            "random (1)"
-        )
-    chosen = [run for run in runs if (run.config.data.corruption == 1.0) == random]
+    """The runs on random labels, or those on the task's."""
+    chosen = [run for run in runs if has_random_labels(run.config) == random]
     if not chosen:
         raise ValueError(
-            f"runs has none with data.corruption={float(random)}; it takes runs on the task's "
-            "labels (0) and on random ones (1)"
+            f"runs has none with data.corruption={float(random)}; give runs on the task's labels "
+            "(0) and on random ones (1)"
         )
     return chosen

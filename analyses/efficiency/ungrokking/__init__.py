@@ -15,34 +15,11 @@ from analyses.announcement import Announcement
 from analyses.efficiency.ungrokking import figures as plots
 from analyses.efficiency.ungrokking.computation import compute
 from analyses.efficiency.ungrokking.place import locate
-from analyses.efficiency.ungrokking.runs import (
-    FRACTIONS,
-    START_FRACTION,
-    START_FROM,
-    STEPS,
-    WEIGHT_DECAYS,
-    collect_runs,
-    continued,
-    grokked,
-    wanted,
-)
+from analyses.efficiency.ungrokking.runs import collect_runs, continued, wanted
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 
-__all__ = [
-    "FRACTIONS",
-    "START_FRACTION",
-    "START_FROM",
-    "STEPS",
-    "WEIGHT_DECAYS",
-    "collect_runs",
-    "compute",
-    "continued",
-    "experiment",
-    "grokked",
-    "locate",
-    "wanted",
-]
+__all__ = ["collect_runs", "compute", "continued", "experiment", "locate", "wanted"]
 
 
 def experiment(

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from analyses import announcement
-from analyses.efficiency import settings, ungrokking
+from analyses.efficiency import settings
 from analyses.efficiency.semi_grokking import runs as semi_runs
+from analyses.efficiency.ungrokking import runs as ungrokking_runs
 from analyses.statistics.thresholds import FLAWLESS_FROM
 from grokinterp.sweeps.estimate import Duration
 
@@ -35,11 +36,11 @@ def toys_that_learn_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setitem(settings._WIDTH, "tiny", 16)
         patch.setitem(settings._TRAINING, "tiny", training)
         patch.setitem(settings._OWN, "tiny", {})
-        patch.setitem(ungrokking.START_FROM, "tiny", FLAWLESS_FROM)
-        patch.setitem(ungrokking.WEIGHT_DECAYS, "tiny", (0.1, 1.0))
-        patch.setitem(ungrokking.START_FRACTION, "tiny", 0.5)
-        patch.setitem(ungrokking.STEPS, "tiny", 20)
-        patch.setitem(ungrokking.FRACTIONS, "tiny", (0.1, 0.3))
+        patch.setitem(ungrokking_runs.START_FROM, "tiny", FLAWLESS_FROM)
+        patch.setitem(ungrokking_runs.WEIGHT_DECAYS, "tiny", (0.1, 1.0))
+        patch.setitem(ungrokking_runs.START_FRACTION, "tiny", 0.5)
+        patch.setitem(ungrokking_runs.STEPS, "tiny", 20)
+        patch.setitem(ungrokking_runs.FRACTIONS, "tiny", (0.1, 0.3))
         patch.setitem(semi_runs.FRACTIONS, "tiny", (0.3, 0.6))
         patch.setitem(semi_runs.LONGER, "tiny", 3)
         yield

@@ -14,6 +14,7 @@ from analyses.efficiency.data_efficiency import grids as data_efficiency_setting
 from analyses.efficiency.mixing import runs as mixture_runs
 from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from analyses.efficiency.model_efficiency import trend as efficiency_trend
+from analyses.efficiency.ungrokking.runs import FRACTIONS
 from analyses.pages import finding
 
 WITH_SIZES = [name for name in EXPERIMENTS if name not in ("architectures", "coverage")]
@@ -36,8 +37,8 @@ def test_toys_memorise_first_and_generalise_later(toys: list[gi.Run]) -> None:
 
 
 def test_toys_ungrok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fractions = ungrokking.FRACTIONS["tiny"]
-    monkeypatch.setitem(ungrokking.FRACTIONS, "tiny", (fractions[0], fractions[-1]))
+    fractions = FRACTIONS["tiny"]
+    monkeypatch.setitem(FRACTIONS, "tiny", (fractions[0], fractions[-1]))
     starts, runs = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], controls=False)
     found = ungrokking.compute(runs, starts).final.squeeze()
     assert found.sel(fraction=fractions[0]) < 0.1

@@ -12,6 +12,7 @@ import xarray as xr
 import grokinterp as gi
 from analyses.efficiency import d_crit, semi_grokking, settings, ungrokking
 from analyses.efficiency.model_efficiency import runs as efficiency_runs
+from analyses.efficiency.ungrokking.runs import START_FROM
 from analyses.statistics.critical_size import ungrokking_midpoint
 from grokinterp.sweeps.collect import Named, collect
 
@@ -122,7 +123,7 @@ def test_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert runs  # it finds them
-    monkeypatch.setitem(ungrokking.START_FROM, "tiny", 0.0)
+    monkeypatch.setitem(START_FROM, "tiny", 0.0)
     monkeypatch.setattr(settings, "NETWORKS", ("mlp",))
     result = command("run", "d_crit", folder, "--size", "tiny", "--seeds", 1)
     assert result.exit_code == 0, result.output

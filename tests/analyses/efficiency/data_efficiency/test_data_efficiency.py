@@ -15,6 +15,7 @@ from scipy import stats
 import grokinterp as gi
 from analyses.efficiency import data_efficiency as de
 from analyses.efficiency.data_efficiency import figures
+from analyses.efficiency.data_efficiency.computation import first_fraction
 from analyses.efficiency.data_efficiency.grids import (
     BASELINE,
     FACTORS,
@@ -24,6 +25,7 @@ from analyses.efficiency.data_efficiency.grids import (
     get,
     label,
 )
+from analyses.efficiency.data_efficiency.runs import grok_step
 from grokinterp.sweeps import estimate
 from grokinterp.sweeps.grid import Grid
 
@@ -107,11 +109,11 @@ def test_first_fraction_and_its_censoring(accuracy: np.ndarray) -> None:
     assert [high[name].item() for name in ends[:2]] == [0.9, 0.9]
     assert np.isnan(high.first_high)
     assert np.isnan(at(data, "dropout", "high").first_fraction)
-    at_half = de.first_fraction(data, 0.5).value.sel(reading="final")
+    at_half = first_fraction(data, 0.5).value.sel(reading="final")
     assert at_half.sel(factor=BASELINE, rate="baseline") == 0.4
     for level in (0.0, 1.5):
         with pytest.raises(ValueError, match="level"):
-            de.first_fraction(data, level)
+            first_fraction(data, level)
 
 
 def test_one_seed_has_no_intervals(accuracy: np.ndarray) -> None:
@@ -184,7 +186,7 @@ def test_grok_step_is_sustained(tiny_run: gi.Run) -> None:
         history = xr.Dataset(
             {"test_accuracy": ("step", accuracies)}, {"step": 10 * np.arange(len(accuracies))}
         )
-        return de.grok_step(dataclasses.replace(tiny_run, history=history))
+        return grok_step(dataclasses.replace(tiny_run, history=history))
 
     assert step([0.0, 1.0, 1.0, 0.2, *[0.99] * 5, 0.1]) == 40
     assert np.isnan(step([0.0, *[1.0] * 4, 0.2, 1.0]))

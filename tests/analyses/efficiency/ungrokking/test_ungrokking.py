@@ -13,7 +13,8 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency import settings, ungrokking
-from analyses.efficiency.ungrokking import compute, continued, grokked
+from analyses.efficiency.ungrokking import compute, continued
+from analyses.efficiency.ungrokking.runs import FRACTIONS, WEIGHT_DECAYS, grokked
 from grokinterp.sweeps.collect import collect
 
 P = 13
@@ -175,7 +176,7 @@ def test_tiny_networks_from_start_to_dataset(
     monkeypatch.setattr(
         "analyses.efficiency.ungrokking.runs.collect", functools.partial(collect, progress=False)
     )
-    monkeypatch.setitem(ungrokking.FRACTIONS, "tiny", (0.2,))
+    monkeypatch.setitem(FRACTIONS, "tiny", (0.2,))
     with pytest.raises(ValueError, match="has not grokked"):
         ungrokking.collect_runs(tmp_path / "strict", "tiny", 1)
     monkeypatch.setattr(gi, "reached", lambda **_: gi.at_step(10))  # a toy groks by decree
@@ -209,5 +210,5 @@ def test_a_start_without_moments_has_no_control_that_keeps_them(
 
     monkeypatch.setattr("analyses.efficiency.ungrokking.runs.collect", collected)
     _, wanted = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], level=0.9)
-    decays, fractions = ungrokking.WEIGHT_DECAYS["tiny"], ungrokking.FRACTIONS["tiny"]
+    decays, fractions = WEIGHT_DECAYS["tiny"], FRACTIONS["tiny"]
     assert len(wanted) == len(decays) * len(fractions)
