@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
@@ -28,7 +28,7 @@ from analyses.statistics.time_divergence import TimeLaw
 from grokinterp.checks import check_int
 from grokinterp.short_text import short
 
-Sizes = Float[np.ndarray, " size"]
+Sizes = Float[np.ndarray, " size"] | Int[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]
 
 _MISSING = 0.05  # largest share of resamples without an answer
