@@ -52,6 +52,12 @@ def train(
         typer.Option(help="mlp, embedding_mlp, transformer or lstm; then --set its fields"),
     ] = None,
     change: Changes = None,
+    checkpoints: Annotated[
+        int,
+        typer.Option(
+            min=0, help="networks to keep on the way, evenly spaced, for analyses over training"
+        ),
+    ] = 0,
     precision: Precision = "float32",
     device: Device = None,
     overwrite: Overwrite = False,
@@ -69,7 +75,9 @@ def train(
         if estimate_only:
             _print_estimate(chosen, precision, device, as_json)
             return
-        run = _train_and_save(chosen, out, precision, device, overwrite, progress=not as_json)
+        run = _train_and_save(
+            chosen, out, precision, device, overwrite, progress=not as_json, kept=checkpoints
+        )
     if as_json:
         typer.echo(json.dumps({"run": str(out), "config": chosen.to_dict()}))
     else:
@@ -135,15 +143,24 @@ def _train_and_save(
     overwrite: bool,
     *,
     progress: bool,
+    kept: int = 0,
 ) -> "Run":
     from analyses.one_run.grokking import PROBES
+    from analyses.one_run.stored_networks import evenly_spaced
     from grokinterp import TrainingInterrupted, build_model, train
     from grokinterp.runs.folder import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
     probes = PROBES if _has_report(build_model(config)) else None
     try:
-        run = train(config, precision=precision, device=device, probes=probes, progress=progress)
+        run = train(
+            config,
+            precision=precision,
+            device=device,
+            probes=probes,
+            progress=progress,
+            checkpoints=evenly_spaced(config.training.steps, kept),
+        )
     except TrainingInterrupted as stopped:
         (partial,) = stopped.runs
         what = "there is nothing to save"

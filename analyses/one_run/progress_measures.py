@@ -308,8 +308,8 @@ def analysis(
     last = data.isel(step=-1)
     keys = last.frequency.values[last.is_key.values].tolist()
     rows = [
-        f"{data.sizes['step']} stored steps, {int(data.step[0])} to {int(data.step[-1])}; more: "
-        "gi.train(..., checkpoints=checkpoints_at(steps))",
+        f"{data.sizes['step']} stored steps, {int(data.step[0])} to {int(data.step[-1])}; for more "
+        "train with --checkpoints N",
         f"key frequencies at the end: {', '.join(map(str, keys)) or 'none'}",
     ]
     return Finding(data=data, figures=[plot_progress(data)], rows=rows)

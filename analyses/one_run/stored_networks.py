@@ -40,6 +40,16 @@ def checkpoints_at(steps: Sequence[int]) -> dict[str, Rule]:
     return {f"step_{step}": at_step(step) for step in steps}
 
 
+def evenly_spaced(steps: int, count: int) -> dict[str, Rule]:
+    """Rules that keep ``count`` checkpoints between the start and the end of ``steps`` updates.
+
+    They part the training into ``count + 1`` stretches of the same length, to rounding; fewer if
+    there are fewer steps.
+    """
+    at = {round(steps * i / (count + 1)) for i in range(1, count + 1)} - {0, steps}
+    return checkpoints_at(sorted(at)) if at else {}
+
+
 def stored_steps(run: Run) -> list[int]:
     """The steps of :func:`stored_networks`, in increasing order."""
     return [step for step, _ in _places(run)]

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 import grokinterp as gi
-from analyses.one_run.stored_networks import checkpoints_at, stored_networks, stored_steps
+from analyses.one_run.stored_networks import (
+    checkpoints_at,
+    evenly_spaced,
+    stored_networks,
+    stored_steps,
+)
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=7, train_fraction=0.6),
@@ -50,3 +55,11 @@ def test_steps_are_checked() -> None:
         checkpoints_at([])
     with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
         checkpoints_at([3, -1])
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "kept"),
+    [(12, 3, [3, 6, 9]), (100, 0, []), (3, 9, [1, 2]), (1, 5, []), (10, 2, [3, 7])],
+)
+def test_evenly_spaced_steps(steps: int, count: int, kept: list[int]) -> None:
+    assert list(evenly_spaced(steps, count)) == [f"step_{step}" for step in kept]
