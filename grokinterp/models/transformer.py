@@ -1,21 +1,20 @@
 """A transformer with the interface of TransformerLens' ``HookedTransformer``."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens import ActivationCache
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp.checks import check_choice, check_int
 from grokinterp.models.anatomy import words_on
-from grokinterp.models.base import HookedModel
 from grokinterp.models.prompt import Prompt
 from grokinterp.models.read_out import Part, ReadOut
 from grokinterp.models.rows import Rows, TokenTable
+from grokinterp.models.transformer_calls import TransformerCalls
 from grokinterp.models.transformer_config import TransformerConfig, count_parameters
+from grokinterp.models.transformer_fold import folded
 from grokinterp.models.transformer_init import Weights
 from grokinterp.models.transformer_parts import Block, Embed, LayerNorm, PosEmbed, Unembed
 from grokinterp.models.transformer_path import direct_path
@@ -23,12 +22,13 @@ from grokinterp.models.transformer_weights import TransformerWeights
 from grokinterp.randomness import generator
 
 
-class HookedTransformer(TransformerWeights, HookedModel):
+class HookedTransformer(TransformerWeights, TransformerCalls):
     """A transformer with the config fields, weights, hooks and cache of TransformerLens' class.
 
     Without ``p`` it maps tokens [batch, pos] to logits [batch, pos, d_vocab_out], as there. With
     ``p`` it computes f(a, b) mod p: it writes pairs [batch, 2] as the config's prompt and returns
     the logits of the last position, [batch, d_vocab_out], whose first p classes are the residues.
+    Given the prompt's tokens themselves, of :meth:`sequences`, it returns logits of all positions.
 
     With ``p`` and without hooks, only what the last position's logits need is computed; for many
     pairs, the first layer's queries, keys and values are computed once per (token, position). With
@@ -36,7 +36,8 @@ class HookedTransformer(TransformerWeights, HookedModel):
     the same logits up to rounding.
 
     Gains and offsets of norms are not folded into the next matrix. As for unfolded networks of
-    TransformerLens, ``apply_ln`` and ``logit_attrs`` of the cache leave them out.
+    TransformerLens, ``apply_ln`` of the cache leaves them out; ``logit_attrs`` is refused. Take
+    :meth:`folded` for these.
 
     Args:
         config: the architecture; ``cfg`` is this config with all sizes filled in.
@@ -68,13 +69,6 @@ class HookedTransformer(TransformerWeights, HookedModel):
             self.table = TokenTable(self.prompt, p)
         self.setup()
 
-    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
-        """Logits of pairs at the last position; without ``p``, of sequences at all positions."""
-        if self.p is not None:
-            return super().forward(tokens)
-        self._check_sequences(tokens)
-        return self._hooked_logits(tokens)
-
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch *pos classes"]:
         """Forward pass without token validation (safe under vmap)."""
         wanted = [Rows() for _ in self.blocks]
@@ -83,7 +77,7 @@ class HookedTransformer(TransformerWeights, HookedModel):
                 f"p={self.p} was set on a HookedTransformer that was built without p; pass p to "
                 "its constructor, which also sets up how pairs are written"
             )
-        if self.prompt is None or self.table is None:
+        if self.prompt is None or self.table is None or tokens.shape[1] != 2:
             return self._of_sequences(tokens.long(), wanted)
         sequences = self.prompt.tokens(tokens)
         if self.is_hooked:
@@ -104,33 +98,48 @@ class HookedTransformer(TransformerWeights, HookedModel):
     def _logits(
         self, tokens: Int[Tensor, "one row"], positions: Int[Tensor, " row"], wanted: list[Rows]
     ) -> Float[Tensor, "batch pos classes"]:
+        resid = self._through(self.blocks, tokens, positions, wanted)
+        return self.unembed(resid if self.ln_final is None else self.ln_final(resid))
+
+    def _through(
+        self,
+        blocks: Iterable[nn.Module],
+        tokens: Int[Tensor, "one row"],
+        positions: Int[Tensor, " row"],
+        wanted: list[Rows],
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream behind some of the first blocks."""
         embed = self.hook_embed(self.embed(tokens))
         pos_embed = self.pos_embed(positions).repeat(len(tokens), 1, 1)
         resid = embed + self.hook_pos_embed(pos_embed)
-        for block, rows in zip(self.blocks, wanted, strict=True):
+        for block, rows in zip(blocks, wanted, strict=True):
             resid = block(resid, rows)
-        return self.unembed(resid if self.ln_final is None else self.ln_final(resid))
+        return resid
 
-    def run_with_cache(
-        self,
-        *args: Any,
-        return_cache_object: bool = True,
-        remove_batch_dim: bool = False,
-        **kwargs: Any,
-    ) -> tuple[Any, Any]:
-        """TransformerLens' ``run_with_cache``: the output and all activations.
+    def _stream(
+        self, tokens: Int[Tensor, "batch word"], n_layers: int
+    ) -> Float[Tensor, "batch pos d_model"]:
+        is_pairs = self.prompt is not None and tokens.shape[1] == 2
+        sequences = self.prompt.tokens(tokens) if is_pairs and self.prompt else tokens.long()
+        positions = torch.arange(sequences.shape[1], device=tokens.device)
+        wanted = [Rows()] * n_layers
+        return self._through(self.blocks[:n_layers], sequences, positions, wanted)
 
-        Args:
-            *args: the tokens.
-            return_cache_object: return activations as ``ActivationCache``; False: as a dict.
-            remove_batch_dim: drop the batch axis of a single example.
-            **kwargs: ``names_filter`` and more, see ``HookedRootModule.run_with_cache``.
+    def folded(self) -> "HookedTransformer":
+        """The same function without gains and offsets of norms, which the next matrices absorb.
+
+        A new network, with ``normalization_type="LNPre"`` and biases everywhere; a network
+        without such norms is copied. Its hook points have the same values, but ``hook_normalized``
+        does not change either: it is in front of gains and offsets.
+
+        Raises:
+            ValueError: norms after the residual additions, which no matrix follows.
         """
-        logits, cache = super().run_with_cache(*args, remove_batch_dim=remove_batch_dim, **kwargs)
-        if not return_cache_object:
-            return logits, cache
-        make = PostNormCache if self.cfg.norm_position == "post" else ActivationCache
-        return logits, make(cache, self, has_batch_dim=not remove_batch_dim)
+        config, state = folded(self.cfg, self)
+        model = HookedTransformer(config, p=self.p)
+        model.adopt(state)
+        model.operation = self.operation
+        return model
 
     @property
     def input_tables(self) -> Mapping[str, Tensor]:
@@ -205,43 +214,3 @@ class HookedTransformer(TransformerWeights, HookedModel):
         if config.attn_only:
             return {name: shape for name, shape in points.items() if "mlp_out" not in name}
         return points
-
-    def _check_sequences(self, tokens: Tensor) -> None:
-        n_ctx, d_vocab = self.cfg.n_ctx, self.cfg.d_vocab
-        assert n_ctx is not None
-        assert d_vocab is not None
-        if not isinstance(tokens, Tensor) or tokens.dtype not in _INTEGERS:
-            kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
-            raise TypeError(f"tokens must be an integer tensor [batch, pos], got {kind}")
-        if tokens.ndim != 2 or not 0 < tokens.shape[1] <= n_ctx:
-            raise ValueError(
-                f"tokens must have shape [batch, pos] with 1 to n_ctx={n_ctx} positions, "
-                f"got {list(tokens.shape)}"
-            )
-        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= d_vocab):
-            raise ValueError(
-                f"tokens must lie in 0..{d_vocab - 1} for d_vocab={d_vocab}, got values from "
-                f"{int(tokens.min())} to {int(tokens.max())}"
-            )
-
-
-class PostNormCache(ActivationCache):
-    """TransformerLens' cache for post-norm networks, whose residual stream is no sum of outputs.
-
-    Every norm rescales the stream, so decompositions into layers' outputs are refused.
-    """
-
-    def decompose_resid(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused."""
-        raise ValueError(
-            "norm_position='post': every norm rescales the residual stream, which is therefore no "
-            "sum of the layers' outputs. Look at the outputs one by one: cache['attn_out', layer], "
-            "cache['mlp_out', layer], or stack them with accumulated_resid"
-        )
-
-    def get_full_resid_decomposition(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused."""
-        self.decompose_resid()
-
-
-_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)

@@ -1,7 +1,7 @@
 """The architecture of a transformer, with TransformerLens' field names."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from grokinterp.checks import check_bool, check_choice, check_int, check_number
 from grokinterp.frozen import frozen_config
@@ -67,6 +67,14 @@ class TransformerConfig:
     d_vocab_out: int | None = None  # number of classes; None: p, or d_vocab without p
     prompt: str = "a b ="  # how a pair is written as tokens, see Prompt
     init: str = "gpt2"
+
+    # What TransformerLens' tools ask of a config, the same for all of these networks.
+    device: ClassVar[None] = None  # torch's default
+    n_key_value_heads: ClassVar[None] = None  # each head has its own keys and values
+    use_attn_result: ClassVar[bool] = False
+    use_split_qkv_input: ClassVar[bool] = False
+    use_attn_in: ClassVar[bool] = False
+    use_hook_mlp_in: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_int("n_layers", self.n_layers, minimum=1, maximum=MAX_LAYERS)

@@ -111,6 +111,9 @@ class Block(nn.Module):
     "post", ``hook_resid_mid`` and ``hook_resid_post`` are the sums before they are normalised.
     """
 
+    # TransformerLens' logit lens asks for this.
+    hook_out_is_single_residual_stream = True
+
     def __init__(self, config: TransformerConfig, weights: Weights) -> None:
         super().__init__()
         self.post_norm = config.norm_position == "post"

@@ -137,7 +137,7 @@ def test_templates_without_both_operands_are_refused(
 
 
 MODELS: list[Any] = [
-    HookedTransformer(TransformerConfig(d_model=4, n_heads=1), p=5),
+    HookedTransformer(TransformerConfig(d_model=4, n_heads=1, prompt="a b"), p=5),
     HookedLSTM(LSTMConfig(d_embed=4, d_hidden=4), p=5),
     HookedEmbeddingMLP(EmbeddingMLPConfig(d_embed=4, hidden=(4,), prompt="a b ="), p=5),
     HookedModule(nn.Sequential(nn.Embedding(6, 4), nn.Linear(4, 5)), p=5, prompt="a b ="),
@@ -148,7 +148,7 @@ MODELS: list[Any] = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_whole_sequences_are_told_that_the_model_writes_them(model: Any) -> None:
     """As from a notebook whose network does not know its task, and is given "a b =" as tokens."""
-    told = r"got \[3, 3\]; the model writes the prompt 'a b =' itself"
+    told = rf"got \[3, 3\]; the model writes the prompt '{model.template or 'a b ='}' itself"
     with pytest.raises(ValueError, match=told):
         model(Prompt("a b =", 5).tokens(PAIRS))
     with pytest.raises(ValueError, match=told):

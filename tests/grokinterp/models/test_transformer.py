@@ -9,13 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformer_lens import ActivationCache
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
+from tests.grokinterp.models.twins import native_twin
 from tests.tolerance import assert_agree, rounding
 
-boot_native: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
 FIXTURES = Path(__file__).parents[2] / "data" / "transformer_lens_3"
 SMALL: dict[str, Any] = {"d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 7, "n_ctx": 4}
 
@@ -114,41 +113,7 @@ def test_cached_activations_come_in_transformer_lens_order() -> None:
 def test_transformer_lens_4_with_the_same_weights(direction: str, norm: str | None) -> None:
     fields = {"n_layers": 2, "attention_dir": direction, "normalization_type": norm}
     model = network(**fields, act_fn="gelu")
-    assert model.unembed.b_U is not None
-    model.unembed.b_U.data.zero_()  # their unembedding has no bias
-    native = boot_native(
-        SMALL | fields | {"d_head": 4, "d_vocab_out": 7, "act_fn": "gelu", "seed": 0}
-    )
-    theirs = {
-        name.replace("._original_component", ""): weight
-        for name, weight in native.named_parameters()
-    }
-    state = model.state_dict()
-    ours = {
-        "tok_embed.weight": state["embed.W_E"],
-        "pos.weight": state["pos_embed.W_pos"],
-        "head.weight": state["unembed.W_U"].T,
-    }
-    norms = {"ln_out": "ln_final"} if norm else {}
-    for i in range(2):
-        at, block = f"layers.{i}", f"blocks.{i}"
-        for letter in "qkv":
-            matrix = state[f"{block}.attn.W_{letter.upper()}"]
-            ours[f"{at}.attn.{letter}.weight"] = matrix.mT.flatten(0, 1)
-            ours[f"{at}.attn.{letter}.bias"] = state[f"{block}.attn.b_{letter.upper()}"].flatten()
-        ours[f"{at}.attn.o.weight"] = state[f"{block}.attn.W_O"].flatten(0, 1).T
-        ours[f"{at}.attn.o.bias"] = state[f"{block}.attn.b_O"]
-        for layer, letters in {"fc_in": "in", "fc_out": "out"}.items():
-            ours[f"{at}.mlp.{layer}.weight"] = state[f"{block}.mlp.W_{letters}"].T
-            ours[f"{at}.mlp.{layer}.bias"] = state[f"{block}.mlp.b_{letters}"]
-        norms |= {f"{at}.{ln}": f"{block}.{ln}" for ln in ("ln1", "ln2")} if norm else {}
-    for name, own in norms.items():
-        ours |= {f"{name}.weight": state[f"{own}.w"], f"{name}.bias": state[f"{own}.b"]}
-    assert set(theirs) == set(ours)
-    native.double()
-    for name, weight in theirs.items():
-        weight.data = ours[name].clone()
-
+    native = native_twin(model)
     tokens = tokens_for(model)
     logits, cache = model.run_with_cache(tokens)
     expected, reference = native.run_with_cache(tokens)
