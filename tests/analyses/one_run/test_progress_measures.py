@@ -116,6 +116,16 @@ def test_periodicity_and_tables_of_a_clock(clocks: gi.Run) -> None:
     np.testing.assert_allclose(data.total_ipr, 0.5, atol=GAP)
 
 
+def test_gini_is_that_of_amplitudes(clocks: gi.Run) -> None:
+    """Amplitudes 0, 0, 0, 1 and 2: Gini (2 * 1 + 4 * 2) / (5 * 3) = 2/3; of powers it is 0.72."""
+    model = clock_model({3: 1.0, 5: 1.0}, WIDTH)
+    with torch.no_grad():
+        model.W_E[:, :, 25:50] *= 2
+    data = progress_measures.of_networks([(0, model)], clocks.dataset).sel(table=["W_E[0]"])
+    np.testing.assert_allclose(data.gini, 2 / 3, atol=GAP)
+    np.testing.assert_allclose(data.total_ipr, 0.8**2 + 0.2**2, atol=GAP)
+
+
 def test_further_measures_are_asked_at_every_step(
     clocks: gi.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
