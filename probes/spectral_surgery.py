@@ -57,10 +57,10 @@ def randomly_reduced_weights(
         reduced: its weights after the removal, as :func:`own_frequency_weights` gives them; none
             larger than before.
         operation: the task; by default the one that the network was built for.
-        evenly: every vector of U loses the same share, and so in V and W; False: each vector loses
-            what it loses in ``reduced``, which leaves nearly whole the neurons that are nearly
-            pure, and so knows which these are.
-        seed: draws the directions.
+        evenly: True: all vectors of U lose the same share of their energy, and so in V and W.
+            False: each vector loses what it loses in ``reduced``. Neurons that are nearly pure then
+            stay nearly whole, so this control knows which neurons are periodic.
+        seed: of the directions.
     """
     check_int("seed", seed, minimum=0)
     weights = neuron_weights(model)

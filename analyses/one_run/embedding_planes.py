@@ -1,9 +1,9 @@
 """An animation of the embedding in the planes of its key frequencies, over training.
 
 For a key frequency k the cosine and sine parts of the embedding span a plane in the space of its
-vectors. In the plane of the final network the residues, in steps of 1 / k, lie on a circle. The
-animation shows the embeddings of all stored steps in these planes of the final network, so that a
-circle can be seen as it forms.
+vectors. In that plane of the final network the residues lie on a circle, on which x and x + 1 are k
+steps apart. The animation shows the embeddings of all stored steps in the planes of the final
+network, so that a circle can be seen as it forms.
 """
 
 import math
@@ -25,7 +25,7 @@ from analyses.pages.style import GREY, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
-from probes import Basis, network_on_pairs, table_spectrum
+from probes import Basis, key_frequencies, logit_spectrum, network_on_pairs, table_spectrum
 
 
 @unaffected()
@@ -40,9 +40,10 @@ def compute(
 
     Args:
         run: of a network with an embedding, on a task with a periodic basis.
-        frequencies: whose planes to show; by default those with the largest share of the final
-            embedding's variance, all tables together.
-        n_frequencies: how many, if ``frequencies`` is not given.
+        frequencies: whose planes to show; by default the strongest key frequencies of the final
+            network's logits (:func:`probes.key_frequencies`), or, if there are none, those with the
+            largest share of the final embedding's variance.
+        n_frequencies: how many at most, if ``frequencies`` is not given.
 
     Returns:
         Dataset:
@@ -54,20 +55,22 @@ def compute(
         - (step, table): ``size``, the root mean square norm of the vectors.
 
     Raises:
-        TypeError: a network without an embedding.
-        ValueError: no stored step, or a frequency that the task does not have.
+        TypeError: the network has no embedding.
+        ValueError: no network is stored, the task has no periodic basis, or it lacks a frequency.
     """
     check_int("n_frequencies", n_frequencies, minimum=1)
     basis = network_on_pairs(run.model).basis(run.config.data.operation)
-    tables = [(stored.step, _tables(stored.model, basis)) for stored in stored_networks(run)]
-    if not tables:
+    networks = list(stored_networks(run))
+    if not networks:
         raise ValueError(
             "the run has no stored network; train with checkpoints=checkpoints_at(...)"
         )
-    _, last = tables[-1]
-    chosen = _strongest(run.model, basis, n_frequencies)
-    if frequencies is not None:
+    if frequencies is None:
+        chosen = _strongest(networks[-1].model, basis, n_frequencies)
+    else:
         chosen = basis.check_frequencies(frequencies)
+    tables = [(stored.step, _tables(stored.model, basis)) for stored in networks]
+    _, last = tables[-1]
     planes = {name: [_plane(table, k) for k in chosen] for name, table in last.items()}
     positions = [
         torch.stack([torch.stack([now[name] @ plane for plane in planes[name]]) for name in planes])
@@ -101,10 +104,15 @@ def _tables(model: Any, basis: Basis) -> Mapping[str, Float[Tensor, "place d"]]:
 
 
 def _strongest(model: Any, basis: Basis, count: int) -> list[int]:
-    """Frequencies with the largest share of the embeddings' variance, in increasing order."""
-    tables = network_on_pairs(model).embeddings.values()
-    shares = torch.stack([table_spectrum(table, basis).shares for table in tables]).sum(dim=0)
-    return sorted(basis.frequencies[shares.argsort(descending=True)[:count]].tolist())
+    """The strongest key frequencies, or else those of the embeddings, in increasing order."""
+    network = network_on_pairs(model)
+    spectrum = logit_spectrum(network.logits(), basis)
+    keys = [] if spectrum.shares.isnan().any() else key_frequencies(spectrum)
+    if not keys:
+        tables = network.embeddings.values()
+        shares = torch.stack([table_spectrum(table, basis).shares for table in tables]).sum(dim=0)
+        keys = basis.frequencies[shares.argsort(descending=True)].tolist()
+    return sorted(keys[:count])
 
 
 def _angles(period: int, frequency: int) -> Float[Tensor, " place"]:

@@ -63,12 +63,26 @@ def test_planes_of_a_transformer(operation: str) -> None:
         training=gi.TrainConfig(steps=2),
     )
     run = gi.train(config, device="cpu", progress=False)
-    data = embedding_planes.compute(run, n_frequencies=9)
+    assert embedding_planes.compute(run, n_frequencies=2).sizes["frequency"] == 2
+    data = embedding_planes.compute(run, frequencies=[1, 2, 3])
     period = 7 if operation == "addition" else 6
     assert data.frequency.values.tolist() == [1, 2, 3]
     assert data.step.values.tolist() == [0, 2]
     assert sorted(data.residue.values.tolist()) == list(range(7 - period, 7))
     np.testing.assert_allclose(data.share.sel(step=2).sum("frequency"), 1, rtol=1e-6)
+
+
+def test_key_frequencies_are_those_of_the_logits(clocks: gi.Run) -> None:
+    """A frequency of the embedding that no output weight reads is none."""
+    model = clock_model({2: 1.0, 4: 1.0}, WIDTH)
+    with torch.no_grad():
+        model.W_E[:, :, 50] = 9 * torch.cos(2 * torch.pi * 3 * torch.arange(P) / P)
+    data = embedding_planes.compute(dataclasses.replace(clocks, model=model), n_frequencies=2)
+    assert data.frequency.values.tolist() == [2, 4]
+    with torch.no_grad():
+        model.W_U.zero_()
+    data = embedding_planes.compute(dataclasses.replace(clocks, model=model), n_frequencies=1)
+    assert data.frequency.values.tolist() == [3]
 
 
 def test_a_frame_for_every_step_shows_its_positions(clocks: gi.Run) -> None:
