@@ -50,11 +50,6 @@ def evenly_spaced(steps: int, count: int) -> dict[str, Rule]:
     return checkpoints_at(sorted(at)) if at else {}
 
 
-def stored_steps(run: Run) -> list[int]:
-    """The steps of :func:`stored_networks`, in increasing order."""
-    return [step for step, _ in _places(run)]
-
-
 def stored_networks(run: Run) -> Iterator[StoredNetwork]:
     """The initial network, every checkpoint, and the final network; one per step.
 

@@ -10,7 +10,6 @@ from analyses.one_run.stored_networks import (
     checkpoints_at,
     evenly_spaced,
     stored_networks,
-    stored_steps,
 )
 
 CONFIG = gi.RunConfig(
@@ -18,6 +17,10 @@ CONFIG = gi.RunConfig(
     model=gi.MLPConfig(d_mlp=6),
     training=gi.TrainConfig(steps=9, eval_every=3),
 )
+
+
+def stored_steps(run: gi.Run) -> list[int]:
+    return [stored.step for stored in stored_networks(run)]
 
 
 def train(config: gi.RunConfig, **options: object) -> gi.Run:
