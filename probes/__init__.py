@@ -35,6 +35,7 @@ from probes.key_frequencies import (
     model_key_frequencies,
     restricted_logits,
 )
+from probes.linear_effects import EffectAgreement, effect_agreement, linear_effects
 from probes.logit_parts import LogitParts, logit_parts
 from probes.logit_spectrum import LogitSpectrum, logit_spectrum, model_logit_spectrum
 from probes.margins import label_logits, label_margins, model_label_logits, model_label_margins
@@ -44,6 +45,7 @@ from probes.neuron_norms import model_neuron_norms, neuron_norms
 from probes.neuron_spectrum import NeuronSpectrum, model_neuron_spectra, neuron_spectrum
 from probes.neuron_weights import NeuronWeights, neuron_weights
 from probes.parameter_norms import norms_by_layer, parameter_norm, weight_norms
+from probes.path_patching import PathPatching, path_patching
 from probes.pruning_curve import pruning_curve
 from probes.scores import accuracy, loss, scores_by_subset, subset_accuracy, subset_scores
 from probes.solution_form import (
@@ -55,6 +57,7 @@ from probes.solution_form import (
 )
 from probes.spectral_surgery import own_frequency_weights
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
+from probes.unit_effects import UnitEffects, direct_effects, exact_effects
 from probes.unit_periodicity import UnitPeriodicity, rank_agreement, unit_periodicity
 from probes.unit_pruning import PruningCurve, unit_pruning_curve
 
@@ -64,6 +67,7 @@ __all__ = [
     "ClockOrPizza",
     "Correlation",
     "DominantMode",
+    "EffectAgreement",
     "FrequencyScores",
     "GammaIPR",
     "GradientSymmetricity",
@@ -75,15 +79,20 @@ __all__ = [
     "NeuronModes",
     "NeuronSpectrum",
     "NeuronWeights",
+    "PathPatching",
     "PruningCurve",
     "SolutionForm",
     "TableSpectrum",
+    "UnitEffects",
     "UnitPeriodicity",
     "accuracy",
     "circularity",
     "clock_or_pizza",
+    "direct_effects",
     "distance_irrelevance",
     "dominant_mode",
+    "effect_agreement",
+    "exact_effects",
     "excluded_logits",
     "fourier_basis",
     "frequency_scores",
@@ -97,6 +106,7 @@ __all__ = [
     "label_logits",
     "label_margins",
     "least_norm",
+    "linear_effects",
     "logit_attribution",
     "logit_parts",
     "logit_spectrum",
@@ -128,6 +138,7 @@ __all__ = [
     "norms_by_layer",
     "own_frequency_weights",
     "parameter_norm",
+    "path_patching",
     "power_shares",
     "power_spectrum",
     "pruning_curve",

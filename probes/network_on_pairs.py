@@ -63,8 +63,12 @@ class NetworkOnPairs:
 
         Hooks such as ablation by the mean or by resampling depend on the other pairs of the batch.
         """
-        hooked = any(point._forward_hooks for point in self.model.hook_dict.values())
-        return self.pairs.split(len(self.pairs) if hooked else size)
+        return self.pairs.split(len(self.pairs) if self.is_hooked else size)
+
+    @property
+    def is_hooked(self) -> bool:
+        """Whether a hook may look at or change an activation."""
+        return any(point._forward_hooks for point in self.model.hook_dict.values())
 
     def operation(self, asked: Operation | None) -> Operation:
         """The operation asked for or, if that is None, the one that the network was built for.

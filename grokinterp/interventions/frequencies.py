@@ -55,24 +55,28 @@ class FrequencyHook:
         Raises:
             ValueError: the network has no frequencies, or not these (when the hook runs).
         """
+
+        def put(activation: Tensor, hook: HookPoint) -> Tensor:
+            assert model.pairs_read is not None
+            return self.applied(model, model.pairs_read, activation)
+
+        return put
+
+    def applied(
+        self, model: HookedModel, pairs: Int[Tensor, "batch 2"], embed: Float[Tensor, "batch pos d"]
+    ) -> Float[Tensor, "batch pos d"]:
+        """The embeddings of some pairs with the frequencies' parts changed."""
         assert model.operation is not None
         assert model.p is not None
         basis = task_basis(model.operation, model.p)
         operands = [0, 1] if model.template is None else Prompt(model.template, model.p).operands
-
-        def put(activation: Tensor, hook: HookPoint) -> Tensor:
-            index = self._chosen.of(len(basis.frequencies), type(model).__name__)
-            pairs, tables = model.pairs_read, list(model.input_tables.values())
-            assert pairs is not None
-            changed = activation.clone()
-            for operand, position in enumerate(operands):
-                table = tables[operand % len(tables)]
-                parts = _parts(table, basis, index, check_factors(self._factors, index))
-                own = parts[pairs[:, operand].long()]
-                changed[:, position] += self._change(own)
-            return changed
-
-        return put
+        index = self._chosen.of(len(basis.frequencies), type(model).__name__)
+        factors, tables = check_factors(self._factors, index), list(model.input_tables.values())
+        changed = embed.clone()
+        for operand, position in enumerate(operands):
+            parts = _parts(tables[operand % len(tables)], basis, index, factors)
+            changed[:, position] += self._change(parts[pairs[:, operand].long()])
+        return changed
 
     def __call__(self, activation: Tensor, hook: HookPoint) -> Tensor:
         """Refused: only a network of this package says which pairs it reads."""

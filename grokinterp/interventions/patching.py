@@ -55,7 +55,7 @@ def patch(
         )
     check_names("names", names)
     held = cache.cache_dict if isinstance(cache, ActivationCache) else cache
-    at = None if positions is None else _checked_positions(positions)
+    at = None if positions is None else checked_positions(positions)
     whole: dict[str, Tensor] = {}
     if any(_are_units(name, held) for name in names):
         whole = {name: _cached(held, name) for name in held}
@@ -99,7 +99,7 @@ class _Patch:
         """The activation with what was chosen replaced."""
         name, axis = str(hook.name), self._place.axis
         if self._positions is not None and self._steps:
-            steps = _existing(self._positions, len(self._steps), self._place.words[0])
+            steps = existing_positions(self._positions, len(self._steps), self._place.words[0])
             if self._steps.index(name) not in steps:
                 return activation
         check_choice("names", name, self._cache.keys())
@@ -122,7 +122,7 @@ class _Patch:
                     f"{list(activation.shape)} has no positions; leave them out. Of a step of a "
                     "recurrent layer name the units, such as 'hidden.0'"
                 )
-            at = _existing(self._positions, activation.shape[along], name)
+            at = existing_positions(self._positions, activation.shape[along], name)
             masks.append(_mask(activation, along, at))
         for mask in masks:
             other = other.where(mask, activation)
@@ -143,7 +143,7 @@ def _mask(activation: Tensor, axis: int, index: Sequence[int]) -> Bool[Tensor, "
     return line.view([-1 if i == axis % activation.ndim else 1 for i in range(activation.ndim)])
 
 
-def _existing(positions: Sequence[int], length: int, owner: str) -> list[int]:
+def existing_positions(positions: Sequence[int], length: int, owner: str) -> list[int]:
     """Positions counted from the start; raise for one that does not exist."""
     outside = [at for at in positions if not -length <= at < length]
     if outside:
@@ -154,7 +154,8 @@ def _existing(positions: Sequence[int], length: int, owner: str) -> list[int]:
     return [at % length for at in positions]
 
 
-def _checked_positions(positions: object) -> list[int]:
+def checked_positions(positions: object) -> list[int]:
+    """Positions as a list; raise unless they are integers."""
     given: Any = positions.tolist() if isinstance(positions, np.ndarray | Tensor) else positions
     is_list = isinstance(given, Sequence) and not isinstance(given, str)
     if not is_list or not all(type(at) is int for at in given):

@@ -1,0 +1,158 @@
+"""The effects of removing single units to first order: gradient times change of activation."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp.checks import check_choice, check_int
+from grokinterp.data import Dataset
+from grokinterp.interventions import ABLATIONS
+from grokinterp.interventions.chosen import Selection
+from grokinterp.interventions.frequencies import FrequencyHook
+from grokinterp.losses import LOSSES
+from grokinterp.models.base import HookedModel
+from grokinterp.models.units import FREQUENCIES, WORDS, Units
+from grokinterp.short_text import one_line
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.probe import probe
+from probes.unit_effects import check_same_p, replacement
+from probes.unit_periodicity import rank_agreement
+
+
+class EffectAgreement(NamedTuple):
+    """How alike two measures of the units' effects are; NaN with fewer than 3, or equal values."""
+
+    spearman: float  # of their ranks
+    pearson: float  # of their values
+    n: int  # units with both values
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+
+@probe
+def linear_effects(
+    model: Any, dataset: Dataset, *, mode: str = "zero", loss: str = "mse", seed: int = 0
+) -> Mapping[str, Mapping[str, Float[Tensor, " unit"]]]:
+    """An estimate of every unit's effect on the loss, from one forward and one backward pass.
+
+    The estimate is the gradient of the loss times the change that removes the activation: the
+    change of the loss to first order. :func:`probes.exact_effects` measures what it estimates, and
+    :func:`probes.effect_agreement` how well it does. Also known as attribution patching.
+
+    Args:
+        model: any network that lists its units.
+        dataset: all pairs, with the labels given in training.
+        mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
+            pairs, or that of another pair ("resample").
+        loss: one of ``grokinterp.losses``.
+        seed: of the other pairs in "resample".
+
+    Returns:
+        By name of the units and by subset, such as ``effects["heads.0"]["test"]``: change of the
+        mean loss, float64, positive where removal does harm. NaN for an empty subset.
+
+    Raises:
+        ValueError: a dataset of another modulus.
+
+    Source: Nanda 2023, "Attribution patching: activation patching at industrial scale"; Syed et
+    al. 2023, arXiv:2310.10348.
+    """
+    check_choice("mode", mode, ABLATIONS)
+    check_choice("loss", loss, LOSSES)
+    check_int("seed", seed, minimum=0)
+    network = network_on_pairs(model)
+    check_same_p(network, dataset)
+    named = {name: units for name, units in network.units.items()
+             if name != FREQUENCIES or isinstance(network.model, HookedModel)}  # fmt: skip
+    hooks = list(dict.fromkeys(hook for units in named.values() for hook in units.hooks))
+    values, gradients = _with_gradients(network, hooks, dataset, loss)
+    found = {}
+    for name, units in named.items():
+        change = _of_frequencies if name == FREQUENCIES else _of_activations
+        by_pair = change(network, units, values, gradients, mode, seed).double().cpu()
+        found[name] = {part: by_pair[mask].mean(dim=0) for part, mask in dataset.masks.items()}
+    return found
+
+
+@probe
+def effect_agreement(
+    linear: Float[Tensor, " unit"], exact: Float[Tensor, " unit"]
+) -> EffectAgreement:
+    """Spearman's and Pearson's correlations of two effects over the units that have both."""
+    both = ~(linear.isnan() | exact.isnan())
+    x, y = (effect[both].double().cpu().numpy() for effect in (linear, exact))
+    spearman, n = rank_agreement(linear, exact)
+    if math.isnan(spearman):
+        return EffectAgreement(math.nan, math.nan, n)
+    return EffectAgreement(spearman, float(np.corrcoef(x, y)[0, 1]), n)
+
+
+def _with_gradients(
+    network: NetworkOnPairs, hooks: list[str], dataset: Dataset, loss: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Activations at hook points, and the gradients there of each pair's loss.
+
+    In evaluation mode a pair's loss depends on its own activations alone, so that the gradient of
+    the sum over pairs holds those of all.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str, activation: Tensor, hook: HookPoint) -> Tensor:
+        if not activation.requires_grad:  # of a network whose weights are frozen
+            activation = activation.detach().requires_grad_()
+        seen[name] = activation
+        return activation
+
+    with torch.enable_grad():
+        logits = network.run(network.pairs, [(name, partial(keep, name)) for name in hooks])
+        labels = dataset.labels.to(logits.device)
+        total = LOSSES[loss].per_example(logits.double(), labels).sum()
+        gradients = torch.autograd.grad(total, list(seen.values()), allow_unused=True)
+    values = {hook: value.detach() for hook, value in seen.items()}
+    return values, {
+        hook: torch.zeros_like(value) if gradient is None else gradient
+        for (hook, value), gradient in zip(values.items(), gradients, strict=True)
+    }
+
+
+def _of_activations(
+    network: NetworkOnPairs,
+    units: Units,
+    values: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    mode: str,
+    seed: int,
+) -> Float[Tensor, "pair unit"]:
+    """Estimated change of each pair's loss, added up over positions, steps and d_head."""
+    total = torch.zeros(len(network.pairs), units.count, dtype=torch.float64)
+    for hook in units.hooks:
+        value, gradient = values[hook].double(), gradients[hook].double()
+        change = (replacement(value, mode, seed) - value) * gradient
+        by_unit = change.movedim(units.axis, 1)
+        total += by_unit.reshape(len(value), units.count, -1).sum(dim=2).cpu()
+    return total
+
+
+def _of_frequencies(
+    network: NetworkOnPairs,
+    units: Units,
+    values: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    mode: str,
+    seed: int,
+) -> Float[Tensor, "pair unit"]:
+    (hook,) = units.hooks
+    found = []
+    for i in range(units.count):
+        removal = FrequencyHook.ablation(Selection(WORDS[FREQUENCIES], [i]), mode, seed)
+        removed = removal.applied(network.model, network.pairs, values[hook])
+        found.append(((removed - values[hook]) * gradients[hook]).flatten(1).sum(dim=1))
+    return torch.stack(found, dim=1)

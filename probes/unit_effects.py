@@ -1,0 +1,161 @@
+"""What each unit does: how the scores change when it alone is removed, and what it writes.
+
+The linear estimate of the first, for all units at once, is in :mod:`probes.linear_effects`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokinterp.checks import check_choice
+from grokinterp.data import Dataset
+from grokinterp.interventions.chosen import other_examples
+from grokinterp.losses import LOSSES
+from grokinterp.short_text import short_repr
+from probes.attribution import logit_attribution, neuron_attribution
+from probes.direct_output import DirectOutput, direct_output
+from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
+from probes.probe import probe
+from probes.scores import scores_by_subset
+from probes.unit_periodicity import units_of
+from probes.unit_pruning import Removals
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class UnitEffects:
+    """How loss and accuracy change when a unit alone is removed, by subset.
+
+    Subsets as in ``grokinterp.data.SUBSETS``, such as ``effects.loss["test"]``. A unit whose
+    removal does harm has a positive change of the loss and a negative one of the accuracy. NaN for
+    an empty subset; a dead unit changes nothing.
+    """
+
+    unit: str  # name of the units, such as "neurons.0"
+    loss: Mapping[str, Float[Tensor, " unit"]]  # float64, in the loss's unit
+    accuracy: Mapping[str, Float[Tensor, " unit"]]  # in shares of the subset, -1..1
+
+
+@probe
+def exact_effects(
+    model: Any,
+    dataset: Dataset,
+    unit: str = "neurons.0",
+    *,
+    mode: str = "zero",
+    loss: str = "mse",
+    seed: int = 0,
+) -> UnitEffects:
+    """Remove each unit alone, and compare the scores with those of the whole network.
+
+    One forward pass for each unit and one for the whole network. Where the logits are a sum over
+    the units, as over the last layer's neurons without a norm behind them, two passes in all: each
+    removal takes away the product of a unit's activations and its output vector.
+
+    Args:
+        model: any network that lists its units.
+        dataset: all pairs, with the labels given in training.
+        unit: a name that ``model.list_units()`` lists.
+        mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
+            pairs, or that of another pair ("resample"); these as they are in the whole network.
+        loss: one of ``grokinterp.losses``.
+        seed: of the other pairs in "resample".
+
+    Raises:
+        ValueError: the network lacks these units; a dataset of another modulus.
+    """
+    check_choice("loss", loss, LOSSES)
+    network = network_on_pairs(model)
+    check_same_p(network, dataset)
+    removals = Removals(network, unit, mode, seed)
+    whole = network.logits()
+    before = scores_by_subset(whole, dataset, kind=loss)
+    output = direct_output(network, removals.units)
+    if output is not None and output.is_exact and not network.is_hooked:
+        alone = _without_each(network, output, whole, mode, seed)
+    else:
+        alone = (removals.logits([i]) for i in range(removals.units.count))
+    scores = [scores_by_subset(logits, dataset, kind=loss) - before for logits in alone]
+    accuracy, losses = torch.stack(scores, dim=2)
+    return UnitEffects(
+        unit,
+        loss=dict(zip(dataset.masks, losses, strict=True)),
+        accuracy=dict(zip(dataset.masks, accuracy, strict=True)),
+    )
+
+
+@probe
+def direct_effects(
+    model: Any, dataset: Dataset, unit: str = "neurons.0"
+) -> Mapping[str, Float[Tensor, " unit"]]:
+    """What each unit itself writes to the label's logit above the mean logit, mean over a subset.
+
+    What it does by way of later layers is not counted. Behind a norm, whose scale is frozen, a
+    unit's contribution is not what its removal would take away. See
+    :func:`probes.logit_attribution`, which gives the same for each example.
+
+    Args:
+        model: a network to whose logits the units write: heads and neurons of a transformer with
+            ``p``, neurons of an MLP's last layer, hidden units of an LSTM's last layer (at the
+            last step).
+        dataset: all pairs, with the labels given in training.
+        unit: a name that ``model.list_units()`` lists.
+
+    Returns:
+        By subset, logits in float64; NaN for an empty subset.
+
+    Raises:
+        ValueError: the network lacks these units; they write to the logits only by way of others;
+            a dataset of another modulus.
+        TypeError: the network has no sum of parts that write to the logits.
+    """
+    network = network_on_pairs(model)
+    check_same_p(network, dataset)
+    units, output = units_of(network, unit), direct_output(network, units_of(network, unit))
+    if output is not None and (output.is_exact or not network.anatomy.direct_path):
+        post = network.activations(output.hook)
+        return {
+            name: neuron_attribution(post[mask], output.W, dataset.labels[mask])
+            for name, mask in dataset.masks.items()
+        }
+    parts = logit_attribution(network.model, dataset.tokens, dataset.labels).parts
+    hook = units.last if output is None else output.hook
+    if hook not in parts:
+        raise ValueError(
+            f"unit={unit!r} of {type(network.model).__name__} write to the logits only by way of "
+            "later units; use probes.exact_effects or probes.linear_effects, or "
+            "probes.path_patching to one of these"
+        )
+    return {name: parts[hook][mask].mean(dim=0) for name, mask in dataset.masks.items()}
+
+
+def check_same_p(network: NetworkOnPairs, dataset: Dataset) -> None:
+    """Raise unless network and dataset have the same modulus."""
+    if network.p != dataset.p:
+        raise ValueError(
+            f"the model has p={network.p} but the dataset p={dataset.p}; they must agree"
+        )
+
+
+def replacement(values: Float[Tensor, "pair ..."], mode: str, seed: int) -> Tensor:
+    """What activations of all pairs become when they are removed; may have one row for all."""
+    match mode:
+        case "zero":
+            return torch.zeros_like(values[:1])
+        case "mean":
+            return values.mean(dim=0, keepdim=True)
+    return values[other_examples(len(values), len(values), seed)]
+
+
+def _without_each(
+    network: NetworkOnPairs, output: DirectOutput, whole: Tensor, mode: str, seed: int
+) -> Iterator[Float[Tensor, "pair p"]]:
+    """The logits without each unit, of a network whose logits are a sum over them."""
+    post = network.activations(output.hook)
+    change = replacement(post, mode, seed) - post
+    for of_unit, W in zip(change.T, output.W, strict=True):
+        yield torch.addr(whole, of_unit, W)
