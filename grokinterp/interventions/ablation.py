@@ -171,6 +171,8 @@ class _Reference:
         """Those of a hook point, like an activation there; raise if they are not."""
         name, given = str(hook.name), self._given
         if isinstance(given, dict):
+            # TransformerLens' own models have several names for a hook point.
+            name = str(place.hook) if name not in given and place.hook in given else name
             check_choice("reference", name, given.keys())
             given = given[name]
         elif isinstance(place.hook, HooksOf) and ".steps." in name:

@@ -83,24 +83,26 @@ class _Patch:
         place: Place,
         positions: Sequence[int] | None,
         chosen: Selection | None,
-        steps: Sequence[str] = (),
+        hooks: Sequence[str] = (),
     ) -> None:
         self._cache, self._place, self._positions = cache, place, positions
-        self._chosen, self._steps = chosen, steps
+        self._chosen, self._hooks = chosen, hooks
 
     def for_model(self, model: HookedModel) -> Callable[[Tensor, HookPoint], Tensor]:
-        """The same, told which hook points are the steps of a recurrent layer's units."""
-        hook, steps = self._place.hook, ()
-        if isinstance(hook, HooksOf) and len(found := model.unit_hooks[hook.unit].hooks) > 1:
-            steps = found
-        return _Patch(self._cache, self._place, self._positions, self._chosen, steps).__call__
+        """The same, told the hook points of the units; of a recurrent layer one for each step."""
+        at, hooks = self._place.hook, ()
+        if isinstance(at, HooksOf):
+            hooks = model.unit_hooks[at.unit].hooks
+        return _Patch(self._cache, self._place, self._positions, self._chosen, hooks).__call__
 
     def __call__(self, activation: Tensor, hook: HookPoint) -> Tensor:
         """The activation with what was chosen replaced."""
-        name, axis = str(hook.name), self._place.axis
-        if self._positions is not None and self._steps:
-            steps = existing_positions(self._positions, len(self._steps), self._place.words[0])
-            if self._steps.index(name) not in steps:
+        # TransformerLens' own models have several names for a hook point: the given one counts.
+        name = str(hook.name if self._hooks else self._place.hook)
+        axis, by_step = self._place.axis, len(self._hooks) > 1
+        if self._positions is not None and by_step:
+            steps = existing_positions(self._positions, len(self._hooks), self._place.words[0])
+            if self._hooks.index(name) not in steps:
                 return activation
         check_choice("names", name, self._cache.keys())
         other = self._cache[name]
@@ -114,7 +116,7 @@ class _Patch:
         if self._chosen is not None:
             index = self._chosen.on_axis(axis, activation, hook)
             masks.append(_mask(activation, axis, index.tolist()))
-        if self._positions is not None and not self._steps:
+        if self._positions is not None and not by_step:
             along = position_axis(name)
             if activation.ndim < along + 2:
                 raise ValueError(

@@ -51,6 +51,12 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
         probes.unit_pruning_curve(m, d, torch.arange(units.count), unit=units.name, removals=3)
         for units in m.list_units().values()
     ],
+    "exact_effects": lambda m, d, o: [probes.exact_effects(m, d, unit) for unit in m.list_units()],
+    "linear_effects": lambda m, d, o: probes.linear_effects(m, d),
+    "direct_effects": lambda m, d, o: probes.direct_effects(m, d),
+    "path_patching": lambda m, d, o: probes.path_patching(
+        m, (next(iter(m.list_units())), 0), None, d.tokens, d.tokens.flip(1)
+    ),
     "subset_scores": lambda m, d, o: probes.subset_scores(m, d),
     "network_on_pairs": lambda m, d, o: probes.network_on_pairs(m).logits(),
     "halves": lambda m, d, o: [
