@@ -38,9 +38,13 @@ class SnapshotsOfTraining:
 
     Weights stay in the file until a network is asked for, so keep the file where it is.
 
-    For example, the test loss of each snapshot::
+    For example, the accuracy of every tenth snapshot on the pairs that the network was not trained
+    on, for their split with seed 0::
 
-        losses = {epoch: probes.loss(model(pairs), labels) for epoch, model in snapshots.models()}
+        data = gi.make_dataset(gi.RunConfig.nanda2023(p=113, seed=0).data)
+        for epoch, model in snapshots.models(every=10):
+            hits = model(data.tokens).argmax(dim=1) == data.labels
+            print(epoch, hits[data.is_test].double().mean().item())
     """
 
     epochs: Int[Tensor, " snapshot"]  # after which the networks were stored

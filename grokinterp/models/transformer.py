@@ -119,25 +119,26 @@ class HookedTransformer(TransformerWeights, TransformerCalls):
     def _stream(
         self, tokens: Int[Tensor, "batch word"], n_layers: int
     ) -> Float[Tensor, "batch pos d_model"]:
-        is_pairs = self.prompt is not None and tokens.shape[1] == 2
-        sequences = self.prompt.tokens(tokens) if is_pairs and self.prompt else tokens.long()
+        sequences = tokens.long()
+        if self.prompt is not None and tokens.shape[1] == 2:
+            sequences = self.prompt.tokens(tokens)
         positions = torch.arange(sequences.shape[1], device=tokens.device)
         wanted = [Rows()] * n_layers
         return self._through(self.blocks[:n_layers], sequences, positions, wanted)
 
     def folded(self) -> "HookedTransformer":
-        """The same function without gains and offsets of norms, which the next matrices absorb.
+        """The same function with the norms' gains and offsets folded into the next matrices.
 
-        A new network, with ``normalization_type="LNPre"`` and biases everywhere; a network
-        without such norms is copied. Its hook points have the same values, but ``hook_normalized``
-        does not change either: it is in front of gains and offsets.
+        A new network with the same activations at all hook points but ``unembed.hook_in``, which is
+        behind the last norm's gains. It has ``normalization_type="LNPre"`` and biases everywhere; a
+        network without gains is just copied.
 
         Raises:
             ValueError: norms after the residual additions, which no matrix follows.
         """
         config, state = folded(self.cfg, self)
         model = HookedTransformer(config, p=self.p)
-        model.adopt(state)
+        model.to(self.W_E.device).adopt(state)
         model.operation = self.operation
         return model
 

@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[[], HookedModel]] = {
     "summed embeddings": lambda: embedding_mlp(combine="sum", biases=False, d_vocab_out=9),
     "transformer": transformer,
     "transformer with norms": lambda: transformer(normalization_type="LN", n_layers=2),
+    "transformer with biases in the MLP": lambda: transformer(biases="mlp", prompt="a p+b ="),
     "tied transformer": lambda: transformer(
         tie_embedding=True, positional_embedding_type="sinusoidal", attn_rate=0.5, biases=False
     ),
