@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 import probes
@@ -181,6 +182,28 @@ def test_a_millionth_of_the_way_to_removal(
     expected = change(moved, model(DATA.tokens), "train", "mse")[0] / small
     found = probes.linear_effects(model, DATA, mode=mode, seed=3)[name]["train"][i].item()
     assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_model_of_transformer_lens() -> None:
+    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
+    config = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 9, "n_ctx": 3,
+              "d_vocab": P + 1, "d_vocab_out": P, "act_fn": "relu", "seed": 0}  # fmt: skip
+    bridge = boot(config).double().requires_grad_(False)
+    model = probes.network_on_pairs(bridge, p=P, prompt="a b =")
+    before = model.logits()
+    linear = probes.linear_effects(model, DATA)
+    for name in ("heads.0", "neurons.0", "heads.1", "neurons.1"):
+        exact = probes.exact_effects(model, DATA, name)
+        count = model.units[name].count
+        factors = torch.ones(count, dtype=torch.float64, requires_grad=True)
+        scaled = model.run(DATA.tokens, gi.scale(range(count), factors, unit=name))
+        losses = LOSSES["mse"].per_example(scaled, DATA.labels)[DATA.masks["test"]]
+        (gradient,) = torch.autograd.grad(losses.mean(), factors)
+        torch.testing.assert_close(linear[name]["test"], -gradient, rtol=0, atol=1e-12)
+        without = model.run(DATA.tokens, gi.ablate([1], unit=name))
+        expected = change(without, before, "test", "mse")[0]
+        assert exact.loss["test"][1].item() == pytest.approx(expected, abs=1e-12)
+        assert expected != 0
 
 
 def test_the_gradients_leave_no_trace() -> None:
