@@ -3,8 +3,9 @@
     python -m tests.benchmarks.gpu OUT                          on one CUDA device, in 8 minutes
     python -m tests.benchmarks.gpu OUT --size toy --device cpu  whether the script works
 
-OUT receives ``gpu.json``, written anew after every stage, and netCDF files of the experiments. Each
-stage has its share of the time; an experiment that uses it up stores the runs that are finished.
+OUT receives ``gpu.json``, written anew after every result, and netCDF files of the experiments.
+Each stage has its share of the time, and the last one what the others left; an experiment that uses
+it up stores what is finished.
 """
 
 import argparse
@@ -23,12 +24,13 @@ import torch.nn.functional as F
 import xarray as xr
 
 import grokinterp as gi
+from analyses.efficiency import settings
 from analyses.efficiency.grokking_across.runs import wanted
-from analyses.efficiency.settings import NETWORKS
 from analyses.phase_diagrams import presets, sweep_phases
 from analyses.phase_diagrams.measures import MEASURES
 from grokinterp.runs import provenance
 from grokinterp.session import own_session
+from grokinterp.sweeps.collect import Named
 from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.training.resources import PRECISIONS, Resources
@@ -36,7 +38,7 @@ from grokinterp.training.stack import Stack
 from grokinterp.training.trainer import train_each
 from tests.gpu.parity import KINDS, Gap, runs_of, trained
 
-BUDGET = {"parity": 60, "timings": 70, "fig3a": 170, "paper2": 140}  # seconds; 7.3 minutes
+BUDGET = {"parity": 50, "timings": 40, "paper2": 250, "fig3a": 130}  # seconds
 RUNS = {"full": 64, "toy": 4}  # in the timed stack
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
 TOY = {"data.p": 11, "model.d_mlp": 16}
@@ -48,9 +50,8 @@ ROUNDS = 20
 class Stage:
     """A stage: its device, its size, where its results go, and the time that it has."""
 
-    def __init__(self, name: str, args: argparse.Namespace) -> None:
-        self.device, self.size, self.out = args.device, args.size, args.out
-        self._end = time.monotonic() + BUDGET[name] * args.time
+    def __init__(self, args: argparse.Namespace, end: float) -> None:
+        self.device, self.size, self.out, self._end = args.device, args.size, args.out, end
 
     @property
     def left(self) -> float:
@@ -94,8 +95,8 @@ def timings(stage: Stage) -> Iterable[tuple[str, Any]]:
             "plain loop of one run, float32": _plain_loop(config, stage.device),
         }
         yield f"stack of {runs}, {precision}", _time({**stacks, **others}, precision, stage)
-    for network in NETWORKS:
-        named = wanted(PAPER2_SIZE[stage.size], 3, networks=[network])
+    for network in settings.NETWORKS:
+        named = _of_paper2(network, stage.size, seeds=3)
         configs = [one.config for one in named if one.config.data.train_fraction == 0.5]
         stacks = _stacks(configs, stage.device, "float32")
         yield f"{network} of the second paper, stack of 3", _time(stacks, "float32", stage)
@@ -140,41 +141,52 @@ def fig3a(stage: Stage) -> Iterable[tuple[str, Any]]:
 
 
 def paper2(stage: Stage) -> Iterable[tuple[str, Any]]:
-    """The networks of the second paper's Figs. 1 to 3 at the published length, a stack each."""
-    curves: list[xr.Dataset] = []
-    for number, network in enumerate(NETWORKS):
-        named = wanted(PAPER2_SIZE[stage.size], 3, networks=[network])
-        started = time.monotonic()
-        end = started + stage.left / (len(NETWORKS) - number)
-        finished = train_each(
-            [one.config for one in named],
-            Resources(device=stage.device),
-            stop=lambda: time.monotonic() > end,  # noqa: B023
-        )
-        runs = dict(finished)
-        if not runs:
-            continue
-        took, steps = time.monotonic() - started, runs[0].config.training.steps
-        for i, run in runs.items():
-            rows = run.history[["train_accuracy", "test_accuracy", "train_loss", "test_loss"]]
-            curves.append(rows.expand_dims(run=[named[i].folder]))
-        stage.save(xr.concat(curves, "run", join="outer"), "paper2.nc")
-        accuracies = {
-            named[i].folder: round(float(run.history.test_accuracy[-1]), 4)
-            for i, run in sorted(runs.items())
-        }
-        reached = min(run.interrupted_at or steps for run in runs.values())
-        yield network, {
-            "steps": reached, "of": steps, "seconds": took, "test accuracy": accuracies
-        }  # fmt: skip
+    """The transformer of the second paper's Fig. 1 at its published length, all runs as a stack."""
+    end = time.monotonic() + stage.left
+    for seeds in (3, 1):  # as many as there is time for
+        named = _of_paper2("transformer", stage.size, seeds)
+        configs = [one.config for one in named]
+        steps = configs[0].training.steps
+        step_ms = _time(_stacks(configs, stage.device, "float32"), "float32", stage)["stack"]
+        yield f"step of {len(configs)} runs, ms", step_ms
+        if 1.1 * step_ms * steps / 1e3 < stage.left:
+            break
+    started = time.monotonic()
+    resources = Resources(device=stage.device)
+    runs = dict(train_each(configs, resources, stop=lambda: time.monotonic() > end))
+    rows = ["train_accuracy", "test_accuracy", "train_loss", "test_loss"]
+    curves = [
+        runs[i].history[rows].expand_dims(run=[one.folder])
+        for i, one in enumerate(named)
+        if i in runs
+    ]
+    stage.save(xr.concat(curves, "run", join="outer"), "paper2.nc")
+    accuracies = [[round(float(run[-1]), 4) for run in curve.test_accuracy] for curve in curves]
+    yield (
+        "transformer",
+        {
+            "runs": len(runs),
+            "steps": min(run.interrupted_at or steps for run in runs.values()),
+            "of": steps,
+            "seconds": time.monotonic() - started,
+            "test accuracy": {
+                one.folder: last for one, [last] in zip(named, accuracies, strict=True)
+            },
+        },
+    )
 
 
 STAGES: dict[str, Callable[[Stage], Iterable[tuple[str, Any]]]] = {
     "parity": parity,
     "timings": timings,
-    "fig3a": fig3a,
     "paper2": paper2,
+    "fig3a": fig3a,
 }
+
+
+def _of_paper2(network: str, size: str, seeds: int) -> list[Named]:
+    model = settings.network(network, PAPER2_SIZE[size]).model
+    return [one for one in wanted(PAPER2_SIZE[size], seeds) if one.config.model == model]
 
 
 class _OutOfTime(Exception):
@@ -285,15 +297,19 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"about": _about(args)}
+    end = time.monotonic()
     for name in args.stages:
+        end += BUDGET[name] * args.time  # what one stage leaves is the next one's
         started, found = time.monotonic(), results.setdefault(name, {})
+        own = started + BUDGET[name] * args.time
+        stage = Stage(args, end if name == args.stages[-1] else own)
 
         def write(found: dict[str, Any], started: float) -> None:
             found["seconds"] = round(time.monotonic() - started, 1)
             (args.out / "gpu.json").write_text(json.dumps(results, indent=1) + "\n")
 
         try:
-            for key, value in STAGES[name](Stage(name, args)):
+            for key, value in STAGES[name](stage):
                 found[key] = value
                 print(f"{name}: {key}: {value}", flush=True)
                 write(found, started)
