@@ -3,6 +3,7 @@
 Used by the tests beside this file and by the benchmark of GPUs, on any device.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 import grokinterp as gi
 from analyses import phases
+from grokinterp.team import available_threads
 
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=23, corruption=0.3),
@@ -90,7 +92,16 @@ class Gap:
 
 def trained(configs: Sequence[gi.RunConfig], device: str, precision: str) -> list[gi.Run]:
     """The runs, trained as one stack."""
-    return gi.train_many(configs, device=device, precision=precision, progress=False)
+    threads = min(len(configs), available_threads())  # on a CPU one run each
+    return gi.train_many(
+        configs, device=device, precision=precision, threads=threads, progress=False
+    )
+
+
+@functools.cache
+def trained_on_cpu(kind: str, precision: str, steps: int = BASE.training.steps) -> list[gi.Run]:
+    """The runs of a kind, trained on the CPU: what those of other devices are compared with."""
+    return trained(runs_of(kind, steps), "cpu", precision)
 
 
 def _curves(run: gi.Run, reference: gi.Run) -> float:

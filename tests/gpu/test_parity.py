@@ -10,7 +10,7 @@ from grokinterp.session import own_session
 from grokinterp.team import Team
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
-from tests.gpu.parity import KINDS, NOT_REPLAYED, Gap, runs_of, trained
+from tests.gpu.parity import KINDS, NOT_REPLAYED, Gap, runs_of, trained, trained_on_cpu
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -29,10 +29,9 @@ def test_low_precision_is_no_further_from_float64_than_on_the_cpu(
     kind: str, precision: str, on_cpu: str
 ) -> None:
     """Curves of 200 steps; tf32, which a CPU lacks, has more digits than bfloat16."""
-    configs = runs_of(kind)
-    exact = trained(configs, "cpu", "float64")
-    gap = Gap.between(trained(configs, "cuda", precision), exact)
-    known = Gap.between(trained(configs, "cpu", on_cpu), exact)
+    exact = trained_on_cpu(kind, "float64")
+    gap = Gap.between(trained(runs_of(kind), "cuda", precision), exact)
+    known = Gap.between(trained_on_cpu(kind, on_cpu), exact)
     assert gap.curves < 4 * known.curves + 1e-6
     assert gap.weights < 4 * known.weights + 1e-6
 
