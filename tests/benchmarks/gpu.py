@@ -273,13 +273,13 @@ def _time(
 
 
 def _about(args: argparse.Namespace) -> dict[str, Any]:
-    about = provenance(device=args.device, precision="several", wall_time_s=0.0, stack_size=0)
-    name = args.device
+    made = provenance(device=args.device, precision="", wall_time_s=0.0, stack_size=0)
+    about: dict[str, Any] = {"device": args.device}
     if args.device != "cpu":
         properties = torch.cuda.get_device_properties(0)
-        name = properties.name
-        about |= {"memory_gib": round(properties.total_memory / 2**30, 1)}
-    return about | {"device": name, "size": args.size, "cuda": torch.version.cuda}
+        about = {"device": properties.name, "memory_gib": round(properties.total_memory / 2**30, 1)}
+    about |= {"cuda": torch.version.cuda, "size": args.size}
+    return about | {name: made[name] for name in ("created", "versions")}
 
 
 def main() -> None:
