@@ -158,9 +158,7 @@ class TransformerCalls(HookedModel):
 
     def set_use_split_qkv_input(self, use: bool) -> None:
         """Refused, unless it changes nothing."""
-        _refuse(
-            use, "attn.hook_q_input", "a sweep over attn.hook_q, hook_k and hook_v, or gi.patch"
-        )
+        _refuse(use, "attn.hook_q_input", "probes.path_patching, or gi.patch of hook_q, _k or _v")
 
     def set_use_attn_in(self, use: bool) -> None:
         """Refused, unless it changes nothing."""
