@@ -52,9 +52,10 @@ def exact_effects(
 ) -> UnitEffects:
     """Remove each unit alone, and compare the scores with those of the whole network.
 
-    One forward pass for each unit and one for the whole network. Where the logits are a sum over
-    the units, as over the last layer's neurons without a norm behind them, two passes in all: each
-    removal takes away the product of a unit's activations and its output vector.
+    One forward pass for each unit, one for the whole network, and one for its activations if means
+    or samples are taken. Where the logits are a sum over the units, as over the last layer's
+    neurons without a norm behind them, few passes whatever the number of units: each removal takes
+    away the product of a unit's activations and its output vector.
 
     Args:
         model: any network that lists its units.

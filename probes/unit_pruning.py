@@ -21,6 +21,7 @@ from grokinterp.interventions import ABLATIONS, FwdHooks, ablate
 from grokinterp.interventions.chosen import Chosen
 from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
+from grokinterp.models.units import FREQUENCIES
 from grokinterp.short_text import short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
@@ -62,8 +63,7 @@ class Removals:
         self.network, self.units = network, units_of(network, unit)
         self.mode, self.seed = mode, seed
         self.reference: dict[str, Tensor] | None = None
-        # At a single hook point, the batch of all pairs has the whole network's activations itself.
-        if mode != "zero" and len(self.units.hooks) > 1:
+        if mode != "zero" and self.units.name != FREQUENCIES:
             self.reference = network.cached(self.units.hooks)
             if mode == "mean":  # the mean of one is itself, and a small thing to copy
                 self.reference = {
