@@ -219,6 +219,24 @@ def test_hidden_units_of_an_lstm(layer: int, positions: list[int] | None) -> Non
     assert found.effect.abs().max() > 1e-4
 
 
+def test_a_gate_tells_its_own_hidden_unit_alone() -> None:
+    model = network(gi.LSTMConfig(d_embed=6, d_hidden=8))
+    clean, other = (model.run_with_cache(pairs)[1] for pairs in (PAIRS, SOURCE))
+    c, told = torch.zeros(len(PAIRS), dtype=torch.float64), []
+    for t in range(3):
+        gates = {k: clean[f"layers.0.steps.{t}.hook_{k}"][:, 3] for k in "fgo"}
+        i = other[f"layers.0.steps.{t}.hook_i"][:, 3]
+        c = gates["f"] * c + i * gates["g"]
+        told.append(gates["o"] * c.tanh())
+    found = probes.path_patching(model, ("gate_i.0", 3), ("hidden.0", 3), PAIRS, SOURCE)
+    assert found.received is not None
+    torch.testing.assert_close(found.received, torch.stack(told, dim=1), rtol=0, atol=1e-12)
+    assert found.effect.abs().max() > 1e-4
+    for receiver in (("hidden.0", 4), ("hidden.1", 3), ("gate_f.0", 3)):
+        nothing = probes.path_patching(model, ("gate_i.0", 3), receiver, PAIRS, SOURCE)
+        assert not nothing.effect.any()
+
+
 @pytest.mark.parametrize("head_input", ["query", "key", "value"])
 def test_a_model_of_transformer_lens(head_input: str) -> None:
     """What their ``get_act_patch_direct_path`` adds, which has no hook to add it to in this one."""
