@@ -58,6 +58,7 @@ from probes.solution_form import (
 from probes.spectral_surgery import own_frequency_weights
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
 from probes.unit_effects import UnitEffects, direct_effects, exact_effects
+from probes.unit_halves import UnitHalves, unit_halves
 from probes.unit_periodicity import UnitPeriodicity, rank_agreement, unit_periodicity
 from probes.unit_pruning import PruningCurve, unit_pruning_curve
 
@@ -84,6 +85,7 @@ __all__ = [
     "SolutionForm",
     "TableSpectrum",
     "UnitEffects",
+    "UnitHalves",
     "UnitPeriodicity",
     "accuracy",
     "circularity",
@@ -151,6 +153,7 @@ __all__ = [
     "subset_scores",
     "table_spectrum",
     "task_basis",
+    "unit_halves",
     "unit_periodicity",
     "unit_pruning_curve",
     "weight_norms",

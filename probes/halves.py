@@ -15,8 +15,8 @@ from probes.neuron_weights import check_no_norm, neuron_weights
 from probes.probe import probe
 
 _INSTEAD = (
-    "gi.ablate on the neurons that probes.model_neuron_spectra finds periodic, and on the others; "
-    "both work for any network"
+    "probes.unit_halves(model, generalising, unit=...), for any network, with a mask such as "
+    "probes.unit_periodicity's scores above a threshold"
 )
 
 
@@ -35,7 +35,9 @@ def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
         TypeError: the network's class does not implement ``only_neurons``.
         ValueError: more than one hidden layer, a norm, or a half without neurons.
     """
-    check_has_halves(model)
+    weights = neuron_weights(model, instead=_INSTEAD)
+    check_no_norm(model, "the split into halves", instead=_INSTEAD)
+    _part(model, torch.ones(len(weights.U), dtype=torch.bool))
     ipr = model_neuron_ipr(model).ipr
     generalising = ipr > threshold  # False for dead neurons, whose IPR is NaN
     if generalising.all() or not generalising.any():
@@ -70,13 +72,6 @@ def best_cut(ipr: Float[Tensor, " neuron"]) -> float:
     between = k * (n - k) * (below / k - (total - below) / (n - k)) ** 2
     at = int(between.argmax())
     return float(rising[at] + rising[at + 1]) / 2
-
-
-def check_has_halves(model: HookedModel) -> None:
-    """Raise unless :func:`halves` can split a network."""
-    weights = neuron_weights(model, instead=_INSTEAD)
-    check_no_norm(model, "the split into halves", instead=_INSTEAD)
-    _part(model, torch.ones(len(weights.U), dtype=torch.bool, device="cpu"))
 
 
 def _part(model: HookedModel, keep: Bool[Tensor, " neuron"]) -> HookedModel:

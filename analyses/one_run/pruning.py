@@ -193,10 +193,10 @@ def plot_pruning(
     return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
 
 
-def plot_controls(
-    data: xr.Dataset, *, title: str = "Is it the IPR? The same curves in other orders"
-) -> go.Figure:
+def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """Accuracy on test and on corrupted labels in every order; the band spans random orders."""
+    asked = "IPR" if "ipr" in data.order.values else "periodicity"
+    title = title or f"Is it the {asked}? The same curves in other orders"
     figure = _side_by_side(data, ["accuracy on test", "accuracy on corrupted training labels"])
     x = data.fraction.values
     for column, subset in enumerate(("test", "changed"), 1):
@@ -209,6 +209,7 @@ def plot_controls(
                 x=np.concatenate([x, x[::-1]]),
                 y=np.concatenate([high, low[::-1]]),
                 name=f"random ({chance.sizes['curve']} orders)",
+                mode="lines",
                 line={"width": 0},
                 fill="toself",
                 fillcolor=GREY,
@@ -225,6 +226,7 @@ def plot_controls(
                 x=x,
                 y=accuracy.isel(curve=curve),
                 name=f"{direction} {NAMES[order]} first",
+                mode="lines",
                 line={"color": _COLOUR[order], "dash": "solid" if direction == "low" else "dash"},
                 legendgroup=f"{order} {direction}",
                 showlegend=column == 1,

@@ -10,7 +10,6 @@ import torch
 import analyses
 import grokinterp as gi
 import probes
-from analyses.efficiency import halves
 from analyses.one_run import grokking, ipr_histogram, norm_curves, norm_gain
 from analyses.phase_diagrams import measures
 from probes import needed_norm
@@ -59,7 +58,7 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
     (ipr_histogram.compute, [SPECTRA], ["MLP with norm"]),
     (grokking.compute, [SPECTRA], ["MLP with norm"]),
     (measures.mean_ipr, [SPECTRA], ["MLP with norm"]),
-    (lambda run: halves.compute([run]), [SPECTRA, ABLATE], []),
+    (lambda run: probes.halves(run.model, 0.5), ["probes.unit_halves"], []),
     (
         lambda run: norm_curves.compute([run]),
         ["analyses.training_curves"],

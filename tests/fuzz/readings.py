@@ -42,6 +42,11 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
     "pruning_curve": lambda m, d, o: probes.pruning_curve(
         m, d, torch.arange(getattr(m.cfg, "d_mlp", None) or 1)
     ),
+    "unit_halves": lambda m, d, o: [
+        probes.unit_halves(m, torch.arange(units.count) < units.count // 2, unit=units.name).share
+        for units in m.list_units().values()
+        if units.name != "frequencies"
+    ],
     "unit_periodicity": lambda m, d, o: [
         probes.unit_periodicity(m, unit, operation=o).scores
         for unit in m.list_units()

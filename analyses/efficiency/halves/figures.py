@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from analyses.one_run.pruning_orders import NAMES
 from analyses.pages.panels import ACCURACIES, Look, draw, finished, panels
 from analyses.pages.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE
+from grokinterp.models.units import WORDS, kind_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -60,13 +62,13 @@ def plot_cuts(
             for name, (subset, label, look) in _SCORED.items():
                 y, hover = (
                     here.sel(subset=subset, label=label),
-                    f"{name}, IPR %{{x:.2f}}: %{{y:.3f}}",
+                    f"{name}, {_periodicity(data)} %{{x:.2f}}: %{{y:.3f}}",
                 )
                 line = {"mode": "lines", "width": 2, "hover": f"{hover}<extra></extra>"}
                 draw(figure, (1, column), data.cut, y, name, look, **line)
             grey = {"line_color": GREY, "line_width": 1.5}
             figure.add_vline(float(data.threshold[run]), **grey, row=1, col=column)
-    figure.update_xaxes(title="threshold (IPR)", range=[0, 1])
+    figure.update_xaxes(title=f"threshold ({_periodicity(data)})", range=[0, 1])
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy of the half", col=1)
     layout = {"margin_t": 110, "legend": {"y": 1.08}}
@@ -78,10 +80,11 @@ def _networks(data: xr.Dataset) -> str:
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
-    """One row per run and part: neurons, norm, and accuracy on each kind of example and label."""
+    """One row per run and part: units, norm, and accuracy on each kind of example and label."""
+    units = WORDS[kind_of(data.attrs["unit"])][0]
     return [
         ({"run": str(run)} if str(run) else {})
-        | {"part": part, "neurons": int(here.n_neurons), "norm": float(here.norm)}
+        | {"part": part, units: int(here.n_neurons), "norm": float(here.norm)}
         | {
             name: float(here.accuracy.sel(subset=subset, label=label))
             for name, (subset, label, _) in _SCORED.items()
@@ -90,3 +93,7 @@ def table(data: xr.Dataset) -> list[dict[str, Any]]:
         for part in _PART
         for here in [data.sel(run=run, part=part)]
     ]
+
+
+def _periodicity(data: xr.Dataset) -> str:
+    return NAMES[data.attrs["definition"]]

@@ -88,7 +88,7 @@ def protocols(runs: Mapping[str, gi.Run]) -> dict[str, Tables]:
     }
 
 
-def halves_tables(run: gi.Run) -> Tables:
+def halves_tables(run: gi.Run, *, unit: str = "neurons.0", mode: str = "zero") -> Tables:
     """The tables of the memorising and the generalising half of one network in Coexistence.
 
     The labels are those given in training, wrong ones included, and validation uses the network's
@@ -97,5 +97,5 @@ def halves_tables(run: gi.Run) -> Tables:
     Raises:
         TypeError, ValueError: as ``halves.split``.
     """
-    parts = halves.split(run)
+    parts = halves.split(run, unit=unit, mode=mode)
     return tables_of(parts["memorising"], parts["generalising"], errors="allowed")

@@ -17,6 +17,7 @@ import probes
 from analyses.efficiency import halves
 from analyses.efficiency.circuits.circuits import CircuitError, check_compatible
 from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
+from analyses.efficiency.mixing.runs import halves_tables
 from probes import model_neuron_ipr
 from probes.halves import best_cut
 
@@ -193,19 +194,68 @@ def test_networks_without_two_halves_are_refused(run: gi.Run) -> None:
     untrained = gi.train(CONFIG, device="cpu", progress=False)
     with pytest.raises(ValueError, match=r"in 'confusion': validation accuracy 0\.\d+, 0\.\d+ on"):
         halves.compute(untrained)
-    other = gi.HookedEmbeddingMLP(gi.EmbeddingMLPConfig(), p=P)
-    with pytest.raises(ValueError, match="HookedEmbeddingMLP has 2 hidden layers"):
-        halves.compute(dataclasses.replace(run, model=other))
-    normed = gi.HookedMLP(gi.MLPConfig(norm="batch"), p=P)
-    with pytest.raises(ValueError, match="normalises its activations"):
-        halves.compute(dataclasses.replace(run, model=normed))
-    deep = gi.HookedMLP(gi.MLPConfig(n_layers=2), p=P)
-    with pytest.raises(ValueError, match="2 hidden layers"):
-        halves.compute(dataclasses.replace(run, model=deep))
+    lstm = gi.HookedLSTM(gi.LSTMConfig(d_embed=6, d_hidden=5), p=P)
+    with pytest.raises(ValueError, match=r"unit='neurons\.0', but HookedLSTM has"):
+        halves.compute(dataclasses.replace(run, model=lstm))
     with pytest.raises(ValueError, match="runs is empty"):
         halves.compute([])
     with pytest.raises(ValueError, match="threshold must lie in"):
         halves.compute(run, threshold=1.5)
+
+
+@pytest.fixture(scope="module")
+def embedded(run: gi.Run) -> gi.Run:
+    """The same network as an MLP on embeddings, which are one-hot: it cannot be narrowed."""
+    width = N_PERIODIC + N_NOISE
+    config = gi.EmbeddingMLPConfig(
+        d_embed=P, hidden=(width,), act="square", biases=False, unembed_bias=False
+    )
+    model = gi.HookedEmbeddingMLP(config, p=P).double()
+    model.operation = "addition"
+    with torch.no_grad():
+        model.W_E.copy_(torch.eye(P))
+        model.layers[0].get_parameter("W_in").copy_(run.model.W_E.flatten(0, 1))
+        model.W_U.copy_(run.model.W_U)
+    return dataclasses.replace(run, model=model.eval())
+
+
+def test_halves_of_another_network_are_circuits_as_well(
+    run: gi.Run, embedded: gi.Run, data: xr.Dataset
+) -> None:
+    expected, found = halves.split(run), halves.split(embedded)
+    for kind, circuit in found.items():
+        assert isinstance(circuit.model, gi.HookedEmbeddingMLP)
+        torch.testing.assert_close(
+            circuit.logits(), expected[kind].logits(), rtol=1e-11, atol=1e-11
+        )
+        # The embedding belongs to both.
+        assert circuit.norm**2 == pytest.approx(expected[kind].norm ** 2 + P)
+        assert circuit.source == expected[kind].source
+    numbers = halves.compute(embedded)
+    assert numbers.remainder.item() < 1e-10
+    xr.testing.assert_allclose(numbers.drop_vars(["norm", "remainder", "run"]),
+                               data.drop_vars(["norm", "remainder", "run"]))  # fmt: skip
+    tables = [halves_tables(r) for r in (run, embedded)]
+    for split in ("train", "test"):
+        for one, other in zip(*(t.on(split, mixed="logits") for t in tables), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+    assert tables[1].norms == (found["memorising"].norm, found["generalising"].norm)
+
+
+def test_a_transformer_is_taken_apart_with_its_remainder(run: gi.Run) -> None:
+    config = gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=20, init="paper1")
+    for norm, remains in {None: False, "LN": True}.items():
+        changed = dataclasses.replace(config, normalization_type=norm)
+        model = gi.HookedTransformer(changed, p=P).double()
+        model.operation = "addition"
+        found = halves.compute(dataclasses.replace(run, model=model), mode="mean")
+        assert found.attrs == {"unit": "neurons.0", "definition": "output_ipr", "mode": "mean"}
+        assert (found.remainder.item() > 1e-10) == remains
+        assert found.n_neurons.values[0].tolist()[0] == 20
+        assert found.n_neurons[0, 1:].sum() == 20
+        figure: Any = plot_cuts(found)
+        assert figure.layout.xaxis.title.text == "threshold (IPR of output weights)"
+        assert table(found)[0]["neurons"] == 20
 
 
 def test_figures_draw_the_numbers(

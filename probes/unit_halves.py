@@ -1,0 +1,182 @@
+"""Any network in two halves, by a mask over its units, and how far the halves add up to the whole.
+
+A half is a network of its own, without the other units. With r the logits without any of the units,
+
+    whole = memorising + generalising - r + remainder
+
+where the remainder is zero if the logits are a sum over the units and of a rest, which is r. Then
+r is in both halves, and a network in which nothing but these units writes to the logits has r = 0.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from grokinterp.checks import check_choice
+from grokinterp.interventions import FwdHooks, ablate
+from grokinterp.models.base import HookedModel
+from grokinterp.models.units import FREQUENCIES
+from grokinterp.short_text import short_repr
+from probes.network_on_pairs import network_on_pairs
+from probes.probe import probe
+from probes.unit_pruning import Removals
+
+MODES = ("zero", "mean")
+_DRAWS = 3  # random networks that are asked what depends on what
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class UnitHalves:
+    """Two networks, and what is between their logits and those of the whole network."""
+
+    parts: Mapping[str, HookedModel]  # "memorising" and "generalising", in evaluation mode
+    rest: Float[Tensor, "pair p"]  # logits without any of the units; in both parts
+    remainder: Float[Tensor, "pair p"]  # whole - memorising - generalising + rest; float64
+    # Root mean square of the remainder over that of the whole network's logits, over pairs and
+    # residues, the mean over the residues of a pair being taken off both.
+    share: float
+
+
+@probe
+def unit_halves(
+    model: HookedModel,
+    generalising: Bool[Tensor, " unit"],
+    *,
+    unit: str = "neurons.0",
+    mode: str = "zero",
+) -> UnitHalves:
+    """The network without its memorising units, and the one without its generalising units.
+
+    The halves can be copied, moved, saved and scaled like any network. What only the removed units
+    used is zero in them, so that norms of their parameters count what a half computes with.
+
+    Args:
+        model: any network of ``grokinterp.models`` for pairs.
+        generalising: which units stay in the generalising half; the memorising one has all others.
+        unit: name of the units, as ``model.list_units()`` lists them; not "frequencies".
+        mode: what removed activations are for good: "zero", or their "mean" over all pairs in the
+            whole network. A half by the mean carries a hook for it, which stays when hooks are
+            reset; scaling its layers (:func:`probes.least_norm`) would not scale the mean.
+
+    Raises:
+        ValueError: the network lacks these units; a mask of the wrong length, or with all units in
+            one half; frequencies, which ``gi.filtered_embedding`` splits.
+    """
+    check_choice("mode", mode, MODES)
+    if unit == FREQUENCIES:
+        raise ValueError(
+            "unit='frequencies' are no part of the network that could be left out of a copy; use "
+            "gi.filtered_embedding(model, frequencies), with keep=True and with keep=False"
+        )
+    network = network_on_pairs(model)
+    taken_out = Removals(network, unit, mode)
+    width = taken_out.units.count
+    if generalising.shape != (width,):
+        raise ValueError(
+            f"generalising is a mask of {len(generalising)} units, but there are {width} {unit}"
+        )
+    mask = generalising.cpu()
+    if mask.all() or not mask.any():
+        raise ValueError(
+            f"generalising has {int(mask.sum())} of {width} {unit}, which leaves one half without "
+            "units; choose a mask between them"
+        )
+    parts = {"memorising": _with(taken_out, ~mask), "generalising": _with(taken_out, mask)}
+    rest, whole = taken_out.logits(torch.ones_like(mask)), network.logits()
+    remainder = whole + rest
+    for part in parts.values():
+        remainder = remainder - network_on_pairs(part).logits()
+    share = float(_centred(remainder).norm() / _centred(whole).norm())
+    return UnitHalves(parts, rest, remainder, share)
+
+
+def _with(taken_out: Removals, kept: Bool[Tensor, " unit"]) -> HookedModel:
+    """A network that has only some of the units."""
+    model = taken_out.network.model
+    if taken_out.units.name == "neurons.0" and taken_out.mode == "zero":
+        narrow = model.only_neurons(kept)
+        if narrow is not None:
+            return narrow
+    hooks, expected = taken_out.hooks(~kept), taken_out.logits(~kept)
+    part = copy.deepcopy(model).eval()
+    weights = {name: weight.detach().clone() for name, weight in part.named_parameters()}
+    idle = _idle(part, taken_out, ~kept)
+    with torch.no_grad():
+        for name, weight in part.named_parameters():
+            weight.masked_fill_(idle[name], 0.0)
+    # Zero weights alone take the units out, unless a norm or a gate makes something of a zero.
+    if taken_out.mode == "zero" and _same(network_on_pairs(part).logits(), expected):
+        return part
+    for name, hook in hooks:
+        part.add_hook(name, hook, is_permanent=True)
+    if not _same(network_on_pairs(part).logits(), expected):
+        # An architecture in which something else uses these weights: then they all count.
+        part.load_state_dict(part.state_dict() | weights)
+    return part
+
+
+def _idle(
+    model: HookedModel, taken_out: Removals, gone: Bool[Tensor, " unit"]
+) -> dict[str, Bool[Tensor, "..."]]:
+    """Which entries of each parameter reach the logits only by way of removed units.
+
+    It is read off networks of this architecture with random weights: in them nothing is dead or
+    saturated, so that an entry which the logits' gradient is zero for is one without a way.
+    """
+    drawn = copy.deepcopy(model).double().requires_grad_(True)
+    drawn.reset_hooks()
+    rng = torch.Generator().manual_seed(0)
+    whole, hooked = ([torch.zeros_like(w, dtype=torch.bool) for w in drawn.parameters()]
+                     for _ in range(2))  # fmt: skip
+    for _ in range(_DRAWS):
+        hooks = _replaced(taken_out, gone, rng)
+        with torch.no_grad():
+            for weight in drawn.parameters():
+                random = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
+                weight.copy_(random / max(1, weight.shape[0]) ** 0.5)
+        for found, added in ((whole, []), (hooked, hooks)):
+            for reached, gradient in zip(found, _gradients(drawn, added, rng), strict=True):
+                reached |= gradient != 0
+    names = [name for name, _ in drawn.named_parameters()]
+    return {
+        name: in_whole & ~in_part
+        for name, in_whole, in_part in zip(names, whole, hooked, strict=True)
+    }
+
+
+def _replaced(taken_out: Removals, gone: Bool[Tensor, " unit"], rng: torch.Generator) -> FwdHooks:
+    """Hooks that take units out; where these have means, put any numbers in their place."""
+    if taken_out.reference is None:
+        return taken_out.hooks(gone)
+    pairs = len(taken_out.network.pairs)
+    noise = {
+        hook: torch.randn((pairs, *mean.shape[1:]), generator=rng)
+        for hook, mean in taken_out.reference.items()
+    }
+    return ablate(gone, "resample", unit=taken_out.units.name, reference=noise)
+
+
+def _gradients(model: HookedModel, hooks: FwdHooks, rng: torch.Generator) -> list[Tensor]:
+    """Of a random sum of all logits, with respect to each parameter."""
+    network = network_on_pairs(model)
+    weights = list(model.parameters())
+    with torch.enable_grad():
+        logits = network.run(network.pairs, hooks)
+        signs = torch.randn(logits.shape, generator=rng, dtype=torch.float64).to(logits)
+        gradients = torch.autograd.grad((logits * signs).sum(), weights, allow_unused=True)
+    return [torch.zeros_like(w) if g is None else g
+            for w, g in zip(weights, gradients, strict=True)]  # fmt: skip
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether logits agree up to what float32 rounds."""
+    return bool((one - other).abs().max() <= 1e-5 * other.abs().max())
+
+
+def _centred(logits: Float[Tensor, "pair p"]) -> Float[Tensor, "pair p"]:
+    return logits - logits.mean(dim=1, keepdim=True)
