@@ -133,11 +133,12 @@ def _idle(
     rng = torch.Generator().manual_seed(0)
     whole, hooked = ([torch.zeros_like(w, dtype=torch.bool) for w in drawn.parameters()]
                      for _ in range(2))  # fmt: skip
-    for _ in range(_DRAWS):
+    for draw in range(_DRAWS):
         hooks = _replaced(taken_out, gone, rng)
         with torch.no_grad():
             for weight in drawn.parameters():
                 random = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
+                random = random.abs() if draw % 2 == 0 else random  # no relu is off
                 weight.copy_(random / max(1, weight.shape[0]) ** 0.5)
         for found, added in ((whole, []), (hooked, hooks)):
             for reached, gradient in zip(found, _gradients(drawn, added, rng), strict=True):

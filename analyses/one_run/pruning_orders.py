@@ -171,7 +171,10 @@ def linear_effect(taken_out: Removals, tokens: Tensor, labels: Tensor) -> Float[
     One backward pass: the gradient with respect to a factor on each unit's difference from what it
     would become. Attribution patching, https://www.neelnanda.io/attribution-patching.
     """
-    network, units, reference = taken_out.network, taken_out.units, taken_out.reference
+    network, units = taken_out.network, taken_out.units
+    # Of the pairs that a resampled activation may come from, the mean is what is expected.
+    means = taken_out if taken_out.mode == "zero" else Removals(network, units.name, "mean")
+    reference = means.reference
     weight = next(network.model.parameters())
     factor = torch.ones(units.count, dtype=weight.dtype, device=weight.device, requires_grad=True)
     if units.name == FREQUENCIES:
@@ -182,8 +185,7 @@ def linear_effect(taken_out: Removals, tokens: Tensor, labels: Tensor) -> Float[
             shaped = factor if units.axis == -1 else rearrange(factor, "unit -> unit 1")
             removed = 0.0
             if reference is not None:
-                # Of the examples that a resampled one may come from, the mean is what is expected.
-                removed = reference[str(hook.name)].mean(dim=0).to(activation)
+                removed = reference[str(hook.name)].to(activation)
             return removed + shaped * (activation - removed)
 
         hooks = [(hook, scaled) for hook in units.hooks]
