@@ -169,7 +169,6 @@ class BatchedPasses(Passes):
             plane = _view(self._pre[0], runs, p * p).unflatten(1, (p, p))
             of_a, of_b = named["W_E"].unbind(dim=1)
             torch.add(of_a[:, :, None], of_b[:, None, :], out=plane[..., : self._width])
-            plane[..., self._width :] = 0.0  # a run that diverged may have left NaN there
             state.evaluation.note(rows, slice(None), self._forward(named, runs, p * p))
 
     def _forward(self, weights: dict[str, Tensor], runs: int, n: int) -> Float[Tensor, "run n p"]:
