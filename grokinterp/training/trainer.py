@@ -106,6 +106,9 @@ def train_many(
         TrainingInterrupted: Ctrl-C was pressed. It is a KeyboardInterrupt whose ``runs`` are the
             runs so far. The current step is finished first; a second Ctrl-C loses the runs in
             training.
+        MemoryError: a single run does not fit onto the CUDA device. Stacks that do not fit are
+            halved, and training goes on.
+        RuntimeError: the CUDA device failed; this process cannot use it again.
 
     Warns:
         DivergenceWarning: a loss became NaN or infinite. That run stops at step ``diverged_at``
