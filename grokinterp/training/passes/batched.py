@@ -1,9 +1,9 @@
 """Gradients of the papers' MLP on a GPU: hand-written, as products of many runs at once.
 
 Runs with equally large training sets are processed in groups, whose activations share one set of
-buffers. Every operation writes into memory that is there already and none waits for the device, so
-that a step can be captured once and replayed. Everything from the first layer to the logits is in
-the precision of the products.
+buffers. The large results are written into memory that is there already, and no operation waits for
+the device, so that a step can be captured once and replayed. Everything from the first layer to the
+logits is in the precision of the products.
 
 Widths are padded with zeros to a multiple of 8: the matrix units read 16 bytes at once, and are
 slow where rows do not start at such a boundary.
