@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="file of results")],
     per_folder: Annotated[int, typer.Option(help="mutants of each folder")] = 150,
     seed: Annotated[int, typer.Option(help="of the sample")] = 0,
+    jobs: Annotated[int, typer.Option(help="mutants tested at a time")] = 1,
 ) -> None:
     """Run a sample and print its table."""
     stats = json.loads((tree / "mutmut-stats.json").read_text())
@@ -80,11 +82,12 @@ def main(
     lines = out.read_text().splitlines() if out.exists() else []
     done = {line["name"]: line for line in map(json.loads, lines)}
     turns = [names[i] for i in range(per_folder) for names in sample.values() if i < len(names)]
-    for name in turns:  # all folders in turn, so that a stop leaves a fair sample of each
-        if name not in done:
-            done[name] = run(tree.resolve(), name, stats)
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[name]) + "\n")
+    # All folders in turn, so that a stop leaves a fair sample of each.
+    left = [name for name in turns if name not in done]
+    with ThreadPoolExecutor(jobs) as pool, out.open("a", encoding="utf-8", buffering=1) as file:
+        for result in pool.map(lambda name: run(tree.resolve(), name, stats), left):
+            done[result["name"]] = result
+            file.write(json.dumps(result) + "\n")
     for folder, names in sample.items():
         found = [done[name]["status"] for name in names]
         killed = sum(status not in ("survived", "timeout", "no tests") for status in found)
