@@ -179,6 +179,12 @@ def test_slow_steps_are_timed_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.steps == 2 + 2 + warm_up
 
 
+@pytest.mark.parametrize("name", ["per_block", "workers"])
+def test_an_estimate_needs_runs_and_workers(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        estimate(configs(), **{name: 0})  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize(
     ("amount", "words"),
     [

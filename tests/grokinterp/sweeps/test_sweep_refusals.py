@@ -12,6 +12,7 @@ import grokinterp as gi
 from grokinterp.sweeps.executors import check_executor
 
 LR = {"training.lr": [1e-3, 1e-2]}
+NAMESAKES = [gi.Table("mine", 7, tuple([label] * 49)) for label in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ LR = {"training.lr": [1e-3, 1e-2]}
         ({"axes": {"training.lr": 0.1}}, TypeError, "axis 'training.lr' must be a list"),
         ({"axes": {"data.operation": "addition"}}, TypeError, "must be a list"),
         ({"axes": {"data.operation": {"addition", "a*b"}}}, TypeError, "must be a list"),
+        (
+            {"axes": {"data.operation": NAMESAKES}},
+            ValueError,
+            "axis 'data.operation' has two values with the same text, 'mine'",
+        ),
         ({"axes": ["training.lr"]}, TypeError, "axes must map"),
         (
             {"axes": {"model": [gi.MLPConfig()], "model.d_mlp": [8]}},

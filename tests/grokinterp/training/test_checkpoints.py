@@ -179,7 +179,9 @@ def test_bad_input() -> None:
             train(CONFIG, checkpoints={name: gi.at_step(1)})
     with pytest.raises(ValueError, match=r"'nnnnnnnnnnnnnnnnnnnn\.\.\.' of 201 bytes, too long"):
         train(CONFIG, checkpoints={"n" * 201: gi.at_step(1)})
-    with pytest.raises(TypeError, match="needs a rule"):
+    with pytest.raises(
+        TypeError, match=r"checkpoint 'x' needs a rule such as at_step\(100\), got 3"
+    ):
         train(CONFIG, checkpoints={"x": 3})
 
 
