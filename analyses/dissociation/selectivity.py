@@ -12,7 +12,9 @@ S_gen are both high, the two abilities sit in different units: a double dissocia
 1988, From Neuropsychology to Mental Structure, ch. 10).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,9 +72,8 @@ def selectivity(
 
 
 def best_cut(
-    removed: np.ndarray,
-    low: dict[str, np.ndarray],
-    high: dict[str, np.ndarray],
+    low: tuple[np.ndarray, Mapping[str, np.ndarray]],
+    high: tuple[np.ndarray, Mapping[str, np.ndarray]],
     *,
     chance: float,
 ) -> tuple[int, float]:
@@ -82,21 +83,26 @@ def best_cut(
     way round. Accuracies between measured removals are interpolated.
 
     Args:
-        removed: as in :func:`selectivity`; from 0 to all units.
-        low: "test" and "changed" accuracy with the least periodic units removed first.
-        high: with the most periodic ones removed first.
+        low: how many units are gone, from none to all, and the "test" and "changed" accuracies
+            then, with the least periodic units removed first.
+        high: the same with the most periodic ones removed first.
         chance: the accuracy of a guess.
 
     Returns:
         k, the number of least periodic units on the one side, and the sum (-2..2).
     """
-    units = int(removed[-1])
+    units = int(low[0][-1])
     cuts = np.arange(units + 1)
-    forward = {a: np.interp(cuts, removed, lost(low[a], chance=chance)) for a in ABILITIES}
+
+    def at(curve: tuple[np.ndarray, Mapping[str, np.ndarray]], gone: np.ndarray) -> Any:
+        removed, accuracy = curve
+        return {
+            ability: np.interp(gone, removed, lost(accuracy[ability], chance=chance))
+            for ability in ABILITIES
+        }
+
     # With the k least periodic units left, the units - k most periodic are gone.
-    backward = {
-        a: np.interp(units - cuts, removed, lost(high[a], chance=chance)) for a in ABILITIES
-    }
+    forward, backward = at(low, cuts), at(high, units - cuts)
     total = forward["changed"] - forward["test"] + backward["test"] - backward["changed"]
     if np.isnan(total).any():
         return 0, np.nan

@@ -29,7 +29,7 @@ def test_apart_in_the_first_four_units() -> None:
     assert (found.removed, found.lost, found.spared_lost) == (4, 1.0, 0.0)
     # From the top, the test accuracy is gone with the 2nd unit, the wrong labels with the 7th.
     high = {"changed": falls(7), "test": falls(2)}
-    cut, total = best_cut(REMOVED, low, high, chance=CHANCE)
+    cut, total = best_cut((REMOVED, low), (REMOVED, high), chance=CHANCE)
     assert (cut, total) == (4, 2.0)  # 4 of 10 low gone, or 6 high gone: fewer than 7
 
 
@@ -38,23 +38,23 @@ def test_abilities_that_fall_together_are_not_selective() -> None:
     assert selectivity(REMOVED, both, both, chance=CHANCE).score == 0.0
     worse = selectivity(REMOVED, falls(8), falls(2), chance=CHANCE)
     assert (worse.score, worse.removed) == (0.0, 0)  # nothing removed is the best there is
-    assert best_cut(REMOVED, {"changed": both, "test": both}, {"changed": both, "test": both},
-                    chance=CHANCE)[1] == 0.0  # fmt: skip
+    curve = (REMOVED, {"changed": both, "test": both})
+    assert best_cut(curve, curve, chance=CHANCE)[1] == 0.0
 
 
 def test_an_ability_that_is_not_there_has_no_selectivity() -> None:
     none = np.full(11, CHANCE)
     found = selectivity(REMOVED, none, falls(4), chance=CHANCE)
     assert np.isnan(found.score)
-    assert np.isnan(best_cut(REMOVED, {"changed": none, "test": falls(4)},
-                             {"changed": none, "test": falls(4)}, chance=CHANCE)[1])  # fmt: skip
+    curve = (REMOVED, {"changed": none, "test": falls(4)})
+    assert np.isnan(best_cut(curve, curve, chance=CHANCE)[1])
 
 
 def test_cuts_between_measured_removals_are_interpolated() -> None:
     coarse = np.array([0, 5, 10])
     low = {"changed": np.array([1.0, CHANCE, CHANCE]), "test": np.array([1.0, 1.0, CHANCE])}
     high = {"changed": np.array([1.0, 1.0, CHANCE]), "test": np.array([1.0, CHANCE, CHANCE])}
-    assert best_cut(coarse, low, high, chance=CHANCE) == (5, 2.0)
+    assert best_cut((coarse, low), (coarse, high), chance=CHANCE) == (5, 2.0)
 
 
 def test_the_bound_of_a_control_is_a_prediction_interval() -> None:

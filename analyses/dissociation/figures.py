@@ -1,0 +1,109 @@
+"""Pictures of a double dissociation: the map of S_mem against S_gen, and what it depends on."""
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from analyses.dissociation.computation import MODE, SCORE
+from analyses.dissociation.thresholds import SELECTIVE_FROM
+from analyses.dissociation.verdict import VERDICTS
+from analyses.pages.style import BLUE, GREY, ORANGE, finish
+from analyses.statistics.intervals import half_width
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
+
+
+def over_seeds(values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the seeds, and half of its 95 % interval (Student's)."""
+    n = values.notnull().sum("seed")
+    error = values.std("seed", ddof=1) / n**0.5
+    return values.mean("seed").values, half_width(error.fillna(0.0).values, n.values)
+
+
+def name_of(data: xr.Dataset, row: int) -> str:
+    """A row in words, such as "1-layer transformer, heads.0"."""
+    return f"{data.setting.values[row]}, {data.unit.values[row]}"
+
+
+def primary(data: xr.Dataset) -> xr.Dataset:
+    """The rows of the score and ablation that were named before anything was trained."""
+    return data.isel(row=(data.score.values == SCORE) & (data["mode"].values == MODE))
+
+
+def plot_map(
+    data: xr.Dataset, *, title: str = "Are the two abilities in different units?"
+) -> go.Figure:
+    """Each network's units by S_mem and S_gen, with 95 % intervals over seeds.
+
+    Grey: what random orders of the same units reach, each at its own best removal.
+    """
+    shown = primary(data)
+    figure = go.Figure()
+    control = {name: shown[name].mean("order") for name in ("control_mem", "control_gen")}
+    figure.add_scatter(
+        x=control["control_mem"].mean("seed"), y=control["control_gen"].mean("seed"),
+        mode="markers", marker={"color": GREY, "size": 9, "symbol": "circle-open"},
+        name="the same units in random order", hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
+    )  # fmt: skip
+    (x, dx), (y, dy) = over_seeds(shown.S_mem), over_seeds(shown.S_gen)
+    settings = list(dict.fromkeys(shown.setting.values.tolist()))
+    for row in range(shown.sizes["row"]):
+        setting = str(shown.setting.values[row])
+        applies = (shown.verdict.values[row] != "not applicable").any()
+        figure.add_scatter(
+            x=[x[row]], y=[y[row]],
+            error_x={"array": [dx[row]], "thickness": 1}, error_y={"array": [dy[row]], "thickness": 1},
+            mode="markers+text", text=[str(shown.unit.values[row])], textposition="top center",
+            marker={"symbol": _SYMBOLS[settings.index(setting) % len(_SYMBOLS)], "size": 11,
+                    "color": BLUE if applies else GREY},
+            name=setting, legendgroup=setting,
+            showlegend=row == shown.setting.values.tolist().index(setting),
+            hovertemplate="S_mem %{x:.2f}, S_gen %{y:.2f}",
+        )  # fmt: skip
+    for add in (figure.add_hline, figure.add_vline):
+        add(SELECTIVE_FROM, line={"color": ORANGE, "dash": "dot", "width": 1})
+    for place, word in zip(((1, 1), (1, 0), (0, 1), (0, 0)), VERDICTS, strict=False):
+        figure.add_annotation(
+            x=place[0], y=place[1], xref="x domain", yref="y domain", text=f"<i>{word}</i>",
+            showarrow=False, xanchor="right" if place[0] else "left",
+            yanchor="top" if place[1] else "bottom", font={"color": ORANGE},
+        )  # fmt: skip
+    figure.update_xaxes(
+        title="S_mem: least periodic units out, wrong labels lost − test lost", range=[-0.05, 1.08]
+    )
+    figure.update_yaxes(
+        title="S_gen: most periodic units out, test lost − wrong labels lost", range=[-0.05, 1.08]
+    )
+    return finish(figure, title=title, height=640)
+
+
+def plot_dependence(data: xr.Dataset) -> go.Figure:
+    """S_mem and S_gen of every network and unit, by the score that ranks and by the ablation."""
+    columns = list(dict.fromkeys(zip(data.score.values, data["mode"].values, strict=True)))
+    names = list(dict.fromkeys(name_of(data, row) for row in range(data.sizes["row"])))
+    figure = make_subplots(
+        cols=2, shared_yaxes=True, horizontal_spacing=0.03,
+        subplot_titles=["S_mem, least periodic units out", "S_gen, most periodic units out"],
+    )  # fmt: skip
+    for column, quantity in enumerate(("S_mem", "S_gen"), 1):
+        mean, half = over_seeds(data[quantity])
+        shown = np.full((len(names), len(columns)), np.nan)
+        words = np.full(shown.shape, "", dtype=object)
+        for row in range(data.sizes["row"]):
+            at = (
+                names.index(name_of(data, row)),
+                columns.index((data.score.values[row], data["mode"].values[row])),
+            )
+            shown[at] = mean[row]
+            words[at] = f"{mean[row]:.2f}<br>±{half[row]:.2f}"
+        figure.add_heatmap(
+            z=shown, x=[f"{score}<br>{mode}" for score, mode in columns], y=names, text=words,
+            texttemplate="%{text}", zmin=0, zmax=1, colorscale="Cividis", row=1, col=column,
+            colorbar={"title": "selectivity"}, showscale=column == 2, textfont={"size": 9},
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    return finish(
+        figure, title="By score and ablation: mean over seeds, ± its 95 % interval",
+        height=160 + 44 * len(names),
+    )  # fmt: skip
