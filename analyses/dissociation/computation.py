@@ -1,26 +1,28 @@
 """Selectivity of every unit, score and ablation, for many networks, with random controls."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from analyses.dissociation.selectivity import ABILITIES, best_cut, selectivity
+from analyses.dissociation.selectivity import ABILITIES, Selectivity, best_cut, selectivity
 from analyses.dissociation.verdict import verdict
 from analyses.one_run import pruning
 from grokinterp import Run
 from grokinterp.session import unaffected
-from probes import network_on_pairs
+from probes import NetworkOnPairs, network_on_pairs, unit_periodicity
 
 KINDS = ("neurons", "heads", "hidden")  # units that carry what a network computes
 MODES = ("zero", "mean", "resample")
 # The row that is named first: the score that every unit has, and the ablation that keeps what a
 # unit adds on average.
 SCORE, MODE = "share", "mean"
-NUMBERS = ("test", "changed", "S_mem", "S_gen", "control_mem", "control_gen", "cut", "at_cut")
+
+Row = tuple[str, str, str]  # unit, score, mode
 
 
 @unaffected()
@@ -52,94 +54,85 @@ def compute(
         ``control_gen`` ("row", "seed", "order"): the same in random orders. ``cut``: the best
         share of units to call memorising; ``at_cut``: S_mem + S_gen there. ``verdict``.
     """
-    seeds = max(map(len, networks.values()), default=0)
-    rows: list[tuple[str, str, str, str]] = []
-    cells: list[list[dict[str, object]]] = []
-    every = [(name, run) for name, runs in networks.items() for run in runs]
-    bar = tqdm(total=len(every), desc="networks", disable=not progress)
-    found: dict[tuple[str, str, str, str], list[dict[str, object]]] = {}
-    for setting, runs in networks.items():
-        for run in runs:
-            for key, cell in _of_network(run, scores, modes, random_seeds):
-                found.setdefault((setting, *key), []).append(cell)
-            bar.update()
-    bar.close()
-    rows, cells = list(found), list(found.values())
-    return _dataset(rows, cells, seeds, random_seeds)
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    every = [(setting, run) for setting, runs in networks.items() for run in runs]
+    if not every:
+        raise ValueError("networks is empty; give at least one run, as in {'MLP': [run]}")
+    for setting, run in tqdm(every, desc="networks taken apart", disable=not progress):
+        for row, cell in _of_network(run, scores, modes, random_seeds):
+            found.setdefault((setting, *row), []).append(cell)
+    return _dataset(found)
 
 
 def _of_network(
     run: Run, scores: Sequence[str], modes: Sequence[str], random_seeds: int
-) -> Iterable[tuple[tuple[str, str, str], dict[str, object]]]:
-    chance = 1 / run.config.data.p
-    units = [name for name, of in network_on_pairs(run.model).units.items() if of.kind in KINDS]
-    for unit, mode in product(units, modes):
-        orders = [score for score in scores if score in pruning.orders_of(run, unit)]
+) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """All rows of one network, without its setting."""
+    network = network_on_pairs(run.model)
+    for unit, mode in product(units_of(network), modes):
+        there = unit_periodicity(network, unit).scores
+        orders = [score for score in scores if score in there]
         data = pruning.compute(
             run, unit=unit, mode=mode, orders=[*orders, "random"], random_seeds=random_seeds
         )
         for score in orders:
-            yield (unit, score, mode), _cell(data, score, chance)
+            yield (unit, score, mode), _cell(data, score, chance=1 / run.dataset.p)
 
 
-def _cell(data: xr.Dataset, score: str, chance: float) -> dict[str, object]:
+def units_of(network: NetworkOnPairs) -> list[str]:
+    """The units that are taken out: what carries a computation, not gates or frequencies."""
+    return [name for name, units in network.units.items() if units.kind in KINDS]
+
+
+def _cell(data: xr.Dataset, score: str, *, chance: float) -> dict[str, Any]:
     """All numbers of one network, unit, score and mode."""
-    removed, low = _curve(data, data.order.values == score, "low")[0]
-    removed_high, high = _curve(data, data.order.values == score, "high")[0]
-    controls = _curve(data, data.order.values == "random", "random")
-    s_mem = selectivity(removed, low["changed"], low["test"], chance=chance)
-    s_gen = selectivity(removed_high, high["test"], high["changed"], chance=chance)
-    control = {
-        "control_mem": [selectivity(r, a["changed"], a["test"], chance=chance).score
-                        for r, a in controls],
-        "control_gen": [selectivity(r, a["test"], a["changed"], chance=chance).score
-                        for r, a in controls],
-    }  # fmt: skip
-    units = int(removed[-1])
-    cut, at_cut = best_cut((removed, low), (removed_high, high), chance=chance)
+    removed = data.removed.values
+    (low,), (high,) = (_curves(data, score, direction) for direction in ("low", "high"))
+    random = _curves(data, "random", "random")
+
+    def s_mem(curve: Mapping[str, np.ndarray]) -> Selectivity:
+        return selectivity(removed, curve["changed"], curve["test"], chance=chance)
+
+    def s_gen(curve: Mapping[str, np.ndarray]) -> Selectivity:
+        return selectivity(removed, curve["test"], curve["changed"], chance=chance)
+
+    mem, gen = s_mem(low), s_gen(high)
+    control_mem = [s_mem(curve).score for curve in random]
+    control_gen = [s_gen(curve).score for curve in random]
+    cut, at_cut = best_cut((removed, low), (removed, high), chance=chance)
     test, changed = float(low["test"][0]), float(low["changed"][0])
-    word = verdict(test=test, changed=changed, s_mem=s_mem.score, s_gen=s_gen.score, **control).word
+    judged = verdict(
+        test=test, changed=changed, s_mem=mem.score, s_gen=gen.score,
+        control_mem=control_mem, control_gen=control_gen,
+    )  # fmt: skip
+    units = int(removed[-1])
     return {
-        "test": test, "changed": changed, "S_mem": s_mem.score, "S_gen": s_gen.score,
-        "removed_mem": s_mem.removed / units, "removed_gen": s_gen.removed / units,
-        "cut": cut / units, "at_cut": at_cut, "verdict": word, "units": units, **control,
+        "units": units, "test": test, "changed": changed, "S_mem": mem.score, "S_gen": gen.score,
+        "removed_mem": mem.removed / units, "removed_gen": gen.removed / units,
+        "cut": cut / units, "at_cut": at_cut,
+        "control_mem": control_mem, "control_gen": control_gen, "verdict": judged.word,
     }  # fmt: skip
 
 
-def _curve(
-    data: xr.Dataset, chosen: np.ndarray, direction: str
-) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Numbers of removed units and accuracies there, of each chosen curve in a direction."""
-    curves = data.isel(curve=chosen & (data.direction.values == direction))
-    return [pruning.points(curves.isel(curve=i), ABILITIES) for i in range(curves.sizes["curve"])]
+def _curves(data: xr.Dataset, order: str, direction: str) -> list[dict[str, np.ndarray]]:
+    """Accuracies of the two abilities after each removal, of the curves of an order."""
+    wanted = (data.order.values == order) & (data.direction.values == direction)
+    accuracy = data.accuracy.isel(curve=wanted)
+    return [{name: curve.sel(subset=name).values for name in ABILITIES} for curve in accuracy]
 
 
-def _dataset(
-    rows: Sequence[tuple[str, str, str, str]],
-    cells: Sequence[Sequence[Mapping[str, object]]],
-    seeds: int,
-    orders: int,
-) -> xr.Dataset:
-    numbers = [
-        name for name in cells[0][0] if name not in ("verdict", "control_mem", "control_gen")
-    ]
-    values = {name: np.full((len(rows), seeds), math.nan) for name in numbers}
-    controls = {
-        name: np.full((len(rows), seeds, orders), math.nan)
-        for name in ("control_mem", "control_gen")
-    }
-    words = np.full((len(rows), seeds), "", dtype=object)
-    for i, of_row in enumerate(cells):
-        for j, cell in enumerate(of_row):
-            for name in numbers:
-                values[name][i, j] = cell[name]
-            for name, into in controls.items():
-                into[i, j] = cell[name]
-            words[i, j] = cell["verdict"]
-    named = zip(("setting", "unit", "score", "mode"), zip(*rows, strict=True), strict=True)
-    return xr.Dataset(
-        {name: (("row", "seed"), value) for name, value in values.items()}
-        | {name: (("row", "seed", "order"), value) for name, value in controls.items()}
-        | {"verdict": (("row", "seed"), words.astype(str))},
-        coords={name: ("row", list(column)) for name, column in named},
-    )
+def _dataset(found: Mapping[tuple[str, ...], Sequence[Mapping[str, Any]]]) -> xr.Dataset:
+    """Cells of rows and seeds side by side, NaN (or no word) where a row has fewer seeds."""
+    seeds = max(map(len, found.values()))
+    first = next(iter(found.values()))[0]
+    data = {}
+    for name, value in first.items():
+        shape, fill = np.shape(value), "" if isinstance(value, str) else math.nan
+        cells = [
+            [*(cell[name] for cell in row), *[np.full(shape, fill)[()]] * (seeds - len(row))]
+            for row in found.values()
+        ]
+        data[name] = (("row", "seed", "order")[: 2 + len(shape)], np.array(cells))
+    names = ("setting", "unit", "score", "mode")
+    coords = {name: ("row", [row[i] for row in found]) for i, name in enumerate(names)}
+    return xr.Dataset(data, coords=coords)

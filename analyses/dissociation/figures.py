@@ -44,7 +44,8 @@ def plot_map(
     figure.add_scatter(
         x=control["control_mem"].mean("seed"), y=control["control_gen"].mean("seed"),
         mode="markers", marker={"color": GREY, "size": 9, "symbol": "circle-open"},
-        name="the same units in random order", hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
+        name="the same units in random order",
+        hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
     )  # fmt: skip
     (x, dx), (y, dy) = over_seeds(shown.S_mem), over_seeds(shown.S_gen)
     settings = list(dict.fromkeys(shown.setting.values.tolist()))
@@ -53,7 +54,8 @@ def plot_map(
         applies = (shown.verdict.values[row] != "not applicable").any()
         figure.add_scatter(
             x=[x[row]], y=[y[row]],
-            error_x={"array": [dx[row]], "thickness": 1}, error_y={"array": [dy[row]], "thickness": 1},
+            error_x={"array": [dx[row]], "thickness": 1},
+            error_y={"array": [dy[row]], "thickness": 1},
             mode="markers+text", text=[str(shown.unit.values[row])], textposition="top center",
             marker={"symbol": _SYMBOLS[settings.index(setting) % len(_SYMBOLS)], "size": 11,
                     "color": BLUE if applies else GREY},
@@ -70,10 +72,12 @@ def plot_map(
             yanchor="top" if place[1] else "bottom", font={"color": ORANGE},
         )  # fmt: skip
     figure.update_xaxes(
-        title="S_mem: least periodic units out, wrong labels lost − test lost", range=[-0.05, 1.08]
+        title="S_mem: least periodic units out, wrong labels lost, less test lost",
+        range=[-0.05, 1.08],
     )
     figure.update_yaxes(
-        title="S_gen: most periodic units out, test lost − wrong labels lost", range=[-0.05, 1.08]
+        title="S_gen: most periodic units out, test lost, less wrong labels lost",
+        range=[-0.05, 1.08],
     )
     return finish(figure, title=title, height=640)
 

@@ -5,6 +5,7 @@ generalise; too much, and the wrong labels are forgotten. For each architecture 
 one seed, looking at the two accuracies alone (``SEARCHED``), and the first that gave both is used.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import grokinterp as gi
@@ -15,12 +16,22 @@ _DEEP = gi.MLPConfig(d_mlp=128, n_layers=2, act="relu", init="standard")
 
 SETTINGS: dict[str, gi.RunConfig] = {
     "quadratic MLP": gi.RunConfig(
-        data=_DATA.replace(corruption=0.15) if hasattr(_DATA, "replace") else _DATA,
+        data=gi.DataConfig(p=31, train_fraction=0.8, corruption=0.15),
         model=gi.MLPConfig(d_mlp=128),
         training=gi.TrainConfig(steps=1000, lr=1e-2),
     ),
     "3-layer ReLU MLP": gi.RunConfig(
         data=_DATA, model=_DEEP, training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=6.0)
+    ),
+    "3-layer ReLU MLP, BatchNorm": gi.RunConfig(
+        data=_DATA,
+        model=dataclasses.replace(_DEEP, norm="batch"),
+        training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=6.0),
+    ),
+    "embedding MLP": gi.RunConfig(
+        data=_DATA,
+        model=gi.EmbeddingMLPConfig(d_embed=64, hidden=(128, 128)),
+        training=gi.TrainConfig(steps=2000, lr=3e-3, weight_decay=3.0, loss="cross_entropy"),
     ),
 }
 
