@@ -1,8 +1,8 @@
 """Where memorisation and generalisation sit in a network: double dissociation by pruning.
 
-``grokinterp run dissociation OUT`` trains networks that generalise and also know wrong labels, three
-seeds of each architecture, takes their units out by periodicity and says whether the two abilities
-can be taken away from each other.
+``grokinterp run dissociation OUT`` trains networks that generalise and also know wrong labels,
+three seeds of each architecture, takes their units out by periodicity and says whether the two
+abilities can be taken away from each other.
 """
 
 from collections.abc import Iterator, Sequence

@@ -16,9 +16,9 @@ _DEEP = gi.MLPConfig(d_mlp=128, n_layers=2, act="relu", init="standard")
 
 SETTINGS: dict[str, gi.RunConfig] = {
     "quadratic MLP": gi.RunConfig(
-        data=gi.DataConfig(p=31, train_fraction=0.8, corruption=0.15),
-        model=gi.MLPConfig(d_mlp=128),
-        training=gi.TrainConfig(steps=1000, lr=1e-2),
+        data=_DATA,
+        model=gi.MLPConfig(d_mlp=256),
+        training=gi.TrainConfig(steps=1000, lr=1e-2, weight_decay=0.3),
     ),
     "3-layer ReLU MLP": gi.RunConfig(
         data=_DATA, model=_DEEP, training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=6.0)
