@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from analyses.dissociation.selectivity import ABILITIES, Selectivity, best_cut, selectivity
+from analyses.dissociation.selectivity import ABILITIES, best_cut, gap, selectivity
 from analyses.dissociation.verdict import verdict
 from analyses.one_run import pruning
 from grokinterp import Run
@@ -47,12 +47,16 @@ def compute(
     Returns:
         Dataset over ("row", "seed"), NaN where a setting has fewer runs. A row is a setting, one
         kind of its units, a score and a mode (coordinates ``setting``, ``unit``, ``score``,
-        ``mode``). ``test`` and ``changed``: accuracies of the whole network. ``S_mem`` and
-        ``S_gen``: selectivity of removing the least and the most periodic units first, each at its
-        best removal, see :mod:`analyses.dissociation.selectivity`; ``removed_mem`` and
-        ``removed_gen``, the share of the units that is gone there. ``control_mem`` and
-        ``control_gen`` ("row", "seed", "order"): the same in random orders. ``cut``: the best
-        share of units to call memorising; ``at_cut``: S_mem + S_gen there. ``verdict``.
+        ``mode``).
+
+        - ``test`` and ``changed``: accuracies of the whole network; ``units``: how many it has.
+        - ``S_mem`` and ``S_gen``: selectivity of removing the least and the most periodic units
+          first, each at its best removal, see :mod:`analyses.dissociation.selectivity`.
+        - ``removed_mem`` and ``removed_gen``: the share of the units that is gone there.
+        - ``control_mem`` and ``control_gen``, also over "order": the same with as many units gone
+          at random.
+        - ``cut``: the best share of units to call memorising; ``at_cut``: S_mem + S_gen there.
+        - ``verdict``: a word of :mod:`analyses.dissociation.verdict`.
     """
     found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     every = [(setting, run) for setting, runs in networks.items() for run in runs]
@@ -90,15 +94,14 @@ def _cell(data: xr.Dataset, score: str, *, chance: float) -> dict[str, Any]:
     (low,), (high,) = (_curves(data, score, direction) for direction in ("low", "high"))
     random = _curves(data, "random", "random")
 
-    def s_mem(curve: Mapping[str, np.ndarray]) -> Selectivity:
-        return selectivity(removed, curve["changed"], curve["test"], chance=chance)
-
-    def s_gen(curve: Mapping[str, np.ndarray]) -> Selectivity:
-        return selectivity(removed, curve["test"], curve["changed"], chance=chance)
-
-    mem, gen = s_mem(low), s_gen(high)
-    control_mem = [s_mem(curve).score for curve in random]
-    control_gen = [s_gen(curve).score for curve in random]
+    mem = selectivity(removed, low["changed"], low["test"], chance=chance)
+    gen = selectivity(removed, high["test"], high["changed"], chance=chance)
+    control_mem = [
+        float(gap(curve["changed"], curve["test"], chance=chance)[mem.place]) for curve in random
+    ]
+    control_gen = [
+        float(gap(curve["test"], curve["changed"], chance=chance)[gen.place]) for curve in random
+    ]
     cut, at_cut = best_cut((removed, low), (removed, high), chance=chance)
     test, changed = float(low["test"][0]), float(low["changed"][0])
     judged = verdict(

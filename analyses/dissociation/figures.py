@@ -36,7 +36,7 @@ def plot_map(
 ) -> go.Figure:
     """Each network's units by S_mem and S_gen, with 95 % intervals over seeds.
 
-    Grey: what random orders of the same units reach, each at its own best removal.
+    Grey: what is reached with as many units gone at random, mean over orders and seeds.
     """
     shown = primary(data)
     figure = go.Figure()
@@ -44,7 +44,7 @@ def plot_map(
     figure.add_scatter(
         x=control["control_mem"].mean("seed"), y=control["control_gen"].mean("seed"),
         mode="markers", marker={"color": GREY, "size": 9, "symbol": "circle-open"},
-        name="the same units in random order",
+        name="as many units at random",
         hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
     )  # fmt: skip
     (x, dx), (y, dy) = over_seeds(shown.S_mem), over_seeds(shown.S_gen)

@@ -25,10 +25,9 @@ ABILITIES = ("test", "changed")
 class Selectivity:
     """The removal that is most selective, along one order of units."""
 
-    score: float  # -1..1
+    score: float  # -1..1; NaN for a network that lacks an ability
+    place: int  # which of the removals it is
     removed: int  # units that are gone there
-    lost: float  # share of the ability that should go
-    spared_lost: float  # share of the ability that should stay, which is lost all the same
 
 
 def lost(accuracy: np.ndarray, *, chance: float) -> np.ndarray:
@@ -47,28 +46,33 @@ def lost(accuracy: np.ndarray, *, chance: float) -> np.ndarray:
     return np.clip((accuracy[0] - accuracy) / had, 0.0, 1.0)
 
 
-def selectivity(
-    removed: np.ndarray, goes: np.ndarray, stays: np.ndarray, *, chance: float
-) -> Selectivity:
-    """The most selective removal of an order, of all that were measured.
+def gap(goes: np.ndarray, stays: np.ndarray, *, chance: float) -> np.ndarray:
+    """Selectivity after each removal: the share lost of what should go, less that of what stays.
 
     Args:
-        removed: how many units are gone, from 0.
         goes: accuracy, after each removal, of the ability that should go.
         stays: of the ability that should stay.
         chance: the accuracy of a guess.
     """
-    going, staying = lost(goes, chance=chance), lost(stays, chance=chance)
-    gap = going - staying
-    if np.isnan(gap).any():
-        return Selectivity(score=np.nan, removed=0, lost=np.nan, spared_lost=np.nan)
-    best = int(gap.argmax())  # the fewest removals, of equals
-    return Selectivity(
-        score=float(gap[best]),
-        removed=int(removed[best]),
-        lost=float(going[best]),
-        spared_lost=float(staying[best]),
-    )
+    return lost(goes, chance=chance) - lost(stays, chance=chance)
+
+
+def selectivity(
+    removed: np.ndarray, goes: np.ndarray, stays: np.ndarray, *, chance: float
+) -> Selectivity:
+    """The most selective removal of an order, of all that were measured: see :func:`gap`.
+
+    Args:
+        removed: how many units are gone, from 0.
+        goes: accuracies of the ability that should go.
+        stays: of the ability that should stay.
+        chance: the accuracy of a guess.
+    """
+    gaps = gap(goes, stays, chance=chance)
+    if np.isnan(gaps).any():
+        return Selectivity(score=np.nan, place=0, removed=0)
+    best = int(gaps.argmax())  # the fewest removals, of equals
+    return Selectivity(score=float(gaps[best]), place=best, removed=int(removed[best]))
 
 
 def best_cut(

@@ -26,7 +26,7 @@ def test_apart_in_the_first_four_units() -> None:
     low = {"changed": falls(4), "test": falls(9)}
     found = selectivity(REMOVED, low["changed"], low["test"], chance=CHANCE)
     assert found.score == 1.0
-    assert (found.removed, found.lost, found.spared_lost) == (4, 1.0, 0.0)
+    assert (found.removed, found.place) == (4, 4)
     # From the top, the test accuracy is gone with the 2nd unit, the wrong labels with the 7th.
     high = {"changed": falls(7), "test": falls(2)}
     cut, total = best_cut((REMOVED, low), (REMOVED, high), chance=CHANCE)
