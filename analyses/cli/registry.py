@@ -99,6 +99,12 @@ EXPERIMENTS = {
         figures=f"{FIRST}, Hypothesis 2.2",
         cost="27 runs, 27,000 steps",
     ),
+    "dissociation": Entry(
+        module="analyses.dissociation",
+        shows="six architectures taken apart: do memorising and generalising sit in other units?",
+        figures=f"{FIRST}, Fig. 6, for every architecture",
+        cost="COST",
+    ),
 }
 
 ANALYSES = {

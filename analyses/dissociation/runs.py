@@ -29,8 +29,8 @@ SETTINGS: dict[str, gi.RunConfig] = {
         training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=6.0),
     ),
     "embedding MLP": gi.RunConfig(
-        data=_DATA,
-        model=gi.EmbeddingMLPConfig(d_embed=64, hidden=(128, 128)),
+        data=dataclasses.replace(_DATA, train_fraction=0.9),
+        model=gi.EmbeddingMLPConfig(d_embed=128, hidden=(256, 256)),
         training=gi.TrainConfig(steps=2000, lr=3e-3, weight_decay=3.0, loss="cross_entropy"),
     ),
 }

@@ -12,13 +12,14 @@ from analyses.cli.registry import EXPERIMENTS
 from grokinterp.sweeps import estimate
 from grokinterp.training import trainer
 
+WITHOUT_SIZES = ("architectures", "dissociation")
 # The words of each command, with OUT where its folder goes.
 TRAINING = {
     "demo": ["demo", "--out", "OUT"],
     "train": ["train", "OUT"],
     "sweep": ["sweep", "fig3a", "--size", "tiny", "--out", "OUT"],
 } | {
-    name: ["run", name, "OUT", *([] if name == "architectures" else ["--size", "tiny"])]
+    name: ["run", name, "OUT", *([] if name in WITHOUT_SIZES else ["--size", "tiny"])]
     for name in EXPERIMENTS
     if name != "coverage"  # which simulates; see its own tests
 }

@@ -93,6 +93,9 @@ sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)
     assert "d_crit" in done.stdout
 
 
+WITHOUT_SIZES = ("architectures", "dissociation")
+
+
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "coverage"])
 def test_a_cost_is_what_the_command_would_train(
     name: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -101,10 +104,10 @@ def test_a_cost_is_what_the_command_would_train(
     monkeypatch.setattr(mixing, "_seconds", lambda *_: 0.0)
     told = []
     for size in ("tiny", "small", "published"):
-        options = [] if name == "architectures" else ["--size", size]
+        options = [] if name in WITHOUT_SIZES else ["--size", size]
         out = command("run", name, tmp_path, *options, "--estimate-only", "--json").stdout
         ahead = json.loads(out)
         told.append(f"{size} {ahead['runs']} runs, {ahead['steps']:,} steps")
-    if name == "architectures":  # without sizes
+    if name in WITHOUT_SIZES:
         told = [told[0].removeprefix("tiny ")]
     assert EXPERIMENTS[name].cost == "; ".join(told)
