@@ -33,6 +33,23 @@ SETTINGS: dict[str, gi.RunConfig] = {
         model=gi.EmbeddingMLPConfig(d_embed=128, hidden=(256, 256)),
         training=gi.TrainConfig(steps=2000, lr=3e-3, weight_decay=3.0, loss="cross_entropy"),
     ),
+    "1-layer transformer": gi.RunConfig(
+        data=gi.DataConfig(p=59, train_fraction=0.9, corruption=0.1),
+        model=gi.TransformerConfig.paper1(),
+        training=gi.TrainConfig(steps=1500, lr=3e-3, weight_decay=1.2, eval_every=20),
+    ),
+    "2-layer LSTM": gi.RunConfig(
+        data=dataclasses.replace(_DATA, train_fraction=0.9),
+        model=gi.LSTMConfig(d_embed=64, d_hidden=64),
+        training=gi.TrainConfig(
+            steps=3000,
+            lr=3e-3,
+            weight_decay=1.5,
+            batch_size=512,
+            loss="cross_entropy",
+            eval_every=50,
+        ),
+    ),
 }
 
 
