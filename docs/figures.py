@@ -5,6 +5,8 @@ python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig
                                              also writes tutorials/data/phase_diagram.nc
 python docs/figures.py hypothesis OUT        what ``grokinterp run architectures OUT`` wrote;
                                              also writes docs/hypothesis.nc
+python docs/figures.py dissociation OUT      what ``grokinterp run dissociation OUT`` wrote;
+                                             also writes docs/dissociation.nc
 python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from analyses import hypothesis, phase_diagram, pruning, sweep_phases
+from analyses import dissociation, hypothesis, phase_diagram, pruning, sweep_phases
 from analyses.efficiency import d_crit
 from grokinterp import Run, open_sweep
 from grokinterp.files import replacing
@@ -46,6 +48,15 @@ def draw_phases(store: str) -> None:
     figure.write_image(HERE / "phase_diagram.png", width=1100, height=420, scale=1.5)
     for session in json.loads(sweep.attrs["provenance"]):
         print(session)
+
+
+def draw_dissociation(out: str) -> None:
+    """S_mem against S_gen of every network and kind of units, and all numbers."""
+    with xr.open_dataset(Path(out) / "dissociation.nc", engine="h5netcdf") as stored:
+        data = stored.load()
+    with replacing(HERE / "dissociation.nc") as file:
+        data.to_netcdf(file, engine="h5netcdf")
+    dissociation.plot_map(data).write_image(HERE / "dissociation.png", width=980, scale=1.5)
 
 
 def draw_hypothesis(out: str) -> None:

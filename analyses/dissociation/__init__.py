@@ -16,6 +16,7 @@ from analyses.announcement import Announcement
 from analyses.dissociation import examples
 from analyses.dissociation.computation import compute
 from analyses.dissociation.figures import (
+    judged,
     name_of,
     over_seeds,
     plot_dependence,
@@ -37,9 +38,10 @@ __all__ = ["compute", "plot_dependence", "plot_map", "survivors", "table"]
 def table(data: xr.Dataset) -> list[dict[str, object]]:
     """One line per network and kind of units, of the score and ablation named beforehand.
 
-    Means over seeds with half of their 95 % intervals, and how many seeds got which verdict.
+    Means over the seeds that do both, with half of their 95 % intervals, and how many seeds got
+    which verdict.
     """
-    shown = primary(data)
+    shown = judged(primary(data))
     numbers = {name: over_seeds(shown[name]) for name in ("S_mem", "S_gen")}
     lines: list[dict[str, object]] = []
     for row in range(shown.sizes["row"]):

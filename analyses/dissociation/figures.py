@@ -11,6 +11,7 @@ from analyses.dissociation.verdict import VERDICTS
 from analyses.pages.style import BLUE, GREY, ORANGE, finish
 from analyses.statistics.intervals import half_width
 
+_POSITIONS = ("bottom left", "top right", "top left", "bottom right", "top center", "bottom center")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 
 
@@ -31,6 +32,13 @@ def primary(data: xr.Dataset) -> xr.Dataset:
     return data.isel(row=(data.score.values == SCORE) & (data["mode"].values == MODE))
 
 
+def judged(data: xr.Dataset) -> xr.Dataset:
+    """NaN for the networks that do not do both, which are in no mean."""
+    does_both = (data.verdict != "not applicable") & (data.verdict != "")
+    numbers = data.drop_vars("verdict")
+    return numbers.where(does_both).assign(verdict=data.verdict)
+
+
 def plot_map(
     data: xr.Dataset, *, title: str = "Are the two abilities in different units?"
 ) -> go.Figure:
@@ -38,7 +46,7 @@ def plot_map(
 
     Grey: what is reached with as many units gone at random, mean over orders and seeds.
     """
-    shown = primary(data)
+    shown = judged(primary(data))
     figure = go.Figure()
     control = {name: shown[name].mean("order") for name in ("control_mem", "control_gen")}
     figure.add_scatter(
@@ -51,18 +59,21 @@ def plot_map(
     settings = list(dict.fromkeys(shown.setting.values.tolist()))
     for row in range(shown.sizes["row"]):
         setting = str(shown.setting.values[row])
-        applies = (shown.verdict.values[row] != "not applicable").any()
+        nth = settings.index(setting)
         figure.add_scatter(
-            x=[x[row]], y=[y[row]],
+            x=[x[row]],
+            y=[y[row]],
             error_x={"array": [dx[row]], "thickness": 1},
             error_y={"array": [dy[row]], "thickness": 1},
-            mode="markers+text", text=[str(shown.unit.values[row])], textposition="top center",
-            marker={"symbol": _SYMBOLS[settings.index(setting) % len(_SYMBOLS)], "size": 11,
-                    "color": BLUE if applies else GREY},
-            name=setting, legendgroup=setting,
+            mode="markers+text",
+            text=[str(shown.unit.values[row])],
+            textposition=_POSITIONS[nth % len(_POSITIONS)],
+            marker={"symbol": _SYMBOLS[nth % len(_SYMBOLS)], "size": 11, "color": BLUE},
+            name=setting,
+            legendgroup=setting,
             showlegend=row == shown.setting.values.tolist().index(setting),
             hovertemplate="S_mem %{x:.2f}, S_gen %{y:.2f}",
-        )  # fmt: skip
+        )
     for add in (figure.add_hline, figure.add_vline):
         add(SELECTIVE_FROM, line={"color": ORANGE, "dash": "dot", "width": 1})
     for place, word in zip(((1, 1), (1, 0), (0, 1), (0, 0)), VERDICTS, strict=False):
@@ -79,11 +90,15 @@ def plot_map(
         title="S_gen: most periodic units out, test lost, less wrong labels lost",
         range=[-0.05, 1.08],
     )
-    return finish(figure, title=title, height=640)
+    figure = finish(figure, title=title, height=700)
+    return figure.update_layout(
+        legend={"y": -0.13, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_t=60
+    )
 
 
 def plot_dependence(data: xr.Dataset) -> go.Figure:
     """S_mem and S_gen of every network and unit, by the score that ranks and by the ablation."""
+    data = judged(data)
     columns = list(dict.fromkeys(zip(data.score.values, data["mode"].values, strict=True)))
     names = list(dict.fromkeys(name_of(data, row) for row in range(data.sizes["row"])))
     figure = make_subplots(
@@ -100,9 +115,10 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
                 columns.index((data.score.values[row], data["mode"].values[row])),
             )
             shown[at] = mean[row]
-            words[at] = f"{mean[row]:.2f}<br>±{half[row]:.2f}"
+            if np.isfinite(mean[row]):
+                words[at] = f"{mean[row]:.2f}<br>±{half[row]:.2f}"
         figure.add_heatmap(
-            z=shown, x=[f"{score}<br>{mode}" for score, mode in columns], y=names, text=words,
+            z=shown, x=[f"{score}, {mode}" for score, mode in columns], y=names, text=words,
             texttemplate="%{text}", zmin=0, zmax=1, colorscale="Cividis", row=1, col=column,
             colorbar={"title": "selectivity"}, showscale=column == 2, textfont={"size": 9},
         )  # fmt: skip
