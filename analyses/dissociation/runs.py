@@ -1,8 +1,17 @@
 """The networks that are taken apart: small ones that both generalise and know the wrong labels.
 
-Weight decay decides whether a network does both: too little, and some architectures never
-generalise; too much, and the wrong labels are forgotten. For each architecture it was searched on
-one seed, looking at the two accuracies alone (``SEARCHED``), and the first that gave both is used.
+Weight decay decides whether a network does both: too little, and most architectures never
+generalise; too much, and the wrong labels are forgotten. Settings were searched looking at the two
+accuracies alone, first on one seed, then on three:
+
+- quadratic MLP: decay 0, 0.3, 1, 3; 128 and 256 neurons; p 31 and 59; 1000 to 2000 steps.
+- 3-layer ReLU MLP: decay 0, 1, 3, 6, 10 at p 31 (0 at p 59); 10 and 15 % of the labels redrawn.
+- the same with BatchNorm: decay 3, 6, 10 at p 31.
+- embedding MLP: decay 0, 1, 3, 4, 5 at p 31; layers of 128 and 256; 80 and 90 % of the pairs.
+- 1-layer transformer: decay 0, 1, 1.2, 1.5 at p 59; 600 to 1500 steps; 80 and 90 % of the pairs.
+- 2-layer LSTM: decay 0, 1, 1.5, 2, 2.5 at p 31; width 64 and 128; 2000 and 3000 steps; 80 and 90 %.
+
+Of the transformer and the LSTM no setting that was tried gave both on three seeds of three.
 """
 
 import dataclasses
