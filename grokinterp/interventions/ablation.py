@@ -139,7 +139,8 @@ def _replace(
             source = given.at(activation, place, hook)
         else:
             source = activation.detach()
-            check_examples(mode, len(activation), "reference=..., activations of other examples")
+            instead = f"reference=..., activations of other examples at {hook.name}, for instance"
+            check_examples(mode, len(activation), f"{instead} from run_with_cache")
         values = source.index_select(place.axis, index)
         match mode:
             case "zero":

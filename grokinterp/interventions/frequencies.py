@@ -90,7 +90,7 @@ def check_examples(mode: str, examples: int, instead: str) -> None:
     """Raise if a mean or a resampled value would be the only example's own, and change nothing."""
     if mode != "zero" and examples == 1:
         raise ValueError(
-            f"mode={mode!r} takes its values from the batch, which has only one example; give "
+            f"mode={mode!r} takes its values from the batch, which has only one example; pass "
             f"{instead}"
         )
 

@@ -127,7 +127,7 @@ def test_a_reference_belongs_to_one_hook_point() -> None:
     """An LSTM's states at three steps are not exchanged for those of one of them."""
     model = MODELS["LSTM"]
     reference = torch.zeros(4, 6)
-    with pytest.raises(ValueError, match=r"step by step, with hook='layers.0.steps.0.hook_h'"):
+    with pytest.raises(ValueError, match=r"a hook point for each step; give a mapping"):
         model.run_with_hooks(TOKENS, fwd_hooks=ablate([0], "mean", reference=reference))
     hooks = ablate([0], "mean", hook="layers.0.steps.0.hook_h", reference=reference)
     _ = model.run_with_hooks(TOKENS, fwd_hooks=hooks)

@@ -170,7 +170,7 @@ def test_what_would_change_nothing_is_refused() -> None:
     model = network("transformer")
     for unit, remedy in {"heads.0": "reference=", "frequencies": "more examples"}.items():
         for mode in ("mean", "resample"):
-            with pytest.raises(ValueError, match=f"has only one example; give {remedy}"):
+            with pytest.raises(ValueError, match=f"has only one example; pass {remedy}"):
                 model.run_with_hooks(PAIRS[:1], fwd_hooks=gi.ablate([0], mode, unit=unit))
     with pytest.raises(ValueError, match="reference is not for frequencies"):
         gi.ablate([0], "mean", unit="frequencies", reference=torch.zeros(3, 2, 6))

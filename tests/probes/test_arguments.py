@@ -49,7 +49,7 @@ def right(function: str, name: str, annotation: Any) -> Any:
     model, cache = NORMED if "gamma" in function else MODEL, {"a": torch.ones(2)}
     by_name: dict[str, Any] = {"model": model, "cache": cache, "order": torch.arange(8)}
     by_name |= {"frequencies": [1], "keep": True, "names": ["a"]}
-    by_name |= {"sender": ("neurons.0", 0), "receiver": None}
+    by_name |= {"sender": ("neurons.0", 0), "receiver": None, "generalising": torch.arange(8) < 3}
     if name in by_name:
         return by_name[name]
     if getattr(annotation, "array_type", None) is Tensor:

@@ -378,7 +378,7 @@ def test_symbols_are_no_operands() -> None:
     with pytest.raises(ValueError, match=r"0\.\.4 for p=5, got values from 0 to 5"):
         model(torch.tensor([[0, 5]]))
     with pytest.raises(ValueError, match=r"shape \[batch, 2\]"):
-        model(torch.tensor([[0, 1, 5]]))
+        model(torch.tensor([[0, 1, 5, 5]]))
 
 
 def test_a_replaced_module_sees_every_position() -> None:

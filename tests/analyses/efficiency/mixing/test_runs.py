@@ -181,7 +181,7 @@ def test_halves_are_asked_for_the_labels_that_were_given(
     parts = {"memorising": memoriser(dataset), "generalising": solution()}
     given = {"source": "a half", "dataset": dataset, "seen": dataset.is_train, "definition": "half"}
     split = {kind: Circuit(kind=kind, model=model, **given) for kind, model in parts.items()}
-    monkeypatch.setattr(runs.halves, "split", lambda run: split)
+    monkeypatch.setattr(runs.halves, "split", lambda run, **_: split)
     found: Tables = runs.halves_tables(pair["generalising"])
     assert int(dataset.is_changed.sum()) > 10
     assert torch.equal(found.labels, dataset.labels)
