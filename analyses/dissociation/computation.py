@@ -31,7 +31,7 @@ def compute(
     *,
     scores: Sequence[str] = (SCORE, "ipr", "input_ipr", "output_ipr"),
     modes: Sequence[str] = MODES,
-    random_seeds: int = 20,
+    random_seeds: int = 10,
     progress: bool = False,
 ) -> xr.Dataset:
     """How selectively memorisation and generalisation are lost, unit by unit.

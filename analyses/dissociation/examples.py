@@ -11,6 +11,7 @@ from grokinterp import Run, ablate
 from grokinterp.models.units import HooksOf
 from grokinterp.session import unaffected
 from probes import network_on_pairs
+from probes.unit_periodicity import units_of
 
 # What may tell survivors from the others, with what a figure calls it.
 COVARIATES = {
@@ -73,7 +74,7 @@ def contributions(run: Run, unit: str) -> Float[Tensor, "pair unit"]:
     Summed over positions and steps, and over the entries of a head's output.
     """
     network = network_on_pairs(run.model)
-    axis = network.units[unit].axis
+    axis = units_of(network, unit).axis
     seen: list[Tensor] = []
 
     def keep(activation: Tensor, hook: HookPoint) -> Tensor:

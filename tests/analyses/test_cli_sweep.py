@@ -296,7 +296,7 @@ def resumed(out: Path) -> None:
     assert bool(gi.open_sweep(out / "sweep.zarr").done.all())
 
 
-@pytest.mark.slow
+@pytest.mark.command
 def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, shell) -> None:
     """Interrupted, then killed; and what two worker processes began ends as the work of one."""
     one, two = tmp_path / "one", tmp_path / "two"

@@ -56,7 +56,7 @@ def test_what_has_moved_is_there_and_no_longer_here() -> None:
     for old, new in FINDER.moved.items():
         assert all(importlib.util.find_spec(name) for name in new.split(" and "))
         assert not list(root.glob(f"{old.replace('.', '/')}.py")), old
-    assert set(_EXPERIMENTS.values()) == EXPERIMENTS.keys()
+    assert set(_EXPERIMENTS.values()) <= EXPERIMENTS.keys()  # newer ones never moved
 
 
 @pytest.mark.parametrize(
