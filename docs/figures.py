@@ -79,7 +79,10 @@ def draw_d_crit(out: str) -> None:
 
 if __name__ == "__main__":
     draw = {
-        "pruning": draw_pruning, "phases": draw_phases, "hypothesis": draw_hypothesis,
+        "pruning": draw_pruning,
+        "phases": draw_phases,
+        "hypothesis": draw_hypothesis,
+        "dissociation": draw_dissociation,
         "d_crit": draw_d_crit,
-    }  # fmt: skip
+    }
     draw[sys.argv[1]](sys.argv[2])

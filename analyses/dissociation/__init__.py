@@ -54,7 +54,8 @@ def table(data: xr.Dataset) -> list[dict[str, object]]:
         for name in ("test", "changed"):
             line[name] = round(float(np.nanmean(shown[name].values[row])), 3)
         for name, (mean, half) in numbers.items():
-            line[name] = f"{mean[row]:.2f} ± {half[row]:.2f}"
+            known = np.isfinite(half[row])
+            line[name] = f"{mean[row]:.2f} ± {half[row]:.2f}" if known else f"{mean[row]:.2f}"
         line["cut"] = round(float(np.nanmean(shown.cut.values[row])), 2)
         line["verdict"] = ", ".join(f"{word} {n} of {len(words)}" for word, n in counts.items())
         lines.append(line)
