@@ -39,9 +39,10 @@ def table(data: xr.Dataset) -> list[dict[str, object]]:
     """One line per network and kind of units, of the score and ablation named beforehand.
 
     Means over the seeds that do both, with half of their 95 % intervals, and how many seeds got
-    which verdict.
+    which verdict. Where no seed does both, the accuracies are means over all.
     """
-    shown = judged(primary(data))
+    every = primary(data)
+    shown = judged(every)
     numbers = {name: over_seeds(shown[name]) for name in ("S_mem", "S_gen")}
     lines: list[dict[str, object]] = []
     for row in range(shown.sizes["row"]):
@@ -49,14 +50,15 @@ def table(data: xr.Dataset) -> list[dict[str, object]]:
         counts = {word: words.count(word) for word in VERDICTS if word in words}
         line: dict[str, object] = {
             "network": str(shown.setting.values[row]), "units": str(shown.unit.values[row]),
-            "n": int(np.nanmax(shown.units.values[row])),
+            "n": int(every.units.values[row][0]),
         }  # fmt: skip
+        does_both = shown.test[row].notnull().any()
         for name in ("test", "changed"):
-            line[name] = round(float(np.nanmean(shown[name].values[row])), 3)
+            line[name] = round(float((shown if does_both else every)[name][row].mean()), 3)
         for name, (mean, half) in numbers.items():
             known = np.isfinite(half[row])
             line[name] = f"{mean[row]:.2f} ± {half[row]:.2f}" if known else f"{mean[row]:.2f}"
-        line["cut"] = round(float(np.nanmean(shown.cut.values[row])), 2)
+        line["cut"] = round(float(shown.cut[row].mean()), 2)
         line["verdict"] = ", ".join(f"{word} {n} of {len(words)}" for word, n in counts.items())
         lines.append(line)
     return lines

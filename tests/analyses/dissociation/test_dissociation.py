@@ -104,6 +104,11 @@ def test_networks_that_do_not_do_both_are_not_judged(run: gi.Run) -> None:
     found = dissociation.compute({"clean": [alone], "both": [run]}, scores=["ipr"], modes=["zero"],
                                  random_seeds=8)  # fmt: skip
     assert found.verdict.values[:, 0].tolist() == ["not applicable", "separable"]
+    named = found.assign_coords(score=("row", ["share"] * 2), mode=("row", ["mean"] * 2))
+    line = dissociation.table(named)[0]
+    assert (line["test"], line["verdict"]) == (1.0, "not applicable 1 of 1")
+    assert line["S_mem"] == "nan"
+    assert len(dissociation.plot_map(named).data) == 3  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="networks is empty"):
         dissociation.compute({})
 
