@@ -36,6 +36,7 @@ def test_toys_memorise_first_and_generalise_later(toys: list[gi.Run]) -> None:
         assert row["validation at train 99 %"] < 0.5
 
 
+@pytest.mark.command
 def test_toys_ungrok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fractions = FRACTIONS["tiny"]
     monkeypatch.setitem(FRACTIONS, "tiny", (fractions[0], fractions[-1]))
@@ -45,6 +46,7 @@ def test_toys_ungrok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.sel(fraction=fractions[-1]) > 0.9
 
 
+@pytest.mark.command
 def test_toys_have_costs_that_cross(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efficiency_runs, "FRACTIONS", (0.7, 0.9))
     monkeypatch.setattr(efficiency_runs, "SMALL_FRACTIONS", (0.05,))
@@ -56,6 +58,7 @@ def test_toys_have_costs_that_cross(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(cheaper) == [False, True, True]
 
 
+@pytest.mark.command
 def test_toys_of_the_mixture_are_circuits(tmp_path: Path) -> None:
     """Those of one seed; ``protocols`` raises if a network is not the circuit it should be."""
     (pair,) = mixture_runs.collect_runs(tmp_path, "tiny", 1)
@@ -64,6 +67,7 @@ def test_toys_of_the_mixture_are_circuits(tmp_path: Path) -> None:
     assert tables["as published"].overlap > 0
 
 
+@pytest.mark.command
 def test_toys_of_the_data_efficiency_generalise() -> None:
     preset = data_efficiency_settings.get("tiny")
     changes = preset.axes["setting"]["decay to zero, high rate"]
