@@ -1,7 +1,7 @@
 """The effects of removing single units to first order: gradient times change of activation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -70,15 +70,45 @@ def linear_effects(
     check_int("seed", seed, minimum=0)
     network = network_on_pairs(model)
     check_same_p(network, dataset)
-    named = {name: units for name, units in network.units.items()
-             if name != FREQUENCIES or isinstance(network.model, HookedModel)}  # fmt: skip
+    named = {
+        name: units
+        for name, units in network.units.items()
+        if name != FREQUENCIES or isinstance(network.model, HookedModel)
+    }
+
+    def losses(logits: Tensor) -> Tensor:
+        return LOSSES[loss].per_example(logits.double(), dataset.labels.to(logits.device))
+
+    by_pair = first_order_changes(network, named, losses, mode=mode, seed=seed)
+    return {
+        name: {part: change[mask].mean(dim=0) for part, mask in dataset.masks.items()}
+        for name, change in by_pair.items()
+    }
+
+
+def first_order_changes(
+    network: NetworkOnPairs,
+    named: Mapping[str, Units],
+    quantity: Callable[[Tensor], Tensor],
+    *,
+    mode: str = "zero",
+    seed: int = 0,
+) -> dict[str, Float[Tensor, "pair unit"]]:
+    """How a number of each pair changes, to first order, if a unit is removed; float64, on the CPU.
+
+    Args:
+        network: the network.
+        named: its units, by name.
+        quantity: from the logits of all pairs to one number for each pair, such as its loss.
+        mode: what a removed activation becomes.
+        seed: of the other pairs in "resample".
+    """
     hooks = list(dict.fromkeys(hook for units in named.values() for hook in units.hooks))
-    values, gradients = _with_gradients(network, hooks, dataset, loss)
+    values, gradients = _with_gradients(network, hooks, quantity)
     found = {}
     for name, units in named.items():
         change = _of_frequencies if name == FREQUENCIES else _of_activations
-        by_pair = change(network, units, values, gradients, mode, seed).double().cpu()
-        found[name] = {part: by_pair[mask].mean(dim=0) for part, mask in dataset.masks.items()}
+        found[name] = change(network, units, values, gradients, mode, seed).double().cpu()
     return found
 
 
@@ -96,11 +126,11 @@ def effect_agreement(
 
 
 def _with_gradients(
-    network: NetworkOnPairs, hooks: list[str], dataset: Dataset, loss: str
+    network: NetworkOnPairs, hooks: list[str], quantity: Callable[[Tensor], Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Activations at hook points, and the gradients there of each pair's loss.
+    """Activations at hook points, and the gradients there of each pair's number.
 
-    In evaluation mode a pair's loss depends on its own activations alone, so that the gradient of
+    In evaluation mode a pair's number depends on its own activations alone, so that the gradient of
     the sum over pairs holds those of all.
     """
     seen: dict[str, Tensor] = {}
@@ -113,8 +143,7 @@ def _with_gradients(
 
     with torch.enable_grad():
         logits = network.run(network.pairs, [(name, partial(keep, name)) for name in hooks])
-        labels = dataset.labels.to(logits.device)
-        total = LOSSES[loss].per_example(logits.double(), labels).sum()
+        total = quantity(logits).sum()
         gradients = torch.autograd.grad(total, list(seen.values()), allow_unused=True)
     values = {hook: value.detach() for hook, value in seen.items()}
     return values, {

@@ -5,12 +5,11 @@ import torch
 import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
 from grokinterp import Run, ablate
-from grokinterp.models.units import HooksOf
 from grokinterp.session import unaffected
 from probes import network_on_pairs
+from probes.linear_effects import first_order_changes
 from probes.unit_periodicity import units_of
 
 # What may tell survivors from the others, with what a figure calls it.
@@ -74,29 +73,13 @@ def contributions(run: Run, unit: str) -> Float[Tensor, "pair unit"]:
     Summed over positions and steps, and over the entries of a head's output.
     """
     network = network_on_pairs(run.model)
-    axis = units_of(network, unit).axis
-    seen: list[Tensor] = []
+    named = {unit: units_of(network, unit)}
 
-    def keep(activation: Tensor, hook: HookPoint) -> Tensor:
-        seen.append(activation if activation.requires_grad else activation.requires_grad_())
-        return seen[-1]
-
-    with torch.enable_grad():
-        logits = network.run(network.pairs, [(HooksOf.units(unit), keep)])
+    def label_above_mean(logits: Tensor) -> Tensor:
         labels = run.dataset.labels.to(logits.device)[:, None].long()
-        target = (logits.gather(1, labels)[:, 0] - logits.mean(dim=1)).sum()
-        gradients = torch.autograd.grad(target, seen, allow_unused=True)
-    total = 0.0
-    for activation, gradient in zip(seen, gradients, strict=True):
-        if gradient is not None:
-            product = (activation * gradient).detach().double().cpu().movedim(axis, 1)
-            total = (
-                total + product.flatten(start_dim=2).sum(dim=2)
-                if product.ndim > 2
-                else (total + product)
-            )
-    assert isinstance(total, Tensor)
-    return total
+        return logits.gather(1, labels)[:, 0] - logits.mean(dim=1)
+
+    return -first_order_changes(network, named, label_above_mean)[unit]
 
 
 def separation(data: xr.Dataset) -> dict[str, float]:
