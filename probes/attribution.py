@@ -157,7 +157,7 @@ class _Backwards:
                     self.gradient, _plain(W_O), "example d, head d_head d -> example head d_head"
                 )
                 self.parts[hook] = (self.seen(hook) * to_heads).sum(dim=2)
-            case Norm(hook, weight):
+            case Norm(hook, weight, _, _):
                 if weight is not None:
                     self.gradient = self.gradient * _plain(weight)
                 centred = self.gradient - self.gradient.mean(dim=1, keepdim=True)

@@ -41,7 +41,7 @@ def direct_output(network: NetworkOnPairs, units: Units) -> DirectOutput | None:
     through_norm = False
     for part in about.direct_path:
         match part:
-            case Norm(_, weight):
+            case Norm(_, weight, _, _):
                 through_norm = True
                 if weight is not None:
                     W_U = weight.detach().double().cpu()[:, None] * W_U

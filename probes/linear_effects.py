@@ -22,7 +22,8 @@ from grokinterp.models.units import FREQUENCIES, WORDS, Units
 from grokinterp.short_text import one_line
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
-from probes.unit_effects import check_same_p, replacement
+from probes.removed_at_end import replacement
+from probes.unit_effects import check_same_p
 from probes.unit_periodicity import rank_agreement
 
 

@@ -101,14 +101,17 @@ class NetworkOnPairs:
         return logits.double().cpu()
 
     @unaffected()
-    def cached(self, hooks: Sequence[str]) -> dict[str, Tensor]:
-        """Activations of all pairs at some hook points, whole, as ``run_with_cache`` has them.
+    def run_with_cache(
+        self, hooks: Sequence[str]
+    ) -> tuple[Float[Tensor, "pair p"], dict[str, Tensor]]:
+        """Logits of all pairs, and activations at some hook points, whole, from one pass.
 
         On the model's device and in its dtype: a reference for ``gi.ablate`` and ``gi.patch``.
         """
+        inputs, names = self._inputs(self.pairs), list(hooks)
         with _evaluation(self.model), torch.no_grad():
-            _, cache = self.model.run_with_cache(self._inputs(self.pairs), names_filter=list(hooks))
-        return {hook: cache[hook] for hook in hooks if hook in cache}
+            output, cache = self.model.run_with_cache(inputs, names_filter=names)
+        return self._answers(output), {hook: cache[hook] for hook in names if hook in cache}
 
     @unaffected()
     def activations(self, hook: str, *, position: int | None = None) -> Float[Tensor, "pair ..."]:

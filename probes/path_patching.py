@@ -86,8 +86,8 @@ def path_patching(
         TypeError: sender or receiver is not a name and an index.
         IndexError: the network lacks the unit or the position.
         ValueError: the network lacks units of this name; the receiver does not come after the
-            sender; ``head_input`` of other units than heads; pairs that are no residues, or not as
-            many in ``source``.
+            sender; ``head_input`` of other units than heads; pairs that are no residues; in
+            ``source`` not as many pairs, or the same ones.
 
     Source: Wang et al. 2022, arXiv:2211.00593, section 3.1; Goldowsky-Dill et al. 2023,
     arXiv:2304.05969.
@@ -95,6 +95,11 @@ def path_patching(
     network = network_on_pairs(model)
     for tokens in (pairs, source):
         check_tokens(tokens, network.p)
+    if torch.equal(pairs.cpu(), source.cpu()):
+        raise ValueError(
+            "source holds the same examples as pairs, so that the sender would tell nothing else; "
+            "give other examples, such as source=pairs.roll(1, dims=0)"
+        )
     start = _Node.of(network, "sender", sender)
     end = None if receiver is None else _Node.of(network, "receiver", receiver)
     if head_input is not None:

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from grokinterp.checks import check_choice
 from grokinterp.data import Dataset
-from grokinterp.interventions.chosen import other_examples
 from grokinterp.losses import LOSSES
 from grokinterp.short_text import short_repr
 from probes.attribution import logit_attribution, neuron_attribution
 from probes.direct_output import DirectOutput, direct_output
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
+from probes.removed_at_end import replacement
 from probes.scores import scores_by_subset
 from probes.unit_periodicity import units_of
 from probes.unit_pruning import Removals
@@ -52,10 +52,10 @@ def exact_effects(
 ) -> UnitEffects:
     """Remove each unit alone, and compare the scores with those of the whole network.
 
-    One forward pass for each unit, one for the whole network, and one for its activations if means
-    or samples are taken. Where the logits are a sum over the units, as over the last layer's
-    neurons without a norm behind them, few passes whatever the number of units: each removal takes
-    away the product of a unit's activations and its output vector.
+    One forward pass for each unit and one for the whole network, from which means or samples are
+    taken, too. For the neurons of the last layer, behind which there is nothing but a layer norm
+    and the read-out, one or two passes whatever their number: each removal takes away the product
+    of a unit's activations and its output vector.
 
     Args:
         model: any network that lists its units.
@@ -73,13 +73,13 @@ def exact_effects(
     network = network_on_pairs(model)
     check_same_p(network, dataset)
     removals = Removals(network, unit, mode, seed)
-    whole = network.logits()
+    whole = removals.whole()
     before = scores_by_subset(whole, dataset, kind=loss)
     output = direct_output(network, removals.units)
     if output is not None and output.is_exact and not network.is_hooked:
         alone = _without_each(network, output, whole, mode, seed)
     else:
-        alone = (removals.logits([i]) for i in range(removals.units.count))
+        alone = map(removals.logits, torch.arange(removals.units.count).split(1))
     scores = [scores_by_subset(logits, dataset, kind=loss) - before for logits in alone]
     accuracy, losses = torch.stack(scores, dim=2)
     return UnitEffects(
@@ -140,16 +140,6 @@ def check_same_p(network: NetworkOnPairs, dataset: Dataset) -> None:
         raise ValueError(
             f"the model has p={network.p} but the dataset p={dataset.p}; they must agree"
         )
-
-
-def replacement(values: Float[Tensor, "pair ..."], mode: str, seed: int) -> Tensor:
-    """What activations of all pairs become when they are removed; may have one row for all."""
-    match mode:
-        case "zero":
-            return torch.zeros_like(values[:1])
-        case "mean":
-            return values.mean(dim=0, keepdim=True)
-    return values[other_examples(len(values), len(values), seed)]
 
 
 def _without_each(

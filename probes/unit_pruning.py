@@ -1,18 +1,20 @@
 """What a network still knows after its units are taken out in turn: any units of any network.
 
 Where the logits are a sum over the units, every removal is scored by :func:`probes.pruning_curve`.
-Elsewhere each is a forward pass under hooks, so that some are chosen: an even grid first, then
-always the middle of the interval over which accuracy changes most.
+Elsewhere some are chosen: an even grid first, then always the middle of the interval over which
+accuracy changes most. Each of these is a forward pass under hooks, but for units behind which there
+is nothing but a layer norm and the read-out.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokinterp.checks import check_choice, check_int
@@ -26,6 +28,7 @@ from grokinterp.short_text import short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
 from probes.pruning_curve import check_order, is_additive, pruning_curve
+from probes.removed_at_end import Without, removed_at_end
 from probes.scores import scores_by_subset
 from probes.unit_periodicity import units_of
 
@@ -63,8 +66,9 @@ class Removals:
         self.network, self.units = network, units_of(network, unit)
         self.mode, self.seed = mode, seed
         self.reference: dict[str, Tensor] | None = None
+        self._whole: Tensor | None = None
         if mode != "zero" and self.units.name != FREQUENCIES:
-            self.reference = network.cached(self.units.hooks)
+            self._whole, self.reference = network.run_with_cache(self.units.hooks)
             if mode == "mean":  # the mean of one is itself, and a small thing to copy
                 self.reference = {
                     hook: value.mean(dim=0, keepdim=True) for hook, value in self.reference.items()
@@ -84,10 +88,32 @@ class Removals:
             seed=self.seed,
         )
 
-    def logits(self, chosen: Chosen) -> Float[Tensor, "pair p"]:
-        """The residues' logits of all pairs without some units; float64."""
+    def logits(
+        self, chosen: Bool[Tensor, " unit"] | Int[Tensor, " some"]
+    ) -> Float[Tensor, "pair p"]:
+        """The residues' logits of all pairs without some units; float64.
+
+        From a forward pass, or from one for all choices, see :mod:`probes.removed_at_end`.
+        """
+        without = self._without()
         with torch.no_grad():
+            if without is not None:
+                return without(chosen).double().cpu()
             return self.network.run(self.network.pairs, self.hooks(chosen)).double().cpu()
+
+    def whole(self) -> Float[Tensor, "pair p"]:
+        """The residues' logits with all units, computed as those without some are; float64."""
+        if self._whole is None or self._without() is not None:
+            return self.logits(torch.tensor([], dtype=torch.int64))
+        return self._whole.double().cpu()
+
+    def _without(self) -> Without | None:
+        # Hooks that were added since may look at what the units do.
+        return None if self.network.is_hooked else self._at_end
+
+    @cached_property
+    def _at_end(self) -> Without | None:
+        return removed_at_end(self.network, self.units, self.mode, self.seed)
 
 
 @probe
@@ -160,7 +186,8 @@ class Pruner:
     def _score(self, order: Tensor, removed: int) -> Float[Tensor, "2 subset"]:
         if removed in self._ends:
             return self._ends[removed]
-        logits = self.taken_out.logits(order[:removed])
+        out = self.taken_out
+        logits = out.logits(order[:removed]) if removed else out.whole()
         scores = scores_by_subset(logits, self._dataset, kind=self._loss)
         if removed in (0, self._width):
             self._ends[removed] = scores

@@ -99,6 +99,8 @@ class Norm:
 
     hook: str  # of what is divided by, [example, 1]
     weight: Float[Tensor, " d"] | None
+    before: str  # the hook point of what is normalised
+    eps: float  # added to the variance
 
 
 Part = Bias | Vector | Neurons | Heads | Norm

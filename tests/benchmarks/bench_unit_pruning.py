@@ -9,12 +9,13 @@ import grokinterp as gi
 from probes import unit_pruning_curve
 
 
-# Without a norm the logits are a sum over the neurons; behind one, every removal is a pass.
-@pytest.mark.parametrize("norm", [None, "LN"])
-def test_unit_pruning(compare: Callable[..., None], norm: str | None) -> None:
+# In the last layer no removal takes a pass, in the first of two each does.
+@pytest.mark.parametrize(("norm", "layers"), [(None, 1), ("LN", 1), ("LN", 2)])
+def test_unit_pruning(compare: Callable[..., None], norm: str | None, layers: int) -> None:
     data = gi.make_dataset(gi.DataConfig(corruption=0.35))
     model = gi.HookedTransformer(
-        gi.TransformerConfig(d_mlp=512, init="paper1", normalization_type=norm), p=97
+        gi.TransformerConfig(n_layers=layers, d_mlp=512, init="paper1", normalization_type=norm),
+        p=97,
     )
     order = torch.randperm(512, generator=torch.Generator().manual_seed(0))
     hooks = gi.ablate(order[:256])

@@ -297,6 +297,8 @@ def test_paths_that_there_are_not_are_refused() -> None:
         ask(("heads.0", 0), ("heads.1", 0), positions=[3])
     with pytest.raises(ValueError, match=r"source .* and pairs .* must have the same size"):
         probes.path_patching(model, ("heads.0", 0), None, PAIRS, SOURCE[:3])
+    with pytest.raises(ValueError, match="source holds the same examples as pairs"):
+        probes.path_patching(model, ("heads.0", 0), None, PAIRS, PAIRS.clone())
     mlp = network(gi.MLPConfig(d_mlp=6, n_layers=2))
     with pytest.raises(ValueError, match=r"positions=\[0\] were asked for, but .* no positions"):
         probes.path_patching(mlp, ("neurons.0", 0), ("neurons.1", 0), PAIRS, SOURCE, positions=[0])

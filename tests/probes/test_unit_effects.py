@@ -92,12 +92,18 @@ def test_removing_a_neuron_is_removing_its_output_weights() -> None:
     ("kind", "unit", "passes"),
     [("transformer", "neurons.1", 2), ("transformer", "neurons.0", 10),
      ("transformer", "heads.1", 4), ("mlp", "neurons.0", 2), ("normed", "neurons.1", 11),
-     ("LN", "neurons.0", 10), ("lstm", "hidden.1", 9)],
+     ("LN", "neurons.0", 1), ("LN", "heads.0", 4), ("lstm", "hidden.1", 9)],
 )  # fmt: skip
+@pytest.mark.parametrize("mode", MODES)
 def test_passes_of_exact_effects(
-    models: dict[str, Any], kind: str, unit: str, passes: int, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Any],
+    kind: str,
+    unit: str,
+    passes: int,
+    mode: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One for each unit and one for the whole network; two where the logits are a sum."""
+    """One for each unit and one for the whole network; one or two for the last neurons."""
     model, count = models[kind], []
     logits = type(model).logits
     monkeypatch.setattr(
@@ -106,8 +112,9 @@ def test_passes_of_exact_effects(
     listing = probes.network_on_pairs(model)
     _ = listing.units
     count.clear()
-    probes.exact_effects(listing, DATA, unit)
-    assert len(count) == passes
+    probes.exact_effects(listing, DATA, unit, mode=mode)
+    activations = kind == "LN" and unit == "neurons.0" and mode != "zero"
+    assert len(count) == passes + activations
     count.clear()
     probes.linear_effects(listing, DATA)
     assert len(count) == 1

@@ -24,6 +24,8 @@ CONFIGS: dict[str, Any] = {
     "transformer": gi.TransformerConfig(d_model=12, n_heads=3, d_mlp=8, init="paper1", mup=1.0),
     "two layers": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=6, n_layers=2, init="paper1",
                                        normalization_type="LN"),
+    "norms behind": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=6, init="paper1", mup=1.0,
+                                         normalization_type="LN", norm_position="post"),
     "lstm": gi.LSTMConfig(d_embed=6, d_hidden=5),
 }  # fmt: skip
 ADDITIVE = [("mlp", "neurons.0"), ("deep", "neurons.1"), ("embedding", "neurons.1"),
@@ -91,6 +93,24 @@ def test_every_unit_of_every_network_is_pruned(name: str) -> None:
             accuracy, value = scores(logits[:, :P], "mse")
             assert curve.accuracy[half].tolist() == accuracy
             torch.testing.assert_close(curve.loss[half].tolist(), value, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "passes"),
+    [("transformer", "neurons.0", 2), ("norms behind", "neurons.0", 1),
+     ("two layers", "neurons.1", 1), ("two layers", "neurons.0", 6), ("lstm", "hidden.0", 6)],
+)  # fmt: skip
+def test_passes_of_a_pruning_curve(
+    name: str, unit: str, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each removal and one for the whole network; one or two in all for the last neurons."""
+    network, count = probes.network_on_pairs(built(name)), []
+    width, logits = network.units[unit].count, type(network.model).logits
+    monkeypatch.setattr(
+        type(network.model), "logits", lambda self, tokens: count.append(1) or logits(self, tokens)
+    )
+    unit_pruning_curve(network, DATA, torch.arange(width), unit=unit, removals=5)
+    assert len(count) == passes
 
 
 def test_neurons_behind_other_layers_are_taken_out_of_the_weights() -> None:
