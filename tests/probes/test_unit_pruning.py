@@ -103,7 +103,7 @@ def test_every_unit_of_every_network_is_pruned(name: str) -> None:
 def test_passes_of_a_pruning_curve(
     name: str, unit: str, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One for each removal and one for the whole network; one or two in all for the last neurons."""
+    """One for each removal and one for the whole; one or two in all for the last neurons."""
     network, count = probes.network_on_pairs(built(name)), []
     width, logits = network.units[unit].count, type(network.model).logits
     monkeypatch.setattr(
