@@ -9,6 +9,9 @@ checkpoints::
 
     run = gi.train(config, checkpoints=checkpoints_at(range(0, 1000, 50)))
     data = progress_measures.compute(run)
+
+How selectively memorisation and generalisation can be removed takes longer and is asked for:
+``measures=`` of :mod:`analyses.dissociation.over_training`.
 """
 
 import math
@@ -21,6 +24,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from analyses.dissociation import over_training
 from analyses.one_run.progress_figure import plot_progress
 from analyses.one_run.stored_networks import stored_networks
 from analyses.pages.finding import Finding
@@ -49,6 +53,7 @@ from probes import (
 )
 from probes.alive import only_living
 from probes.neuron_weights import has_neuron_weights
+from probes.unit_pruning import REMOVALS
 
 Measure = Callable[[Any, Dataset], float]  # of a hooked network and the run's data set
 
@@ -302,9 +307,17 @@ def analysis(
     follow: Annotated[
         bool, typer.Option("--follow", help="key frequencies of each step, not of the last")
     ] = False,
+    selectivity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="units, such as neurons.0, whose S_mem and S_gen to measure, too; takes up to "
+            f"{2 * (REMOVALS + 3)} forward passes for each stored step"
+        ),
+    ] = None,
 ) -> Finding:
     """The page of ``grokinterp analyse``."""
-    data = compute(run, follow=follow)
+    more = over_training.measures(*selectivity) if selectivity else None
+    data = compute(run, follow=follow, measures=more)
     last = data.isel(step=-1)
     keys = last.frequency.values[last.is_key.values].tolist()
     rows = [

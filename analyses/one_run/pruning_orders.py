@@ -75,9 +75,9 @@ class Queues:
             for seed in range(random_seeds):
                 yield order, "random", seed, torch.randperm(width, generator=generator(seed, _RNG))
         elif self._steps == 1:
-            rising = _rising(scores(self._taken_out, self._dataset, order))
-            yield order, "low", -1, rising
-            yield order, "high", -1, rising.flip(0)
+            queue = rising(scores(self._taken_out, self._dataset, order))
+            yield order, "low", -1, queue
+            yield order, "high", -1, queue.flip(0)
         else:
             yield order, "low", -1, self._ranked_again(order, lowest=True)
             yield order, "high", -1, self._ranked_again(order, lowest=False)
@@ -88,14 +88,14 @@ class Queues:
         queue: list[int] = []
         for end in ends[1:]:
             with self._taken_out.network.model.hooks(fwd_hooks=self._taken_out.hooks(queue)):
-                ranked = _rising(scores(self._taken_out, self._dataset, order))
+                ranked = rising(scores(self._taken_out, self._dataset, order))
             gone = set(queue)
             left = [i for i in ranked.tolist() if i not in gone]
             queue += (left if lowest else left[::-1])[: end - len(queue)]
         return torch.tensor(queue)
 
 
-def _rising(score: Float[Tensor, " unit"]) -> Int[Tensor, " unit"]:
+def rising(score: Float[Tensor, " unit"]) -> Int[Tensor, " unit"]:
     """Units from the lowest score to the highest; dead ones (NaN) are the lowest."""
     return score.nan_to_num(-torch.inf, torch.inf, -torch.inf).argsort(stable=True)
 

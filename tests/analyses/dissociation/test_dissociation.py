@@ -7,9 +7,10 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses import dissociation
-from analyses.dissociation import examples
+from analyses.dissociation import examples, over_training
 from analyses.dissociation.computation import units_of
 from analyses.dissociation.figures import over_seeds, primary
+from analyses.one_run import progress_measures
 from probes import network_on_pairs
 
 P, PERIODIC = 13, 500
@@ -61,6 +62,24 @@ def test_planted_circuits_are_separable(run: gi.Run, data: xr.Dataset) -> None:
     assert zero.at_cut.item() == pytest.approx(2.0, abs=0.1)
     assert zero.cut.item() == pytest.approx(memorising / (PERIODIC + memorising), abs=0.02)
     assert (zero.control_mem < 0.3).all()
+
+
+def test_selectivity_is_a_progress_measure(run: gi.Run, data: xr.Dataset) -> None:
+    """Of a network that knows nothing it is NaN."""
+    networks = [(0, gi.build_model(CONFIG)), (1, run.model)]
+    found = progress_measures.of_networks(
+        networks, run.dataset, measures=over_training.measures("neurons.0")
+    )
+    of_network = primary(data)
+    for name in ("S_mem", "S_gen"):
+        first, last = found.measure.sel(name=f"{name}, neurons.0").values
+        assert np.isnan(first)
+        assert last == of_network[name].item() > 0.9
+
+
+def test_units_of_progress_measures_are_named() -> None:
+    with pytest.raises(ValueError, match="units are missing; name at least one"):
+        over_training.measures()
 
 
 def test_ranked_the_wrong_way_nothing_dissociates(run: gi.Run, data: xr.Dataset) -> None:
