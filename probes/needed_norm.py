@@ -84,6 +84,7 @@ def least_norm(
 
     Raises:
         TypeError: another network, whose layers cannot be scaled against each other.
+        ValueError: hooks, such as those of a half by mean ablation, whose means are not scaled.
     """
     return least_scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
@@ -125,7 +126,14 @@ def least_scaled_norm(model: HookedModel, scale: float) -> float:
 @probe
 def can_share_scale(model: HookedModel) -> bool:
     """Whether :func:`least_norm` accepts this network."""
-    return model.scale_powers is not None
+    return model.scale_powers is not None and not model.is_hooked
+
+
+@probe
+def can_scale_read_out(model: HookedModel) -> bool:
+    """Whether :func:`matched_norm` accepts this network."""
+    read_out = model.read_out
+    return read_out is not None and bool(read_out.parameters) and not read_out.is_tied
 
 
 def _scale(
@@ -147,6 +155,13 @@ def _powers(model: HookedModel) -> Mapping[str, Sequence[int]]:
             f"layers can be scaled against each other in an MLP of {' or '.join(degrees)} neurons "
             f"without norms, got {type(model).__name__} with {model.cfg!r}; matched_norm() scales "
             "the read-out alone, of any network"
+        )
+    if model.is_hooked:
+        raise ValueError(
+            "the network carries hooks, and what they put in place of activations would not be "
+            "scaled with the layers, such as the means in a half of unit_halves(mode='mean'); "
+            "take halves by mode='zero', model.reset_hooks(including_permanent=True), or "
+            "matched_norm(), which scales the read-out alone"
         )
     return powers
 

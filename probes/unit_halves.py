@@ -61,7 +61,7 @@ def unit_halves(
         unit: name of the units, as ``model.list_units()`` lists them; not "frequencies".
         mode: what removed activations are for good: "zero", or their "mean" over all pairs in the
             whole network. A half by the mean carries a hook for it, which stays when hooks are
-            reset; scaling its layers (:func:`probes.least_norm`) would not scale the mean.
+            reset. :func:`probes.least_norm` refuses it: scaling layers would not scale the mean.
 
     Raises:
         ValueError: the network lacks these units; a mask of the wrong length, or with all units in

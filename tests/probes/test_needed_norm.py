@@ -11,8 +11,9 @@ from scipy import optimize
 
 import grokinterp as gi
 from probes.margins import all_logits, model_label_logits, model_label_margins
-from probes.needed_norm import least_norm, matched_norm
+from probes.needed_norm import can_share_scale, least_norm, matched_norm
 from probes.parameter_norms import parameter_norm
+from probes.unit_halves import unit_halves
 
 P = 5
 RELU = gi.MLPConfig(d_mlp=12, n_layers=3, act="relu", init="standard")
@@ -165,3 +166,14 @@ def test_networks_without_such_scalings_are_refused(tokens: torch.Tensor) -> Non
         matched_norm(build(SQUARE), tokens, labels, 0.0)
     with pytest.raises(ValueError, match="quantity"):
         matched_norm(build(SQUARE), tokens, labels, 1.0, quantity="margins")
+
+
+def test_layers_under_hooks_are_not_scaled(tokens: torch.Tensor) -> None:
+    """Of a half by the mean, whose mean would stay."""
+    model, mask = build(RELU), torch.arange(12) < 6
+    half = unit_halves(model, mask, unit="neurons.0", mode="mean").parts["generalising"]
+    assert not can_share_scale(half)
+    with pytest.raises(ValueError, match=r"carries hooks.* take halves by mode='zero'"):
+        least_norm(half, tokens, tokens[:, 0], 1.0)
+    by_zero = unit_halves(model, mask, unit="neurons.0").parts["generalising"]
+    assert can_share_scale(by_zero)

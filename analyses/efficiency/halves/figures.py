@@ -20,6 +20,7 @@ _SCORED: dict[str, tuple[str, str, Look]] = {
     "unchanged": ("unchanged", "given", Look(**SUBSET_STYLE["unchanged"])),
     "validation": ("test", "given", Look(**SUBSET_STYLE["test"])),
 }
+_COSTS = {"matched margin": "norm at equal margin", "least": "least norm at that margin"}
 _PART = {
     "whole": ("whole network", Look(BLACK, symbol="diamond-open")),
     "memorising": ("memorising half", Look(ORANGE, symbol="circle")),
@@ -80,11 +81,12 @@ def _networks(data: xr.Dataset) -> str:
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
-    """One row per run and part: units, norm, and accuracy on each kind of example and label."""
+    """One row per run and part: units, norms, and accuracy on each kind of example and label."""
     units = WORDS[kind_of(data.attrs["unit"])][0]
     return [
         ({"run": str(run)} if str(run) else {})
         | {"part": part, units: int(here.n_neurons), "norm": float(here.norm)}
+        | {name: float(here.cost.sel(measure=kind)) for kind, name in _COSTS.items()}
         | {
             name: float(here.accuracy.sel(subset=subset, label=label))
             for name, (subset, label, _) in _SCORED.items()

@@ -16,7 +16,12 @@ from analyses.efficiency.histories import has_random_labels, network_of
 from analyses.efficiency.model_efficiency.runs import AT_STEP
 from grokinterp.session import unaffected
 from probes.margins import all_logits, label_logits, label_margins
-from probes.needed_norm import can_share_scale, least_scaled_norm, scaled_norm
+from probes.needed_norm import (
+    can_scale_read_out,
+    can_share_scale,
+    least_scaled_norm,
+    scaled_norm,
+)
 from probes.parameter_norms import norms_by_layer, parameter_norm
 
 RANKS = 20  # logits drawn per network
@@ -140,9 +145,9 @@ def compute(
     }
     for at, model in models.items():
         scale = {
-            str(name): _ratio(target, medians[name].values[at]) for name, target in targets.items()
+            str(name): ratio(target, medians[name].values[at]) for name, target in targets.items()
         }
-        data["cost"].values[at] = _costs(model, medians.median_logit.values[at], scale)
+        data["cost"].values[at] = costs(model, medians.median_logit.values[at], scale)
     return data.assign(missing=data.missing.astype(str)).assign_attrs(
         network=network_of(runs[0].config),
         equal_step=-1 if equal_step is None else equal_step,
@@ -244,15 +249,23 @@ def _shortfall(must: Definition, found: Mapping[str, Any]) -> str:
     return f"it must have {must}; it has train {train:.3f}, {SUBSET_NAME['test']} {test:.3f}"
 
 
-def _costs(
+def costs(
     model: gi.HookedModel, median_logit: float, scale: Mapping[str, float]
 ) -> Float[np.ndarray, " measure"]:
-    """The norms in the order of ``NORM_KINDS``."""
-    everything = parameter_norm(model, used_only=False)
-    margin = scale["median_margin"]
+    """The norms in the order of ``NORM_KINDS``; NaN for one that a network does not have.
+
+    Args:
+        model: the network.
+        median_logit: its median correct logit.
+        scale: "median_logit" and "median_margin": the factor on all logits that brings this
+            median to a common size.
+    """
+    everything, margin = parameter_norm(model, used_only=False), scale["median_margin"]
+    matched = [math.nan, math.nan]
+    if can_scale_read_out(model):
+        matched = [scaled_norm(model, scale["median_logit"]), scaled_norm(model, margin)]
     least = least_scaled_norm(model, margin) if can_share_scale(model) else math.nan
-    matched = [scaled_norm(model, scale["median_logit"]), scaled_norm(model, margin)]
-    per_logit = _ratio(everything, median_logit)
+    per_logit = ratio(everything, median_logit)
     return np.array([everything, per_logit, parameter_norm(model), *matched, least])
 
 
@@ -262,6 +275,6 @@ def _typical(values: np.ndarray, models: Mapping[tuple[int, ...], Any]) -> float
     return float(np.median(found)) if found else math.nan
 
 
-def _ratio(value: float, by: float) -> float:
+def ratio(value: float, by: float) -> float:
     """``value / by``; NaN unless ``by`` is positive, since a negative logit has no price."""
     return value / by if by > 0 else math.nan

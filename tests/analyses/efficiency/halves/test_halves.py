@@ -20,6 +20,9 @@ from analyses.efficiency.halves.figures import plot_cuts, plot_halves, table
 from analyses.efficiency.mixing.runs import halves_tables
 from probes import model_neuron_ipr
 from probes.halves import best_cut
+from probes.margins import model_label_margins
+from probes.needed_norm import least_scaled_norm
+from probes.parameter_norms import parameter_norm
 
 P, N_PERIODIC, N_NOISE = 13, 200, 250
 CONFIG = gi.RunConfig(
@@ -233,13 +236,39 @@ def test_halves_of_another_network_are_circuits_as_well(
         assert circuit.source == expected[kind].source
     numbers = halves.compute(embedded)
     assert numbers.remainder.item() < 1e-10
-    xr.testing.assert_allclose(numbers.drop_vars(["norm", "remainder", "run"]),
-                               data.drop_vars(["norm", "remainder", "run"]))  # fmt: skip
+    norms = ["norm", "cost", "remainder", "run"]
+    xr.testing.assert_allclose(numbers.drop_vars(norms), data.drop_vars(norms))
+    some = ["all parameters", "used parameters", "matched logit", "matched margin"]
+    costs = (of.cost.sel(measure=some).values for of in (numbers, data))
+    np.testing.assert_allclose(next(costs) ** 2, next(costs) ** 2 + P)
     tables = [halves_tables(r) for r in (run, embedded)]
     for split in ("train", "test"):
         for one, other in zip(*(t.on(split, mixed="logits") for t in tables), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
     assert tables[1].norms == (found["memorising"].norm, found["generalising"].norm)
+
+
+def test_what_the_logits_of_halves_cost(run: gi.Run, embedded: gi.Run) -> None:
+    tokens, labels, masks = run.dataset.tokens, run.dataset.labels, run.dataset.masks
+
+    def median(model: gi.HookedModel, subset: str) -> float:
+        return float(np.median(model_label_margins(model, tokens, labels)[masks[subset]]))
+
+    costs = halves.compute(embedded).cost.isel(run=0)
+    for kind, subset in {"memorising": "changed", "generalising": "unchanged"}.items():
+        half = halves.split(embedded)[kind].model
+        scale = median(run.model, "train") / median(half, subset)
+        with torch.no_grad():
+            half.get_parameter("unembed.W_U").mul_(scale)
+        found = costs.sel(part=kind)
+        assert found.sel(measure="matched margin").item() == pytest.approx(parameter_norm(half))
+        least = least_scaled_norm(half, 1.0)
+        assert found.sel(measure="least").item() == pytest.approx(least)
+        assert least < parameter_norm(half)
+    # The mean that a half carries would not be scaled with its layers.
+    by_mean = halves.compute(embedded, mode="mean").cost.isel(run=0)
+    assert by_mean.sel(measure="least").isnull().values.tolist() == [False, True, True]
+    assert by_mean.sel(measure="matched margin").notnull().all()
 
 
 def test_a_transformer_is_taken_apart_with_its_remainder(run: gi.Run) -> None:
@@ -256,6 +285,10 @@ def test_a_transformer_is_taken_apart_with_its_remainder(run: gi.Run) -> None:
         figure: Any = plot_cuts(found)
         assert figure.layout.xaxis.title.text == "threshold (IPR of output weights)"
         assert table(found)[0]["neurons"] == 20
+        costs = found.cost.isel(run=0)
+        assert costs.sel(measure="least").isnull().all()
+        norms = found.norm.isel(run=0)
+        np.testing.assert_allclose(costs.sel(measure="used parameters"), norms)
 
 
 def test_figures_draw_the_numbers(
