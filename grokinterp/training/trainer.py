@@ -227,11 +227,12 @@ def _train_stack(
 
 def _train_together(configs: Sequence[RunConfig], members: Sequence[int], job: _Job) -> list[Run]:
     started = time.perf_counter()
+    workers = job.resources.workers  # before the session below, in which torch uses one thread
     training = configs[members[0]].training
     evaluated, precision = frozenset(training.evaluated_steps), job.resources.precision
     with (
         own_session("high" if precision == "tf32" else "highest"),
-        Team(job.resources.workers) as team,
+        Team(workers) as team,
     ):
         start = [job.start[i] for i in members]
         stack = Stack([configs[i] for i in members], job.resources, team, start=start)

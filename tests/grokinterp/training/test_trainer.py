@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import grokinterp as gi
+from grokinterp.team import Team
 from grokinterp.training import trainer
 from grokinterp.training.stack import Stack
 
@@ -122,7 +123,17 @@ def test_a_run_is_the_same_alone_in_a_stack_and_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_run_does_not_depend_on_the_number_of_threads(threads: int) -> None:
+def test_a_run_uses_the_threads_of_torch_and_does_not_depend_on_their_number(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Observed(Team):
+        def __init__(self, size: int) -> None:
+            sizes.append(size)
+            super().__init__(size)
+
+    monkeypatch.setattr(trainer, "Team", Observed)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -132,6 +143,7 @@ def test_a_run_does_not_depend_on_the_number_of_threads(threads: int) -> None:
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+    assert sizes == [1, threads]
 
 
 def test_mixed_programs_come_back_in_order() -> None:
