@@ -55,19 +55,20 @@ class StackedOptimizer:
         self._l2 = None if l2 is None else l2.to(weights)
         self._to_zero, self._to_init = decay("decoupled_zero"), decay("decoupled_init")
         self._start = None if self._to_init is None else weights.clone()
+        # Torch's Adam, which passes over memory once but takes one rate at a time. On a GPU, where
+        # launches count, all runs are updated together.
+        self._fused = None
+        if self._adaptive and self._to_init is None and weights.device.type == "cpu":
+            decoupled = configs[0].optimizer == "adamw"
+            self._fused = torch.ops.aten._fused_adamw_ if decoupled else torch.ops.aten._fused_adam_
+        # Runs by what their updates depend on: lr, warm-up, betas, eps and weight decay.
+        self._alike: dict[tuple[float, int, tuple[float, float], float, float], list[int]] = {}
+        for run, c in enumerate(configs):
+            key = c.lr, c.warmup_steps, c.betas, c.eps, c.weight_decay
+            self._alike.setdefault(key, []).append(run)
 
     def begin_step(self) -> None:
         """Begin a step; :meth:`update` then applies it, to all columns or some at a time."""
-        like, t = self.weights, self.taken
-        lr = self.lr * torch.maximum((t / self._warmup).clamp(max=1.0), self._warm)
-        self._lr = lr.to(like)
-        self._keep = None if self._to_zero is None else (1 - lr * self._to_zero).to(like)
-        self._return = None if self._to_init is None else (lr * self._to_init).to(like)
-        if self._adaptive:
-            updates = self.before + t + 1
-            bias2_root = (1 - self._beta2**updates).sqrt()
-            self._rate = (lr / (1 - self._beta1**updates) * bias2_root).to(like)
-            self._scaled_eps = (self._eps * bias2_root).to(like)
         self.taken += 1
 
     def update(
@@ -82,25 +83,55 @@ class StackedOptimizer:
         ``grads`` and ``noise`` hold only these columns. The noise is added to the update before it
         is multiplied by the learning rate.
         """
+        if self._fused is not None and noise is None:
+            self._update_in_one_pass(grads, alive, columns)
+            return
         weights, first, update = (x[:, columns] for x in (self.weights, self.first, self._update))
+        lr = self.lr * torch.maximum(((self.taken - 1) / self._warmup).clamp(max=1.0), self._warm)
         if self._l2 is not None:
             grads = torch.addcmul(grads, weights, self._l2)
         if self.second is not None:
-            second = self.second[:, columns]
+            second, updates = self.second[:, columns], self.before + self.taken
+            bias2_root = (1 - self._beta2**updates).sqrt()
+            rate = lr / (1 - self._beta1**updates) * bias2_root
             first.lerp_(grads, self._one_minus_beta1)
             second.lerp_(torch.mul(grads, grads, out=update), self._one_minus_beta2)
-            torch.sqrt(second, out=update).add_(self._scaled_eps)
-            torch.div(first, update, out=update).mul_(self._rate)
+            torch.sqrt(second, out=update).add_((self._eps * bias2_root).to(update))
+            torch.div(first, update, out=update).mul_(rate.to(update))
         else:
             first.mul_(self._momentum).add_(grads)
-            torch.mul(first, self._lr, out=update)
+            torch.mul(first, lr.to(first), out=update)
         if noise is not None:
-            update.addcmul_(noise, self._lr)
+            update.addcmul_(noise, lr.to(update))
         living = alive[:, None]
-        if self._return is not None and self._start is not None:
-            pull = torch.where(living, self._return, 0.0)
+        if self._to_init is not None and self._start is not None:
+            pull = torch.where(living, (lr * self._to_init).to(update), 0.0)
             weights.addcmul_(self._start[:, columns] - weights, pull)
-        if self._keep is not None:
-            weights.mul_(torch.where(living, self._keep, 1.0))
+        if self._to_zero is not None:
+            weights.mul_(torch.where(living, (1 - lr * self._to_zero).to(update), 1.0))
         # Masked, not multiplied by zero: the update of a diverged run may be NaN.
         weights.sub_(update.masked_fill_(~living, 0.0))
+
+    def _update_in_one_pass(
+        self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"], columns: slice
+    ) -> None:
+        assert self._fused is not None and self.second is not None
+        lives, taken = alive.tolist(), float(self.taken)
+        stacked = self.weights[:, columns], grads, self.first[:, columns], self.second[:, columns]
+        rows = [x.unbind() for x in stacked]
+        updates = (self.before + self.taken).flatten().unbind()
+        for (lr, warmup, (beta1, beta2), eps, weight_decay), runs in self._alike.items():
+            living = [run for run in runs if lives[run]]
+            if living:
+                self._fused(
+                    *([row[run] for run in living] for row in rows),
+                    [],
+                    [updates[run] for run in living],
+                    lr=lr * min(1.0, (taken - 1) / warmup) if warmup else lr,
+                    beta1=beta1,
+                    beta2=beta2,
+                    weight_decay=weight_decay,
+                    eps=eps,
+                    amsgrad=False,
+                    maximize=False,
+                )

@@ -11,8 +11,9 @@ from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.registry import model_class
 from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout
+from grokinterp.training.passes.blocks import Batch
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
-from grokinterp.training.passes.mlp_kernel import Batch, MLPKernel
+from grokinterp.training.passes.mlp_kernel import MLPKernel
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
@@ -35,10 +36,9 @@ class HandWrittenPasses(Passes):
         first = state.configs[0]
         self._state, self._team = state, team
         program = first.model, first.data.p, first.training.loss
-        products, device = state.matmul_dtype, state.device
+        products = state.matmul_dtype
         self._kernels = [
-            MLPKernel(*program, dtype=state.dtype, matmul_dtype=products, device=device)
-            for _ in range(team.size)
+            MLPKernel(*program, dtype=state.dtype, matmul_dtype=products) for _ in range(team.size)
         ]
         self._weights_of = [state.named(row) for row in state.weights]
         self._noisy_weights_of = [state.named(row) for row in state.noise.weights]
@@ -81,12 +81,10 @@ class HandWrittenPasses(Passes):
 
         def work(worker: int) -> None:
             for share in self._todo[worker]:
-                start = share.pairs.start
                 weights = self._weights_of[share.run]
-                for logits in self._kernels[worker].logits(weights, share.scored):
+                for start, logits in self._kernels[worker].logits(weights, share.scored):
                     rows = slice(start, start + len(logits))
                     self._state.evaluation.note(share.run, rows, logits)
-                    start = rows.stop
 
         self._team.each(work)
 
@@ -101,6 +99,6 @@ class HandWrittenPasses(Passes):
                 rows = share_of(len(examples), share, n_shares)
                 pairs = share_of(len(labels), share, n_shares)
                 batch = kernel.batch(examples[rows], answers[rows], len(examples), rows.start)
-                scored = kernel.batch(tokens[pairs], labels[pairs])
+                scored = kernel.batch(tokens[pairs], labels[pairs], start=pairs.start)
                 shares.append(_Share(run, share, batch, pairs, scored))
         return shares

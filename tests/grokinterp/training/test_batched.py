@@ -108,7 +108,7 @@ def test_a_diverging_run_spares_its_neighbours(
     monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
     with pytest.warns(gi.DivergenceWarning, match="run 0"):
         wild, tame = gi.train_many(
-            [BASE.replace({"training.lr": 1e38}), BASE],
+            [BASE.replace({"training.lr": 1e38, "training.weight_decay": 1e30}), BASE],
             precision=precision,
             device="cpu",
             progress=False,

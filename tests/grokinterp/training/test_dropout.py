@@ -34,7 +34,7 @@ def kernel_gradients(
     data = gi.make_dataset(config.data)
     tokens, labels = data.tokens[data.is_train], data.labels[data.is_train]
     kernel = MLPKernel(config.model, config.data.p, config.training.loss, dtype=dtype,
-                       matmul_dtype=low, device=torch.device("cpu"))  # fmt: skip
+                       matmul_dtype=low)  # fmt: skip
     loss = torch.zeros((), dtype=dtype)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
     start = 0

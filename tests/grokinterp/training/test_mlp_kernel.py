@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def _kernel(config: MLPConfig, loss: str, dtype: torch.dtype, low: torch.dtype) -> MLPKernel:
-    return MLPKernel(config, P, loss, dtype=dtype, matmul_dtype=low, device=torch.device("cpu"))
+    return MLPKernel(config, P, loss, dtype=dtype, matmul_dtype=low)
 
 
 def _relative(got: torch.Tensor, want: torch.Tensor) -> float:
@@ -37,7 +37,7 @@ def test_logits_are_the_hooked_models(config: MLPConfig, dtype: torch.dtype) -> 
     assert len(batch.blocks) > 1
     with torch.no_grad():
         want = model(data.tokens)
-        got = torch.cat([block.clone() for block in kernel.logits(model.state_dict(), batch)])
+        got = torch.cat([block.clone() for _, block in kernel.logits(model.state_dict(), batch)])
     assert _relative(got, want) < TOLERANCE[dtype]
 
 
@@ -90,9 +90,11 @@ def test_bfloat16_products_stay_within_their_precision(config: MLPConfig) -> Non
         kernel.gradients(weights, out, kernel.batch(data.tokens, data.labels))
         assert all(grad.dtype == torch.float32 for grad in out.values())
         grads.append(out)
-    for name in weights:  # bfloat16 keeps 8 bits: one rounding is 2 ** -9, a few add up
-        error = _relative(grads[1][name], grads[0][name])
-        assert 1e-5 < error < 2e-2, name
+    # bfloat16 keeps 8 bits: one rounding is 2 ** -9. A few add up in every layer, and a square
+    # doubles those of the layers before it.
+    bound = {1: 1e-2, 3: 4e-2}[config.n_layers]
+    for name in weights:
+        assert 1e-5 < _relative(grads[1][name], grads[0][name]) < bound, name
 
 
 def test_gradients_are_equation_nine() -> None:

@@ -123,6 +123,26 @@ def _train(
             plain(step, row)
 
 
+@pytest.mark.parametrize("configs", [CONFIGS, ADAM], ids=["adamw", "adam"])
+def test_a_step_in_one_pass_is_the_step_that_noise_of_zero_takes(
+    configs: list[TrainConfig],
+) -> None:
+    """Noise needs the update by itself, so it is made in several passes."""
+    start, alive = _gradient(9)[: len(configs)], torch.ones(len(configs), dtype=torch.bool)
+    alive[1] = False
+    ends = []
+    for noise in (None, torch.zeros_like(start)):
+        weights = start.clone()
+        stacked = StackedOptimizer(weights, configs, before=[5 * run for run in range(len(start))])
+        for step in range(30):
+            stacked.begin_step()
+            stacked.update(_gradient(step)[: len(start)], alive, slice(None), noise)
+        ends.append(weights)
+    torch.testing.assert_close(*ends, rtol=1e-9, atol=1e-9)
+    assert torch.equal(ends[0][1], start[1])
+    assert not torch.equal(ends[0][0], start[0])
+
+
 def test_a_frozen_row_keeps_its_weights_whatever_its_gradient() -> None:
     weights = torch.ones(3, 10, dtype=torch.float64)
     stacked = StackedOptimizer(weights, CONFIGS)
