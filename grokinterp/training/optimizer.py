@@ -115,7 +115,8 @@ class StackedOptimizer:
     def _update_in_one_pass(
         self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"], columns: slice
     ) -> None:
-        assert self._fused is not None and self.second is not None
+        assert self._fused is not None
+        assert self.second is not None
         lives, taken = alive.tolist(), float(self.taken)
         stacked = self.weights[:, columns], grads, self.first[:, columns], self.second[:, columns]
         rows = [x.unbind() for x in stacked]

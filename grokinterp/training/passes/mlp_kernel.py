@@ -3,9 +3,9 @@
 At the papers' size the arithmetic is three matrix products, and a plain autograd loop spends twice
 their time on new temporaries. Here the one-hot products are sums of table rows, the activations are
 in buffers that stay in cache, and constant factors (the 2 of the square's derivative, the loss's
-2 / (n p)) are folded into the small weight matrices. From the first layer to the logits everything is
-in the precision of the products. The tests compare with :class:`~grokinterp.models.HookedMLP`, which
-computes the same function.
+2 / (n p)) are folded into the small weight matrices. From the first layer to the logits everything
+is in the precision of the products. The tests compare with
+:class:`~grokinterp.models.HookedMLP`, which computes the same function.
 """
 
 from collections.abc import Callable, Iterator, Sequence
