@@ -25,6 +25,11 @@ from probes.network_on_pairs import network_on_pairs
 from probes.neuron_weights import neuron_weights
 from probes.probe import probe
 
+_INSTEAD = (
+    "probes.unit_periodicity(model, unit), how periodic each unit is, or "
+    "probes.model_clock_or_pizza(model, operation): any network"
+)
+
 
 @short_repr
 @dataclass(frozen=True, eq=False)
@@ -177,7 +182,8 @@ def model_solution_form(
 ) -> SolutionForm:
     """:func:`probes.solution_form` of a network with one hidden layer, in its task's basis."""
     basis = network_on_pairs(model).basis(operation)
-    return solution_form(*neuron_weights(model), basis, alive_from=alive_from)
+    weights = neuron_weights(model, instead=_INSTEAD)
+    return solution_form(*weights, basis, alive_from=alive_from)
 
 
 def rows_in_places(

@@ -18,6 +18,11 @@ from probes.neuron_weights import NeuronWeights, neuron_weights
 from probes.probe import probe
 from probes.solution_form import rows_in_places, solution_form
 
+_INSTEAD = (
+    "gi.filtered_embedding(model, frequencies) or gi.ablate(chosen, unit='frequencies') to keep "
+    "some frequencies of a network's embedding alone"
+)
+
 
 @probe
 def own_frequency_weights(
@@ -28,7 +33,7 @@ def own_frequency_weights(
     Everything else goes, the constant too; a neuron without a frequency becomes zero. The weights
     of a residue without a place in the task's basis stay as they are. In the network's dtype.
     """
-    weights = neuron_weights(model)
+    weights = neuron_weights(model, instead=_INSTEAD)
     basis = network_on_pairs(model).basis(operation)
     own = solution_form(*weights, basis, alive_from=alive_from).frequency
     rows = rows_in_places(*weights, basis)
@@ -63,7 +68,7 @@ def randomly_reduced_weights(
         seed: of the directions.
     """
     check_int("seed", seed, minimum=0)
-    weights = neuron_weights(model)
+    weights = neuron_weights(model, instead=_INSTEAD)
     basis = network_on_pairs(model).basis(operation)
     whole = rows_in_places(*weights, basis)
     size = whole.norm(dim=-1, keepdim=True)
@@ -98,7 +103,7 @@ def with_neuron_weights(model: HookedModel, weights: NeuronWeights) -> HookedMod
         ValueError: weights of other shapes.
     """
     changed = copy.deepcopy(model)
-    own = neuron_weights(changed)  # the copy's weights themselves, not copies of them
+    own = neuron_weights(changed, instead=_INSTEAD)  # the copy's weights themselves
     shapes = [list(new.shape) for new in weights]
     if shapes != [list(old.shape) for old in own]:
         raise ValueError(

@@ -25,6 +25,10 @@ from grokinterp.session import unaffected
 from probes import NeuronModes, model_solution_form, network_on_pairs, neuron_modes, neuron_weights
 
 SCORES = ("magnitude", "phase", "both")
+_INSTEAD = (
+    "analyses.progress_measures.compute(run, follow=True): the key frequencies at every stored "
+    "step, any network"
+)
 PERIODIC_FROM = 0.5  # purity from which a neuron counts as having a winner
 
 
@@ -80,7 +84,8 @@ def compute(
         )
     operation = run.config.data.operation
     basis = network_on_pairs(run.model).basis(operation)
-    first = neuron_modes(*neuron_weights(build_model(run.config)), basis)
+    initial = neuron_weights(build_model(run.config), instead=_INSTEAD)
+    first = neuron_modes(*initial, basis)
     last = model_solution_form(run.model, operation)
     wins = last.purity.nan_to_num(0.0) >= periodic_from
     if not wins.any():

@@ -10,7 +10,15 @@ import torch
 import analyses
 import grokinterp as gi
 import probes
-from analyses.one_run import grokking, ipr_histogram, norm_curves, norm_gain
+from analyses.one_run import (
+    frequency_winners,
+    grokking,
+    ipr_histogram,
+    norm_curves,
+    norm_gain,
+    solution_form,
+    spectral_surgery,
+)
 from analyses.phase_diagrams import measures
 from probes import needed_norm
 
@@ -55,6 +63,11 @@ REFUSALS: list[tuple[Callable[[gi.Run], Any], list[str], list[str]]] = [
         [ABLATE, SCORES, "probes.unit_pruning_curve"],
         [],
     ),
+    (solution_form.compute, ["probes.unit_periodicity"], ["MLP with norm"]),
+    (of_model(probes.model_solution_form), ["probes.unit_periodicity"], ["MLP with norm"]),
+    (spectral_surgery.compute, ["gi.filtered_embedding"], ["MLP with norm"]),
+    (of_model(probes.own_frequency_weights), ["gi.filtered_embedding"], ["MLP with norm"]),
+    (frequency_winners.compute, ["analyses.progress_measures"], ["MLP with norm"]),
     (ipr_histogram.compute, [SPECTRA], ["MLP with norm"]),
     (grokking.compute, [SPECTRA], ["MLP with norm"]),
     (measures.mean_ipr, [SPECTRA], ["MLP with norm"]),
