@@ -7,6 +7,7 @@ import typer
 
 from analyses.cli.diagrams import diagram
 from analyses.cli.experiments import run
+from analyses.cli.ledger import ledger
 from analyses.cli.runs import demo, train
 from analyses.cli.saved_runs import analyse
 from analyses.cli.sweeps import sweep
@@ -39,3 +40,4 @@ for command in (demo, train, sweep, diagram):
     app.command()(command)
 app.add_typer(analyse, name="analyse")
 app.add_typer(run, name="run")
+app.add_typer(ledger, name="ledger")

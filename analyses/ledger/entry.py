@@ -1,0 +1,99 @@
+"""What an entry of the ledger declares, before anything is run.
+
+A :class:`Source` is a computation: a function, or an experiment of the registry, with its settings
+and seeds. Its result is a dataset. An :class:`Entry` names the published values that are compared
+with parts of that result, how, and how closely they must agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from analyses.ledger.comparisons import Comparison
+
+TIERS = ("quick", "cpu", "gpu")
+NETWORKS = {  # modules of an architecture, by the beginning of their names
+    "mlp": ("grokinterp.models.mlp",),
+    "transformer": ("grokinterp.models.transformer", "grokinterp.models.attention"),
+    "lstm": ("grokinterp.models.lstm",),
+    "embedding_mlp": ("grokinterp.models.embedding_mlp",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A computation whose result entries read."""
+
+    name: str  # of the files that hold the result
+    tier: str  # one of ``TIERS``: minutes and two cores, hours and two cores, or a GPU
+    minutes: float  # expected, on two idle cores or one GPU
+    compute: str | None = None  # "module:function"; None if it is still to be written
+    experiment: str | None = None  # its name in the registry, if ``compute`` runs one
+    settings: Mapping[str, Any] = field(default_factory=dict)  # arguments of the function
+    seeds: int = 1
+    networks: tuple[str, ...] = ("mlp",)  # architectures of its runs, from ``NETWORKS``
+    missing: str = ""  # what has to be written or provided before it can run
+
+    def __post_init__(self) -> None:
+        if self.tier not in TIERS:
+            raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {self.tier!r}")
+        if unknown := set(self.networks) - set(NETWORKS):
+            raise ValueError(f"networks must be of {', '.join(NETWORKS)}, got {sorted(unknown)}")
+        if (self.compute is None) != bool(self.missing):
+            raise ValueError(f"source {self.name!r}: give either compute, or what is missing")
+
+    @property
+    def needs(self) -> str:
+        """Time and machine, in words."""
+        time = f"{self.minutes:.0f} min" if self.minutes < 90 else f"{self.minutes / 60:.0f} h"
+        time = "under a minute" if self.minutes < 1 else time
+        machine = "one GPU" if self.tier == "gpu" else "two cores"
+        return f"{time} on {machine}" + (f"; {self.missing}" if self.missing else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A part of a source's result: a variable, and the place on its axes."""
+
+    variable: str
+    at: Mapping[str, Any] = field(default_factory=dict)  # axis -> value, or -> list of values
+    times: float = 1.0  # such as 100 where the paper has percent
+
+
+def read(variable: str, times: float = 1.0, **at: Any) -> Read:
+    """Short for :class:`Read`."""
+    return Read(variable=variable, at=at, times=times)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Published values of one figure, table or claim, and how ours are compared with them.
+
+    Attributes:
+        id: the paper and a name, such as "1/fig1a-accuracy"; unique in the ledger.
+        figure: where in the paper, such as "Fig. 1a".
+        claim: what is compared, in a few words.
+        source: what computes our side.
+        reads: by the id of a published value, or, where the paper prints none, by a name of ours:
+            which part of the result is compared with it.
+        comparison: how, and the tolerance.
+        reason: for the tolerance, in one sentence.
+        says: what the paper says, for values that have no id.
+        differs: set where the comparison tests a correction of what is published: the sentence that
+            says what is wrong or confounded there, valid if the comparison holds.
+    """
+
+    id: str
+    figure: str
+    claim: str
+    source: Source
+    reads: Mapping[str, Read]
+    comparison: Comparison
+    reason: str
+    says: str = ""
+    differs: str = ""
+
+    @property
+    def paper(self) -> int:
+        """1 or 2."""
+        return int(self.id.partition("/")[0])

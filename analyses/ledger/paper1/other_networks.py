@@ -1,0 +1,354 @@
+"""Figs. 7, 12-16 and Hypothesis 2.2: transformers, three-layer networks and images."""
+
+from analyses.ledger.comparisons import Bound, Holds, Order, Region, Value
+from analyses.ledger.entry import Entry, Source, read
+
+_DIAGRAMS = "analyses.ledger.measures.diagrams:diagrams"
+_SIGN = "the panels and their weight decays are lost; the text gives the order alone"
+
+
+def _diagrams(
+    name: str, names: list[str], minutes: float, tier: str, *, networks: tuple[str, ...]
+) -> Source:
+    return Source(
+        name=name,
+        compute=_DIAGRAMS,
+        settings={"names": names, "size": "small"},
+        seeds=3,
+        tier=tier,
+        minutes=minutes,
+        networks=networks,
+    )
+
+
+def _to_write(name: str, what: str, minutes: float, tier: str = "cpu") -> Source:
+    return Source(name=name, tier=tier, minutes=minutes, seeds=3, missing=what)
+
+
+TRANSFORMER = _diagrams("fig7a", ["fig7a"], 900, "gpu", networks=("transformer",))
+THREE_LAYERS = _diagrams("fig7b", ["fig7b"], 900, "gpu", networks=("mlp",))
+TRANSFORMER_DROPOUT = _diagrams("fig13", ["fig13"], 600, "gpu", networks=("transformer",))
+NOTEBOOK = Source(
+    name="transformer_notebook",
+    compute="analyses.ledger.measures.architectures:notebook_run",
+    seeds=3,
+    tier="cpu",
+    minutes=10,
+    networks=("transformer",),
+)
+PARAMETERS = Source(
+    name="parameter_counts",
+    compute="analyses.ledger.measures.architectures:parameter_counts",
+    tier="quick",
+    minutes=0.1,
+    networks=("transformer", "lstm", "embedding_mlp"),
+)
+CELL = Source(
+    name="fig12",
+    compute="analyses.ledger.measures.architectures:embedding_periodicity",
+    settings={"names": ["fig12-depth", "fig12-heads", "fig12-tied"]},
+    seeds=3,
+    tier="cpu",
+    minutes=120,
+    networks=("transformer",),
+)
+SMALL_DROPOUT = Source(
+    name="fig13_cell",
+    compute="analyses.ledger.measures.architectures:embedding_periodicity",
+    settings={"names": ["fig13"], "cell": [0.9, 0.1]},
+    seeds=3,
+    tier="cpu",
+    minutes=60,
+    networks=("transformer",),
+)
+LAZY = Source(
+    name="fig14",
+    compute="analyses.ledger.measures.architectures:embedding_periodicity",
+    settings={"names": ["fig14"], "cell": [0.8, 0.2]},
+    seeds=3,
+    tier="cpu",
+    minutes=60,
+)
+DEEP_DROPOUT = _to_write(
+    "appG", "the three-layer diagram with dropout .05, over alpha above .3 and xi from .1", 300
+)
+DEEP_NORM = _to_write("fig15", "a three-layer network with BatchNorm that generalises", 60)
+IMAGES = _to_write("fig16", "an experiment that trains on images", 300)
+IPR_SHIFT = Source(
+    name="fig7_ipr",
+    compute="analyses.ledger.measures.architectures:embedding_periodicity",
+    settings={"names": ["fig7a", "fig7b"], "cell": [0.8, 0.2]},
+    seeds=3,
+    tier="cpu",
+    minutes=240,
+    networks=("transformer", "mlp"),
+)
+
+ENTRIES = (
+    *(
+        entry
+        for name, preset, source in (
+            ("transformer", "fig7a", TRANSFORMER), ("mlp3", "fig7b", THREE_LAYERS),
+        )
+        for entry in (
+            Entry(
+                id=f"1/fig7-{name}-ipr",
+                figure="Fig. 7",
+                claim="the input layer's mean IPR grows with weight decay",
+                source=IPR_SHIFT,
+                reads={
+                    f"p1.fig7.{name}.ipr_shift": read("input_ipr", preset=preset, panel=[0, 3])
+                },
+                comparison=Order(ascending=True),
+                reason=_SIGN + "; decays 0 and 1 of our scan, at alpha .8, xi .2",
+            ),
+            Entry(
+                id=f"1/fig7-{name}-cells",
+                figure="Fig. 7",
+                claim="weight decay favours generalisation",
+                source=source,
+                reads={
+                    f"p1.fig7.{name}.wd_generalises": read(
+                        "generalising", preset=preset, panel=[0, 3]
+                    )
+                },
+                comparison=Order(ascending=True),
+                reason=_SIGN + "; decays 0 and 1 of our scan",
+            ),
+            Entry(
+                id=f"1/sec2.2-{name}-full",
+                figure="Sec. 2.2",
+                claim="Full Inversion only with weight decay",
+                source=source,
+                reads={
+                    f"p1.sec2.2.{name}.full_inversion_needs_wd": read(
+                        "cells", preset=preset, panel=0, phase="full inversion"
+                    )
+                },
+                comparison=Region(high=2),
+                reason="2 % of the cells",
+            ),
+        )
+    ),
+    Entry(
+        id="1/sec2.2-transformer-dropout",
+        figure="Sec. 2.2",
+        claim="dropout mostly extends Confusion (transformer)",
+        source=TRANSFORMER_DROPOUT,
+        reads={
+            "p1.sec2.2.transformer.dropout_confusion": read(
+                "cells", preset="fig13", panel=[0, 3], phase="confusion"
+            )
+        },
+        comparison=Order(ascending=True),
+        reason="the sign, for dropout 0 and .2",
+    ),
+    Entry(
+        id="1/sec2.2-mlp3-dropout",
+        figure="Sec. 2.2",
+        claim="dropout mostly extends Confusion (three layers)",
+        source=DEEP_DROPOUT,
+        reads={"p1.sec2.2.mlp3.dropout_confusion": read("confusion")},
+        comparison=Order(ascending=True),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/hyp2.2",
+        figure="Hypothesis 2.2",
+        claim="the input rows of networks that generalise are periodic",
+        source=IPR_SHIFT,
+        reads={
+            "p1.hyp2.2": read("input_ipr_gain", preset=["fig7a", "fig7b"], panel=3)
+        },
+        comparison=Region(low=2),
+        reason="twice the mean IPR at initialisation; the operational form is ours",
+    ),
+    Entry(
+        id="1/notebook-train-loss",
+        figure="Notebook",
+        claim="the transformer of the notebook: train loss",
+        source=NOTEBOOK,
+        reads={"p1.transformer_notebook.train_loss": read("train_loss")},
+        comparison=Value(factor=3),
+        reason="cross-entropy falls exponentially at the end: a factor of 3 is a few steps",
+    ),
+    Entry(
+        id="1/notebook-test-loss",
+        figure="Notebook",
+        claim="the transformer of the notebook: test loss",
+        source=NOTEBOOK,
+        reads={"p1.transformer_notebook.test_loss": read("test_loss")},
+        comparison=Value(factor=5),
+        reason="as for the train loss, and it hangs on few pairs",
+    ),
+    Entry(
+        id="1/notebook-train-accuracy",
+        figure="Notebook",
+        claim="the transformer of the notebook: train accuracy",
+        source=NOTEBOOK,
+        reads={"p1.transformer_notebook.train_acc": read("train_accuracy")},
+        comparison=Value(absolute=0.002),
+        reason="ten pairs of 4704",
+    ),
+    Entry(
+        id="1/notebook-test-accuracy",
+        figure="Notebook",
+        claim="the transformer of the notebook: test accuracy",
+        source=NOTEBOOK,
+        reads={"p1.transformer_notebook.test_acc": read("test_accuracy")},
+        comparison=Value(absolute=0.005),
+        reason="25 pairs of 4705",
+    ),
+    Entry(
+        id="1/notebook-parameters",
+        figure="Notebook",
+        claim="its parameters without embeddings",
+        source=PARAMETERS,
+        reads={
+            "p1.transformer_notebook.n_params_non_embedding": read(
+                "parameters", network="first paper's transformer"
+            )
+        },
+        comparison=Value(),
+        reason="a count",
+    ),
+    Entry(
+        id="1/fig12-depth",
+        figure="Fig. 12",
+        claim="depth does not change the embedding's mean IPR",
+        source=CELL,
+        reads={"p1.fig12.depth": read("largest_change", preset="fig12-depth")},
+        comparison=Bound(high=0.1),
+        reason="no published number; the bound is ours. Depths are lost: 1 to 4 here",
+    ),
+    Entry(
+        id="1/fig12-heads",
+        figure="Fig. 12",
+        claim="more heads raise the embedding's mean IPR",
+        source=CELL,
+        reads={"p1.fig12.heads": read("input_ipr", preset="fig12-heads", panel=[0, 3])},
+        comparison=Order(ascending=True),
+        reason="the sign. Numbers of heads are lost: 1 and 8 here",
+    ),
+    Entry(
+        id="1/fig12-tying",
+        figure="Fig. 12",
+        claim="tying the weights lowers the embedding's mean IPR",
+        source=CELL,
+        reads={"p1.fig12.tying": read("input_ipr", preset="fig12-tied", panel=[0, 1])},
+        comparison=Order(ascending=False),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/fig13-small",
+        figure="Fig. 13",
+        claim="a little dropout raises the embedding's mean IPR",
+        source=SMALL_DROPOUT,
+        reads={"p1.fig13.small_dp_helps": read("input_ipr", preset="fig13", panel=[0, 2])},
+        comparison=Order(ascending=True),
+        reason="the sign; .1 is the largest useful value in the text",
+    ),
+    Entry(
+        id="1/fig13-large",
+        figure="Fig. 13",
+        claim="dropout above .1 does not help",
+        source=TRANSFORMER_DROPOUT,
+        reads={
+            "p1.fig13.large_dp_no_help": read("generalising", preset="fig13", panel=[2, 3])
+        },
+        comparison=Order(ascending=False, least=-0.5),
+        reason="no more cells generalise at .2 than at .1",
+    ),
+    Entry(
+        id="1/fig14-input",
+        figure="Fig. 14",
+        claim="a lazier parameterisation leaves the input's mean IPR",
+        source=LAZY,
+        reads={"p1.fig14.input_ipr_stable": read("largest_change", preset="fig14")},
+        comparison=Bound(high=0.1),
+        reason="no published number; the bound is ours",
+    ),
+    Entry(
+        id="1/fig14-output",
+        figure="Fig. 14",
+        claim="and raises the output's",
+        source=LAZY,
+        reads={
+            "p1.fig14.output_ipr_larger": read("output_ipr", preset="fig14", panel=[0, 1])
+        },
+        comparison=Order(ascending=True),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/appG",
+        figure="App. G",
+        claim="a three-layer network with dropout .05 cannot memorise",
+        source=DEEP_DROPOUT,
+        reads={"p1.appG.mlp3_dropout_fails": read("largest_train")},
+        comparison=Region(high=0.9),
+        reason="a negative claim, tested in every cell",
+    ),
+    Entry(
+        id="1/fig15-phase",
+        figure="Fig. 15",
+        claim="BatchNorm in three layers: only Coexistence",
+        source=DEEP_NORM,
+        reads={"p1.fig15.only_coexistence": read("coexistence")},
+        comparison=Holds(),
+        reason="the phase of every seed",
+    ),
+    Entry(
+        id="1/fig15-ipr",
+        figure="Fig. 15",
+        claim="high IPR sits in the output",
+        source=DEEP_NORM,
+        reads={"p1.fig15.high_ipr_at_output": read("ipr")},
+        comparison=Order(ascending=False),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/fig15-gamma",
+        figure="Fig. 15",
+        claim="gains correlate with the IPR at the last norm alone",
+        source=DEEP_NORM,
+        reads={"p1.fig15.gamma_last_only": read("correlation")},
+        comparison=Order(ascending=False),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/fig16-inversion",
+        figure="Fig. 16",
+        claim="on images weight decay leads to Full Inversion",
+        source=IMAGES,
+        reads={"p1.fig16.wd_full_inversion": read("full_inversion")},
+        comparison=Holds(),
+        reason="there is such a decay in the scan",
+    ),
+    Entry(
+        id="1/fig16-confusion",
+        figure="Fig. 16",
+        claim="and too much of it to Confusion",
+        source=IMAGES,
+        reads={"p1.fig16.large_wd_confusion": read("confusion")},
+        comparison=Holds(),
+        reason="there is such a decay in the scan",
+    ),
+    Entry(
+        id="1/fig16-dropout",
+        figure="Fig. 16",
+        claim="dropout lowers both accuracies",
+        source=IMAGES,
+        reads={"p1.fig16.dropout_hurts": read("accuracy")},
+        comparison=Order(ascending=False),
+        reason="the sign",
+    ),
+    Entry(
+        id="1/fig32",
+        figure="Fig. 32",
+        claim="the neurons needed after pruning grow sub-linearly with the width",
+        source=_to_write("fig32", "an experiment that prunes wide networks", 600, "gpu"),
+        reads={"p1.fig32.sublinear": read("exponent")},
+        comparison=Bound(high=1.0, every=True),
+        reason="the upper end of the exponent's 95 % interval",
+    ),
+)  # fmt: skip

@@ -1,0 +1,11 @@
+"""The second paper's entries, a module for each part of it."""
+
+PARTS = (
+    "settings",
+    "grokking",
+    "data_efficiency",
+    "mixture",
+    "model_efficiency",
+    "ungrokking",
+    "semi_grokking",
+)

@@ -1,0 +1,194 @@
+"""Stored results: a small JSON file for each source, and a netCDF file for its curves.
+
+The JSON holds the numbers per seed, the settings, the key of the code that computed them, versions,
+device and wall time, the checksum of the netCDF file, and its own. A file that was edited by hand
+is refused; a result of other code or other settings than the ledger now declares is stale.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from analyses.cli.registry import EXPERIMENTS
+from analyses.ledger.code_key import code_key
+from analyses.ledger.entry import NETWORKS, Source
+from grokinterp.files import replacing
+from grokinterp.json_files import read_json
+
+FOLDER = Path(__file__).parent / "results"  # of the results that come with the package
+_PACKAGES = ("grokinterp", "torch", "numpy", "scipy", "xarray")
+
+
+class ResultError(ValueError):
+    """A result cannot be used; ``reason`` is one of "altered", "stale" and "damaged"."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: a dataset has no single truth value
+class Result:
+    """A valid result."""
+
+    data: xr.Dataset
+    about: Mapping[str, Any]  # settings, seeds, code, versions, device, seconds
+
+
+def key_of(source: Source) -> str:
+    """The key of the code that computes a source."""
+    if source.compute is None:
+        return ""
+    starts = [source.compute]
+    if source.experiment is not None:
+        starts.append(f"{EXPERIMENTS[source.experiment].module}:experiment")
+    return code_key(*starts, without=_unused(source))
+
+
+def training_key(source: Source) -> str:
+    """The key of the code that trains a source's networks: names the folder that keeps them."""
+    return code_key("grokinterp.training.trainer:train_many", without=_unused(source))
+
+
+def _unused(source: Source) -> tuple[str, ...]:
+    """Beginnings of the names of modules of architectures that a source does not train."""
+    return tuple(
+        module
+        for name, modules in NETWORKS.items()
+        if name not in source.networks
+        for module in modules
+    )
+
+
+def store(folder: Path, source: Source, data: xr.Dataset, seconds: float) -> None:
+    """Write a result; the JSON last, so that an interrupt leaves the earlier result or none."""
+    own = [name for name in data.data_vars if set(data[name].dims) <= {"seed"}]
+    curves, checksum = data.drop_vars(own), None
+    curves = curves.map(_halved)
+    if curves.data_vars:
+        packed = {
+            name: {"zlib": True} for name in curves.data_vars if curves[name].dtype.kind in "if"
+        }
+        content = curves.to_netcdf(engine="h5netcdf", encoding=packed)
+        checksum = hashlib.sha256(bytes(content)).hexdigest()
+        with replacing(folder / f"{source.name}.{checksum[:8]}.nc") as file:
+            file.write_bytes(content)
+    about = {
+        "source": source.name,
+        "settings": dict(source.settings),
+        "seeds": source.seeds,
+        "code": key_of(source),
+        "versions": {name: version(name) for name in _PACKAGES}
+        | {"python": platform.python_version()},
+        "device": _device(),
+        "seconds": round(seconds, 1),
+        "values": {str(name): _plain(data[name]) for name in own},
+        "curves": checksum,
+    }
+    about["sha256"] = _digest(about)
+    with replacing(folder / f"{source.name}.json") as file:
+        file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    for old in folder.glob(f"{source.name}.????????.nc"):
+        if checksum is None or old.name != f"{source.name}.{checksum[:8]}.nc":
+            old.unlink()
+
+
+def load(folder: Path, source: Source) -> Result | None:
+    """The stored result of a source; None if there is none.
+
+    Raises:
+        ResultError: it was edited by hand, is damaged, or is of other code or settings.
+    """
+    path = folder / f"{source.name}.json"
+    if not path.is_file():
+        return None
+    again = f"remove {path} and run it again"
+    try:
+        about = read_json(path)
+    except ValueError as error:
+        raise ResultError("damaged", f"{error}; {again}") from error
+    if not isinstance(about, dict) or about.get("sha256") != _digest(about):
+        raise ResultError(
+            "altered", f"{path} was edited: its checksum differs from its contents; {again}"
+        )
+    wanted = {"settings": json.loads(json.dumps(dict(source.settings))), "seeds": source.seeds}
+    for name, value in wanted.items():
+        if about[name] != value:
+            raise ResultError(
+                "stale", f"{path} is of {name} {about[name]}, but the ledger says {value}; {again}"
+            )
+    if about["code"] != key_of(source):
+        raise ResultError(
+            "stale", f"{path} was computed by other code ({about['code']}, now {key_of(source)})"
+        )
+    data = xr.Dataset(
+        {
+            name: ((), value) if not isinstance(value, list) else ("seed", _numbers(value))
+            for name, value in about["values"].items()
+        }
+    )
+    if about["curves"] is not None:
+        data = data.merge(_curves(path.with_name(f"{source.name}.{about['curves'][:8]}.nc"), about))
+    return Result(data=data, about=about)
+
+
+def _halved(values: xr.DataArray) -> xr.DataArray:
+    """In single precision if there are many, as for curves and neurons; counts stay exact."""
+    many = values.size > 1000 and values.dtype == float
+    return values.astype("float32") if many else values
+
+
+def _curves(path: Path, about: Mapping[str, Any]) -> xr.Dataset:
+    again = f"remove {path.parent / about['source']}.json and run it again"
+    if not path.is_file():
+        raise ResultError("damaged", f"{path} is missing; {again}")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != about["curves"]:
+        raise ResultError("altered", f"{path} was edited: its checksum differs; {again}")
+    with xr.open_dataset(path, engine="h5netcdf") as stored:
+        return stored.load()
+
+
+def _digest(about: Mapping[str, Any]) -> str:
+    """SHA-256 of a result's JSON without its own checksum; independent of the file's layout."""
+    text = json.dumps({k: v for k, v in about.items() if k != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(values: xr.DataArray) -> Any:
+    """Numbers for JSON: None for NaN, which JSON does not have, and text for infinity."""
+
+    def one(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        return value
+
+    listed = values.values.tolist()
+    return [one(value) for value in listed] if isinstance(listed, list) else one(listed)
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    known = [math.nan if value is None else value for value in values]
+    return [float(value) if value in ("inf", "-inf") else value for value in known]
+
+
+def _device() -> str:
+    """The GPU if torch sees one, and the processor otherwise."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = ""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+        model = names[0] if names else ""
+    return f"{model or platform.machine()}, {os.cpu_count()} cores"
