@@ -60,7 +60,7 @@ class Read:
     times: float = 1.0  # such as 100 where the paper has percent
 
 
-def read(variable: str, times: float = 1.0, **at: Any) -> Read:
+def read(variable: str, times: float = 1.0, /, **at: Any) -> Read:
     """Short for :class:`Read`."""
     return Read(variable=variable, at=at, times=times)
 

@@ -37,7 +37,9 @@ def parameter_counts(*, seeds: int, work: Path) -> xr.Dataset:
     mlps = [gi.build_model(settings.seeded(configs["mlp"], seed)) for seed in range(seeds)]
     whole = [parameter_norm(mlp, used_only=False) for mlp in mlps]
     used = [parameter_norm(mlp) for mlp in mlps]
-    rows = [len(mlp.embed.W_E) - mlp.used_rows["embed.W_E"] for mlp in mlps]
+    tables = [dict(mlp.named_parameters())["embed.W_E"] for mlp in mlps]
+    used_rows = [mlp.used_rows["embed.W_E"] for mlp in mlps]
+    rows = [len(table) - count for table, count in zip(tables, used_rows, strict=True)]
     dead = [math.sqrt(w**2 - u**2) for w, u in zip(whole, used, strict=True)]
     return xr.Dataset(
         {
@@ -83,7 +85,7 @@ def embedding_periodicity(
         of the mean input IPR between the first panel and another.
     """
     del work
-    found = []
+    found: list[xr.Dataset] = []
     for name in names:
         preset = presets.get(name)
         where = preset.cell or cell

@@ -12,10 +12,10 @@ _WEIGHTS = {"W_E[0]": "U", "W_E[1]": "V", "W_U": "W"}  # the paper's names
 
 
 def histories(runs: Sequence[gi.Run]) -> xr.Dataset:
-    """Losses, accuracies, Frobenius norms and mean IPR (seed, step); norms also over "weight"."""
+    """Losses, accuracies, mean IPR and, over "weight" too, ``frobenius`` norms (seed, step)."""
     data = xr.concat([run.history for run in runs], "seed").drop_vars("zero_loss_share")
     names = [_WEIGHTS.get(name, name) for name in data.weight.values.tolist()]
-    return data.assign_coords(weight=names)
+    return data.assign_coords(weight=names).rename(norm="frobenius")
 
 
 def first_steps(curves: xr.Dataset) -> xr.Dataset:
@@ -45,7 +45,7 @@ def accuracy_claims(curves: xr.Dataset, config: gi.RunConfig) -> xr.Dataset:
     peak = curves.step.isel(step=train.argmax("step")).drop_vars("step")
     low = curves.step.where(train <= 0.70).where(curves.step > peak).min("step")
     unlearned = low.notnull()
-    norm = np.sqrt((curves.norm**2).sum("weight"))
+    norm = np.sqrt((curves.frobenius**2).sum("weight"))
     collapsed = norm.isel(step=-1) <= 0.01 * norm.max("step")
     crossed = [(a >= 0.99).idxmax("step").where((a >= 0.99).any("step")) for a in (train, test)]
     claims = {
@@ -60,7 +60,7 @@ def accuracy_claims(curves: xr.Dataset, config: gi.RunConfig) -> xr.Dataset:
         "final_train": last,
         "final_test": test.isel(step=-1),
         "delay": crossed[1] / crossed[0],
-        "norm_imbalance": _imbalance(curves.norm.isel(step=-1)),
+        "norm_imbalance": _imbalance(curves.frobenius.isel(step=-1)),
         "max_test": test.max("step"),
         "peak_step": curves.step.isel(step=test.argmax("step")).drop_vars("step").astype(float),
     }

@@ -82,7 +82,8 @@ def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     circuits is missing.
     """
     found = findings("mixture", work, size=size, seeds=seeds)
-    parts, circuits = [], []
+    parts: list[xr.Dataset] = []
+    circuits = []
     for one in found:
         if one.name == "mixture-halves-of-one-network":
             continue
@@ -130,15 +131,18 @@ def model_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     per_norm = data.median_logit / norm
     ratio = per_norm.sel(circuit="C_gen", drop=True) / per_norm.sel(circuit="C_mem", drop=True)
     generalising = norm.sel(circuit="C_gen", drop=True).mean("seed")
-    return _numeric(data).assign(
-        norm=norm,
-        mean_norm=norm.mean("seed"),
-        norm_range=generalising.max("fraction") / generalising.min("fraction"),
-        least_efficiency_ratio=ratio.min("fraction"),
-        norm_by_percent=_by_percent(norm),
-        logit_by_percent=_by_percent(data.median_logit),
-        ratio_by_percent=_by_percent(per_norm),
-        **{f"trend_{name}": values for name, values in _numeric(slopes).data_vars.items()},
+    return (
+        _numeric(data)
+        .assign(
+            norm=norm,
+            mean_norm=norm.mean("seed"),
+            norm_range=generalising.max("fraction") / generalising.min("fraction"),
+            least_efficiency_ratio=ratio.min("fraction"),
+            norm_by_percent=_by_percent(norm),
+            logit_by_percent=_by_percent(data.median_logit),
+            ratio_by_percent=_by_percent(per_norm),
+        )
+        .merge(_numeric(slopes).rename({name: f"trend_{name}" for name in _numeric(slopes)}))
     )
 
 

@@ -13,6 +13,7 @@ from probes.fourier import power_shares
 
 _GRID = np.round(np.arange(0, 1.001, 0.01), 2)  # fractions of neurons removed
 _ORDERS = ("ipr", "norm", "random")
+_NEW_NAMES = {"removed": "fraction", "accuracy": "pruned_accuracy", "loss": "pruned_loss"}
 
 
 def neurons(runs: Sequence[gi.Run]) -> xr.Dataset:
@@ -89,9 +90,9 @@ def pruned(runs: Sequence[gi.Run]) -> xr.Dataset:
 
     ``pruned_accuracy`` and ``pruned_loss`` (order, end, subset, fraction, seed): order "ipr",
     "norm" or "random" (mean of five), end "low" or "high"; ``half_low`` and ``half_high`` (seed),
-    the removed fraction at which accuracy on redrawn labels (low) or test accuracy (high) is a half;
-    ``test_min`` up to 70 % from the low end; ``corrupted_rise``, the largest rise on redrawn labels
-    there; ``corrupted_min`` and ``corrupted_max`` up to 30 % from the high end;
+    the removed fraction at which accuracy on redrawn labels (low) or test accuracy (high) is a
+    half; ``test_min`` up to 70 % from the low end; ``corrupted_rise``, the largest rise on redrawn
+    labels there; ``corrupted_min`` and ``corrupted_max`` up to 30 % from the high end;
     ``kept_at_random`` (subset, seed): share of the accuracy left with 30 % removed at random;
     ``hypothesis`` (seed): 1 if 60 % of lowest IPR removed leave at most .05 of the changed labels
     and at least .97 of the test set, and 30 % of highest at most .05 of the test set and at least
@@ -147,18 +148,15 @@ def pruned(runs: Sequence[gi.Run]) -> xr.Dataset:
 
 def _curves_of(run: gi.Run) -> xr.Dataset:
     found = pruning.compute(run, orders=list(_ORDERS))
-    panels = []
+    removed = (_GRID * found.removed.values[-1]).round()
+    panels: list[xr.Dataset] = []
     for order in _ORDERS:
         ends = []
         for end in ("low", "high"):
             these = (found.order == order) & found.direction.isin([end, "random"])
             here = found[["accuracy", "loss"]].isel(curve=np.flatnonzero(these)).mean("curve")
-            on_grid = here.assign_coords(removed=here.fraction.values).interp(removed=_GRID)
-            ends.append(
-                on_grid.drop_vars("fraction").rename(
-                    removed="fraction", accuracy="pruned_accuracy", loss="pruned_loss"
-                )
-            )
+            on_grid = here.sel(removed=removed, method="nearest").assign_coords(removed=_GRID)
+            ends.append(on_grid.drop_vars("fraction").rename(_NEW_NAMES))
         panels.append(xr.concat(ends, xr.Variable("end", ["low", "high"])))
     return xr.concat(panels, xr.Variable("order", list(_ORDERS)))
 
@@ -173,10 +171,8 @@ def _turns(curve: xr.DataArray) -> xr.DataArray:
     """How often the slope changes its sign; changes below 0.2 % of the start do not count."""
     coarse = curve.isel(fraction=slice(None, None, 5))
     change = coarse.diff("fraction") / coarse.isel(fraction=0)
-    signs = np.sign(change.where(abs(change) > 0.002, 0))
-    turns = [
-        int((np.diff(row[row != 0]) != 0).sum()) for row in signs.transpose("seed", ...).values
-    ]
+    signs = np.sign(change.where(abs(change) > 0.002, 0).transpose("seed", ...).values)
+    turns = [int((np.diff(row[row != 0]) != 0).sum()) for row in signs]
     return xr.DataArray(np.asarray(turns, dtype=float), dims="seed")
 
 

@@ -36,7 +36,7 @@ def runs_by_decay(
         prune: also prune the final networks.
     """
     del work
-    found = []
+    found: list[xr.Dataset] = []
     for weight_decay, steps in decays:
         config = gi.RunConfig(
             data=gi.DataConfig(corruption=corruption, protocol="published"),
@@ -48,7 +48,7 @@ def runs_by_decay(
         parts = [measure(runs)]
         if prune:
             parts += [pruned(runs), corrupted_answers(runs)]
-        found.append(xr.merge(parts, compat="override"))
+        found.append(xr.merge(parts, compat="override", join="outer"))
     data = xr.concat(found, xr.Variable("weight_decay", [d for d, _ in decays]), join="outer")
     if prune:  # what the paper says of all decays together; of losses, without Partial Inversion
         partial = data.in_phase.sel(phase="partial inversion") == 1
@@ -80,7 +80,7 @@ def norm_runs(
         log_every: steps between two evaluations.
     """
     del work
-    found = []
+    found: list[xr.Dataset] = []
     for norm in norms:
         of_norm = []
         for fraction in train_fractions:
@@ -140,6 +140,6 @@ def measure(runs: Sequence[gi.Run]) -> xr.Dataset:
         first_steps(curves),
         accuracy_claims(curves, runs[0].config),
     ]
-    return xr.merge([*parts, phases(runs), neurons(runs)], compat="override").assign_coords(
-        seed=np.arange(len(runs))
-    )
+    return xr.merge(
+        [*parts, phases(runs), neurons(runs)], compat="override", join="outer"
+    ).assign_coords(seed=np.arange(len(runs)))

@@ -1,7 +1,7 @@
 """Fig. 8 and App. E: at weight decay 20 a network that has generalised collapses."""
 
 from analyses.ledger.comparisons import Crossing, Curve, Holds, Value
-from analyses.ledger.entry import Entry, Source, read
+from analyses.ledger.entry import Entry, Read, Source, read
 
 FIG8 = Source(
     name="fig8",
@@ -16,7 +16,7 @@ _NAMES = {"train_acc": "train_accuracy", "test_acc": "test_accuracy"}
 _LOSSES = {"train_loss": "train_loss", "test_loss": "test_loss"}
 
 
-def _at(step: int, names: dict[str, str] = _NAMES) -> dict[str, object]:
+def _at(step: int, names: dict[str, str] = _NAMES) -> dict[str, Read]:
     return {
         f"{_BEGIN}.step{step}.{short}": read(variable, weight_decay=20.0, step=step)
         for short, variable in names.items()
@@ -125,7 +125,7 @@ ENTRIES = (
         claim="Frobenius norm of U until step 2000",
         source=FIG8,
         reads={
-            f"p1.fig8.norm.step{step}": read("norm", weight_decay=20.0, step=at, weight="U")
+            f"p1.fig8.norm.step{step}": read("frobenius", weight_decay=20.0, step=at, weight="U")
             for step, at in ((1, 0), (100, 100), (300, 300), (1000, 1000), (1500, 1500),
                              (2000, 2000))
         },
@@ -139,7 +139,7 @@ ENTRIES = (
         claim="Frobenius norm of U at the end of the collapse",
         source=FIG8,
         reads={
-            f"p1.fig8.norm.step{step}": read("norm", weight_decay=20.0, step=step, weight="U")
+            f"p1.fig8.norm.step{step}": read("frobenius", weight_decay=20.0, step=step, weight="U")
             for step in (2500, 2700)
         },
         comparison=Value(absolute=0.6, spread=True),

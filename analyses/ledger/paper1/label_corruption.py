@@ -243,7 +243,7 @@ ENTRIES = (
             f"Frobenius norms of the weights at step {steps}",
             {
                 f"{begin}.step{steps}.norm_{weight}": read(
-                    "norm", weight_decay=decay, step=steps, weight=weight
+                    "frobenius", weight_decay=decay, step=steps, weight=weight
                 )
                 for weight in ("U", "V", "W")
             },

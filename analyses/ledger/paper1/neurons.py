@@ -1,5 +1,7 @@
 """Figs. 4, 6, 17-19 and 23: which neurons memorise, and what happens without them."""
 
+from typing import Any
+
 from analyses.ledger.comparisons import Bound, Curve, Distribution, Holds, Order, Value
 from analyses.ledger.entry import Entry, Source, read
 from analyses.ledger.paper1.label_corruption import CLEAN, DECAYS
@@ -17,7 +19,7 @@ _SUBSETS = {"train": "train", "test": "test", "corrupted": "selected", "uncorrup
 _READ = "read from a figure; "
 
 
-def _pruned(end: str, subset: str, **at: object) -> dict[str, object]:
+def _pruned(end: str, subset: str, **at: Any) -> dict[str, Any]:
     return {"weight_decay": 0.0, "order": "ipr", "end": end, "subset": subset, **at}
 
 

@@ -1,7 +1,9 @@
 """Figs. 5, 9-11 and 20-22: normalisation and mini-batches."""
 
+from typing import Any
+
 from analyses.ledger.comparisons import Bound, Crossing, Curve, Distribution, Holds, Order, Value
-from analyses.ledger.entry import Entry, Source, read
+from analyses.ledger.entry import Entry, Read, Source, read
 
 _NORM_RUNS = "analyses.ledger.measures.published_runs:norm_runs"
 FIG5 = Source(
@@ -51,7 +53,7 @@ _PRESETS = {
 }
 
 
-def _reads(variables: dict[str, str], what: str, **at: object) -> dict[str, object]:
+def _reads(variables: dict[str, str], what: str, **at: Any) -> dict[str, Read]:
     return {
         f"p1.fig5.{name}.{what}{short}": read(variable, **_HERE, **norm, **at)
         for name, norm in _NORMS.items()

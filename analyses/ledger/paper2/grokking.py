@@ -4,7 +4,9 @@ Numbers are compared with runs of the published size; orders, which do not depen
 of the small one (p 43).
 """
 
-from analyses.ledger.comparisons import Bound, Curve, Order, Region, Value
+from typing import Any
+
+from analyses.ledger.comparisons import Bound, Comparison, Curve, Order, Region, Value
 from analyses.ledger.entry import Entry, Read, Source, read
 
 _COMPUTE = "analyses.ledger.measures.experiments:grokking"
@@ -42,17 +44,19 @@ _SEEDS = "one published run whose seed and weight decay are not stated"
 
 
 def _of_run(begin: str, figure: str, network: str, fraction: float) -> list[Entry]:
-    here = {"network": network, "fraction": fraction}
+    here: dict[str, Any] = {"network": network, "fraction": fraction}
     name = "2/" + begin.removeprefix("p2.").replace(".", "-")
 
-    def entry(what: str, claim: str, reads: dict[str, Read], comparison: object, reason: str):
+    def entry(
+        what: str, claim: str, reads: dict[str, Read], comparison: Comparison, reason: str
+    ) -> Entry:
         return Entry(
             id=f"{name}-{what}",
             figure=figure,
             claim=f"{claim} ({network}, {fraction:.0%})",
             source=PUBLISHED,
             reads=reads,
-            comparison=comparison,  # pyright: ignore[reportArgumentType]
+            comparison=comparison,
             reason=reason,
         )
 

@@ -1,6 +1,8 @@
 """Fig. 5: a mixture of a memorising and a generalising circuit."""
 
-from analyses.ledger.comparisons import Bound, Curve, Holds, Order, Value
+from typing import Any
+
+from analyses.ledger.comparisons import Bound, Comparison, Curve, Holds, Order, Value
 from analyses.ledger.entry import Entry, Read, Source, read
 
 _COMPUTE = "analyses.ledger.measures.experiments:mixture"
@@ -27,18 +29,20 @@ _AS = {"circuits": "as-published"}
 _FREE = {"circuits": "leak-free"}
 
 
-def _in(start: str, **more: object) -> dict[str, object]:
+def _in(start: str, **more: Any) -> dict[str, Any]:
     return {**_AS, "start": start, **more}
 
 
-def _entry(name: str, claim: str, reads: dict[str, Read], comparison: object, reason: str) -> Entry:
+def _entry(
+    name: str, claim: str, reads: dict[str, Read], comparison: Comparison, reason: str
+) -> Entry:
     return Entry(
         id=f"2/fig5-{name}",
         figure="Fig. 5",
         claim=claim,
         source=PUBLISHED,
         reads=reads,
-        comparison=comparison,  # pyright: ignore[reportArgumentType]
+        comparison=comparison,
         reason=reason,
     )
 
