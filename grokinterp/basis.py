@@ -97,7 +97,8 @@ def task_basis(operation: Operation, p: int) -> Basis:
 
 def has_basis(operation: Operation | None, p: int | None) -> bool:
     """Whether a task is known and :func:`task_basis` knows where it is periodic."""
-    if p is None or not isinstance(operation, str) or operation not in NAMED_OPERATIONS:
+    named = isinstance(operation, str) and operation in NAMED_OPERATIONS
+    if p is None or p < 3 or not named:  # of two residues there is no frequency
         return False
     return operation in ("addition", "subtraction") or is_prime(p)
 

@@ -38,17 +38,38 @@ def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
     weights = neuron_weights(model, instead=_INSTEAD)
     check_no_norm(model, "the split into halves", instead=_INSTEAD)
     _part(model, torch.ones(len(weights.U), dtype=torch.bool))
-    ipr = model_neuron_ipr(model).ipr
-    generalising = ipr > threshold  # False for dead neurons, whose IPR is NaN
-    if generalising.all() or not generalising.any():
-        raise ValueError(
-            f"threshold={threshold} leaves one half without neurons; IPRs of this network lie "
-            f"in {ipr[~ipr.isnan()].min():.3f}..{ipr[~ipr.isnan()].max():.3f}"
-        )
+    generalising = above(model_neuron_ipr(model).ipr, threshold, "neurons", "IPR")
     return {
         "memorising": _part(model, ~generalising),
         "generalising": _part(model, generalising),
     }
+
+
+@unaffected()
+def above(
+    score: Float[Tensor, " unit"], threshold: float, words: str, name: str
+) -> Bool[Tensor, " unit"]:
+    """Which units have a score above a threshold; never a dead one, whose score is NaN.
+
+    Args:
+        score: one number per unit.
+        threshold: the boundary.
+        words: what messages call the units.
+        name: what they call the score.
+
+    Raises:
+        ValueError: all units are on one side.
+    """
+    living = score[~score.isnan()]
+    if not len(living):
+        raise ValueError(f"all {words} are dead, so that none has a {name} to split them by")
+    chosen = score > threshold
+    if chosen.all() or not chosen.any():
+        raise ValueError(
+            f"threshold={threshold} leaves one half without {words}; {name} of this network lies "
+            f"in {living.min():.3f}..{living.max():.3f}"
+        )
+    return chosen
 
 
 @unaffected()

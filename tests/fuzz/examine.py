@@ -23,6 +23,7 @@ from grokinterp.models.registry import MODELS
 from grokinterp.tracking import Callback
 from tests.fuzz.draw import CALL, DATA, MODEL, TRAINING, Case
 from tests.fuzz.readings import probe_everything, use_hooks
+from tests.fuzz.units import use_units
 from tests.tolerance import right_answers, rounding
 
 NAMES = {"seed", "base", "axes", "model", "configs", *DATA, *TRAINING, *CALL}
@@ -123,6 +124,7 @@ def examine(case: Case, folder: Path) -> Report:
         agree_in_company(case, run.config, report)
         probe_everything(run, report.findings)
         use_hooks(run, case.number, report.findings)
+        use_units(run, case.number, report.findings)
         if case.axes:
             check_sweep(case, run.config, folder, report)
     except Refused:

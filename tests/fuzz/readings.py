@@ -100,7 +100,7 @@ def probe_everything(run: gi.Run, findings: list[str]) -> None:
                 found = probe(run.model, run.dataset, run.config.data.operation)
             except Exception as error:
                 if not refuses(error):
-                    findings.append(f"{name}: {_short(error)}")
+                    findings.append(f"{name}: {shown(error)}")
                 continue
         findings += [f"{name} warns {w.category.__name__}: {w.message}" for w in caught]
         parts = [  # in float64 at once: a loss of 1e43 is infinite in float32
@@ -193,7 +193,7 @@ def _try_odd_hooks(
             found = model.run_with_hooks(tokens, fwd_hooks=make())
         except Exception as error:
             if not refuses(error):
-                findings.append(f"{what}: {_short(error)}")
+                findings.append(f"{what}: {shown(error)}")
             continue
         large = isinstance(odd, float | int) and abs(odd) > 1e100  # as a factor
         if not (found.isfinite().all() or name.endswith("scale") or large):
@@ -211,6 +211,7 @@ def _filter_embedding(
             findings.append(f"filtered_embedding left {name} changed")
 
 
-def _short(error: Exception) -> str:
+def shown(error: Exception) -> str:
+    """An error and where it came from, on one line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {frame.filename}:{frame.lineno}: {str(error)[:300]}"

@@ -59,6 +59,11 @@ def test_a_task_without_frequencies_has_none_to_take_out() -> None:
         logits(model, gi.ablate([0], unit="frequencies"))
 
 
+def test_two_residues_have_no_frequencies() -> None:
+    model = gi.build_model(gi.RunConfig(data=gi.DataConfig(p=2), model=gi.MLPConfig(d_mlp=4)))
+    assert list(model.list_units()) == ["neurons.0"]
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_unit_can_be_taken_out_by_rank(kind: str) -> None:
     model = network(kind)

@@ -16,7 +16,7 @@ from grokinterp.models.units import WORDS, kind_of
 from grokinterp.session import unaffected
 from grokinterp.short_text import short_repr
 from probes import UnitHalves, unit_halves, unit_periodicity
-from probes.halves import best_cut
+from probes.halves import above, best_cut
 
 UNIT = "neurons.0"
 
@@ -93,13 +93,7 @@ class Division:
             threshold = best_cut(score)
         else:
             check_number("threshold", threshold, minimum=0.0, below=1.0)
-        generalising = score > threshold
-        if generalising.all() or not generalising.any():
-            raise ValueError(
-                f"threshold={threshold} leaves one half without {_words(unit)}; {name} of this "
-                f"network lies in {score[~score.isnan()].min():.3f}.."
-                f"{score[~score.isnan()].max():.3f}"
-            )
+        above(score, threshold, _words(unit), name)
         return cls(
             network=run.model, unit=unit, mode=mode, definition=name, score=score, cut=threshold
         )

@@ -187,9 +187,19 @@ def test_halves_that_are_no_circuits_are_refused(run: gi.Run) -> None:
         halves.split(run, threshold=lowest)
 
 
+def test_dead_neurons_have_no_halves() -> None:
+    model = gi.closed_form_mlp(P, 50)
+    with torch.no_grad():
+        model.W_U.zero_()
+    with pytest.raises(ValueError, match="all neurons are dead"):
+        probes.halves(model, 0.5)
+
+
 @pytest.mark.parametrize("threshold", [0.0, 2.0])
 def test_a_half_needs_neurons(run: gi.Run, threshold: float) -> None:
-    with pytest.raises(ValueError, match=r"one half without neurons; IPRs .* in 0\.\d+\.\.1\.000"):
+    with pytest.raises(
+        ValueError, match=r"one half without neurons; IPR of .* in 0\.\d+\.\.1\.000"
+    ):
         probes.halves(run.model, threshold)
 
 
