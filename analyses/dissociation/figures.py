@@ -6,12 +6,17 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from analyses.dissociation.computation import MODE, SCORE
+from analyses.dissociation.label_places import label_places
 from analyses.dissociation.thresholds import SELECTIVE_FROM
 from analyses.dissociation.verdict import VERDICTS
 from analyses.pages.style import BLUE, GREY, ORANGE, finish
 from analyses.statistics.intervals import half_width
 
-_POSITIONS = ("bottom left", "top right", "top left", "bottom right", "top center", "bottom center")
+_FIRST, _LAST = -0.3, 1.08  # ends of the map's axes
+_LETTER, _LINE = 0.0145, 0.055  # size of a letter of a label, in the units of the map's axes
+_SCORES = {
+    "share": "share", "ipr": "IPR", "input_ipr": "IPR in", "output_ipr": "IPR out",
+}  # fmt: skip
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 
 
@@ -60,6 +65,11 @@ def plot_map(
     )  # fmt: skip
     (x, dx), (y, dy) = over_seeds(shown.S_mem), over_seeds(shown.S_gen)
     settings = list(dict.fromkeys(shown.setting.values.tolist()))
+    points = list(zip(x.tolist(), y.tolist(), strict=True))
+    sizes = [(_LETTER * len(str(unit)), _LINE) for unit in shown.unit.values]
+    corner = (_LAST - 0.07, _LAST - _LINE / 2, 0.14, _LINE)  # of the word "separable"
+    centre, size = (_FIRST + _LAST) / 2, _LAST - _FIRST
+    places = label_places(points, sizes, frame=(centre, centre, size, size), taken=[corner])
     for row in range(shown.sizes["row"]):
         setting = str(shown.setting.values[row])
         nth = settings.index(setting)
@@ -70,7 +80,7 @@ def plot_map(
             error_y={"array": [dy[row]], "thickness": 1},
             mode="markers+text",
             text=[str(shown.unit.values[row])],
-            textposition=_POSITIONS[nth % len(_POSITIONS)],
+            textposition=places[row],
             marker={"symbol": _SYMBOLS[nth % len(_SYMBOLS)], "size": 11, "color": BLUE},
             name=setting,
             legendgroup=setting,
@@ -87,10 +97,10 @@ def plot_map(
         )  # fmt: skip
     figure.update_xaxes(
         title="S_mem: least periodic units out, wrong labels lost less test lost",
-        range=[-0.3, 1.08],
+        range=[_FIRST, _LAST],
     )
     figure.update_yaxes(
-        title="S_gen: most periodic out, test lost less wrong labels lost", range=[-0.3, 1.08]
+        title="S_gen: most periodic out, test lost less wrong labels lost", range=[_FIRST, _LAST]
     )
     figure = finish(figure, title=title, height=700)
     return figure.update_layout(
@@ -118,16 +128,24 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
             )
             shown[at] = mean[row]
             if np.isfinite(mean[row]):
-                words[at] = f"{mean[row]:.2f}"
+                words[at] = _short(mean[row])
             if np.isfinite(half[row]):
-                words[at] += f"<br>±{half[row]:.2f}"
+                words[at] += f"<br>±{_short(half[row])}"
         figure.add_heatmap(
-            z=shown, x=[f"{score}, {mode}" for score, mode in columns], y=names, text=words,
-            texttemplate="%{text}", zmin=0, zmax=1, colorscale="Cividis", row=1, col=column,
+            z=shown, x=[f"{_SCORES[score]}, {mode}" for score, mode in columns], y=names,
+            text=words, texttemplate="%{text}", zmin=0, zmax=1, colorscale="Cividis",
+            row=1, col=column,
             colorbar={"title": "selectivity"}, showscale=column == 2, textfont={"size": 9},
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
-    return finish(
+    figure = finish(
         figure, title="By score and ablation: mean over seeds, ± its 95 % interval",
         height=160 + 44 * len(names),
     )  # fmt: skip
+    figure.update_xaxes(showgrid=False, tickangle=90)
+    return figure.update_yaxes(showgrid=False)
+
+
+def _short(value: float) -> str:
+    """Two digits without a zero in front, for a narrow cell."""
+    return f"{value:.2f}".replace("0.", ".", 1)
