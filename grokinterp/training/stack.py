@@ -63,6 +63,7 @@ class Stack:
         self.alive = torch.ones(len(configs), dtype=torch.bool, device=device)
         self.diverged_at = torch.full((len(configs),), -1, device=device)
         self.steps_done = 0
+        self._has_gradients = False  # whether the state has those of the next step already
         noise = self.state.noise
         repeats = self.passes.repeats() and not (noise.on_weights or noise.on_updates)
         self.replay = None
@@ -90,14 +91,22 @@ class Stack:
     def _update_all(self) -> None:
         if self.state.noise.on_weights:
             self.team.each(self._perturb)
-        self.passes.gradients(self.steps_done)
+        if not self._has_gradients:
+            self.passes.gradients(self.steps_done)
+        self._has_gradients = False
         self.note_divergence(self.state.losses.sum(dim=0), self.optimizer.taken)
         self.optimizer.begin_step()
         self.team.each(self._update)
 
     def evaluate(self) -> Float[Tensor, "run metric"]:
-        """Scores of every run at its current weights, in the order of ``METRICS``."""
-        self.passes.score()
+        """Scores of every run at its current weights, in the order of ``METRICS``.
+
+        If another step follows, its gradients are computed too, where that saves a forward pass.
+        """
+        more = self.steps_done < self.state.configs[0].training.steps
+        self._has_gradients = more and self.passes.score_with_gradients(self.steps_done)
+        if not self._has_gradients:
+            self.passes.score()
         return self.state.evaluation.metrics()
 
     def note_divergence(self, loss: Float[Tensor, " run"], step: Tensor) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from grokinterp.config import RunConfig
 from grokinterp.losses import LOSSES
@@ -13,20 +14,19 @@ from grokinterp.team import Team
 from grokinterp.training.dropout import Dropout
 from grokinterp.training.passes.blocks import Batch
 from grokinterp.training.passes.deal import deal, share_of, shares_per_run
-from grokinterp.training.passes.mlp_kernel import MLPKernel
+from grokinterp.training.passes.mlp_kernel import MLPKernel, See
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
 
 @dataclass(frozen=True, eq=False)
 class _Share:
-    """A worker's share of one run: some training examples, and some pairs to score."""
+    """A worker's share of one run: some training examples, and some of the other pairs."""
 
     run: int
     share: int
     train: Batch
-    pairs: slice
-    scored: Batch
+    test: Batch
 
 
 class HandWrittenPasses(Passes):
@@ -44,6 +44,10 @@ class HandWrittenPasses(Passes):
         self._noisy_weights_of = [state.named(row) for row in state.noise.weights]
         self._dropout_of = [Dropout.of(config) for config in state.configs]
         self._grads_of = [[state.named(row) for row in share] for share in state.grads]
+        self._pairs_of = [
+            {name: data.masks[name].nonzero()[:, 0] for name in ("train", "test")}
+            for data in state.datasets
+        ]
         self._todo = deal(self._shares(), lambda share: share.train.size, team.size)
 
     @classmethod
@@ -66,39 +70,66 @@ class HandWrittenPasses(Passes):
 
     def gradients(self, step: int) -> None:
         """Overwrite the state's gradients and losses with those of update ``step``."""
-
-        def work(worker: int) -> None:
-            for share in self._todo[worker]:
-                run, kernel = share.run, self._kernels[worker]
-                weights, grads = self._noisy_weights_of[run], self._grads_of[share.share][run]
-                loss = kernel.gradients(weights, grads, share.train, self._dropout_of[run], step)
-                self._state.losses[share.share, run] = loss
-
-        self._team.each(work)
+        self._team.each(lambda worker: self._backward(worker, step, scored=False))
 
     def score(self) -> None:
         """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
 
         def work(worker: int) -> None:
             for share in self._todo[worker]:
-                weights = self._weights_of[share.run]
-                for start, logits in self._kernels[worker].logits(weights, share.scored):
-                    rows = slice(start, start + len(logits))
-                    self._state.evaluation.note(share.run, rows, logits)
+                self._score(worker, share, "train")
+                self._score(worker, share, "test")
 
         self._team.each(work)
+
+    def score_with_gradients(self, step: int) -> bool:
+        """See :class:`~grokinterp.training.passes.protocol.Passes`."""
+        if self._state.noise.on_weights or any(self._dropout_of):
+            return False
+        self._team.each(lambda worker: self._backward(worker, step, scored=True))
+        return True
+
+    def _backward(self, worker: int, step: int, *, scored: bool) -> None:
+        """Gradients and losses of a worker's shares; if ``scored``, also scores of all pairs."""
+        kernel, state = self._kernels[worker], self._state
+        for share in self._todo[worker]:
+            run, weights = share.run, self._noisy_weights_of[share.run]
+            see = self._noting(run, "train") if scored else None
+            state.losses[share.share, run] = kernel.gradients(
+                weights,
+                self._grads_of[share.share][run],
+                share.train,
+                self._dropout_of[run],
+                step,
+                see,
+            )
+            if scored:
+                self._score(worker, share, "test")
+
+    def _score(self, worker: int, share: _Share, subset: str) -> None:
+        note, weights = self._noting(share.run, subset), self._weights_of[share.run]
+        for start, logits in self._kernels[worker].logits(weights, getattr(share, subset)):
+            note(start, logits)
+
+    def _noting(self, run: int, subset: str) -> See:
+        pairs = self._pairs_of[run][subset]
+
+        def note(start: int, logits: Tensor) -> None:
+            self._state.evaluation.note(run, pairs[start : start + len(logits)], logits)
+
+        return note
 
     def _shares(self) -> list[_Share]:
         kernel, state = self._kernels[0], self._state
         n_shares, shares = len(state.grads), []
         for run, data in enumerate(state.datasets):
-            tokens, labels = data.tokens.to(state.device), data.labels.to(state.device)
-            train = data.is_train.to(state.device)
-            examples, answers = tokens[train], labels[train]
             for share in range(n_shares):
-                rows = share_of(len(examples), share, n_shares)
-                pairs = share_of(len(labels), share, n_shares)
-                batch = kernel.batch(examples[rows], answers[rows], len(examples), rows.start)
-                scored = kernel.batch(tokens[pairs], labels[pairs], start=pairs.start)
-                shares.append(_Share(run, share, batch, pairs, scored))
+                batches = []
+                for pairs in self._pairs_of[run].values():
+                    rows = share_of(len(pairs), share, n_shares)
+                    own = pairs[rows]
+                    batches.append(
+                        kernel.batch(data.tokens[own], data.labels[own], len(pairs), rows.start)
+                    )
+                shares.append(_Share(run, share, *batches))
         return shares

@@ -48,3 +48,11 @@ class Passes(Protocol):
     def score(self) -> None:
         """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
         ...
+
+    def score_with_gradients(self, step: int) -> bool:
+        """Do :meth:`score` and, from the same logits, :meth:`gradients`; False: do nothing.
+
+        It is possible where the network is trained as it is evaluated: without dropout, noise on
+        the weights and mini-batches.
+        """
+        return False

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 import grokinterp as gi
 from grokinterp.team import Team
+from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.passes import PASSES, Passes
 from grokinterp.training.passes.by_hand import HandWrittenPasses
 from grokinterp.training.resources import Resources
@@ -122,3 +123,42 @@ def test_a_run_saved_before_the_share_was_known_loads(tmp_path: Path) -> None:
     again = gi.Run.load(run.save(tmp_path / "run"))
     assert again.history.identical(old)
     assert "zero_loss_share" not in again.checkpoint().metrics
+
+
+def test_of_equal_logits_the_first_is_the_answer() -> None:
+    """As for argmax. Logits in bfloat16 are often equal; a collapsed network's are all zero."""
+    data = gi.make_dataset(gi.DataConfig(p=7))
+    rng = torch.Generator().manual_seed(0)
+    rough = torch.randint(3, (49, 7), generator=rng).float()
+    for logits in (rough, torch.zeros(49, 7), torch.full((49, 7), -torch.inf)):
+        kept = logits.clone()
+        scores = Evaluation([data], "mse", device=torch.device("cpu"))
+        scores.note(0, slice(None), logits)
+        assert torch.equal(logits, kept)
+        assert torch.equal(scores._correct[0], logits.argmax(dim=1) == data.labels)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"training.dropout": 0.5}, {"training.weight_noise": 0.1}],
+    ids=["plain", "dropout", "noise"],
+)
+def test_a_row_changes_nothing_in_training(change: dict[str, object], precision: str) -> None:
+    """Its logits are those of the next step, unless that has dropout or noise on the weights."""
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=11, corruption=0.3, train_fraction=0.6),
+        model=gi.MLPConfig(d_mlp=10), training=gi.TrainConfig(steps=6),
+    ).replace(change)  # fmt: skip
+    resources = Resources(device="cpu", precision=precision)
+    with torch.no_grad(), Team(1) as team:
+        looked_at, other = (Stack([config, config], resources, team) for _ in range(2))
+        for _ in range(3):
+            rows = looked_at.evaluate(), looked_at.evaluate()
+            torch.testing.assert_close(*rows, rtol=0, atol=0, equal_nan=True)
+            looked_at.passes.score()
+            torch.testing.assert_close(looked_at.state.evaluation.metrics(), rows[0])
+            for stack in (looked_at, looked_at, other, other):
+                stack.step()
+            assert torch.equal(looked_at.state.weights, other.state.weights)
+            assert torch.equal(looked_at.state.losses, other.state.losses)
