@@ -161,8 +161,8 @@ class _Paths:
         self.network, self.pairs, self.source = network, pairs, source
         self.start, self.end = start, end
         self.positions = None if positions is None else checked_positions(positions)
-        self.frozen = [hook for units in network.units.values() if units.kind in _FROZEN
-                       for hook in units.hooks]  # fmt: skip
+        frozen = (units for units in network.units.values() if units.kind in _FROZEN)
+        self.frozen = [hook for units in frozen for hook in units.hooks]
         self.receiving: tuple[str, ...] = ()
         if end is not None:
             self.receiving = end.units.hooks
@@ -188,8 +188,8 @@ class _Paths:
         second: FwdHooks = [(name, partial(give, name)) for name in self.receiving]
         with torch.no_grad():
             logits = self._plain(self.network.run(self.pairs, second))
-        return PathPatching(logits, self.clean_logits, self._received(told),
-                            self._received(self.clean))  # fmt: skip
+        received = self._received(told), self._received(self.clean)
+        return PathPatching(logits, self.clean_logits, *received)
 
     def _logits_and_told(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The run in which only direct paths carry the sender's change."""

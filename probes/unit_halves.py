@@ -131,8 +131,8 @@ def _idle(
     drawn = copy.deepcopy(model).double().requires_grad_(True)
     drawn.reset_hooks()
     rng = torch.Generator().manual_seed(0)
-    whole, hooked = ([torch.zeros_like(w, dtype=torch.bool) for w in drawn.parameters()]
-                     for _ in range(2))  # fmt: skip
+    whole = [torch.zeros_like(w, dtype=torch.bool) for w in drawn.parameters()]
+    hooked = [mask.clone() for mask in whole]
     for draw in range(_DRAWS):
         hooks = _replaced(taken_out, gone, rng)
         with torch.no_grad():
@@ -169,9 +169,8 @@ def _gradients(model: HookedModel, hooks: FwdHooks, rng: torch.Generator) -> lis
     with torch.enable_grad():
         logits = network.run(network.pairs, hooks)
         signs = torch.randn(logits.shape, generator=rng, dtype=torch.float64).to(logits)
-        gradients = torch.autograd.grad((logits * signs).sum(), weights, allow_unused=True)
-    return [torch.zeros_like(w) if g is None else g
-            for w, g in zip(weights, gradients, strict=True)]  # fmt: skip
+        total = (logits * signs).sum()
+        return list(torch.autograd.grad(total, weights, materialize_grads=True))
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -8,7 +8,7 @@ is nothing but a layer norm and the read-out.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -176,12 +176,16 @@ class Pruner:
         check_order(order, self._width)
         if is_additive(self._network, self._unit):
             accuracy, loss = pruning_curve(
-                self._network, self._dataset, order,
-                unit=self._unit, loss=self._loss, mode=self._mode, seed=self._seed,
-            )  # fmt: skip
+                self._network,
+                self._dataset,
+                order,
+                unit=self._unit,
+                loss=self._loss,
+                mode=self._mode,
+                seed=self._seed,
+            )
             return PruningCurve(torch.arange(self._width + 1), accuracy, loss)
-        return refined_curve(lambda removed: self._score(order, removed), self._width,
-                             self._removals)  # fmt: skip
+        return refined_curve(partial(self._score, order), self._width, self._removals)
 
     def _score(self, order: Tensor, removed: int) -> Float[Tensor, "2 subset"]:
         if removed in self._ends:

@@ -49,9 +49,10 @@ def table(data: xr.Dataset) -> list[dict[str, object]]:
         words = [word for word in shown.verdict.values[row] if word]
         counts = {word: words.count(word) for word in VERDICTS if word in words}
         line: dict[str, object] = {
-            "network": str(shown.setting.values[row]), "units": str(shown.unit.values[row]),
+            "network": str(shown.setting.values[row]),
+            "units": str(shown.unit.values[row]),
             "n": int(every.units.values[row][0]),
-        }  # fmt: skip
+        }
         does_both = shown.test[row].notnull().any()
         for name in ("test", "changed"):
             line[name] = round(float((shown if does_both else every)[name][row].mean()), 3)

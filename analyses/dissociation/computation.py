@@ -105,16 +105,28 @@ def _cell(data: xr.Dataset, score: str, *, chance: float) -> dict[str, Any]:
     cut, at_cut = best_cut((removed, low), (removed, high), chance=chance)
     test, changed = float(low["test"][0]), float(low["changed"][0])
     judged = verdict(
-        test=test, changed=changed, s_mem=mem.score, s_gen=gen.score,
-        control_mem=control_mem, control_gen=control_gen,
-    )  # fmt: skip
+        test=test,
+        changed=changed,
+        s_mem=mem.score,
+        s_gen=gen.score,
+        control_mem=control_mem,
+        control_gen=control_gen,
+    )
     units = int(removed[-1])
     return {
-        "units": units, "test": test, "changed": changed, "S_mem": mem.score, "S_gen": gen.score,
-        "removed_mem": mem.removed / units, "removed_gen": gen.removed / units,
-        "cut": cut / units, "at_cut": at_cut,
-        "control_mem": control_mem, "control_gen": control_gen, "verdict": judged.word,
-    }  # fmt: skip
+        "units": units,
+        "test": test,
+        "changed": changed,
+        "S_mem": mem.score,
+        "S_gen": gen.score,
+        "removed_mem": mem.removed / units,
+        "removed_gen": gen.removed / units,
+        "cut": cut / units,
+        "at_cut": at_cut,
+        "control_mem": control_mem,
+        "control_gen": control_gen,
+        "verdict": judged.word,
+    }
 
 
 def _curves(data: xr.Dataset, order: str, direction: str) -> list[dict[str, np.ndarray]]:

@@ -58,11 +58,13 @@ def plot_map(
     figure = go.Figure()
     control = {name: shown[name].mean("order") for name in ("control_mem", "control_gen")}
     figure.add_scatter(
-        x=control["control_mem"].mean("seed"), y=control["control_gen"].mean("seed"),
-        mode="markers", marker={"color": GREY, "size": 9, "symbol": "circle-open"},
+        x=control["control_mem"].mean("seed"),
+        y=control["control_gen"].mean("seed"),
+        mode="markers",
+        marker={"color": GREY, "size": 9, "symbol": "circle-open"},
         name="as many units at random",
         hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
-    )  # fmt: skip
+    )
     (x, dx), (y, dy) = over_seeds(shown.S_mem), over_seeds(shown.S_gen)
     settings = list(dict.fromkeys(shown.setting.values.tolist()))
     points = list(zip(x.tolist(), y.tolist(), strict=True))
@@ -89,12 +91,10 @@ def plot_map(
         )
     for add in (figure.add_hline, figure.add_vline):
         add(SELECTIVE_FROM, line={"color": ORANGE, "dash": "dot", "width": 1})
-    for place, word in zip(((1, 1), (1, 0), (0, 1), (0, 0)), VERDICTS, strict=False):
-        figure.add_annotation(
-            x=place[0], y=place[1], xref="x domain", yref="y domain", text=f"<i>{word}</i>",
-            showarrow=False, xanchor="right" if place[0] else "left",
-            yanchor="top" if place[1] else "bottom", font={"color": ORANGE},
-        )  # fmt: skip
+    in_corners = {"xref": "x domain", "yref": "y domain", "font_color": ORANGE, "showarrow": False}
+    for (x, y), word in zip(((1, 1), (1, 0), (0, 1), (0, 0)), VERDICTS, strict=False):
+        place = {"x": x, "xanchor": ["left", "right"][x], "y": y, "yanchor": ["bottom", "top"][y]}
+        figure.add_annotation(text=f"<i>{word}</i>", **place, **in_corners)
     figure.update_xaxes(
         title="S_mem: least periodic units out, wrong labels lost less test lost",
         range=[_FIRST, _LAST],
@@ -113,10 +113,10 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
     data = judged(data)
     columns = list(dict.fromkeys(zip(data.score.values, data["mode"].values, strict=True)))
     names = list(dict.fromkeys(name_of(data, row) for row in range(data.sizes["row"])))
+    titles = ["S_mem, least periodic units out", "S_gen, most periodic units out"]
     figure = make_subplots(
-        cols=2, shared_yaxes=True, horizontal_spacing=0.03,
-        subplot_titles=["S_mem, least periodic units out", "S_gen, most periodic units out"],
-    )  # fmt: skip
+        cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles
+    )
     for column, quantity in enumerate(("S_mem", "S_gen"), 1):
         mean, half = over_seeds(data[quantity])
         shown = np.full((len(names), len(columns)), np.nan)
@@ -131,17 +131,22 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
                 words[at] = _short(mean[row])
             if np.isfinite(half[row]):
                 words[at] += f"<br>±{_short(half[row])}"
+        scale = {"zmin": 0, "zmax": 1, "colorscale": "Cividis", "showscale": column == 2}
         figure.add_heatmap(
-            z=shown, x=[f"{_SCORES[score]}, {mode}" for score, mode in columns], y=names,
-            text=words, texttemplate="%{text}", zmin=0, zmax=1, colorscale="Cividis",
-            row=1, col=column,
-            colorbar={"title": "selectivity"}, showscale=column == 2, textfont={"size": 9},
-        )  # fmt: skip
+            x=[f"{_SCORES[score]}, {mode}" for score, mode in columns],
+            y=names,
+            z=shown,
+            text=words,
+            texttemplate="%{text}",
+            textfont={"size": 9},
+            colorbar={"title": "selectivity"},
+            **scale,
+            row=1,
+            col=column,
+        )
     figure.update_yaxes(autorange="reversed")
-    figure = finish(
-        figure, title="By score and ablation: mean over seeds, ± its 95 % interval",
-        height=160 + 44 * len(names),
-    )  # fmt: skip
+    title = "By score and ablation: mean over seeds, ± its 95 % interval"
+    figure = finish(figure, title=title, height=160 + 44 * len(names))
     figure.update_xaxes(showgrid=False, tickangle=90)
     return figure.update_yaxes(showgrid=False)
 

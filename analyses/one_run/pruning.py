@@ -14,6 +14,7 @@ import typer
 import xarray as xr
 from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
+from torch import Tensor
 
 from analyses.one_run.pruning_orders import NAMES, ORDERS, RANDOM, Queues, default_orders
 from analyses.pages.finding import Finding
@@ -104,12 +105,9 @@ def compute(
     plans = [plan for order in orders for plan in queues.plans(order, random_seeds)]
     curves = [pruner.curve(queue) for *_, queue in plans]
     width = len(plans[0][-1])
-    removed = np.unique(np.concatenate([curve.removed.numpy() for curve in curves]))
-    accuracy, loss = (
-        np.stack([_at(removed, curve.removed.numpy(), getattr(curve, name).numpy())
-                  for curve in curves])
-        for name in ("accuracy", "loss")
-    )  # fmt: skip
+    removed = np.unique(np.concatenate([curve.removed for curve in curves]))
+    accuracy = np.stack([_at(removed, curve.removed, curve.accuracy) for curve in curves])
+    loss = np.stack([_at(removed, curve.removed, curve.loss) for curve in curves])
     fraction = removed / width
     return xr.Dataset(
         {
@@ -117,7 +115,7 @@ def compute(
             "loss": (("curve", "removed", "subset"), loss),
             "is_measured": (
                 ("curve", "removed"),
-                np.stack([np.isin(removed, curve.removed.numpy()) for curve in curves]),
+                np.stack([np.isin(removed, curve.removed) for curve in curves]),
             ),
             "area": (("curve", "subset"), np.trapezoid(accuracy, fraction, axis=1)),
             "neuron": (("curve", "place"), np.stack([queue.numpy() for *_, queue in plans])),
@@ -240,9 +238,13 @@ def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
 
 
 _COLOUR = dict.fromkeys(DEFINITIONS, BLUE) | {
-    "norm": GREEN, "activation": GREEN, "effect": ORANGE, "attribution": PURPLE,
-    "share": RED, "normalized_share": BLACK,
-}  # fmt: skip
+    "norm": GREEN,
+    "activation": GREEN,
+    "effect": ORANGE,
+    "attribution": PURPLE,
+    "share": RED,
+    "normalized_share": BLACK,
+}
 _HOVER = "%{x:.1%} removed: %{y:.4f}"
 
 
@@ -263,12 +265,12 @@ def _side_by_side(data: xr.Dataset, titles: list[str]) -> go.Figure:
 
 def _at(
     removed: Int[np.ndarray, " all"],
-    measured: Int[np.ndarray, " point"],
-    values: Float[np.ndarray, "point subset"],
+    measured: Int[Tensor, " point"],
+    values: Float[Tensor, "point subset"],
 ) -> Float[np.ndarray, "all subset"]:
     """Values at all removals, interpolated between those that were measured."""
     if np.array_equal(removed, measured):
-        return values
+        return values.numpy()
     return np.stack([np.interp(removed, measured, column) for column in values.T], axis=1)
 
 

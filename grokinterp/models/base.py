@@ -282,11 +282,8 @@ class HookedModel(Anatomy, OnTheHub):
 
 def count_hooks(modules: Iterable[nn.Module]) -> int:
     """How many hooks of torch's, which TransformerLens' are as well, modules have."""
-    return sum(
-        len(module._forward_hooks) + len(module._forward_pre_hooks)
-        + len(module._backward_hooks) + len(module._backward_pre_hooks)
-        for module in modules
-    )  # fmt: skip
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in modules for kind in kinds)
 
 
 @no_type_check  # whose wrapper would be compiled

@@ -16,13 +16,12 @@ import torch
 from grokinterp.sweeps.bytecode import enclosed, is_installed, reached
 
 # Members that say where a class or object is defined, or that Python derives from other members.
-_NOTES = (
-    "__module__", "__qualname__", "__name__", "__doc__", "__dict__", "__weakref__", "__slots__",
-    "__slotnames__", "__annotations__", "__annotate__", "__annotate_func__",
-    "__annotations_cache__", "__firstlineno__", "__static_attributes__", "__match_args__",
-    "__abstractmethods__", "__parameters__", "__orig_bases__", "__dataclass_fields__",
-    "__dataclass_params__", "_abc_impl",
-)  # fmt: skip
+_PLACES = ("__module__", "__qualname__", "__name__", "__firstlineno__", "__doc__")
+_SLOTS = ("__dict__", "__weakref__", "__slots__", "__slotnames__", "__static_attributes__")
+_ANNOTATED = ("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__")
+_DATACLASS = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
+_GENERIC = ("__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__")
+_NOTES = frozenset([*_PLACES, *_SLOTS, *_ANNOTATED, *_DATACLASS, *_GENERIC])
 _CHECKERS = ("jaxtyping", "beartype")  # their wrappers check arguments and change nothing
 _PLAIN = frozenset({bool, float, complex, str, type(None), type(...), type(NotImplemented)})
 _WEAK = (weakref.ref, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)

@@ -1,7 +1,9 @@
-"""Runs that are saved and loaded. They are shared: only read them."""
+"""Runs that are saved and loaded. But for ``folder`` they are shared: only read them."""
 
 import dataclasses
 import warnings
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +26,8 @@ def odd_run() -> gi.Run:
     )
     probes = {"first_row": lambda model: model.W_E[0, 0].detach(), "E(|w|) > .1, %": lambda _: 1}
     checkpoints = {"start": gi.at_step(0), "später": gi.at_step(5)}
-    run = gi.train(config, device="cpu", precision="float64", probes=probes, progress=False,
-                   checkpoints=checkpoints)  # fmt: skip
+    how: dict[str, Any] = {"device": "cpu", "precision": "float64", "progress": False}
+    run = gi.train(config, probes=probes, checkpoints=checkpoints, **how)
     assert bool(run.history["changed_accuracy"].isnull().all())
     return dataclasses.replace(run, provenance=run.provenance | {"note": [1, None]})
 
@@ -35,8 +37,8 @@ def diverged_run() -> gi.Run:
     """Its history has a single row."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gi.DivergenceWarning)
-        return gi.train(SMALL.replace({"training.lr": 1e30, "training.steps": 5}), device="cpu",
-                        progress=False)  # fmt: skip
+        config = SMALL.replace({"training.lr": 1e30, "training.steps": 5})
+        return gi.train(config, device="cpu", progress=False)
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,9 @@ def unfinished_run() -> gi.Run:
     """As Ctrl-C after three steps leaves it."""
     run = gi.train(SMALL.replace({"training.steps": 3}), device="cpu", progress=False)
     return dataclasses.replace(run, config=SMALL, interrupted_at=3)
+
+
+@pytest.fixture
+def folder(tiny_run: gi.Run, tmp_path: Path) -> Path:
+    """A saved run, to be changed or damaged."""
+    return tiny_run.save(tmp_path / "run")

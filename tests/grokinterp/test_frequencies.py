@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from grokinterp import HookedMLP, MLPConfig, closed_form_mlp
 from grokinterp.frequencies import filter_frequencies, filtered_embedding
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
+from tests.networks import all_pairs
 
 P = 11
 POWERS = torch.tensor([1, 2, 4, 8, 5, 10, 9, 7, 3, 6])  # of the primitive root 2 mod 11
@@ -69,7 +70,7 @@ def filtered_weights(model: Any, *args: Any, **kwargs: Any) -> Tensor:
 @pytest.mark.parametrize("keep", [True, False])
 def test_rows_of_residues_are_filtered_and_symbols_stay(keep: bool) -> None:
     model = HookedLSTM(LSTMConfig(d_embed=6, d_hidden=4), p=P).double()
-    pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+    pairs = all_pairs(P)
     during = filtered_weights(model, [1, 4], keep=keep)
     weights = model.state_dict()["embed.W_E"].numpy().copy()
     np.testing.assert_allclose(
@@ -104,7 +105,7 @@ def test_order_of_multiplication() -> None:
 def test_the_closed_form_network_lives_on_its_frequencies() -> None:
     """Each neuron has one frequency: without it the neuron is silent, with it alone unmoved."""
     model = closed_form_mlp(P, 40).double()
-    pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+    pairs = all_pairs(P)
     own = torch.fft.rfft(model.W_E.detach()[0], dim=0).abs().argmax(dim=0)  # of each neuron
     with filtered_embedding(model, [2]):
         _, kept = model.run_with_cache(pairs)

@@ -1,7 +1,6 @@
 """Hook functions keep the arguments they were made with, whatever happens to these afterwards."""
 
 import copy
-import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -13,9 +12,10 @@ from torch import Tensor
 
 from grokinterp import HookedMLP, MLPConfig, ablate, filtered_embedding, patch, scale
 from grokinterp.frequencies import replaced_embedding
+from tests.networks import all_pairs
 
 P, WIDTH = 7, 12
-TOKENS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+TOKENS = all_pairs(P)
 POST = "layers.0.hook_post"
 
 

@@ -1,6 +1,5 @@
 """Neurons taken out, averaged, exchanged and scaled, against edited weights and plain algebra."""
 
-import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +10,11 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp import HookedMLP, MLPConfig, ablate, scale
+from tests.networks import all_pairs
 from tests.settings import chosen
 
 P, WIDTH = 7, 12
-TOKENS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+TOKENS = all_pairs(P)
 POST = "layers.0.hook_post"
 CHOSEN = [0, 3, 4, 11]
 REST = [k for k in range(WIDTH) if k not in CHOSEN]

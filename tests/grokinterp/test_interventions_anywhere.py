@@ -1,16 +1,15 @@
 """Interventions at any hook point: sequences, attention heads, gates, and patches from a run."""
 
-import itertools
-
 import pytest
 import torch
 from torch import Tensor
 
 from grokinterp import HookedLSTM, HookedTransformer, LSTMConfig, TransformerConfig, ablate, scale
 from grokinterp.interventions import ablate_heads, patch
+from tests.networks import all_pairs
 
 P, WIDTH = 7, 12
-TOKENS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+TOKENS = all_pairs(P)
 GATE = "layers.1.steps.1.hook_f"
 Z = "blocks.0.attn.hook_z"
 MODES = ["zero", "mean", "resample"]

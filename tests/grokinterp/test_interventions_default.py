@@ -1,6 +1,5 @@
 """Where interventions act if no hook point is named: the neurons of a layer, in any network."""
 
-import itertools
 from typing import Any
 
 import pytest
@@ -23,9 +22,10 @@ from grokinterp import (
     ablate_heads,
     scale,
 )
+from tests.networks import all_pairs
 
 P = 5
-TOKENS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+TOKENS = all_pairs(P)
 SMALL: dict[str, Any] = {"n_layers": 2, "d_model": 8, "n_heads": 2, "d_mlp": 6}
 MODELS: dict[str, HookedModel] = {
     "MLP": HookedMLP(MLPConfig(d_mlp=6, n_layers=2), p=P),

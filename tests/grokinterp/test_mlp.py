@@ -1,6 +1,5 @@
 """The hooked MLP against plain torch.nn on one-hot pairs, the paper's eq. (1)."""
 
-import itertools
 import random
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from grokinterp import HookedMLP, MLPConfig
 from grokinterp.models.base import check_tokens
+from tests.networks import all_pairs
 
 NN_ACTIVATIONS = {"relu": nn.ReLU(), "gelu": nn.GELU()}
 
@@ -19,10 +19,6 @@ NN_ACTIVATIONS = {"relu": nn.ReLU(), "gelu": nn.GELU()}
 class Square(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * x
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
 
 
 def one_hot_twin(model: HookedMLP) -> nn.Sequential:

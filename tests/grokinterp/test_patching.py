@@ -9,9 +9,10 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
+from tests.networks import all_pairs
 
 P = 7
-PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+PAIRS = all_pairs(P)
 OTHERS = PAIRS.flip(1)
 Z = "blocks.1.attn.hook_z"
 

@@ -15,23 +15,12 @@ import torch
 import xarray as xr
 
 import grokinterp as gi
-
-FILES = ("dataset.safetensors", "history.nc", "model.safetensors", "run.json")
+from tests.grokinterp.saved import FILES, contents
 
 
 @pytest.fixture(params=["tiny_run", "odd_run", "unfinished_run", "diverged_run"])
 def run(request: pytest.FixtureRequest) -> gi.Run:
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def folder(tiny_run: gi.Run, tmp_path: Path) -> Path:
-    """A saved run, to be damaged."""
-    return tiny_run.save(tmp_path / "run")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def read(folder: Path) -> dict[str, Any]:

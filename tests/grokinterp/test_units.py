@@ -9,9 +9,10 @@ from torch import Tensor
 import grokinterp as gi
 from grokinterp.basis import task_basis
 from grokinterp.models.registry import model_class
+from tests.networks import all_pairs
 
 P = 7
-PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+PAIRS = all_pairs(P)
 CONFIGS: dict[str, Any] = {
     "mlp": gi.MLPConfig(d_mlp=10, init="standard"),
     "embedding": gi.EmbeddingMLPConfig(d_embed=6, hidden=(10, 8)),

@@ -10,9 +10,10 @@ from transformer_lens.model_bridge import TransformerBridge
 import grokinterp as gi
 import probes
 from grokinterp.models.registry import model_class
+from tests.networks import all_pairs
 
 P = 7
-PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+PAIRS = all_pairs(P)
 SOURCE = (PAIRS * 3 + torch.tensor([1, 5])) % P
 HEADS, D_HEAD = 3, 4
 

@@ -8,6 +8,7 @@ import torch
 import grokinterp as gi
 import probes
 from probes.spectral_surgery import randomly_reduced_weights, with_neuron_weights
+from tests.networks import all_pairs
 from tests.tolerance import assert_agree, rounding
 
 P = 11
@@ -79,7 +80,7 @@ def test_random_removals_are_projections_of_equal_energy(evenly: bool) -> None:
 def test_a_network_with_other_weights_computes_with_them() -> None:
     model, pure = mixed_model()
     changed = with_neuron_weights(model, probes.NeuronWeights(*pure))
-    tokens = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+    tokens = all_pairs(P)
     U, V, W = pure
     expected = (U.T[tokens[:, 0]] + V.T[tokens[:, 1]]).square() @ W
     assert_agree(changed(tokens).detach(), expected, n_terms=8 * P)

@@ -10,9 +10,10 @@ from torch import Tensor
 import grokinterp as gi
 import probes
 from probes.unit_halves import unit_halves
+from tests.networks import all_pairs
 
 P = 7
-PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+PAIRS = all_pairs(P)
 CONFIGS: dict[str, Any] = {
     "mlp": gi.MLPConfig(d_mlp=8, init="standard"),
     "deep": gi.MLPConfig(d_mlp=8, init="standard", act="relu", n_layers=2),

@@ -11,6 +11,7 @@ import grokinterp as gi
 import probes
 from grokinterp.basis import task_basis
 from probes.unit_periodicity import rank_agreement, unit_periodicity
+from tests.networks import all_pairs
 
 P = 11
 K = torch.arange(P, dtype=torch.float64)
@@ -76,7 +77,7 @@ def test_output_vectors_of_a_transformer_go_through_its_last_norm() -> None:
 
 def test_a_head_is_measured_by_the_vector_that_it_writes() -> None:
     model = built(gi.TransformerConfig(d_model=8, n_heads=2, d_head=4, init="paper1"))
-    values = model.run_with_cache(torch.cartesian_prod(torch.arange(P), torch.arange(P)))[1]
+    values = model.run_with_cache(all_pairs(P))[1]
     z = values["blocks.0.attn.hook_z"][:, -1]
     written = torch.einsum("nhd,hdm->nhm", z, model.W_O[0])
     planes = written.reshape(P, P, 2, 8).permute(2, 3, 0, 1)

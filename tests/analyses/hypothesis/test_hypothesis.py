@@ -17,6 +17,7 @@ from torch import Tensor
 import grokinterp as gi
 from analyses import hypothesis
 from analyses.hypothesis.evidence import noise_row_ipr, noise_total_ipr
+from tests.networks import all_pairs
 
 P = 11
 DRAWS = 3
@@ -59,7 +60,7 @@ def found(runs: dict[str, gi.Run]) -> xr.Dataset:
 def lookup_table(decoys: int = 0) -> gi.HookedMLP:
     """A right answer for every pair from a neuron of its own; decoys are periodic and not read."""
     model = gi.HookedMLP(gi.MLPConfig(d_mlp=P * P + decoys, act="relu"), p=P)
-    pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
+    pairs = all_pairs(P)
     wave = gi.closed_form_mlp(p=P, d_mlp=max(decoys, 1)).W_E
     with torch.no_grad():
         model.W_U.zero_()

@@ -1,6 +1,5 @@
 """Hooks on a network that ``torch.compile`` has compiled, which sees none that are added later."""
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,9 +22,10 @@ from grokinterp import (
     ablate,
     closed_form_mlp,
 )
+from tests.networks import all_pairs
 
 P = 5
-PAIRS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+PAIRS = all_pairs(P)
 TINY: dict[str, Any] = {"d_model": 4, "n_heads": 2, "d_mlp": 6, "init": "paper1"}
 
 

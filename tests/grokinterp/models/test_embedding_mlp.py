@@ -1,7 +1,6 @@
 """The MLPs on embedded tokens against plain torch.nn, and against the papers' numbers."""
 
 import dataclasses
-import itertools
 import json
 from typing import Any
 
@@ -13,10 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
+from tests.networks import all_pairs, sentences
 
 
 def tiny(p: int = 5, seed: int = 0, **fields: Any) -> HookedEmbeddingMLP:
@@ -48,14 +44,6 @@ class Twin(nn.Module):
         return self.linears[-1](x)
 
 
-def written_out(pairs: Tensor, prompt: str, p: int) -> Tensor:
-    """The token sequences of the prompts that the tests use."""
-    a, b = pairs.T
-    fixed = {"+": p, "=": p + 1} if "+" in prompt else {"=": p}
-    words = {"a": a, "b": b} | {w: torch.full_like(a, token) for w, token in fixed.items()}
-    return torch.stack([words[word] for word in prompt.split()], dim=1)
-
-
 @pytest.mark.parametrize("biases", [True, False])
 @pytest.mark.parametrize("combine", ["concat", "sum"])
 @pytest.mark.parametrize("prompt", ["a b", "b = a", "a + b ="])
@@ -64,7 +52,7 @@ def test_forward_and_gradients_are_torchs(prompt: str, combine: str, biases: boo
         prompt=prompt, combine=combine, biases=biases, unembed_bias=not biases, act="square"
     )
     twin, pairs = Twin(model), all_pairs(5)
-    logits = twin(written_out(pairs, prompt, 5))
+    logits = twin(sentences(prompt, pairs, 5))
     torch.testing.assert_close(model(pairs), logits, rtol=1e-12, atol=1e-12)
     model(pairs).square().mean().backward()
     logits.square().mean().backward()

@@ -1,7 +1,6 @@
 """Hooks on networks that know nothing of hooks."""
 
 import copy
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,10 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
 from grokinterp.models.hooked_module import HookedModule
+from tests.networks import all_pairs
 
 P = 5
-
-
-def all_pairs(p: int = P) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
+PAIRS = all_pairs(P)
 
 
 def seeded(make: Any) -> Any:
@@ -55,7 +52,7 @@ class Recurrent(nn.Module):
 
 
 def test_logits_are_the_networks_on_the_prompts_tokens() -> None:
-    net, pairs = sequential(), all_pairs()
+    net, pairs = sequential(), PAIRS
     model = HookedModule(net, p=P, prompt="a b =")
     sequences = torch.cat([pairs, torch.full((25, 1), P)], dim=1)
     assert torch.equal(model(pairs), net(sequences))
@@ -66,7 +63,7 @@ def test_logits_are_the_networks_on_the_prompts_tokens() -> None:
 
 def test_hook_points_are_the_submodules_that_are_called() -> None:
     model = HookedModule(sequential(), p=P, prompt="a b =")
-    _, cache = model.run_with_cache(all_pairs())
+    _, cache = model.run_with_cache(PAIRS)
     assert {name: list(value.shape) for name, value in cache.items()} == {
         "0.hook_out": [25, 3, 8],
         "1.hook_out": [25, 8],
@@ -82,7 +79,7 @@ def test_hook_points_are_the_submodules_that_are_called() -> None:
 
 
 def test_hooked_activations_are_those_of_torchs_own_hooks() -> None:
-    net, pairs = sequential(), all_pairs()
+    net, pairs = sequential(), PAIRS
     seen: dict[str, Any] = {}
     for name, module in net.named_children():
         module.register_forward_hook(
@@ -94,7 +91,7 @@ def test_hooked_activations_are_those_of_torchs_own_hooks() -> None:
 
 
 def test_hooks_intervene_and_leave() -> None:
-    net, pairs = sequential(), all_pairs()
+    net, pairs = sequential(), PAIRS
     model = HookedModule(net, p=P)
     before = model(pairs)
 
@@ -118,8 +115,8 @@ def test_backward_hooks_see_gradients() -> None:
     model, got = HookedModule(sequential(), p=P), {}
     hook = ("2.hook_out", lambda grad, hook: got.update(grad=grad.clone()))
     with model.hooks(bwd_hooks=[hook]):
-        model(all_pairs()).sum().backward()
-    _, cache = model.run_with_cache(all_pairs())
+        model(PAIRS).sum().backward()
+    _, cache = model.run_with_cache(PAIRS)
     readout = model.net.get_parameter("4.weight").sum(dim=0)
     torch.testing.assert_close(got["grad"], readout * (cache["2.hook_out"] > 0))
 
@@ -146,7 +143,7 @@ def test_trying_the_network_moves_no_running_statistics() -> None:
 
 
 def test_a_copy_has_hook_points_of_its_own() -> None:
-    model, pairs = HookedModule(sequential(), p=P), all_pairs()
+    model, pairs = HookedModule(sequential(), p=P), PAIRS
     twin = copy.deepcopy(model)
     zero = ("3.hook_out", lambda out, hook: torch.zeros_like(out))
     with model.hooks(fwd_hooks=[zero]):
@@ -163,7 +160,7 @@ def test_vectorised_over_runs() -> None:
         f"net.{name}": torch.stack([net.get_parameter(name).detach() for net in nets])
         for name, _ in nets[0].named_parameters()
     }
-    pairs = all_pairs()
+    pairs = PAIRS
     template = HookedModule(sequential(), p=P)
     template.forward = template.logits  # type: ignore[method-assign]  # the check reads values
 
@@ -191,8 +188,8 @@ def test_a_hooked_network_may_be_wrapped_again() -> None:
             return self.inner.logits(tokens)
 
     model = HookedModule(Read(), p=P)
-    _, cache = model.run_with_cache(all_pairs())
-    _, expected = inner.run_with_cache(all_pairs())
+    _, cache = model.run_with_cache(PAIRS)
+    _, expected = inner.run_with_cache(PAIRS)
     got = cache["inner.layers.0.hook_post.hook_out"]
     assert torch.equal(got, expected["layers.0.hook_post"])
 
@@ -203,7 +200,7 @@ def test_transformer_encoder_layers_are_seen_in_evaluation() -> None:
     net = nn.Sequential(nn.Embedding(P, 8), layer, nn.Linear(8, P)).eval()
     with torch.no_grad():
         model = HookedModule(net, p=P)
-        _, cache = model.run_with_cache(all_pairs())
+        _, cache = model.run_with_cache(PAIRS)
     assert cache["1.linear1.hook_out"].shape == (25, 2, 16)
 
 

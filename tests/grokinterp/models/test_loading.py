@@ -1,6 +1,5 @@
 """Loaders of networks that other people trained, against their own numbers."""
 
-import itertools
 import types
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grokinterp.models.loading import from_transformer_lens
+from tests.networks import all_pairs
 
 # What TransformerLens 3.9 writes into the cfg of a network made with the first seven fields.
 CONFIG: dict[str, Any] = {
@@ -66,10 +66,6 @@ def by_hand(w: dict[str, Tensor], tokens: Tensor, scale: float, causal: bool) ->
     hidden = norm(resid, "blocks.0.ln2") @ w["blocks.0.mlp.W_in"] + w["blocks.0.mlp.b_in"]
     resid = resid + F.gelu(hidden) @ w["blocks.0.mlp.W_out"] + w["blocks.0.mlp.b_out"]
     return norm(resid, "ln_final") @ w["unembed.W_U"] + w["unembed.b_U"]
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
 
 
 SEQUENCES = torch.cat([all_pairs(5), torch.full((25, 1), 5)], dim=1)

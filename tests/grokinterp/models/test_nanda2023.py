@@ -1,6 +1,5 @@
 """The loader of Nanda et al.'s networks, against their forward pass written out by hand."""
 
-import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,9 @@ from torch import Tensor
 
 import grokinterp as gi
 from grokinterp.models.nanda2023 import SnapshotsOfTraining, load_nanda2023
+from tests.networks import all_pairs
 
 P, D, HEADS, D_HEAD, D_MLP = 5, 8, 2, 3, 11
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
 
 
 def their_state(seed: int = 1, *, n_layers: int = 1, mask: bool = True) -> dict[str, Tensor]:

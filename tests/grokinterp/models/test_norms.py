@@ -1,6 +1,5 @@
 """Norms inside the MLP against torch.nn's, alone and vectorised over runs."""
 
-import itertools
 from typing import Any
 
 import pytest
@@ -10,10 +9,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from grokinterp.models import HookedMLP, MLPConfig
 from grokinterp.models.norms import BatchNorm
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
+from tests.networks import all_pairs
 
 
 def shifted_norms(model: HookedMLP) -> HookedMLP:

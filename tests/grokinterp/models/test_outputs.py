@@ -1,6 +1,5 @@
 """Hook points on submodules that return tuples, dicts and dataclasses."""
 
-import itertools
 from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,10 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from grokinterp import HookedModule, ablate
 from grokinterp.models.outputs import first_tensor, with_first_tensor
+from tests.networks import all_pairs
 
 P = 5
-PAIRS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+PAIRS = all_pairs(P)
 Pair = namedtuple("Pair", ["note", "value"])
 
 

@@ -1,6 +1,5 @@
 """Saving and loading of every network in huggingface_hub's way, on a local folder."""
 
-import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -19,9 +18,10 @@ from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingM
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
+from tests.networks import all_pairs
 
 P = 5
-PAIRS = torch.tensor(list(itertools.product(range(P), repeat=2)))
+PAIRS = all_pairs(P)
 
 
 def transformer(**fields: Any) -> HookedTransformer:

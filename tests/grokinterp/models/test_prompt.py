@@ -1,6 +1,5 @@
 """How pairs become token sequences."""
 
-import itertools
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from grokinterp import (
     TransformerConfig,
 )
 from grokinterp.models.prompt import Prompt
+from tests.networks import all_pairs
 
 PAIRS = torch.tensor([[0, 1], [4, 3], [2, 2]])
 
@@ -50,7 +50,7 @@ def test_sequences_are_the_template_filled_in(template: str, row: list[int], d_v
 
 def test_symbols_never_meet_residues() -> None:
     p = 7
-    pairs = torch.tensor(list(itertools.product(range(p), repeat=2)))
+    pairs = all_pairs(p)
     sequences = Prompt("eos a + b =", p).tokens(pairs)
     assert torch.equal(sequences[:, [1, 3]], pairs)
     assert (sequences[:, [0, 2, 4]] >= p).all()
@@ -91,7 +91,7 @@ TWO_TABLES: list[Any] = [
 @pytest.mark.parametrize("model", TWO_TABLES, ids=lambda model: type(model).__name__)
 def test_an_operand_with_its_own_tokens_has_its_own_table(model: Any) -> None:
     """Changing a row of one table changes the pairs with that operand, and no others."""
-    pairs = torch.tensor(list(itertools.product(range(5), repeat=2)))
+    pairs = all_pairs(5)
     assert not model.operands_share_input
     model.double()
     hooked, _ = model.run_with_cache(pairs)  # without hooks, pairs share what is alike
@@ -110,7 +110,7 @@ def test_input_weights_of_two_tables_add_up_to_the_neurons(combine: str) -> None
         d_embed=4, hidden=(6,), prompt="p+b a", combine=combine, biases=False
     )
     model = HookedEmbeddingMLP(config, p=5, seed=2).double()
-    pairs = torch.tensor(list(itertools.product(range(5), repeat=2)))
+    pairs = all_pairs(5)
     _, cache = model.run_with_cache(pairs)
     first, second = model.input_weights
     expected = first[pairs[:, 0]] + second[pairs[:, 1]]

@@ -13,6 +13,7 @@ from transformer_lens import ActivationCache
 import grokinterp as gi
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
 from tests.grokinterp.models.twins import native_twin
+from tests.networks import far_from_zero
 from tests.tolerance import assert_agree, rounding
 
 FIXTURES = Path(__file__).parents[2] / "data" / "transformer_lens_3"
@@ -20,12 +21,7 @@ SMALL: dict[str, Any] = {"d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 7,
 
 
 def network(**fields: Any) -> HookedTransformer:
-    """A small one in float64, with every parameter far from zero, biases and norms too."""
-    model = HookedTransformer(TransformerConfig(**SMALL | fields)).double()
-    rng = torch.Generator().manual_seed(11)
-    for weight in model.parameters():
-        weight.data.normal_(0.0, 0.5, generator=rng)
-    return model
+    return far_from_zero(HookedTransformer(TransformerConfig(**SMALL | fields)), seed=11)
 
 
 def tokens_for(model: HookedTransformer, batch: int = 5) -> Tensor:

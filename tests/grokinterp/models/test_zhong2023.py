@@ -1,6 +1,5 @@
 """The loader of Zhong et al.'s networks, against their numbers and their code by hand."""
 
-import itertools
 import json
 import os
 from pathlib import Path
@@ -16,11 +15,7 @@ from torch import Tensor
 from grokinterp.frequencies import replaced_embedding
 from grokinterp.models import zhong2023
 from grokinterp.models.zhong2023 import load_zhong2023
-
-
-def all_pairs(p: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(p), repeat=2)))
-
+from tests.networks import all_pairs
 
 FOLDER = os.environ.get("GROKINTERP_ZHONG2023")
 needs_checkpoints = pytest.mark.skipif(

@@ -9,9 +9,16 @@ from grokinterp.models.transformer import HookedTransformer
 
 boot_native: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
 _PARTS = {
-    "ln1.weight": "ln1.w", "ln1.bias": "ln1.b", "ln2.weight": "ln2.w", "ln2.bias": "ln2.b",
-    "attn.o.bias": "attn.b_O", "mlp.fc_in.bias": "mlp.b_in", "mlp.fc_out.bias": "mlp.b_out",
-}  # fmt: skip
+    "ln1.weight": "ln1.w",
+    "ln1.bias": "ln1.b",
+    "ln2.weight": "ln2.w",
+    "ln2.bias": "ln2.b",
+    "attn.o.bias": "attn.b_O",
+    "mlp.fc_in.bias": "mlp.b_in",
+    "mlp.fc_out.bias": "mlp.b_out",
+}
+_SIZES = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "d_vocab", "d_vocab_out", "n_ctx")
+_KINDS = ("act_fn", "attention_dir", "normalization_type")
 
 
 def native_twin(model: HookedTransformer) -> Any:
@@ -19,11 +26,8 @@ def native_twin(model: HookedTransformer) -> Any:
     config = model.cfg
     if model.unembed.b_U is not None:
         model.unembed.b_U.data.zero_()
-    names = (
-        "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "d_vocab", "d_vocab_out", "n_ctx",
-        "act_fn", "attention_dir", "normalization_type",
-    )  # fmt: skip
-    native = boot_native({name: getattr(config, name) for name in names} | {"seed": 0}).double()
+    fields = {name: getattr(config, name) for name in (*_SIZES, *_KINDS)}
+    native = boot_native(fields | {"seed": 0}).double()
     state = model.state_dict()
     for name, weight in native.named_parameters():
         weight.data = _ours(name.replace("._original_component", ""), state).double().clone()
@@ -32,10 +36,12 @@ def native_twin(model: HookedTransformer) -> Any:
 
 def _ours(name: str, state: dict[str, torch.Tensor]) -> torch.Tensor:
     whole = {
-        "tok_embed.weight": state["embed.W_E"], "pos.weight": state["pos_embed.W_pos"],
-        "head.weight": state["unembed.W_U"].T, "ln_out.weight": state.get("ln_final.w"),
+        "tok_embed.weight": state["embed.W_E"],
+        "pos.weight": state["pos_embed.W_pos"],
+        "head.weight": state["unembed.W_U"].T,
+        "ln_out.weight": state.get("ln_final.w"),
         "ln_out.bias": state.get("ln_final.b"),
-    }  # fmt: skip
+    }
     if (found := whole.get(name)) is not None:
         return found
     _, layer, part = name.split(".", 2)
