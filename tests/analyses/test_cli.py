@@ -17,11 +17,13 @@ import grokinterp as gi
 from analyses.cli import app, runs
 from analyses.one_run import grokking
 
-TINY = [
-    "--set", "data.p=11", "--set", "data.corruption=0.3", "--set", "model.d_mlp=24",
-    "--set", "training.steps=60",
-]  # fmt: skip
-SMALL = ["--set", "data.p=11", "--set", "model.d_mlp=8", "--set", "training.steps=20"]
+
+def settings(*changes: str) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
+
+
+TINY = settings("data.p=11", "data.corruption=0.3", "model.d_mlp=24", "training.steps=60")
+SMALL = settings("data.p=11", "model.d_mlp=8", "training.steps=20")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -174,9 +176,8 @@ def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
     code, out, err = invoke("train", tmp_path / "run", *SMALL)
     assert code == 0, err
     run = gi.Run.load(tmp_path / "run")
-    assert run.config == gi.RunConfig(data=gi.DataConfig(p=11, corruption=0.35),
-                                      model=gi.MLPConfig(d_mlp=8),
-                                      training=gi.TrainConfig(steps=20))  # fmt: skip
+    expected = {"data.p": 11, "data.corruption": 0.35, "model.d_mlp": 8, "training.steps": 20}
+    assert run.config == gi.RunConfig().replace(expected)
     wrong = int(run.dataset.is_changed.sum())
     assert wrong > 0
     assert f"addition mod 11, {wrong} of 60 training labels wrong, 20 steps" in out
@@ -185,8 +186,7 @@ def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("corruption", [0, 1])
 def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> None:
     """Without corrupted labels, or without any other, a subset is empty."""
-    options = ("--set", f"data.corruption={corruption}", "--set",
-               "data.corruption_kind=derangement")  # fmt: skip
+    options = settings(f"data.corruption={corruption}", "data.corruption_kind=derangement")
     assert invoke("train", tmp_path / "run", *SMALL, *options)[0] == 0
     code, out, err = invoke("analyse", tmp_path / "run")
     assert code == 0, err
@@ -330,7 +330,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
 
 @pytest.mark.parametrize("name", ["nanda2023", "zhong2023"])
 def test_published_settings_by_name(name: str, tmp_path: Path) -> None:
-    small = ["--set", "data.p=7", "--set", "model.d_model=8", "--set", "training.steps=2"]
+    small = settings("data.p=7", "model.d_model=8", "training.steps=2")
     code, _, err = invoke("train", tmp_path / "run", "--config", name, *small)
     assert code == 0, err
     config = gi.Run.load(tmp_path / "run").config

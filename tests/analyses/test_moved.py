@@ -41,8 +41,8 @@ def test_names_without_a_folder_still_work() -> None:
     from analyses import hypothesis, phase_diagram, phases, pruning, report
 
     assert phases.__name__ == analyses.phases.__name__ == "analyses.one_run.phases"
-    assert (pruning.__name__, report.__name__) == ("analyses.one_run.pruning",
-                                                   "analyses.pages.report")  # fmt: skip
+    assert pruning.__name__ == "analyses.one_run.pruning"
+    assert report.__name__ == "analyses.pages.report"
     assert hypothesis.compute
     assert phase_diagram.plot_diagram
     with pytest.raises(ModuleNotFoundError, match=r"moved to analyses\.hypothesis\.verdict"):
@@ -86,15 +86,14 @@ def test_running_what_was_a_command(
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("analyses.efficiency.d_crit", "is no longer a command; on the command line: grokinterp "
-         "run d_crit OUT"),
-        ("analyses.efficiency.statistics.coverage", "moved to analyses.statistics.coverage; on "
-         "the command line: grokinterp run coverage OUT"),
+        ("analyses.efficiency.d_crit", "is no longer a command"),
+        ("analyses.efficiency.statistics.coverage", "moved to analyses.statistics.coverage"),
     ],
-)  # fmt: skip
+)
 def test_in_a_shell(module: str, words: str, tmp_path: Path) -> None:
     asked = [sys.executable, "-m", module, "OUT"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"{module} {words}" in done.stderr
+    name = module.rsplit(".")[-1]
+    assert f"{module} {words}; on the command line: grokinterp run {name} OUT" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -54,9 +54,8 @@ def test_a_list_says_what_there_is(verb: str, table: Any, command: Command) -> N
     assert told.keys() >= table.keys()
     for name, entry in table.items():
         assert any(line.startswith(f"{name} ") for line in listed.splitlines())
-        assert told[name] == {
-            "shows": entry.shows, "figures": entry.figures, "cost": entry.cost
-        }  # fmt: skip
+        expected = {"shows": entry.shows, "figures": entry.figures, "cost": entry.cost}
+        assert told[name] == expected
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ LESS = {"random_draws": 2, "n_bootstrap": 10, "random_seeds": 1}  # than by defa
 
 def arguments(function: Callable[..., Any], run: gi.Run) -> dict[str, Any]:
     """The run as it is asked for, and what else has no default or would take long."""
-    known = GIVEN | {"run": run, "runs": [run], "model": run.model} | {
-        "tokens": run.dataset.tokens, "labels": run.dataset.clean_labels}  # fmt: skip
+    known = GIVEN | {"run": run, "runs": [run], "model": run.model}
+    known |= {"tokens": run.dataset.tokens, "labels": run.dataset.clean_labels}
     parameters = inspect.signature(function).parameters.values()
     needed = {p.name: known.get(p.name) for p in parameters if p.default is p.empty}
     return needed | {p.name: LESS[p.name] for p in parameters if p.name in LESS}
@@ -111,10 +111,9 @@ def test_no_analysis_follows_the_session(asked: list[Asked]) -> None:
             # A solver stops at 1e-9 or so of the answer.
             told = f"{name}, {state}"
             assert got == pytest.approx(expected, nan_ok=True, rel=1e-7, abs=1e-9), told
-    assert {place for name, _, _ in asked for place in name.split(".")[:-1]} >= {
-        "corrupted_logits", "grokking", "evaluate", "logit_split", "norm_gain",
-        "pruning", "row_ipr",
-    }  # fmt: skip
+    places = {place for name, _, _ in asked for place in name.split(".")[:-1]}
+    assert places >= {"corrupted_logits", "grokking", "evaluate", "logit_split"}
+    assert places >= {"norm_gain", "pruning", "row_ipr"}
 
 
 def test_no_mixture_follows_the_session() -> None:

@@ -120,8 +120,8 @@ def test_contributions_of_neurons_are_their_direct_attribution(run: gi.Run) -> N
 def test_networks_that_do_not_do_both_are_not_judged(run: gi.Run) -> None:
     clean = gi.closed_form_mlp(P, PERIODIC, seed=1).eval()
     alone = gi.Run(config=CONFIG, dataset=run.dataset, model=clean, history=run.history)
-    found = dissociation.compute({"clean": [alone], "both": [run]}, scores=["ipr"], modes=["zero"],
-                                 random_seeds=8)  # fmt: skip
+    runs = {"clean": [alone], "both": [run]}
+    found = dissociation.compute(runs, scores=["ipr"], modes=["zero"], random_seeds=8)
     assert found.verdict.values[:, 0].tolist() == ["not applicable", "separable"]
     named = found.assign_coords(score=("row", ["share"] * 2), mode=("row", ["mean"] * 2))
     line = dissociation.table(named)[0]

@@ -73,6 +73,12 @@ def test_the_bound_of_a_control_is_a_prediction_interval() -> None:
 CONTROL = [0.05, 0.1, 0.08, 0.12]
 
 
+def judged(**changes: Any) -> Verdict:
+    """Of a network that does both, selectively, unlike its controls."""
+    known = {"test": 1.0, "changed": 1.0, "s_mem": 0.9, "s_gen": 0.9}
+    return verdict(**known | {"control_mem": CONTROL, "control_gen": CONTROL} | changes)
+
+
 @pytest.mark.parametrize(
     ("s_mem", "s_gen", "word"),
     [
@@ -85,22 +91,19 @@ CONTROL = [0.05, 0.1, 0.08, 0.12]
     ],
 )
 def test_a_word_for_each_combination(s_mem: float, s_gen: float, word: str) -> None:
-    found = verdict(test=0.97, changed=0.85, s_mem=s_mem, s_gen=s_gen,
-                    control_mem=CONTROL, control_gen=CONTROL)  # fmt: skip
+    found = judged(test=0.97, changed=0.85, s_mem=s_mem, s_gen=s_gen)
     assert found.word == word
 
 
 def test_what_random_orders_also_do_does_not_count() -> None:
     wild = [0.1, 0.9, 0.3, 0.7]
-    found = verdict(test=1.0, changed=1.0, s_mem=0.9, s_gen=0.9, control_mem=wild,
-                    control_gen=CONTROL)  # fmt: skip
-    assert found.word == "generalising only"
+    assert judged().word == "separable"
+    assert judged(control_mem=wild).word == "generalising only"
 
 
 @pytest.mark.parametrize(("test", "changed"), [(0.94, 1.0), (1.0, 0.79), (float("nan"), 1.0)])
 def test_a_network_that_does_not_do_both_is_not_judged(test: float, changed: float) -> None:
-    found = verdict(test=test, changed=changed, s_mem=1.0, s_gen=1.0,
-                    control_mem=CONTROL, control_gen=CONTROL)  # fmt: skip
+    found = judged(test=test, changed=changed)
     assert found.word == "not applicable"
     assert (
         f"test accuracy {test:.3f} (wanted 0.95), on changed labels {changed:.3f}" in found.reason

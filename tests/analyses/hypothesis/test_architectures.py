@@ -49,8 +49,8 @@ def test_the_command_shows_how_far_it_is(
         monkeypatch.setattr(sys, "stderr", stderr := io.StringIO())
     steps = architectures.experiment(tmp_path, only=["small"], seeds=1)
     announced, found = steps
-    for what in ("networks", "embedding, residues shuf", "layers.0.hook_post, resid",
-                 "random frequencies", "2/2 runs trained"):  # fmt: skip
+    told = ["networks", "embedding, residues shuf", "layers.0.hook_post, resid"]
+    for what in (*told, "random frequencies", "2/2 runs trained"):
         assert (what in stderr.getvalue()) is watched, what
     assert watched or stderr.getvalue() == ""
     assert capsys.readouterr().out == ""

@@ -54,10 +54,9 @@ def test_of_a_tied_embedding_only_the_way_in_is_filtered() -> None:
 def test_a_bridge_model_is_filtered_and_given_back_as_it_was() -> None:
     from transformer_lens.model_bridge import TransformerBridge
 
-    config = {
-        "n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 12, "act_fn": "relu",
-        "d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None, "seed": 0,
-    }  # fmt: skip
+    sizes = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 12, "n_ctx": 3}
+    tokens = {"d_vocab": P + 1, "d_vocab_out": P}
+    config = sizes | tokens | {"act_fn": "relu", "normalization_type": None, "seed": 0}
     model = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
     before, asked = (
         model.W_E.detach().clone(),

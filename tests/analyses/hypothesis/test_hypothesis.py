@@ -125,10 +125,10 @@ def test_what_an_embedding_leaves_open_the_first_neurons_decide(solved: bool) ->
         d_embed=P, hidden=(source.cfg.d_mlp,), act=source.cfg.act, biases=False, unembed_bias=False
     )
     model = gi.HookedEmbeddingMLP(config, p=P)
-    model.load_state_dict({
-        "embed.W_E": torch.eye(P), "layers.0.W_in": source.W_E.flatten(0, 1).detach(),
-        "unembed.W_U": source.W_U.detach(),
-    })  # fmt: skip
+    read_in, read_out = source.W_E.flatten(0, 1).detach(), source.W_U.detach()
+    model.load_state_dict(
+        {"embed.W_E": torch.eye(P), "layers.0.W_in": read_in, "unembed.W_U": read_out}
+    )
     data = verdict_on(model)
     row_ipr, total_ipr, feature_ipr, _ = data.periodicity.sel(of="network").values
     assert (row_ipr, total_ipr) == pytest.approx((1 / 6, 1 / 5))  # one-hot: all frequencies alike
@@ -194,9 +194,8 @@ def test_runs_that_do_not_generalise_are_outside_of_it(
     )
     assert found.memorised.sel(condition="full")[RUNS.index("random labels")].item() == 1.0
     untrained = found.periodicity.isel(run=RUNS.index("grokked")).sel(of="untrained")
-    step_0 = verdict_on(gi.build_model(gi.RunConfig(
-        data=gi.DataConfig(p=13), model=gi.MLPConfig(d_mlp=96)
-    ))).periodicity.sel(of="network")  # fmt: skip
+    untrained = gi.build_model(gi.RunConfig().replace({"data.p": 13, "model.d_mlp": 96}))
+    step_0 = verdict_on(untrained).periodicity.sel(of="network")
     np.testing.assert_allclose(untrained[:2], step_0[:2])
 
 
@@ -273,9 +272,9 @@ def test_results_are_stored_and_joined(found: xr.Dataset, tmp_path: Path) -> Non
     assert (joined.sizes["frequency"], joined.sizes["layer"]) == (8, 3)
     assert np.isnan(joined.embedding_share.values[-2, 5:]).all()
     assert joined.embedding_share.values[-2, :5].sum() == pytest.approx(1)
-    assert joined.hook.values[-2:].tolist() == [
-        ["layers.0.hook_post", "", ""], [f"layers.{i}.hook_post" for i in range(3)]
-    ]  # fmt: skip
+    shallow, deep = joined.hook.values[-2:].tolist()
+    assert shallow == ["layers.0.hook_post", "", ""]
+    assert deep == [f"layers.{i}.hook_post" for i in range(3)]
     assert joined.architecture.values[-2:].tolist() == ["table", "MLP 3x6 square"]
     for name in ("accuracy", "passed", "periodicity", "is_key"):
         np.testing.assert_array_equal(

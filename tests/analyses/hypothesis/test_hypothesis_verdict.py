@@ -88,9 +88,13 @@ def test_a_network_that_only_just_generalises_is_borderline(solved: xr.Dataset) 
 
 @pytest.mark.parametrize(
     ("explained", "verdict", "near"),
-    [(0.224, "not supported", False), (0.226, "not supported", True), (0.274, "supported", True),
-     (0.276, "supported", False)],
-)  # fmt: skip
+    [
+        (0.224, "not supported", False),
+        (0.226, "not supported", True),
+        (0.274, "supported", True),
+        (0.276, "supported", False),
+    ],
+)
 def test_a_share_of_variance_is_near_within_a_tenth_of_its_bound(
     solved: xr.Dataset, explained: float, verdict: str, near: bool
 ) -> None:

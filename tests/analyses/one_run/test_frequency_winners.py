@@ -16,10 +16,8 @@ P, WIDTH = 23, 60
 
 def run_won_by(rule: str) -> gi.Run:
     """A run whose final neurons are pure, at the frequency that a rule takes from the initial."""
-    config = gi.RunConfig(
-        data=gi.DataConfig(p=P), model=gi.MLPConfig(d_mlp=WIDTH),
-        training=gi.TrainConfig(steps=1), seed=7,
-    )  # fmt: skip
+    changes = {"data.p": P, "model.d_mlp": WIDTH, "training.steps": 1, "seed": 7}
+    config = gi.RunConfig().replace(changes)
     run = gi.train(config, device="cpu", progress=False)
     first = gi.build_model(config)
     assert isinstance(first, gi.HookedMLP)

@@ -20,18 +20,15 @@ def test_the_nine_runs_have_the_published_settings() -> None:
     assert [(c.model.norm, c.data.train_fraction) for c in configs] == [
         (norm, alpha) for norm in ("batch", "layer", None) for alpha in (0.4, 0.5, 0.8)
     ]
+    training = gi.TrainConfig(steps=8000, lr=0.005, batch_size=64, weight_decay=0.0, eval_every=40)
     for config in configs:
+        alpha, norm = config.data.train_fraction, config.model.norm
         assert config == gi.RunConfig(
-            data=gi.DataConfig(
-                operation="addition", p=97, train_fraction=config.data.train_fraction,
-                corruption=0.3, seed=2,
-            ),
-            model=gi.MLPConfig(d_mlp=500, act="square", norm=config.model.norm),
-            training=gi.TrainConfig(
-                steps=8000, lr=0.005, batch_size=64, weight_decay=0.0, eval_every=40
-            ),
+            data=gi.DataConfig("addition", p=97, train_fraction=alpha, corruption=0.3, seed=2),
+            model=gi.MLPConfig(d_mlp=500, act="square", norm=norm),
+            training=training,
             seed=2,
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture(scope="module")

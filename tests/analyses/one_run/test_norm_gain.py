@@ -130,11 +130,16 @@ def test_the_interval_is_that_of_scipy(run: gi.Run) -> None:
     pearson, spearman = (found.sel(coefficient=name) for name in ("pearson", "spearman"))
     assert pearson.low < 0 < 0.5 < spearman.low
     pairs = (found.periodicity.values, found.gain.values)
+    how: dict[str, Any] = {"n_resamples": 500, "method": "percentile"}
     for name, statistic in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
         again = stats.bootstrap(
-            pairs, lambda x, y, s=statistic: s(x, y)[0], paired=True, vectorized=False,
-            n_resamples=500, method="percentile", rng=np.random.default_rng(3),
-        ).confidence_interval  # fmt: skip
+            pairs,
+            lambda x, y, s=statistic: s(x, y)[0],
+            paired=True,
+            vectorized=False,
+            rng=np.random.default_rng(3),
+            **how,
+        ).confidence_interval
         here = found.sel(coefficient=name)
         assert here.low.item() == pytest.approx(again.low, abs=0.05)
         assert here.high.item() == pytest.approx(again.high, abs=0.05)
@@ -180,9 +185,8 @@ def test_plot_has_neurons_and_means_for_every_norm(
         np.testing.assert_array_equal(neurons.x, found.periodicity[i])
         np.testing.assert_array_equal(neurons.y, found.gain[i])
         np.testing.assert_array_equal(means.y, found.mean_gain[i])
-    assert {
-        "IPR of input weights", "share of variance at one frequency", "IPR of output weights",
-    } <= axis_titles(figure)  # fmt: skip
+    shown = {"IPR of input weights", "IPR of output weights", "share of variance at one frequency"}
+    assert shown <= axis_titles(figure)
     rank = found.sel(layer=1, coefficient="spearman")
     assert f"{rank.correlation:.2f} [{rank.low:.2f}, {rank.high:.2f}]" in (
         figure.layout.annotations[1].text

@@ -18,21 +18,15 @@ from analyses.one_run import phases
 from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of, published_phase_of
 from analyses.pages.style import PHASE_COLOR
 from probes import subset_scores
+from tests.analyses.end_points import end
 
 SHARES = st.floats(0, 1)
 GENERALISING = {
-    Phase.CLEAN_GENERALIZATION, Phase.COEXISTENCE, Phase.PARTIAL_INVERSION, Phase.FULL_INVERSION
-}  # fmt: skip
-
-
-def end(**known: Any) -> EndPoint:
-    """An end point that has learned everything, but for what is named."""
-    full: dict[str, Any] = {
-        "test": 1.0, "train": 1.0, "changed": 1.0, "unchanged": 1.0, "n_changed": 1629,
-        "corruption": 0.35,
-    }  # fmt: skip
-    full |= known
-    return EndPoint(**{"max_test": full["test"], **full})
+    Phase.CLEAN_GENERALIZATION,
+    Phase.COEXISTENCE,
+    Phase.PARTIAL_INVERSION,
+    Phase.FULL_INVERSION,
+}
 
 
 @st.composite
@@ -58,8 +52,8 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 
 def test_phases_have_the_papers_names() -> None:
-    names = {"coexistence", "partial inversion", "full inversion", "memorization", "forgetting",
-             "confusion"}  # fmt: skip
+    names = {"coexistence", "partial inversion", "full inversion"}
+    names |= {"memorization", "forgetting", "confusion"}
     assert {str(phase) for phase in Phase} == names | {"clean generalization", "diverged"}
     assert Phase.FULL_INVERSION == "full inversion"
     assert f"{Phase.FULL_INVERSION}" == "full inversion"
@@ -67,27 +61,22 @@ def test_phases_have_the_papers_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "published", "ours"),
+    ("figure", "train", "test", "changed", "others", "phase"),
     [
-        pytest.param({"train": 0.9783, "test": 0.9830, "changed": 0.937},
-                     "coexistence", "coexistence", id="Fig 1a"),
-        pytest.param({"train": 0.7855, "test": 1.0, "changed": 0.381},
-                     "partial inversion", "partial inversion", id="Fig 1b"),
-        pytest.param({"train": 0.6537, "test": 1.0, "changed": 0.0},
-                     "full inversion", "full inversion", id="Fig 1c"),
-        pytest.param({"train": 0.8043, "test": 1.0, "changed": 0.012, "corruption": 0.2},
-                     "full inversion", "full inversion", id="Fig 5 with BatchNorm"),
-        pytest.param({"train": 0.8185, "test": 1.0, "changed": 0.083, "corruption": 0.2},
-                     "full inversion", "full inversion", id="Fig 5 without"),
-        pytest.param({"train": 0.009, "test": 0.011, "max_test": 1.0, "changed": 0.01,
-                      "unchanged": 0.009}, "forgetting", "forgetting", id="Fig 8"),
+        ("1a", 0.9783, 0.9830, 0.937, {}, "coexistence"),
+        ("1b", 0.7855, 1.0, 0.381, {}, "partial inversion"),
+        ("1c", 0.6537, 1.0, 0.0, {}, "full inversion"),
+        ("5, BatchNorm", 0.8043, 1.0, 0.012, {"corruption": 0.2}, "full inversion"),
+        ("5, no norm", 0.8185, 1.0, 0.083, {"corruption": 0.2}, "full inversion"),
+        ("8", 0.009, 0.011, 0.01, {"max_test": 1.0, "unchanged": 0.009}, "forgetting"),
     ],
-)  # fmt: skip
+)
 def test_phases_of_the_papers_printed_runs(
-    known: dict[str, float], published: str, ours: str
+    figure: str, train: float, test: float, changed: float, others: dict[str, float], phase: str
 ) -> None:
-    assert published_phase_of(end(**known)) == published
-    assert phase_of(end(**known)) == ours
+    """The paper's definition and ours agree on them."""
+    printed = end(train=train, test=test, changed=changed, **others)
+    assert published_phase_of(printed) == phase_of(printed) == phase, figure
 
 
 @given(end=ends())
@@ -266,14 +255,17 @@ def history(run: gi.Run, **rows: list[float]) -> gi.Run:
 
 def test_end_point_reads_the_last_step_and_the_best_one(corrupted_run: gi.Run) -> None:
     run = history(
-        corrupted_run, test_accuracy=[0.1, 0.95, 0.2], train_accuracy=[0.1, 0.8, 0.7],
-        changed_accuracy=[0.0, 0.3, 0.4], unchanged_accuracy=[0.2, 0.9, 0.6],
-    )  # fmt: skip
+        corrupted_run,
+        test_accuracy=[0.1, 0.95, 0.2],
+        train_accuracy=[0.1, 0.8, 0.7],
+        changed_accuracy=[0.0, 0.3, 0.4],
+        unchanged_accuracy=[0.2, 0.9, 0.6],
+    )
     wrong = int((run.dataset.labels != run.dataset.clean_labels).sum())
+    last = {"test": 0.2, "train": 0.7, "changed": 0.4, "unchanged": 0.6}
     assert EndPoint.of(run) == EndPoint(
-        test=0.2, train=0.7, changed=0.4, unchanged=0.6, max_test=0.95, n_changed=wrong,
-        corruption=0.3, diverged=False,
-    )  # fmt: skip
+        **last, max_test=0.95, n_changed=wrong, corruption=0.3, diverged=False
+    )
     assert phases.classify(run) == "forgetting"
     assert phases.classify(run, Thresholds(learned=0.96)) == "confusion"
 
@@ -323,17 +315,16 @@ def test_a_run_that_diverges_while_training(corrupted_run: gi.Run) -> None:
 
 def test_compute_gathers_runs(corrupted_run: gi.Run, clean_run: gi.Run) -> None:
     forgotten = history(
-        corrupted_run, test_accuracy=[0.5, 0.95, 0.2], changed_accuracy=[0.3, 0.3, 0.4],
-    )  # fmt: skip
+        corrupted_run, test_accuracy=[0.5, 0.95, 0.2], changed_accuracy=[0.3, 0.3, 0.4]
+    )
     forgotten.history["norm"][:] = [[1.0, 2.0, 2.0], [3.0, 4.0, 0.0], [0.0, 0.03, 0.04]]
     runs = [corrupted_run, clean_run, forgotten]
     found = phases.compute(runs)
     assert dict(found.sizes) == {"run": 3}
-    assert set(found.data_vars) == {
-        "phase", "published_phase", "borderline", "once_generalised", "norm_ratio",
-        "train_accuracy", "test_accuracy", "changed_accuracy", "unchanged_accuracy",
-        "max_test_accuracy",
-    }  # fmt: skip
+    judgements = {"phase", "published_phase", "borderline", "once_generalised"}
+    subsets = ("train", "test", "changed", "unchanged", "max_test")
+    numbers = {"norm_ratio", *(f"{subset}_accuracy" for subset in subsets)}
+    assert set(found.data_vars) == judgements | numbers
     assert found.weight_decay.values.tolist() == [1.0, 1.0, 1.0]
     assert found.train_fraction.values.tolist() == [0.6, 0.6, 0.6]
     assert found.corruption.values.tolist() == [0.3, 0.0, 0.3]
@@ -365,8 +356,8 @@ def test_compute_takes_one_run_and_other_thresholds(corrupted_run: gi.Run) -> No
 def test_plot_shows_every_run_in_the_colour_of_its_phase(
     corrupted_run: gi.Run, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
-    points = {"coexistence": (0.95, 0.92), "partial inversion": (0.5, 0.97),
-              "full inversion": (0.0, 1.0), "forgetting": (0.3, 0.2)}  # fmt: skip
+    points = {"coexistence": (0.95, 0.92), "partial inversion": (0.5, 0.97)}
+    points |= {"full inversion": (0.0, 1.0), "forgetting": (0.3, 0.2)}
     runs = [
         history(corrupted_run, test_accuracy=[0.99, test], changed_accuracy=[0.0, changed])
         for changed, test in points.values()
@@ -392,8 +383,5 @@ def test_phases_survive_netcdf(corrupted_run: gi.Run, tmp_path: Any) -> None:
 
 
 def test_a_memoriser_of_nothing_but_wrong_labels_memorises() -> None:
-    end = EndPoint(
-        test=0.01, train=1.0, changed=1.0, unchanged=math.nan, max_test=0.02, n_changed=100,
-        corruption=1.0,
-    )  # fmt: skip
-    assert phases.phase_of(end) == Phase.MEMORIZATION
+    memorised = {"test": 0.01, "max_test": 0.02, "unchanged": math.nan, "corruption": 1.0}
+    assert phases.phase_of(end(**memorised)) == Phase.MEMORIZATION

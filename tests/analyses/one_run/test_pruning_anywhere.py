@@ -38,16 +38,15 @@ def pruned(run: gi.Run) -> xr.Dataset:
 
 
 def test_every_network_has_a_dataset_of_the_same_shape(pruned: xr.Dataset) -> None:
-    curves = list(zip(*(pruned[n].values.tolist() for n in ("order", "direction", "seed")),
-                      strict=True))  # fmt: skip
+    columns = (pruned[name].values.tolist() for name in ("order", "direction", "seed"))
+    curves = list(zip(*columns, strict=True))
     orders = ("output_ipr", "activation", "attribution")
     by_score = [(order, end, -1) for order in orders for end in ("low", "high")]
     assert curves == by_score + [("random", "random", seed) for seed in range(2)]
     assert dict(pruned.accuracy.sizes) == {"curve": 8, "removed": len(pruned.removed), "subset": 5}
     assert dict(pruned.neuron.sizes) == {"curve": 8, "place": WIDTH}
-    assert pruned.attrs == {
-        "loss": "cross_entropy", "unit": "neurons.0", "mode": "zero", "iterative": 0
-    }  # fmt: skip
+    how = {"loss": "cross_entropy", "unit": "neurons.0", "mode": "zero", "iterative": 0}
+    assert pruned.attrs == how
     assert pruned.is_measured.sum("removed").values.tolist() == [13] * 8
     assert pruned.is_measured.any("curve").all()
     np.testing.assert_allclose(pruned.fraction, pruned.removed / WIDTH)

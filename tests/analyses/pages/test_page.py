@@ -38,11 +38,9 @@ class Texts(HTMLParser):
 
 
 def page(path: Path, text: str) -> Texts:
-    write_page(
-        path, heading=f"heading {text}", intro=f"intro {text}",
-        rows=[(f"name {text}", f"value {text}")],
-        sections=[Section(go.Figure(), f"sentence {text}")],
-    )  # fmt: skip
+    rows = [(f"name {text}", f"value {text}")]
+    sections = [Section(go.Figure(), f"sentence {text}")]
+    write_page(path, heading=f"heading {text}", intro=f"intro {text}", rows=rows, sections=sections)
     parser = Texts()
     parser.feed(path.read_text(encoding="utf-8"))
     return parser

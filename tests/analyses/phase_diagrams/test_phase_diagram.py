@@ -1,6 +1,5 @@
 """Phase diagrams hold the numbers they are given, and say what is missing."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,49 +8,36 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
+import grokinterp as gi
 from analyses.pages.style import PHASE_COLOR
 from analyses.phase_diagrams import sweep_phases
 from analyses.phase_diagrams.phase_diagram import plot_accuracies, plot_diagram, plot_ipr
+from tests.analyses.end_points import SUBSETS, end, fake_sweep
 
 ALPHA, XI, WD = [0.2, 0.5, 0.8], [0.0, 0.3], [0.0, 5.0]
 DIMS = ("training.weight_decay", "data.train_fraction", "data.corruption", "seed")
 SEEDS = 3
-# (train, test, changed, unchanged) of runs of each phase
-RUN = {
-    "memorization": (1.0, 0.1, 1.0, 1.0), "coexistence": (0.98, 0.97, 0.95, 0.99),
-    "partial inversion": (0.8, 1.0, 0.4, 0.99), "full inversion": (0.7, 1.0, 0.0, 1.0),
-    "clean generalization": (1.0, 1.0, np.nan, 1.0), "confusion": (0.2, 0.1, 0.1, 0.2),
-    "diverged": (np.nan,) * 4, "": (np.nan,) * 4,
-}  # fmt: skip
-PHASES = {  # weight decay -> xi -> three seeds for each alpha
-    0.0: {0.0: ["memorization"] * 3 + ["clean generalization"] * 6,
-          0.3: ["memorization"] * 4 + ["coexistence"] * 2 + ["coexistence"] * 3},
-    5.0: {0.0: ["memorization"] * 3 + ["clean generalization"] * 3 + ["diverged"] * 3,
-          0.3: ["", "", "", "full inversion", "partial inversion", "",
-                  "full inversion", "full inversion", "diverged"]},
-}  # fmt: skip
+MEMORIZATION, COEXISTENCE = end(test=0.1), end(train=0.98, test=0.97, changed=0.95, unchanged=0.99)
+PARTIAL = end(train=0.8, changed=0.4, unchanged=0.99)
+FULL = end(train=0.7, changed=0.0)
+CLEAN, CLEAN_MEMORIZATION = (
+    end(test=test, n_changed=0, changed=np.nan, corruption=0.0) for test in (1.0, 0.1)
+)
+DIVERGED = end(diverged=True, **dict.fromkeys(SUBSETS, np.nan))
+ENDS = {  # weight decay and alpha -> a run for each seed, at the first and at the second xi
+    (0.0, 0.2): [CLEAN_MEMORIZATION] * 3 + [MEMORIZATION] * 3,
+    (0.0, 0.5): [CLEAN] * 3 + [MEMORIZATION, COEXISTENCE, COEXISTENCE],
+    (0.0, 0.8): [CLEAN] * 3 + [COEXISTENCE] * 3,
+    (5.0, 0.2): [CLEAN_MEMORIZATION] * 3 + [None] * 3,
+    (5.0, 0.5): [CLEAN] * 3 + [FULL, PARTIAL, None],
+    (5.0, 0.8): [DIVERGED] * 3 + [FULL, FULL, DIVERGED],
+}
 
 
 def make_sweep() -> xr.Dataset:
-    names = np.array([[PHASES[wd][xi] for xi in XI] for wd in WD])
-    names = names.reshape(2, 2, 3, SEEDS).swapaxes(1, 2)  # wd, alpha, xi, seed
-    final = np.array([RUN[name] for name in names.ravel()]).reshape(*names.shape, 4)
-    ones, done = np.ones(names.shape), names != ""
-    clean = (names == "clean generalization") | (np.array(XI)[:, None] == 0)
-    return xr.Dataset(
-        {
-            "final_accuracy": ((*DIMS, "subset"), final),
-            "best_accuracy": ((*DIMS, "subset"), final),
-            "final_loss": ((*DIMS, "subset"), np.nan_to_num(final)),
-            "best_loss": ((*DIMS, "subset"), np.nan_to_num(final)),
-            "final_norm": (DIMS, ones), "largest_norm": (DIMS, 2 * ones),
-            "n_changed": (DIMS, np.where(clean, 0, 500)), "n_test": (DIMS, 4705 * ones),
-            "diverged_at": (DIMS, np.where(names == "diverged", 9, -1)), "done": (DIMS, done),
-        },
-        coords={"training.weight_decay": WD, "data.train_fraction": ALPHA, "data.corruption": XI,
-                "seed": np.arange(SEEDS), "subset": ["train", "test", "changed", "unchanged"]},
-        attrs={"base": json.dumps({"training": {"lr": 0.01}})},
-    )  # fmt: skip
+    ends = [run for wd in WD for alpha in ALPHA for run in ENDS[wd, alpha]]
+    axes = dict(zip(DIMS, (WD, ALPHA, XI), strict=False))
+    return fake_sweep(ends, axes, seeds=SEEDS, base=gi.RunConfig().replace({"training.lr": 0.01}))
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +82,19 @@ def test_every_cell_is_drawn_once_under_the_name_of_its_majority(phases: xr.Data
     figure = plot_diagram(phases)
     assert titles(figure) == ["weight decay 0 (lr·wd 0)", "weight decay 5 (lr·wd 0.05)"]
     first, second = ({at: name for at, (name, _) in cells_of(figure, c).items()} for c in (1, 2))
-    assert first == {
-        (0, 0): "memorization", (1, 0): "clean generalization", (2, 0): "clean generalization",
-        (0, 1): "memorization", (1, 1): "coexistence", (2, 1): "coexistence",
-    }  # fmt: skip
-    assert second == {
-        (0, 0): "memorization", (1, 0): "clean generalization", (2, 0): "diverged",
-        (0, 1): "not trained", (1, 1): "mixed (seeds tie)", (2, 1): "full inversion",
-    }  # fmt: skip
+    clean = {(0, 0): "memorization", (1, 0): "clean generalization"}
+    assert first == clean | {
+        (2, 0): "clean generalization",
+        (0, 1): "memorization",
+        (1, 1): "coexistence",
+        (2, 1): "coexistence",
+    }
+    assert second == clean | {
+        (2, 0): "diverged",
+        (0, 1): "not trained",
+        (1, 1): "mixed (seeds tie)",
+        (2, 1): "full inversion",
+    }
     drawn = sum(len(trace.x) for trace in figure.data if trace.type == "bar")  # pyright: ignore[reportAttributeAccessIssue]
     assert drawn == 12
     assert marked(figure, "seeds disagree", 1) == {(1, 1)}
@@ -129,12 +120,16 @@ def test_hover_says_what_was_measured(phases: xr.Dataset) -> None:
     figure = plot_diagram(phases)
     text = cells_of(figure, 2)[1, 1][1]
     for part in (
-        "mixed", "train fraction α 0.5, corruption ξ 0.3", "weight decay 5 (lr·wd 0.05)",  # noqa: RUF001
+        "mixed",
+        "train fraction α 0.5, corruption ξ 0.3",  # noqa: RUF001
+        "weight decay 5 (lr·wd 0.05)",
         "2 seeds: partial inversion 50%, full inversion 50%",
-        "train accuracy 0.750 (0.700 to 0.800)", "test accuracy 1.000 (1.000 to 1.000)",
-        "<br>corrupted accuracy 0.200 (0.000 to 0.400)", "uncorrupted accuracy 0.995",
+        "train accuracy 0.750 (0.700 to 0.800)",
+        "test accuracy 1.000 (1.000 to 1.000)",
+        "<br>corrupted accuracy 0.200 (0.000 to 0.400)",
+        "uncorrupted accuracy 0.995",
         "dead neurons 25.0%",
-    ):  # fmt: skip
+    ):
         assert part in text
     assert f"mean IPR {float(phases.mean_ipr[1, 1, 1]):.3f}" in text
     assert "<br>corrupted accuracy" not in cells_of(figure, 1)[1, 0][1]  # none is corrupted

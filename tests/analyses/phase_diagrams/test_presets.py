@@ -26,29 +26,27 @@ PAPER = gi.RunConfig(  # appendix A, written out once more
 
 def batches(size: int, steps: int, lr: float, every: int) -> dict[str, object]:
     """Appendix A: rate 0.01 sqrt(B / 256), as many examples as in 2000 steps of 256."""
-    return {
-        "training.batch_size": size, "training.steps": steps, "training.lr": lr,
-        "training.eval_every": every,
-    }  # fmt: skip
+    changes = {"batch_size": size, "steps": steps, "lr": lr, "eval_every": every}
+    return {f"training.{name}": value for name, value in changes.items()}
+
+
+WD, DECAYS = "training.weight_decay", (0, 5, 15, 20)
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "panel", "values"),
     [
-        ("fig3a", {}, "training.weight_decay", (0, 5, 15, 20)),
+        ("fig3a", {}, WD, DECAYS),
         ("fig3b", {}, "training.dropout", (0, 0.3, 0.6, 0.9)),
-        ("fig29", {"model.d_mlp": 5000}, "training.weight_decay", (0, 5, 15, 20)),
-        ("fig31", {"data.operation": "multiplication"}, "training.weight_decay", (0, 5, 15, 20)),
-        ("fig9-b8", {"model.norm": "batch"} | batches(8, 64000, 0.01 * 32**-0.5, 320),
-         "training.weight_decay", (0,)),
-        ("fig9-b64", {"model.norm": "batch"} | batches(64, 8000, 0.005, 40),
-         "training.weight_decay", (0,)),
-        ("fig10-b256", batches(256, 2000, 0.01, 10), "training.weight_decay", (0,)),
-        ("fig10-full", {}, "training.weight_decay", (0,)),
-        ("fig11-b64", {"model.norm": "layer"} | batches(64, 8000, 0.005, 40),
-         "training.weight_decay", (0,)),
+        ("fig29", {"model.d_mlp": 5000}, WD, DECAYS),
+        ("fig31", {"data.operation": "multiplication"}, WD, DECAYS),
+        ("fig9-b8", {"model.norm": "batch"} | batches(8, 64000, 0.01 * 32**-0.5, 320), WD, (0,)),
+        ("fig9-b64", {"model.norm": "batch"} | batches(64, 8000, 0.005, 40), WD, (0,)),
+        ("fig10-b256", batches(256, 2000, 0.01, 10), WD, (0,)),
+        ("fig10-full", {}, WD, (0,)),
+        ("fig11-b64", {"model.norm": "layer"} | batches(64, 8000, 0.005, 40), WD, (0,)),
     ],
-)  # fmt: skip
+)
 def test_settings_the_paper_states(
     name: str, changes: dict[str, object], panel: str, values: tuple[float, ...]
 ) -> None:
@@ -80,11 +78,20 @@ def test_a_guessed_panel_is_called_a_guess(
 TRANSFORMER = gi.RunConfig(  # section 2.2 and the authors' code, written out once more
     data=gi.DataConfig(operation="addition", p=97),
     model=gi.TransformerConfig(
-        n_layers=1, d_model=128, n_heads=4, d_mlp=None, act_fn="relu", normalization_type=None,
-        attention_dir="bidirectional", biases=False, mup=1.0, prompt="a b", init="paper1",
+        n_layers=1,
+        d_model=128,
+        n_heads=4,
+        d_mlp=None,
+        act_fn="relu",
+        normalization_type=None,
+        attention_dir="bidirectional",
+        biases=False,
+        mup=1.0,
+        prompt="a b",
+        init="paper1",
     ),
     training=gi.TrainConfig(steps=3000, lr=1e-3, betas=(0.9, 0.98), loss="mse"),
-)  # fmt: skip
+)
 RELU3 = gi.RunConfig(
     data=gi.DataConfig(operation="addition", p=97),
     model=gi.MLPConfig(d_mlp=500, n_layers=2, act="relu", init="standard"),
@@ -96,18 +103,16 @@ SCAN = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 @pytest.mark.parametrize(
     ("name", "base", "changes", "panel", "values"),
     [
-        ("fig7a", TRANSFORMER, {}, "training.weight_decay", SCAN),
-        ("fig7b", RELU3, {}, "training.weight_decay", SCAN),
-        ("fig12-depth", TRANSFORMER, {"training.weight_decay": 1.0}, "model.n_layers", None),
-        ("fig12-heads", TRANSFORMER, {"training.weight_decay": 1.0}, "model.n_heads", None),
-        ("fig12-tied", TRANSFORMER, {"training.weight_decay": 1.0}, "model.tie_embedding",
-         (False, True)),
+        ("fig7a", TRANSFORMER, {}, WD, SCAN),
+        ("fig7b", RELU3, {}, WD, SCAN),
+        ("fig12-depth", TRANSFORMER, {WD: 1.0}, "model.n_layers", None),
+        ("fig12-heads", TRANSFORMER, {WD: 1.0}, "model.n_heads", None),
+        ("fig12-tied", TRANSFORMER, {WD: 1.0}, "model.tie_embedding", (False, True)),
         ("fig13", TRANSFORMER, {"training.dropout_at": "residual"}, "training.dropout", None),
-        ("fig14", RELU3, {"training.weight_decay": 1.0}, "model.init", ("standard", "lazy")),
-        ("fig15", RELU3,
-         {"model.norm": "batch"} | batches(64, 20000, 0.0005, 40), "training.weight_decay", (0,)),
+        ("fig14", RELU3, {WD: 1.0}, "model.init", ("standard", "lazy")),
+        ("fig15", RELU3, {"model.norm": "batch"} | batches(64, 20000, 0.0005, 40), WD, (0,)),
     ],
-)  # fmt: skip
+)
 def test_other_architectures_and_what_is_ours(
     name: str,
     base: gi.RunConfig,

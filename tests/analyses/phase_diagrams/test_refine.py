@@ -17,18 +17,20 @@ from analyses.one_run.phases import Thresholds
 from analyses.phase_diagrams import diagram_page, sweep_phases
 from analyses.phase_diagrams.refine import Refinement, refine_panel
 from grokinterp.sweeps.fingerprint import fingerprint
+from tests.analyses.end_points import end, fake_sweep
 
 ALPHA, XI = np.linspace(0.1, 0.9, 17).round(10), (np.arange(19) * 0.05).round(10)
-M, C, P, F, G, K, N = (
-    "memorization", "coexistence", "partial inversion", "full inversion", "forgetting",
-    "confusion", "clean generalization",
-)  # fmt: skip
-# What a run of each phase scores: test, best test, changed, unchanged, n_changed.
-SCORES: dict[str, tuple[float, float, float, float, int]] = {
-    M: (0.1, 0.1, 1.0, 1.0, 500), C: (1.0, 1.0, 1.0, 1.0, 500), P: (1.0, 1.0, 0.5, 1.0, 500),
-    F: (1.0, 1.0, 0.0, 1.0, 500), G: (0.1, 1.0, 0.0, 0.1, 500), K: (0.1, 0.1, 0.0, 0.1, 500),
-    N: (1.0, 1.0, math.nan, 1.0, 0),
-}  # fmt: skip
+M, C, P, F = "memorization", "coexistence", "partial inversion", "full inversion"
+G, K, N = "forgetting", "confusion", "clean generalization"
+ENDS = {
+    M: end(test=0.1),
+    C: end(),
+    P: end(changed=0.5),
+    F: end(changed=0.0),
+    G: end(test=0.1, max_test=1.0, train=0.1, changed=0.0, unchanged=0.1),
+    K: end(test=0.1, train=0.1, changed=0.0, unchanged=0.1),
+    N: end(changed=math.nan, n_changed=0),
+}
 
 
 def bands(alpha: np.ndarray, edges: list[np.ndarray], names: list[str]) -> np.ndarray:
@@ -44,24 +46,22 @@ def diagrams(noise: float, seed: int) -> dict[str, np.ndarray]:
     """
     jitter = np.random.default_rng(seed).normal(0, noise * 0.05, (17, 19))
     a, x = ALPHA[:, None] + jitter, XI[None, :]
+    disc = (a - 0.6) ** 2 + (x - 0.3) ** 2 < 0.18**2
+    curved, wavy = 0.5 * x**1.5, 0.45 + 0.4 * x + 0.03 * np.sin(8 * x)
     found = {
         "memorization, coexistence, partial": bands(
             a, [0.22 + 0.55 * x**1.4, 0.72 + 0.5 * x**2], [M, C, P]
         ),
-        "thin coexistence": bands(
-            a, [0.18 + 0.5 * x**1.5, 0.25 + 0.5 * x**1.5, 0.48 + 0.5 * x**1.5], [M, C, P, F]
-        ),
+        "thin coexistence": bands(a, [0.18 + curved, 0.25 + curved, 0.48 + curved], [M, C, P, F]),
         "thin partial": bands(a, [0.16 + 0.45 * x**1.7, 0.2 + 0.5 * x**1.7], [M, P, F]),
         "disc of full inversion": np.where(
-            (a - 0.6) ** 2 + (x - 0.3) ** 2 < 0.18**2,
-            F, bands(a, [0.18 + 0.5 * x**2, 0.3 + 0.7 * x], [K, G, P]),
+            disc, F, bands(a, [0.18 + 0.5 * x**2, 0.3 + 0.7 * x], [K, G, P])
         ),
         "five bands": bands(
-            a, [0.2 + 0.3 * x, 0.32 + 0.35 * x, 0.45 + 0.4 * x + 0.03 * np.sin(8 * x),
-                0.7 + 0.2 * x], [M, C, P, F, G],
+            a, [0.2 + 0.3 * x, 0.32 + 0.35 * x, wavy, 0.7 + 0.2 * x], [M, C, P, F, G]
         ),
         "thin diagonal": bands(a, [0.15 + 0.75 * x, 0.25 + 0.75 * x], [M, C, F]),
-    }  # fmt: skip
+    }
     for name, labels in found.items():
         if name != "thin diagonal":
             labels[:, 0] = np.where(ALPHA > 0.2, N, M)
@@ -118,8 +118,8 @@ def test_one_phase_takes_the_coarse_grid_only() -> None:
 def test_any_diagram_ends_with_every_cell_labelled_and_none_trained_made_up(
     shape: tuple[int, int], stride: int, data: st.DataObject
 ) -> None:
-    flat = data.draw(st.lists(st.sampled_from("abc"), min_size=math.prod(shape),
-                              max_size=math.prod(shape)))  # fmt: skip
+    size = math.prod(shape)
+    flat = data.draw(st.lists(st.sampled_from("abc"), min_size=size, max_size=size))
     truth = np.array(flat, dtype=object).reshape(shape)
     labels, trained = refine(truth, stride)
     assert set(np.unique(labels.astype(str))) <= set("abc")
@@ -147,26 +147,10 @@ def test_a_cell_is_inferred_from_the_two_across_a_line_and_from_three_of_four_at
 
 def sweep_of(truths: dict[float, np.ndarray], seeds: int = 2) -> xr.Dataset:
     """A sweep, all trained, whose phases are ``truths`` by weight decay."""
-    scores = np.array([[[SCORES[str(n)] for n in row] for row in t] for t in truths.values()])
-    scores = np.repeat(scores[:, :, :, None], seeds, axis=3)
-    test, best, changed, unchanged, n_changed = np.moveaxis(scores, -1, 0)
-    axes = {"training.weight_decay": list(truths), "data.train_fraction": ALPHA,
-            "data.corruption": XI, "seed": np.arange(seeds)}  # fmt: skip
-    dims, ones = tuple(axes), np.ones(test.shape)
-    final = np.stack([unchanged, test, changed, unchanged], axis=-1)
-    return xr.Dataset(
-        {
-            "final_accuracy": ((*dims, "subset"), final),
-            "best_accuracy": ((*dims, "subset"), np.stack([best] * 4, axis=-1)),
-            "final_loss": ((*dims, "subset"), np.ones(final.shape)),
-            "best_loss": ((*dims, "subset"), np.ones(final.shape)),
-            "final_norm": (dims, ones), "largest_norm": (dims, ones),
-            "n_changed": (dims, n_changed), "n_test": (dims, 4705 * ones),
-            "diverged_at": (dims, -ones), "done": (dims, ones.astype(bool)),
-        },
-        coords=axes | {"subset": ["train", "test", "changed", "unchanged"]},
-        attrs={"base": json.dumps(gi.RunConfig().to_dict())},
-    )  # fmt: skip
+    names = np.stack(list(truths.values())).ravel()
+    ends = [ENDS[str(name)] for name in names for _ in range(seeds)]
+    axes = {"training.weight_decay": list(truths), "data.train_fraction": ALPHA}
+    return fake_sweep(ends, axes | {"data.corruption": XI}, seeds=seeds)
 
 
 def train_what_it_asks(
@@ -266,9 +250,8 @@ def test_a_page_infers_cells_that_the_standard_refinement_left_out() -> None:
     for name, refine in chosen.items():
         seen.attrs["identity"] = json.dumps({"refine": refine})
         inferred[name] = "inferred" in diagram_page.phases_of(seen)
-    assert inferred == {
-        "standard": True, "older": True, "text": True, "none": False, "stride": False, "mine": False
-    }  # fmt: skip
+    expected = dict.fromkeys(("standard", "older", "text"), True)
+    assert inferred == expected | dict.fromkeys(("none", "stride", "mine"), False)
 
 
 def test_a_sweep_takes_it(tmp_path: Any) -> None:

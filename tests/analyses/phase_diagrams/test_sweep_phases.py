@@ -1,8 +1,7 @@
 """A sweep's phases: the same as run by run, and what the seeds of a cell agree on."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +15,13 @@ import grokinterp as gi
 from analyses.one_run import phases
 from analyses.one_run.phases import EndPoint, Thresholds
 from analyses.phase_diagrams import sweep_phases
+from tests.analyses.end_points import N_TEST, end, fake_sweep
 
 AXES = {"data.train_fraction": [0.3, 0.6], "data.corruption": [0.0, 0.2, 0.4]}
-# Of a sweep made before "selected" was measured: phases do not need it.
-SUBSETS = ("train", "test", "changed", "unchanged")
-N_TEST = 4705
 
 
-def fake_sweep(
-    ends: Sequence[EndPoint | None],
-    axes: Mapping[str, Sequence[Any]] = AXES,
-    *,
-    seeds: int = 1,
-    base: gi.RunConfig | None = None,
-) -> xr.Dataset:
-    """What ``gi.sweep`` returns when its runs end in ``ends`` (None: not trained), in C order."""
-    shape = (*(len(values) for values in axes.values()), seeds)
-    dims = (*axes, "seed")
-
-    def grid(value: Any, blank: float = math.nan) -> np.ndarray:
-        values = np.array([blank if end is None else value(end) for end in ends])
-        return values.reshape(shape)
-
-    def by_subset(value: Any) -> tuple[tuple[str, ...], np.ndarray]:
-        values = [grid(lambda end, s=subset: value(end, s)) for subset in SUBSETS]
-        return (*dims, "subset"), np.stack(values, axis=-1)
-
-    def loss(end: EndPoint, subset: str) -> float:
-        return math.nan if end.diverged else 0.01
-
-    return xr.Dataset(
-        {
-            "final_accuracy": by_subset(lambda end, s: getattr(end, s)),
-            "best_accuracy": by_subset(lambda end, s: end.max_test if s == "test" else 1.0),
-            "final_loss": by_subset(loss),
-            "best_loss": by_subset(loss),
-            "final_norm": (dims, grid(lambda end: 3.0)),
-            "largest_norm": (dims, grid(lambda end: 12.0)),
-            "n_changed": (dims, grid(lambda end: end.n_changed)),
-            "n_test": (dims, grid(lambda end: N_TEST)),
-            "diverged_at": (dims, grid(lambda end: 70 if end.diverged else -1, -1)),
-            "done": (dims, np.array([end is not None for end in ends]).reshape(shape)),
-        },
-        coords={name: list(values) for name, values in axes.items()}
-        | {"seed": np.arange(seeds), "subset": list(SUBSETS)},
-        attrs={"base": json.dumps((base or gi.RunConfig()).to_dict()), "provenance": "[]"},
-    )
-
-
-def end(**known: Any) -> EndPoint:
-    full: dict[str, Any] = {
-        "test": 1.0, "train": 1.0, "changed": 1.0, "unchanged": 1.0, "n_changed": 1629,
-        "corruption": 0.35,
-    } | known  # fmt: skip
-    return EndPoint(**{"max_test": full["test"], **full})
+def sweep_of(ends: Sequence[EndPoint | None], **options: Any) -> xr.Dataset:
+    return fake_sweep(ends, AXES, **options)
 
 
 COEXISTENCE, PARTIAL, FULL = end(), end(changed=0.5), end(changed=0.0)
@@ -83,10 +35,16 @@ def one_cell(*ends: EndPoint | None) -> xr.Dataset:
 
 SHARES = st.one_of(st.floats(0, 1), st.sampled_from([0.1, 0.9, 0.5, 0.7, 0.0, 1.0]))
 RUNS = st.none() | st.builds(
-    EndPoint, test=SHARES, train=SHARES, changed=SHARES | st.just(math.nan),
-    unchanged=SHARES | st.just(math.nan), max_test=SHARES, n_changed=st.integers(0, 4704),
-    corruption=st.just(0.0), diverged=st.booleans(),
-)  # fmt: skip
+    EndPoint,
+    test=SHARES,
+    train=SHARES,
+    changed=SHARES | st.just(math.nan),
+    unchanged=SHARES | st.just(math.nan),
+    max_test=SHARES,
+    n_changed=st.integers(0, 4704),
+    corruption=st.just(0.0),
+    diverged=st.booleans(),
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -97,7 +55,7 @@ RUNS = st.none() | st.builds(
 def test_every_run_of_a_sweep_has_the_phase_it_has_alone(
     ends: list[EndPoint | None], cut: Thresholds
 ) -> None:
-    sweep = fake_sweep(ends, seeds=2)
+    sweep = sweep_of(ends, seeds=2)
     for chosen in (None, cut):
         found = sweep_phases.compute(sweep, chosen)
         cells = np.ndindex(2, 3, 2)
@@ -136,7 +94,7 @@ def test_the_published_rule_takes_the_corruption_from_where_it_is(where: str) ->
 
 def test_a_run_with_an_infinite_weight_or_loss_has_diverged() -> None:
     for variable in ("final_norm", "final_loss"):
-        sweep = fake_sweep([COEXISTENCE] * 6)
+        sweep = sweep_of([COEXISTENCE] * 6)
         sweep[variable][0, 0] = math.inf
         found = sweep_phases.compute(sweep)
         assert found.phase.values.ravel().tolist() == ["diverged"] + ["coexistence"] * 5
@@ -205,11 +163,13 @@ def test_ipr_is_averaged_over_living_neurons_and_finite_runs() -> None:
 def test_disagreements_count_runs() -> None:
     unseen = end(train=0.95, changed=0.0, corruption=0.05)
     ends = [unseen, unseen, COEXISTENCE, DIVERGED, None, end(n_changed=0, changed=math.nan)]
-    table = sweep_phases.disagreements(sweep_phases.compute(fake_sweep(ends)))
+    table = sweep_phases.disagreements(sweep_phases.compute(sweep_of(ends)))
     expected = {
-        ("full inversion", "coexistence"): 2, ("coexistence", "coexistence"): 1,
-        ("diverged", "diverged"): 1, ("clean generalization", "coexistence"): 1,
-    }  # fmt: skip
+        ("full inversion", "coexistence"): 2,
+        ("coexistence", "coexistence"): 1,
+        ("diverged", "diverged"): 1,
+        ("clean generalization", "coexistence"): 1,
+    }
     for ours in table.phase.values:
         for theirs in table.published_phase.values:
             count = table.sel(phase=ours, published_phase=theirs).item()
@@ -229,9 +189,11 @@ def test_moved_cells() -> None:
         end(changed=0.80),  # partial at .90, coexistence at .70 and .50
         end(changed=0.12),  # partial at .10 and .05, full inversion at .15
         end(test=0.6, max_test=0.6, unchanged=0.6, changed=0.3),  # confusion; partial at .50
-        COEXISTENCE, None, DIVERGED,
-    ]  # fmt: skip
-    found = sweep_phases.moved(fake_sweep(ends))
+        COEXISTENCE,
+        None,
+        DIVERGED,
+    ]
+    found = sweep_phases.moved(sweep_of(ends))
     assert found.learned.values.tolist() == [0.70, 0.50]
     assert found.not_memorised.values.tolist() == [0.15, 0.05]
     assert found.moved.values.reshape(2, 6).tolist() == [
@@ -239,20 +201,20 @@ def test_moved_cells() -> None:
         [True, False, True, False, False, False],
     ]
     np.testing.assert_allclose(found.share, [2 / 4, 2 / 4])
-    same = sweep_phases.moved(fake_sweep(ends), [Thresholds(learned=0.7)],
-                              thresholds=Thresholds(learned=0.7))  # fmt: skip
+    lower = Thresholds(learned=0.7)
+    same = sweep_phases.moved(sweep_of(ends), [lower], thresholds=lower)
     np.testing.assert_allclose(same.share, [0.0])
-    assert sweep_phases.moved(fake_sweep([None] * 6)).share.isnull().all()
+    assert sweep_phases.moved(sweep_of([None] * 6)).share.isnull().all()
 
 
 @pytest.mark.parametrize("name", ["done", "final_norm", "n_test", "best_accuracy"])
 def test_a_missing_variable_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=rf"no {name}.*grokinterp.sweep"):
-        sweep_phases.compute(fake_sweep([COEXISTENCE] * 6).drop_vars(name))
+        sweep_phases.compute(sweep_of([COEXISTENCE] * 6).drop_vars(name))
 
 
 def test_other_missing_parts_are_named() -> None:
-    sweep = fake_sweep([COEXISTENCE] * 6)
+    sweep = sweep_of([COEXISTENCE] * 6)
     with pytest.raises(ValueError, match="no dimension seed"):
         sweep_phases.compute(sweep.isel(seed=0))
     with pytest.raises(ValueError, match="no subset changed"):
@@ -263,7 +225,7 @@ def test_other_missing_parts_are_named() -> None:
 
 def test_order_of_dimensions_and_subsets_does_not_matter() -> None:
     ends = [COEXISTENCE, PARTIAL, FULL, DIVERGED, None, end(test=0.88)]
-    sweep = fake_sweep(ends)
+    sweep = sweep_of(ends)
     sweep["n_test"] = sweep.n_test.copy(data=[[[4705.0]] * 3, [[4705.0], [4705.0], [100.0]]])
     expected = sweep_phases.compute(sweep)
     assert expected.borderline.values.ravel().tolist() == [False] * 5 + [True]

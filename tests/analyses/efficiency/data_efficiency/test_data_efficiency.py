@@ -155,10 +155,14 @@ def test_every_setting_changes_one_thing(size: str) -> None:
     assert {factor for factor, _ in PANELS.values()} == set(FACTORS)
     assert len(PANELS) == 9
     owned = {
-        BASELINE: set(), "small batches": {"batch_size"}, "update noise": {"update_noise"},
-        "dropout": {"dropout", "dropout_at"}, "decay to zero": {"weight_decay"},
-        "decay to initialisation": {"weight_decay", "decay"}, "weight noise": {"weight_noise"},
-    }  # fmt: skip
+        BASELINE: set(),
+        "small batches": {"batch_size"},
+        "update noise": {"update_noise"},
+        "dropout": {"dropout", "dropout_at"},
+        "decay to zero": {"weight_decay"},
+        "decay to initialisation": {"weight_decay", "decay"},
+        "weight noise": {"weight_noise"},
+    }
     plain = settings.base.training
     assert (plain.weight_decay, plain.batch_size, plain.optimizer) == (0, None, "adamw")
     for name, config in zip(settings.axes["setting"], grid.configs[:, 0, 0], strict=True):
