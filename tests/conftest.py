@@ -121,10 +121,9 @@ def forkserver() -> ForkServerContext:
     They are as good as new, but there in no time: a new one imports for seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["grokinterp", "probes", "distributed", "h5netcdf", "plotly.graph_objects", "plotly.io",
-         "rich.table", "scipy.stats", "typer", "xarray", "zarr"]
-    )  # fmt: skip
+    ours, figures = ["grokinterp", "probes"], ["plotly.graph_objects", "plotly.io", "rich.table"]
+    libraries = ["distributed", "h5netcdf", "scipy.stats", "typer", "xarray", "zarr"]
+    context.set_forkserver_preload([*ours, *figures, *libraries])
     multiprocessing.forkserver.ensure_running()  # before somebody else chooses what it imports
     return context
 

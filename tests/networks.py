@@ -1,9 +1,10 @@
-"""What networks under test are given: all pairs, and weights of which every one matters."""
+"""Networks of others, and what any network is given: pairs, prompts, weights that all matter."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
 
 from grokinterp.models import HookedModel
 
@@ -30,3 +31,12 @@ def far_from_zero(model: Network, *, seed: int) -> Network:
     for weight in model.double().parameters():
         weight.data.normal_(0.0, 0.5, generator=rng)
     return model
+
+
+def native_transformer(p: int, **changes: Any) -> Any:
+    """TransformerLens' own (``boot_native``): 3 positions, tokens 0 .. p-1 and "=", p classes."""
+    config: dict[str, Any] = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16}
+    config |= {"d_vocab": p + 1, "d_vocab_out": p, "n_ctx": 3, "normalization_type": None}
+    config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
+    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
+    return boot(config | changes)

@@ -38,11 +38,12 @@ def key(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+COMMON = ("device", "precision", "callbacks")
+ONLY_SWEEPS = ("axes", "measure", "refine", "executor", "worker_timeout", "chunk")
 CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     **{
         f"train {name}": (name, lambda v, name=name: _train(**{name: v}))
-        for name in ("device", "precision", "threads", "probes", "checkpoints", "callbacks",
-                     "start")
+        for name in (*COMMON, "threads", "probes", "checkpoints", "start")
     },
     "train memory_limit": ("memory_limit", lambda v: _train(memory_limit=[v])),
     "train configs": ("configs", lambda v: gi.train_many([v], progress=False)),
@@ -52,8 +53,7 @@ CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "train rule's name": ("checkpoints", lambda v: _train(checkpoints={key(v): gi.at_step(1)})),
     **{
         f"sweep {name}": (name, lambda v, name=name: _sweep(**{name: v}))
-        for name in ("device", "precision", "axes", "measure", "refine", "callbacks", "executor",
-                     "worker_timeout", "chunk")
+        for name in (*COMMON, *ONLY_SWEEPS)
     },
     "sweep base": ("base", lambda v: gi.sweep(v, {"training.lr": [0.1]})),
     "sweep value": ("training.batch_size", lambda v: _sweep(axes={"training.batch_size": [v]})),
@@ -75,12 +75,15 @@ CALLS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "mode": ("mode", lambda v: gi.ablate([0], v)),
     "factor": ("factor", lambda v: _hooks(gi.scale([0], v, hook="layers.0.hook_post"))),
     "probe's hook": (
-        "hook", lambda v: probes.network_on_pairs(gi.build_model(CONFIG)).activations(v)
+        "hook",
+        lambda v: probes.network_on_pairs(gi.build_model(CONFIG)).activations(v),
     ),
-    "triples": ("triples", lambda v: probes.gradient_symmetricity(
-        gi.build_model(CONFIG), triples=v)),
+    "triples": (
+        "triples",
+        lambda v: probes.gradient_symmetricity(gi.build_model(CONFIG), triples=v),
+    ),
     "basis": ("operation", lambda v: probes.model_circularity(gi.build_model(CONFIG), v)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.usefixtures("no_type_checker")

@@ -55,11 +55,12 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         few = functools.partial(getattr(hypothesis, name), random_draws=2)
         monkeypatch.setattr(hypothesis, name, few)
     monkeypatch.setattr(
-        gi, "sweep",
+        gi,
+        "sweep",
         lambda base, axes, **options: sweep(
             shrunk(base), {path: values[:2] for path, values in axes.items()}, **options
         ),
-    )  # fmt: skip
+    )
 
 
 class Client:

@@ -40,20 +40,25 @@ def results() -> list[Any]:
         if value.__module__ == module.__name__ and not name.startswith("_")
     ]
     return [
-        cls for cls in members
+        cls
+        for cls in members
         if (hasattr(cls, "__dataclass_fields__") or hasattr(cls, "_fields"))
         and any(HOLDS_MANY.search(str(kind)) for kind in inspect.get_annotations(cls).values())
         and not cls.__name__.endswith("Config")
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("cls", results(), ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
 @pytest.mark.parametrize(
     "content",
-    [torch.zeros(100, 100), np.zeros(1000), {str(i): torch.zeros(9, 9) for i in range(1000)},
-     ["long text " * 100] * 100],
+    [
+        torch.zeros(100, 100),
+        np.zeros(1000),
+        {str(i): torch.zeros(9, 9) for i in range(1000)},
+        ["long text " * 100] * 100,
+    ],
     ids=["tensor", "array", "mapping", "texts"],
-)  # fmt: skip
+)
 def test_large_contents_make_no_long_repr(cls: Any, content: Any) -> None:
     """Of an object whose every field is large, made without its constructor's checks."""
     names = getattr(cls, "_fields", None) or [field.name for field in dataclasses.fields(cls)]

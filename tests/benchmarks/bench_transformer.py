@@ -5,19 +5,17 @@ Baselines, timed in turn with the subject: the same network made by TransformerL
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
+from tests.networks import native_transformer
 
-boot_native: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
 DATA = gi.make_dataset(gi.DataConfig(p=97, train_fraction=0.5))
 PAIRS, LABELS = DATA.tokens[DATA.is_train], DATA.labels[DATA.is_train]
 CONFIGS = {"three tokens": TransformerConfig(), "paper 1": TransformerConfig.paper1()}
@@ -37,12 +35,8 @@ def training(model: nn.Module, logits: Callable[[], Tensor]) -> Callable[[], obj
 def native(config: TransformerConfig) -> Callable[[], object]:
     """TransformerLens' own network, which reads whole sequences."""
     n_ctx = len(config.prompt.split())
-    fields: dict[str, Any] = {
-        "n_layers": 1, "d_model": 128, "n_heads": 4, "d_head": 32, "d_mlp": 512, "act_fn": "relu",
-        "d_vocab": 98, "d_vocab_out": 97, "n_ctx": n_ctx, "normalization_type": None,
-        "attention_dir": config.attention_dir, "seed": 0,
-    }  # fmt: skip
-    model = boot_native(fields)
+    sizes = {"d_model": 128, "n_heads": 4, "d_head": 32, "d_mlp": 512, "n_ctx": n_ctx}
+    model = native_transformer(97, **sizes, attention_dir=config.attention_dir)
     equals = torch.full((len(PAIRS), n_ctx - 2), 97)
     tokens = torch.cat([PAIRS, equals], dim=1)
     return training(model, lambda: model(tokens)[:, -1])

@@ -113,18 +113,26 @@ def fig3a(stage: Stage) -> Iterable[tuple[str, Any]]:
             return
         with contextlib.suppress(_OutOfTime):
             gi.sweep(
-                preset.config(size), preset.axes(size), seeds=[seed], measure=MEASURES,
-                store=stage.out / f"fig3a-{seed}", device=stage.device, precision="bfloat16",
-                callbacks=[_TimeLimit(stage)], progress=False,
-            )  # fmt: skip
+                preset.config(size),
+                preset.axes(size),
+                seeds=[seed],
+                measure=MEASURES,
+                store=stage.out / f"fig3a-{seed}",
+                device=stage.device,
+                precision="bfloat16",
+                callbacks=[_TimeLimit(stage)],
+                progress=False,
+            )
         took = time.monotonic() - started
         done.append(gi.open_sweep(stage.out / f"fig3a-{seed}").load())
         whole = xr.concat(done, "seed", combine_attrs="drop_conflicts")
         found = sweep_phases.compute(whole)
-        kept = xr.merge([
-            whole[["final_accuracy", "diverged_at", "mean_ipr", "dead_share", "done"]],
-            found[["phase"]],
-        ])  # fmt: skip
+        kept = xr.merge(
+            [
+                whole[["final_accuracy", "diverged_at", "mean_ipr", "dead_share", "done"]],
+                found[["phase"]],
+            ]
+        )
         kept.attrs = {}
         stage.save(kept, "fig3a.nc")
         yield (

@@ -194,9 +194,13 @@ def train(case: Case, config: gi.RunConfig, report: Report) -> gi.Run:
 
 def _session() -> tuple[Any, ...]:
     return (
-        torch.get_rng_state().sum().item(), torch.get_num_threads(), torch.get_default_dtype(),
-        torch.is_grad_enabled(), torch.get_float32_matmul_precision(), str(np.random.get_state()),  # noqa: NPY002
-    )  # fmt: skip
+        torch.get_rng_state().sum().item(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.get_float32_matmul_precision(),
+        str(np.random.get_state()),  # noqa: NPY002
+    )
 
 
 def check_run(run: gi.Run, config: gi.RunConfig, report: Report) -> None:
@@ -237,8 +241,10 @@ def check_last_row(run: gi.Run, logits: Tensor, report: Report) -> None:
             report.check(near, f"{subset}_loss {noted}, but its network's is {mean}")
             low, high = right_answers(logits[mask], run.dataset.labels[mask], gap)
             share = float(last[f"{subset}_accuracy"])
-            report.check(low - 1e-9 <= share <= high + 1e-9,
-                         f"{subset}_accuracy {share}, its network's {low}..{high}")  # fmt: skip
+            report.check(
+                low - 1e-9 <= share <= high + 1e-9,
+                f"{subset}_accuracy {share}, its network's {low}..{high}",
+            )
 
 
 def check_disk(run: gi.Run, folder: Path, report: Report) -> None:
@@ -304,8 +310,11 @@ def agree_in_company(case: Case, config: gi.RunConfig, report: Report) -> None:
 def check_sweep(case: Case, config: gi.RunConfig, folder: Path, report: Report) -> None:
     """A sweep's cell is the run alone; its store opens, and a second call trains nothing."""
     options: dict[str, Any] = {
-        "store": folder / "sweep.zarr", "device": "cpu", "precision": "float64", "progress": False
-    }  # fmt: skip
+        "store": folder / "sweep.zarr",
+        "device": "cpu",
+        "precision": "float64",
+        "progress": False,
+    }
     assert case.axes is not None
     with refusals(report, "sweep", NAMES | set(case.axes)):
         result = gi.sweep(config, case.axes, seeds=[4, 5], **options).load()

@@ -80,10 +80,15 @@ def main(
         case, started = draw(seed, number), time.perf_counter()
         report = one(case)
         line: dict[str, Any] = {
-            "seed": seed, "case": number, "kind": case.kind, "odd": case.odd,
-            "outcome": report.outcome, "seconds": round(time.perf_counter() - started, 2),
-            "reason": report.reason, "findings": report.findings,
-        }  # fmt: skip
+            "seed": seed,
+            "case": number,
+            "kind": case.kind,
+            "odd": case.odd,
+            "outcome": report.outcome,
+            "seconds": round(time.perf_counter() - started, 2),
+            "reason": report.reason,
+            "findings": report.findings,
+        }
         lines.append(line)
         with file.open("a") as stream:
             stream.write(json.dumps(line) + "\n")

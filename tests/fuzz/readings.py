@@ -82,10 +82,11 @@ NEVER_NAN = ("weight_norms", "network_on_pairs", "neuron_weights", "model_neuron
 def check_complete() -> None:
     """Raise unless every probe of a model is in ``PROBES``."""
     of_models = {
-        name for name in probes.__all__
+        name
+        for name in probes.__all__
         if inspect.isfunction(function := getattr(probes, name))
         and next(iter(inspect.signature(function).parameters)) == "model"
-    }  # fmt: skip
+    }
     if missing := of_models ^ PROBES.keys():
         raise SystemExit(f"readings.py and probes.__all__ disagree on {sorted(missing)}")
 

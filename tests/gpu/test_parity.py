@@ -81,8 +81,10 @@ def test_a_stack_that_does_not_fit_is_halved() -> None:
     try:
         runs = gi.train_many(
             [config.replace({"seed": seed}) for seed in range(64)],
-            device="cuda", memory_limit="10000 GiB", progress=False,
-        )  # fmt: skip
+            device="cuda",
+            memory_limit="10000 GiB",
+            progress=False,
+        )
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert len(runs) == 64

@@ -130,8 +130,8 @@ def test_closed_form_output_is_the_expanded_sum(p: int, d_mlp: int, seed: int) -
     logits, _ = logits_and_labels(model)
     scale = (2 / d_mlp) ** (1 / 3)
     read = []
-    for u, v, w in zip(*model.state_dict()["W_E"].numpy().swapaxes(1, 2),
-                       model.state_dict()["W_U"].numpy(), strict=True):  # fmt: skip
+    first, second = model.state_dict()["W_E"].numpy().swapaxes(1, 2)
+    for u, v, w in zip(first, second, model.state_dict()["W_U"].numpy(), strict=True):
         if np.ptp(u) < 1e-6:  # cosines of phases only: their signs are free but for the product
             a, b = np.arccos(np.clip([u[0] / scale, v[0] / scale], -1, 1))
             if abs(np.cos(a + b) - w[0] / scale) > abs(np.cos(a - b) - w[0] / scale):

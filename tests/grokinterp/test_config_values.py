@@ -144,8 +144,9 @@ def test_what_would_be_zero_in_training_is_refused(name: str) -> None:
 )
 def test_batch_norm_needs_two_examples(data: dict[str, Any], training: dict[str, Any]) -> None:
     parts: dict[str, Any] = {
-        "data": gi.DataConfig(p=5, **data), "training": gi.TrainConfig(**training),
-    }  # fmt: skip
+        "data": gi.DataConfig(p=5, **data),
+        "training": gi.TrainConfig(**training),
+    }
     gi.RunConfig(model=gi.MLPConfig(norm="layer"), **parts)
     with pytest.raises(ValueError, match="norm='batch' needs at least 2 examples per batch"):
         gi.RunConfig(model=gi.MLPConfig(norm="batch"), **parts)
@@ -158,8 +159,14 @@ def test_batch_norm_needs_two_examples(data: dict[str, Any], training: dict[str,
         gi.MLPConfig(d_mlp=7, n_layers=3, norm="batch"),
         gi.EmbeddingMLPConfig(d_embed=3, hidden=(7, 5), norm="layer"),
         gi.EmbeddingMLPConfig(
-            d_embed=3, hidden=(7,), combine="sum", biases=False, unembed_bias=False, d_vocab=17,
-            d_vocab_out=13, prompt="a + b",
+            d_embed=3,
+            hidden=(7,),
+            combine="sum",
+            biases=False,
+            unembed_bias=False,
+            d_vocab=17,
+            d_vocab_out=13,
+            prompt="a + b",
         ),
         gi.LSTMConfig(d_embed=3, d_hidden=5, n_layers=1),
         gi.LSTMConfig(d_embed=3, d_hidden=5, n_layers=3, d_vocab=17, d_vocab_out=13),
@@ -175,7 +182,7 @@ def test_batch_norm_needs_two_examples(data: dict[str, Any], training: dict[str,
         gi.EmbeddingMLPConfig(d_embed=3, hidden=(7,), prompt="a p+b ="),
         gi.LSTMConfig(d_embed=3, d_hidden=5, prompt="a p+b ="),
     ],
-)  # fmt: skip
+)
 def test_parameters_are_counted_without_building_the_network(model: Any) -> None:
     config = gi.RunConfig(data=gi.DataConfig(p=11), model=model)
     network = gi.build_model(config)

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformer_lens.model_bridge import TransformerBridge
 
 from grokinterp import (
     EmbeddingMLPConfig,
@@ -22,7 +21,7 @@ from grokinterp import (
     ablate_heads,
     scale,
 )
-from tests.networks import all_pairs
+from tests.networks import all_pairs, native_transformer
 
 P = 5
 TOKENS = all_pairs(P)
@@ -94,8 +93,7 @@ def test_a_function_that_chooses_no_hook_point_is_refused() -> None:
         seen.append(hook.name)
 
     model.run_with_hooks(TOKENS, fwd_hooks=[(lambda name: "hook_p" in name, look)])
-    assert seen == ["layers.0.hook_pre", "layers.0.hook_post", "layers.1.hook_pre",
-                    "layers.1.hook_post"]  # fmt: skip
+    assert seen == [f"layers.{i}.hook_{what}" for i in (0, 1) for what in ("pre", "post")]
     for add in (
         lambda: model.run_with_hooks(TOKENS, fwd_hooks=[(lambda name: "attn" in name, look)]),
         lambda: model.run_with_hooks(TOKENS, bwd_hooks=[(lambda name: "attn" in name, look)]),
@@ -108,9 +106,7 @@ def test_a_function_that_chooses_no_hook_point_is_refused() -> None:
 
 
 def test_a_network_of_transformer_lens() -> None:
-    config = {"d_head": 4, "n_ctx": 3, "d_vocab": P + 1, "act_fn": "relu"} | SMALL
-    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
-    bridge = boot(config)
+    bridge = native_transformer(P, **SMALL)
     tokens = torch.cat([TOKENS, torch.full((len(TOKENS), 1), P)], dim=1)
     with torch.no_grad():
         clean = bridge(tokens)

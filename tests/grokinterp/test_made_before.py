@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ CONFIG = gi.RunConfig(
 TRAIN_LOSS = [0.20620334850568203, 0.19206390190267425, 0.18157158320875463]
 TEST_ACCURACY = [0.4, 0.2, 0.2]
 FIRST_LOGITS = [-0.01200300, 0.01562636, 0.00493273, 0.04408424, 0.01174819]
-FINAL_TRAIN_LOSS = [[0.18099941360554808, 0.18271781319189756],
-                    [0.18676638543227556, 0.19049991594160315]]  # fmt: skip
+FINAL_TRAIN_LOSS = [
+    [0.18099941360554808, 0.18271781319189756],
+    [0.18676638543227556, 0.19049991594160315],
+]
 FINAL_TEST_ACCURACY = [[0.2, 0.1], [0.2, 0.2]]
 FINAL_NORM = [[1.855849674108405, 1.9545451568149645], [1.4014710761274682, 1.4542773116327368]]
 FLOAT32 = 1e-6  # logits are sums of 4 products below 1: a few float32 roundings of 6e-8
@@ -102,6 +105,12 @@ def assert_numbers_of_then(data: xr.Dataset) -> None:
     assert data.final_norm.values.tolist() == FINAL_NORM
 
 
+def swept(store: Path, **options: Any) -> xr.Dataset:
+    """The same sweep as then, asked for again."""
+    how = {"seeds": 2, "chunk": 2, "device": "cpu", "progress": False}
+    return gi.sweep(CONFIG, {"training.weight_decay": [0.0, 5.0]}, store=store, **how | options)
+
+
 def test_a_sweep_goes_on_without_training_anything(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,11 +119,7 @@ def test_a_sweep_goes_on_without_training_anything(
 
     monkeypatch.setattr(work, "train_each", refuse)
     before = {file: file.read_bytes() for file in store.rglob("*") if file.is_file()}
-    found = gi.sweep(
-        CONFIG, {"training.weight_decay": [0.0, 5.0]}, seeds=2, store=store, chunk=2,
-        device="cpu", progress=False,
-    )  # fmt: skip
-    assert_numbers_of_then(found.load())
+    assert_numbers_of_then(swept(store).load())
     assert {file: file.read_bytes() for file in store.rglob("*") if file.is_file()} == before
 
 
@@ -127,10 +132,7 @@ def test_a_missing_block_of_a_sweep_is_trained_to_the_same_numbers(store: Path) 
         def on_finish(self, run: int, config: gi.RunConfig, summary: object) -> None:
             trained.append(config.training.weight_decay)
 
-    found = gi.sweep(
-        CONFIG, {"training.weight_decay": [0.0, 5.0]}, seeds=2, store=store, chunk=2,
-        device="cpu", progress=False, callbacks=[Trained()],
-    )  # fmt: skip
+    found = swept(store, callbacks=[Trained()])
     assert trained == [0.0, 0.0]
     final = found.sel(subset="train").final_loss.values
     np.testing.assert_allclose(final, FINAL_TRAIN_LOSS, rtol=0, atol=TRAINED)

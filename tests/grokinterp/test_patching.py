@@ -6,10 +6,9 @@ import pytest
 import torch
 import transformer_lens.patching as theirs
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
-from tests.networks import all_pairs
+from tests.networks import all_pairs, native_transformer
 
 P = 7
 PAIRS = all_pairs(P)
@@ -88,10 +87,8 @@ def test_positions_of_an_lstms_units_are_its_steps(lstm: gi.HookedLSTM) -> None:
 
 
 def test_against_transformer_lens_sweep_of_heads_by_position() -> None:
-    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
-    config = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 10, "n_ctx": 4,
-              "d_vocab": P, "act_fn": "relu"}  # fmt: skip
-    model = boot(config).double().requires_grad_(False).eval()
+    sizes = {"n_layers": 2, "d_model": 12, "n_heads": 3, "n_ctx": 4, "d_vocab": P}
+    model = native_transformer(P, **sizes).double().requires_grad_(False).eval()
     rng = torch.Generator().manual_seed(0)
     clean, corrupted = (torch.randint(P, (5, 4), generator=rng) for _ in range(2))
     _, cache = model.run_with_cache(clean)
@@ -114,18 +111,17 @@ def test_against_transformer_lens_sweep_of_heads_by_position() -> None:
 
 def test_a_hook_point_with_several_names() -> None:
     """What TransformerLens calls blocks.0.attn.hook_q is also blocks.0.attn.q.hook_out."""
-    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
-    config = {"n_layers": 1, "d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 10, "n_ctx": 3,
-              "d_vocab": P, "act_fn": "relu"}  # fmt: skip
-    model = boot(config).double().requires_grad_(False)
+    model = native_transformer(P, d_model=12, n_heads=3).double().requires_grad_(False)
     clean, other = (torch.cat([pairs, pairs[:, :1]], dim=1) for pairs in (PAIRS, OTHERS))
     for name in ("blocks.0.attn.hook_q", "blocks.0.attn.hook_z", "blocks.0.mlp.hook_post"):
         cache = {name: model.run_with_cache(other)[1][name]}
         patched = model.run_with_hooks(clean, fwd_hooks=gi.patch(cache, [name]))
         assert not torch.equal(patched, model(clean))
     cache = {"blocks.0.attn.hook_z": model.run_with_cache(other)[1]["blocks.0.attn.hook_z"]}
-    for hooks in (gi.patch(cache, ["heads.0"], chosen=[1], positions=[-1]),
-                  gi.ablate([1], "mean", unit="heads.0", reference=cache)):  # fmt: skip
+    for hooks in (
+        gi.patch(cache, ["heads.0"], chosen=[1], positions=[-1]),
+        gi.ablate([1], "mean", unit="heads.0", reference=cache),
+    ):
         assert not torch.equal(model.run_with_hooks(clean, fwd_hooks=hooks), model(clean))
 
 

@@ -24,8 +24,13 @@ def normals(source: int, count: int = N, start: int = 0) -> torch.Tensor:
 
 def test_words_are_splitmix64s() -> None:
     """The values that implementations of splitmix64 publish for seed 1234567."""
-    want = [6457827717110365317, 3203168211198807973, 9817491932198370423,
-            4593380528125082431, 16408922859458223821]  # fmt: skip
+    want = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert words(1234567, count=5).tolist() == want
     assert words(1234567, start=3, count=2).tolist() == want[3:]
 

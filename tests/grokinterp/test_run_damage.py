@@ -36,8 +36,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     start = gi.train(config, device="cpu", progress=False).checkpoint()
     probes = {"row": lambda model: model.W_E[0, 0].detach()}
-    run = gi.train(config, device="cpu", progress=False, start=start, probes=probes,
-                   checkpoints={"half": gi.at_step(2)})  # fmt: skip
+    run = gi.train(
+        config,
+        device="cpu",
+        progress=False,
+        start=start,
+        probes=probes,
+        checkpoints={"half": gi.at_step(2)},
+    )
     return run.save(tmp_path_factory.mktemp("saved") / "run")
 
 
@@ -167,14 +173,19 @@ def test_layout_and_order_of_run_json_do_not_matter(folder: Path) -> None:
 @pytest.mark.parametrize("section", ["data", "model", "training"])
 def test_the_data_and_the_network_are_compared_with_the_config(section: str, folder: Path) -> None:
     """Even with checksums that fit."""
-    wrong = {"data": {"corruption": 0.2, "seed": 1, "p": 7, "train_fraction": 0.6},
-             "model": {"d_mlp": 5, "n_layers": 2, "kind": "lstm", "norm": "batch"},
-             "training": {"steps": 3}}  # fmt: skip
+    wrong = {
+        "data": {"corruption": 0.2, "seed": 1, "p": 7, "train_fraction": 0.6},
+        "model": {"d_mlp": 5, "n_layers": 2, "kind": "lstm", "norm": "batch"},
+        "training": {"steps": 3},
+    }
     about = read(folder)
     for name, value in wrong[section].items():
         sign(folder, altered(about, ("config", section, name), value))
-        file = {"data": r"run\.json|dataset", "model": r"run\.json|model\.safe",
-                "training": r"history"}[section]  # fmt: skip
+        file = {
+            "data": r"run\.json|dataset",
+            "model": r"run\.json|model\.safe",
+            "training": r"history",
+        }[section]
         refused(folder, rf"run/({file})\S* cannot be read: .*; restore it from a copy")
 
 

@@ -101,10 +101,9 @@ def test_torchs_number_of_threads_is_as_before_here_and_in_new_threads(threads: 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_weights_that_decay_away_end_at_zero(threads: int) -> None:
     """Kept denormals would stop above it: .6 times 1.4e-45, the smallest, rounds to 1.4e-45."""
-    config = SMALL.replace(
-        {"training.optimizer": "sgd", "training.decay": "decoupled_zero", "training.lr": 1e-2,
-         "training.weight_decay": 40.0, "training.steps": 250}
-    )  # fmt: skip
+    decay = {"training.decay": "decoupled_zero", "training.weight_decay": 40.0}
+    sgd = {"training.optimizer": "sgd", "training.lr": 1e-2, "training.steps": 250}
+    config = SMALL.replace(sgd | decay)
     run = gi.train(config, threads=threads, progress=False)
     for weight in run.model.parameters():
         assert not weight.any()
@@ -163,10 +162,16 @@ def test_a_training_does_not_follow_the_session(network: str, setting: str, thre
 def test_nothing_that_is_made_follows_the_session(setting: str, tmp_path: Path) -> None:
     kinds = ("symmetric", "derangement", "pair_flip", "second_rule")
     tasks = [
-        gi.DataConfig(p=5, corruption=0.5, corruption_kind=kind, operation=operation,
-                      second_operation="a*b" if kind == "second_rule" else None)
-        for kind in kinds for operation in ("addition", "a**2 - 3*b", lambda a, b: a)
-    ] + [gi.DataConfig(p=5, corruption=0.5, protocol="published")]  # fmt: skip
+        gi.DataConfig(
+            p=5,
+            corruption=0.5,
+            corruption_kind=kind,
+            operation=operation,
+            second_operation="a*b" if kind == "second_rule" else None,
+        )
+        for kind in kinds
+        for operation in ("addition", "a**2 - 3*b", lambda a, b: a)
+    ] + [gi.DataConfig(p=5, corruption=0.5, protocol="published")]
     config = SMALL.replace({"training.dropout": 0.5, "training.weight_noise": 0.1})
     path = gi.train(config, progress=False).save(tmp_path / "run")
     pairs = gi.make_dataset(SMALL.data).tokens

@@ -34,17 +34,16 @@ def logits(model: Any, fwd_hooks: Any) -> Tensor:
 
 
 def test_a_network_lists_its_units() -> None:
+    gates = [f"gate_{letter}" for letter in "ifgo"]
     expected = {
         "mlp": {"frequencies": 3, "neurons.0": 10},
         "embedding": {"frequencies": 3, "neurons.0": 10, "neurons.1": 8},
         "summed": {"frequencies": 3, "neurons.0": 10},
-        "transformer": {
-            "frequencies": 3, "heads.0": 3, "neurons.0": 48, "heads.1": 3, "neurons.1": 48,
-        },
+        "transformer": {"frequencies": 3}
+        | {f"{kind}.{layer}": n for layer in (0, 1) for kind, n in (("heads", 3), ("neurons", 48))},
         "lstm": {"frequencies": 3}
-        | {f"{kind}.{layer}": 8 for layer in (0, 1)
-           for kind in ("gate_i", "gate_f", "gate_g", "gate_o", "hidden")},
-    }  # fmt: skip
+        | {f"{kind}.{layer}": 8 for layer in (0, 1) for kind in (*gates, "hidden")},
+    }
     for kind, counts in expected.items():
         units = network(kind).list_units()
         assert {name: unit.count for name, unit in units.items()} == counts, kind
@@ -76,8 +75,8 @@ def test_every_unit_can_be_taken_out_by_rank(kind: str) -> None:
             assert not torch.allclose(changed, plain), (name, mode)
             same = logits(model, gi.ablate(gi.lowest(score, 0.0), mode, unit=name))
             assert torch.equal(same, logits(model, gi.ablate([], hook=unit.hooks[-1]))), name
-        assert torch.allclose(logits(model, gi.scale([0], 0.0, unit=name)),
-                              logits(model, gi.ablate([0], unit=name)), atol=1e-12)  # fmt: skip
+        scaled, removed = gi.scale([0], 0.0, unit=name), gi.ablate([0], unit=name)
+        assert torch.allclose(logits(model, scaled), logits(model, removed), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -99,8 +98,9 @@ def test_frequencies_without_their_part_are_a_filtered_embedding(kind: str, oper
 
 def test_over_all_pairs_the_mean_part_of_a_frequency_is_zero() -> None:
     model = network("transformer")
-    zero, mean = (logits(model, gi.ablate([1], mode, unit="frequencies"))
-                  for mode in ("zero", "mean"))  # fmt: skip
+    zero, mean = (
+        logits(model, gi.ablate([1], mode, unit="frequencies")) for mode in ("zero", "mean")
+    )
     torch.testing.assert_close(zero, mean, rtol=0, atol=1e-12)
 
 

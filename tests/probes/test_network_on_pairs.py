@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
@@ -18,18 +17,11 @@ from grokinterp.models.lstm import HookedLSTM, LSTMConfig
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from probes import gradient_symmetricity, network_on_pairs
+from tests.networks import all_pairs, native_transformer
 from tests.tolerance import assert_agree
 
 P = 5
-PAIRS = torch.tensor([[a, b] for a in range(P) for b in range(P)])
-
-
-def bridge(**changes: Any) -> TransformerBridge:
-    """A model as TransformerLens makes it: 3 positions, tokens 0..4 and "=", 5 classes."""
-    config: dict[str, Any] = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16}
-    config |= {"d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None}
-    config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
-    return TransformerBridge.boot_native(config | changes)  # pyright: ignore[reportAttributeAccessIssue]
+PAIRS = all_pairs(P)
 
 
 def mlp(**changes: Any) -> gi.HookedMLP:
@@ -66,7 +58,7 @@ def test_logits_are_the_networks_own(make: Any) -> None:
 
 
 def test_transformer_lens_own_model() -> None:
-    model = bridge()
+    model = native_transformer(P)
     network = network_on_pairs(model, p=P, prompt="a b =")
     tokens = torch.cat([PAIRS, torch.full((25, 1), P)], dim=1)
     with torch.no_grad():
@@ -255,13 +247,13 @@ def test_a_model_that_knows_its_task_is_not_told_another() -> None:
 def test_vocabularies_and_classes_that_disagree_are_refused() -> None:
     needs = r"W_E \[6, 8\], but a task with p=7 needs .* vocabulary of at least 8"
     with pytest.raises(ValueError, match=needs):
-        network_on_pairs(bridge(), p=7, prompt="a b =")
+        network_on_pairs(native_transformer(P), p=7, prompt="a b =")
     # "+" and "=" are two symbols, but there is one token beside the residues.
     with pytest.raises(ValueError, match="vocabulary of at least 7"):
-        network_on_pairs(bridge(n_ctx=4), p=P, prompt="a + b =")
+        network_on_pairs(native_transformer(P, n_ctx=4), p=P, prompt="a + b =")
     with pytest.raises(ValueError, match="Stranger has 4 classes, but a task with p=5 needs at"):
         network_on_pairs(Stranger(classes=4), p=P, prompt="a b").logits()
-    few = bridge(d_vocab_out=4)
+    few = native_transformer(P, d_vocab_out=4)
     with pytest.raises(ValueError, match="has 4 classes"):
         network_on_pairs(few, p=P, prompt="a b =").logits()
     with pytest.raises(ValueError, match=r"W_U \[8, 4\], but a task with p=5 needs"):
@@ -317,7 +309,7 @@ def test_a_hook_point_through_which_nothing_passes_is_refused() -> None:
 
 
 def test_a_model_made_elsewhere_lists_its_neurons_and_heads() -> None:
-    model = network_on_pairs(bridge(), p=P, prompt="a b =")
+    model = network_on_pairs(native_transformer(P), p=P, prompt="a b =")
     units = model.units
     config = model.model.cfg
     counts = {name: unit.count for name, unit in units.items()}

@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 import probes
 from grokinterp.models.registry import model_class
-from tests.networks import all_pairs
+from tests.networks import all_pairs, native_transformer
 
 P = 7
 PAIRS = all_pairs(P)
@@ -176,8 +175,10 @@ def test_frequencies_of_the_embedding_send() -> None:
 
 def cell(model: gi.HookedLSTM, layer: int, x: Tensor, h: Tensor, unit: int) -> Tensor:
     """One hidden unit at every step [pair, step], from given inputs and given states of all."""
-    weights = {name: getattr(model.lstm, f"{name}_l{layer}") for name in
-               ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+    weights = {
+        name: getattr(model.lstm, f"{name}_l{layer}")
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
     rows = [k * 8 + unit for k in range(4)]
     c, found = torch.zeros(len(x), dtype=torch.float64), []
     for t in range(x.shape[1]):
@@ -210,10 +211,10 @@ def test_hidden_units_of_an_lstm(layer: int, positions: list[int] | None) -> Non
     )
     assert found.received is not None
     torch.testing.assert_close(found.received, told, rtol=0, atol=1e-12)
-    cache = {f"layers.{layer}.steps.{t}.hook_h": clean[f"layers.{layer}.steps.{t}.hook_h"].clone()
-             for t in range(3)}  # fmt: skip
-    for t in range(3):
-        cache[f"layers.{layer}.steps.{t}.hook_h"][:, 5] = told[:, t]
+    names = [f"layers.{layer}.steps.{t}.hook_h" for t in range(3)]
+    cache = {name: clean[name].clone() for name in names}
+    for t, name in enumerate(names):
+        cache[name][:, 5] = told[:, t]
     hooks = gi.patch(cache, [f"hidden.{layer}"], chosen=[5])
     expected = model.run_with_hooks(PAIRS, fwd_hooks=hooks)
     torch.testing.assert_close(found.logits, expected, rtol=0, atol=1e-12)
@@ -241,16 +242,14 @@ def test_a_gate_tells_its_own_hidden_unit_alone() -> None:
 @pytest.mark.parametrize("head_input", ["query", "key", "value"])
 def test_a_model_of_transformer_lens(head_input: str) -> None:
     """What their ``get_act_patch_direct_path`` adds, which has no hook to add it to in this one."""
-    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
-    config = {"n_layers": 3, "d_model": 12, "n_heads": HEADS, "d_head": D_HEAD, "d_mlp": 10,
-              "n_ctx": 3, "d_vocab": P + 1, "d_vocab_out": P, "act_fn": "relu", "seed": 0,
-              "normalization_type": None}  # fmt: skip
-    model = boot(config).double().requires_grad_(False)
+    sizes = {"n_layers": 3, "d_model": 12, "n_heads": HEADS, "d_head": D_HEAD}
+    model = native_transformer(P, **sizes).double().requires_grad_(False)
     rng = torch.Generator().manual_seed(0)
     for weight in model.parameters():
         weight.copy_(0.4 * torch.randn(weight.shape, generator=rng, dtype=torch.float64))
-    tokens, source = (torch.cat([pairs, torch.full((len(pairs), 1), P)], dim=1)
-                      for pairs in (PAIRS, SOURCE))  # fmt: skip
+    tokens, source = (
+        torch.cat([pairs, torch.full((len(pairs), 1), P)], dim=1) for pairs in (PAIRS, SOURCE)
+    )
     clean, other = (model.run_with_cache(given)[1] for given in (tokens, source))
     z = (other["blocks.0.attn.hook_z"] - clean["blocks.0.attn.hook_z"])[:, :, 1]
     stream = clean["blocks.2.hook_resid_pre"] + z @ model.blocks[0].attn.W_O[1]
@@ -262,8 +261,12 @@ def test_a_model_of_transformer_lens(head_input: str) -> None:
     expected = model.run_with_hooks(tokens, fwd_hooks=gi.patch({name: changed}, [name]))[:, -1]
     found = probes.path_patching(
         probes.network_on_pairs(model, p=P, prompt="a b ="),
-        ("heads.0", 1), ("heads.2", 2), PAIRS, SOURCE, head_input=head_input,
-    )  # fmt: skip
+        ("heads.0", 1),
+        ("heads.2", 2),
+        PAIRS,
+        SOURCE,
+        head_input=head_input,
+    )
     torch.testing.assert_close(found.logits, expected, rtol=0, atol=1e-10)
     assert found.effect.abs().max() > 1e-3
 
@@ -275,9 +278,11 @@ def test_paths_that_there_are_not_are_refused() -> None:
         model, sender, receiver, PAIRS, SOURCE, **more
     )
     for sender, receiver in [
-        (("neurons.1", 0), ("neurons.0", 0)), (("neurons.0", 0), ("neurons.0", 1)),
-        (("heads.0", 0), ("heads.0", 0)), (("neurons.0", 1), ("heads.0", 1)),
-    ]:  # fmt: skip
+        (("neurons.1", 0), ("neurons.0", 0)),
+        (("neurons.0", 0), ("neurons.0", 1)),
+        (("heads.0", 0), ("heads.0", 0)),
+        (("neurons.0", 1), ("heads.0", 1)),
+    ]:
         with pytest.raises(ValueError, match=r"does not come after sender=.* In order: frequenc"):
             ask(sender, receiver)
     with pytest.raises(ValueError, match="does not come after"):

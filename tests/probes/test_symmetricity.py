@@ -10,7 +10,6 @@ from scipy.stats import sem
 from torch import Tensor, nn
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 from grokinterp.models.embedding_mlp import EmbeddingMLPConfig, HookedEmbeddingMLP
@@ -20,6 +19,7 @@ from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from probes import network_on_pairs
 from probes.symmetricity import gradient_symmetricity, published_triples
+from tests.networks import native_transformer
 
 P = 5
 
@@ -193,10 +193,7 @@ def test_a_tied_readout_is_no_operand() -> None:
 
 
 def test_other_peoples_networks() -> None:
-    config: dict[str, Any] = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 16}
-    config |= {"d_vocab": P + 1, "d_vocab_out": P, "n_ctx": 3, "normalization_type": None}
-    config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
-    bridge = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
+    bridge = native_transformer(P)
     found = gradient_symmetricity(network_on_pairs(bridge, p=P, prompt="a b ="))
     assert found.n_triples == P**3
     linear = nn.Linear(8, P)

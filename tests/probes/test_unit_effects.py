@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 import grokinterp as gi
 import probes
 from grokinterp.data import SUBSETS
 from grokinterp.losses import LOSSES
 from grokinterp.models.registry import model_class
+from tests.networks import native_transformer
 
 P = 7
 DATA = gi.make_dataset(gi.DataConfig(p=P, train_fraction=0.6, corruption=0.3, seed=1))
@@ -90,10 +90,17 @@ def test_removing_a_neuron_is_removing_its_output_weights() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "unit", "passes"),
-    [("transformer", "neurons.1", 2), ("transformer", "neurons.0", 10),
-     ("transformer", "heads.1", 4), ("mlp", "neurons.0", 2), ("normed", "neurons.1", 11),
-     ("LN", "neurons.0", 1), ("LN", "heads.0", 4), ("lstm", "hidden.1", 9)],
-)  # fmt: skip
+    [
+        ("transformer", "neurons.1", 2),
+        ("transformer", "neurons.0", 10),
+        ("transformer", "heads.1", 4),
+        ("mlp", "neurons.0", 2),
+        ("normed", "neurons.1", 11),
+        ("LN", "neurons.0", 1),
+        ("LN", "heads.0", 4),
+        ("lstm", "hidden.1", 9),
+    ],
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_passes_of_exact_effects(
     models: dict[str, Any],
@@ -167,9 +174,13 @@ def test_linear_effects_are_gradients_of_a_factor(models: dict[str, Any], kind: 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("transformer", "heads.0"), ("lstm", "hidden.0"), ("normed", "neurons.0"),
-     ("embedding", "neurons.1")],
-)  # fmt: skip
+    [
+        ("transformer", "heads.0"),
+        ("lstm", "hidden.0"),
+        ("normed", "neurons.0"),
+        ("embedding", "neurons.1"),
+    ],
+)
 def test_a_millionth_of_the_way_to_removal(
     models: dict[str, Any], kind: str, name: str, mode: str
 ) -> None:
@@ -192,10 +203,8 @@ def test_a_millionth_of_the_way_to_removal(
 
 
 def test_a_model_of_transformer_lens() -> None:
-    boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
-    config = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 9, "n_ctx": 3,
-              "d_vocab": P + 1, "d_vocab_out": P, "act_fn": "relu", "seed": 0}  # fmt: skip
-    bridge = boot(config).double().requires_grad_(False)
+    sizes = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_mlp": 9}
+    bridge = native_transformer(P, **sizes).double().requires_grad_(False)
     model = probes.network_on_pairs(bridge, p=P, prompt="a b =")
     before = model.logits()
     linear = probes.linear_effects(model, DATA)
@@ -269,8 +278,11 @@ def test_direct_effects_of_other_networks(models: dict[str, Any], kind: str) -> 
         expected = {"hidden.1": probes.neuron_attribution(post, model.W_U, labels)}
     else:
         parts = probes.logit_attribution(model, pairs, labels).parts
-        hooks = {"blocks.0.attn.hook_z": "heads.0", "blocks.0.mlp.hook_post": "neurons.0",
-                 "layers.1.norm.hook_normalized": "neurons.1"}  # fmt: skip
+        hooks = {
+            "blocks.0.attn.hook_z": "heads.0",
+            "blocks.0.mlp.hook_post": "neurons.0",
+            "layers.1.norm.hook_normalized": "neurons.1",
+        }
         expected = {hooks[hook]: part.mean(dim=0) for hook, part in parts.items() if hook in hooks}
     assert expected
     for name, values in expected.items():

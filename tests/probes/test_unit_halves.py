@@ -41,9 +41,13 @@ def mask(n: int, *kept: int) -> Tensor:
 @pytest.mark.parametrize("mode", ["zero", "mean"])
 @pytest.mark.parametrize(
     ("name", "unit"),
-    [("mlp", "neurons.0"), ("deep", "neurons.1"), ("embedding", "neurons.1"),
-     ("transformer", "neurons.0")],
-)  # fmt: skip
+    [
+        ("mlp", "neurons.0"),
+        ("deep", "neurons.1"),
+        ("embedding", "neurons.1"),
+        ("transformer", "neurons.0"),
+    ],
+)
 def test_halves_of_a_sum_add_up_exactly(name: str, unit: str, mode: str) -> None:
     model, kept = built(name), mask(8, 1, 2, 6)
     found = unit_halves(model, kept, unit=unit, mode=mode)
@@ -63,9 +67,15 @@ def test_halves_of_a_sum_add_up_exactly(name: str, unit: str, mode: str) -> None
 @pytest.mark.parametrize("mode", ["zero", "mean"])
 @pytest.mark.parametrize(
     ("name", "unit", "n"),
-    [("deep", "neurons.0", 8), ("normed", "neurons.0", 8), ("embedding", "neurons.0", 9),
-     ("transformer", "heads.0", 3), ("lstm", "hidden.0", 5), ("lstm", "gate_f.1", 5)],
-)  # fmt: skip
+    [
+        ("deep", "neurons.0", 8),
+        ("normed", "neurons.0", 8),
+        ("embedding", "neurons.0", 9),
+        ("transformer", "heads.0", 3),
+        ("lstm", "hidden.0", 5),
+        ("lstm", "gate_f.1", 5),
+    ],
+)
 def test_elsewhere_a_half_is_the_ablated_network_and_the_remainder_is_told(
     name: str, unit: str, n: int, mode: str
 ) -> None:

@@ -13,6 +13,7 @@ import probes
 from grokinterp.data import SUBSETS
 from probes.pruning_curve import is_additive, pruning_curve
 from probes.unit_pruning import refined_curve, unit_pruning_curve
+from tests.networks import native_transformer
 
 P = 7
 DATA = gi.make_dataset(gi.DataConfig(p=P, corruption=0.3, train_fraction=0.7, seed=1))
@@ -22,14 +23,26 @@ CONFIGS: dict[str, Any] = {
     "normed": gi.MLPConfig(d_mlp=8, init="standard", norm="layer"),
     "embedding": gi.EmbeddingMLPConfig(d_embed=6, hidden=(9, 8)),
     "transformer": gi.TransformerConfig(d_model=12, n_heads=3, d_mlp=8, init="paper1", mup=1.0),
-    "two layers": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=6, n_layers=2, init="paper1",
-                                       normalization_type="LN"),
-    "norms behind": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=6, init="paper1", mup=1.0,
-                                         normalization_type="LN", norm_position="post"),
+    "two layers": gi.TransformerConfig(
+        d_model=8, n_heads=2, d_mlp=6, n_layers=2, init="paper1", normalization_type="LN"
+    ),
+    "norms behind": gi.TransformerConfig(
+        d_model=8,
+        n_heads=2,
+        d_mlp=6,
+        init="paper1",
+        mup=1.0,
+        normalization_type="LN",
+        norm_position="post",
+    ),
     "lstm": gi.LSTMConfig(d_embed=6, d_hidden=5),
-}  # fmt: skip
-ADDITIVE = [("mlp", "neurons.0"), ("deep", "neurons.1"), ("embedding", "neurons.1"),
-            ("transformer", "neurons.0")]  # fmt: skip
+}
+ADDITIVE = [
+    ("mlp", "neurons.0"),
+    ("deep", "neurons.1"),
+    ("embedding", "neurons.1"),
+    ("transformer", "neurons.0"),
+]
 
 
 def built(name: str) -> Any:
@@ -97,9 +110,14 @@ def test_every_unit_of_every_network_is_pruned(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "unit", "passes"),
-    [("transformer", "neurons.0", 2), ("norms behind", "neurons.0", 1),
-     ("two layers", "neurons.1", 1), ("two layers", "neurons.0", 6), ("lstm", "hidden.0", 6)],
-)  # fmt: skip
+    [
+        ("transformer", "neurons.0", 2),
+        ("norms behind", "neurons.0", 1),
+        ("two layers", "neurons.1", 1),
+        ("two layers", "neurons.0", 6),
+        ("lstm", "hidden.0", 6),
+    ],
+)
 def test_passes_of_a_pruning_curve(
     name: str, unit: str, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,12 +151,7 @@ def test_heads_are_taken_out_of_the_weights() -> None:
 
 
 def test_another_makers_network_is_pruned() -> None:
-    bridge = pytest.importorskip("transformer_lens.model_bridge").TransformerBridge
-    model = bridge.boot_native({
-        "n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 6, "n_ctx": 3,
-        "d_vocab": P + 1, "d_vocab_out": P, "act_fn": "relu", "normalization_type": None,
-        "seed": 0,
-    })  # fmt: skip
+    model = native_transformer(P, d_mlp=6)
     network = probes.network_on_pairs(model, p=P, prompt="a b =")
     name = next(name for name in network.units if name.startswith("neurons"))
     curve = unit_pruning_curve(network, DATA, torch.arange(6), unit=name)

@@ -1,11 +1,13 @@
 """Selectivity and verdicts on pruning curves whose answer is known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from analyses.dissociation.selectivity import best_cut, lost, selectivity
-from analyses.dissociation.verdict import upper_bound, verdict
+from analyses.dissociation.verdict import Verdict, upper_bound, verdict
 
 CHANCE = 0.1
 REMOVED = np.arange(11)

@@ -13,6 +13,7 @@ from analyses.hypothesis.evidence import Question
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from grokinterp.frequencies import filtered_embedding
 from probes import network_on_pairs
+from tests.networks import native_transformer
 
 P = 11
 DRAWS = 3
@@ -52,12 +53,7 @@ def test_of_a_tied_embedding_only_the_way_in_is_filtered() -> None:
 
 
 def test_a_bridge_model_is_filtered_and_given_back_as_it_was() -> None:
-    from transformer_lens.model_bridge import TransformerBridge
-
-    sizes = {"n_layers": 1, "d_model": 8, "n_heads": 2, "d_head": 4, "d_mlp": 12, "n_ctx": 3}
-    tokens = {"d_vocab": P + 1, "d_vocab_out": P}
-    config = sizes | tokens | {"act_fn": "relu", "normalization_type": None, "seed": 0}
-    model = TransformerBridge.boot_native(config)  # pyright: ignore[reportAttributeAccessIssue]
+    model = native_transformer(P, d_mlp=12)
     before, asked = (
         model.W_E.detach().clone(),
         question(network_on_pairs(model, p=P, prompt="a b =")),

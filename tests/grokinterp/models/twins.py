@@ -3,11 +3,10 @@
 from typing import Any
 
 import torch
-from transformer_lens.model_bridge import TransformerBridge
 
 from grokinterp.models.transformer import HookedTransformer
+from tests.networks import native_transformer
 
-boot_native: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
 _PARTS = {
     "ln1.weight": "ln1.w",
     "ln1.bias": "ln1.b",
@@ -27,7 +26,7 @@ def native_twin(model: HookedTransformer) -> Any:
     if model.unembed.b_U is not None:
         model.unembed.b_U.data.zero_()
     fields = {name: getattr(config, name) for name in (*_SIZES, *_KINDS)}
-    native = boot_native(fields | {"seed": 0}).double()
+    native = native_transformer(model.cfg.d_vocab_out, **fields).double()
     state = model.state_dict()
     for name, weight in native.named_parameters():
         weight.data = _ours(name.replace("._original_component", ""), state).double().clone()

@@ -92,9 +92,13 @@ def test_the_estimate_comes_true(
     guess = seconds(configs(2, small), measure=measure)
     began = clock.now
     gi.sweep(
-        BASE.replace(small), {"data.train_fraction": FRACTIONS}, seeds=2, measure=measure,
-        device="cpu", progress=False,
-    )  # fmt: skip
+        BASE.replace(small),
+        {"data.train_fraction": FRACTIONS},
+        seeds=2,
+        measure=measure,
+        device="cpu",
+        progress=False,
+    )
     rows_at_0 = 6 * 0.03
     assert guess == pytest.approx(clock.now - began + rows_at_0, rel=1e-6)
 

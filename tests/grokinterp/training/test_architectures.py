@@ -75,14 +75,20 @@ def test_alone_in_a_stack_and_vectorised(
 )
 def test_one_step_with_dropout_is_the_hooked_models(kind: str, place: str) -> None:
     config = configs(
-        kind, **{"training.dropout": 0.4, "training.dropout_at": place, "training.steps": 1,
-                 "training.optimizer": "sgd", "training.lr": 1.0}
-    )[0]  # fmt: skip
+        kind,
+        **{
+            "training.dropout": 0.4,
+            "training.dropout_at": place,
+            "training.steps": 1,
+            "training.optimizer": "sgd",
+            "training.lr": 1.0,
+        },
+    )[0]
     model, data = gi.build_model(config).double(), gi.make_dataset(config.data)
     hooks: list[Any] = [
         (hook, multiply_by(dropout_mask(config, step=0, hook=hook, dtype=torch.float64)))
         for hook in type(model).dropout_points(config.model, place)
-    ]  # fmt: skip
+    ]
     logits = model.run_with_hooks(data.tokens[data.is_train], fwd_hooks=hooks)
     LOSSES["cross_entropy"].per_example(logits, data.labels[data.is_train]).mean().backward()
     trained = train([config])[0].model

@@ -78,9 +78,13 @@ def test_a_fresh_optimiser_forgets(tmp_path: Path) -> None:
 def test_decay_to_init_pulls_back_to_the_checkpoint() -> None:
     start = train(CONFIG).checkpoint()
     pulled = CONFIG.replace(
-        {"training.decay": "decoupled_init", "training.weight_decay": 90.0, "seed": 5,
-         "training.steps": 200}
-    )  # fmt: skip
+        {
+            "training.decay": "decoupled_init",
+            "training.weight_decay": 90.0,
+            "seed": 5,
+            "training.steps": 200,
+        }
+    )
     run = train(pulled, start=start)
     for name, weight in run.model.state_dict().items():
         assert (weight - start.state[name]).norm() < 0.1 * start.state[name].norm()
@@ -90,8 +94,9 @@ def test_each_run_of_a_stack_has_its_own_start_and_checkpoints() -> None:
     configs = [CONFIG.replace({"seed": seed, "training.weight_decay": seed}) for seed in range(3)]
     alone = [train(config, checkpoints=HALF) for config in configs]
     start = [alone[2].checkpoints["half"], None, alone[0].checkpoint()]
-    together = gi.train_many(configs, start=start, checkpoints=HALF, progress=False,
-                             precision="float64")  # fmt: skip
+    together = gi.train_many(
+        configs, start=start, checkpoints=HALF, progress=False, precision="float64"
+    )
     for run, config, given in zip(together, configs, start, strict=True):
         want = train(config, start=given, checkpoints=HALF)
         for name, weight in want.checkpoints["half"].state.items():

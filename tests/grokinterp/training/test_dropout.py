@@ -1,5 +1,6 @@
 """Dropout in the hand-written passes is the hooked model's with masks as hooks."""
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -33,8 +34,9 @@ def kernel_gradients(
     weights = {n: w.detach() for n, w in gi.build_model(config).to(dtype).named_parameters()}
     data = gi.make_dataset(config.data)
     tokens, labels = data.tokens[data.is_train], data.labels[data.is_train]
-    kernel = MLPKernel(config.model, config.data.p, config.training.loss, dtype=dtype,
-                       matmul_dtype=low)  # fmt: skip
+    kernel = MLPKernel(
+        config.model, config.data.p, config.training.loss, dtype=dtype, matmul_dtype=low
+    )
     loss = torch.zeros((), dtype=dtype)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
     start = 0
@@ -89,8 +91,8 @@ def assert_near(
 def test_gradients_are_autograds_under_the_same_masks(
     act: str, depth: int, place: str, loss: str, dtype: torch.dtype
 ) -> None:
-    config = CONFIG.replace({"model.act": act, "model.n_layers": depth, "training.loss": loss,
-                             "training.dropout_at": place})  # fmt: skip
+    network = {"model.act": act, "model.n_layers": depth}
+    config = CONFIG.replace(network | {"training.loss": loss, "training.dropout_at": place})
     want = autograd_gradients(config, dtype)
     assert_near(kernel_gradients(config, dtype, dtype), want, TOLERANCE[dtype])
     assert_near(kernel_gradients(config, dtype, dtype, pieces=3), want, TOLERANCE[dtype])
@@ -164,16 +166,12 @@ def test_masks_are_functions_of_example_step_layer_and_seed_alone() -> None:
 
 def test_masks_of_neighbours_are_independent() -> None:
     config = CONFIG.replace({"model.n_layers": 2, "model.d_mlp": 999})
-    masks = {
-        (seed, step, layer): (
-            dropout_mask(
-                config.replace({"seed": seed}), step=step, hook=f"layers.{layer}.hook_pre"
-            ) > 0
-        ).double()
-        for seed in (0, 1) for step in (0, 1) for layer in (0, 1)
-    }  # fmt: skip
-    here = masks[0, 0, 0]
-    others = [mask for at, mask in masks.items() if at != (0, 0, 0)]
+
+    def mask(seed: int, step: int, layer: int) -> torch.Tensor:
+        drawn = config.replace({"seed": seed})
+        return (dropout_mask(drawn, step=step, hook=f"layers.{layer}.hook_pre") > 0).double()
+
+    here, *others = (mask(*at) for at in itertools.product((0, 1), repeat=3))
     others += [here.roll(1, dims=0), here.roll(1, dims=1), here.roll(4, dims=1)]
     for other in others:
         both = torch.stack([here.flatten(), other.flatten()])

@@ -66,8 +66,9 @@ def test_the_share_counts_training_examples_whose_label_wins_by_far(
 ) -> None:
     config = gi.RunConfig(
         data=gi.DataConfig(p=11, corruption=0.3, train_fraction=0.6),
-        model=gi.MLPConfig(d_mlp=10, init="standard"), training=gi.TrainConfig(loss=loss),
-    )  # fmt: skip
+        model=gi.MLPConfig(d_mlp=10, init="standard"),
+        training=gi.TrainConfig(loss=loss),
+    )
     if passes is HandWrittenPasses and not passes.suits(config, torch.device("cpu")):
         pytest.skip("not written out for this loss")
     one, metrics = evaluated(config, passes, precision)

@@ -84,8 +84,8 @@ def test_an_interrupted_run_is_the_one_with_fewer_steps() -> None:
 
 def test_finished_stacks_are_kept_and_later_ones_never_begin() -> None:
     configs = [CONFIG, CONFIG.replace({"data.p": 5}), CONFIG.replace({"data.p": 11})]
-    with pytest.raises(gi.TrainingInterrupted, match=r"1 of 3 runs are finished, 1 stopped after "
-                       r"31 of 60 steps; they are this exception's \.runs") as caught:  # fmt: skip
+    message = "1 of 3 runs are finished, 1 stopped after 31 of 60 steps; they are this exception's "
+    with pytest.raises(gi.TrainingInterrupted, match=message + r"\.runs") as caught:
         train_many(*configs, callbacks=[Pressed(1, 30)])
     first, second, third = caught.value.runs
     assert first is not None

@@ -110,12 +110,9 @@ def test_gradients_are_equation_nine() -> None:
     bracket = f - torch.nn.functional.one_hot(y, P)
     n = len(y)
     want_W = 2 / (n * P) * torch.einsum("dk,dq->kq", (U[a] + V[b]) ** 2, bracket)
-    want_U = torch.stack([
-        4 / (n * P) * torch.einsum(
-            "dq,kq,dk->k", bracket[a == i], W, U[a[a == i]] + V[b[a == i]]
-        )
-        for i in range(P)
-    ])  # fmt: skip
+    pre, with_a = U[a] + V[b], [a == i for i in range(P)]
+    slopes = [torch.einsum("dq,kq,dk->k", bracket[rows], W, pre[rows]) for rows in with_a]
+    want_U = 4 / (n * P) * torch.stack(slopes)
     kernel = _kernel(config, "mse", torch.float64, torch.float64)
     grads = {"W_E": torch.empty(2, P, 5).double(), "W_U": torch.empty(5, P).double()}
     kernel.gradients(model.state_dict(), grads, kernel.batch(data.tokens[train], y))

@@ -19,9 +19,12 @@ WAYS: dict[str, Callable[[torch.Tensor], FirstLayer]] = {
 def test_sums_of_two_rows_and_their_gradient(way: str) -> None:
     rng = torch.Generator().manual_seed(0)
     entries = torch.stack(
-        [torch.randint(0, 3, (RUNS, EXAMPLES), generator=rng),  # a row may have no example
-         torch.randint(4, 8, (RUNS, EXAMPLES), generator=rng)], dim=2,
-    )  # fmt: skip
+        [
+            torch.randint(0, 3, (RUNS, EXAMPLES), generator=rng),  # a row may have no example
+            torch.randint(4, 8, (RUNS, EXAMPLES), generator=rng),
+        ],
+        dim=2,
+    )
     tables = torch.randn(RUNS, ROWS, WIDTH, generator=rng, dtype=torch.float64)
     delta = torch.randn(RUNS, EXAMPLES, WIDTH, generator=rng, dtype=torch.float64)
     sums, of_tables = (torch.full_like(x, torch.nan) for x in (delta, tables))

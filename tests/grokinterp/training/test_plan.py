@@ -81,9 +81,14 @@ def stack_bytes(config: gi.RunConfig, runs: int) -> int:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"data.train_fraction": 0.9}, {"model.d_mlp": 400}, {"data.p": 31},
-     {"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)}],
-)  # fmt: skip
+    [
+        {},
+        {"data.train_fraction": 0.9},
+        {"model.d_mlp": 400},
+        {"data.p": 31},
+        {"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)},
+    ],
+)
 def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(changes: dict[str, object]) -> None:
     """Counted without the finished model: a sixth of what its weights take."""
     config = SMALL.replace(changes)

@@ -48,13 +48,18 @@ def test_nanda_et_al() -> None:
     assert_trained_alike(config, train, decay=1.0)
     network = gi.build_model(gi.RunConfig.nanda2023())
     assert {name: tuple(w.shape) for name, w in network.state_dict().items()} == {
-        "embed.W_E": (114, 128), "pos_embed.W_pos": (3, 128),
-        "blocks.0.attn.W_Q": (4, 128, 32), "blocks.0.attn.W_K": (4, 128, 32),
-        "blocks.0.attn.W_V": (4, 128, 32), "blocks.0.attn.W_O": (4, 32, 128),
-        "blocks.0.mlp.W_in": (128, 512), "blocks.0.mlp.b_in": (512,),
-        "blocks.0.mlp.W_out": (512, 128), "blocks.0.mlp.b_out": (128,),
+        "embed.W_E": (114, 128),
+        "pos_embed.W_pos": (3, 128),
+        "blocks.0.attn.W_Q": (4, 128, 32),
+        "blocks.0.attn.W_K": (4, 128, 32),
+        "blocks.0.attn.W_V": (4, 128, 32),
+        "blocks.0.attn.W_O": (4, 32, 128),
+        "blocks.0.mlp.W_in": (128, 512),
+        "blocks.0.mlp.b_in": (512,),
+        "blocks.0.mlp.W_out": (512, 128),
+        "blocks.0.mlp.b_out": (128,),
         "unembed.W_U": (128, 114),
-    }  # fmt: skip
+    }
 
 
 def test_zhong_et_al() -> None:

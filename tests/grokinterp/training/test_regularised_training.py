@@ -24,8 +24,12 @@ CHANGES: list[dict[str, object]] = [
     {"training.update_noise": 0.5, "seed": 3, "training.lr": 2e-2},
     {"training.dropout": 0.1, "training.weight_noise": 0.02, "training.update_noise": 0.1},
 ]
-DEEP: dict[str, object] = {"model.n_layers": 2, "model.act": "gelu", "model.init": "lazy",
-                           "training.loss": "cross_entropy"}  # fmt: skip
+DEEP: dict[str, object] = {
+    "model.n_layers": 2,
+    "model.act": "gelu",
+    "model.init": "lazy",
+    "training.loss": "cross_entropy",
+}
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

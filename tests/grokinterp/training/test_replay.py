@@ -30,9 +30,12 @@ class Device:
         self.mode, self.graphs = 0, list[Graph]()
         self.is_capturing = False
         for name, value in {
-            "CUDAGraph": Graph, "graph": self.capture, "device": lambda device: nullcontext(),
-            "get_sync_debug_mode": lambda: self.mode, "set_sync_debug_mode": self.set_mode,
-        }.items():  # fmt: skip
+            "CUDAGraph": Graph,
+            "graph": self.capture,
+            "device": lambda device: nullcontext(),
+            "get_sync_debug_mode": lambda: self.mode,
+            "set_sync_debug_mode": self.set_mode,
+        }.items():
             monkeypatch.setattr(torch.cuda, name, value)
 
     def set_mode(self, mode: int | str) -> None:

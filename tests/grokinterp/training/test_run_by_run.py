@@ -79,9 +79,15 @@ def test_both_ways_of_training_give_the_same_runs(
 def test_a_mini_batch_run_is_a_plain_loop(norm: str | None) -> None:
     """Torch's own norm, optimiser and autograd on the batches that the run draws."""
     config = BASE.replace(
-        {"model.norm": norm, "model.act": "relu", "training.batch_size": 32,
-         "training.optimizer": "sgd", "training.lr": 0.1, "training.momentum": 0.9}
-    )  # fmt: skip
+        {
+            "model.norm": norm,
+            "model.act": "relu",
+            "training.batch_size": 32,
+            "training.optimizer": "sgd",
+            "training.lr": 0.1,
+            "training.momentum": 0.9,
+        }
+    )
     run = gi.train(config, precision="float64", progress=False)
     start = gi.build_model(config).double()
     assert isinstance(start, gi.HookedMLP)

@@ -39,8 +39,11 @@ def plain_loop(config: gi.RunConfig) -> tuple[torch.Tensor, torch.Tensor, list[f
     t = config.training
     optimizer = torch.optim.AdamW(
         [*first.parameters(), *second.parameters()],
-        lr=t.lr, betas=t.betas, eps=t.eps, weight_decay=t.weight_decay,
-    )  # fmt: skip
+        lr=t.lr,
+        betas=t.betas,
+        eps=t.eps,
+        weight_decay=t.weight_decay,
+    )
     losses = []
     for _ in range(t.steps):
         optimizer.zero_grad()

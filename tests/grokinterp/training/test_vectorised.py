@@ -44,13 +44,15 @@ def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stac
     "changes",
     [
         {},
-        {"model": gi.MLPConfig(d_mlp=12, n_layers=2, act="relu", init="standard"),
-         "training.loss": "cross_entropy"},
+        {
+            "model": gi.MLPConfig(d_mlp=12, n_layers=2, act="relu", init="standard"),
+            "training.loss": "cross_entropy",
+        },
         {"model.act": "gelu"},
         {"model.act": "relu", "training.loss": "cross_entropy_float64"},
     ],
     ids=["square", "deep relu, cross-entropy", "gelu", "cross-entropy in float64"],
-)  # fmt: skip
+)
 def test_both_paths_give_the_same_gradients(
     changes: dict[str, object], precision: str, tolerance: float
 ) -> None:
