@@ -67,7 +67,7 @@ def _judge(data: xr.Dataset, budget: int) -> xr.Dataset:
     medians = median_times(crossing, data.last_step.clip(max=budget))["median"]
     ends = xr.full_like(crossing, "", dtype=object)
     last = xr.full_like(crossing, np.nan)
-    for at in np.argwhere(data.last_step.notnull().values):
+    for at in np.argwhere(data.last_step.notnull().values).tolist():
         network, fraction, _ = cell = tuple(at)
         # The largest fraction has no neighbour, so a fraction's own median comes last.
         larger = medians.values[network, fraction + 1 :]
