@@ -145,12 +145,9 @@ def _with_gradients(
     with torch.enable_grad():
         logits = network.run(network.pairs, [(name, partial(keep, name)) for name in hooks])
         total = quantity(logits).sum()
-        gradients = torch.autograd.grad(total, list(seen.values()), allow_unused=True)
+        gradients = torch.autograd.grad(total, list(seen.values()), materialize_grads=True)
     values = {hook: value.detach() for hook, value in seen.items()}
-    return values, {
-        hook: torch.zeros_like(value) if gradient is None else gradient
-        for (hook, value), gradient in zip(values.items(), gradients, strict=True)
-    }
+    return values, dict(zip(seen, gradients, strict=True))
 
 
 def _of_activations(

@@ -105,13 +105,16 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
     return open_terminal
 
 
-@pytest.fixture
-def no_type_checker() -> Iterator[None]:
+def unchecked() -> Iterator[None]:
     """What a user meets, who has no import hook: the code's own checks must refuse bad input."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+no_type_checker = pytest.fixture(unchecked)
+no_type_checker_in_module = pytest.fixture(unchecked, scope="module")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 
 from grokinterp.config import RunConfig
 from grokinterp.short_text import short
@@ -38,12 +37,7 @@ class Dispatch(Callback):
             self._endings = self._endings.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._endings.close()
 
     def on_step(self, updates: int) -> None:

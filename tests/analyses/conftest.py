@@ -7,11 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.cli import app
 from analyses.one_run import grokking
+from tests.analyses.shell import invoke
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=11, train_fraction=0.6, corruption=0.3, seed=3),
@@ -33,17 +32,7 @@ def small_tensors(one_thread: None) -> None:
 
 @pytest.fixture(scope="session")
 def command() -> Callable[..., Any]:
-    """``command("run", "halves", out)``: what ``grokinterp run halves OUT`` prints, and its status.
-
-    Errors that no user should see are raised.
-    """
-
-    def invoke(*words: object) -> Any:
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
+    """:func:`tests.analyses.shell.invoke`."""
     return invoke
 
 

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.cli import app, runs
+from analyses.cli import runs
 from analyses.one_run import grokking
+from tests.analyses.shell import told
+
+pytestmark = pytest.mark.usefixtures("no_type_checker_in_module")
 
 
 def settings(*changes: str) -> list[str]:
@@ -26,26 +27,10 @@ TINY = settings("data.p=11", "data.corruption=0.3", "model.d_mlp=24", "training.
 SMALL = settings("data.p=11", "model.d_mlp=8", "training.steps=20")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_type_checker() -> Iterator[None]:
-    """The shell's user meets the code's own checks, not those of the tests' import hook."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
-
-def invoke(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "run"
-    code, _, err = invoke("train", out, *TINY)
+    code, _, err = told("train", out, *TINY)
     assert code == 0, err
     return out
 
@@ -62,7 +47,7 @@ def test_train_saves_the_run_that_was_asked_for(trained: Path) -> None:
 
 def test_a_runs_own_config_can_be_trained_again(trained: Path, tmp_path: Path) -> None:
     again, options = tmp_path / "again", ("--precision", "float64", "--set", "seed=5", "--json")
-    code, out, _ = invoke("train", again, "--config", trained / "run.json", *options)
+    code, out, _ = told("train", again, "--config", trained / "run.json", *options)
     assert code == 0
     config = gi.RunConfig.from_dict(json.loads(out)["config"])
     assert config == gi.Run.load(trained).config.replace({"seed": 5})
@@ -71,22 +56,22 @@ def test_a_runs_own_config_can_be_trained_again(trained: Path, tmp_path: Path) -
 
 def test_networks_kept_on_the_way_are_seen_over_training(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert invoke("train", out, *SMALL, "--checkpoints", "1")[0] == 0
+    assert told("train", out, *SMALL, "--checkpoints", "1")[0] == 0
     run = gi.Run.load(out)
     assert [kept.step for kept in run.checkpoints.values()] == [10]
-    code, told, _ = invoke("analyse", out, "progress_measures", "--follow", "--json")
+    code, told, _ = told("analyse", out, "progress_measures", "--follow", "--json")
     assert code == 0
     found = json.loads(told)
     assert found["rows"][0].startswith("3 stored steps, 0 to 20")
     page = Path(found["page"]).read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
-    code, told, _ = invoke("analyse", out, "embedding_planes", "--n-frequencies", "2", "--json")
+    code, told, _ = told("analyse", out, "embedding_planes", "--n-frequencies", "2", "--json")
     assert code == 0
     assert "Plotly.addFrames" in Path(json.loads(told)["page"]).read_text()
 
 
 def test_analyse_writes_a_self_contained_page(trained: Path) -> None:
-    code, out, _ = invoke("analyse", trained)
+    code, out, _ = told("analyse", trained)
     assert code == 0
     page = (trained / "report.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
@@ -100,7 +85,7 @@ def test_analyse_writes_a_self_contained_page(trained: Path) -> None:
 
 
 def test_json_is_json_and_agrees_with_the_run(trained: Path, tmp_path: Path) -> None:
-    code, out, _ = invoke("analyse", trained, "--out", tmp_path / "r.html", "--json")
+    code, out, _ = told("analyse", trained, "--out", tmp_path / "r.html", "--json")
     summary = json.loads(out)
     assert code == 0
     last = gi.Run.load(trained).history.isel(step=-1)
@@ -122,7 +107,7 @@ def test_json_is_json_and_agrees_with_the_run(trained: Path, tmp_path: Path) -> 
 def test_what_a_user_can_mend_is_one_line(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    code, _, err = invoke("train", tmp_path / "run", *arguments)
+    code, _, err = told("train", tmp_path / "run", *arguments)
     assert code == 2
     assert re.fullmatch(f"Error: .*{message}.*\n", err)
     assert not (tmp_path / "run").exists()
@@ -130,14 +115,14 @@ def test_what_a_user_can_mend_is_one_line(
 
 def test_an_existing_run_is_refused_before_training(trained: Path) -> None:
     before = (trained / "run.json").read_bytes()
-    code, _, err = invoke("train", trained, *TINY)
+    code, _, err = told("train", trained, *TINY)
     assert code == 2
     assert "already holds a run" in err
     assert (trained / "run.json").read_bytes() == before
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    code, _, err = invoke("analyse", tmp_path)
+    code, _, err = told("analyse", tmp_path)
     assert code == 2
     assert "run.json is missing" in err
 
@@ -153,7 +138,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published_run: gi
         return published_run
 
     monkeypatch.setattr(runs, "_train_and_save", trained)
-    code, out, _ = invoke("demo", "--out", tmp_path / "demo", "--precision", "bfloat16", "--json")
+    code, out, _ = told("demo", "--out", tmp_path / "demo", "--precision", "bfloat16", "--json")
     paper = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
     assert asked == [paper, "bfloat16", None, False, False]
     summary = json.loads(out)
@@ -173,7 +158,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published_run: gi
 
 
 def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
-    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    code, out, err = told("train", tmp_path / "run", *SMALL)
     assert code == 0, err
     run = gi.Run.load(tmp_path / "run")
     expected = {"data.p": 11, "data.corruption": 0.35, "model.d_mlp": 8, "training.steps": 20}
@@ -187,8 +172,8 @@ def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
 def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> None:
     """Without corrupted labels, or without any other, a subset is empty."""
     options = settings(f"data.corruption={corruption}", "data.corruption_kind=derangement")
-    assert invoke("train", tmp_path / "run", *SMALL, *options)[0] == 0
-    code, out, err = invoke("analyse", tmp_path / "run")
+    assert told("train", tmp_path / "run", *SMALL, *options)[0] == 0
+    code, out, err = told("analyse", tmp_path / "run")
     assert code == 0, err
     assert "nan" not in out.lower()
     missing, there = ["corrupted labels", "uncorrupted labels"][:: 1 if corruption == 0 else -1]
@@ -202,7 +187,7 @@ def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> Non
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    _, out, _ = invoke("analyse", tmp_path / "run", "--json")
+    _, out, _ = told("analyse", tmp_path / "run", "--json")
     accuracy = json.loads(out, parse_constant=refuse)["accuracy"]
     assert (accuracy["changed"] is None) == (corruption == 0)
     assert (accuracy["unchanged"] is None) == (corruption == 1)
@@ -210,9 +195,9 @@ def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> Non
 
 def test_a_diverged_run_says_so_and_shows_no_undefined_number(tmp_path: Path) -> None:
     with pytest.warns(gi.DivergenceWarning):
-        code, out, _ = invoke("train", tmp_path / "run", *SMALL, "--set", "training.lr=1e30")
+        code, out, _ = told("train", tmp_path / "run", *SMALL, "--set", "training.lr=1e30")
     assert "diverged after 1 of 20 steps" in out
-    code, out, _ = invoke("analyse", tmp_path / "run")
+    code, out, _ = told("analyse", tmp_path / "run")
     assert code == 0
     assert "nan" not in out.lower()
     assert "diverged after 1 of 20 steps" in out
@@ -241,7 +226,7 @@ def interrupted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("interrupted", [2], indirect=True)
 @pytest.mark.usefixtures("interrupted")
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
-    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    code, out, err = told("train", tmp_path / "run", *SMALL)
     assert (code, out) == (130, "")
     assert "Interrupted; there is nothing to save" in err
     assert os.listdir(tmp_path) == []
@@ -249,14 +234,14 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("interrupted")
 def test_an_interrupted_run_is_saved_as_unfinished(tmp_path: Path) -> None:
-    code, out, err = invoke("train", tmp_path / "run", *SMALL)
+    code, out, err = told("train", tmp_path / "run", *SMALL)
     assert code == 130
     assert out == ""
     assert f"saved to {tmp_path / 'run'}: unfinished: interrupted after 1 of 20 steps" in err
     run = gi.Run.load(tmp_path / "run")
     assert run.interrupted_at == 1
     assert run.history.step.values.tolist() == [0, 1]
-    code, out, _ = invoke("analyse", tmp_path / "run")
+    code, out, _ = told("analyse", tmp_path / "run")
     assert code == 0
     assert "unfinished: interrupted" in out
     page = (tmp_path / "run" / "report.html").read_text()
@@ -274,7 +259,7 @@ def test_ctrl_c_while_the_unfinished_run_is_saved_is_too_late(
         return real(run, *args, **options)
 
     monkeypatch.setattr(gi.Run, "save", pressed)
-    code, _, err = invoke("train", tmp_path / "run", *SMALL)
+    code, _, err = told("train", tmp_path / "run", *SMALL)
     assert code == 130
     assert "saved to" in err
     assert gi.Run.load(tmp_path / "run").interrupted_at == 1
@@ -285,7 +270,7 @@ def test_an_unfinished_run_does_not_replace_a_finished_one(
     corrupted_run: gi.Run, tmp_path: Path
 ) -> None:
     corrupted_run.save(tmp_path / "run")
-    code, _, err = invoke("train", tmp_path / "run", *SMALL, "--overwrite")
+    code, _, err = told("train", tmp_path / "run", *SMALL, "--overwrite")
     assert code == 130
     assert "run-unfinished" in err
     assert gi.Run.load(tmp_path / "run").config == corrupted_run.config
@@ -304,7 +289,7 @@ def test_a_run_that_cannot_be_saved_is_saved_elsewhere(
 
     monkeypatch.setattr(gi, "train", slow)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code, _, err = invoke("train", tmp_path / "run", *SMALL)
+    code, _, err = told("train", tmp_path / "run", *SMALL)
     assert code == 2
     rescued = re.search(r"The run is in (\S+) instead", err)
     assert rescued is not None
@@ -323,7 +308,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
     (tmp_path / "file").touch()
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "thesis.tex").touch()
-    code, _, err = invoke("train", tmp_path / place, *SMALL)
+    code, _, err = told("train", tmp_path / place, *SMALL)
     assert code == 2
     assert re.fullmatch(r"Error: .*choose another.*\n", err)
 
@@ -331,7 +316,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
 @pytest.mark.parametrize("name", ["nanda2023", "zhong2023"])
 def test_published_settings_by_name(name: str, tmp_path: Path) -> None:
     small = settings("data.p=7", "model.d_model=8", "training.steps=2")
-    code, _, err = invoke("train", tmp_path / "run", "--config", name, *small)
+    code, _, err = told("train", tmp_path / "run", "--config", name, *small)
     assert code == 0, err
     config = gi.Run.load(tmp_path / "run").config
     assert config.training.loss == "cross_entropy_float64"
@@ -370,7 +355,7 @@ def test_bad_options_of_train(
 ) -> None:
     file = tmp_path / "c.json"
     file.write_bytes(config if isinstance(config, bytes) else config.encode())
-    code, _, err = invoke("train", tmp_path / "run", "--config", file, *options)
+    code, _, err = told("train", tmp_path / "run", "--config", file, *options)
     assert code == 2
     assert re.search(f"^Error: .*{message}", err)
     assert len(err) < 1000
@@ -379,5 +364,5 @@ def test_bad_options_of_train(
 
 def test_the_version_is_that_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert invoke("--version") == (0, f"grokinterp {project['version']}\n", "")
-    assert "--version" in invoke("--help")[1]
+    assert told("--version") == (0, f"grokinterp {project['version']}\n", "")
+    assert "--version" in told("--help")[1]

@@ -3,39 +3,22 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import grokinterp as gi
-from analyses.cli import app
 from analyses.phase_diagrams import sweep_job
+from tests.analyses.shell import told
+
+pytestmark = pytest.mark.usefixtures("no_type_checker_in_module")
 
 QUICK = ["--set", "data.p=13", "--set", "model.d_mlp=32", "--set", "training.steps=60"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_type_checker() -> Iterator[None]:
-    """The shell's user meets the code's own checks, not those of the tests' import hook."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
-
-def invoke(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
 def sweep(out: Path, *options: str) -> tuple[int, str, str]:
-    return invoke(
+    return told(
         "sweep", "fig3a", "--size", "tiny", "--device", "cpu", "--out", out, *QUICK, *options
     )
 
@@ -152,7 +135,7 @@ def test_adaptive_infers_what_lies_between(tmp_path: Path) -> None:
     assert summary["inferred"] == 5
     assert list(summary["cells"].values()) == [{"confusion": 9}]
     assert "inferred, not trained" in (tmp_path / "diagram.html").read_text()
-    code, out, _ = invoke(
+    code, out, _ = told(
         "diagram", tmp_path / "sweep.zarr", "--out", tmp_path / "again.html", "--json"
     )
     assert code == 0
@@ -165,7 +148,7 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
     said = []
     for source in (drawn[0] / "sweep.zarr", tmp_path / "sweep.nc"):
         page = tmp_path / f"{source.suffix[1:]}.html"
-        code, out, err = invoke("diagram", source, "--out", page, "--json")
+        code, out, err = told("diagram", source, "--out", page, "--json")
         assert code == 0, err
         assert "54 of 54 runs are trained" in page.read_text()
         said.append(json.loads(out)["cells"])
@@ -173,7 +156,7 @@ def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: P
     assert said == [summary["cells"]] * 2
     turned = ["--x", "training.weight_decay", "--y", "data.corruption"]
     turned += ["--panel", "data.train_fraction"]
-    code, out, _ = invoke("diagram", tmp_path / "sweep.nc", *turned, "--json")
+    code, out, _ = told("diagram", tmp_path / "sweep.nc", *turned, "--json")
     assert code == 0
     assert [sum(c.values()) for c in json.loads(out)["cells"].values()] == [9, 9, 9]
     assert (tmp_path / "sweep.html").exists()
@@ -209,7 +192,7 @@ def test_what_a_user_can_mend_is_one_line(
     (tmp_path / "tests").mkdir()
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     monkeypatch.chdir(tmp_path)
-    code, _, err = invoke(*arguments)
+    code, _, err = told(*arguments)
     assert code == 2
     assert re.fullmatch(f"Error: .*{message}.*\n", err), err
     assert not (tmp_path / "sweeps").exists()
@@ -233,12 +216,12 @@ def test_errors_of_a_sweep_are_one_line(
 def test_list_names_every_preset() -> None:
     from analyses.phase_diagrams.presets import PRESETS
 
-    code, out, _ = invoke("sweep", "--list")
+    code, out, _ = told("sweep", "--list")
     assert code == 0
     for name, preset in PRESETS.items():
         assert name in out
         assert preset.figure in out
-    code, out, _ = invoke("sweep", "--list", "--json")
+    code, out, _ = told("sweep", "--list", "--json")
     assert json.loads(out).keys() == PRESETS.keys()
 
 
@@ -286,7 +269,7 @@ def interrupted(shell, out: Path, workers: str) -> None:
 def resumed(out: Path) -> None:
     """In this process, to the end."""
     done = int(gi.open_sweep(out / "sweep.zarr").done.sum())
-    code, printed, err = invoke(*LONGER, "--out", out, "--resume")
+    code, printed, err = told(*LONGER, "--out", out, "--resume")
     assert code == 0, err
     assert f"{done} of them done" in printed
     assert bool(gi.open_sweep(out / "sweep.zarr").done.all())
@@ -300,7 +283,7 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, shell) -> None:
     code, _ = stopped(signal.SIGKILL, shell, one, "--resume")
     assert code == -signal.SIGKILL
     assert 1 < int(gi.open_sweep(one / "sweep.zarr").done.sum()) < 9
-    code, _, err = invoke("diagram", one / "sweep.zarr", "--out", one / "half.html")
+    code, _, err = told("diagram", one / "sweep.zarr", "--out", one / "half.html")
     assert code == 0, err
     assert "not trained" in (one / "half.html").read_text()
     resumed(one)

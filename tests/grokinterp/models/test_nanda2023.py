@@ -1,6 +1,5 @@
 """The loader of Nanda et al.'s networks, against their forward pass written out by hand."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 import grokinterp as gi
 from grokinterp.models.nanda2023 import SnapshotsOfTraining, load_nanda2023
+from tests.grokinterp.models.trap import Trap
 from tests.networks import all_pairs
 
 P, D, HEADS, D_HEAD, D_MLP = 5, 8, 2, 3, 11
@@ -193,16 +193,6 @@ def test_other_networks_are_refused(changes: dict[str, Any], message: str, tmp_p
     state = {name: w for name, w in (their_state() | changes).items() if w is not None}
     with pytest.raises(ValueError, match=message):
         load_nanda2023(saved(tmp_path, state))
-
-
-class Trap:
-    """What a malicious file holds: unpickling it makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, (str(self.folder),))
 
 
 def test_loading_runs_no_code_and_names_unreadable_files(tmp_path: Path) -> None:

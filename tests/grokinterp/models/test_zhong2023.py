@@ -15,6 +15,7 @@ from torch import Tensor
 from grokinterp.frequencies import replaced_embedding
 from grokinterp.models import zhong2023
 from grokinterp.models.zhong2023 import load_zhong2023
+from tests.grokinterp.models.trap import Trap
 from tests.networks import all_pairs
 
 FOLDER = os.environ.get("GROKINTERP_ZHONG2023")
@@ -297,16 +298,6 @@ def test_wrong_tensors_of_a_checkpoint_are_named(name: str, tmp_path: Path) -> N
     del tensors["l2.bias"]
     with pytest.raises(ValueError, match=r"missing l2\.bias \[7\]"):
         load_zhong2023(saved(tmp_path, (tensors, about)))
-
-
-class Trap:
-    """What a malicious file holds: unpickling it makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, (str(self.folder),))
 
 
 def test_loading_runs_no_code_and_names_unreadable_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import xarray as xr
 import zarr.storage._local as local
 
 import grokinterp as gi
+from tests.grokinterp.sweeps.attributes import edit_attributes
 
 BASE = gi.RunConfig(
     data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3),
@@ -225,14 +226,6 @@ def test_attributes_that_do_not_fit(
     for use in (gi.open_sweep, small_sweep):
         with pytest.raises(gi.SweepStoreError, match=f"is damaged.*{message}"):
             use(store)
-
-
-def edit_attributes(store: Path, **changes: object) -> None:
-    about = json.loads((store / ".zattrs").read_text()) | changes
-    (store / ".zattrs").write_text(json.dumps(about))
-    everything = json.loads((store / ".zmetadata").read_text())
-    everything["metadata"][".zattrs"] = about
-    (store / ".zmetadata").write_text(json.dumps(everything))
 
 
 def test_an_edited_label_or_value_in_the_identity(finished: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ import zarr.storage._local as local
 import grokinterp as gi
 from grokinterp.sweeps.identity import differences
 from grokinterp.tracking import Callback
+from tests.grokinterp.sweeps.attributes import edit_attributes
 
 AXES = {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]}  # of the fixture
 
@@ -157,15 +157,6 @@ def test_a_newer_format(sweep, store, contents) -> None:
         with pytest.raises(gi.SweepStoreError, match=r"format 3, .* up to 2; upgrade"):
             use()
     assert contents(store) == before
-
-
-def edit_attributes(store: Path, **changes: object) -> None:
-    """In both of their places."""
-    about = json.loads((store / ".zattrs").read_text()) | changes
-    (store / ".zattrs").write_text(json.dumps(about))
-    everything = json.loads((store / ".zmetadata").read_text())
-    everything["metadata"][".zattrs"] = about
-    (store / ".zmetadata").write_text(json.dumps(everything))
 
 
 def test_partial_files_are_removed(sweep, store, same) -> None:
