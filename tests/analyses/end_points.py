@@ -25,7 +25,7 @@ def end(**known: Any) -> EndPoint:
 
 def fake_sweep(
     ends: Sequence[EndPoint | None],
-    axes: Mapping[str, Sequence[Any]],
+    axes: Mapping[str, Any],
     *,
     seeds: int = 1,
     base: gi.RunConfig | None = None,

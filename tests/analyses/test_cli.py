@@ -59,15 +59,15 @@ def test_networks_kept_on_the_way_are_seen_over_training(tmp_path: Path) -> None
     assert told("train", out, *SMALL, "--checkpoints", "1")[0] == 0
     run = gi.Run.load(out)
     assert [kept.step for kept in run.checkpoints.values()] == [10]
-    code, told, _ = told("analyse", out, "progress_measures", "--follow", "--json")
+    code, printed, _ = told("analyse", out, "progress_measures", "--follow", "--json")
     assert code == 0
-    found = json.loads(told)
+    found = json.loads(printed)
     assert found["rows"][0].startswith("3 stored steps, 0 to 20")
     page = Path(found["page"]).read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
-    code, told, _ = told("analyse", out, "embedding_planes", "--n-frequencies", "2", "--json")
+    code, printed, _ = told("analyse", out, "embedding_planes", "--n-frequencies", "2", "--json")
     assert code == 0
-    assert "Plotly.addFrames" in Path(json.loads(told)["page"]).read_text()
+    assert "Plotly.addFrames" in Path(json.loads(printed)["page"]).read_text()
 
 
 def test_analyse_writes_a_self_contained_page(trained: Path) -> None:

@@ -77,8 +77,9 @@ CONTROL = [0.05, 0.1, 0.08, 0.12]
 
 def judged(**changes: Any) -> Verdict:
     """Of a network that does both, selectively, unlike its controls."""
-    known = {"test": 1.0, "changed": 1.0, "s_mem": 0.9, "s_gen": 0.9}
-    return verdict(**known | {"control_mem": CONTROL, "control_gen": CONTROL} | changes)
+    known: dict[str, Any] = {"test": 1.0, "changed": 1.0, "s_mem": 0.9, "s_gen": 0.9}
+    known |= {"control_mem": CONTROL, "control_gen": CONTROL}
+    return verdict(**known | changes)
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,8 @@ def test_runs_that_do_not_generalise_are_outside_of_it(
     )
     assert found.memorised.sel(condition="full")[RUNS.index("random labels")].item() == 1.0
     untrained = found.periodicity.isel(run=RUNS.index("grokked")).sel(of="untrained")
-    untrained = gi.build_model(gi.RunConfig().replace({"data.p": 13, "model.d_mlp": 96}))
-    step_0 = verdict_on(untrained).periodicity.sel(of="network")
+    network = gi.build_model(gi.RunConfig().replace({"data.p": 13, "model.d_mlp": 96}))
+    step_0 = verdict_on(network).periodicity.sel(of="network")
     np.testing.assert_allclose(untrained[:2], step_0[:2])
 
 

@@ -24,7 +24,9 @@ def test_the_nine_runs_have_the_published_settings() -> None:
     for config in configs:
         alpha, norm = config.data.train_fraction, config.model.norm
         assert config == gi.RunConfig(
-            data=gi.DataConfig("addition", p=97, train_fraction=alpha, corruption=0.3, seed=2),
+            data=gi.DataConfig(
+                operation="addition", p=97, train_fraction=alpha, corruption=0.3, seed=2
+            ),
             model=gi.MLPConfig(d_mlp=500, act="square", norm=norm),
             training=training,
             seed=2,

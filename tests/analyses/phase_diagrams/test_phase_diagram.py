@@ -36,7 +36,7 @@ ENDS = {  # weight decay and alpha -> a run for each seed, at the first and at t
 
 def make_sweep() -> xr.Dataset:
     ends = [run for wd in WD for alpha in ALPHA for run in ENDS[wd, alpha]]
-    axes = dict(zip(DIMS, (WD, ALPHA, XI), strict=False))
+    axes: dict[str, Any] = dict(zip(DIMS, (WD, ALPHA, XI), strict=False))
     return fake_sweep(ends, axes, seeds=SEEDS, base=gi.RunConfig().replace({"training.lr": 0.01}))
 
 

@@ -237,7 +237,7 @@ def test_order_of_dimensions_and_subsets_does_not_matter() -> None:
 
 
 def test_survives_netcdf_and_leaves_the_sweep_alone(tmp_path: Path) -> None:
-    sweep = fake_sweep([COEXISTENCE, PARTIAL, FULL, DIVERGED, None, end(test=0.2)])
+    sweep = sweep_of([COEXISTENCE, PARTIAL, FULL, DIVERGED, None, end(test=0.2)])
     before = sweep.copy(deep=True)
     found = sweep_phases.compute(sweep)
     xr.testing.assert_identical(sweep, before)

@@ -26,7 +26,7 @@ def native_twin(model: HookedTransformer) -> Any:
     if model.unembed.b_U is not None:
         model.unembed.b_U.data.zero_()
     fields = {name: getattr(config, name) for name in (*_SIZES, *_KINDS)}
-    native = native_transformer(model.cfg.d_vocab_out, **fields).double()
+    native = native_transformer(model.W_U.shape[1], **fields).double()
     state = model.state_dict()
     for name, weight in native.named_parameters():
         weight.data = _ours(name.replace("._original_component", ""), state).double().clone()
