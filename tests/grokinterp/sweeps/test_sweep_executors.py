@@ -267,7 +267,7 @@ def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, 
     def slow(run: gi.Run) -> float:
         import time
 
-        time.sleep(0.1)
+        time.sleep(0.05)
         return run.config.seed
 
     class Kill(Callback):
@@ -285,11 +285,11 @@ def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, 
     result = gi.sweep(
         base,
         AXES,
-        8,
+        4,
         measure,
         store,
         client.get_executor(),
-        chunk=2,
+        chunk=1,
         callbacks=[Kill()],
         **QUIET,
     ).load()
@@ -297,7 +297,7 @@ def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, 
     assert killed[1] in result.pid
     assert os.getpid() not in result.pid
     assert (result.threads == 1).all()
-    alone = gi.sweep(base, AXES, 8, {"slow": slow}, **QUIET)
+    alone = gi.sweep(base, AXES, 4, {"slow": slow}, **QUIET)
     same(result.drop_vars(["threads", "pid"]), alone)
 
     def fails(run: gi.Run) -> float:
@@ -315,7 +315,7 @@ def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, 
         gi.sweep(
             base,
             AXES,
-            8,
+            4,
             {"slow": slow},
             tmp_path / "left",
             client.get_executor(),
@@ -324,5 +324,5 @@ def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, 
             worker_timeout=1.0,
             **QUIET,
         )
-    assert 0 < gi.open_sweep(tmp_path / "left").done.sum() < 24
-    same(gi.sweep(base, AXES, 8, {"slow": slow}, tmp_path / "left", **QUIET), alone)
+    assert 0 < gi.open_sweep(tmp_path / "left").done.sum() < 12
+    same(gi.sweep(base, AXES, 4, {"slow": slow}, tmp_path / "left", **QUIET), alone)

@@ -75,7 +75,7 @@ def its_seed(run: gi.Run) -> list[float]:
 
 def sweep(store: Path | None) -> xr.Dataset:
     axes, measure = {"training.lr": [0.01, 0.1]}, {"its_seed": its_seed}
-    return gi.sweep(BASE, axes, 3, measure, store, device="cpu", chunk=3, progress=False)
+    return gi.sweep(BASE, axes, 1, measure, store, device="cpu", chunk=1, progress=False)
 
 
 def check_store(store: Path, want: xr.Dataset) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 import grokinterp as gi
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_type_checker")]
 
 
 def first_step(curve: xr.DataArray, level: float) -> int:
@@ -21,7 +21,7 @@ def test_grokking_without_corruption() -> None:
     """Fig. 2: weight decay 5, 100 steps; five seeds in one stack."""
     config = gi.RunConfig(
         data=gi.DataConfig(protocol="published"),
-        training=gi.TrainConfig(weight_decay=5.0, steps=100, eval_every=2),
+        training=gi.TrainConfig(weight_decay=5.0, steps=100, eval_every=4),
     )
     runs = gi.train_many([config.replace({"seed": s}) for s in range(5)], progress=False)
     last = xr.concat([run.history.isel(step=-1) for run in runs], dim="seed")
@@ -52,7 +52,7 @@ def test_full_inversion_is_on_the_floor() -> None:
     """Fig. 1c: weight decay 15, 500 steps; train accuracy is the share of true labels."""
     config = gi.RunConfig(
         data=gi.DataConfig(corruption=0.35, protocol="published"),
-        training=gi.TrainConfig(weight_decay=15.0, steps=500),
+        training=gi.TrainConfig(weight_decay=15.0, steps=500, eval_every=20),
     )
     run = gi.train(config, progress=False).history
     last = run.isel(step=-1)
