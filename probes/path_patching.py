@@ -1,4 +1,4 @@
-"""Path patching: what one unit tells another directly, and what becomes of the answer by it."""
+"""Path patching: what one unit passes to another directly, and how that changes the logits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from probes.probe import probe
 from probes.unit_periodicity import units_of
 
 HEAD_INPUTS = ("query", "key", "value")
-# The units through which later ones learn of earlier ones. An LSTM's gates are parts of its hidden
-# units: freezing them, too, would leave no path to a hidden unit.
+# Later units read earlier ones through these. An LSTM's gates are parts of its hidden units:
+# freezing them as well would leave no path to a hidden unit.
 _FROZEN = ("neurons", "heads", "hidden")
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class PathPatching:
-    """What a path from a sender to a receiver carries, for each example."""
+    """What a path from a sender to a receiver does, for each example."""
 
-    logits: Float[Tensor, "example p"]  # when only the receiver carries what the sender told it
+    logits: Float[Tensor, "example p"]  # with the receiver's activation patched, and nothing else
     clean_logits: Float[Tensor, "example p"]
     # The receiver's activation with the sender's change, [example], [example, pos], of heads with a
     # last axis d_head; of an LSTM's units pos is the step. None where the receiver is the logits.
@@ -57,7 +57,7 @@ def path_patching(
     head_input: str | None = None,
     positions: Sequence[int] | None = None,
 ) -> PathPatching:
-    """Replace what a sender tells a receiver on direct paths, and all else as on clean examples.
+    """The logits if only a receiver, and only by direct paths, sees another activation of a sender.
 
     The network runs on ``pairs``. The sender's activation is that on ``source``; all other units
     are frozen at their clean values, so that the change reaches the receiver only by the residual
@@ -74,8 +74,8 @@ def path_patching(
             learns of the sender one step later. None: the logits.
         pairs: the clean examples.
         source: as many examples, from which the sender takes its activation.
-        head_input: where the receiver is a head, which of its inputs receives: "query", "key" or
-            "value". None: the head's output, by way of all three.
+        head_input: if the receiver is a head, which of its inputs receives: "query", "key" or
+            "value". None: all three, so the head's output is recorded.
         positions: the positions, of a recurrent layer the steps, at which the sender is replaced.
             None: all.
 
@@ -176,7 +176,7 @@ class _Paths:
         self._check_order()
 
     def patched(self) -> PathPatching:
-        """The first run records what the receiver is told, the second gives it to it alone."""
+        """The first run records the receiver's activation, the second patches it in."""
         logits, told = self._logits_and_told()
         if self.end is None:
             return PathPatching(logits, self.clean_logits, None, None)
@@ -201,7 +201,7 @@ class _Paths:
             if name in self.receiving:
                 told[name] = activation.clone()
             if name in sending:
-                # Frozen as a whole, or a gate or the embedding, whose other entries go on.
+                # Frozen as a whole; of a gate or the embedding, other entries are kept.
                 own = self.clean[name] if name in self.frozen else activation
                 if units.name == FREQUENCIES:
                     return changed[name]
@@ -213,7 +213,7 @@ class _Paths:
             return self._plain(self.network.run(self.pairs, hooks)), told
 
     def _sent(self) -> Mapping[str, Tensor]:
-        """The sender's activation by hook point, that on the source where it is replaced."""
+        """The sender's activation by hook point: the source's where it is replaced."""
         units, index = self.start.units, self.start.index
         found: dict[str, Tensor] = {}
         for step, hook in enumerate(units.hooks):

@@ -1,4 +1,4 @@
-"""Any network in two halves, by a mask over its units, and how far the halves add up to the whole.
+"""A network split in two by a mask over its units, and how far the two halves add up to it.
 
 A half is a network of its own, without the other units. With r the logits without any of the units,
 
@@ -26,13 +26,13 @@ from probes.probe import probe
 from probes.unit_pruning import Removals
 
 MODES = ("zero", "mean")
-_DRAWS = 3  # random networks that are asked what depends on what
+_DRAWS = 3  # random networks on which dependence is measured
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class UnitHalves:
-    """Two networks, and what is between their logits and those of the whole network."""
+    """Two networks, and by how much their logits miss those of the whole network."""
 
     parts: Mapping[str, HookedModel]  # "memorising" and "generalising", in evaluation mode
     rest: Float[Tensor, "pair p"]  # logits without any of the units; in both parts
@@ -59,9 +59,9 @@ def unit_halves(
         model: any network of ``grokinterp.models`` for pairs.
         generalising: which units stay in the generalising half; the memorising one has all others.
         unit: name of the units, as ``model.list_units()`` lists them; not "frequencies".
-        mode: what removed activations are for good: "zero", or their "mean" over all pairs in the
-            whole network. A half by the mean carries a hook for it, which stays when hooks are
-            reset. :func:`probes.least_norm` refuses it: scaling layers would not scale the mean.
+        mode: what removed activations become, permanently: "zero", or their "mean" over all pairs
+            in the whole network. A half by the mean carries a hook for it, which stays when hooks
+            are reset. :func:`probes.least_norm` refuses it, as scaling would not reach the mean.
 
     Raises:
         ValueError: the network lacks these units; a mask of the wrong length, or with all units in
@@ -125,8 +125,8 @@ def _idle(
 ) -> dict[str, Bool[Tensor, "..."]]:
     """Which entries of each parameter reach the logits only by way of removed units.
 
-    It is read off networks of this architecture with random weights: in them nothing is dead or
-    saturated, so that an entry which the logits' gradient is zero for is one without a way.
+    Measured on networks of this architecture with random weights, in which nothing is dead or
+    saturated: an entry that gets no gradient from the logits in any of them cannot reach them.
     """
     drawn = copy.deepcopy(model).double().requires_grad_(True)
     drawn.reset_hooks()
@@ -138,7 +138,7 @@ def _idle(
         with torch.no_grad():
             for weight in drawn.parameters():
                 random = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
-                random = random.abs() if draw % 2 == 0 else random  # no relu is off
+                random = random.abs() if draw % 2 == 0 else random  # all positive: no ReLU is off
                 weight.copy_(random / max(1, weight.shape[0]) ** 0.5)
         for found, added in ((whole, []), (hooked, hooks)):
             for reached, gradient in zip(found, _gradients(drawn, added, rng), strict=True):
@@ -151,7 +151,7 @@ def _idle(
 
 
 def _replaced(taken_out: Removals, gone: Bool[Tensor, " unit"], rng: torch.Generator) -> FwdHooks:
-    """Hooks that take units out; where these have means, put any numbers in their place."""
+    """Hooks that take units out; where they would insert means, insert random numbers."""
     if taken_out.reference is None:
         return taken_out.hooks(gone)
     pairs = len(taken_out.network.pairs)
@@ -163,7 +163,7 @@ def _replaced(taken_out: Removals, gone: Bool[Tensor, " unit"], rng: torch.Gener
 
 
 def _gradients(model: HookedModel, hooks: FwdHooks, rng: torch.Generator) -> list[Tensor]:
-    """Of a random sum of all logits, with respect to each parameter."""
+    """Gradients of a random signed sum of all logits, one for each parameter."""
     network = network_on_pairs(model)
     weights = list(model.parameters())
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""How periodic the units of any network are, by several definitions, and how well these agree."""
+"""How periodic a network's units are, by several definitions, and how well these agree."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ def unit_periodicity(
 ) -> UnitPeriodicity:
     """How periodic each unit is, as a number in 0..1; 1 for a single frequency.
 
-    Of the definitions, units have those that they have the vectors or activations for:
+    Which definitions apply depends on the vectors or activations that the units have:
 
     - "input_ipr": IPR (:func:`probes.ipr`) of what each residue adds to a first-layer neuron before
       its nonlinearity, mean over the operands. Source: Doshi et al. 2023, arXiv:2310.13061,
@@ -188,7 +188,7 @@ def _share(
     operation: Operation | None,
     alive_from: float,
 ) -> dict[str, Tensor]:
-    """{name: share of each unit's variance at its best frequency}; nothing if there is none."""
+    """Share of each unit's variance at its best frequency, by name; empty without a basis."""
     known = network.anatomy.operation if operation is None else operation
     values = activations(network, units) if has_basis(known, network.p) else None
     if values is None:
@@ -205,7 +205,7 @@ def _share(
 
 
 def _activations(network: NetworkOnPairs, units: Units) -> Float[Tensor, "pair unit d"] | None:
-    """What each unit does: its activation, of a head the vector that it writes."""
+    """Each unit's activation; for a head, the vector that it writes."""
     if units.name == FREQUENCIES:
         return None
     values = network.activations(units.last)

@@ -1,4 +1,4 @@
-"""What a network still knows after its units are taken out in turn: any units of any network.
+"""What a network still knows while its units are taken out one by one: any units, any network.
 
 Where the logits are a sum over the units, every removal is scored by :func:`probes.pruning_curve`.
 Elsewhere some are chosen: an even grid first, then always the middle of the interval over which
@@ -69,7 +69,7 @@ class Removals:
         self._whole: Tensor | None = None
         if mode != "zero" and self.units.name != FREQUENCIES:
             self._whole, self.reference = network.run_with_cache(self.units.hooks)
-            if mode == "mean":  # the mean of one is itself, and a small thing to copy
+            if mode == "mean":  # one example is enough: its mean is itself
                 self.reference = {
                     hook: value.mean(dim=0, keepdim=True) for hook, value in self.reference.items()
                 }
@@ -77,7 +77,7 @@ class Removals:
     def hooks(self, chosen: Chosen) -> FwdHooks:
         """Hooks that take some units out, on a batch of all pairs."""
         units = self.units
-        # Other makers' networks know no names of units, but for the hook point of heads.
+        # Networks from elsewhere do not know our names of units; heads are named by hook point.
         named = isinstance(self.network.model, HookedModel) or units.axis == -2
         return ablate(
             chosen,
@@ -139,7 +139,7 @@ def unit_pruning_curve(
         mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
             pairs, or that of another pair ("resample"); these as they are in the whole network.
         seed: of the other pairs in "resample".
-        removals: how many forward passes with some units removed are made at most. Where the logits
+        removals: at most so many forward passes with some units removed. Where the logits
             are a sum over the units, all removals are scored without them.
 
     Raises:
@@ -201,7 +201,7 @@ class Pruner:
 def refined_curve(
     score: Callable[[int], Float[Tensor, "2 subset"]], width: int, removals: int
 ) -> PruningCurve:
-    """A curve scored where it bends.
+    """A curve that is scored most densely where accuracy changes.
 
     Args:
         score: accuracy and loss on each subset after so many removals.

@@ -1,8 +1,8 @@
 """Where memorisation and generalisation sit in a network: double dissociation by pruning.
 
 ``grokinterp run dissociation OUT`` trains networks that generalise and also know wrong labels,
-three seeds of each architecture, takes their units out by periodicity and says whether the two
-abilities can be taken away from each other.
+three seeds of each architecture, removes their units by periodicity, and says whether each of the
+two abilities can be removed without the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def table(data: xr.Dataset) -> list[dict[str, object]]:
 
 
 def survivors(runs: Sequence[Run], data: xr.Dataset, setting: str, unit: str) -> xr.Dataset:
-    """What tells the wrong labels that survive the loss of the generalising half, by seed.
+    """How wrong labels that survive the loss of the generalising half differ, by seed.
 
     The halves are those at the best cut of ``data``, with the score and ablation named beforehand.
 

@@ -18,8 +18,8 @@ from probes import NetworkOnPairs, network_on_pairs, unit_periodicity
 
 KINDS = ("neurons", "heads", "hidden")  # units that carry what a network computes
 MODES = ("zero", "mean", "resample")
-# The row that is named first: the score that every unit has, and the ablation that keeps what a
-# unit adds on average.
+# The row of the main result: a score that every unit has, and the ablation that keeps a unit's mean
+# contribution.
 SCORE, MODE = "share", "mean"
 
 Row = tuple[str, str, str]  # unit, score, mode
@@ -84,7 +84,7 @@ def _of_network(
 
 
 def units_of(network: NetworkOnPairs) -> list[str]:
-    """The units that are taken out: what carries a computation, not gates or frequencies."""
+    """The units to remove: neurons, heads and hidden states, but neither gates nor frequencies."""
     return [name for name, units in network.units.items() if units.kind in KINDS]
 
 

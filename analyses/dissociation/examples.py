@@ -1,4 +1,4 @@
-"""Which wrong labels survive when the periodic units are gone, and what is special about them."""
+"""Which wrong labels survive the removal of the periodic units, and what they have in common."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from probes import network_on_pairs
 from probes.linear_effects import first_order_changes
 from probes.unit_periodicity import units_of
 
-# What may tell survivors from the others, with what a figure calls it.
+# Numbers that may distinguish survivors, with the names that figures give them.
 COVARIATES = {
     "support": "what the memorising units add to the wrong label (logits above the mean)",
     "supporters": "memorising units that add to the wrong label",

@@ -1,4 +1,4 @@
-"""Pictures of a double dissociation: the map of S_mem against S_gen, and what it depends on."""
+"""Figures of a double dissociation: S_mem against S_gen, and what they depend on."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -41,7 +41,7 @@ def primary(data: xr.Dataset) -> xr.Dataset:
 
 
 def judged(data: xr.Dataset) -> xr.Dataset:
-    """NaN for the networks that do not do both, which are in no mean."""
+    """The data with NaN for networks that do not do both, so that means leave them out."""
     does_both = (data.verdict != "not applicable") & (data.verdict != "")
     numbers = data.drop_vars("verdict")
     return numbers.where(does_both).assign(verdict=data.verdict)
@@ -52,7 +52,7 @@ def plot_map(
 ) -> go.Figure:
     """Each network's units by S_mem and S_gen, with 95 % intervals over seeds.
 
-    Grey: what is reached with as many units gone at random, mean over orders and seeds.
+    Grey: the same with as many units removed at random, mean over orders and seeds.
     """
     shown = judged(primary(data))
     figure = go.Figure()

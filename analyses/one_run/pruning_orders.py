@@ -1,4 +1,4 @@
-"""Scores that put a network's units in an order of removal, by name."""
+"""The orders in which a network's units can be removed, by the name of what ranks them."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -37,7 +37,7 @@ ORDERS = tuple(NAMES)
 
 
 def default_orders(network: NetworkOnPairs, unit: str) -> tuple[str, ...]:
-    """A periodicity, a norm, an effect and chance: of each the first that these units have."""
+    """The first periodicity, norm and effect that these units have, and a random order."""
     whole = has_neuron_weights(network.model)
     writes = _written_at(network, unit) is not None
     try:
@@ -69,7 +69,7 @@ class Queues:
     def plans(
         self, order: str, random_seeds: int
     ) -> Iterator[tuple[str, str, int, Int[Tensor, " unit"]]]:
-        """Curves of one order, each as order, direction, seed and units in order of removal."""
+        """The curves of one order: (order, direction, seed, units in the order of removal)."""
         width = self._taken_out.units.count
         if order == RANDOM:
             for seed in range(random_seeds):

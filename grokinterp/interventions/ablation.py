@@ -169,7 +169,7 @@ class _Reference:
         )
 
     def at(self, activation: Tensor, place: Place, hook: HookPoint) -> Tensor:
-        """Those of a hook point, like an activation there; raise if they are not."""
+        """Those of a hook point; raise unless they have the shape of an activation there."""
         name, given = str(hook.name), self._given
         if isinstance(given, dict):
             # TransformerLens' own models have several names for a hook point.

@@ -19,7 +19,7 @@ from grokinterp.models.prompt import Prompt
 
 ABLATIONS = ("zero", "mean", "resample")
 
-# From the chosen frequencies' parts [example, d] of an operand's vectors to what is added to them.
+# Maps the chosen frequencies' parts of an operand's vectors, [example, d], to what is added.
 Change = Callable[[Tensor], Tensor]
 
 
@@ -87,7 +87,7 @@ class FrequencyHook:
 
 
 def check_examples(mode: str, examples: int, instead: str) -> None:
-    """Raise if a mean or a resampled value would be the only example's own, and change nothing."""
+    """Raise for a single example: its mean and its only resampled value are its own."""
     if mode != "zero" and examples == 1:
         raise ValueError(
             f"mode={mode!r} takes its values from the batch, which has only one example; pass "

@@ -89,7 +89,7 @@ class _Patch:
         self._chosen, self._hooks = chosen, hooks
 
     def for_model(self, model: HookedModel) -> Callable[[Tensor, HookPoint], Tensor]:
-        """The same, told the hook points of the units; of a recurrent layer one for each step."""
+        """The hook for a network: it knows the units' hook points, one per step of an LSTM."""
         at, hooks = self._place.hook, ()
         if isinstance(at, HooksOf):
             hooks = model.unit_hooks[at.unit].hooks
@@ -139,7 +139,7 @@ def _selection(place: Place, chosen: Chosen) -> Selection:
 
 
 def _mask(activation: Tensor, axis: int, index: Sequence[int]) -> Bool[Tensor, "..."]:
-    """Whether an entry's index along an axis is one of some, to be broadcast over the others."""
+    """Which indices along an axis were chosen, with ones for the other axes to broadcast."""
     line = torch.zeros(activation.shape[axis], dtype=torch.bool, device=activation.device)
     line[index] = True
     return line.view([-1 if i == axis % activation.ndim else 1 for i in range(activation.ndim)])
@@ -166,7 +166,7 @@ def checked_positions(positions: object) -> list[int]:
 
 
 def _are_units(name: str, cache: Mapping[str, Tensor]) -> bool:
-    """Whether a name is of units: a hook point of that name would be in the cache."""
+    """Whether a name is of units rather than of a hook point in the cache."""
     return kind_of(name) in WORDS and name not in cache
 
 

@@ -1,4 +1,4 @@
-"""Parts of a network that can be taken out one by one, and names that networks look up.
+"""Names and places of the parts of a network that interventions act on.
 
 A network lists its own with ``model.list_units()``: the neurons of each MLP layer ("neurons.0"),
 the heads of each attention layer ("heads.0"), the hidden states and gates of each LSTM layer
@@ -25,7 +25,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class UnitHooks:
-    """Where the units of one kind and layer are."""
+    """The hook points and the axis at which units of one kind and layer are found."""
 
     hooks: tuple[str, ...]  # their hook points; of a recurrent layer one per step, in order
     axis: int = -1  # of the activation, counted from the end: its entries are the units
@@ -66,9 +66,9 @@ def position_axis(hook: str) -> int:
 
 
 class HooksOf(str):
-    """Hook points that each network looks up for itself; a string, as hook names are.
+    """A hook name that stands for all hook points of some units; each network looks them up.
 
-    TransformerLens' own models do not know this class: to them it is the string's hook point.
+    To TransformerLens' own models, which do not know this class, it is the string itself.
     """
 
     layer: int  # with unit == "": the neurons of this layer, of an LSTM its hidden states
@@ -81,12 +81,12 @@ class HooksOf(str):
 
     @classmethod
     def neurons(cls, layer: int) -> "HooksOf":
-        """Those of a layer's neurons, or of an LSTM's hidden states; 0 is the first layer."""
+        """The hook points of a layer's neurons, or of an LSTM's hidden states, from layer 0."""
         return cls._made(f"blocks.{layer}.mlp.hook_post", layer, "")
 
     @classmethod
     def units(cls, name: str) -> "HooksOf":
-        """Those of the units of a name.
+        """The hook points of the units with a name.
 
         Raises:
             ValueError: no network has units of this name.
