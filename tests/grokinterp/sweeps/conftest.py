@@ -1,5 +1,7 @@
 """A base config whose runs take milliseconds, and ways to look at what a sweep did."""
 
+import functools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,14 +11,16 @@ import xarray as xr
 import grokinterp as gi
 from grokinterp.sweeps import work
 
+BASE = gi.RunConfig(
+    data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3),
+    model=gi.MLPConfig(d_mlp=8),
+    training=gi.TrainConfig(steps=8, eval_every=4),
+)
+
 
 @pytest.fixture
 def base() -> gi.RunConfig:
-    return gi.RunConfig(
-        data=gi.DataConfig(p=7, train_fraction=0.6, corruption=0.3),
-        model=gi.MLPConfig(d_mlp=8),
-        training=gi.TrainConfig(steps=8, eval_every=4),
-    )
+    return BASE
 
 
 def seed_of(run: gi.Run) -> list[int]:
@@ -24,24 +28,40 @@ def seed_of(run: gi.Run) -> list[int]:
     return [run.config.seed, 5]
 
 
+def swept(store: Path | None, **changes) -> xr.Dataset:
+    """The result of a sweep of twelve runs, with changes."""
+    arguments = {
+        "base": BASE,
+        "axes": {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]},
+        "seeds": 2,
+        "measure": {"m": seed_of},
+        "store": store,
+        "chunk": 4,  # two learning rates, two seeds: the last block is cut off
+        "device": "cpu",
+        "progress": False,
+    }
+    return gi.sweep(**(arguments | changes))
+
+
 @pytest.fixture
-def sweep(base: gi.RunConfig, store: Path) -> Callable[..., xr.Dataset]:
+def sweep(store: Path) -> Callable[..., xr.Dataset]:
     """Runs one sweep of twelve runs, with changes."""
+    return functools.partial(swept, store=store)
 
-    def run(**changes) -> xr.Dataset:
-        arguments = {
-            "base": base,
-            "axes": {"training.lr": [1e-3, 1e-2, 1e-1], "data.corruption": [0.0, 0.2]},
-            "seeds": 2,
-            "measure": {"m": seed_of},
-            "store": store,
-            "chunk": 4,  # two learning rates, two seeds: the last block is cut off
-            "device": "cpu",
-            "progress": False,
-        }
-        return gi.sweep(**(arguments | changes))
 
-    return run
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
+    """A store to copy, and what its sweep returned."""
+    store = tmp_path_factory.mktemp("sweep") / "s"
+    return store, swept(store).load()
+
+
+@pytest.fixture
+def first(finished_sweep: tuple[Path, xr.Dataset], store: Path) -> xr.Dataset:
+    """What the sweep returned that is finished in ``store``; nothing is trained for it."""
+    finished, result = finished_sweep
+    shutil.copytree(finished, store)
+    return result.copy(deep=True)
 
 
 @pytest.fixture

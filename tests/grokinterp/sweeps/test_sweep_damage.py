@@ -65,9 +65,8 @@ def flip(file: Path) -> None:
 @pytest.mark.parametrize(
     "chunk", ["final_loss/1.0.0.0", "m/0.0.0.0", "checksum/0.0.0", "n_test/1.0.0", "done/1.0.0"]
 )
-def test_damage_is_noticed_and_mended(sweep, store, same, trained, chunk, damage) -> None:
-    first = sweep().load()
-    file, trained[:] = store / chunk, []
+def test_damage_is_noticed_and_mended(first, sweep, store, same, trained, chunk, damage) -> None:
+    file = store / chunk
     damage(file)
     if chunk.startswith("done") and damage is not truncate:
         same(sweep(), first)  # that block is simply not done
@@ -87,9 +86,7 @@ def test_damage_is_noticed_and_mended(sweep, store, same, trained, chunk, damage
 
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
 @pytest.mark.parametrize("label", ["training.lr", "seed", "subset"])
-def test_lost_labels_are_written_again(sweep, store, same, trained, label, damage) -> None:
-    first = sweep().load()
-    trained.clear()
+def test_lost_labels_are_written_again(first, sweep, store, same, trained, label, damage) -> None:
     damage(store / label / "0")
     same(sweep(), first)
     assert not trained

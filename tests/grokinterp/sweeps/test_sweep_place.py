@@ -104,9 +104,8 @@ def test_what_a_failed_beginning_leaves(sweep, store, monkeypatch: pytest.Monkey
     assert gi.open_sweep(store).done.all()
 
 
-def test_files_of_others_in_a_store(sweep, store, same) -> None:
+def test_files_of_others_in_a_store(first, sweep, store, same) -> None:
     """As a file manager leaves them; zarr would warn."""
-    first = sweep()
     (store / ".DS_Store").touch()
     (store / "notes.txt").write_text("mine")
     (store / "figures").mkdir()

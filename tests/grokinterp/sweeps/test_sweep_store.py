@@ -58,9 +58,9 @@ def test_a_finished_sweep_is_not_trained_again(sweep, same, trained) -> None:
         ({"resume": False}, "resume=True"),
     ],
 )
+@pytest.mark.usefixtures("first")
 def test_another_sweep_is_refused(sweep, store, contents, trained, change, named) -> None:
-    sweep()
-    before, _ = contents(store), trained.clear()
+    before = contents(store)
     with pytest.raises(gi.SweepStoreError, match=f"{store}.*{named}"):
         sweep(**change)
     assert contents(store) == before
@@ -149,8 +149,8 @@ def test_what_is_no_store(sweep, store, contents, trained) -> None:
     assert not trained
 
 
+@pytest.mark.usefixtures("first")
 def test_a_newer_format(sweep, store, contents) -> None:
-    sweep()
     edit_attributes(store, format=3)
     before = contents(store)
     for use in (sweep, lambda: gi.open_sweep(store)):
@@ -159,16 +159,14 @@ def test_a_newer_format(sweep, store, contents) -> None:
     assert contents(store) == before
 
 
-def test_partial_files_are_removed(sweep, store, same) -> None:
-    first = sweep().load()
+def test_partial_files_are_removed(first, sweep, store, same) -> None:
     (store / "done" / "0.0.0.abc.partial").write_bytes(b"1")
     (store / "abc.partial").write_bytes(b"1")
     same(sweep(), first)
     assert not list(store.rglob("*.partial"))
 
 
-def test_half_written_blocks_are_not_shown(sweep, store, same) -> None:
-    first = sweep().load()
+def test_half_written_blocks_are_not_shown(first, sweep, store, same) -> None:
     (store / "done" / "1.0.0").unlink()
     (store / "done" / "1.1.0").unlink()
     shown = gi.open_sweep(store).load()
@@ -255,9 +253,7 @@ with locked(Path(sys.argv[1])):
 """
 
 
-def test_one_process_at_a_time(sweep, store, same, trained) -> None:
-    first = sweep().load()
-    trained.clear()
+def test_one_process_at_a_time(first, sweep, store, same, trained) -> None:
     command = [sys.executable, "-c", HOLDER, str(store)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as holder:
         try:
