@@ -56,7 +56,7 @@ class Definition:
         """
         gaps = [bound - accuracies[subset] for subset, bound in self.at_least.items()]
         gaps += [accuracies[subset] - bound for subset, bound in self.at_most.items()]
-        return sum(math.inf if math.isnan(gap) else max(gap, 0.0) for gap in gaps)
+        return sum((math.inf if math.isnan(gap) else max(gap, 0.0) for gap in gaps), 0.0)
 
     @property
     def subsets(self) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ def test_shortfall_adds_up_what_is_missed() -> None:
         ({"seen": torch.ones(P * P)}, "float32"),
     ],
 )
+@pytest.mark.usefixtures("no_type_checker")
 def test_parts_that_do_not_belong_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**changes)

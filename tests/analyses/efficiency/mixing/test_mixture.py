@@ -182,8 +182,8 @@ def test_flawless_circuits_follow_the_published_training_loss() -> None:
     # A published point is the mean over the four batches of the epoch that ends with its step.
     loss = found.loss.sel(split="train").rolling(step=4).mean()
     published = [0.004177, 0.004073, 0.003178, 0.002078, 0.001268, 0.000712]
-    found = loss.sel(start="10:1", step=[3, 7, 19, 35, 51, 67])
-    np.testing.assert_allclose(found, published, rtol=0.07)
+    ours = loss.sel(start="10:1", step=[3, 7, 19, 35, 51, 67])
+    np.testing.assert_allclose(ours, published, rtol=0.07)
     for step, value in {3: 0.004183, 27: 0.003855, 79: 0.003001}.items():
         assert loss.sel(start="1:1", step=step).item() == pytest.approx(value, rel=0.07)
     memorised = found.weights.sel(start="10:1", circuit="memorising")

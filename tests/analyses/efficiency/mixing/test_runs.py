@@ -72,6 +72,7 @@ def pair() -> dict[str, gi.Run]:
     }
 
 
+@pytest.mark.usefixtures("no_type_checker")  # names stand for runs
 def test_circuits_of_a_seed_have_nested_splits_and_their_weight_decays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_circuits_that_do_not_go_together_are_refused() -> None:
         ({"is_test": ~first(0.2)[:50]}, r"is_test must be a mask over the 121 .* \[50\]"),
     ],
 )
+@pytest.mark.usefixtures("no_type_checker")
 def test_bad_tables_are_refused(changes: dict[str, Any], message: str) -> None:
     zeros = torch.zeros(P * P, P)
     good = Tables(zeros, zeros, DATA.labels, first(0.2), ~first(0.2))

@@ -200,6 +200,7 @@ def test_tiny_networks_from_start_to_dataset(
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.usefixtures("no_type_checker")  # what is asked for stands for runs
 def test_a_start_without_moments_has_no_control_that_keeps_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
