@@ -64,7 +64,7 @@ def test_the_bound_of_a_control_is_a_prediction_interval() -> None:
     control = rng.normal(0.2, 0.05, (4000, 6))
     one_more = rng.normal(0.2, 0.05, 4000)
     beyond = np.mean(
-        [value > upper_bound(row) for value, row in zip(one_more, control, strict=True)]
+        [value > upper_bound(row) for value, row in zip(one_more, control.tolist(), strict=True)]
     )
     # One side of a 95 % interval: 2.5 %, within four standard errors of a share.
     assert beyond == pytest.approx(0.025, abs=4 * (0.025 * 0.975 / 4000) ** 0.5)
