@@ -1,16 +1,14 @@
 """Panels, curves and markers: the few plotly calls that figures of many runs share."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.style import GREY, finish
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 Place = tuple[int, int]  # row and column of a panel, from 1
 
@@ -123,9 +121,7 @@ def level_line(figure: Any, y: Any, place: Place = (1, 1)) -> None:
     figure.add_hline(float(y), line_dash="dot", line_color=GREY, row=place[0], col=place[1])
 
 
-def finished(
-    figure: Any, title: str, *, height: int, seeds: str = "", **layout: Any
-) -> "go.Figure":
+def finished(figure: Any, title: str, *, height: int, seeds: str = "", **layout: Any) -> go.Figure:
     """The common layout (:func:`analyses.pages.style.finish`), each legend entry once."""
     shown = set[str]()
     for trace in figure.data:

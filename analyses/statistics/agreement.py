@@ -3,17 +3,14 @@
 import math
 from collections.abc import Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.panels import Look, draw, error_bars, finished, panels
 from analyses.pages.style import BLACK, BLUE
 from analyses.statistics.critical_size import CriticalSize
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def compute(estimates: Mapping[str, CriticalSize], *, n_pairs: int | None = None) -> xr.Dataset:
@@ -64,7 +61,7 @@ def agreement(estimates: Mapping[str, CriticalSize]) -> str:
 
 def plot_estimates(
     data: xr.Dataset, *, title: str = "The critical data-set size", seeds: str = ""
-) -> "go.Figure":
+) -> go.Figure:
     """A forest plot: a row per estimator, reasons in words; ``seeds`` goes to the title."""
     rows = np.arange(data.sizes["estimator"])
     value, low, high = data.value.values, data.low.values, data.high.values

@@ -13,9 +13,10 @@ ends before the slowest runs grok.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+import plotly.graph_objects as go
 import typer
 import xarray as xr
 
@@ -33,9 +34,6 @@ from analyses.statistics.critical_size import (
 from grokinterp.bars import progress_bar
 from grokinterp.checks import check_int
 from grokinterp.short_text import short
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 TRUTH = 1000.0
 SEEDS = (3, 5, 10)
@@ -182,7 +180,7 @@ def compute(
     )
 
 
-def plot_rates(data: xr.Dataset) -> "go.Figure":
+def plot_rates(data: xr.Dataset) -> go.Figure:
     """Coverage where there is a D_crit; rate of false estimates where there is none."""
     names = [data.estimator.values.tolist(), data.absence.values.tolist()]
     titles = [

@@ -15,7 +15,6 @@ alternatives are cleaner; :func:`from_checkpoint` makes a circuit of each:
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -40,15 +39,13 @@ from grokinterp import (
 from grokinterp.checks import check_choice, check_number
 from grokinterp.randomness import generator
 from grokinterp.session import unaffected
+from grokinterp.training.rules import Rule
 from probes.margins import model_label_logits
-
-if TYPE_CHECKING:
-    from grokinterp.training.rules import Rule
 
 END = "end"  # stands for the finished network in place of a checkpoint's name
 
 
-def rule_of(definition: Definition, *, rows: int = 1) -> "Rule":
+def rule_of(definition: Definition, *, rows: int = 1) -> Rule:
     """The checkpoint rule that becomes true once training satisfies a definition."""
     above, below = (
         {f"{subset}_accuracy": bound for subset, bound in bounds.items()}

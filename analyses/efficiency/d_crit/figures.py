@@ -1,8 +1,7 @@
 """The curves from which D_crit is estimated."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
@@ -10,11 +9,8 @@ from analyses.pages.panels import LOG_TICKS, Look, draw, finished, panels
 from analyses.pages.style import BLUE, GREEN, GREY, ORANGE
 from analyses.statistics import agreement
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
-
-def plot_curves(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
+def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """The curves behind each estimate against training pairs; grey bands are their intervals."""
     words = [f"{name}: {estimate_in_words(data, name)}" for name in data.estimator.values]
     titles = [agreement.wrapped(text, 110) for text in words]

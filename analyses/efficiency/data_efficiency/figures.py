@@ -1,18 +1,16 @@
 """Figures of data efficiency: the paper's nine panels with a control, and a ranking."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.data_efficiency.grids import PANELS, RATES
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.panels import Look, Place, draw, error_bars, finished, panels
 from analyses.pages.style import BLUE, GREY, ORANGE, RED
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _LOOK = {  # of a learning rate
     "low": Look(RED, "dot", "square"),
@@ -27,7 +25,7 @@ def plot_curves(
     *,
     reading: str = "final",
     published: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
-) -> "go.Figure":
+) -> go.Figure:
     """Fig. 4: validation accuracy against the fraction, a panel per setting, at two learning rates.
 
     Args:
@@ -62,7 +60,7 @@ def plot_curves(
     return finished(figure, title, height=820, seeds=_seeds(data), **layout)
 
 
-def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> "go.Figure":
+def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
     """Every setting at every rate: mean over fractions, gain over Adam, and data needed.
 
     Settings are sorted by their means at the baseline rate. In the last panel, an open triangle or

@@ -1,8 +1,9 @@
 """Figures of grokking across architectures and amounts of data (Figs. 1, 2 and 3)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.grokking_across.computation import SPLIT_LABEL, SPLITS
@@ -22,9 +23,6 @@ from analyses.pages.panels import (
 from analyses.pages.style import SUBSET_STYLE
 from analyses.statistics.thresholds import TIMED_AT
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 _LOOK = {
     split: Look(**SUBSET_STYLE[split], symbol=symbol)
     for split, symbol in {"train": "circle", "test": "diamond"}.items()
@@ -32,21 +30,21 @@ _LOOK = {
 _NAME = {split: f"{label}, median of seeds" for split, label in SPLIT_LABEL.items()}
 
 
-def plot_networks(data: xr.Dataset, *, fraction: float = 0.5) -> "go.Figure":
+def plot_networks(data: xr.Dataset, *, fraction: float = 0.5) -> go.Figure:
     """Fig. 1: accuracies against steps, a panel per network."""
     cells = data.sel(fraction=fraction)
     shown = [cells.sel(network=network) for network in data.network.values]
     return _plot_curves(shown, f"Grokking on {fraction:.0%} of the pairs")
 
 
-def plot_fractions(data: xr.Dataset, *, network: str) -> "go.Figure":
+def plot_fractions(data: xr.Dataset, *, network: str) -> go.Figure:
     """Figs. 2 and 3: accuracies of one network against steps, a panel per training fraction."""
     cells = data.sel(network=network)
     shown = [cells.sel(fraction=fraction) for fraction in data.fraction.values]
     return _plot_curves(shown, f"Grokking and the amount of data: {NETWORK_LABEL[network]}")
 
 
-def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> "go.Figure":
+def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> go.Figure:
     """Steps until accuracy reaches a level, against training pairs, a panel per network.
 
     Small markers are seeds, lines their medians. An open triangle is a run that had not reached the
@@ -68,7 +66,7 @@ def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> "go.Figure":
     return _finished(figure, title, height=460, seeds=seeds_of(data))
 
 
-def _plot_curves(shown: list[xr.Dataset], title: str) -> "go.Figure":
+def _plot_curves(shown: list[xr.Dataset], title: str) -> go.Figure:
     """Thin lines are seeds, thick ones their medians."""
     figure = panels([_heading(panel) for panel in shown])
     for column, panel in enumerate(shown, 1):
@@ -91,7 +89,7 @@ def _draw(figure: Any, column: int, curve: xr.DataArray, split: str, **options: 
     draw(figure, (1, column), curve.step, curve, _NAME[split], _LOOK[split], **options)
 
 
-def _finished(figure: Any, title: str, *, height: int, seeds: str) -> "go.Figure":
+def _finished(figure: Any, title: str, *, height: int, seeds: str) -> go.Figure:
     """Room for two lines over each panel, and the legend above them."""
     figure.update_annotations(font_size=13)
     layout = {"margin_t": 140, "legend": {"y": 1.17}}

@@ -1,17 +1,15 @@
 """Figures and a table of the dataset of :mod:`analyses.efficiency.halves`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.one_run.pruning_orders import NAMES
 from analyses.pages.panels import ACCURACIES, Look, draw, finished, panels
 from analyses.pages.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE
 from grokinterp.models.units import WORDS, kind_of
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 # Rows of the table and groups of the figures: examples, label, and the style of a line.
 _SCORED: dict[str, tuple[str, str, Look]] = {
@@ -30,7 +28,7 @@ _PART = {
 
 def plot_halves(
     data: xr.Dataset, *, title: str = "What each half of a network has learned"
-) -> "go.Figure":
+) -> go.Figure:
     """Accuracy and median logit of the whole and both halves, by examples; a marker per run."""
     figure = panels([""] * 2, rows=2, shared_xaxes=True, vertical_spacing=0.06)
     names = np.repeat(list(_SCORED), data.sizes["run"])
@@ -53,7 +51,7 @@ def plot_halves(
 
 def plot_cuts(
     data: xr.Dataset, *, title: str = "Does it matter where a network is cut?"
-) -> "go.Figure":
+) -> go.Figure:
     """Accuracy of both halves against the threshold; grey lines are the thresholds in use."""
     kinds = data.kind.values.tolist()
     figure = panels([_PART[kind][0] for kind in kinds], gap=0.05)

@@ -12,8 +12,9 @@ the paper's was trained with a weight decay of 1 and had one error. C_gen has th
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
+import plotly.graph_objects as go
 import torch
 import typer
 
@@ -43,9 +44,6 @@ from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from grokinterp.randomness import generator
 from grokinterp.sweeps.collect import collect
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _T = TypeVar("_T")
 _Made = TypeVar("_Made")
@@ -87,7 +85,7 @@ def experiment(
         yield Finding(data=data.merge(found), figures=figures, rows=rows, name=page)
 
 
-def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list["go.Figure"]:
+def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list[go.Figure]:
     """One seed's scalars with the predicted flows, and its landscape of initial speeds."""
     figures = []
     for variant in (EFFICIENT, SGD):

@@ -1,17 +1,15 @@
 """Figures of mixtures: their curves, their scalars with predictions, and variants side by side."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.mixing.delay import Verdict
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.panels import ACCURACIES, Look, draw, finished, panels
 from analyses.pages.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 SPLIT_NAME = {"train": "train", "test": "validation"}
 _LOOK = {
@@ -25,7 +23,7 @@ _CIRCUIT = {  # name, letter of its scalars, colour, dash of the prediction
 _LEAST = 1e-7  # smallest loss that is drawn
 
 
-def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> "go.Figure":
+def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> go.Figure:
     """Accuracy and loss on train and validation pairs, a row per start, a line per seed.
 
     The logarithmic axis of losses begins at 1e-7 and ends above the largest loss of a mixture that
@@ -63,7 +61,7 @@ def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> "go.
     return finished(figure, title, seeds=_seeds(data), **layout)
 
 
-def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None) -> "go.Figure":
+def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """First factors and weights of both circuits with their predictions, a column per start.
 
     Args:
@@ -102,7 +100,7 @@ def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None
 
 def plot_variants(
     found: xr.Dataset, *, factor: float = 10.0, title: str | None = None
-) -> "go.Figure":
+) -> go.Figure:
     """When train and validation loss fall in every variant; a column per start, a mark per seed.
 
     Open marks at the right edge have not fallen by the last step.

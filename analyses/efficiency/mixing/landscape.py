@@ -1,9 +1,9 @@
 """The delay of generalisation as a function of the two circuits' initial speeds."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.mixing import mixture
@@ -12,9 +12,6 @@ from analyses.efficiency.mixing.tables import Tables
 from analyses.pages.panels import Look, draw, finished, panels
 from grokinterp.checks import check_number
 from grokinterp.session import unaffected
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 SPEEDS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -59,7 +56,7 @@ def compute_landscape(
 
 def plot_landscape(
     landscape: xr.Dataset, *, factor: float = 10.0, seed: int | None = None
-) -> "go.Figure":
+) -> go.Figure:
     """Heat map of T_validation / T_train on a logarithmic scale; censored cells are crossed out.
 
     The number in a cell is the ratio, or a lower bound from the last step (">"), or "-" where the

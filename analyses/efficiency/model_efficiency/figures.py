@@ -1,8 +1,9 @@
 """Figures of model efficiency: norms and logits as published, controlled, and their slopes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
@@ -10,9 +11,6 @@ from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KIND
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.panels import Look, Place, draw, error_bars, finished, panels
 from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _CIRCUIT = {  # name in the legend and look, in all figures
     "C_mem": ("C_mem as published", Look(BLUE, "solid", "circle")),
@@ -35,7 +33,7 @@ _KINDS = {
 }
 
 
-def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> "go.Figure":
+def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     """The published figure above, the controlled one below; memorising left, generalising right.
 
     Above: norm of all parameters (line, left axis) and 20 correct-class logits of every network
@@ -63,7 +61,7 @@ def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> "go.Figure
     return _legend_below(figure, title, height=760, seeds=_seeds(data))
 
 
-def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> "go.Figure":
+def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.Figure:
     """Norm of every layer against the train fraction: means over seeds, without unused rows."""
     shown = ("C_mem", "random labels, equal step", "C_gen")
     norms = data.layer_norm.where(data.missing == "").mean("seed")
@@ -83,7 +81,7 @@ def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> "go
 
 def plot_trend(
     trend: xr.Dataset, *, title: str = "Does the cost grow with the training set?"
-) -> "go.Figure":
+) -> go.Figure:
     """Slopes with 95 % intervals over seeds, a row per measure, a marker per circuit; 0: no trend.
 
     A missing marker was not detected; the table says why.
@@ -136,7 +134,7 @@ def _draw_logits(figure: Any, circuit: xr.Dataset, column: int) -> None:
 
 def _legend_below(
     figure: Any, title: str, *, height: int, seeds: str, at: float = -0.12
-) -> "go.Figure":
+) -> go.Figure:
     legend = {"y": at, "yanchor": "top", "x": 0.5, "xanchor": "center"}
     layout = {"margin": {"t": 90, "b": 150}, "legend": legend}
     return finished(figure, title, height=height, seeds=seeds, **layout)

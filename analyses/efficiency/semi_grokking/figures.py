@@ -1,7 +1,6 @@
 """Figures of semi-grokking: trajectories and outcomes (Fig. 9)."""
 
-from typing import TYPE_CHECKING
-
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
@@ -20,9 +19,6 @@ from analyses.pages.panels import (
 from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY
 from analyses.statistics.curves import Outcome
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
     Outcome.GROKKED: (BLUE, "circle", ""),
     Outcome.SEMI_GROKKED: (ORANGE, "diamond", "x"),
@@ -32,7 +28,7 @@ OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
 }
 
 
-def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> "go.Figure":
+def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> go.Figure:
     """Fig. 9: validation accuracy against steps; colours are fractions, symbols outcomes."""
     figure = panels()
     cells = data.sel(network=network).isel(budget=-1)
@@ -62,7 +58,7 @@ def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> "go.
     return finished(figure, title, height=520, seeds=seeds_of(cells), legend=legend)
 
 
-def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> "go.Figure":
+def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figure:
     """Share of seeds with each outcome against the training fraction, a panel per budget."""
     figure = panels([f"<b>judged at step {budget}</b>" for budget in data.budget.values])
     cells = data.sel(network=network)

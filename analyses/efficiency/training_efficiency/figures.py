@@ -1,16 +1,14 @@
 """Figures of training efficiency: times, and their ratios."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.panels import Look, draw_times, finished, level_line, panels
 from analyses.pages.style import BLUE, ORANGE, RED
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _LOOK = {
     "memorised": ("random labels memorised", Look(RED, "dot", "diamond")),
@@ -23,7 +21,7 @@ _LOOK = {
 
 def plot_times(
     data: xr.Dataset, *, title: str = "How long learning takes (open triangles: longer)"
-) -> "go.Figure":
+) -> go.Figure:
     """Steps against training pairs, a panel per network: seeds, and their median as a line.
 
     An open triangle is a run that ended before; a median that was not reached is left out.
@@ -43,7 +41,7 @@ def plot_ratios(
     data: xr.Dataset,
     *,
     title: str = "How much longer generalising takes (open triangles up: more, down: less)",
-) -> "go.Figure":
+) -> go.Figure:
     """Time to generalise divided by the two other times.
 
     An open triangle that points up is a lower bound, one that points down an upper bound. There is
@@ -71,6 +69,6 @@ def _panels(data: xr.Dataset) -> Any:
     return figure
 
 
-def _finished(figure: Any, data: xr.Dataset, title: str) -> "go.Figure":
+def _finished(figure: Any, data: xr.Dataset, title: str) -> go.Figure:
     seeds = seeds_in_words(data.budget.notnull().sum("seed"), of=data.sizes["seed"])
     return finished(figure, title, height=480, seeds=seeds, margin_t=130, legend_y=1.1)

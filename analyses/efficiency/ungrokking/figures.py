@@ -3,9 +3,10 @@
 They draw the dataset of ``place.locate``.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
@@ -25,9 +26,6 @@ from analyses.pages.panels import (
 )
 from analyses.pages.style import BLUE, GREEN, ORANGE, PURPLE, RED
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 _NETWORK = {
     "transformer": Look(BLUE, "solid", "circle"),
     "lstm": Look(ORANGE, "dash", "square"),
@@ -44,7 +42,7 @@ _DECAYS = (  # in their order
 
 def plot_final(
     data: xr.Dataset, *, weight_decay: float | None = None, moments: str = "fresh"
-) -> "go.Figure":
+) -> go.Figure:
     """Fig. 7: final validation accuracy against the reduced set, a line per network.
 
     Lines are means over seeds, small markers seeds, open ones seeds without a plateau.
@@ -68,7 +66,7 @@ def plot_final(
     return _finished(figure, data, title, seeds_of(*shown))
 
 
-def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh") -> "go.Figure":
+def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh") -> go.Figure:
     """Fig. 8: final validation accuracy against the reduced set, a line per weight decay.
 
     Crosses are the 50 % points with 95 % intervals, each drawn a little below the one before.
@@ -91,7 +89,7 @@ def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh"
     return _finished(figure, data, title, seeds_of(cells))
 
 
-def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh") -> "go.Figure":
+def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh") -> go.Figure:
     """Validation accuracy during the second training, a panel per weight decay."""
     curves = _trained(data.sel(network=network, moments=moments))
     decays = curves.weight_decay.values
@@ -133,7 +131,7 @@ def _draw_curve(figure: Any, curve: xr.Dataset, name: str, look: Look) -> None:
         draw(figure, (1, 1), curve.n_train, run.final, name, look, hover=hover, **options)
 
 
-def _finished(figure: Any, data: xr.Dataset, title: str, seeds: str) -> "go.Figure":
+def _finished(figure: Any, data: xr.Dataset, title: str, seeds: str) -> go.Figure:
     chance = float(data.chance[0])
     level_line(figure, chance)
     sizes = f"training pairs, of {round(1 / chance**2)} (open: no plateau yet)"
