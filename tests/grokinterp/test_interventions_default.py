@@ -106,7 +106,7 @@ def test_a_function_that_chooses_no_hook_point_is_refused() -> None:
 
 
 def test_a_network_of_transformer_lens() -> None:
-    bridge = native_transformer(P, **SMALL)
+    bridge = native_transformer(P, **SMALL, normalization_type="LN")
     tokens = torch.cat([TOKENS, torch.full((len(TOKENS), 1), P)], dim=1)
     with torch.no_grad():
         clean = bridge(tokens)

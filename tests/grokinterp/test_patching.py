@@ -88,7 +88,8 @@ def test_positions_of_an_lstms_units_are_its_steps(lstm: gi.HookedLSTM) -> None:
 
 def test_against_transformer_lens_sweep_of_heads_by_position() -> None:
     sizes = {"n_layers": 2, "d_model": 12, "n_heads": 3, "n_ctx": 4, "d_vocab": P}
-    model = native_transformer(P, **sizes).double().requires_grad_(False).eval()
+    model = native_transformer(P, **sizes, normalization_type="LN")
+    model = model.double().requires_grad_(False).eval()
     rng = torch.Generator().manual_seed(0)
     clean, corrupted = (torch.randint(P, (5, 4), generator=rng) for _ in range(2))
     _, cache = model.run_with_cache(clean)
@@ -111,7 +112,8 @@ def test_against_transformer_lens_sweep_of_heads_by_position() -> None:
 
 def test_a_hook_point_with_several_names() -> None:
     """What TransformerLens calls blocks.0.attn.hook_q is also blocks.0.attn.q.hook_out."""
-    model = native_transformer(P, d_model=12, n_heads=3).double().requires_grad_(False)
+    model = native_transformer(P, d_model=12, n_heads=3, normalization_type="LN")
+    model = model.double().requires_grad_(False)
     clean, other = (torch.cat([pairs, pairs[:, :1]], dim=1) for pairs in (PAIRS, OTHERS))
     for name in ("blocks.0.attn.hook_q", "blocks.0.attn.hook_z", "blocks.0.mlp.hook_post"):
         cache = {name: model.run_with_cache(other)[1][name]}

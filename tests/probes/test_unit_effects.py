@@ -204,7 +204,8 @@ def test_a_millionth_of_the_way_to_removal(
 
 def test_a_model_of_transformer_lens() -> None:
     sizes = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_mlp": 9}
-    bridge = native_transformer(P, **sizes).double().requires_grad_(False)
+    bridge = native_transformer(P, **sizes, normalization_type="LN").double()
+    bridge.requires_grad_(False)
     model = probes.network_on_pairs(bridge, p=P, prompt="a b =")
     before = model.logits()
     linear = probes.linear_effects(model, DATA)
