@@ -240,35 +240,28 @@ def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-# Its forked child, as of a pool of workers, outlives it and must not go on holding the lock.
-HOLDER = """
-import os, sys, time
-from pathlib import Path
-from typing import Any
-from grokinterp.sweeps.place import locked
-with locked(Path(sys.argv[1])):
-    if os.fork():
-        print("held", flush=True)
-    time.sleep(100)
-"""
+def test_one_process_at_a_time(
+    first, sweep, store, same, trained, forkserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its forked child, as of a pool of workers, outlives it and must not go on holding the lock."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "children")
+    import hold_lock  # pyright: ignore[reportMissingImports]
 
-
-def test_one_process_at_a_time(first, sweep, store, same, trained) -> None:
-    command = [sys.executable, "-c", HOLDER, str(store)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as holder:
+    held = forkserver.Event()
+    holder = forkserver.Process(target=hold_lock.hold, args=(str(store), held))
+    holder.start()
+    try:
+        assert held.wait(60)
+        with pytest.raises(gi.SweepStoreError, match=f"another process is writing to {store}"):
+            sweep()
+        same(gi.open_sweep(store), first)  # reading is always allowed
+    finally:
+        holder.kill()  # SIGKILL: nothing is left to release the lock
+        holder.join()
         try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == b"held\n"
-            with pytest.raises(gi.SweepStoreError, match=f"another process is writing to {store}"):
-                sweep()
-            same(gi.open_sweep(store), first)  # reading is always allowed
+            same(sweep(), first)
         finally:
-            holder.kill()  # SIGKILL: nothing is left to release the lock
-            holder.wait()
-            try:
-                same(sweep(), first)
-            finally:
-                os.killpg(holder.pid, signal.SIGKILL)
+            os.killpg(holder.pid, signal.SIGKILL)
     assert not trained
 
 
