@@ -243,7 +243,7 @@ def test_a_small_real_disk(base: gi.RunConfig, tmp_path: Path) -> None:
 def test_one_process_at_a_time(
     first, sweep, store, same, trained, forkserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its forked child, as of a pool of workers, outlives it and must not go on holding the lock."""
+    """Its forked child, as of a pool of workers, outlives it and must not keep the lock."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "children")
     import hold_lock  # pyright: ignore[reportMissingImports]
 
