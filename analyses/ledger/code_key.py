@@ -32,7 +32,6 @@ NOT_COMPUTING = (
 LOOSE = "<statements>"  # of a module, those that are neither a definition nor an import
 
 
-@cache
 def code_key(*starts: str, without: tuple[str, ...] = (), root: Path = ROOT) -> str:
     """The key of some functions: 16 hexadecimal digits.
 

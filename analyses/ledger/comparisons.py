@@ -23,8 +23,8 @@ class Judgement:
     """What a comparison found."""
 
     agrees: bool
-    ours: str  # mean or median over the seeds, and its 95 % interval
-    note: str = ""  # such as the largest distance between two curves
+    ours: str  # mean over the seeds and its 95 % interval; of a curve, the points that agree
+    note: str = ""  # such as in how many seeds a bound holds
 
 
 class Comparison(Protocol):
@@ -39,6 +39,10 @@ class Comparison(Protocol):
             ours: over "seed", and another axis for curves and orders.
             theirs: the published value; None where the comparison itself says what is claimed.
         """
+        ...
+
+    def __str__(self) -> str:
+        """The tolerance, as a short text."""
         ...
 
 
@@ -74,6 +78,14 @@ class Value:
             note = f"within the spread of one run, {reach:.3g}" if agrees else ""
         return Judgement(agrees=bool(agrees), ours=_told(values, self.median), note=note)
 
+    def __str__(self) -> str:
+        parts = [f"{self.equals:.4g}" if self.equals is not None else ""]
+        parts += [f"± {self.absolute:g}" if self.absolute else ""]
+        parts += [f"± {100 * self.relative:g} %" if self.relative else ""]
+        parts += [f"a factor of {self.factor:g}" if self.factor > 1 else ""]
+        parts += ["or one run's spread" if self.spread else ""]
+        return " ".join(filter(None, parts)) or "exact"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Crossing:
@@ -95,6 +107,9 @@ class Crossing:
         agrees = low <= _median(values) <= high
         return Judgement(agrees=bool(agrees), ours=_told(values, median=True))
 
+    def __str__(self) -> str:
+        return f"{self.grid} steps earlier, ± {100 * self.slack:g} %"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
@@ -115,6 +130,9 @@ class Bound:
         note = f"in {inside.sum()} of {len(inside)} seeds" if self.every and len(values) > 1 else ""
         return Judgement(agrees=bool(inside.all()), ours=_told(values), note=note)
 
+    def __str__(self) -> str:
+        return _interval(self.low, self.high) + (" in every seed" if self.every else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holds:
@@ -132,6 +150,9 @@ class Holds:
         return Judgement(
             agrees=holds >= self.share * len(values), ours=f"holds in {holds} of {len(values)}"
         )
+
+    def __str__(self) -> str:
+        return "in every seed" if self.share == 1 else f"in {100 * self.share:g} % of the seeds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +187,14 @@ class Curve:
             outside.append(max(0.0, np.min(band) - y, y - np.max(band)) - reach)
         missed = np.asarray(outside) > 0
         agrees = missed.mean() <= 1 - self.share if len(missed) else False
-        note = f"{len(missed) - missed.sum()} of {len(missed)} points agree"
-        return Judgement(agrees=bool(agrees), ours="curve", note=note)
+        near = f"{len(missed) - missed.sum()} of {len(missed)} points"
+        return Judgement(agrees=bool(agrees), ours=near)
+
+    def __str__(self) -> str:
+        parts = [f"± {self.absolute:g}" if self.absolute else ""]
+        parts += [f"± {100 * self.relative:g} %" if self.relative else ""]
+        parts += [f"x ± {100 * self.stretch:g} %" if self.stretch else ""]
+        return ", ".join([*filter(None, parts), f"at {100 * self.share:g} % of the points"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +221,10 @@ class Distribution:
         units = ours.transpose("seed", ...).values
         cumulated = np.array([[np.nanmean(seed <= edge) for edge in right] for seed in units])
         distance = float(np.abs(cumulated.mean(axis=0) - published).max())
-        note = f"largest difference of cumulated shares {distance:.3f}"
-        return Judgement(agrees=distance <= self.distance, ours="histogram", note=note)
+        return Judgement(agrees=distance <= self.distance, ours=f"differs by {distance:.3f}")
+
+    def __str__(self) -> str:
+        return f"cumulated shares ± {self.distance:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +249,11 @@ class Order:
         agrees = (gaps > self.least).all() if self.least >= 0 else (gaps >= self.least).all()
         return Judgement(agrees=bool(agrees), ours=told)
 
+    def __str__(self) -> str:
+        return ("rising" if self.ascending else "falling") + (
+            f", up to {-self.least:g}" if self.least < 0 else ""
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
@@ -236,6 +270,15 @@ class Region:
         values = np.atleast_1d(np.asarray(ours.values, dtype=float)).ravel()
         inside = bool(((self.low <= values) & (values <= self.high)).all())
         return Judgement(agrees=inside, ours=", ".join(f"{value:.4g}" for value in values))
+
+    def __str__(self) -> str:
+        return _interval(self.low, self.high)
+
+
+def _interval(low: float, high: float) -> str:
+    if math.isinf(low):
+        return f"at most {high:g}"
+    return f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
 
 
 def _seeds(ours: xr.DataArray) -> np.ndarray:

@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ class Result:
     about: Mapping[str, Any]  # settings, seeds, code, versions, device, seconds
 
 
+_key = cache(code_key)  # the code does not change while the ledger runs
+
+
 def key_of(source: Source) -> str:
     """The key of the code that computes a source."""
     if source.compute is None:
@@ -51,12 +55,12 @@ def key_of(source: Source) -> str:
     starts = [source.compute]
     if source.experiment is not None:
         starts.append(f"{EXPERIMENTS[source.experiment].module}:experiment")
-    return code_key(*starts, without=_unused(source))
+    return _key(*starts, without=_unused(source))
 
 
 def training_key(source: Source) -> str:
     """The key of the code that trains a source's networks: names the folder that keeps them."""
-    return code_key("grokinterp.training.trainer:train_many", without=_unused(source))
+    return _key("grokinterp.training.trainer:train_many", without=_unused(source))
 
 
 def _unused(source: Source) -> tuple[str, ...]:

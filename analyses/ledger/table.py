@@ -9,7 +9,7 @@ PAPERS = {
     1: "First paper: to grok or not to grok (Doshi et al. 2023)",
     2: "Second paper: model and training efficiency",
 }
-COLUMNS = ("quantity", "published", "ours", "seeds", "verdict")
+COLUMNS = ("quantity", "published", "tolerance", "ours", "seeds", "verdict")
 _HEAD = """\
 # Ledger: every published number next to ours
 
@@ -18,7 +18,9 @@ computes what has no valid result. PASS: within a tolerance that was fixed befor
 reason stands beside each entry in `analyses/ledger/`). FAIL: outside. DIFFERS: reproduced, and what
 is published found wrong or confounded; the note says how. OPEN: no valid result; the note says what
 it needs. Ours is the mean over seeds ± half of its 95 % interval; of steps, the median and the
-range over seeds. "p1..." and "p2..." are the ids in `analyses/ledger/targets/`.
+range over seeds; of curves, how many of the published points they meet. "One run's spread" is the
+95 % prediction interval of one more run like ours. The published values with their sources are in
+`analyses/ledger/targets/`.
 
 A result is valid for the code that computes it: the definitions that the computation reaches,
 without comments, docstrings, annotations and the text of error messages
@@ -32,8 +34,9 @@ def markdown(rows: Sequence[Row]) -> str:
     for paper, of_paper in groupby(rows, lambda row: row.paper):
         listed = list(of_paper)
         parts += [f"\n## {PAPERS[paper]}", "", in_words(listed)]
-        for figure, of_figure in groupby(listed, lambda row: row.figure):
-            parts += ["", f"### {figure}", "", *_section(list(of_figure))]
+        for figure in dict.fromkeys(row.figure for row in listed):
+            parts += ["", f"### {figure}", ""]
+            parts += _section([row for row in listed if row.figure == figure])
     return "\n".join(parts) + "\n"
 
 
@@ -46,7 +49,8 @@ def _section(rows: Sequence[Row]) -> Iterator[str]:
         if row.note:
             mark = f" ({notes.setdefault(row.note, len(notes) + 1)})"
         seeds = str(row.seeds) if row.seeds else ""
-        cells = (row.quantity, row.theirs, row.ours, seeds, f"{row.verdict}{mark}")
+        told = (row.quantity, row.theirs, row.tolerance, row.ours, seeds)
+        cells = (*told, f"{row.verdict}{mark}")
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     if notes:
         yield ""
@@ -73,7 +77,7 @@ def print_table(rows: Sequence[Row]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
-            str(row.paper), row.figure, row.quantity, row.theirs, row.ours,
+            str(row.paper), row.figure, row.quantity, row.theirs, row.tolerance, row.ours,
             str(row.seeds or ""), str(row.verdict), row.note, style=style[row.verdict],
         )  # fmt: skip
     Console(soft_wrap=False).print(table)

@@ -31,6 +31,7 @@ class Row:
     figure: str
     quantity: str
     theirs: str
+    tolerance: str
     ours: str = ""
     seeds: int = 0
     verdict: Verdict
@@ -61,6 +62,7 @@ def rows_of(entry: Entry, result: Result | ResultError | None) -> Iterator[Row]:
             "figure": entry.figure,
             "quantity": published["quantity"] if published else name,
             "theirs": in_words(published) if published else entry.says,
+            "tolerance": str(entry.comparison),
             "entry": entry.id,
             "published": name if published else "",
         }

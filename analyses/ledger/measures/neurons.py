@@ -151,7 +151,7 @@ def _curves_of(run: gi.Run) -> xr.Dataset:
     removed = (_GRID * found.removed.values[-1]).round()
     panels: list[xr.Dataset] = []
     for order in _ORDERS:
-        ends = []
+        ends: list[xr.Dataset] = []
         for end in ("low", "high"):
             these = (found.order == order) & found.direction.isin([end, "random"])
             here = found[["accuracy", "loss"]].isel(curve=np.flatnonzero(these)).mean("curve")

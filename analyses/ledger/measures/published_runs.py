@@ -82,7 +82,7 @@ def norm_runs(
     del work
     found: list[xr.Dataset] = []
     for norm in norms:
-        of_norm = []
+        of_norm: list[xr.Dataset] = []
         for fraction in train_fractions:
             config = gi.RunConfig(
                 data=gi.DataConfig(

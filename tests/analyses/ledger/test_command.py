@@ -1,0 +1,69 @@
+"""``grokinterp ledger``: the table, the page, and what a limit leaves OPEN."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analyses.ledger import catalogue, results
+
+Command = Callable[..., Any]
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_table_has_every_row_and_counts_them(tmp_path: Path, command: Command) -> None:
+    told = json.loads(command("ledger", "--json", "--results", tmp_path).stdout)
+    entries = catalogue.entries()
+    assert len(told["rows"]) == sum(len(entry.reads) for entry in entries)
+    assert told["counts"] == {"PASS": 0, "FAIL": 0, "DIFFERS": 0, "OPEN": len(told["rows"])}
+    printed = command("ledger", "--figure", "eq3", "--results", tmp_path).stdout
+    assert "Eq. 3" in printed
+    assert "3 rows: 0 PASS, 0 FAIL, 0 DIFFERS, 3 OPEN" in printed
+
+
+def test_a_run_stores_results_and_changes_verdicts(tmp_path: Path, command: Command) -> None:
+    words = ("--figure", "fig10code", "--results", tmp_path)
+    ran = command("ledger", "run", *words, "--within", "10m", "--work", tmp_path / "work").stdout
+    assert "1 to compute" in ran
+    assert "[1/1] batch_rule stored" in ran
+    assert "1 rows: 0 PASS, 0 FAIL, 1 DIFFERS, 0 OPEN" in ran
+    assert "0 to compute" in command("ledger", "run", *words).stdout
+    left = command("ledger", "run", "--figure", "fig15", "--results", tmp_path).stdout
+    assert "stays OPEN: fig15 (a three-layer network with BatchNorm that generalises)" in left
+    short = command("ledger", "run", "--figure", "fig19", "--within", "1m", "--results", tmp_path)
+    assert "stays OPEN: dropout (needs 6 min on two cores, 1 min are left)" in short.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ledger", "--figure", "fig1aa"), "did you mean fig1a"),
+        (("ledger", "--tier", "slow"), "tier='slow'"),
+        (("ledger", "run", "--within", "soon"), "within must be a time such as 90s, 10m, 8h or 2d"),
+    ],
+)
+def test_wrong_words_are_one_line(words: tuple[str, ...], message: str, command: Command) -> None:
+    result = command(*words)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+
+
+def test_a_page_that_is_out_of_date_fails(tmp_path: Path, command: Command) -> None:
+    page = tmp_path / "ledger.md"
+    assert "rows" in command("ledger", "--markdown", page, "--results", tmp_path).stdout
+    assert "up to date" in command("ledger", "--check", page, "--results", tmp_path).stdout
+    page.write_text(page.read_text() + "\n")
+    result = command("ledger", "--check", page, "--results", tmp_path)
+    assert result.exit_code == 2
+    assert f"{page} is out of date; write it with: grokinterp ledger --markdown" in result.stderr
+
+
+def test_the_results_of_the_package_were_not_edited() -> None:
+    """Stale ones are told of in the table; a broken checksum never is in order."""
+    for entry in catalogue.entries():
+        try:
+            results.load(results.FOLDER, entry.source)
+        except results.ResultError as error:
+            assert error.reason == "stale", error  # noqa: PT017

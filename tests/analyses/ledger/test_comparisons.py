@@ -1,0 +1,106 @@
+"""Comparisons against cases whose answer is known."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from analyses.ledger.comparisons import (
+    Bound,
+    Comparison,
+    Crossing,
+    Curve,
+    Distribution,
+    Holds,
+    Order,
+    Region,
+    Value,
+)
+
+
+def seeds(*values: float) -> xr.DataArray:
+    return xr.DataArray(list(values), dims="seed")
+
+
+@pytest.mark.parametrize(
+    ("comparison", "ours", "theirs", "agrees"),
+    [
+        (Value(), seeds(3.0), 3, True),
+        (Value(), seeds(3.0), 3.001, False),
+        (Value(absolute=0.01), seeds(0.97, 0.99), 0.99, True),
+        (Value(absolute=0.01), seeds(0.96, 0.98), 0.99, False),
+        (Value(relative=0.05), seeds(105.0), 100, True),
+        (Value(relative=0.05), seeds(106.0), 100, False),
+        (Value(factor=2), seeds(50.0), 100, True),
+        (Value(factor=2), seeds(49.0), 100, False),
+        (Value(factor=2, median=True), seeds(60.0, 100.0, np.nan), 100, True),
+        (Value(factor=2, median=True), seeds(60.0, np.nan, np.nan), 100, False),  # censored
+        (Value(equals=1.0), seeds(1.0), 5, True),
+        (Crossing(grid=20), seeds(240.0), 240, True),
+        (Crossing(grid=20), seeds(164.0), 240, False),  # (220, 240] and 25 % beyond: 165 to 300
+        (Crossing(grid=20), seeds(301.0), 240, False),
+        (Crossing(grid=20), seeds(np.nan, np.nan, 240.0), 240, False),
+        (Bound(low=0.1), seeds(0.0, 0.3), None, True),
+        (Bound(low=0.1, every=True), seeds(0.0, 0.3), None, False),
+        (Bound(high=0.1), seeds(np.nan), None, False),
+        (Holds(), seeds(1.0, 1.0), None, True),
+        (Holds(), seeds(1.0, 0.0), None, False),
+        (Holds(share=0.5), seeds(1.0, 0.0), None, True),
+        (Region(low=1), xr.DataArray([1.0, 0.0], dims="panel"), None, False),
+        (Region(high=2), xr.DataArray([1.0, 2.0], dims="panel"), None, True),
+    ],
+)
+def test_numbers(
+    comparison: Comparison, ours: xr.DataArray, theirs: float | None, agrees: bool
+) -> None:
+    assert comparison.judge(ours, theirs).agrees is agrees
+
+
+def test_one_published_run_may_lie_within_the_prediction_interval_of_ours() -> None:
+    """Between the interval of the mean, which it leaves, and the edge, given by SciPy's t."""
+    values = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    reach = stats.t.ppf(0.975, 4) * values.std(ddof=1) * np.sqrt(1 + 1 / 5)
+    ours = seeds(*values)
+    assert Value(spread=True).judge(ours, 2 + 0.99 * reach).agrees
+    assert not Value(spread=True).judge(ours, 2 + 1.01 * reach).agrees
+    assert not Value().judge(ours, 2 + 0.99 * reach).agrees
+
+
+def test_a_curve_may_be_early_but_not_wrong() -> None:
+    steps = np.arange(0, 201, 2)
+    ours = xr.DataArray((steps >= 100)[None] * 1.0, dims=("seed", "step"), coords={"step": steps})
+    later = {"x": steps[1:].tolist(), "y": ((steps >= 115)[1:] * 1.0).tolist()}
+    assert Curve(absolute=0.01, stretch=0.2).judge(ours, later).agrees
+    assert not Curve(absolute=0.01).judge(ours, later).agrees
+    wrong = {"x": later["x"], "y": [0.5 * y for y in later["y"]]}
+    assert not Curve(absolute=0.01, stretch=0.2).judge(ours, wrong).agrees
+
+
+def test_histograms_are_compared_by_their_cumulated_shares() -> None:
+    published = {"x": [0.0, 0.5], "y": [30, 70], "range": [0.0, 20.0]}
+    ours = xr.DataArray([[0.5] * 3 + [1.2] * 7], dims=("seed", "neuron"))
+    half = xr.DataArray([[0.5] * 5 + [1.2] * 5], dims=("seed", "neuron"))
+    assert Distribution(distance=0.1).judge(ours, published).agrees
+    assert not Distribution(distance=0.1).judge(half, published).agrees
+
+
+@pytest.mark.parametrize(
+    ("values", "ascending", "least", "agrees"),
+    [
+        ([1.0, 2.0, 3.0], True, 0.0, True),
+        ([1.0, 3.0, 2.0], True, 0.0, False),
+        ([1.0, 3.0, 2.9], True, -0.2, True),
+        ([3.0, 2.0, 2.0], False, 0.0, False),
+        ([np.inf, 5.0, 2.0], False, 0.0, True),  # not reached within the budget
+    ],
+)
+def test_orders(values: list[float], ascending: bool, least: float, agrees: bool) -> None:
+    ours = xr.DataArray(values, dims="item")
+    assert Order(ascending=ascending, least=least).judge(ours, None).agrees is agrees
+    both = xr.concat([ours - 0.1, ours + 0.1], "seed")
+    assert Order(ascending=ascending, least=least).judge(both, None).agrees is agrees
+
+
+def test_a_value_with_an_axis_too_many_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"has the axes \['step'\]"):
+        Value().judge(xr.DataArray([[1.0, 2.0]], dims=("seed", "step")), 1.0)
