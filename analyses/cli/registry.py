@@ -105,6 +105,48 @@ EXPERIMENTS = {
         figures=f"{FIRST}, Fig. 6, for every architecture",
         cost="18 runs, 31,500 steps",
     ),
+    "table_ipr": Entry(
+        module="analyses.label_noise.table_ipr",
+        shows="transformers and three-layer networks: how one setting changes their tables' IPR",
+        figures=f"{FIRST}, Figs. 7, 12-14",
+        cost="tiny 42 runs, 2,520 steps; "
+        "small 84 runs, 126,000 steps; published 84 runs, 300,000 steps",
+    ),
+    "deep_batchnorm": Entry(
+        module="analyses.label_noise.deep_batchnorm",
+        shows="three layers with BatchNorm: which neurons do the norms amplify, and where",
+        figures=f"{FIRST}, Fig. 15",
+        cost="tiny 12 runs, 2,880 steps; "
+        "small 12 runs, 72,000 steps; published 12 runs, 240,000 steps",
+    ),
+    "images": Entry(
+        module="analyses.images",
+        shows="images with wrong labels: what weight decay and dropout forget",
+        figures=f"{FIRST}, Fig. 16",
+        cost="tiny 9 runs, 1,800 steps; "
+        "small 66 runs, 198,000 steps; published 99 runs, 990,000 steps",
+    ),
+    "dropout_curves": Entry(
+        module="analyses.label_noise.dropout_curves",
+        shows="training with more and more dropout, and the neurons that are left",
+        figures=f"{FIRST}, Figs. 4b, 19",
+        cost="tiny 20 runs, 6,000 steps; "
+        "small 20 runs, 20,000 steps; published 20 runs, 40,000 steps",
+    ),
+    "inversion_band": Entry(
+        module="analyses.label_noise.inversion_band",
+        shows="the band of weight decays that inverts, with cross-entropy and squared error",
+        figures=f"{FIRST}, Fig. 26",
+        cost="tiny 78 runs, 23,400 steps; "
+        "small 78 runs, 78,000 steps; published 78 runs, 156,000 steps",
+    ),
+    "pruned_width": Entry(
+        module="analyses.label_noise.pruned_width",
+        shows="how many neurons are needed to generalise, against the width",
+        figures=f"{FIRST}, Fig. 32",
+        cost="tiny 15 runs, 4,500 steps; "
+        "small 25 runs, 25,000 steps; published 35 runs, 70,000 steps",
+    ),
 }
 
 ANALYSES = {

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.style import GREY, finish
+from analyses.pages.style import GREY, PHASE_COLOR, finish
 
 Place = tuple[int, int]  # row and column of a panel, from 1
 
@@ -64,6 +64,22 @@ def draw(
         more = {"marker": {"color": look.color, "symbol": look.symbol, "size": size}} | more
     more = {"legendgroup": name, "row": place[0], "col": place[1], "hovertemplate": hover} | more
     figure.add_scatter(x=x, y=y, mode=mode, name=name, **more)
+
+
+def draw_phases(figure: Any, place: Place, x: Any, phases: np.ndarray) -> None:
+    """Squares in the colours of phases below an axis of accuracies, a row for each seed.
+
+    Args:
+        figure: to draw on.
+        place: the panel.
+        x: positions.
+        phases: names [seed, position]; "" is not drawn.
+    """
+    for row, names in enumerate(phases):
+        for phase in sorted(set(names.tolist()) - {""}):
+            at, look = names == phase, Look(PHASE_COLOR[phase], symbol="square")
+            height = np.full(at.sum(), -0.06 - 0.05 * row)
+            draw(figure, place, x[at], height, phase, look, mode="markers", size=8, hover=phase)
 
 
 def draw_times(

@@ -99,6 +99,8 @@ WITHOUT_SIZES = ("architectures", "dissociation")
 def test_a_cost_is_what_the_command_would_train(
     name: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "images":  # whose default images are scikit-learn's
+        pytest.importorskip("sklearn")
     monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [1.0] * len(configs))
     monkeypatch.setattr(mixing, "_seconds", lambda *_: 0.0)
     told = []

@@ -1,0 +1,1 @@
+"""What the first paper's figures show of several runs side by side, a file for each figure."""
