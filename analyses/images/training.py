@@ -5,10 +5,10 @@ them up in tables. Images would enter it only by pretending to be tokens, so thi
 It shares the rules with the rest: own generators, redrawn labels, full evaluation, phases.
 """
 
-import dataclasses
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -156,25 +156,13 @@ def train(images: Images, config: ImageConfig, *, tick: Any = None) -> xr.Datase
     began = time.perf_counter()
     data = labelled(images, config)
     network = Network(data, config)
-    parameters = [*network.weights, *network.biases]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
-    batches = _batches(data.n_train, config)
-    dropped = generator(config.seed, "dropout")
-    evaluated = config.evaluated_steps
-    rows = [_row(network, data)]
-    for step in range(1, config.steps + 1):
-        batch = next(batches)
-        logits = network.logits(data.pixels[batch], config.dropout, dropped)
-        optimiser.zero_grad()
-        cross_entropy(logits, data.labels[batch]).backward()
-        optimiser.step()
+    rows, evaluated = [_row(network, data)], set(config.evaluated_steps)
+    for step in _steps(network, data, config):
         if step in evaluated:
             rows.append(_row(network, data))
         if tick is not None:
             tick()
-    history = xr.concat(rows, "step").assign_coords(step=evaluated)
+    history = xr.concat(rows, "step").assign_coords(step=config.evaluated_steps)
     return history.assign(phase=_phase(history, data, config)).assign_attrs(
         n_changed=int(data.is_changed.sum()),
         n_train=data.n_train,
@@ -185,20 +173,36 @@ def train(images: Images, config: ImageConfig, *, tick: Any = None) -> xr.Datase
 
 def seconds(images: Images, config: ImageConfig) -> float:
     """Estimated time of a run, from a few timed steps on this machine."""
-    rows = len(config.evaluated_steps)
-    few = min(config.steps, 10)
-    short_run = dataclasses.replace(config, steps=few)
-    took = train(images, short_run).attrs["seconds"]
     data = labelled(images, config)
     network = Network(data, config)
+    steps = _steps(network, data, config)
+    next(steps)  # the first one loads libraries
+    began = time.perf_counter()
+    timed = sum(1 for _ in islice(steps, 5))
+    step = (time.perf_counter() - began) / max(1, timed)
     began = time.perf_counter()
     _row(network, data)
     row = time.perf_counter() - began
-    step = max(0.0, took - len(short_run.evaluated_steps) * row) / few
-    return config.steps * step + rows * row
+    return config.steps * step + len(config.evaluated_steps) * row
 
 
-def _batches(n_train: int, config: ImageConfig) -> Any:
+def _steps(network: Network, data: Labelled, config: ImageConfig) -> Iterator[int]:
+    """Take the steps of a run, and yield the number of each."""
+    parameters = [*network.weights, *network.biases]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+    )
+    batches, dropped = _batches(data.n_train, config), generator(config.seed, "dropout")
+    for step in range(1, config.steps + 1):
+        batch = next(batches)
+        logits = network.logits(data.pixels[batch], config.dropout, dropped)
+        optimiser.zero_grad()
+        cross_entropy(logits, data.labels[batch]).backward()
+        optimiser.step()
+        yield step
+
+
+def _batches(n_train: int, config: ImageConfig) -> Iterator[Int[Tensor, " batch"]]:
     """Indices of each step's images: a permutation per epoch, without a last partial batch."""
     rng = generator(config.seed, "batches")
     size = min(config.batch_size, n_train)
