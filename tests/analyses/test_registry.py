@@ -15,6 +15,7 @@ import pytest
 import analyses
 from analyses.cli.registry import ANALYSES, EXPERIMENTS, resolve
 from analyses.efficiency import mixing
+from analyses.images import training as image_training
 from grokinterp.sweeps import estimate
 
 Command = Callable[..., Any]
@@ -103,6 +104,7 @@ def test_a_cost_is_what_the_command_would_train(
         pytest.importorskip("sklearn")
     monkeypatch.setattr(estimate, "_costs", lambda configs, *_: [1.0] * len(configs))
     monkeypatch.setattr(mixing, "_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(image_training, "seconds", lambda *_: 0.0)
     told = []
     for size in ("tiny", "small", "published"):
         options = [] if name in WITHOUT_SIZES else ["--size", size]
