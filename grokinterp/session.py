@@ -6,13 +6,16 @@ This module sets what a training needs and restores the user's settings afterwar
 dtype stays, because all threads share it; code that creates a float tensor names its dtype instead.
 """
 
+import functools
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from grokinterp.team import available_threads, use_threads
 
@@ -21,19 +24,11 @@ from grokinterp.team import available_threads, use_threads
 def own_session(products: str = "highest") -> Iterator[None]:
     """Torch's settings for the thread that runs the training loop, restored on exit.
 
-    Operations use a single thread here: torch's intra-op threads keep the settings of whichever
-    thread started them, and these cannot be changed from outside.
-
     Args:
         products: how exact float32 products are: "highest", or "high" for TF32 on CUDA.
     """
-    threads = available_threads()
     with unaffected(), torch.no_grad(), float32_products(products), flushed_denormals():
-        use_threads(1)
-        try:
-            yield
-        finally:
-            use_threads(threads)
+        yield
 
 
 @contextmanager
@@ -60,13 +55,61 @@ def flushed_denormals() -> Iterator[None]:
     """Context manager in which this thread treats denormal numbers (below 1e-38 in float32) as 0.
 
     Strong weight decay leaves such numbers everywhere, and many CPUs are very slow on them.
+
+    Operations use a single thread here: torch's intra-op threads (of OpenMP) keep the settings that
+    the thread which started them had then, and these cannot be changed from outside.
     """
-    before = sys.float_info.min / 2 == 0.0  # torch has no getter, but Python's floats follow too
+    before, threads = _flushes(), available_threads()
     torch.set_flush_denormal(True)
+    use_threads(1)
     try:
         yield
     finally:
+        use_threads(threads)
         torch.set_flush_denormal(before)
+
+
+@contextmanager
+def quick_on(weights: Iterable[Tensor]) -> Iterator[None]:
+    """:func:`flushed_denormals` if products of these weights may be denormal, and slow.
+
+    Weights so small that a product of three underflows are those of dying units, in long runs with
+    weight decay. Other networks are computed on all threads, as are all networks on a CPU that is
+    quick on denormals.
+    """
+    if not _flushes() and _slow_on_denormals() and any(map(_are_dying, weights)):
+        with flushed_denormals():
+            yield
+    else:
+        yield
+
+
+def _flushes() -> bool:
+    """Whether this thread flushes denormals. Torch has no getter, but Python's floats follow."""
+    return sys.float_info.min / 2 == 0.0
+
+
+def _are_dying(weights: Tensor) -> bool:
+    if weights.device.type != "cpu" or weights.dtype not in (torch.float32, torch.float64):
+        return False
+    sizes = weights.detach().abs()
+    return bool(((sizes > 0) & (sizes < torch.finfo(weights.dtype).tiny ** (1 / 3))).any())
+
+
+@functools.cache  # one measurement per process, of a millisecond
+def _slow_on_denormals() -> bool:
+    """Whether this CPU takes several times as long to multiply numbers to denormal ones."""
+
+    def seconds(size: float) -> float:
+        numbers = torch.full((4096,), size, dtype=torch.float32, device="cpu")
+        out, laps = torch.empty_like(numbers), []
+        for _ in range(20):
+            began = time.perf_counter()
+            torch.mul(numbers, numbers, out=out)
+            laps.append(time.perf_counter() - began)
+        return min(laps)
+
+    return seconds(1e-20) > 4 * seconds(1.0)
 
 
 class _Float32Products:

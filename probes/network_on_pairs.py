@@ -1,7 +1,7 @@
 """A network evaluated on all p * p pairs: its logits, activations and input tables."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 from grokinterp.models.units import Units, position_axis
-from grokinterp.session import unaffected
+from grokinterp.session import quick_on, unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
 
@@ -303,8 +303,13 @@ def network_on_pairs(
     return made
 
 
-def _evaluation(model: Any) -> AbstractContextManager[None]:
-    return evaluated(model) if isinstance(model, nn.Module) else nullcontext()
+@contextmanager
+def _evaluation(model: Any) -> Iterator[None]:
+    if isinstance(model, nn.Module):
+        with evaluated(model), quick_on(model.parameters()):
+            yield
+    else:
+        yield
 
 
 def _is_module(model: object) -> bool:

@@ -15,7 +15,11 @@ import grokinterp as gi
 from grokinterp.session import float32_products
 from grokinterp.team import Team, use_threads
 from grokinterp.training.dropout import dropout_mask
+from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.noise import noise
+from grokinterp.training.optimizer import StackedOptimizer
+from grokinterp.training.passes.mlp_kernel import MLPKernel
+from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.resources import Resources
 from tests.settings import chosen
 
@@ -126,6 +130,35 @@ NETWORKS = {
     ),
     "lstm": gi.LSTMConfig(d_embed=6, d_hidden=7),
 }
+
+
+@pytest.mark.usefixtures("flushes")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [None, 8])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_part_of_a_step_flushes_denormals(
+    network: str, batch_size: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[float]] = {}
+
+    def watch(owner: type, name: str) -> None:
+        function = getattr(owner, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            seen.setdefault(name, set()).add(half_of_tiny())
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(MLPKernel, "gradients")
+    watch(RunByRunPasses, "_backward")
+    watch(Evaluation, "note")
+    watch(StackedOptimizer, "update")
+    config = SMALL.replace({"model": NETWORKS[network], "training.batch_size": batch_size})
+    gi.train(config, threads=threads, progress=False)
+    by_hand = network == "mlp" and batch_size is None
+    backward = "gradients" if by_hand else "_backward"
+    assert seen == {name: {0.0} for name in (backward, "note", "update")}
 
 
 def product(model: Any) -> torch.Tensor:
