@@ -97,7 +97,7 @@ def path_patching(
         check_tokens(tokens, network.p)
     if torch.equal(pairs.cpu(), source.cpu()):
         raise ValueError(
-            "source holds the same examples as pairs, so that the sender would tell nothing else; "
+            "source holds the same examples as pairs, so the sender would stay as it is; "
             "give other examples, such as source=pairs.roll(1, dims=0)"
         )
     start = _Node.of(network, "sender", sender)

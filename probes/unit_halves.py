@@ -70,7 +70,7 @@ def unit_halves(
     check_choice("mode", mode, MODES)
     if unit == FREQUENCIES:
         raise ValueError(
-            "unit='frequencies' are no part of the network that could be left out of a copy; use "
+            "unit='frequencies' cannot be left out of a copy of the network; use "
             "gi.filtered_embedding(model, frequencies), with keep=True and with keep=False"
         )
     network = network_on_pairs(model)

@@ -127,7 +127,7 @@ def _replace(
     if place.kind == FREQUENCIES:
         if reference is not None:
             raise ValueError(
-                "reference is not for frequencies, which are no activations: leave it out and run "
+                "reference is not for frequencies, which are not activations: leave it out and run "
                 "the model on all examples whose mean or values are wanted"
             )
         return [(place.hook, FrequencyHook.ablation(chosen, mode, seed))]

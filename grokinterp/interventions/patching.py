@@ -65,7 +65,7 @@ def patch(
         place = Place.of(0, None, name) if is_units else Place.of(0, name, None)
         if place.kind == FREQUENCIES:
             raise ValueError(
-                "frequencies are no activations, so that no cache holds them; patch 'hook_embed', "
+                "frequencies are not activations, so no cache holds them; patch 'hook_embed', "
                 "or take them out with gi.ablate(chosen, unit='frequencies')"
             )
         given = whole if is_units else {name: _cached(held, name)}

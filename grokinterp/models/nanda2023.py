@@ -121,12 +121,12 @@ def load_nanda2023(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"path={str(path)!r} is no file")
+        raise FileNotFoundError(f"path={str(path)!r} is not a file")
     try:
         content = read_tensors_only(path, in_place=True)
     except UNREADABLE as error:
         raise ValueError(
-            f"{path} is no file of tensors, numbers and texts alone, so it was not read: {error}. "
+            f"{path} does not hold only tensors, numbers and texts, so it was not read: {error}. "
             "If you trust its origin, load it with torch.load(weights_only=False) and save the "
             "state_dicts again"
         ) from error

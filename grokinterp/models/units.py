@@ -94,7 +94,7 @@ class HooksOf(str):
         kind, _, layer = name.partition(".")
         if kind not in WORDS or (kind == FREQUENCIES) == layer.isdecimal():
             raise ValueError(
-                f"unit={short(name)} is no name of units. They are called 'neurons.0' (of layer "
+                f"unit={short(name)} is not a name of units. They are called 'neurons.0' (of layer "
                 "0), 'heads.0', 'hidden.0', 'gate_i.0' (or _f, _g, _o) and 'frequencies'; "
                 "model.list_units() lists those of a network"
             )

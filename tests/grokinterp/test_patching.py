@@ -161,9 +161,9 @@ def test_what_does_not_exist_is_refused(
         gi.patch(cache, ["heads.0"], chosen=[0.5])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"unit='heads.2', but HookedTransformer has"):
         run(PAIRS, fwd_hooks=gi.patch(cache, ["heads.2"]))
-    with pytest.raises(ValueError, match=r"unit='heads' is no name of units"):
+    with pytest.raises(ValueError, match=r"unit='heads' is not a name of units"):
         gi.patch(cache, ["heads"])
-    with pytest.raises(ValueError, match="frequencies are no activations"):
+    with pytest.raises(ValueError, match="frequencies are not activations"):
         gi.patch(cache, ["frequencies"])
     with pytest.raises(ValueError, match=r"names='blocks.1.attn.hook_z' is unknown"):
         run(PAIRS, fwd_hooks=gi.patch({"hook_embed": cache["hook_embed"]}, ["heads.1"]))

@@ -160,7 +160,9 @@ def test_units_that_a_network_lacks_are_refused() -> None:
         with pytest.raises(ValueError, match=told):
             logits(model, gi.ablate([0], unit=unit))
     for unit in ("neuron", "neurons", "heads.x", "frequencies.0", ""):
-        with pytest.raises(ValueError, match=r"is no name of units. They are called 'neurons.0'"):
+        with pytest.raises(
+            ValueError, match=r"is not a name of units. They are called 'neurons.0'"
+        ):
             gi.ablate([0], unit=unit)
     with pytest.raises(TypeError, match=r"unit must be a name as 'heads.0', got 3"):
         gi.ablate([0], unit=3)  # pyright: ignore[reportArgumentType]

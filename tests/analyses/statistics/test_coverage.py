@@ -12,6 +12,8 @@ from scipy import stats
 from analyses.statistics import coverage
 from analyses.statistics.critical_size import CriticalSize
 
+# Estimates take seconds, a third of which would be checks of types; other tests make them.
+pytestmark = pytest.mark.usefixtures("no_type_checker_in_module")
 ONE_OFFSET: dict[str, Any] = {"offsets": (0.15,)}
 
 

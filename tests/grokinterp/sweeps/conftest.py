@@ -18,6 +18,13 @@ BASE = gi.RunConfig(
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unchecked_runs(request: pytest.FixtureRequest) -> None:
+    """Shapes are checked where training is tested; here this takes a third of the time."""
+    if not request.module.__name__.endswith("test_fingerprint"):  # which is of checked functions
+        request.getfixturevalue("no_type_checker_in_module")
+
+
 @pytest.fixture
 def base() -> gi.RunConfig:
     return BASE
