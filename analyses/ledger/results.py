@@ -29,20 +29,25 @@ FOLDER = Path(__file__).parent / "results"  # of the results that come with the 
 _PACKAGES = ("grokinterp", "torch", "numpy", "scipy", "xarray")
 
 
-class ResultError(ValueError):
-    """A result cannot be used; ``reason`` is one of "altered", "stale" and "damaged"."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: a dataset has no single truth value
 class Result:
-    """A valid result."""
+    """A stored result."""
 
     data: xr.Dataset
     about: Mapping[str, Any]  # settings, seeds, code, versions, device, seconds
+
+
+class ResultError(ValueError):
+    """A result is not valid.
+
+    Attributes:
+        reason: "altered", "damaged" or "stale".
+        result: of a stale one, what other code or settings gave; else None.
+    """
+
+    def __init__(self, reason: str, message: str, result: Result | None = None) -> None:
+        super().__init__(message)
+        self.reason, self.result = reason, result
 
 
 _key = cache(code_key)  # the code does not change while the ledger runs
@@ -73,8 +78,16 @@ def _unused(source: Source) -> tuple[str, ...]:
     )
 
 
-def store(folder: Path, source: Source, data: xr.Dataset, seconds: float) -> None:
-    """Write a result; the JSON last, so that an interrupt leaves the earlier result or none."""
+def store(folder: Path, source: Source, data: xr.Dataset, seconds: float, code: str) -> None:
+    """Write a result; the JSON last, so that an interrupt leaves the earlier result or none.
+
+    Args:
+        folder: of the results.
+        source: what was computed.
+        data: its result.
+        seconds: wall time.
+        code: :func:`key_of` the source before it was computed.
+    """
     own = [name for name in data.data_vars if set(data[name].dims) <= {"seed"}]
     curves, checksum = data.drop_vars(own), None
     curves = curves.map(_halved)
@@ -90,7 +103,7 @@ def store(folder: Path, source: Source, data: xr.Dataset, seconds: float) -> Non
         "source": source.name,
         "settings": dict(source.settings),
         "seeds": source.seeds,
-        "code": key_of(source),
+        "code": code,
         "versions": {name: version(name) for name in _PACKAGES}
         | {"python": platform.python_version()},
         "device": _device(),
@@ -124,16 +137,6 @@ def load(folder: Path, source: Source) -> Result | None:
         raise ResultError(
             "altered", f"{path} was edited: its checksum differs from its contents; {again}"
         )
-    wanted = {"settings": json.loads(json.dumps(dict(source.settings))), "seeds": source.seeds}
-    for name, value in wanted.items():
-        if about[name] != value:
-            raise ResultError(
-                "stale", f"{path} is of {name} {about[name]}, but the ledger says {value}; {again}"
-            )
-    if about["code"] != key_of(source):
-        raise ResultError(
-            "stale", f"{path} was computed by other code ({about['code']}, now {key_of(source)})"
-        )
     data = xr.Dataset(
         {
             name: ((), value) if not isinstance(value, list) else ("seed", _numbers(value))
@@ -142,7 +145,16 @@ def load(folder: Path, source: Source) -> Result | None:
     )
     if about["curves"] is not None:
         data = data.merge(_curves(path.with_name(f"{source.name}.{about['curves'][:8]}.nc"), about))
-    return Result(data=data, about=about)
+    result = Result(data=data, about=about)
+    wanted = {"settings": json.loads(json.dumps(dict(source.settings))), "seeds": source.seeds}
+    for name, value in wanted.items():
+        if about[name] != value:
+            message = f"{path} is of {name} {about[name]}, but the ledger says {value}; {again}"
+            raise ResultError("stale", message, result)
+    if about["code"] != key_of(source):
+        message = f"{path} was computed by other code ({about['code']}, now {key_of(source)})"
+        raise ResultError("stale", message, result)
+    return result
 
 
 def _halved(values: xr.DataArray) -> xr.DataArray:

@@ -15,7 +15,7 @@ from pathlib import Path
 import xarray as xr
 
 from analyses.ledger.entry import Entry, Source
-from analyses.ledger.results import ResultError, load, store, training_key
+from analyses.ledger.results import ResultError, key_of, load, store, training_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def run_all(
             late.append(source)
             continue
         say(f"[{i + 1}/{len(sources)}] {source.name}, about {source.minutes:.3g} min")
-        begin = time.perf_counter()
+        begin, code = time.perf_counter(), key_of(source)
         try:
             data = compute(source, work)
         except Exception:  # one broken source must not cost the night's other results
@@ -101,7 +101,7 @@ def run_all(
             late.append(source)
             continue
         seconds = time.perf_counter() - begin
-        store(folder, source, data, seconds)
+        store(folder, source, data, seconds, code)
         say(f"[{i + 1}/{len(sources)}] {source.name} stored after {seconds:.0f} s")
     return late
 

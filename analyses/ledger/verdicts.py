@@ -66,18 +66,30 @@ def rows_of(entry: Entry, result: Result | ResultError | None) -> Iterator[Row]:
             "entry": entry.id,
             "published": name if published else "",
         }
-        if not isinstance(result, Result):
-            why = f"{result.reason}: " if isinstance(result, ResultError) else ""
-            yield Row(**about, verdict=Verdict.OPEN, note=why + entry.source.needs)
+        if isinstance(result, Result):
+            yield Row(**about, **_judged(entry, part, result, published))
             continue
-        ours = select(result.data, part)
-        judged = entry.comparison.judge(ours, published["value"] if published else None)
-        verdict, note = Verdict.FAIL, judged.note
-        if judged.agrees:
-            verdict = Verdict.DIFFERS if entry.differs else Verdict.PASS
-            note = " ".join(filter(None, (entry.differs, judged.note)))
-        seeds = ours.sizes.get("seed", 1)
-        yield Row(**about, ours=judged.ours, seeds=seeds, verdict=verdict, note=note)
+        why, seen = "", {}
+        if isinstance(result, ResultError):
+            why = f"{result.reason}; "
+            if result.result is not None:
+                seen = _judged(entry, part, result.result, published)
+                why = f"{result.reason}, was {seen['verdict']}; "
+        yield Row(**about | seen | {"verdict": Verdict.OPEN, "note": why + entry.source.needs})
+
+
+def _judged(
+    entry: Entry, part: Read, result: Result, published: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Ours, its seeds, the verdict and a note, for one part of a result."""
+    ours = select(result.data, part)
+    judged = entry.comparison.judge(ours, published["value"] if published else None)
+    verdict, note = Verdict.FAIL, judged.note
+    if judged.agrees:
+        verdict = Verdict.DIFFERS if entry.differs else Verdict.PASS
+        note = " ".join(filter(None, (entry.differs, judged.note)))
+    seeds = ours.sizes.get("seed", 1)
+    return {"ours": judged.ours, "seeds": seeds, "verdict": verdict, "note": note}
 
 
 def is_published(name: str) -> bool:

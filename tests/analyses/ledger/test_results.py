@@ -39,7 +39,7 @@ def of(one: Source) -> Entry:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    store(tmp_path, source(), DATA, seconds=1.26)
+    store(tmp_path, source(), DATA, 1.26, results.key_of(source()))
     return tmp_path
 
 
@@ -63,7 +63,7 @@ def test_numbers_edited_by_hand_are_refused(stored: Path) -> None:
         load(stored, source())
     assert error.value.reason == "altered"
     (row,) = rows([of(source())], stored)
-    assert (row.verdict, row.note) == ("OPEN", "altered: 1 min on two cores")
+    assert (row.verdict, row.note) == ("OPEN", "altered; 1 min on two cores")
 
 
 def test_curves_edited_by_hand_are_refused(stored: Path) -> None:
@@ -91,6 +91,9 @@ def test_a_result_of_something_else_is_stale(
     with pytest.raises(ResultError, match=message) as error:
         load(stored, source(**changes))
     assert error.value.reason == "stale"
+    (row,) = rows([of(source(**changes))], stored)
+    assert (row.verdict, row.ours) == ("OPEN", "3")
+    assert row.note == "stale, was PASS; 1 min on two cores"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"source": "one"}'])
@@ -101,7 +104,7 @@ def test_a_damaged_file_is_refused(text: str, stored: Path) -> None:
 
 
 def test_storing_again_replaces_everything(stored: Path) -> None:
-    store(stored, source(), DATA.drop_vars("curve"), seconds=1)
+    store(stored, source(), DATA.drop_vars("curve"), 1.0, results.key_of(source()))
     assert [path.name for path in stored.iterdir()] == ["one.json"]
     result = load(stored, source())
     assert result is not None
