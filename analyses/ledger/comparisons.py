@@ -301,7 +301,7 @@ def _prediction(values: np.ndarray) -> float:
 def _told(values: np.ndarray, median: bool = False) -> str:
     """The mean with its 95 % interval, or the median with the range of the seeds."""
     if len(values) == 1:
-        return f"{values[0]:.5g}"
+        return f"{values[0]:.6g}"
     if median:
         known = np.where(np.isnan(values), math.inf, values)
         return f"{_median(values):.4g} ({known.min():.4g} to {known.max():.4g})"

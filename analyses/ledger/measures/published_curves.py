@@ -8,7 +8,8 @@ import xarray as xr
 
 from analyses.ledger.targets import target
 from analyses.statistics.curves import Outcome, is_flat, outcome, sustained_crossing
-from grokinterp.losses import mse_softmax
+from grokinterp import DataConfig, make_dataset
+from grokinterp.losses import mse, mse_softmax
 
 _PERCENTS = tuple(range(20, 31))
 
@@ -51,12 +52,12 @@ def figures_1_to_8(*, seeds: int, work: Path) -> xr.Dataset:
     the 50 % points of Fig. 8 over weight decay, in percent of the pairs; ``transformer_at_3``:
     accuracy of the transformer after training on with 3 % of the pairs. ``d_crit_ratio``: the
     smallest fraction at which Fig. 9 is middling over the 50 % point of Fig. 7. ``tandem``:
-    validation loss over its start, when train loss is .3 % of its own, at 1:1. ``logit_ratio``:
-    median logit of C_mem at 90 % over that at 60 %. ``lowest_after``: the transformer's lowest
-    validation accuracy after 99 %, at 50 and 70 %, the lower. ``val_at_memorised``: its validation
-    accuracy when it first has 99 % of the training set, at 50 %. ``lstm_30_end``: the LSTM's last
-    accuracy at 30 %. ``same_run``: largest difference of Fig. 9 at 30 % and Fig. 2, in points at
-    common steps.
+    validation loss over its start, when train loss is .3 % of its own, at 1:1. ``loss_at_51``:
+    train loss at 10:1, step 51. ``logit_ratio``: median logit of C_mem at 90 % over that at 60 %.
+    ``lowest_after``: the transformer's lowest validation accuracy after 99 %, at 50 and 70 %, the
+    lower. ``val_at_memorised``: its validation accuracy when it first has 99 % of the training set,
+    at 50 %. ``lstm_30_end``: the LSTM's last accuracy at 30 %. ``same_run``: median difference of
+    Fig. 9 at 30 % and Fig. 2, in points at common steps.
     """
     del seeds, work
 
@@ -67,6 +68,7 @@ def figures_1_to_8(*, seeds: int, work: Path) -> xr.Dataset:
     fig7 = target("p2.fig7.transformer.curve")["value"]
     at_three = dict(zip(fig7["x"], fig7["y"], strict=True))[3]
     logits = target("p2.fig6.mem.curve.median_logit")["value"]["y"]
+    loss = target("p2.fig5.10-1.curve.train_loss")["value"]
     start = number("p2.fig5.zero_output_mse")
     lstm = [
         number(f"p2.fig{figure}.lstm-{percent}.train.step_ge_99")
@@ -82,6 +84,7 @@ def figures_1_to_8(*, seeds: int, work: Path) -> xr.Dataset:
             "transformer_at_3": float(at_three),
             "d_crit_ratio": 23 / number("p2.fig7.transformer.pct_at_val50"),
             "tandem": number("p2.fig5.1-1.val_loss_at_train_1e-5") / start,
+            "loss_at_51": float(np.interp(51, loss["x"], loss["y"])),
             "logit_ratio": logits[-1] / logits[3],
             "lowest_after": min(
                 number("p2.fig2.transformer-70.collapse_after_grokking"),
@@ -107,11 +110,13 @@ def printed_loss(*, seeds: int, work: Path) -> xr.Dataset:
     logits = torch.full((2, 97), -40.0, dtype=torch.float64)
     logits[0, 3], logits[1, 4] = 40.0, 40.0
     right, wrong = (-97 * mse_softmax(logits, torch.tensor([3, 3]))).tolist()
+    small, large = (make_dataset(DataConfig(train_fraction=share)) for share in (0.2, 0.9))
+    unseen_by_mem = small.is_test
     return xr.Dataset(
         {
             "printed_gain": wrong - right,
-            "zero_output": 1 / 239,
-            "leak": (0.9 - 0.2) / (1 - 0.2),
+            "zero_output": float(mse(torch.zeros(1, 239), torch.tensor([0]))),
+            "leak": float((large.is_train & unseen_by_mem).sum() / unseen_by_mem.sum()),
         }
     )
 

@@ -54,8 +54,8 @@ ENTRIES = (
         claim="loss of an all-zero output",
         source=PRINTED,
         reads={"p2.fig5.zero_output_mse": read("zero_output")},
-        comparison=Value(absolute=1e-9),
-        reason="closed form: 1/239",
+        comparison=Value(absolute=1e-7),
+        reason="float32 rounding of 1/239",
     ),
     Entry(
         id="2/F5-leak",
@@ -63,10 +63,21 @@ ENTRIES = (
         claim="the mixture's validation set is unseen",
         source=PRINTED,
         reads={"p2.fig5.leak_share": read("leak")},
-        comparison=Value(absolute=1e-9),
-        reason="splits are nested: (90 - 20) / (100 - 20)",
+        comparison=Value(absolute=1e-3),
+        reason="splits are nested, (90 - 20) / (100 - 20), up to the rounding of pairs",
         differs="87.5 % of the mixture's validation pairs are training pairs of C_gen, so its "
         "validation curve does not measure generalisation.",
+    ),
+    Entry(
+        id="2/F2-weight",
+        figure="Fig. 5",
+        claim="the factor of C_mem is 10 (text); the code's default is 1000",
+        source=FIGURES,
+        reads={"published train loss at step 51": read("loss_at_51")},
+        comparison=Value(equals=(1 - 10 * 1e-3 * 46) ** 2 / 239, relative=0.10),
+        reason="Adam moves each scalar by the learning rate a step, after five steps of warm-up; "
+        "with 1000 the loss would be 0 by then",
+        says="10",
     ),
     Entry(
         id="2/F13-norm",
