@@ -1,7 +1,6 @@
-"""The other architectures: their sizes, the notebook's transformer, the periodicity of inputs."""
+"""The other architectures: their sizes, and the notebook's transformer."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,6 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency import settings
-from analyses.one_run import row_ipr
-from analyses.phase_diagrams import presets
 from probes import parameter_norm
 
 _TABLES = {  # parameters that the papers leave out of their counts
@@ -66,49 +63,3 @@ def notebook_run(*, seeds: int, work: Path) -> xr.Dataset:
     last = xr.concat([run.history.isel(step=-1) for run in runs], "seed")
     names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
     return last[list(names)].reset_coords(drop=True)
-
-
-def embedding_periodicity(
-    *, seeds: int, work: Path, names: Sequence[str], cell: Sequence[float] | None = None
-) -> xr.Dataset:
-    """Mean IPR of the input and output tables, over "preset", "panel" and "seed".
-
-    Args:
-        seeds: per panel.
-        work: not used.
-        names: presets; those of single networks bring their own cell.
-        cell: train fraction and corruption for the others.
-
-    Returns:
-        ``input_ipr`` and ``output_ipr``, means over the living rows; ``input_ipr_gain``, over the
-        mean after one step; ``test_accuracy``. ``largest_change`` (preset): the largest difference
-        of the mean input IPR between the first panel and another.
-    """
-    del work
-    found: list[xr.Dataset] = []
-    for name in names:
-        preset = presets.get(name)
-        where = preset.cell or cell
-        if where is None:
-            raise ValueError(f"preset {name} is a diagram; give cell, an alpha and a xi")
-        base = preset.base.replace({presets.X: where[0], presets.Y: where[1]})
-        panels = [_tables(base.replace({preset.panel: value}), seeds) for value in preset.values]
-        found.append(xr.concat(panels, xr.Variable("panel", np.arange(len(panels)))))
-    data = xr.concat(found, xr.Variable("preset", list(names)), join="outer")
-    mean = data.input_ipr.mean("seed")
-    return data.assign(largest_change=abs(mean - mean.isel(panel=0)).max("panel"))
-
-
-def _tables(config: gi.RunConfig, seeds: int) -> xr.Dataset:
-    runs = gi.train_many([settings.seeded(config, seed) for seed in range(seeds)])
-    start = gi.train_many([run.config.replace({"training.steps": 1}) for run in runs])
-    columns = {
-        "input_ipr": [row_ipr.input_ipr(run) for run in runs],
-        "output_ipr": [row_ipr.output_ipr(run) for run in runs],
-        "test_accuracy": [float(run.history.test_accuracy[-1]) for run in runs],
-    }
-    first = [row_ipr.input_ipr(run) for run in start]
-    columns["input_ipr_gain"] = [
-        after / before for after, before in zip(columns["input_ipr"], first, strict=True)
-    ]
-    return xr.Dataset({name: ("seed", values) for name, values in columns.items()})

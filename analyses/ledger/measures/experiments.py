@@ -68,7 +68,7 @@ def grokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
 
 def data_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Fig. 4: the experiment's dataset, with ``first_fraction`` over settings, and their gains."""
-    return _numeric(findings("data_efficiency", work, size=size, seeds=seeds)[0].data)
+    return without_text(findings("data_efficiency", work, size=size, seeds=seeds)[0].data)
 
 
 def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
@@ -132,7 +132,7 @@ def model_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     ratio = per_norm.sel(circuit="C_gen", drop=True) / per_norm.sel(circuit="C_mem", drop=True)
     generalising = norm.sel(circuit="C_gen", drop=True).mean("seed")
     return (
-        _numeric(data)
+        without_text(data)
         .assign(
             norm=norm,
             mean_norm=norm.mean("seed"),
@@ -142,13 +142,15 @@ def model_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
             logit_by_percent=_by_percent(data.median_logit),
             ratio_by_percent=_by_percent(per_norm),
         )
-        .merge(_numeric(slopes).rename({name: f"trend_{name}" for name in _numeric(slopes)}))
+        .merge(
+            without_text(slopes).rename({name: f"trend_{name}" for name in without_text(slopes)})
+        )
     )
 
 
 def training_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Section 4.1: steps to memorise random labels, to fit, and to generalise."""
-    return _numeric(findings("training_efficiency", work, size=size, seeds=seeds)[0].data)
+    return without_text(findings("training_efficiency", work, size=size, seeds=seeds)[0].data)
 
 
 def ungrokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
@@ -170,7 +172,7 @@ def ungrokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     ).assign_coords(level=levels)
     middle = percent.sel(level=0.5, drop=True).mean("seed")
     small = data.drop_vars([name for name in data.data_vars if "step" in data[name].dims])
-    return _numeric(small).assign(
+    return without_text(small).assign(
         final_by_percent=_by_percent(data.final),
         percent_at=percent,
         moved=middle.max("weight_decay") - middle.min("weight_decay"),
@@ -223,10 +225,12 @@ def d_crit(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset:
     ``spread``: the largest over the smallest estimate.
     """
     data = findings("d_crit", work, size=size, seeds=seeds, network=network)[0].data
-    return _numeric(data).assign(spread=data.value.max("estimator") / data.value.min("estimator"))
+    return without_text(data).assign(
+        spread=data.value.max("estimator") / data.value.min("estimator")
+    )
 
 
-def _numeric(data: xr.Dataset) -> xr.Dataset:
+def without_text(data: xr.Dataset) -> xr.Dataset:
     """Without the variables that hold text."""
     return data.drop_vars([name for name in data.data_vars if data[name].dtype.kind in "OUS"])
 

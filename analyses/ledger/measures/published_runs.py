@@ -101,27 +101,6 @@ def norm_runs(
     )
 
 
-def dropout_runs(
-    *, seeds: int, work: Path, dropouts: Sequence[float], corruption: float, steps: int
-) -> xr.Dataset:
-    """The default network without weight decay, over dropout probabilities and seeds.
-
-    Args:
-        seeds: runs per probability.
-        work: not used.
-        dropouts: probabilities, before the activation.
-        corruption: share of the labels that are redrawn.
-        steps: full-batch updates.
-    """
-    del work
-    config = gi.RunConfig(
-        data=gi.DataConfig(corruption=corruption, protocol="published"),
-        training=gi.TrainConfig(steps=steps, eval_every=20),
-    )
-    found = [measure(train(config.replace({"training.dropout": d}), seeds)) for d in dropouts]
-    return xr.concat(found, xr.Variable("dropout", list(dropouts)))
-
-
 def train(config: gi.RunConfig, seeds: int) -> list[gi.Run]:
     """One run per seed; data and noise are the same in all."""
     return gi.train_many([config.replace({"seed": seed}) for seed in range(seeds)], probes=PROBES)

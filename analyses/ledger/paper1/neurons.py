@@ -7,12 +7,13 @@ from analyses.ledger.entry import Entry, Source, read
 from analyses.ledger.paper1.label_corruption import CLEAN, DECAYS
 
 DROPOUT = Source(
-    name="dropout",
-    compute="analyses.ledger.measures.published_runs:dropout_runs",
-    settings={"dropouts": [0.0, 0.3, 0.6, 0.9], "corruption": 0.35, "steps": 2000},
-    seeds=3,
+    name="dropout_curves",
+    compute="analyses.ledger.measures.label_noise:dropout_curves",
+    experiment="dropout_curves",
+    settings={"size": "published"},
+    seeds=5,
     tier="cpu",
-    minutes=6,
+    minutes=10,
 )
 _DECAYS = (("wd0", 0.0), ("wd5", 5.0), ("wd15", 15.0))
 _SUBSETS = {"train": "train", "test": "test", "corrupted": "selected", "uncorrupted": "unchanged"}
@@ -91,7 +92,7 @@ ENTRIES = (
         claim="mean IPR grows with dropout",
         source=DROPOUT,
         reads={
-            "p1.fig4b.shift_with_dp": read("mean_ipr_at_end", dropout=[0.0, 0.3, 0.6]),
+            "p1.fig4b.shift_with_dp": read("mean_ipr", dropout=[0.0, 0.3, 0.6]),
         },
         comparison=Order(ascending=True),
         reason="the order of the means; the figure's dropout values are not stated",
