@@ -33,6 +33,7 @@ class Evaluation:
 
     def __init__(self, datasets: Sequence[Dataset], loss: str, *, device: torch.device) -> None:
         self.per_example = LOSSES[loss].per_example
+        self._per_example_ = LOSSES[loss].per_example_ or self.per_example
         self.labels = torch.stack([data.labels for data in datasets]).to(device)
         masks = [torch.stack([data.masks[name] for name in SUBSETS]) for data in datasets]
         self._masks = torch.stack(masks).to(device)
@@ -53,7 +54,7 @@ class Evaluation:
         """
         labels = self.labels[run, pairs]
         rows, answers = logits.flatten(0, -2), labels.flatten()
-        exact = self.per_example(rows.double(), answers)
+        exact = self._per_example_(rows.to(torch.float64, copy=True), answers)
         is_zero = exact == 0
         near = exact < _SURELY_ABOVE_0
         if logits.dtype != exact.dtype and bool(near.any()):

@@ -19,6 +19,15 @@ def test_mse_is_torchs_against_one_hot() -> None:
     torch.testing.assert_close(LOSSES["mse"].per_example(logits, labels).mean(), want)
 
 
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].per_example_])
+def test_a_loss_that_overwrites_its_logits_is_the_same(name: str) -> None:
+    logits, labels = _logits_and_labels()
+    overwriting = LOSSES[name].per_example_
+    assert overwriting is not None
+    want = LOSSES[name].per_example(logits, labels)
+    torch.testing.assert_close(overwriting(logits, labels), want)
+
+
 def test_mse_of_zero_logits_is_one_over_p() -> None:
     labels = torch.arange(97)
     zero = torch.zeros(97, 97, dtype=torch.float64)
