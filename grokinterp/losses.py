@@ -13,7 +13,7 @@ from torch import Tensor
 class Loss:
     """A loss averaged over examples.
 
-    ``per_example(logits [n, p], labels [n])`` is the definition. ``per_example_`` gives the same, but
+    ``per_example(logits [n, p], labels [n])`` is the definition. ``per_example_`` is the same, but
     overwrites the logits, where that is faster. The other fields are only for the hand-written
     backward pass: ``residual_(logits, at_label)`` overwrites the logits by the gradient divided by
     ``grad_scale(n, p)``, and returns the sum of the loss over examples divided by

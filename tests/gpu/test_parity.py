@@ -64,7 +64,7 @@ def test_a_replayed_step_is_the_step(kind: str) -> None:
 
 def test_a_run_that_diverges_in_a_replayed_step_stops_there() -> None:
     configs = runs_of("mlp", steps=60)
-    wild = configs[0].replace({"training.lr": 1e38})
+    wild = configs[0].replace({"training.lr": 1e38, "training.weight_decay": 1e30})
     with pytest.warns(gi.DivergenceWarning):
         on_gpu = trained([wild, *configs[1:]], "cuda", "float64")
     with pytest.warns(gi.DivergenceWarning):
