@@ -50,10 +50,10 @@ def show(
             from grokinterp.files import replacing
 
             with replacing(markdown) as file:
-                file.write_text(table.markdown(found), encoding="utf-8")
+                file.write_text(table.markdown(found, chosen), encoding="utf-8")
             typer.echo(table.in_words(found))
         elif check is not None:
-            if check.read_text(encoding="utf-8") != table.markdown(found):
+            if check.read_text(encoding="utf-8") != table.markdown(found, chosen):
                 raise ValueError(
                     f"{check} is out of date; write it with: grokinterp ledger --markdown {check}"
                 )

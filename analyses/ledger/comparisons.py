@@ -174,7 +174,10 @@ class Curve:
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed, x) with {"x": ..., "y": ...}."""
         (axis,) = [dim for dim in ours.dims if dim != "seed"]
+        ours = ours.dropna(axis)  # runs of other settings may be longer
         steps, curves = ours[axis].values.astype(float), ours.transpose("seed", axis).values
+        if not len(steps):
+            return Judgement(agrees=False, ours="no value in every seed")
         outside = []
         for x, y in zip(theirs["x"], theirs["y"], strict=True):
             if x < steps[0]:

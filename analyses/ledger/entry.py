@@ -12,6 +12,7 @@ from typing import Any
 from analyses.ledger.comparisons import Comparison
 
 TIERS = ("quick", "cpu", "gpu")
+MACHINE = {"quick": "two cores", "cpu": "two cores", "gpu": "one GPU"}
 NETWORKS = {  # modules of an architecture, by the beginning of their names
     "mlp": ("grokinterp.models.mlp",),
     "transformer": ("grokinterp.models.transformer", "grokinterp.models.attention"),
@@ -47,8 +48,7 @@ class Source:
         """Time and machine, in words."""
         time = f"{self.minutes:.0f} min" if self.minutes < 90 else f"{self.minutes / 60:.0f} h"
         time = "under a minute" if self.minutes < 1 else time
-        machine = "one GPU" if self.tier == "gpu" else "two cores"
-        return f"{time} on {machine}" + (f"; {self.missing}" if self.missing else "")
+        return f"{time} on {MACHINE[self.tier]}" + (f"; {self.missing}" if self.missing else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The ledger as text: a table for the terminal, and a page for the documentation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from analyses.ledger.entry import MACHINE, TIERS, Entry
 from analyses.ledger.verdicts import Row, Verdict, counts
 
 PAPERS = {
@@ -28,9 +29,9 @@ without comments, docstrings, annotations and the text of error messages
 """
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The page: counts, then a table for each figure; a note below its rows."""
-    parts = [_HEAD, in_words(rows)]
+def markdown(rows: Sequence[Row], entries: Iterable[Entry]) -> str:
+    """The page: counts, times, then a table for each figure; a note below its rows."""
+    parts = [_HEAD, in_words(rows), "", *_times(entries)]
     for paper, of_paper in groupby(rows, lambda row: row.paper):
         listed = list(of_paper)
         parts += [f"\n## {PAPERS[paper]}", "", in_words(listed)]
@@ -38,6 +39,19 @@ def markdown(rows: Sequence[Row]) -> str:
             parts += ["", f"### {figure}", ""]
             parts += _section([row for row in listed if row.figure == figure])
     return "\n".join(parts) + "\n"
+
+
+def _times(entries: Iterable[Entry]) -> Iterator[str]:
+    """How long each tier takes, and how much of it can be run."""
+    sources = {entry.source.name: entry.source for entry in entries}.values()
+    yield "| tier | computations | still to be written | expected time | on |"
+    yield "|---|---|---|---|---|"
+    for tier in TIERS:
+        ready = [one for one in sources if one.tier == tier and one.compute is not None]
+        missing = sum(one.tier == tier and one.compute is None for one in sources)
+        minutes = sum(one.minutes for one in ready)
+        time = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+        yield f"| {tier} | {len(ready)} | {missing} | {time} | {MACHINE[tier]} |"
 
 
 def _section(rows: Sequence[Row]) -> Iterator[str]:

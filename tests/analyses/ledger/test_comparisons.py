@@ -72,6 +72,8 @@ def test_a_curve_may_be_early_but_not_wrong() -> None:
     later = {"x": steps[1:].tolist(), "y": ((steps >= 115)[1:] * 1.0).tolist()}
     assert Curve(absolute=0.01, stretch=0.2).judge(ours, later).agrees
     assert not Curve(absolute=0.01).judge(ours, later).agrees
+    longer = ours.reindex(step=np.arange(0, 401, 2))  # NaN from the 201st on
+    assert Curve(absolute=0.01, stretch=0.2).judge(longer, later).agrees
     wrong = {"x": later["x"], "y": [0.5 * y for y in later["y"]]}
     assert not Curve(absolute=0.01, stretch=0.2).judge(ours, wrong).agrees
 
