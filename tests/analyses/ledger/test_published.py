@@ -60,7 +60,7 @@ def test_full_inversion_is_on_the_floor() -> None:
     """Fig. 1c: weight decay 15, 500 steps; train accuracy is the share of true labels."""
     config = gi.RunConfig(
         data=gi.DataConfig(corruption=0.35, protocol="published"),
-        training=gi.TrainConfig(weight_decay=15.0, steps=500),
+        training=gi.TrainConfig(weight_decay=15.0, steps=500, eval_every=10),
     )
     run = gi.train(config, progress=False)
     assert_all_pass(rows("fig1-wd15", [run], "1/fig1c-train"))
