@@ -79,7 +79,7 @@ def _mse_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
 
 def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
     flat = logits.view(-1)
-    logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
+    logits.copy_(logits.log_softmax(dim=-1))
     total = -flat.index_select(0, at_label).view(logits.shape[:-1]).sum(dim=-1)
     logits.exp_()
     flat.index_add_(0, at_label, flat.new_full((1,), -1.0).expand(len(at_label)))

@@ -70,7 +70,8 @@ class Attention(nn.Module):
         pattern = self.hook_attn_scores(scores).softmax(dim=-1)
         if self.rate == 1:
             return pattern
-        return self.rate * pattern + (1 - self.rate) * (1 if seen is None else seen)
+        rest = 1 if seen is None else seen.to(pattern.dtype)
+        return self.rate * pattern + (1 - self.rate) * rest
 
 
 def _heads(

@@ -12,6 +12,7 @@ from grokinterp.training.passes.batched import BatchedPasses
 from grokinterp.training.passes.by_hand import HandWrittenPasses
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.passes.run_by_run import RunByRunPasses
+from grokinterp.training.passes.transformers import TransformerPasses
 from grokinterp.training.passes.vectorised import VectorisedPasses
 
 __all__ = ["PASSES", "Passes", "choose_passes"]
@@ -20,6 +21,7 @@ PASSES: tuple[type[Passes], ...] = (
     HandWrittenPasses,
     BatchedPasses,
     VectorisedPasses,
+    TransformerPasses,
     RunByRunPasses,
 )
 

@@ -12,13 +12,15 @@ _FEW_RUNS = 4  # runs per worker below which whole runs would leave some workers
 _WORTH_SHARING = 1024  # fewest examples per update for which dividing them is worth it
 
 
-def shares_per_run(configs: Sequence[RunConfig], workers: int) -> int:
+def shares_per_run(
+    configs: Sequence[RunConfig], workers: int, *, least: float | None = None
+) -> int:
     """Number of shares to divide each run's examples into, so that all workers have equal work.
 
-    Small batches are not divided.
+    Small batches are not divided: of fewer than ``least`` examples, by default ``_WORTH_SHARING``.
     """
     runs = len(configs)
-    if batch_rows(configs[0]) < _WORTH_SHARING:
+    if batch_rows(configs[0]) < (_WORTH_SHARING if least is None else least):
         return 1
     return 1 if runs % workers == 0 or runs >= _FEW_RUNS * workers else workers
 
