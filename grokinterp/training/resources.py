@@ -86,12 +86,20 @@ class Resources:
 @functools.cache  # one warning per process
 def _warn_of_slow_bfloat16() -> None:
     """Warn if this CPU has no instructions for products of bfloat16 numbers."""
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not _has_bfloat16():
         warn_user(
             "this CPU has no bfloat16 instructions: precision='bfloat16' works, but is slower than "
             "'float32'",
             RuntimeWarning,
         )
+
+
+def _has_bfloat16() -> bool:
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if found.get("architecture") == "x86_64":
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    # Not used on x86, where it is also true of AVX-512 alone, which only emulates bfloat16.
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -122,11 +122,25 @@ def test_more_threads_than_cores_work_with_a_warning(monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(run.history.norm, want.history.norm, rtol=1e-5)
 
 
-@pytest.mark.parametrize("supported", [True, False])
+@pytest.mark.parametrize(
+    ("found", "supported"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_f": True}, False),  # emulated
+        ({"architecture": "aarch64"}, False),
+        ({}, False),
+    ],
+)
 def test_bfloat16_without_instructions_works_with_one_warning(
-    supported: bool, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+    found: dict[str, object],
+    supported: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    of_mkldnn = found.get("architecture") == "x86_64"
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: of_mkldnn)
     resources._warn_of_slow_bfloat16.cache_clear()
     for _ in range(2):
         gi.train(SMALL, device="cpu", precision="bfloat16", progress=False)
