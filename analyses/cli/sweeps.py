@@ -24,7 +24,8 @@ def sweep(
     preset: Annotated[str | None, typer.Argument(help="such as fig3a; --list shows all")] = None,
     list_presets: Annotated[bool, typer.Option("--list", help="list the presets")] = False,
     size: Annotated[
-        str, typer.Option(help="tiny (seconds), small (9 x 10 cells), full (17 x 19)")
+        str,
+        typer.Option(help="tiny (seconds), coarse (5 x 5 cells), small (9 x 10), full (17 x 19)"),
     ] = "small",
     out: Annotated[
         Path | None, typer.Option(help="folder for sweep.zarr, diagram.html and summary.json")

@@ -53,7 +53,7 @@ SCANS = {
     "tiny": Scan(
         base=ImageConfig(n_train=300, width=32, steps=200, lr=3e-3),
         corruptions=(0.4,),
-        weight_decays=(0.0, 10.0),
+        weight_decays=(0.0, 3.0),
         dropouts=(0.0, 0.5),
     ),
     "small": Scan(

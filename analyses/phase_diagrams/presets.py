@@ -29,6 +29,11 @@ SIZES = {
     "tiny": Size(
         (0.3, 0.6, 0.9), (0.0, 0.2, 0.5), "3 x 3 cells, two panels, a toy network; to try it out"
     ),
+    "coarse": Size(
+        (0.1, 0.3, 0.5, 0.7, 0.9),
+        (0.0, 0.2, 0.4, 0.6, 0.8),
+        "5 x 5 cells, all panels; for wide or deep networks, or many seeds",
+    ),
     "small": Size(
         tuple(round(0.1 * i, 1) for i in range(1, 10)),
         tuple(round(0.1 * i, 1) for i in range(10)),

@@ -156,7 +156,8 @@ def test_toys_train(name: str) -> None:
 
 def test_grids() -> None:
     preset = presets.get("fig3a")
-    full, small, tiny = (preset.axes(size) for size in ("full", "small", "tiny"))
+    sizes = ("full", "small", "coarse", "tiny")
+    full, small, coarse, tiny = (preset.axes(size) for size in sizes)
     alpha, xi = "data.train_fraction", "data.corruption"
     assert [len(values) for values in full.values()] == [4, 17, 19]
     np.testing.assert_allclose(full[alpha], np.linspace(0.1, 0.9, 17), rtol=0, atol=1e-12)
@@ -166,6 +167,9 @@ def test_grids() -> None:
     assert [len(values) for values in tiny.values()] == [2, 3, 3]
     assert set(small[alpha]) < set(full[alpha])  # so small cells are cells of the full diagram
     assert set(small[xi]) < set(full[xi])
+    assert [len(values) for values in coarse.values()] == [4, 5, 5]
+    assert set(coarse[alpha]) < set(small[alpha])
+    assert set(coarse[xi]) < set(small[xi])
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -190,7 +194,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
         presets.get("fig3")
     with pytest.raises(ValueError, match=r"'smal'.*Did you mean 'small'"):
         presets.get("fig3a").axes("smal")
-    with pytest.raises(ValueError, match=r"'huge'.*Known: full, small, tiny"):
+    with pytest.raises(ValueError, match=r"'huge'.*Known: coarse, full, small, tiny"):
         presets.get("fig3a").config("huge")
 
 
