@@ -27,6 +27,9 @@ def diagram(
             help="infer cells that a refinement with this stride skipped; automatic for --adaptive",
         ),
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="another sweep with the same axes, to compare with")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw the phase diagram of a stored sweep, finished or not."""
@@ -40,6 +43,10 @@ def diagram(
         refinement = None if refined is None else Refinement(x=x, y=y, stride=refined)
         phases = diagram_page.phases_of(stored, refinement)
         choice: dict[str, Any] = {"x": x, "y": y, "panel": panel}
+        if against is not None:
+            other = diagram_page.phases_of(diagram_page.load(against), refinement)
+            name = against.parent.name if against.name == "sweep.zarr" else against.stem
+            choice["against"] = name, other
         summary = diagram_page.write_diagram(
             phases,
             out,
@@ -71,4 +78,6 @@ def print_diagram(summary: dict[str, Any], page: Path, as_json: bool) -> None:
     if summary["inferred"]:
         typer.echo(f"{summary['inferred']} of these cells are inferred, not trained.")
     typer.echo(about_disagreements(summary))
+    for panel, share in summary.get("alike", {}).items():
+        typer.echo(f"{panel}: {share:.0%} of the cells alike".removeprefix(": "))
     typer.echo(f"diagram: {page}")

@@ -12,6 +12,7 @@ import xarray as xr
 from analyses.one_run.phases import Phase
 from analyses.pages.page import Section, write_page
 from analyses.phase_diagrams import sweep_phases
+from analyses.phase_diagrams.comparison import alike, plot_comparison
 from analyses.phase_diagrams.panels import axis_label, split
 from analyses.phase_diagrams.phase_diagram import X, Y, plot_accuracies, plot_diagram, plot_ipr
 from analyses.phase_diagrams.refine import Refinement
@@ -142,7 +143,13 @@ def about_disagreements(summary: Mapping[str, Any]) -> str:
 
 
 def write_diagram(
-    phases: xr.Dataset, path: str | os.PathLike[str], *, heading: str, intro: str, **choice: Any
+    phases: xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    heading: str,
+    intro: str,
+    against: tuple[str, xr.Dataset] | None = None,
+    **choice: Any,
 ) -> dict[str, Any]:
     """Write the page and return the numbers of :func:`tally`.
 
@@ -151,6 +158,8 @@ def write_diagram(
         path: the HTML file.
         heading: title of the page.
         intro: a paragraph on what was trained.
+        against: name and phases of another sweep with the same axes, to compare with. The numbers
+            then have ``alike``, see :func:`analyses.phase_diagrams.comparison.alike`.
         choice: as for :func:`tally`.
     """
     if Path(path).suffix != ".html":
@@ -174,6 +183,11 @@ def write_diagram(
         if "dead_share" in phases and (phases.dead_share >= 0.005).any():
             about += f" Up to {float(phases.dead_share.max()):.0%} of a network's neurons are dead."
         sections.append(Section(plot_ipr(phases, **choice), about))
+    if against is not None:
+        name, other = against
+        summary["alike"] = alike(phases, other, **choice)
+        figure = plot_comparison(phases, other, ["this sweep", name], **choice)
+        sections.append(Section(figure, f"The same diagram as above, and below it that of {name}."))
     rows = cell_table(summary)
     write_page(path, heading=heading, intro=intro, rows=rows, sections=sections, width=_WIDTH)
     return summary

@@ -45,40 +45,55 @@ def plot_diagram(
     """
     panels = split(phases, x=x, y=y, panel=panel, at=at)
     figure = panels.grid()
-    named: set[str] = set()  # one legend entry per phase, whichever panels it occurs in
+    draw_cells(figure, panels)
+    return finish_panels(figure, title=title, seeds=stands_on(phases, panels))
+
+
+def draw_cells(figure: go.Figure, panels: Panels, row: int = 0, rows: int = 1) -> None:
+    """Draw the majority phases of one row of panels, as :func:`plot_diagram` describes.
+
+    The legend has one entry per phase, whichever panels and rows it occurs in.
+
+    Args:
+        figure: from ``panels.grid``.
+        panels: the cells.
+        row: among the figure's ``rows`` diagrams, drawn below each other.
+        rows: how many there are.
+    """
+    traces: Any = figure.data
+    named = {trace.name for trace in traces}
     for i, cells in enumerate(panels.data):
         hover = _hover(panels, i)
         for majority, (name, fill) in _FILL.items():
-            rows, columns = np.nonzero(cells.majority.values == majority)
-            if len(rows):
+            y, x = np.nonzero(cells.majority.values == majority)
+            if len(y):
                 figure.add_bar(
-                    x=columns,
-                    base=rows - 0.5,
-                    y=np.ones(len(rows)),
+                    x=x,
+                    base=y - 0.5,
+                    y=np.ones(len(y)),
                     width=1.0,
                     name=name,
                     marker=fill | _EDGE,
                     legendgroup=name,
                     showlegend=name not in named,
-                    hovertext=hover[rows, columns],
+                    hovertext=hover[y, x],
                     hoverinfo="text",
-                    **panels.place(i),
+                    **panels.place(i, row, rows),
                 )
                 named.add(name)
     for variable, (name, marker) in _MARK.items():
         for i, cells in enumerate(panels.data):
             if variable not in cells or not cells[variable].any():
                 continue
-            rows, columns = np.nonzero(cells[variable].values)
+            y, x = np.nonzero(cells[variable].values)
             entry = {"name": name, "legendgroup": name, "showlegend": name not in named}
             entry |= {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
-            figure.add_scatter(x=columns, y=rows, **entry, **panels.place(i))
+            figure.add_scatter(x=x, y=y, **entry, **panels.place(i, row, rows))
             named.add(name)
     figure.update_layout(barmode="overlay", bargap=0)
     order = [name for name, _ in [*_FILL.values(), *_MARK.values()]]
     for trace in figure.data:
         trace.legendrank = 1 + order.index(trace.name)  # pyright: ignore[reportAttributeAccessIssue]
-    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
 
 
 def plot_accuracies(
@@ -103,7 +118,7 @@ def plot_accuracies(
             values = cells.mean_accuracy.sel(subset=subset)
             _add_map(figure, values, hover, panels.place(i, row, len(_ROWS)))
     figure.update_layout(coloraxis=_color_axis("cividis", "accuracy"))
-    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
+    return finish_panels(figure, title=title, seeds=stands_on(phases, panels))
 
 
 def plot_ipr(
@@ -133,7 +148,7 @@ def plot_ipr(
     for i, cells in enumerate(panels.data):
         _add_map(figure, cells.mean_ipr, _hover(panels, i), panels.place(i))
     figure.update_layout(coloraxis=_color_axis("viridis", "mean IPR"))
-    return finish_panels(figure, title=title, seeds=_stands_on(phases, panels))
+    return finish_panels(figure, title=title, seeds=stands_on(phases, panels))
 
 
 _ROWS = {"train": "train", "test": "test", "changed": "corrupted labels"}
@@ -235,7 +250,7 @@ class _Measured:
             yield f"dead neurons {self.dead[at]:.1%}"
 
 
-def _stands_on(phases: xr.Dataset, panels: Panels) -> str:
+def stands_on(phases: xr.Dataset, panels: Panels) -> str:
     """The number of seeds of the trained cells, in words."""
     counts = [cells.n_seeds.values.ravel() for cells in panels.data]
     return seeds_in_words(np.concatenate(counts), of=phases.sizes.get("seed"))
