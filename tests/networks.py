@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
 from grokinterp.models import HookedModel
@@ -40,3 +40,14 @@ def native_transformer(p: int, **changes: Any) -> Any:
     config |= {"act_fn": "relu", "attention_dir": "causal", "seed": 0}
     boot: Any = getattr(TransformerBridge, "boot_native")  # noqa: B009 (set at run time)
     return boot(config | changes)
+
+
+class Logits(nn.Module):
+    """A network whose forward pass does not look at the tokens' values, as vmap needs."""
+
+    def __init__(self, model: HookedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        return self.model.logits(pairs)

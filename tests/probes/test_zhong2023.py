@@ -58,9 +58,7 @@ def test_symmetricity_of_the_published_triples(name: str, published: float, erro
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(
-    ("name", "value"), [(A, 0.993761), (B, 0.346125), (BETA, 1.0), (CONTROL, 0.957195)]
-)
+@pytest.mark.parametrize(("name", "value"), [(A, 0.993761), (B, 0.346125)])
 def test_symmetricity_of_all_triples(name: str, value: float) -> None:
     # The printed digits do not need float64, which takes twice as long.
     found = gradient_symmetricity(network(name, torch.float32))

@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, vmap
 from transformer_lens.hook_points import HookPoint
 
 from grokinterp.models.lstm import HookedLSTM, LSTMConfig
-from tests.networks import all_pairs, sentences
+from tests.networks import Logits, all_pairs, sentences
 from tests.tolerance import assert_agree
 
 P = 5
@@ -135,7 +135,7 @@ def test_vectorised_over_weights_is_one_call_each() -> None:
     models = [HookedLSTM(TINY, p=P, seed=seed).double() for seed in (0, 1)]
     named = [dict(model.named_parameters()) for model in models]
     stacked = {name: torch.stack([n[name].detach() for n in named]) for name in named[0]}
-    shell = _Logits(models[0])
+    shell = Logits(models[0])
 
     def of(weights: dict[str, Tensor]) -> Tensor:
         return functional_call(shell, {f"model.{k}": w for k, w in weights.items()}, (PAIRS,))
@@ -152,15 +152,6 @@ def test_vectorised_over_weights_is_one_call_each() -> None:
                 torch.testing.assert_close(logits[run], expected, rtol=0, atol=1e-12)
                 for name, weight in model.named_parameters():
                     torch.testing.assert_close(slopes[name][run], weight.grad, rtol=0, atol=1e-12)
-
-
-class _Logits(nn.Module):
-    def __init__(self, model: HookedLSTM) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        return self.model.logits(pairs)
 
 
 def test_weights_may_be_swapped_and_re_pointed() -> None:

@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
 from grokinterp.models.transformer_parts import Block
-from tests.networks import all_pairs, far_from_zero, sentences
+from tests.networks import Logits, all_pairs, far_from_zero, sentences
 from tests.transformer_variants import TINY, VARIANTS
 
 P = 5
@@ -118,7 +118,7 @@ def test_vectorised_over_weights(variant: str, hooked: bool) -> None:
     pair = [network(config, seed=seed) for seed in (0, 1)]
     states = [dict(model.named_parameters()) for model in pair]
     stacked = {name: torch.stack([s[name].detach() for s in states]) for name in states[0]}
-    model = _Unchecked(pair[0])
+    model = Logits(pair[0])
 
     def loss(params: dict[str, Tensor]) -> Tensor:
         named = {f"model.{name}": weight for name, weight in params.items()}
@@ -134,15 +134,6 @@ def test_vectorised_over_weights(variant: str, hooked: bool) -> None:
             for name, weight in single.named_parameters():
                 if weight.grad is not None:
                     torch.testing.assert_close(grads[name][i], weight.grad, rtol=1e-9, atol=1e-12)
-
-
-class _Unchecked(torch.nn.Module):
-    def __init__(self, model: HookedTransformer) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        return self.model.logits(pairs)
 
 
 # Dropout

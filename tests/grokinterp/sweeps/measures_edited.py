@@ -311,6 +311,7 @@ def edits() -> dict[str, tuple[str, str]]:
     return found
 
 
+# Measures that are the same: what stands before and after the dashes.
 SAME = """
 ## a comment
 def f(run): return 1
