@@ -18,8 +18,6 @@ from grokinterp.training.dropout import dropout_mask
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.noise import noise
 from grokinterp.training.optimizer import StackedOptimizer
-from grokinterp.training.passes.mlp_kernel import MLPKernel
-from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.resources import Resources
 from tests.settings import chosen
 
@@ -150,15 +148,21 @@ def test_every_part_of_a_step_flushes_denormals(
 
         monkeypatch.setattr(owner, name, watched)
 
-    watch(MLPKernel, "gradients")
-    watch(RunByRunPasses, "_backward")
+    each = Team.each
+
+    def watched_each(team: Team, work: Callable[[int], object]) -> None:
+        def watched(worker: int) -> None:
+            seen.setdefault("work", set()).add(half_of_tiny())
+            work(worker)
+
+        each(team, watched)
+
+    monkeypatch.setattr(Team, "each", watched_each)
     watch(Evaluation, "note")
     watch(StackedOptimizer, "update")
     config = SMALL.replace({"model": NETWORKS[network], "training.batch_size": batch_size})
     gi.train(config, threads=threads, progress=False)
-    by_hand = network == "mlp" and batch_size is None
-    backward = "gradients" if by_hand else "_backward"
-    assert seen == {name: {0.0} for name in (backward, "note", "update")}
+    assert seen == {name: {0.0} for name in ("work", "note", "update")}
 
 
 def product(model: Any) -> torch.Tensor:
