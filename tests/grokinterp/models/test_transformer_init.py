@@ -10,9 +10,9 @@ from torch import Tensor
 
 from grokinterp.models.transformer import HookedTransformer, TransformerConfig
 from tests.networks import all_pairs, far_from_zero
+from tests.transformer_variants import TINY
 
 P = 5
-TINY: dict[str, Any] = {"d_model": 12, "n_heads": 3, "d_mlp": 20}
 
 
 def count(model: HookedTransformer, *, besides: tuple[str, ...]) -> int:
