@@ -118,7 +118,7 @@ def test_long_run(weight_decay: float, precision: str, compare: Callable[..., No
         gi.train(config, precision=precision, progress=False)
 
     without = {"weight decay 0": lambda: train(small)}
-    compare(lambda: train(decayed), without, rounds=5, per=2000)
+    compare(lambda: train(decayed), without, rounds=5)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
