@@ -175,15 +175,15 @@ def seconds(images: Images, config: ImageConfig) -> float:
     """Estimated time of a run, from a few timed steps on this machine."""
     data = labelled(images, config)
     network = Network(data, config)
-    steps = _steps(network, data, config)
-    next(steps)  # the first one loads libraries
-    began = time.perf_counter()
-    timed = sum(1 for _ in islice(steps, 5))
-    step = (time.perf_counter() - began) / max(1, timed)
-    began = time.perf_counter()
-    _row(network, data)
-    row = time.perf_counter() - began
+    step = _median_time(_steps(network, data, config))
+    row = _median_time(_row(network, data) for _ in range(3))
     return config.steps * step + len(config.evaluated_steps) * row
+
+
+def _median_time(work: Iterator[Any]) -> float:
+    """Median seconds of at most 20 items after the first, which may load libraries."""
+    times = np.diff([time.perf_counter(), *(time.perf_counter() for _ in islice(work, 21))])
+    return float(np.median(times[1:] if len(times) > 1 else times))
 
 
 def _steps(network: Network, data: Labelled, config: ImageConfig) -> Iterator[int]:

@@ -241,3 +241,11 @@ def test_the_command_trains_what_a_folder_holds(
     assert len(told["rows"]) == 8
     assert Path(told["page"]).exists()
     assert json.loads(command(*words, "--estimate-only").stdout)["runs"] == 0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 200])
+def test_an_estimate_grows_with_the_number_of_steps(images: Images, steps: int) -> None:
+    short, long = (
+        training.seconds(images, dataclasses.replace(CONFIG, steps=n)) for n in (steps, 10**6)
+    )
+    assert 0 < short < long
