@@ -160,15 +160,16 @@ def _named(target: ast.expr) -> list[str]:
 def _imported(
     statement: ast.Import | ast.ImportFrom, module: str, is_package: bool
 ) -> dict[str, tuple[str, str]]:
+    """The names that an import sets, each with its module and the attribute ("" for a module)."""
     if isinstance(statement, ast.Import):
-        names = [(alias.asname, alias.name) for alias in statement.names]
-        return {(short or name.partition(".")[0]): (name, "") if short else
-                (name.partition(".")[0], "") for short, name in names}  # fmt: skip
+        tops = {a.name.partition(".")[0]: a.name.partition(".")[0] for a in statement.names}
+        renamed = {a.asname: a.name for a in statement.names if a.asname}
+        return {name: (source, "") for name, source in (tops | renamed).items()}
     source = statement.module or ""
-    if statement.level:
-        parts = module.split(".")[: None if is_package and statement.level == 1 else
-                                  (1 if is_package else 0) - statement.level]  # fmt: skip
-        source = ".".join([*parts, source]).rstrip(".")
+    if statement.level:  # relative: one dot is the module's own package
+        above = module.split(".")
+        above = above[: len(above) + is_package - statement.level]
+        source = ".".join(filter(None, [*above, source]))
     return {alias.asname or alias.name: (source, alias.name) for alias in statement.names}
 
 
@@ -216,8 +217,9 @@ def _followed(
         content = _read(module, root)
         if path[0] in content.definitions:
             break
-        if path[0] in content.imports:  # a re-export
-            (module, attribute), path = content.imports[path[0]], path[1:]
+        re_export = content.imports.get(path[0], (module, path[0]))
+        if re_export != (module, path[0]):
+            (module, attribute), path = re_export, path[1:]
             path = [attribute, *path] if attribute else path
         elif _is_module(f"{module}.{path[0]}", root):
             module, path = f"{module}.{path[0]}", path[1:]

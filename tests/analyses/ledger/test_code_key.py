@@ -129,3 +129,33 @@ def test_an_unknown_start_is_refused() -> None:
         code_key("analyses.one_run.phases:classifi")
     with pytest.raises(ValueError, match=r"analyses\.nothing is not a module"):
         code_key("analyses.nothing:f")
+
+
+def test_every_way_to_import_is_followed(tmp_path: Path) -> None:
+    """Packages that import themselves, relative imports, re-exports, modules as values."""
+    files = {
+        "grokinterp/__init__.py": "from grokinterp import parts\nfrom grokinterp.parts import one",
+        "grokinterp/parts/__init__.py": "from .deep import one\nfrom . import deep as other",
+        "grokinterp/parts/deep.py": "SCALE = 2\ndef one(): return SCALE\ndef two(): return 3",
+        "analyses/__init__.py": "",
+        "analyses/use.py": (
+            "import grokinterp as gi\nimport grokinterp.parts.deep\n"
+            "def by_name(): return gi.one()\n"
+            "def by_parts(): return gi.parts.other.two()\n"
+            "def inside():\n    from grokinterp.parts import other\n    return other.one\n"
+            "def full(): return grokinterp.parts.deep.two()\n"
+            "def missing():\n    from grokinterp.parts import three\n    return three\n"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def names(function: str) -> set[str]:
+        found = reached(f"analyses.use:{function}", root=tmp_path)
+        return {name.partition(":")[2] for name in found if "deep" in name and "<" not in name}
+
+    assert names("by_name") == names("inside") == {"one", "SCALE"}
+    assert names("by_parts") == names("full") == {"two"}
+    with pytest.raises(ValueError, match=r"grokinterp\.parts:three does not exist"):
+        names("missing")

@@ -62,8 +62,8 @@ def test_a_page_that_is_out_of_date_fails(tmp_path: Path, command: Command) -> N
 
 def test_the_results_of_the_package_were_not_edited() -> None:
     """Stale ones are told of in the table; a broken checksum never is in order."""
-    for entry in catalogue.entries():
+    for source in {entry.source.name: entry.source for entry in catalogue.entries()}.values():
         try:
-            results.load(results.FOLDER, entry.source)
+            results.load(results.FOLDER, source)
         except results.ResultError as error:
             assert error.reason == "stale", error  # noqa: PT017
