@@ -1,4 +1,8 @@
-"""The transformer's forward and backward pass, written out, in memory that is kept."""
+"""The transformer's forward and backward pass, written out.
+
+Every part has a ``forward``, which keeps what the ``backward`` that follows it needs. Rows are
+those of :mod:`~grokinterp.training.passes.prefixes`; all parts but attention work row by row.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +18,8 @@ from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.short_text import short_repr
 from grokinterp.training.passes.prefixes import Edges, Prefixes
 
-# Of the pairs that are processed together. A hook sees about this much; here, causal prefixes are
-# shared and the last layer computes one position, which leaves a third to a half.
+# All activations of the pairs that are processed together, if every position were computed: what is
+# shared or not needed leaves about a third of it.
 _BLOCK_BYTES = 80_000_000
 
 Named = Mapping[str, Tensor]
@@ -38,7 +42,7 @@ class TransformerKernel:
     Args:
         config: the architecture.
         p: the modulus.
-        loss: a name in ``LOSSES``.
+        loss: a name in ``LOSSES``; one without ``residual_`` goes through autograd by itself.
         dtype: of weights, residual stream and gradients.
         matmul_dtype: of the matrix products' operands, and of the neurons.
     """
@@ -237,18 +241,25 @@ class _Attention:
         dscores = edges.softmax_backward(dpattern, self._softmax)
         dq, dk = edges.scores_backward(dscores, self._q, self._k)
         dv = edges.sums_by_key(dz, edges.bags_by_key, self._pattern)
-        back = {"V": dv, "K": dk, "Q": dq.div_(self._scale)}
-        dx = torch.zeros_like(self._x)
-        for letter, grad in back.items():
-            rows = slice(edges.start if letter == "Q" else 0, None)
-            if f"{name}.b_{letter}" in grads:
-                grads[f"{name}.b_{letter}"].view(-1).add_(grad.sum(dim=0))
-            whole = products.linear(self._x[rows].T, grad)
-            grads[f"{name}.W_{letter}"].add_(
-                whole.view(-1, self._heads, self._d_head).transpose(0, 1)
-            )
-            dx[rows] = products.linear(grad, self._W[letter].T, dx[rows])
+        dx = self._back(grads, "V", self._x, dv)
+        dx.add_(self._back(grads, "K", self._x, dk))
+        queries = slice(edges.start, None)
+        dx[queries].add_(self._back(grads, "Q", self._x[queries], dq.div_(self._scale)))
         return dx
+
+    def _back(
+        self,
+        grads: Named,
+        letter: str,
+        x: Float[Tensor, "row d"],
+        grad: Float[Tensor, "row head_d"],
+    ) -> Float[Tensor, "row d"]:
+        """Through the projection to queries, keys or values: its input's gradient."""
+        if f"{self._name}.b_{letter}" in grads:
+            grads[f"{self._name}.b_{letter}"].view(-1).add_(grad.sum(dim=0))
+        whole = self._products.linear(x.T, grad).view(-1, self._heads, self._d_head)
+        grads[f"{self._name}.W_{letter}"].add_(whole.transpose(0, 1))
+        return self._products.linear(grad, self._W[letter].T)
 
 
 class _MLP:
