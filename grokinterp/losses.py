@@ -1,5 +1,6 @@
 """The losses, each with a definition and, for some, an in-place gradient for fast training."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,12 +14,13 @@ from torch import Tensor
 class Loss:
     """A loss averaged over examples.
 
-    ``per_example(logits [n, p], labels [n])`` is the definition. ``per_example_`` is the same, but
-    overwrites the logits, where that is faster. The other fields are only for the hand-written
-    backward pass: ``residual_(logits, at_label)`` overwrites the logits by the gradient divided by
-    ``grad_scale(n, p)``, and returns the sum of the loss over examples divided by
-    ``loss_scale(p)``. Logits are [n, p] or, for several runs, [run, n, p]; there is one sum per
+    ``per_example(logits [..., n, p], labels [..., n])`` is the definition. ``per_example_`` is the
+    same, but overwrites the logits, where that is faster. The other fields are only for the
+    hand-written backward pass: ``residual_(logits, at_label)`` overwrites the logits by the
+    gradient divided by ``grad_scale(n, p)``, and returns the sum of the loss over examples divided
+    by ``loss_scale(p)``. Logits are [n, p] or, for several runs, [run, n, p]; there is one sum per
     run. ``at_label`` [n] or [run * n] are the positions of the labels in the flattened logits.
+    Further columns that hold ``absent`` count as no class: their gradient is 0.
     """
 
     per_example: Callable[[Tensor, Tensor], Tensor]
@@ -26,24 +28,29 @@ class Loss:
     residual_: Callable[[Tensor, Tensor], Tensor] | None = None
     loss_scale: Callable[[int], float] = lambda p: 1.0
     grad_scale: Callable[[int, int], float] = lambda n, p: 1 / n
+    absent: float = 0.0
 
 
-def mse(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+def mse(
+    logits: Float[Tensor, "*run n p"], labels: Int[Tensor, "*run n"]
+) -> Float[Tensor, "*run n"]:
     """Mean over classes of (logit - one-hot)^2, per example. Zero logits give 1 / p."""
-    label = labels[:, None]
-    at_label = (logits.gather(1, label) - 1).square()
+    label = labels[..., None]
+    at_label = (logits.gather(-1, label) - 1).square()
     # Scattered before the sum: correcting the sum instead would lose a small loss to cancellation.
-    return logits.square().scatter(1, label, at_label).mean(dim=1)
+    return logits.square().scatter(-1, label, at_label).mean(dim=-1)
 
 
-def cross_entropy(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+def cross_entropy(
+    logits: Float[Tensor, "*run n p"], labels: Int[Tensor, "*run n"]
+) -> Float[Tensor, "*run n"]:
     """Negative log-probability of the label, in nats, per example."""
-    return F.cross_entropy(logits, labels, reduction="none")
+    return F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none")
 
 
 def cross_entropy_float64(
-    logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]
-) -> Float[Tensor, " n"]:
+    logits: Float[Tensor, "*run n p"], labels: Int[Tensor, "*run n"]
+) -> Float[Tensor, "*run n"]:
     """:func:`cross_entropy` computed in float64, whatever the precision of the logits.
 
     In float32 the loss of a sure answer comes in steps of 1.2e-7 and ends at exactly 0, where its
@@ -51,22 +58,24 @@ def cross_entropy_float64(
 
     Source: Nanda et al. 2023, arXiv:2301.05217, and the code of Zhong et al. 2023.
     """
-    return F.cross_entropy(logits.double(), labels, reduction="none")
+    return cross_entropy(logits.double(), labels)
 
 
-def mse_softmax(logits: Float[Tensor, "n p"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+def mse_softmax(
+    logits: Float[Tensor, "*run n p"], labels: Int[Tensor, "*run n"]
+) -> Float[Tensor, "*run n"]:
     """Mean over classes of (probability - one-hot)^2, per example.
 
     Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023).
     The sign in its formula is wrong; its code computes this mean.
     """
-    return mse(logits.softmax(dim=1), labels)
+    return mse(logits.softmax(dim=-1), labels)
 
 
 def _mse_(logits: Tensor, labels: Tensor) -> Tensor:
-    label = labels[:, None]
-    logits.scatter_(1, label, logits.gather(1, label) - 1)
-    return logits.square_().mean(dim=1)
+    label = labels[..., None]
+    logits.scatter_(-1, label, logits.gather(-1, label) - 1)
+    return logits.square_().mean(dim=-1)
 
 
 def _mse_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
@@ -88,7 +97,7 @@ def _cross_entropy_residual_(logits: Tensor, at_label: Tensor) -> Tensor:
 
 LOSSES = {
     "mse": Loss(mse, _mse_, _mse_residual_, lambda p: 1 / p, lambda n, p: 2 / (n * p)),
-    "cross_entropy": Loss(cross_entropy, residual_=_cross_entropy_residual_),
+    "cross_entropy": Loss(cross_entropy, residual_=_cross_entropy_residual_, absent=-math.inf),
     "cross_entropy_float64": Loss(cross_entropy_float64),
     "mse_softmax": Loss(mse_softmax),
 }

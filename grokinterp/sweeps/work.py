@@ -3,11 +3,13 @@
 import gc
 import multiprocessing
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from grokinterp.config import RunConfig
+from grokinterp.models.base import HookedModel
 from grokinterp.runs import Run
 from grokinterp.short_text import short_repr
 from grokinterp.sweeps.grid import Block
@@ -65,12 +67,22 @@ class Work:
         parent = multiprocessing.parent_process()
         if parent is not None and parent.pid == self.driver:  # a worker started before the sweep
             end_with_driver()
-        done: dict[int, Finished] = {}
+        done, models = self._train(task, observer)
+        # A model in a reference cycle stays until a collection, which visits all objects there are.
+        if any(model() is not None for model in models):
+            gc.collect()
+        return [done[i] for i in range(len(task.configs))]
+
+    def _train(
+        self, task: BlockTask, observer: Callback | None
+    ) -> tuple[dict[int, Finished], list[weakref.ref[HookedModel]]]:
+        """Results by position in the task, and their models, which are free to go."""
+        done, models = {}, []
         with _one_thread_for_measures(self.resources.threads):
             for i, run in train_each(task.configs, self.resources, observer=observer):
                 done[i] = self._reduce(run, task.names[i])
-        gc.collect()  # hooked models are reference cycles; free them before the next block
-        return [done[i] for i in range(len(task.configs))]
+                models.append(weakref.ref(run.model))
+        return done, models
 
     def _reduce(self, run: Run, name: str) -> Finished:
         try:

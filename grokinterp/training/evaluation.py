@@ -53,15 +53,14 @@ class Evaluation:
         The logits are changed for a moment, and then as before.
         """
         labels = self.labels[run, pairs]
-        rows, answers = logits.flatten(0, -2), labels.flatten()
-        exact = self._per_example_(rows.to(torch.float64, copy=True), answers)
+        exact = self._per_example_(logits.to(torch.float64, copy=True), labels)
         is_zero = exact == 0
         near = exact < _SURELY_ABOVE_0
         if logits.dtype != exact.dtype and bool(near.any()):
-            is_zero[near] = self.per_example(rows[near], answers[near]) == 0
-        self._loss[run, pairs] = exact.view_as(labels)
-        self._is_zero[run, pairs] = is_zero.view_as(labels)
-        self._correct[run, pairs] = _hits(rows, answers).view_as(labels)
+            is_zero[near] = self.per_example(logits[near], labels[near]) == 0
+        self._loss[run, pairs] = exact
+        self._is_zero[run, pairs] = is_zero
+        self._correct[run, pairs] = _hits(logits, labels)
 
     def metrics(self) -> Float[Tensor, "run metric"]:
         """The last stored scores, averaged over each subset, in the order of ``METRICS``.
@@ -81,14 +80,15 @@ class Evaluation:
         return torch.stack(sums, dim=1).double() / self._sizes
 
 
-def _hits(rows: Float[Tensor, "row p"], labels: Int[Tensor, " row"]) -> Bool[Tensor, " row"]:
+def _hits(
+    logits: Float[Tensor, "*run pair p"], labels: Int[Tensor, "*run pair"]
+) -> Bool[Tensor, "*run pair"]:
     """Whether the label has the largest logit, of equal ones the first: faster than an argmax."""
-    at_label = labels[:, None]
-    own = rows.gather(1, at_label)
-    others = rows.scatter_(1, at_label, -torch.inf).amax(dim=1)
-    hits = own[:, 0] > others
-    rows.scatter_(1, at_label, own)
-    tied = (own[:, 0] == others).nonzero()[:, 0]
-    if len(tied):
-        hits[tied] = rows[tied].argmax(dim=1) == labels[tied]
+    at_label = labels[..., None]
+    own = logits.gather(-1, at_label)
+    others = logits.scatter_(-1, at_label, -torch.inf).amax(dim=-1)
+    hits, tied = own[..., 0] > others, own[..., 0] == others
+    logits.scatter_(-1, at_label, own)
+    if bool(tied.any()):
+        hits[tied] = logits[tied].argmax(dim=-1) == labels[tied]
     return hits

@@ -1,6 +1,8 @@
 """An optimiser for a stack of runs, each with its own learning rate and weight decay."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -61,11 +63,15 @@ class StackedOptimizer:
         if self._adaptive and self._to_init is None and weights.device.type == "cpu":
             decoupled = configs[0].optimizer == "adamw"
             self._fused = torch.ops.aten._fused_adamw_ if decoupled else torch.ops.aten._fused_adam_
-        # Runs by what their updates depend on: lr, warm-up, betas, eps and weight decay.
-        self._alike: dict[tuple[float, int, tuple[float, float], float, float], list[int]] = {}
-        for run, c in enumerate(configs):
-            key = c.lr, c.warmup_steps, c.betas, c.eps, c.weight_decay
-            self._alike.setdefault(key, []).append(run)
+        self._rates = [
+            _Rates(c.lr, c.warmup_steps, c.betas, c.eps, c.weight_decay, updates)
+            for c, updates in zip(configs, before or [0] * len(configs), strict=True)
+        ]
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether :meth:`update_in_one_pass` is available."""
+        return self._fused is not None
 
     def begin_step(self) -> None:
         """Begin a step; :meth:`update` then applies it, to all columns or some at a time."""
@@ -83,8 +89,8 @@ class StackedOptimizer:
         ``grads`` and ``noise`` hold only these columns. The noise is added to the update before it
         is multiplied by the learning rate.
         """
-        if self._fused is not None and noise is None:
-            self._update_in_one_pass(grads, alive, columns)
+        if self.in_one_pass and noise is None:
+            self.update_in_one_pass(grads, alive, columns=columns)
             return
         weights, first, update = (x[:, columns] for x in (self.weights, self.first, self._update))
         lr = self.lr * torch.maximum(((self.taken - 1) / self._warmup).clamp(max=1.0), self._warm)
@@ -112,27 +118,59 @@ class StackedOptimizer:
         # Masked, not multiplied by zero: the update of a diverged run may be NaN.
         weights.sub_(update.masked_fill_(~living, 0.0))
 
-    def _update_in_one_pass(
-        self, grads: Float[Tensor, "run n"], alive: Bool[Tensor, " run"], columns: slice
+    def update_in_one_pass(
+        self,
+        grads: Float[Tensor, "run n"],
+        alive: Bool[Tensor, " stack"],
+        rows: slice = slice(None),
+        columns: slice = slice(None),
     ) -> None:
+        """:meth:`update` by torch's fused Adam, where :attr:`in_one_pass` says that it can be.
+
+        ``grads`` holds only these rows and columns, ``alive`` all rows.
+        """
         assert self._fused is not None
         assert self.second is not None
-        lives, taken = alive.tolist(), float(self.taken)
-        stacked = self.weights[:, columns], grads, self.first[:, columns], self.second[:, columns]
-        rows = [x.unbind() for x in stacked]
-        updates = (self.before + self.taken).flatten().unbind()
-        for (lr, warmup, (beta1, beta2), eps, weight_decay), runs in self._alike.items():
-            living = [run for run in runs if lives[run]]
-            if living:
-                self._fused(
-                    *([row[run] for run in living] for row in rows),
-                    [],
-                    [updates[run] for run in living],
-                    lr=lr * min(1.0, (taken - 1) / warmup) if warmup else lr,
-                    beta1=beta1,
-                    beta2=beta2,
-                    weight_decay=weight_decay,
-                    eps=eps,
-                    amsgrad=False,
-                    maximize=False,
-                )
+        taken = float(self.taken)
+        stacked = (self.weights, self.first, self.second)
+        weights, first, second = (x[rows, columns] for x in stacked)
+        for rates, slices in self._alike(rows, alive, merged=weights.is_contiguous()).items():
+            updates = torch.tensor(rates.before + taken)
+            self._fused(
+                *([x[some] for some in slices] for x in (weights, grads, first, second)),
+                [],
+                [updates] * len(slices),
+                lr=rates.lr * min(1.0, (taken - 1) / rates.warmup) if rates.warmup else rates.lr,
+                beta1=rates.betas[0],
+                beta2=rates.betas[1],
+                weight_decay=rates.weight_decay,
+                eps=rates.eps,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _alike(
+        self, rows: slice, alive: Bool[Tensor, " stack"], *, merged: bool
+    ) -> dict["_Rates", list[slice]]:
+        """Slices of living rows with the same rates; of one row each unless ``merged``."""
+        slices: dict[_Rates, list[slice]] = {}
+        start = 0
+        for (rates, lives), same in groupby(zip(self._rates[rows], alive[rows].tolist())):
+            stop = start + len([*same])
+            if lives:
+                size = stop - start if merged else 1
+                some = (slice(first, first + size) for first in range(start, stop, size))
+                slices.setdefault(rates, []).extend(some)
+            start = stop
+        return slices
+
+
+class _Rates(NamedTuple):
+    """What the update of a run depends on, besides its gradients and moments."""
+
+    lr: float
+    warmup: int
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    before: int  # updates already in the moments

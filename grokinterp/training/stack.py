@@ -17,6 +17,10 @@ from grokinterp.training.resources import Resources
 from grokinterp.training.state import StackState
 from grokinterp.training.trainable import check_trainable
 
+# Runs per worker from which on each worker updates its share of the runs, not of the parameters:
+# neighbouring runs are then updated as one piece of memory.
+_MANY_RUNS = 4
+
 
 class Stack:
     """The state of many runs, the passes that compute their gradients, and one optimiser.
@@ -65,6 +69,8 @@ class Stack:
         self.steps_done = 0
         self._has_gradients = False  # whether the state has those of the next step already
         noise = self.state.noise
+        many = len(configs) >= _MANY_RUNS * team.size
+        self._by_rows = many and self.optimizer.in_one_pass and not noise.on_updates
         repeats = self.passes.repeats() and not (noise.on_weights or noise.on_updates)
         self.replay = None
         if replayed and repeats and device.type == "cuda":
@@ -130,8 +136,16 @@ class Stack:
         self.state.noise.perturb(self.steps_done, self._columns(worker))
 
     def _update(self, worker: int) -> None:
+        if self._by_rows:
+            rows = share_of(len(self.state.configs), worker, self.team.size)
+            self.optimizer.update_in_one_pass(self._grads(rows, slice(None)), self.alive, rows)
+            return
         columns = self._columns(worker)
-        shares = self.state.grads[:, :, columns]
-        grads = shares[0] if len(shares) == 1 else shares.sum(dim=0)
         noise = self.state.noise.of_update(self.steps_done, columns)
+        grads = self._grads(slice(None), columns)
         self.optimizer.update(grads, self.alive, columns, noise)
+
+    def _grads(self, rows: slice, columns: slice) -> Float[Tensor, "run n"]:
+        """Gradients of some runs and parameters, summed over shares."""
+        shares = self.state.grads[:, rows, columns]
+        return shares[0] if len(shares) == 1 else shares.sum(dim=0)

@@ -12,12 +12,14 @@ from grokinterp.training.passes.batched import BatchedPasses
 from grokinterp.training.passes.by_hand import HandWrittenPasses
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.passes.run_by_run import RunByRunPasses
+from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.passes.transformers import TransformerPasses
 from grokinterp.training.passes.vectorised import VectorisedPasses
 
 __all__ = ["PASSES", "Passes", "choose_passes"]
 
 PASSES: tuple[type[Passes], ...] = (
+    SmallRunsPasses,
     HandWrittenPasses,
     BatchedPasses,
     VectorisedPasses,

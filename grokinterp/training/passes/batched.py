@@ -1,17 +1,13 @@
 """Gradients of the papers' MLP on a GPU: hand-written, as products of many runs at once.
 
 Runs with equally large training sets are processed in groups, whose activations share one set of
-buffers. The large results are written into memory that is there already, and no operation waits for
-the device, so that a step can be captured once and replayed. Everything from the first layer to the
-logits is in the precision of the products.
-
-Widths are padded with zeros to a multiple of 8: the matrix units read 16 bytes at once, and are
-slow where rows do not start at such a boundary.
+buffers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -19,17 +15,19 @@ from torch import Tensor
 
 from grokinterp.config import RunConfig
 from grokinterp.losses import LOSSES
-from grokinterp.models.activations import ACTIVATIONS
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.registry import model_class
 from grokinterp.short_text import short_repr
 from grokinterp.team import Team
 from grokinterp.training.memory import free_memory
+from grokinterp.training.passes.batched_kernel import BatchedKernel, Examples, padded
+from grokinterp.training.passes.deal import deal, share_of
 from grokinterp.training.passes.operands import ByGathers, ByProducts, FirstLayer
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.state import StackState
 
-# Activations of one layer of a group: enough to keep a GPU busy, few enough to bound the memory.
+# Activations of a layer of a group on all pairs: enough to keep a GPU busy, few enough to bound the
+# memory.
 _GROUP_BYTES = 2**31
 _GROUP_SHARE = 16  # of the free memory, at most the 16th part
 
@@ -37,94 +35,64 @@ _GROUP_SHARE = 16  # of the free memory, at most the 16th part
 @short_repr
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Consecutive runs of a stack whose training sets are equally large."""
+    """Consecutive runs of a stack with equally large training sets, and a share of the examples."""
 
     rows: slice
-    size: int  # of each training set
-    first_layer: FirstLayer
-    at_label: Int[Tensor, " run_example"]  # position of each label in the flattened logits
-
-    @property
-    def runs(self) -> int:
-        """Their number."""
-        return self.rows.stop - self.rows.start
-
-
-class _Matrix:
-    """A weight matrix of a group's runs as operand of the products, and its gradient, padded."""
-
-    def __init__(self, runs: int, rows: int, columns: int, like: Tensor) -> None:
-        self._real = (slice(None), slice(rows), slice(columns))
-        shape = runs, _padded(rows), _padded(columns)
-        # Nothing but zeros is ever written to the padding of the first two.
-        self._weights, self._back, self._grads = (like.new_zeros(shape) for _ in range(3))
-
-    def set(self, weights: Float[Tensor, "run row column"]) -> Tensor:
-        """The weights, padded."""
-        padded = self._weights[: len(weights)]
-        padded[self._real].copy_(weights)
-        return padded
-
-    def scaled(self, weights: Float[Tensor, "run row column"], factor: float) -> Tensor:
-        """The weights times a factor, padded."""
-        padded = self._back[: len(weights)]
-        torch.mul(weights, factor, out=padded[self._real])
-        return padded
-
-    def grads(self, runs: int) -> Tensor:
-        """Padded memory for the gradient."""
-        return self._grads[:runs]
-
-    def real(self, padded: Tensor) -> Tensor:
-        """A padded matrix without its padding."""
-        return padded[self._real]
+    share: int
+    train: Examples
+    operands: slice  # first operands of the pairs to score
+    weights: dict[str, Tensor]
+    grads: dict[str, Tensor]
 
 
 class BatchedPasses(Passes):
-    """Processes groups of runs by batched matrix products, without autograd."""
+    """Each worker puts groups of runs through ``BatchedKernel``. A GPU has one worker."""
+
+    class_major: ClassVar[bool] = False  # see BatchedKernel
 
     def __init__(self, state: StackState, team: Team) -> None:
-        first = state.configs[0]
-        width, self._p = first.model.d_mlp, first.data.p
-        self._state, self._width = state, width
-        self._loss, self._activation = LOSSES[first.training.loss], ACTIVATIONS[first.model.act]
-        self._names = [*(f"layers.{i}.W_in" for i in range(1, first.model.n_layers)), "W_U"]
-        like = torch.empty(0, dtype=state.matmul_dtype, device=state.device)
-        budget = _GROUP_BYTES
-        if state.device.type != "cpu":
-            budget = min(budget, free_memory(state.device) // _GROUP_SHARE)
-        most = max(1, budget // (_padded(width) * like.itemsize))  # examples at once
-        sizes = [config.data.n_train for config in state.configs]
-        self._groups = [self._group(rows) for rows in _equal(sizes, most)]
-        self._scored = _equal([self._p**2] * len(sizes), most)
-        runs = max(group.runs for group in self._groups)
-        examples = max(
-            *(group.runs * group.size for group in self._groups),
-            *((rows.stop - rows.start) * self._p**2 for rows in self._scored),
-        )
-        runs = max(runs, *(rows.stop - rows.start for rows in self._scored))
-        self._tables = _Matrix(runs, 2 * self._p, width, like)
-        self._matrices = [_Matrix(runs, width, width, like) for _ in self._names[1:]]
-        self._matrices.append(_Matrix(runs, width, self._p, like))
-        # Pre-activations; activations and, going back, the gradients of the pre-activations.
-        self._pre, self._post = (
-            [like.new_zeros(examples, _padded(width)) for _ in self._names] for _ in range(2)
-        )
-        self._logits_padded = like.new_zeros(examples, _padded(self._p))
-        self._logits = like.new_zeros(examples, self._p, dtype=state.dtype)
+        config, shares = state.configs[0], len(state.grads)
+        self._state, self._team, self._p = state, team, config.data.p
+        each = self._p**2 * padded(config.model.d_mlp) * state.matmul_dtype.itemsize
+        # As many runs as fit, but a group for every worker.
+        workers = max(1, team.size // shares)
+        most = max(1, min(self._group_bytes() // each, -(-len(state.configs) // workers)))
+        rows = _equal([one.data.n_train for one in state.configs], most)
+        groups = [self._group(some, share) for some in rows for share in range(shares)]
+        runs = max(group.train.runs for group in groups)
+        self._kernels = [
+            BatchedKernel(
+                config.model,
+                self._p,
+                config.training.loss,
+                runs=runs,
+                examples=runs * self._p * -(-self._p // shares),
+                dtype=state.dtype,
+                matmul_dtype=state.matmul_dtype,
+                device=state.device,
+                class_major=self.class_major,
+            )
+            for _ in range(team.size)
+        ]
+        self._todo = deal(groups, lambda group: len(group.train.at_label), team.size)
+        self._losses = [self._losses_of(groups) for groups in self._todo]
 
     @classmethod
-    def suits(cls, config: RunConfig, device: torch.device) -> bool:
-        """Whether the device is a GPU and the run an MLP without norm, dropout and mini-batches."""
+    def covers(cls, config: RunConfig) -> bool:
+        """Whether the run is an MLP without norm, dropout and mini-batches."""
         training = config.training
         return (
-            device.type != "cpu"
-            and model_class(config.model) is HookedMLP
+            model_class(config.model) is HookedMLP
             and config.model.norm is None
             and training.batch_size is None
             and LOSSES[training.loss].residual_ is not None
             and not training.dropout
         )
+
+    @classmethod
+    def suits(cls, config: RunConfig, device: torch.device) -> bool:
+        """Whether the device is a GPU and the run an MLP without norm, dropout and mini-batches."""
+        return device.type != "cpu" and cls.covers(config)
 
     @classmethod
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
@@ -142,96 +110,90 @@ class BatchedPasses(Passes):
 
     def gradients(self, step: int) -> None:
         """Overwrite the state's gradients and losses with those of an update."""
-        state, loss, p = self._state, self._loss, self._p
-        assert loss.residual_ is not None
-        weights = torch.stack(state.noise.weights) if state.noise.on_weights else state.weights
-        for group in self._groups:
-            runs, n = group.runs, group.size
-            named, grads = state.named(weights[group.rows]), state.named(state.grads[0, group.rows])
-            tables = self._tables.set(named["W_E"].flatten(1, 2))
-            group.first_layer.forward(tables, _view(self._pre[0], runs, n))
-            logits = self._forward(named, runs, n)
-            sums = loss.residual_(logits, group.at_label)
-            state.losses[0, group.rows] = sums * (loss.loss_scale(p) / n)
-            delta = _view(self._logits_padded, runs, n)
-            delta[..., :p].copy_(logits)
-            delta = self._backward(named, grads, delta, loss.grad_scale(n, p))
-            of_tables = self._tables.grads(runs)
-            group.first_layer.backward(delta, of_tables)
-            grads["W_E"].flatten(1, 2).copy_(self._tables.real(of_tables))
+        state, noise = self._state, self._state.noise
+
+        def work(worker: int) -> None:
+            found: list[Tensor] = []
+            for group in self._todo[worker]:
+                weights = group.weights
+                if noise.on_weights:
+                    weights = state.named(torch.stack(noise.weights[group.rows]))
+                found.append(self._kernels[worker].gradients(weights, group.grads, group.train))
+            if found:
+                places, scales = self._losses[worker]
+                state.losses.view(-1).index_copy_(0, places, torch.cat(found).mul_(scales))
+
+        self._team.each(work)
 
     def score(self) -> None:
         """Store loss and correctness of every run on all pairs, in the state's ``evaluation``."""
-        state, p = self._state, self._p
-        for rows in self._scored:
-            runs = rows.stop - rows.start
-            named = state.named(state.weights[rows])
-            plane = _view(self._pre[0], runs, p * p).unflatten(1, (p, p))
-            of_a, of_b = named["W_E"].unbind(dim=1)
-            torch.add(of_a[:, :, None], of_b[:, None, :], out=plane[..., : self._width])
-            state.evaluation.note(rows, slice(None), self._forward(named, runs, p * p))
 
-    def _forward(self, weights: dict[str, Tensor], runs: int, n: int) -> Float[Tensor, "run n p"]:
-        """Logits, from the first layer's pre-activations on."""
-        outputs = [*self._pre[1:], self._logits_padded]
-        for i, (name, matrix) in enumerate(zip(self._names, self._matrices, strict=True)):
-            post = _view(self._post[i], runs, n)
-            self._activation.forward_into(_view(self._pre[i], runs, n), post)
-            torch.bmm(post, matrix.set(weights[name]), out=_view(outputs[i], runs, n))
-        padded = _view(self._logits_padded, runs, n)
-        return _view(self._logits, runs, n).copy_(padded[..., : self._p])
+        def work(worker: int) -> None:
+            for group in self._todo[worker]:
+                pairs = slice(group.operands.start * self._p, group.operands.stop * self._p)
+                logits = self._kernels[worker].logits(group.weights, group.operands)
+                self._note(group.rows, pairs, logits)
 
-    def _backward(
-        self, weights: dict[str, Tensor], grads: dict[str, Tensor], delta: Tensor, scale: float
-    ) -> Tensor:
-        """Write the matrices' gradients; return the first pre-activations'.
+        self._team.each(work)
 
-        ``delta`` is the gradient of the logits divided by ``scale``.
-        """
-        runs, n, _ = delta.shape
-        for i in reversed(range(len(self._names))):
-            name, matrix, post = self._names[i], self._matrices[i], _view(self._post[i], runs, n)
-            factor = scale if name == "W_U" else 1.0
-            of_matrix = matrix.grads(runs)
-            torch.bmm(post.mT, delta, out=of_matrix)
-            torch.mul(matrix.real(of_matrix), factor, out=grads[name])
-            back = matrix.scaled(weights[name], factor * self._activation.gain)
-            torch.bmm(delta, back.mT, out=post)
-            delta = self._activation.backward_(post, _view(self._pre[i], runs, n))
-        return delta
+    def _losses_of(self, groups: Sequence[_Group]) -> tuple[Tensor, Tensor]:
+        """Places of the runs of some groups among all losses, and the factors of their losses."""
+        runs, device = len(self._state.configs), self._state.device
+        places = [
+            group.share * runs + run
+            for group in groups
+            for run in range(group.rows.start, group.rows.stop)
+        ]
+        scales = [
+            self._kernels[0].loss_scale(group.train)
+            for group in groups
+            for _ in range(group.train.runs)
+        ]
+        dtype = self._state.dtype
+        at = torch.tensor(places, dtype=torch.int64, device=device)
+        return at, torch.tensor(scales, dtype=dtype, device=device)
 
-    def _group(self, rows: slice) -> _Group:
-        state, p = self._state, self._p
+    def _group_bytes(self) -> int:
+        """Most bytes of a layer's activations on all pairs."""
+        return min(_GROUP_BYTES, free_memory(self._state.device) // _GROUP_SHARE)
+
+    def _note(self, rows: slice, pairs: slice, logits: Float[Tensor, "run pair p"]) -> None:
+        self._state.evaluation.note(rows, pairs, logits)
+
+    def _first_layer(self, entries: Int[Tensor, "run example 2"], rows: int) -> FirstLayer:
+        """The fastest way for the precision."""
+        if self._state.exact_products:
+            return ByGathers(entries, rows)
+        return ByProducts(entries, rows, self._state.matmul_dtype)
+
+    def _group(self, rows: slice, share: int) -> _Group:
+        state, shares, p = self._state, len(self._state.grads), self._p
         data = state.datasets[rows]
         tokens = torch.stack([one.tokens[one.is_train] for one in data]).to(state.device)
         labels = torch.stack([one.labels[one.is_train] for one in data]).to(state.device)
+        n_total = labels.shape[1]
+        mine = share_of(n_total, share, shares)
+        tokens, labels = tokens[:, mine], labels[:, mine]
         entries = tokens + torch.tensor([0, p], device=state.device)
-        width = _padded(2 * p)
-        first_layer = (
-            ByGathers(entries, width)
-            if state.exact_products
-            else ByProducts(entries, width, state.matmul_dtype)
+        position = torch.arange(labels.numel(), device=state.device) * padded(p)
+        train = Examples(
+            runs=len(labels),
+            size=labels.shape[1],
+            n_total=n_total,
+            first_layer=self._first_layer(entries, padded(2 * p)),
+            at_label=position + labels.flatten(),
         )
-        at_label = torch.arange(labels.numel(), device=state.device) * p + labels.flatten()
-        return _Group(rows, labels.shape[1], first_layer, at_label)
-
-
-def _padded(width: int) -> int:
-    return -(-width // 8) * 8
-
-
-def _view(buffer: Float[Tensor, "row width"], runs: int, n: int) -> Float[Tensor, "run n width"]:
-    """The first rows of a buffer, as those of so many runs."""
-    return buffer[: runs * n].view(runs, n, -1)
+        named = state.named(state.weights[rows]), state.named(state.grads[share, rows])
+        return _Group(rows, share, train, share_of(p, share, shares), *named)
 
 
 def _equal(sizes: Sequence[int], most: int) -> list[slice]:
-    """Cut runs into slices of equal sizes: as few, and as alike, as ``most`` examples allow."""
+    """Cut runs into slices of equal sizes: as few, and as alike, as ``most`` runs allow."""
     slices: list[slice] = []
     start = 0
-    for size, members in groupby(sizes):
+    for _, members in groupby(sizes):
         count = len([*members])
-        pieces = -(-count // max(1, most // size))
+        pieces = -(-count // most)
         cuts = [start + count * piece // pieces for piece in range(pieces + 1)]
         slices += [slice(a, b) for a, b in pairwise(cuts)]
         start += count

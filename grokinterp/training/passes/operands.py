@@ -1,8 +1,8 @@
 """The first layer of many runs at once: sums of two rows of a table, and their gradient.
 
-Two ways, of which the faster one depends on the precision. On the matrix units of a GPU it is to
-multiply the table by a matrix of zeros and ones. Without them it is to gather rows, and to add up
-the examples of each row.
+On the matrix units of a GPU, the fastest way is to multiply the table by a matrix of zeros and ones.
+Without them it is to gather rows, and to add up the examples of each row. On a CPU, torch's
+embedding bags gather two rows and add them at once, though not into given memory.
 """
 
 from typing import Protocol, runtime_checkable
@@ -14,18 +14,21 @@ from torch import Tensor
 
 @runtime_checkable  # for the type checks in tests
 class FirstLayer(Protocol):
-    """The first layer for some training sets; tables have the operand a's rows first, then b's."""
+    """The first layer for some training sets; tables have the operand a's rows first, then b's.
+
+    Results are in ``out``, or in new memory.
+    """
 
     def forward(
         self, tables: Float[Tensor, "run entry width"], out: Float[Tensor, "run example width"]
-    ) -> None:
-        """Write the sum of each example's two rows."""
+    ) -> Float[Tensor, "run example width"]:
+        """The sum of each example's two rows."""
         ...
 
     def backward(
         self, delta: Float[Tensor, "run example width"], out: Float[Tensor, "run entry width"]
-    ) -> None:
-        """Write the sum over each row's examples."""
+    ) -> Float[Tensor, "run entry width"]:
+        """The sum over each row's examples."""
         ...
 
 
@@ -47,15 +50,15 @@ class ByProducts:
 
     def forward(
         self, tables: Float[Tensor, "run entry width"], out: Float[Tensor, "run example width"]
-    ) -> None:
+    ) -> Float[Tensor, "run example width"]:
         """See :class:`FirstLayer`."""
-        torch.bmm(self._indicator, tables, out=out)
+        return torch.bmm(self._indicator, tables, out=out)
 
     def backward(
         self, delta: Float[Tensor, "run example width"], out: Float[Tensor, "run entry width"]
-    ) -> None:
+    ) -> Float[Tensor, "run entry width"]:
         """See :class:`FirstLayer`."""
-        torch.bmm(self._indicator.mT, delta, out=out)
+        return torch.bmm(self._indicator.mT, delta, out=out)
 
 
 class ByGathers:
@@ -67,26 +70,71 @@ class ByGathers:
     """
 
     def __init__(self, entries: Int[Tensor, "run example 2"], rows: int) -> None:
-        runs, examples, _ = entries.shape
-        of_run = torch.arange(runs, device=entries.device)[:, None, None] * rows
-        at = entries + of_run  # rows of all runs' tables, one below the other
-        self._first, self._second = at[..., 0].flatten(), at[..., 1].flatten()
-        owners, order = torch.cat([self._first, self._second]).sort(stable=True)
-        self._examples = order % (runs * examples)
-        every = torch.arange(runs * rows, device=entries.device)
-        self._starts = torch.searchsorted(owners, every)
+        self._first, self._second = _in_all_tables(entries, rows).unbind(dim=1)
+        self._examples, self._starts = _examples_by_row(entries, rows)
 
     def forward(
         self, tables: Float[Tensor, "run entry width"], out: Float[Tensor, "run example width"]
-    ) -> None:
+    ) -> Float[Tensor, "run example width"]:
         """See :class:`FirstLayer`."""
         rows = tables.flatten(0, 1)
         torch.index_select(rows, 0, self._first, out=out.flatten(0, 1))
-        out += rows.index_select(0, self._second).view_as(out)
+        return out.add_(rows.index_select(0, self._second).view_as(out))
 
     def backward(
         self, delta: Float[Tensor, "run example width"], out: Float[Tensor, "run entry width"]
-    ) -> None:
+    ) -> Float[Tensor, "run entry width"]:
         """See :class:`FirstLayer`."""
-        sums, *_ = torch.embedding_bag(delta.flatten(0, 1), self._examples, self._starts)
-        out.copy_(sums.view_as(out))
+        return _sums(delta, self._examples, self._starts).view_as(out)
+
+
+class ByBags:
+    """Gathers of both rows of an example at once; otherwise as :class:`ByGathers`.
+
+    Args:
+        entries: the two rows of every example.
+        rows: number of rows of a table.
+    """
+
+    def __init__(self, entries: Int[Tensor, "run example 2"], rows: int) -> None:
+        self._rows = _in_all_tables(entries, rows).flatten().int()
+        self._pairs = torch.arange(0, len(self._rows), 2, dtype=torch.int32, device=entries.device)
+        examples, starts = _examples_by_row(entries, rows)
+        self._examples, self._starts = examples.int(), starts.int()
+
+    def forward(
+        self, tables: Float[Tensor, "run entry width"], out: Float[Tensor, "run example width"]
+    ) -> Float[Tensor, "run example width"]:
+        """See :class:`FirstLayer`."""
+        return _sums(tables, self._rows, self._pairs).view_as(out)
+
+    def backward(
+        self, delta: Float[Tensor, "run example width"], out: Float[Tensor, "run entry width"]
+    ) -> Float[Tensor, "run entry width"]:
+        """See :class:`FirstLayer`."""
+        return _sums(delta, self._examples, self._starts).view_as(out)
+
+
+def _in_all_tables(
+    entries: Int[Tensor, "run example 2"], rows: int
+) -> Int[Tensor, "run_example 2"]:
+    """Rows of each run's table, counted through all runs' tables, one below the other."""
+    of_run = torch.arange(len(entries), device=entries.device)[:, None, None] * rows
+    return (entries + of_run).flatten(0, 1)
+
+
+def _examples_by_row(
+    entries: Int[Tensor, "run example 2"], rows: int
+) -> tuple[Int[Tensor, " run_example_2"], Int[Tensor, " run_row"]]:
+    """Examples sorted by the rows that they have, and where those of each row start."""
+    owners, order = _in_all_tables(entries, rows).T.flatten().sort(stable=True)
+    every = torch.arange(len(entries) * rows, device=entries.device)
+    return order % max(1, len(order) // 2), torch.searchsorted(owners, every)
+
+
+def _sums(
+    rows: Float[Tensor, "run row width"], chosen: Int[Tensor, " index"], starts: Int[Tensor, " sum"]
+) -> Float[Tensor, "sum width"]:
+    """Sums of slices of the ``chosen`` rows; each starts at one of ``starts``."""
+    sums, *_ = torch.embedding_bag(rows.flatten(0, 1), chosen, starts)
+    return sums

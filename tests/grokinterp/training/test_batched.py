@@ -1,4 +1,7 @@
-"""The batched passes, a GPU's, against the hand-written ones of a CPU; both on the CPU here."""
+"""The passes of many runs at once, a GPU's and those of small runs, against those of one run.
+
+All on the CPU here.
+"""
 
 import functools
 
@@ -6,11 +9,13 @@ import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp.losses import LOSSES
 from grokinterp.team import Team
 from grokinterp.training import trainer
-from grokinterp.training.passes import batched, choose_passes
+from grokinterp.training.passes import Passes, batched, choose_passes, small
 from grokinterp.training.passes.batched import BatchedPasses
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.passes.vectorised import VectorisedPasses
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
@@ -35,19 +40,26 @@ DEEP = {
 }
 
 
-@pytest.fixture(params=["one group", "small groups"])
+@pytest.fixture(params=["large groups", "small groups"])
 def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups as on a GPU, where these runs fit into one, or of one run each."""
+    """Groups of all runs with equally large training sets, or of one run each."""
     if request.param == "small groups":
         monkeypatch.setattr(batched, "_GROUP_BYTES", 1)
+        monkeypatch.setattr(small, "_GROUP_BYTES", 1)
 
 
-def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stack, Stack]:
+@pytest.fixture(params=[BatchedPasses, SmallRunsPasses])
+def passes(request: pytest.FixtureRequest) -> type[Passes]:
+    return request.param
+
+
+def stacks(
+    passes: type[Passes], changes: dict[str, object], precision: str, team: Team
+) -> tuple[Stack, Stack]:
     configs = [BASE.replace(changes | own) for own in VARIED]
     resources = Resources(device="cpu", precision=precision)
-    by_hand = Stack(configs, resources, team)
-    assert isinstance(by_hand.passes, HandWrittenPasses)
-    return by_hand, Stack(configs, resources, team, passes=BatchedPasses)
+    by_hand = Stack(configs, resources, team, passes=HandWrittenPasses)
+    return by_hand, Stack(configs, resources, team, passes=passes)
 
 
 @pytest.mark.usefixtures("groups")
@@ -58,11 +70,11 @@ def stacks(changes: dict[str, object], precision: str, team: Team) -> tuple[Stac
     "changes", [{}, DEEP, {"model.act": "gelu"}], ids=["square", "deep relu", "gelu"]
 )
 def test_gradients_are_those_of_the_hand_written_passes(
-    changes: dict[str, object], precision: str, tolerance: float
+    passes: type[Passes], changes: dict[str, object], precision: str, tolerance: float
 ) -> None:
     """In bfloat16 also the first layer's sums are of rounded weights: some relus change side."""
     with torch.no_grad(), Team(1) as team:
-        both = stacks(changes, precision, team)
+        both = stacks(passes, changes, precision, team)
         for stack in both:
             stack.state.grads.fill_(torch.nan)  # what is not overwritten shows
             stack.step()
@@ -75,20 +87,50 @@ def test_gradients_are_those_of_the_hand_written_passes(
 
 
 @pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
-def test_scores_are_those_of_the_hand_written_passes(changes: dict[str, object]) -> None:
+def test_gradients_are_autograds(
+    passes: type[Passes], changes: dict[str, object], threads: int
+) -> None:
+    configs = [BASE.replace(changes | own) for own in VARIED]
+    clean = [config.replace({"training.weight_noise": 0.0}) for config in configs]
+    with Team(threads) as team:
+        stack = Stack(clean, Resources(device="cpu", precision="float64"), team, passes=passes)
+        with torch.no_grad():
+            stack.passes.gradients(0)
+    for run, (config, data) in enumerate(zip(clean, stack.state.datasets, strict=True)):
+        model = gi.build_model(config).double()
+        train, per_example = data.is_train, LOSSES[config.training.loss].per_example
+        loss = per_example(model(data.tokens[train]), data.labels[train]).mean()
+        loss.backward()
+        assert stack.state.losses[0, run].item() == pytest.approx(loss.item(), rel=1e-10)
+        grads = stack.state.named(stack.state.grads[0, run])
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None
+            gap = (grads[name] - parameter.grad).norm()
+            assert gap <= 1e-10 * parameter.grad.norm(), (run, name)
+
+
+@pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
+def test_scores_are_those_of_the_hand_written_passes(
+    passes: type[Passes], changes: dict[str, object]
+) -> None:
     with torch.no_grad(), Team(1) as team:
-        one, other = stacks(changes, "float64", team)
+        one, other = stacks(passes, changes, "float64", team)
         torch.testing.assert_close(
             one.evaluate(), other.evaluate(), rtol=1e-12, atol=1e-14, equal_nan=True
         )
 
 
 @pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
-def test_training_is_the_same(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_is_the_same(
+    passes: type[Passes], changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     configs = [BASE.replace(changes | own) for own in VARIED]
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=HandWrittenPasses))
     want = gi.train_many(configs, precision="float64", device="cpu", progress=False)
-    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=passes))
     got = gi.train_many(configs, precision="float64", device="cpu", progress=False)
     for one, other in zip(want, got, strict=True):
         assert one.config == other.config
@@ -101,11 +143,12 @@ def test_training_is_the_same(changes: dict[str, object], monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("groups")
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
 def test_a_diverging_run_spares_its_neighbours(
-    precision: str, monkeypatch: pytest.MonkeyPatch
+    passes: type[Passes], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they use memory that it has used: NaN in the padding would spread."""
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=HandWrittenPasses))
     alone = gi.train(BASE, precision=precision, device="cpu", progress=False)
-    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=BatchedPasses))
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=passes))
     with pytest.warns(gi.DivergenceWarning, match="run 0"):
         wild, tame = gi.train_many(
             [BASE.replace({"training.lr": 1e38, "training.weight_decay": 1e30}), BASE],
@@ -120,7 +163,7 @@ def test_a_diverging_run_spares_its_neighbours(
 
 def test_groups_hold_every_run_once_and_runs_of_one_size() -> None:
     sizes = [3, 3, 10, 11, 11, 11, 50]
-    groups = batched._equal(sizes, most=25)
+    groups = batched._equal(sizes, most=2)
     assert groups == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6), slice(6, 7)]
 
 
@@ -143,13 +186,13 @@ def test_what_trains_on_a_gpu(changes: dict[str, object], passes: type) -> None:
     assert choose_passes([BASE, config], CUDA) is passes
 
 
-def test_a_stack_of_runs_is_a_few_products() -> None:
+def test_a_stack_of_runs_is_a_few_products(passes: type[Passes]) -> None:
     from torch.profiler import profile
 
     def products(runs: int) -> list[str]:
         with torch.no_grad(), Team(1) as team:
             configs = [BASE.replace({"seed": seed}) for seed in range(runs)]
-            stack = Stack(configs, Resources(device="cpu"), team, passes=BatchedPasses)
+            stack = Stack(configs, Resources(device="cpu"), team, passes=passes)
             with profile() as traced:
                 stack.step()
         names = [event.name for event in traced.events() or []]

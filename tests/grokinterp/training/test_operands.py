@@ -1,17 +1,18 @@
-"""Both ways to compute a first layer, against a loop over the examples."""
+"""The ways to compute a first layer, against a loop over the examples."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from grokinterp.training.passes.operands import ByGathers, ByProducts, FirstLayer
+from grokinterp.training.passes.operands import ByBags, ByGathers, ByProducts, FirstLayer
 
 RUNS, ROWS, EXAMPLES, WIDTH = 3, 8, 11, 5
 
 WAYS: dict[str, Callable[[torch.Tensor], FirstLayer]] = {
     "products": lambda entries: ByProducts(entries, ROWS, torch.float64),
     "gathers": lambda entries: ByGathers(entries, ROWS),
+    "bags": lambda entries: ByBags(entries, ROWS),
 }
 
 
@@ -29,8 +30,7 @@ def test_sums_of_two_rows_and_their_gradient(way: str) -> None:
     delta = torch.randn(RUNS, EXAMPLES, WIDTH, generator=rng, dtype=torch.float64)
     sums, of_tables = (torch.full_like(x, torch.nan) for x in (delta, tables))
     layer = WAYS[way](entries)
-    layer.forward(tables, sums)
-    layer.backward(delta, of_tables)
+    sums, of_tables = layer.forward(tables, sums), layer.backward(delta, of_tables)
 
     want, want_back = torch.empty_like(delta), torch.zeros_like(tables)
     for run in range(RUNS):

@@ -143,6 +143,26 @@ def test_a_step_in_one_pass_is_the_step_that_noise_of_zero_takes(
     assert not torch.equal(ends[0][0], start[0])
 
 
+def test_runs_of_equal_rates_are_updated_as_one_piece_of_memory() -> None:
+    """Rows 0, 1 and 3, 4 are neighbours with the same rates; row 2 has diverged."""
+    configs = [CONFIGS[0]] * 4 + [CONFIGS[1]]
+    start = torch.stack([*_gradient(9), *_gradient(8)[:2]])
+    alive = torch.tensor([True, True, False, True, True])
+    one, other = start.clone(), start.clone()
+    stacks = [StackedOptimizer(w, configs, before=[0, 0, 0, 0, 7]) for w in (one, other)]
+    for step in range(5):
+        grads = torch.stack([*_gradient(step), *_gradient(step + 1)[:2]])
+        for stacked in stacks:
+            stacked.begin_step()
+        for rows in (slice(0, 2), slice(2, 5)):
+            stacks[0].update_in_one_pass(grads[rows], alive, rows)
+        for columns in (slice(0, 4), slice(4, 10)):  # of which each row is a piece of its own
+            stacks[1].update(grads[:, columns], alive, columns)
+    torch.testing.assert_close(one, other)
+    assert torch.equal(one[2], start[2])
+    assert not torch.equal(one[4], start[4])
+
+
 def test_a_frozen_row_keeps_its_weights_whatever_its_gradient() -> None:
     weights = torch.ones(3, 10, dtype=torch.float64)
     stacked = StackedOptimizer(weights, CONFIGS)

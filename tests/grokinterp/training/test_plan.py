@@ -12,6 +12,7 @@ import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.training.memory import parse_bytes, run_bytes
+from grokinterp.training.passes import small
 from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
@@ -89,11 +90,17 @@ def stack_bytes(config: gi.RunConfig, runs: int) -> int:
         {"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)},
     ],
 )
-def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(changes: dict[str, object]) -> None:
-    """Counted without the finished model: a sixth of what its weights take."""
+def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted without the finished model: a sixth of what its weights take.
+
+    Nor the buffers of a group of small runs, which has one here. Small runs do without some indices.
+    """
+    monkeypatch.setattr(small, "_GROUP_BYTES", 1)
     config = SMALL.replace(changes)
     added = (stack_bytes(config, 10) - stack_bytes(config, 4)) / 6
-    assert added < run_bytes(config, 4) < 1.3 * added
+    assert added < run_bytes(config, 4) < 1.4 * added
 
 
 def test_runs_are_the_same_in_chunks() -> None:

@@ -48,8 +48,7 @@ def test_gradients_and_scores_are_those_of_the_hand_written_passes(
 ) -> None:
     configs = [BASE.replace(change | own) for own in VARIED[:runs]]
     with torch.no_grad(), Team(2) as team:
-        by_hand = Stack(configs, RESOURCES, team)
-        assert isinstance(by_hand.passes, HandWrittenPasses)
+        by_hand = Stack(configs, RESOURCES, team, passes=HandWrittenPasses)
         autograd = Stack(configs, RESOURCES, team, passes=RunByRunPasses)
         for one in (by_hand, autograd):
             one.step()
