@@ -155,7 +155,8 @@ class StackedOptimizer:
         """Slices of living rows with the same rates; of one row each unless ``merged``."""
         slices: dict[_Rates, list[slice]] = {}
         start = 0
-        for (rates, lives), same in groupby(zip(self._rates[rows], alive[rows].tolist())):
+        runs = zip(self._rates[rows], alive[rows].tolist(), strict=True)
+        for (rates, lives), same in groupby(runs):
             stop = start + len([*same])
             if lives:
                 size = stop - start if merged else 1

@@ -7,10 +7,13 @@ import pytest
 
 import grokinterp as gi
 from grokinterp.team import Team
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
+SMALL = gi.RunConfig(data=gi.DataConfig(p=31, corruption=0.3), model=gi.MLPConfig(d_mlp=64))
 RUNS = 16
 CPU = Resources(device="cpu")
 
@@ -36,9 +39,34 @@ def test_unequal_training_sets(threads: int, compare: Callable[..., None]) -> No
 
 def test_small_runs(threads: int, compare: Callable[..., None]) -> None:
     """A student's size (p 31, 64 neurons), where the overhead per operation is largest."""
-    small = gi.RunConfig(data=gi.DataConfig(p=31, corruption=0.3), model=gi.MLPConfig(d_mlp=64))
-    configs = [small.replace({"seed": seed}) for seed in range(RUNS)]
+    configs = [SMALL.replace({"seed": seed}) for seed in range(RUNS)]
     with Team(threads) as team:
         stack = Stack(configs, CPU, team)
         singles = itertools.cycle([Stack([config], CPU, team) for config in configs])
         compare(stack.step, {"single run": lambda: next(singles).step()}, burst=20, per=RUNS)
+
+
+def test_many_small_runs(threads: int, compare: Callable[..., None]) -> None:
+    """Ten steps and a row of the history, as trained by default: 256 runs, statistics over seeds.
+
+    Many at once, against one after another on each core.
+    """
+    configs = [SMALL.replace({"seed": seed}) for seed in range(256)]
+    with Team(threads) as team:
+        at_once, one_by_one = (
+            Stack(configs, CPU, team, passes=passes)
+            for passes in (SmallRunsPasses, HandWrittenPasses)
+        )
+        assert isinstance(Stack(configs, CPU, team).passes, SmallRunsPasses)
+
+        def interval(stack: Stack) -> None:
+            for _ in range(10):
+                stack.step()
+            stack.evaluate()
+
+        compare(
+            lambda: interval(at_once),
+            {"one run after another": lambda: interval(one_by_one)},
+            rounds=8,
+            per=len(configs),
+        )

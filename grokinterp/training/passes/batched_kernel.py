@@ -129,7 +129,7 @@ class BatchedKernel:
         return self.loss.loss_scale(self.p) / examples.n_total
 
     def logits(self, weights: dict[str, Tensor], operands: slice) -> Float[Tensor, "run pair p"]:
-        """Logits of all pairs with these first operands, in a buffer that the next call overwrites."""
+        """Logits of all pairs with these first operands, in a buffer that the next call uses."""
         of_a, of_b = weights["W_E"].unbind(dim=1)
         of_a = of_a[:, operands]
         runs, pairs = len(of_a), of_a.shape[1] * self.p

@@ -1,7 +1,7 @@
 """The first layer of many runs at once: sums of two rows of a table, and their gradient.
 
-On the matrix units of a GPU, the fastest way is to multiply the table by a matrix of zeros and ones.
-Without them it is to gather rows, and to add up the examples of each row. On a CPU, torch's
+On the matrix units of a GPU, the fastest way is to multiply the table by a matrix of zeros and
+ones. Without them it is to gather rows, and to add up the examples of each row. On a CPU, torch's
 embedding bags gather two rows and add them at once, though not into given memory.
 """
 

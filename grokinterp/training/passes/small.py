@@ -1,7 +1,19 @@
 """Gradients of small MLPs on a CPU: many runs at once, with one set of groups per core.
 
-One run's operations are too short here: half of the time would go to calling them. A group has so
-many runs that its activations stay in cache.
+One run's operations are so short that half of the time would go to calling them. A group has as
+many runs as keep its activations in cache.
+
+CPU time of the gradients, divided by that of one run after another (``by_hand``), float32, 8 to 64
+runs, half of the pairs, on a core without matrix units and 1 MiB of its own cache:
+
+    neurons    64    128    256    500
+    p = 23           0.50
+    p = 31   0.44   0.61   0.70   0.78
+    p = 47   0.67   0.76   0.85
+    p = 59   0.82   0.89   0.90   0.97
+    p = 97   0.97   0.87   0.97
+
+Scores of all pairs take 0.37 of the time at p = 31, as much at p = 59, and more from p = 67 on.
 """
 
 import itertools

@@ -95,7 +95,7 @@ def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
 ) -> None:
     """Counted without the finished model: a sixth of what its weights take.
 
-    Nor the buffers of a group of small runs, which has one here. Small runs do without some indices.
+    Nor the buffers of a group of small runs, which has one here. These need fewer indices.
     """
     monkeypatch.setattr(small, "_GROUP_BYTES", 1)
     config = SMALL.replace(changes)
