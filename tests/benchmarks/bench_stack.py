@@ -68,5 +68,4 @@ def test_many_small_runs(threads: int, compare: Callable[..., None]) -> None:
             lambda: interval(at_once),
             {"one run after another": lambda: interval(one_by_one)},
             rounds=8,
-            per=len(configs),
         )

@@ -14,13 +14,9 @@ import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.passes import PASSES, Passes
-from grokinterp.training.passes.batched import BatchedPasses
-from grokinterp.training.passes.by_hand import HandWrittenPasses
-from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
-BY_HAND = (SmallRunsPasses, BatchedPasses, HandWrittenPasses)
 # Cross-entropy without weight decay at a high rate: the logits grow until losses underflow.
 COLLAPSING = gi.RunConfig(
     data=gi.DataConfig(p=13),
@@ -72,8 +68,8 @@ def test_the_share_counts_training_examples_whose_label_wins_by_far(
         model=gi.MLPConfig(d_mlp=10, init="standard"),
         training=gi.TrainConfig(loss=loss),
     )
-    if passes in BY_HAND and not HandWrittenPasses.suits(config, torch.device("cpu")):
-        pytest.skip("not written out for this loss")
+    if not any(passes.suits(config, torch.device(kind)) for kind in ("cpu", "cuda")):
+        pytest.skip("not written out for this network or loss")
     one, metrics = evaluated(config, passes, precision)
     model, data = gi.build_model(config).double(), one.state.datasets[0]
     model.load_state_dict(one.state.state_dict(0))
