@@ -57,18 +57,20 @@ class Bags:
     """Embedding bags: of two rows per example, and of all examples of a row."""
 
     def __init__(self, pairs: Int[Tensor, "n 2"], p: int) -> None:
-        entries = pairs + torch.tensor([0, p], device=pairs.device)
-        self._entries = entries.flatten()
-        self._ends = torch.arange(0, 2 * len(pairs), 2, device=pairs.device)
+        entries = pairs + torch.tensor([0, p], device="cpu")
         owners, order = entries.T.flatten().sort(stable=True)
-        self._examples = order % max(1, len(pairs))
-        self._starts = torch.searchsorted(owners, torch.arange(2 * p, device=pairs.device))
+        every = torch.arange(2 * p, device="cpu")
+        # Of 32 bits each, since every run of a stack has its own.
+        self._entries = entries.flatten().int()
+        self._firsts = torch.arange(0, 2 * len(pairs), 2, dtype=torch.int32, device="cpu")
+        self._examples = (order % len(pairs)).int()
+        self._starts = torch.searchsorted(owners, every, out_int32=True)
 
     def sums(
         self, table: Float[Tensor, "row width"], out: Tensor, spare: Tensor
     ) -> Float[Tensor, "n width"]:
         """See :class:`Rows`."""
-        return torch.embedding_bag(table, self._entries, self._ends)[0]
+        return torch.embedding_bag(table, self._entries, self._firsts)[0]
 
     def add_back(self, table: Float[Tensor, "row width"], delta: Float[Tensor, "n width"]) -> None:
         """See :class:`Rows`."""
