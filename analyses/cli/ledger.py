@@ -96,7 +96,7 @@ def run(
         until = None if minutes is None else begin + 60 * minutes
         late = run_all(todo.run, results or FOLDER, work, say=typer.echo, until=until)
         for source in late:
-            typer.echo(f"stays OPEN: {source.name}, it failed or the time was over")
+            typer.echo(f"stays OPEN: {source.name}, the time was over")
         found = list(rows(chosen, results or FOLDER))
         for row in found:
             if row.verdict == "FAIL":

@@ -7,7 +7,6 @@ of the code that trains, so that networks of other code are never taken for thes
 
 import importlib
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +84,13 @@ def run_all(
         until: ``time.monotonic()`` after which no further source is begun.
 
     Returns:
-        Those that have no result, because the time was over or they failed.
+        Those that were not begun, because the time was over.
+
+    Raises:
+        ExceptionGroup: some failed; raised after all others are computed and stored.
     """
     late: list[Source] = []
+    errors: list[Exception] = []
     for i, source in enumerate(sources):
         if until is not None and time.monotonic() + 60 * source.minutes > until:
             late.append(source)
@@ -96,13 +99,15 @@ def run_all(
         begin, code = time.perf_counter(), key_of(source)
         try:
             data = compute(source, work)
-        except Exception:  # one broken source must not cost the night's other results
-            say(traceback.format_exc())
-            late.append(source)
+        except Exception as error:  # one broken source must not cost the night's other results
+            say(f"[{i + 1}/{len(sources)}] {source.name} failed: {error}")
+            errors.append(error)
             continue
         seconds = time.perf_counter() - begin
         store(folder, source, data, seconds, code)
         say(f"[{i + 1}/{len(sources)}] {source.name} stored after {seconds:.0f} s")
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(sources)} computations failed", errors)
     return late
 
 

@@ -24,7 +24,7 @@ DECAYS = Source(
     },
     seeds=5,
     tier="quick",
-    minutes=4,
+    minutes=6,
 )
 CLEAN = Source(
     name="fig2",

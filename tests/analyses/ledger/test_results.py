@@ -1,6 +1,7 @@
 """Stored results: they come back as they were, and what was tampered with is refused."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,12 @@ def test_a_run_takes_what_is_missing_and_fits(
 
     monkeypatch.setattr(running, "compute", compute)
     said: list[str] = []
-    late = running.run_all([long, source("short")], stored, tmp_path, say=said.append)
-    assert (done, [one.name for one in late]) == (["long", "short"], ["long"])
-    assert any("RuntimeError: broken" in line for line in said)
+    with pytest.raises(ExceptionGroup, match="1 of 2 computations failed"):
+        running.run_all([long, source("short")], stored, tmp_path, say=said.append)
+    assert done == ["long", "short"]
+    assert any("long failed: broken" in line for line in said)
+    late = running.run_all([long], stored, tmp_path, say=said.append, until=time.monotonic() + 60)
+    assert [one.name for one in late] == ["long"]
     assert load(stored, source("short")) is not None
 
 
