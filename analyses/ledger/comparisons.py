@@ -117,17 +117,17 @@ class Bound:
 
     low: float = -math.inf
     high: float = math.inf
-    every: bool = False  # in every seed, not only in the mean over seeds
+    every: bool = False  # each value, of every seed (and setting), not only their mean
 
     kind: ClassVar[str] = "value"
 
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
-        """Compare ``ours`` (seed) with the bounds."""
+        """Compare ``ours`` (seed), with ``every`` also over settings, with the bounds."""
         del theirs
-        values = _seeds(ours)
+        values = np.ravel(ours.values).astype(float) if self.every else _seeds(ours)
         checked = values if self.every else values.mean(keepdims=True)
         inside = (self.low <= checked) & (checked <= self.high)
-        note = f"in {inside.sum()} of {len(inside)} seeds" if self.every and len(values) > 1 else ""
+        note = f"in {inside.sum()} of {len(inside)}" if self.every and len(values) > 1 else ""
         return Judgement(agrees=bool(inside.all()), ours=_told(values), note=note)
 
     def __str__(self) -> str:
@@ -182,7 +182,7 @@ class Curve:
         for x, y in zip(theirs["x"], theirs["y"], strict=True):
             if x < steps[0]:
                 continue  # before our first logged step
-            near = np.geomspace(x / (1 + self.stretch), x * (1 + self.stretch), 21)
+            near = np.linspace(x / (1 + self.stretch), x * (1 + self.stretch), 21)
             inside = steps[(near[0] <= steps) & (steps <= near[-1])]
             grid = np.concatenate([near, inside]) if self.stretch else np.array([x])
             band = [np.interp(grid, steps, curve) for curve in curves]

@@ -43,6 +43,12 @@ def seeds(*values: float) -> xr.DataArray:
         (Bound(low=0.1), seeds(0.0, 0.3), None, True),
         (Bound(low=0.1, every=True), seeds(0.0, 0.3), None, False),
         (Bound(high=0.1), seeds(np.nan), None, False),
+        (
+            Bound(low=0.1, every=True),
+            xr.DataArray([[0.2], [0.1]], dims=("decay", "seed")),
+            None,
+            True,
+        ),
         (Holds(), seeds(1.0, 1.0), None, True),
         (Holds(), seeds(1.0, 0.0), None, False),
         (Holds(share=0.5), seeds(1.0, 0.0), None, True),
