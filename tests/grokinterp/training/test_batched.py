@@ -12,9 +12,10 @@ import grokinterp as gi
 from grokinterp.losses import LOSSES
 from grokinterp.team import Team
 from grokinterp.training import trainer
-from grokinterp.training.passes import Passes, batched, choose_passes, small
+from grokinterp.training.passes import Passes, batched, choose_passes, deal, small
 from grokinterp.training.passes.batched import BatchedPasses
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.passes.vectorised import VectorisedPasses
 from grokinterp.training.resources import Resources
@@ -42,10 +43,11 @@ DEEP = {
 
 @pytest.fixture(params=["large groups", "small groups"])
 def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups of all runs with equally large training sets, or of one run each."""
+    """Groups of all runs with equally large training sets; or of one run, scored in pieces."""
     if request.param == "small groups":
         monkeypatch.setattr(batched, "_GROUP_BYTES", 1)
         monkeypatch.setattr(small, "_GROUP_BYTES", 1)
+        monkeypatch.setattr(small, "_SCORED_BYTES", 8 * BASE.data.p * 50)  # of 121 pairs
 
 
 @pytest.fixture(params=[BatchedPasses, SmallRunsPasses])
@@ -123,6 +125,24 @@ def test_scores_are_those_of_the_hand_written_passes(
         )
 
 
+def test_a_run_may_be_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deal, "_WORTH_SHARING", 1)
+    config = [BASE.replace({"training.steps": 1})]
+    resources = Resources(device="cpu", precision="float64")
+    with torch.no_grad(), Team(3) as team:
+        shared = Stack(config, resources, team)
+        assert isinstance(shared.passes, SmallRunsPasses)
+        assert len(shared.state.grads) == 3
+        whole = Stack(config, resources, team, passes=RunByRunPasses)
+        for _ in range(2):
+            rows = [stack.evaluate() for stack in (shared, whole)]
+            torch.testing.assert_close(*rows, rtol=1e-12, atol=1e-14, equal_nan=True)
+            for stack in (shared, whole):
+                stack.step()
+        torch.testing.assert_close(shared.state.losses.sum(0), whole.state.losses.sum(0))
+        torch.testing.assert_close(shared.state.weights, whole.state.weights)
+
+
 @pytest.mark.parametrize("changes", [{}, DEEP], ids=["square", "deep relu"])
 def test_training_is_the_same(
     passes: type[Passes], changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
@@ -184,6 +204,23 @@ def test_what_trains_on_a_gpu(changes: dict[str, object], passes: type) -> None:
     config = BASE.replace(changes)
     assert choose_passes([config], CUDA) is passes
     assert choose_passes([BASE, config], CUDA) is passes
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, SmallRunsPasses),
+        (DEEP, SmallRunsPasses),
+        ({"data.p": 31, "model.d_mlp": 500}, SmallRunsPasses),
+        ({"data.p": 59, "model.d_mlp": 256}, HandWrittenPasses),
+        ({"data.p": 97, "model.d_mlp": 500}, HandWrittenPasses),
+        ({"training.dropout": 0.1}, HandWrittenPasses),
+        ({"training.batch_size": 8}, RunByRunPasses),
+        ({"model.norm": "batch"}, RunByRunPasses),
+    ],
+)
+def test_what_trains_on_a_cpu(changes: dict[str, object], passes: type) -> None:
+    assert choose_passes([BASE.replace(changes)], torch.device("cpu")) is passes
 
 
 def test_a_stack_of_runs_is_a_few_products(passes: type[Passes]) -> None:
