@@ -43,7 +43,8 @@ DEEP = {
 
 @pytest.fixture(params=["large groups", "small groups"])
 def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups of all runs with equally large training sets; or of one run, scored in pieces."""
+    """Groups of all runs with equally large training sets, or of one run; scored in pieces."""
+    monkeypatch.setattr(small, "_SCORED_BYTES", 2 * 8 * BASE.data.p**3)  # two runs
     if request.param == "small groups":
         monkeypatch.setattr(batched, "_GROUP_BYTES", 1)
         monkeypatch.setattr(small, "_GROUP_BYTES", 1)
