@@ -38,6 +38,7 @@ def test_the_share_of_cells_alike(phases: xr.Dataset, other: xr.Dataset) -> None
     assert first[0].startswith("weight decay 0 ")
     assert first[1] == pytest.approx(5 / 6)
     assert second[1] == 1.0
+    assert alike(other, phases) == alike(phases, other)
     nothing = phases.assign(majority=xr.full_like(phases.majority, ""))
     assert np.isnan(list(alike(phases, nothing).values())).all()
 
