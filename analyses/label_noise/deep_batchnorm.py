@@ -6,6 +6,9 @@ last norm, not of the first, that grow with periodicity. It states train fractio
 are those of Fig. 7b, scaled to the batch size as in Fig. 9. Weight decay is scanned, because
 without it such a network may memorise everything and never generalise; the table has every value
 that was tried.
+
+"small" has modulus 31 and 128 neurons a layer. With one seed it memorised at weight decay 1 (test
+accuracy 0.85), was in coexistence at 3 and at 6 (0.98), and in confusion at 10.
 """
 
 from collections.abc import Iterator, Sequence

@@ -81,6 +81,9 @@ def test_every_figure_is_its_preset(figure: str) -> None:
     assert len(values) == len(preset.values)
     small = [named.config for named in table_ipr.wanted(figure, "small", 1)]
     assert [grids.field_value(c, preset.panel) for c in small] == list(preset.values)
+    if preset.panel != "training.weight_decay":
+        decays = {c.training.weight_decay for c in small}
+        assert decays == {"fig13": {0.0}, "fig14": {10.0}}.get(figure, {5.0})
 
 
 def test_rows_of_all_seeds_are_pooled() -> None:
