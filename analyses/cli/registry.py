@@ -103,7 +103,7 @@ EXPERIMENTS = {
         module="analyses.dissociation",
         shows="six architectures taken apart: do memorising and generalising sit in other units?",
         figures=f"{FIRST}, Fig. 6, for every architecture",
-        cost="18 runs, 31,500 steps",
+        cost="18 runs, 30,600 steps",
     ),
     "table_ipr": Entry(
         module="analyses.label_noise.table_ipr",
