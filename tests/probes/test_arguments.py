@@ -55,7 +55,8 @@ def right(function: str, name: str, annotation: Any) -> Any:
     if getattr(annotation, "array_type", None) is Tensor:
         shape = [SIZES.get(axis, 4) for axis in annotation.dim_str.split()]
         held = next(kind for kind in ("float32", "int64", "bool") if kind in annotation.dtypes)
-        return torch.ones(shape).to(getattr(torch, held))
+        value = 0 if name == "source" else 1  # path patching wants other examples than its pairs
+        return torch.full(shape, value, dtype=getattr(torch, held))
     by_class: dict[Any, Any] = {probes.Basis: BASIS, type(DATA): DATA, int: P, float: 0.5}
     by_class[probes.LogitSpectrum] = probes.logit_spectrum(LOGITS, BASIS)
     return "addition" if annotation is Operation else by_class[annotation]
