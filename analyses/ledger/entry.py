@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analyses.ledger.comparisons import Comparison
+from grokinterp.short_text import short_repr
 
 TIERS = ("quick", "cpu", "gpu")
 MACHINE = {"quick": "two cores", "cpu": "two cores", "gpu": "one GPU"}
@@ -21,6 +22,7 @@ NETWORKS = {  # modules of an architecture, by the beginning of their names
 }
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A computation whose result entries read."""
@@ -51,6 +53,7 @@ class Source:
         return f"{time} on {MACHINE[self.tier]}" + (f"; {self.missing}" if self.missing else "")
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Read:
     """A part of a source's result: a variable, and the place on its axes."""
@@ -65,6 +68,7 @@ def read(variable: str, times: float = 1.0, /, **at: Any) -> Read:
     return Read(variable=variable, at=at, times=times)
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """Published values of one figure, table or claim, and how ours are compared with them.

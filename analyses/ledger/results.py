@@ -24,11 +24,13 @@ from analyses.ledger.code_key import code_key
 from analyses.ledger.entry import NETWORKS, Source
 from grokinterp.files import replacing
 from grokinterp.json_files import read_json
+from grokinterp.short_text import short_repr
 
 FOLDER = Path(__file__).parent / "results"  # of the results that come with the package
 _PACKAGES = ("grokinterp", "torch", "numpy", "scipy", "xarray")
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: a dataset has no single truth value
 class Result:
     """A stored result."""

@@ -12,6 +12,7 @@ import xarray as xr
 from analyses.ledger.entry import Entry, Read
 from analyses.ledger.results import Result, ResultError, load
 from analyses.ledger.targets import target
+from grokinterp.short_text import short_repr
 
 
 class Verdict(StrEnum):
@@ -23,6 +24,7 @@ class Verdict(StrEnum):
     OPEN = "OPEN"  # no valid result
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of the table."""

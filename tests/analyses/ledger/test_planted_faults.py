@@ -82,7 +82,7 @@ def test_eps_inside_the_root_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         return {name: verdict for name, verdict in crossings.items() if ".train_acc" in name}
 
     update = StackedOptimizer.update
-    own = {"if self._fused is not None and noise is None:": "if False:"}  # not torch's, but ours
+    own = {"if self.in_one_pass and noise is None:": "if False:"}  # not torch's, but ours
     monkeypatch.setattr(StackedOptimizer, "update", replanted(update, own))
     assert set(found().values()) == {"PASS"}
     outside = "torch.sqrt(second, out=update).add_((self._eps * bias2_root).to(update))"
