@@ -39,6 +39,7 @@ def assert_all_pass(found: Sequence[Row]) -> None:
         assert row.verdict == "PASS", row
 
 
+@pytest.mark.command
 def test_grokking_without_corruption() -> None:
     """Fig. 2: weight decay 5, 100 steps; five seeds in one stack."""
     config = gi.RunConfig(
@@ -56,6 +57,7 @@ def test_coexistence(published_run: gi.Run) -> None:
     assert float(early.min()) > 0.999
 
 
+@pytest.mark.command
 def test_full_inversion_is_on_the_floor() -> None:
     """Fig. 1c: weight decay 15, 500 steps; train accuracy is the share of true labels."""
     config = gi.RunConfig(
