@@ -55,12 +55,10 @@ def peaks(size: str) -> dict[str, Any]:
     for threads in _threads():
         for precision in ("float32", "bfloat16"):
             a, b, out = (torch.ones(n, n, dtype=PRECISIONS[precision][1]) for _ in range(3))
-            with _torch_threads(threads):
-                ms = _time({"": lambda a=a, b=b, out=out: torch.mm(a, b, out=out)}, size)[""]
+            ms = _time({"": lambda a=a, b=b, out=out: torch.mm(a, b, out=out)}, size, threads)[""]
             found[f"{precision}, {threads} threads, GFLOP/s"] = 2 * n**3 / ms / 1e6
         source, target = torch.ones(n * n * 8), torch.empty(n * n * 8)
-        with _torch_threads(threads):
-            ms = _time({"": lambda s=source, t=target: t.copy_(s)}, size)[""]
+        ms = _time({"": lambda s=source, t=target: t.copy_(s)}, size, threads)[""]
         found[f"copy, {threads} threads, GB/s"] = 2 * source.nbytes / ms / 1e6
     return found
 
@@ -116,8 +114,9 @@ def workers(size: str) -> dict[str, Any]:
 def cluster(measured: Mapping[str, Any]) -> dict[str, Any]:
     """Simulated: the whole grid of Fig. 3a on nodes like this machine's cores, one thread a run.
 
-    Blocks of 8 runs go to the next free worker. The scheduler hands them out one by one, each in
-    the time measured for a block on this machine, which includes storing it: the driver stores.
+    Blocks of as many runs as a sweep chooses go to the next free worker. The scheduler hands them
+    out one by one, each in the time measured for a block on this machine, which includes storing
+    it: the driver stores.
     """
     preset = presets.get("fig3a")
     config, axes = preset.config("full"), preset.axes("full")
@@ -134,9 +133,11 @@ def cluster(measured: Mapping[str, Any]) -> dict[str, Any]:
         for name, seconds in measured["workers"].items()
         if name.startswith("block") and "Dask" in name
     ]
-    blocks = [float(part.sum()) for part in np.array_split(np.sort(costs)[::-1], len(costs) // 8)]
+    costs = np.sort(costs)[::-1]
     found: dict[str, Any] = {"runs": len(costs), "core hours": float(costs.sum()) / 3600}
     for nodes in NODES:
+        chunk = max(1, min(8, len(costs) // (4 * nodes * CORES)))  # as in sweeps.chunks
+        blocks = [float(costs[i : i + chunk].sum()) for i in range(0, len(costs), chunk)]
         seconds = _simulated(blocks, nodes * CORES, per_block)
         found[f"{nodes} nodes of {CORES} cores, s"] = seconds
         found[f"{nodes} nodes of {CORES} cores, efficiency"] = (
@@ -219,11 +220,16 @@ def _dask(count: int) -> Iterator[Executor]:
         yield client.get_executor()
 
 
-def _time(subjects: Mapping[str, Callable[[], object]], size: str) -> dict[str, float]:
-    """Milliseconds of each: medians of rounds in which all are timed in turn."""
+def _time(
+    subjects: Mapping[str, Callable[[], object]], size: str, threads: int = 1
+) -> dict[str, float]:
+    """Milliseconds of each: medians of rounds in which all are timed in turn.
+
+    ``threads`` are those of one operation; a stack's team has its own.
+    """
     times: dict[str, list[float]] = {name: [] for name in subjects}
     burst = 5
-    with own_session():
+    with own_session(), _torch_threads(threads):
         for round_, (name, subject) in itertools.product(range(ROUNDS[size] + 1), subjects.items()):
             started = time.perf_counter()
             for _ in range(burst):

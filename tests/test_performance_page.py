@@ -1,4 +1,4 @@
-"""The page on speed says of GPUs what was measured on them."""
+"""The page on performance says of GPUs what was measured on them."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def rows(found: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("path", RESULTS, ids=[path.parent.name for path in RESULTS])
 def test_the_tables_are_the_results(path: Path) -> None:
-    page, found = (ROOT / "docs/speed.md").read_text(), json.loads(path.read_text())
+    page, found = (ROOT / "docs/performance.md").read_text(), json.loads(path.read_text())
     about = found["about"]
     assert (
         f"{about['device']}, CUDA {about['cuda']}, torch {about['versions']['torch'][:4]}" in page
