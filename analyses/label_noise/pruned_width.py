@@ -25,7 +25,7 @@ from analyses.one_run import pruning
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import LOG_TICKS, Look, draw, finished, panels
+from analyses.pages.panels import LOG_TICKS, Look, draw, draw_band, finished, panels
 from analyses.pages.style import BLUE, GREY, ORANGE
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM
@@ -133,7 +133,8 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
         here, name = data.sel(reading=reading), READINGS[reading]
         for column, by in ((1, 1.0), (2, width)):
             mean, error = here["mean"].values / by, here.error.fillna(0.0).values / by
-            _band(figure, column, width, mean - error, mean + error, look.color)
+            band = mean - error, mean + error
+            draw_band(figure, (1, column), width, *band, look.color, opacity=0.2, showlegend=False)
             hover = "N %{x}: %{y:.3g}"
             draw(figure, (1, column), width, mean, name, look, size=8, hover=hover)
             points: dict[str, Any] = {"mode": "markers", "size": 5, "opacity": 0.4}
@@ -151,26 +152,6 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     seeds = seeds_in_words(data.n.values, of=data.sizes["seed"])
     title = title or "Neurons needed after pruning, lowest IPR first"
     return finished(figure, title, height=480, seeds=seeds, legend=legend, margin_b=100)
-
-
-def _band(
-    figure: Any, column: int, x: np.ndarray, low: np.ndarray, high: np.ndarray, color: str
-) -> None:
-    known = np.isfinite(low)
-    x, low, high = x[known], low[known], high[known]
-    figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=color,
-        opacity=0.2,
-        hoverinfo="skip",
-        showlegend=False,
-        row=1,
-        col=column,
-    )
 
 
 def table(data: xr.Dataset) -> list[dict[str, object] | str]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from analyses.pages.panels import draw_band
 from analyses.pages.style import (
     BLACK,
     BLUE,
@@ -122,20 +122,8 @@ def _draw_periodicity(figure: go.Figure, data: xr.Dataset, **place: Any) -> None
     for i, name in enumerate(data.neurons.values.tolist()):
         colour, here = _COLOURS[i % len(_COLOURS)], data.sel(neurons=name)
         low, high = (here.periodicity_quantile.sel(quantile=q).values for q in (0.1, 0.9))
-        known = ~np.isnan(low)
-        around = [np.r_[x[known], y[known][::-1]] for x, y in ((steps, steps), (high, low))]
-        figure.add_scatter(
-            x=around[0],
-            y=around[1],
-            fill="toself",
-            fillcolor=colour,
-            opacity=0.15,
-            line={"width": 0},
-            legendgroup=name,
-            showlegend=False,
-            hoverinfo="skip",
-            **place,
-        )
+        shown = {"opacity": 0.15, "legendgroup": name, "showlegend": False}
+        draw_band(figure, (place["row"], place["col"]), steps, low, high, colour, **shown)
         _line(figure, data.step, here.periodicity, name, colour, legendgroup=name, **place)
     figure.update_yaxes(range=[-0.03, 1.05], row=place["row"])
 

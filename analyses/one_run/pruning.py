@@ -18,6 +18,7 @@ from torch import Tensor
 
 from analyses.one_run.pruning_orders import NAMES, ORDERS, RANDOM, Queues, default_orders
 from analyses.pages.finding import Finding
+from analyses.pages.panels import draw_band
 from analyses.pages.style import (
     BLACK,
     BLUE,
@@ -203,19 +204,9 @@ def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
         chance = accuracy.isel(curve=data.order.values == "random")
         if chance.sizes["curve"]:
             low, high = chance.min("curve").values, chance.max("curve").values
-            figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([high, low[::-1]]),
-                name=f"random ({chance.sizes['curve']} orders)",
-                mode="lines",
-                line={"width": 0},
-                fill="toself",
-                fillcolor=GREY,
-                opacity=0.5,
-                hoverinfo="skip",
-                showlegend=column == 1,
-                **place,
-            )
+            name = f"random ({chance.sizes['curve']} orders)"
+            shown = {"name": name, "opacity": 0.5, "showlegend": column == 1}
+            draw_band(figure, (1, column), x, low, high, GREY, **shown)
         for curve in range(data.sizes["curve"]):
             order, direction = str(data.order.values[curve]), str(data.direction.values[curve])
             if order == "random":

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
+from analyses.pages.panels import draw_band
 from analyses.pages.style import BLUE, GREY, SKY, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
@@ -191,20 +192,9 @@ def plot_rules(
         place: dict[str, Any] = {"row": 1, "col": column}
         x = data[RULES[rule]].values
         control = data[f"control_{rule}"]
-        band = [control.sel(stat="high").values, control.sel(stat="low").values[::-1]]
-        figure.add_scatter(
-            x=np.concatenate([x, x[::-1]]),
-            y=np.concatenate(band),
-            fill="toself",
-            fillcolor=GREY,
-            opacity=0.45,
-            line={"width": 0},
-            hoverinfo="skip",
-            legendgroup="band",
-            name="shuffled, 95 %",
-            showlegend=column == 1,
-            **place,
-        )
+        low, high = (control.sel(stat=stat).values for stat in ("low", "high"))
+        shown = {"name": "shuffled, 95 %", "legendgroup": "band", "showlegend": column == 1}
+        draw_band(figure, (1, column), x, low, high, GREY, opacity=0.45, **shown)
         figure.add_scatter(
             x=x,
             y=control.sel(stat="mean"),

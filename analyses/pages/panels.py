@@ -132,6 +132,26 @@ def error_bars(middle: Any, low: Any, high: Any, **more: Any) -> dict[str, Any]:
     return {"array": array, "arrayminus": minus, "symmetric": False} | more
 
 
+def draw_band(
+    figure: Any, place: Place, x: Any, low: Any, high: Any, color: str, **more: Any
+) -> None:
+    """The area between two curves; where either is NaN it is left out."""
+    known = ~(np.isnan(low) | np.isnan(high))
+    x, low, high = x[known], low[known], high[known]
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=color,
+        hoverinfo="skip",
+        row=place[0],
+        col=place[1],
+        **more,
+    )
+
+
 def level_line(figure: Any, y: Any, place: Place = (1, 1)) -> None:
     """A dotted horizontal line in a panel, such as chance."""
     figure.add_hline(float(y), line_dash="dot", line_color=GREY, row=place[0], col=place[1])
