@@ -16,6 +16,12 @@ from typing import Any, TypeVar
 import torch
 
 from grokinterp.short_text import short
+from grokinterp.sweeps.dask_cluster import (
+    await_dask_workers,
+    count_dask_workers,
+    dask_client,
+    submit_to_dask,
+)
 from grokinterp.sweeps.workers import BlockKilledWorkers, can_be_replaced, run_in_processes
 from grokinterp.team import available_threads
 
@@ -40,7 +46,7 @@ def check_executor(executor: object, device: torch.device) -> None:
             f"executor must be a concurrent.futures.Executor, got {short(executor)}; for a Dask "
             "client, pass client.get_executor()"
         )
-    if getattr(_dask_client(executor), "status", None) in ("closing", "closed"):
+    if getattr(dask_client(executor), "status", None) in ("closing", "closed"):
         raise SweepExecutorError("the Dask client is closed; make a new one and resume")
     context = getattr(executor, "_mp_context", None)
     if device.type == "cuda" and context is not None and context.get_start_method() == "fork":
@@ -52,7 +58,7 @@ def check_executor(executor: object, device: torch.device) -> None:
 
 def check_sendable(executor: Executor | None, work: object) -> None:
     """Raise if the executor uses other processes and ``work`` cannot be sent to them."""
-    if executor is not None and _dask_client(executor) is not None:
+    if executor is not None and dask_client(executor) is not None:
         from distributed.protocol.pickle import dumps  # pickles functions by value, unlike pickle
 
         remedy = "it must not hold locks, open files or connections; create them when it is called"
@@ -88,7 +94,7 @@ def threads_per_task(executor: Executor | None) -> int | None:
 
 def count_workers(executor: Executor) -> int:
     """Number of tasks that run at the same time; 1 if the executor does not say."""
-    client = _dask_client(executor)
+    client = dask_client(executor)
     if client is not None:
         return max(1, sum(client.nthreads().values()))
     workers = getattr(executor, "_max_workers", 1)
@@ -113,7 +119,8 @@ def run_all(
         SweepExecutorError: no worker for ``worker_timeout`` seconds, the executor broke, or a task
             killed every worker that tried it (the message names it by ``describe``).
     """
-    _await_dask_workers(executor, worker_timeout)
+    if not await_dask_workers(executor, worker_timeout):
+        raise SweepExecutorError(_no_workers(worker_timeout))
 
     def run(pool: Executor, some: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         return _run(pool, work, some, worker_timeout)
@@ -168,7 +175,7 @@ def _run(
             wait(waiting, timeout=look, return_when=FIRST_COMPLETED)
             # wait() does not report futures that a shutdown cancelled, so ask each future.
             ready = [future for future in waiting if future.done()]
-            if ready or _dask_workers(executor) != 0:
+            if ready or count_dask_workers(executor) != 0:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > worker_timeout:
                 raise SweepExecutorError(_no_workers(worker_timeout))
@@ -192,10 +199,9 @@ def _run(
 
 
 def _submit(executor: Executor, work: Callable[[Task], Any], task: Task) -> Future[Any]:
-    if _dask_client(executor) is None:
+    if dask_client(executor) is None:
         return executor.submit(work, task)
-    # With pure=True Dask would return the old error for a block that failed before.
-    return executor.submit(work, task, pure=False)  # pyright: ignore[reportCallIssue]
+    return submit_to_dask(executor, work, task)
 
 
 def _cancel(waiting: dict[Future[Any], Any]) -> None:
@@ -203,31 +209,6 @@ def _cancel(waiting: dict[Future[Any], Any]) -> None:
     for future in list(waiting):
         if future.cancel():
             del waiting[future]
-
-
-def _dask_client(executor: Executor) -> Any:
-    return getattr(executor, "_client", None)
-
-
-def _dask_workers(executor: Executor) -> int | None:
-    """Number of workers a Dask cluster has now; None for other executors."""
-    client = _dask_client(executor)
-    if client is None:
-        return None
-    try:
-        return len(client.nthreads())
-    except (OSError, TimeoutError):  # the scheduler does not answer
-        return 0
-
-
-def _await_dask_workers(executor: Executor, timeout: float) -> None:
-    client = _dask_client(executor)
-    if client is None:
-        return
-    try:
-        client.wait_for_workers(1, timeout=timeout)
-    except TimeoutError as error:
-        raise SweepExecutorError(_no_workers(timeout)) from error
 
 
 def _no_workers(timeout: float) -> str:

@@ -258,6 +258,26 @@ def test_a_measure_that_dask_cannot_send_and_a_closed_client(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_dask_worker_that_leaves_while_its_result_arrives(
+    base: gi.RunConfig, dask, same, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler then says that the result is lost, though the driver has it."""
+    client, lost = dask(1), []
+    gather = client._gather
+
+    async def gathered(futures, *args, **kwargs):
+        results = await gather(futures, *args, **kwargs)
+        for future in futures if isinstance(futures, list) else [futures]:
+            lost.append(future.key)
+            future._state.lose()
+        return results
+
+    monkeypatch.setattr(client, "_gather", gathered)
+    result = gi.sweep(base, AXES, 4, MEASURE, executor=client.get_executor(), **QUIET)
+    assert lost
+    same(result, gi.sweep(base, AXES, 4, MEASURE, **QUIET))
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_that_loses_a_worker(base: gi.RunConfig, tmp_path: Path, dask, same) -> None:
     """Two worker processes; one is killed in the middle, both do work, and nothing shows."""
