@@ -1,6 +1,6 @@
 """Counts on the phase diagrams of one or several presets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,9 @@ import xarray as xr
 import grokinterp as gi
 from analyses.one_run.phases import Phase
 from analyses.phase_diagrams import presets, sweep_phases
-from analyses.phase_diagrams.measures import mean_ipr
+from analyses.phase_diagrams.measures import ipr
 from analyses.phase_diagrams.presets import X, Y
+from grokinterp.sweeps.rows import Measure
 
 _INVERSION = ("partial inversion", "full inversion")
 _PRESENT = ["memorization", "coexistence", "partial inversion"]
@@ -18,7 +19,14 @@ _GENERALISES = ("coexistence", *_INVERSION, "clean generalization")
 
 
 def diagrams(
-    *, seeds: int, work: Path, names: Sequence[str], size: str, ipr: bool = False
+    *,
+    seeds: int,
+    work: Path,
+    names: Sequence[str],
+    size: str,
+    grids: Mapping[str, str] | None = None,
+    precision: str = "float32",
+    neurons: bool = False,
 ) -> xr.Dataset:
     """What the paper says of phase diagrams, over "preset" and "panel" (0, 1, ...).
 
@@ -26,8 +34,11 @@ def diagrams(
         seeds: per cell.
         work: each preset's sweep is stored here, and resumed.
         names: presets.
-        size: of their grid: "tiny", "small" or "full".
-        ipr: also measure the mean IPR, of networks with one hidden layer.
+        size: of their grid, from ``presets.SIZES``.
+        grids: preset -> the finer size in which it is trained, because other results need that;
+            only the cells of ``size`` are used here.
+        precision: of the matrix products, as for ``grokinterp.sweep``.
+        neurons: also store every neuron's IPR, of networks with one hidden layer.
 
     Returns:
         Dataset of the cells' majority phases: ``cells`` (preset, panel, phase); ``inversion`` and
@@ -42,9 +53,13 @@ def diagrams(
         rarest of Memorization, Coexistence and Partial Inversion; ``consistent``, 1 if where all
         seeds agree, accuracies are those of the phase. Over "preset": ``most_xi``, the largest
         corruption that generalises in any panel; ``generalising_share`` and ``confusion_share``,
-        such cells over those of the first preset. With ``ipr``: ``mean_ipr``.
+        such cells over those of the first preset. With ``neurons``: ``mean_ipr``.
     """
-    found = [_of_preset(name, seeds, work, size, ipr) for name in names]
+    found = []
+    for name in names:
+        grid = (grids or {}).get(name, size)
+        measure = {"ipr": ipr} if neurons else None
+        found.append(_cells(_trained(name, seeds, work, grid, precision, measure), name, size))
     first = found[0].majority
     counted = [_count(data.assign(same=data.majority == first.values)) for data in found]
     both = xr.concat(counted, xr.Variable("preset", list(names)), join="outer")
@@ -61,20 +76,32 @@ def _relative(cells: xr.DataArray) -> xr.DataArray:
     return total / total.isel(preset=0)
 
 
-def _of_preset(name: str, seeds: int, work: Path, size: str, ipr: bool) -> xr.Dataset:
-    """Phases and end points over "panel", train fraction and corruption."""
+def _trained(
+    name: str,
+    seeds: int,
+    work: Path,
+    size: str,
+    precision: str,
+    measure: Mapping[str, Measure] | None,
+) -> xr.Dataset:
+    """A preset's sweep, stored in ``work`` and resumed from there."""
     preset = presets.get(name)
-    sweep = gi.sweep(
-        preset.config(size),
-        preset.axes(size),
-        seeds=seeds,
-        measure={"mean_ipr": mean_ipr} if ipr else None,
-        store=work / f"{name}-{size}-{seeds}.zarr",
+    store = work / f"{name}-{size}-{seeds}-{precision}{'-neurons' if measure else ''}.zarr"
+    return gi.sweep(
+        preset.config(size), preset.axes(size), seeds, measure, store, precision=precision
     ).load()
+
+
+def _cells(sweep: xr.Dataset, name: str, size: str) -> xr.Dataset:
+    """Phases and end points over "panel", train fraction and corruption, of the cells of a size."""
+    preset = presets.get(name)
+    sweep = sweep.sel({path: list(values) for path, values in preset.axes(size).items()})
     data = sweep_phases.compute(sweep)
     data["best_train"] = sweep.best_accuracy.sel(subset="train", drop=True)
     data["best_test"] = sweep.best_accuracy.sel(subset="test", drop=True)
     data["last_train"] = sweep.final_accuracy.sel(subset="train", drop=True)
+    if "ipr" in sweep:
+        data["mean_ipr"] = sweep.ipr.mean("ipr_0")
     data = data.rename({preset.panel: "panel", X: "alpha", Y: "xi"})
     return data.assign_coords(panel=np.arange(data.sizes["panel"])).assign_attrs(
         p=preset.config(size).data.p
