@@ -11,9 +11,9 @@ from grokinterp.short_text import short
 
 # Optimiser -> the kinds of weight decay it supports; the first is the default.
 OPTIMIZERS = {
-    "adamw": ("decoupled_zero", "decoupled_init"),
+    "adamw": ("decoupled_zero", "decoupled_init", "jiggle"),
     "adam": ("l2",),
-    "sgd": ("l2", "decoupled_zero", "decoupled_init"),
+    "sgd": ("l2", "decoupled_zero", "decoupled_init", "jiggle"),
 }
 _ROWS_PER_DECADE = 20
 
@@ -24,9 +24,10 @@ class TrainConfig:
 
     Weight decay acts on every weight, with lambda = ``weight_decay`` and eta = the learning rate:
     "decoupled_zero" multiplies the weights by 1 - eta lambda before each update (as in AdamW);
-    "decoupled_init" adds eta lambda (w0 - w), pulling them towards their initial values w0; "l2"
-    adds lambda / 2 |w|^2 to the loss, so lambda w to the gradient. Reported losses never include
-    this term.
+    "decoupled_init" adds eta lambda (w0 - w), pulling them towards their initial values w0;
+    "jiggle" multiplies each weight tensor by exp(eta lambda z) with one z ~ N(0, 1) per tensor and
+    update, which keeps the scale of the weights on average; "l2" adds lambda / 2 |w|^2 to the loss,
+    so lambda w to the gradient. Reported losses never include this term.
     """
 
     steps: int = 2000  # updates
@@ -35,7 +36,8 @@ class TrainConfig:
     batch_size: int | None = None  # None, or more than there are: all training pairs
     optimizer: str = "adamw"  # adamw, adam or sgd
     weight_decay: float = 0.0
-    decay: str | None = None  # decoupled_zero, decoupled_init or l2; None: the optimiser's default
+    # decoupled_zero, decoupled_init, jiggle or l2; None: the optimiser's default
+    decay: str | None = None
     momentum: float = 0.0  # only for sgd
     betas: tuple[float, float] = (0.9, 0.98)  # only for adam and adamw
     eps: float = 1e-8

@@ -1,4 +1,4 @@
-"""Gaussian noise on the weights and updates of a stack's runs."""
+"""Gaussian noise on the weights, updates and weight decay of a stack's runs."""
 
 from collections.abc import Sequence
 
@@ -21,12 +21,17 @@ class Noise:
     Args:
         configs: one per run.
         weights: [run, parameter]; only read.
+        sizes: number of parameters in each weight tensor, in the order of the columns.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], weights: Float[Tensor, "run n"]) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], weights: Float[Tensor, "run n"], sizes: Sequence[int]
+    ) -> None:
         self._configs, self._clean = configs, weights
         self.on_weights = any(config.training.weight_noise for config in configs)
         self.on_updates = any(config.training.update_noise for config in configs)
+        self.on_decay = any(map(_jiggles, configs))
+        self._sizes = torch.tensor(sizes)
         # Weights at which gradients are computed; without noise, a view of the run's own weights.
         self.weights = [
             torch.empty_like(row) if config.training.weight_noise else row
@@ -50,6 +55,24 @@ class Noise:
             if config.training.update_noise:
                 _fill_(row, config, "update_noise", step, columns.start)
         return added
+
+    def of_decay(self, step: int, columns: slice) -> Float[Tensor, "run n"] | None:
+        """The normal numbers of decay "jiggle", for columns; None if no run decays so.
+
+        All columns of a weight tensor have the same number; runs that decay otherwise have zeros.
+        """
+        if not self.on_decay:
+            return None
+        drawn = torch.zeros(len(self._configs), len(self._sizes), dtype=self._clean.dtype)
+        for row, config in zip(drawn, self._configs, strict=True):
+            if _jiggles(config):
+                fill_normal_(row, stream(config.seed, "jiggle", step), 0)
+        spread = drawn.repeat_interleave(self._sizes, dim=1)[:, columns]
+        return spread.to(self._clean.device)
+
+
+def _jiggles(config: RunConfig) -> bool:
+    return config.training.decay_kind == "jiggle" and config.training.weight_decay > 0
 
 
 def noise(

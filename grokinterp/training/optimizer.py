@@ -56,11 +56,13 @@ class StackedOptimizer:
         l2 = decay("l2")
         self._l2 = None if l2 is None else l2.to(weights)
         self._to_zero, self._to_init = decay("decoupled_zero"), decay("decoupled_init")
+        self._jiggle = decay("jiggle")
         self._start = None if self._to_init is None else weights.clone()
         # Torch's Adam, which passes over memory once but takes one rate at a time. On a GPU, where
         # launches count, all runs are updated together.
         self._fused = None
-        if self._adaptive and self._to_init is None and weights.device.type == "cpu":
+        plain = self._to_init is None and self._jiggle is None
+        if self._adaptive and plain and weights.device.type == "cpu":
             decoupled = configs[0].optimizer == "adamw"
             self._fused = torch.ops.aten._fused_adamw_ if decoupled else torch.ops.aten._fused_adam_
         self._rates = [
@@ -83,11 +85,13 @@ class StackedOptimizer:
         alive: Bool[Tensor, " run"],
         columns: slice,
         noise: Float[Tensor, "run n"] | None = None,
+        jiggle: Float[Tensor, "run n"] | None = None,
     ) -> None:
         """Apply the step to some columns of all runs still alive.
 
-        ``grads`` and ``noise`` hold only these columns. The noise is added to the update before it
-        is multiplied by the learning rate.
+        ``grads``, ``noise`` and ``jiggle`` hold only these columns. The noise is added to the
+        update before it is multiplied by the learning rate. ``jiggle`` holds the normal numbers for
+        the weight decay of that name.
         """
         if self.in_one_pass and noise is None:
             self.update_in_one_pass(grads, alive, columns=columns)
@@ -115,6 +119,9 @@ class StackedOptimizer:
             weights.addcmul_(self._start[:, columns] - weights, pull)
         if self._to_zero is not None:
             weights.mul_(torch.where(living, (1 - lr * self._to_zero).to(update), 1.0))
+        if self._jiggle is not None and jiggle is not None:
+            grown = (jiggle * (lr * self._jiggle).to(update)).exp_()
+            weights.mul_(torch.where(living, grown, 1.0))
         # Masked, not multiplied by zero: the update of a diverged run may be NaN.
         weights.sub_(update.masked_fill_(~living, 0.0))
 

@@ -71,7 +71,8 @@ class Stack:
         noise = self.state.noise
         many = len(configs) >= _MANY_RUNS * team.size
         self._by_rows = many and self.optimizer.in_one_pass and not noise.on_updates
-        repeats = self.passes.repeats() and not (noise.on_weights or noise.on_updates)
+        noisy = noise.on_weights or noise.on_updates or noise.on_decay
+        repeats = self.passes.repeats() and not noisy
         self.replay = None
         if replayed and repeats and device.type == "cuda":
             self.replay = Replay(device)
@@ -143,7 +144,8 @@ class Stack:
         columns = self._columns(worker)
         noise = self.state.noise.of_update(self.steps_done, columns)
         grads = self._grads(slice(None), columns)
-        self.optimizer.update(grads, self.alive, columns, noise)
+        jiggle = self.state.noise.of_decay(self.steps_done, columns)
+        self.optimizer.update(grads, self.alive, columns, noise, jiggle)
 
     def _grads(self, rows: slice, columns: slice) -> Float[Tensor, "run n"]:
         """Gradients of some runs and parameters, summed over shares."""

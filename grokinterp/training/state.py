@@ -60,7 +60,8 @@ class StackState:
         }
         self.grads = torch.zeros(shares, *self.weights.shape, dtype=self.dtype, device=self.device)
         self.losses = torch.zeros(shares, len(configs), dtype=self.dtype, device=self.device)
-        self.noise = Noise(configs, self.weights)
+        sizes = [shape.numel() for shape in self.shapes.values()]
+        self.noise = Noise(configs, self.weights, sizes)
         loss = configs[0].training.loss
         self.evaluation = Evaluation(self.datasets, loss, device=self.device)
 

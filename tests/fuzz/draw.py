@@ -93,7 +93,7 @@ TRAINING: dict[str, list[Any]] = {
     "batch_size": [None, None, 1, 3, 8, 1000],
     "optimizer": ["adamw", "adam", "sgd"],
     "weight_decay": [0.0, 0, 1.0, 30.0],
-    "decay": [None, "decoupled_zero", "decoupled_init", "l2"],
+    "decay": [None, "decoupled_zero", "decoupled_init", "jiggle", "l2"],
     "momentum": [0.0, 0.9],
     "betas": [(0.9, 0.98), (0.0, 0.0), [0.5, 0.999], (0, 0.9)],
     "eps": [1e-8, 1e-3, 1],

@@ -74,6 +74,11 @@ class MixtureConfig:
                 raise ValueError(
                     f"training.{name}={getattr(training, name)} has no meaning for a mixture"
                 )
+        if training.decay_kind == "jiggle":
+            raise ValueError(
+                "training.decay='jiggle' is noise per weight tensor, and a mixture has none; use "
+                "'decoupled_zero' or 'l2'"
+            )
         if self.decay_of == "circuits" and training.decay_kind == "decoupled_init":
             raise ValueError(
                 "decay_of='circuits' pulls towards a norm of zero; use training.decay="

@@ -8,6 +8,7 @@ import torch
 
 import grokinterp as gi
 from grokinterp.losses import LOSSES
+from grokinterp.randomness import fill_normal_, stream
 from grokinterp.training.dropout import dropout_mask
 from grokinterp.training.noise import noise
 
@@ -23,7 +24,9 @@ CHANGES: list[dict[str, object]] = [
     {"training.weight_noise": 0.05, "data.train_fraction": 0.8},
     {"training.update_noise": 0.5, "seed": 3, "training.lr": 2e-2},
     {"training.dropout": 0.1, "training.weight_noise": 0.02, "training.update_noise": 0.1},
+    {"training.decay": "jiggle", "training.weight_decay": 3.0, "seed": 4},
 ]
+NOISY = CHANGES[-2]
 DEEP: dict[str, object] = {
     "model.n_layers": 2,
     "model.act": "gelu",
@@ -45,8 +48,13 @@ def plain_loop(config: gi.RunConfig) -> gi.HookedModel:
     tokens, labels = data.tokens[data.is_train], data.labels[data.is_train]
     parameters = list(model.parameters())
     size = sum(w.numel() for w in parameters)
+    jiggle = t.decay == "jiggle"
     optimizer = torch.optim.AdamW(
-        parameters, lr=t.lr, betas=t.betas, eps=t.eps, weight_decay=t.weight_decay
+        parameters,
+        lr=t.lr,
+        betas=t.betas,
+        eps=t.eps,
+        weight_decay=0.0 if jiggle else t.weight_decay,
     )
 
     def add(flat: torch.Tensor) -> None:
@@ -70,6 +78,11 @@ def plain_loop(config: gi.RunConfig) -> gi.HookedModel:
         with torch.no_grad():
             for w, kept in zip(parameters, clean, strict=True):
                 w.copy_(kept)
+            if jiggle:
+                drawn = torch.empty(len(parameters), dtype=torch.float64)
+                fill_normal_(drawn, stream(config.seed, "jiggle", step))
+                for w, z in zip(parameters, drawn, strict=True):
+                    w.mul_((t.lr * t.weight_decay * z).exp())
         optimizer.step()
         add(-t.lr * noise(config, "update_noise", size, step=step, dtype=torch.float64))
     return model
@@ -96,20 +109,21 @@ def test_a_stack_of_different_noises_is_the_plain_loop_run_by_run(base: dict[str
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_noise_does_not_depend_on_the_number_of_threads(threads: int) -> None:
-    configs = [SMALL.replace(CHANGES[-1])]
+    configs = [SMALL.replace(change) for change in CHANGES[-2:]]
     one = train(configs)
     torch.set_num_threads(threads)
-    assert_same(train(configs)[0].model, one[0].model)
+    for run, other in zip(train(configs), one, strict=True):
+        assert_same(run.model, other.model)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.1)])
 def test_noise_is_the_same_in_lower_precision(precision: str, tolerance: float) -> None:
-    config = SMALL.replace({**CHANGES[-1], "training.steps": 5})
+    config = SMALL.replace({**NOISY, "training.steps": 5})
     assert_same(train([config], precision)[0].model, train([config])[0].model, tolerance)
 
 
 def test_evaluation_is_without_noise() -> None:
-    run = train([SMALL.replace(CHANGES[-1])])[0]
+    run = train([SMALL.replace(NOISY)])[0]
     with torch.no_grad():
         logits = run.model(run.dataset.tokens)
     error = LOSSES["mse"].per_example(logits, run.dataset.labels)

@@ -224,6 +224,8 @@ def test_bad_settings_and_starts_are_refused() -> None:
         config(decay_of="networks")
     with pytest.raises(ValueError, match="'decoupled_zero' or 'l2'"):
         config(training=replace(FULL, decay="decoupled_init"), decay_of="circuits")
+    with pytest.raises(ValueError, match="'jiggle' is noise per weight tensor"):
+        config(training=replace(FULL, decay="jiggle"))
     tables = make_tables()
     with pytest.raises(ValueError, match="starts is empty"):
         mixture.compute(tables, {})
