@@ -22,7 +22,7 @@ from analyses.phase_diagrams import presets, sweep_phases
 from analyses.phase_diagrams.presets import WEIGHT_DECAY, X, Y
 from grokinterp.files import replacing
 
-PATHS = (WEIGHT_DECAY, X, Y)
+PATHS: tuple[str, ...] = (WEIGHT_DECAY, X, Y)
 
 
 def choose(sweep: xr.Dataset, share: float) -> dict[str, dict[str, float]]:
