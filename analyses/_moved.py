@@ -58,7 +58,8 @@ class OldPaths:
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         """Raise ModuleNotFoundError for a module that has moved or is no longer a command."""
-        if not fullname.startswith("analyses.") or fullname.startswith("analyses.cli"):
+        own = fullname.startswith(("analyses.cli", "analyses.registry"))  # of the hint itself
+        if own or not fullname.startswith("analyses."):
             return
         asked = _asked_to_run()
         if asked == fullname or asked.startswith(f"{fullname}."):
@@ -77,7 +78,7 @@ class OldPaths:
         return typed and f"{module} is no longer a command; {command}"
 
     def _typed(self, module: str) -> str | None:
-        from analyses.cli.registry import ANALYSES, EXPERIMENTS
+        from analyses.registry import ANALYSES, EXPERIMENTS
 
         here = {module, self.moved.get(module)}
         for name, entry in EXPERIMENTS.items():

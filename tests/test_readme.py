@@ -16,7 +16,7 @@ import torch
 
 import grokinterp as gi
 from analyses import hypothesis
-from analyses.cli.registry import ANALYSES, EXPERIMENTS
+from analyses.registry import ANALYSES, EXPERIMENTS
 from grokinterp.training import trainer
 
 ROOT = Path(__file__).parents[1]

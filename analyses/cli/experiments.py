@@ -6,8 +6,8 @@ import typer
 
 from analyses.cli.conduct import experiment_command
 from analyses.cli.named import NamedCommands, as_command, group, print_list
-from analyses.cli.registry import EXPERIMENTS, resolve
 from analyses.options import AsJson
+from analyses.registry import EXPERIMENTS, resolve
 
 
 class Experiments(NamedCommands):

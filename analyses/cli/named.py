@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from analyses.cli.registry import Entry, near
+from analyses.registry import Entry, near
 
 
 class NamedCommands(TyperGroup):

@@ -7,9 +7,9 @@ import typer
 
 from analyses.cli.conduct import analysis_command
 from analyses.cli.named import NamedCommands, as_command, fail, group, print_list
-from analyses.cli.registry import ANALYSES, Entry, near, resolve
 from analyses.cli.runs import report
 from analyses.options import AsJson
+from analyses.registry import ANALYSES, Entry, near, resolve
 
 REPORT = "report"
 _ALL = {

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from analyses.cli.registry import EXPERIMENTS
 from analyses.ledger.entry import Entry
 from analyses.ledger.targets import target, targets
 from analyses.ledger.verdicts import is_published
+from analyses.registry import EXPERIMENTS
 
 # Published values that nothing of ours can be compared with.
 NOT_COMPARED = {

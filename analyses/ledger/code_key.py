@@ -22,13 +22,28 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("analyses", "probes", "grokinterp")
 NOT_COMPUTING = (
-    "analyses.announcement", "analyses.cli", "analyses.errors", "analyses.options",
-    "analyses.pages", "grokinterp.bars", "grokinterp.checks", "grokinterp.files",
-    "grokinterp.json_files", "grokinterp.limits", "grokinterp.runs.about", "grokinterp.runs.files",
-    "grokinterp.runs.folder", "grokinterp.short_text", "grokinterp.sweeps.estimate",
-    "grokinterp.team", "grokinterp.tracking", "grokinterp.training.device_errors",
-    "grokinterp.training.interrupt", "grokinterp.training.memory",
-)  # fmt: skip
+    "analyses.announcement",
+    "analyses.cli",
+    "analyses.errors",
+    "analyses.options",
+    "analyses.pages",
+    "analyses.registry",
+    "grokinterp.bars",
+    "grokinterp.checks",
+    "grokinterp.files",
+    "grokinterp.json_files",
+    "grokinterp.limits",
+    "grokinterp.runs.about",
+    "grokinterp.runs.files",
+    "grokinterp.runs.folder",
+    "grokinterp.short_text",
+    "grokinterp.sweeps.estimate",
+    "grokinterp.team",
+    "grokinterp.tracking",
+    "grokinterp.training.device_errors",
+    "grokinterp.training.interrupt",
+    "grokinterp.training.memory",
+)
 LOOSE = "<statements>"  # of a module, those that are neither a definition nor an import
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import xarray as xr
 
-from analyses.cli.registry import EXPERIMENTS
 from analyses.ledger.code_key import code_key
 from analyses.ledger.entry import NETWORKS, Source
+from analyses.registry import EXPERIMENTS
 from grokinterp.files import replacing
 from grokinterp.json_files import read_json
 from grokinterp.short_text import short_repr

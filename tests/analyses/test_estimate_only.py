@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import grokinterp as gi
-from analyses.cli.registry import EXPERIMENTS
+from analyses.registry import EXPERIMENTS
 from grokinterp.sweeps import estimate
 from grokinterp.training import trainer
 

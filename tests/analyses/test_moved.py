@@ -10,7 +10,7 @@ import pytest
 
 import analyses
 from analyses._moved import _EXPERIMENTS, OldPaths
-from analyses.cli.registry import ANALYSES, EXPERIMENTS
+from analyses.registry import ANALYSES, EXPERIMENTS
 
 (FINDER,) = (finder for finder in sys.meta_path if isinstance(finder, OldPaths))
 TYPED = "on the command line: grokinterp"
@@ -79,7 +79,7 @@ def test_running_what_was_a_command(
             FINDER.find_spec(module)
         assert str(caught.value).endswith(f"{TYPED} {typed}")
         assert module in str(caught.value)
-    FINDER.find_spec("analyses.cli.registry")  # other modules are none of its business
+    FINDER.find_spec("analyses.registry")  # other modules are none of its business
     FINDER.find_spec("numpy")
 
 

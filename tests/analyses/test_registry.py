@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import analyses
-from analyses.cli.registry import ANALYSES, EXPERIMENTS, resolve
 from analyses.efficiency import mixing
 from analyses.images import training as image_training
+from analyses.registry import ANALYSES, EXPERIMENTS, resolve
 from grokinterp.sweeps import estimate
 
 Command = Callable[..., Any]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.cli.registry import resolve
 from analyses.efficiency.mixing.variants import PUBLISHED
 from analyses.efficiency.model_efficiency import trend
 from analyses.pages.finding import Finding
+from analyses.registry import resolve
 from analyses.statistics.over_runs import median_times
 
 LEVELS = (0.5, 0.9, 0.99)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import grokinterp as gi
-from analyses.cli.registry import EXPERIMENTS
 from analyses.efficiency import grokking_across, model_efficiency, settings, ungrokking
 from analyses.efficiency.data_efficiency import grids as data_efficiency_settings
 from analyses.efficiency.mixing import runs as mixture_runs
@@ -16,6 +15,7 @@ from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from analyses.efficiency.model_efficiency import trend as efficiency_trend
 from analyses.efficiency.ungrokking.runs import FRACTIONS
 from analyses.pages import finding
+from analyses.registry import EXPERIMENTS
 
 WITH_SIZES = [name for name in EXPERIMENTS if name not in ("architectures", "coverage")]
 

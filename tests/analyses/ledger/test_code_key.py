@@ -124,6 +124,12 @@ def test_an_architecture_that_is_not_used_is_left_out(key_after: Key, copy: Path
     assert after == before[1]
 
 
+def test_the_list_of_experiments_computes_nothing() -> None:
+    found = reached("analyses.ledger.measures.experiments:grokking")
+    assert "analyses.ledger.measures.experiments:findings" in found  # which looks a name up there
+    assert not [name for name in found if name.startswith("analyses.registry")]
+
+
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(ValueError, match=r"phases:classifi does not exist"):
         code_key("analyses.one_run.phases:classifi")
