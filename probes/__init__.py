@@ -56,6 +56,7 @@ from probes.solution_form import (
     solution_form,
 )
 from probes.spectral_surgery import own_frequency_weights
+from probes.stationarity import Stationarity, stationarity
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
 from probes.unit_effects import UnitEffects, direct_effects, exact_effects
 from probes.unit_halves import UnitHalves, unit_halves
@@ -83,6 +84,7 @@ __all__ = [
     "PathPatching",
     "PruningCurve",
     "SolutionForm",
+    "Stationarity",
     "TableSpectrum",
     "UnitEffects",
     "UnitHalves",
@@ -149,6 +151,7 @@ __all__ = [
     "scores_by_subset",
     "solution_form",
     "spectrum_gini",
+    "stationarity",
     "subset_accuracy",
     "subset_scores",
     "table_spectrum",

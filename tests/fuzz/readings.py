@@ -74,6 +74,7 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
     "model_label_margins": lambda m, d, o: probes.model_label_margins(m, d.tokens, d.labels),
     "norms_by_layer": lambda m, d, o: probes.norms_by_layer(m),
     "parameter_norm": lambda m, d, o: probes.parameter_norm(m),
+    "stationarity": lambda m, d, o: probes.stationarity(m, d.tokens, d.labels),
     "weight_norms": lambda m, d, o: probes.weight_norms(m),
 }
 NEVER_NAN = ("weight_norms", "network_on_pairs", "neuron_weights", "model_neuron_norms")
