@@ -41,7 +41,7 @@ class Stationarity:
 
     @property
     def least_distance(self) -> float:
-        """The least ``distance`` over all positive lambda: the sine of the angle, 1 from 90 degrees.
+        """The least ``distance`` over all lambda > 0: the sine of the angle, 1 from 90 degrees.
 
         It is 0 only where some penalty would hold the weights as they are.
         """

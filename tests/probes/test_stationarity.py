@@ -78,10 +78,10 @@ def test_the_slope_along_the_weights_is_that_of_finite_differences(loss: str) ->
 def test_a_minimum_is_stationary_and_no_other_point() -> None:
     model = network(gi.EmbeddingMLPConfig(d_embed=2, hidden=(3,), act="square"))
     decay = 1e-3  # under a larger one the minimum is a network of zeros
+    ends = {"tolerance_grad": 1e-12, "tolerance_change": 1e-15, "max_iter": 300}
     search = torch.optim.LBFGS(
-        model.parameters(), max_iter=300, history_size=60, tolerance_grad=1e-12, tolerance_change=1e-15,
-        line_search_fn="strong_wolfe",
-    )  # fmt: skip
+        model.parameters(), history_size=60, line_search_fn="strong_wolfe", **ends
+    )
     assert asked(model, decay).distance > 0.1
 
     def closure() -> Tensor:
