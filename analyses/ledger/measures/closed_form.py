@@ -205,14 +205,3 @@ def network_that_ignores_wrong_labels(*, seeds: int, work: Path) -> xr.Dataset:
             for name, values in zip(names, zip(*found, strict=True), strict=True)
         }
     )
-
-
-def batch_rule(*, seeds: int, work: Path) -> xr.Dataset:
-    """The number of steps that the authors' rule gives for each batch size of their sweep.
-
-    ``steps`` (batch): 2000 * 256 / B, as their loop counts them. B = -1 stands for full batches.
-    """
-    del seeds, work
-    batches = [8, 256, -1]
-    steps = [float(len(range(int(2000 * 256 / batch)))) for batch in batches]
-    return xr.Dataset({"steps": ("batch", steps)}, coords={"batch": batches})

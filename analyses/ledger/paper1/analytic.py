@@ -30,7 +30,12 @@ IGNORING = Source(
     tier="quick",
     minutes=0.1,
 )
-BATCHES = Source(name="batch_rule", compute=f"{_MEASURES}:batch_rule", tier="quick", minutes=0.1)
+BATCHES = Source(
+    name="batch_rule",
+    compute="analyses.ledger.measures.released_code:batch_rule",
+    tier="quick",
+    minutes=0.1,
+)
 
 _COUNTS = {"n_train": "n_train", "n_noise": "n_selected", "n_unchanged": "n_unchanged"}
 _CELLS = {"p1.data.alpha0.5.xi0.35": "0.5, 0.35", "p1.data.alpha0.65.xi0.2": "0.65, 0.2"}

@@ -15,7 +15,7 @@ from analyses.ledger.entry import Entry, Source, read
 from analyses.ledger.results import ResultError, load, store
 from analyses.ledger.verdicts import rows
 
-FUNCTION = "analyses.ledger.measures.closed_form:batch_rule"
+FUNCTION = "analyses.ledger.measures.released_code:batch_rule"
 DATA = xr.Dataset(
     {
         "whole": 3.0,
