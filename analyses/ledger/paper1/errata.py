@@ -17,14 +17,14 @@ GRIDS = Source(
     compute=f"{_RELEASED}:grids_and_noise",
     seeds=5,
     tier="quick",
-    minutes=0.1,
+    minutes=0.03,
 )
 MASK = Source(
     name="attention_mask",
     compute=f"{_RELEASED}:attention_mask",
     seeds=3,
     tier="quick",
-    minutes=0.1,
+    minutes=0.05,
     networks=("transformer",),
 )
 
