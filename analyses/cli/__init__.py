@@ -7,6 +7,7 @@ import typer
 
 from analyses.cli.diagrams import diagram
 from analyses.cli.experiments import run
+from analyses.cli.explore import explore
 from analyses.cli.ledger import ledger
 from analyses.cli.runs import demo, train
 from analyses.cli.saved_runs import analyse
@@ -36,7 +37,7 @@ def main(
     """Train networks on corrupted modular arithmetic and see what their neurons do."""
 
 
-for command in (demo, train, sweep, diagram):
+for command in (demo, train, explore, sweep, diagram):
     app.command()(command)
 app.add_typer(analyse, name="analyse")
 app.add_typer(run, name="run")

@@ -1,0 +1,50 @@
+"""Arrays as compressed text inside a page; ``page/unpack.js`` is the inverse."""
+
+import base64
+import gzip
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_LARGEST = 2**15 - 1
+
+
+class Packed(NamedTuple):
+    """Arrays as text."""
+
+    manifest: list[dict[str, Any]]  # name, dtype, shape and encoding, in the order of the bytes
+    text: str  # base64 of gzip of the bytes
+
+
+def pack(arrays: Mapping[str, np.ndarray], *, over_steps: Mapping[str, np.ndarray] = {}) -> Packed:
+    """Compress arrays.
+
+    Bytes of equal significance stand together, which compresses better than the values in turn.
+
+    Args:
+        arrays: by name, kept bit for bit; of 1, 2 or 4 bytes per value.
+        over_steps: float arrays [step, ...] by name that change little from one step to the next.
+            Kept as differences of 16-bit integers: exact to the largest absolute value / 65,534.
+    """
+    manifest, parts = [], []
+    for name, array in arrays.items():
+        manifest.append(_entry(name, array))
+        parts.append(_by_significance(array))
+    for name, array in over_steps.items():
+        scale = float(np.abs(array).max(initial=0.0)) / _LARGEST or 1.0
+        whole = np.round(array / scale).astype(np.int16)
+        changes = np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))  # wraps around
+        manifest.append(_entry(name, changes) | {"scale": scale})
+        parts.append(_by_significance((changes << 1) ^ (changes >> 15)))  # small ones: high byte 0
+    data = gzip.compress(b"".join(parts), mtime=0)  # no date: the same page from the same run
+    return Packed(manifest, base64.b64encode(data).decode("ascii"))
+
+
+def _entry(name: str, array: np.ndarray) -> dict[str, Any]:
+    return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
+
+
+def _by_significance(array: np.ndarray) -> bytes:
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return little.reshape(-1, 1).view(np.uint8).T.tobytes()

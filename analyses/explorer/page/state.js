@@ -1,0 +1,113 @@
+/**
+ * What is looked at. All of it is in the URL's fragment, so that a view can be shared.
+ *
+ * @typedef {object} State
+ * @property {number} at place of the network among the stored ones
+ * @property {string} x score on the scatter's horizontal axis
+ * @property {string} y score on its vertical axis
+ * @property {string} by score by whose rank units are switched off
+ * @property {number} low how many of the lowest rank are off
+ * @property {number} high how many of the highest rank are off
+ * @property {Set<number>} off further units, switched off by hand
+ * @property {Set<number>} on units of these ranks that were switched on by hand
+ * @property {number} unit the unit that is shown
+ * @property {number[]} pair the pair (a, b) that is shown
+ * @property {string} split how its logits are split: by "ipr", or by which units are "off"
+ * @property {number} threshold IPR from which on a unit belongs to the periodic ones
+ */
+
+/** @returns {State} */
+export function initialState(about) {
+  return {
+    at: about.steps.length - 1,
+    x: "ipr",
+    y: "norm",
+    by: "ipr",
+    low: 0,
+    high: 0,
+    off: new Set(),
+    on: new Set(),
+    unit: 0,
+    pair: [0, 0],
+    split: "ipr",
+    threshold: about.threshold,
+  };
+}
+
+/** The fragment of a state: what differs from the initial one. */
+export function toFragment(state, about) {
+  const initial = initialState(about);
+  const words = Object.keys(initial).map((name) => [name, asText(state[name])]);
+  const changed = words.filter(([name, word]) => word !== asText(initial[name]));
+  return changed.map(([name, word]) => `${name}=${word}`).join("&");
+}
+
+/** The inverse of toFragment; what cannot be read keeps its initial value. */
+export function fromFragment(fragment, about) {
+  const state = initialState(about);
+  const given = new URLSearchParams(fragment);
+  const scores = about.scores.map((score) => score.key);
+  const whole = (name, most) => {
+    const value = Number(given.get(name));
+    if (given.has(name) && Number.isInteger(value) && value >= 0 && value <= most) {
+      state[name] = value;
+    }
+  };
+  const choice = (name, names) => {
+    if (names.includes(given.get(name))) state[name] = given.get(name);
+  };
+  whole("at", about.steps.length - 1);
+  whole("low", about.width);
+  whole("high", about.width - state.low);
+  whole("unit", about.width - 1);
+  for (const name of ["x", "y", "by"]) choice(name, scores);
+  choice("split", ["ipr", "off"]);
+  const threshold = Number(given.get("threshold") ?? NaN);
+  if (threshold >= 0 && threshold <= 1) state.threshold = threshold;
+  for (const name of ["off", "on"]) state[name] = units(given.get(name) ?? "", about.width);
+  const pair = (given.get("pair") ?? "").split(",").map(Number);
+  if (pair.length === 2 && pair.every((r) => Number.isInteger(r) && r >= 0 && r < about.p)) {
+    state.pair = pair;
+  }
+  return state;
+}
+
+/** Which units are off: 1 for each that is. */
+export function offUnits(state, order) {
+  const off = new Uint8Array(order.length);
+  order.forEach((unit, rank) => {
+    if (rank < state.low || rank >= order.length - state.high) off[unit] = 1;
+  });
+  for (const unit of state.on) off[unit] = 0;
+  for (const unit of state.off) off[unit] = 1;
+  return off;
+}
+
+/** Units from the lowest to the highest score; those without one come first. */
+export function rankOrder(scores) {
+  const value = (unit) => (Number.isNaN(scores[unit]) ? -Infinity : scores[unit]);
+  const units = Array.from(scores, (_, unit) => unit);
+  return Uint32Array.from(units.sort((u, v) => value(u) - value(v) || u - v));
+}
+
+function asText(value) {
+  if (!(value instanceof Set)) return String(value);
+  const parts = [];
+  for (const unit of [...value].sort((u, v) => u - v)) {
+    const last = parts.at(-1);
+    if (last?.[1] === unit - 1) last[1] = unit;
+    else parts.push([unit, unit]);
+  }
+  return parts.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(",");
+}
+
+function units(text, width) {
+  const found = new Set();
+  for (const part of text.split(",")) {
+    const [, from, to] = part.match(/^(\d+)(?:-(\d+))?$/) ?? [];
+    for (let unit = Number(from); unit <= Number(to ?? from) && unit < width; unit++) {
+      found.add(unit);
+    }
+  }
+  return found;
+}

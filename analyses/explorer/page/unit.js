@@ -1,0 +1,101 @@
+import { axes, diverging, extent, intensity, linePath, paint, scale, svg } from "./drawing.js";
+import { planeSpectrum, powerShares } from "./fourier.js";
+
+/** The three weight vectors of a unit: of operand a, of operand b, and to the classes. */
+export function unitVectors(network, unit) {
+  const { p } = network;
+  return {
+    U: network.first.subarray(unit * p, (unit + 1) * p),
+    V: network.second.subarray(unit * p, (unit + 1) * p),
+    W: network.W_U.subarray(unit * p, (unit + 1) * p),
+  };
+}
+
+/** A unit's weights, spectrum, activation, its Fourier transform, and what it writes. */
+export function drawUnit(roots, network, unit, frequency) {
+  const { p } = network;
+  const vectors = unitVectors(network, unit);
+  drawCircle(roots.circle, vectors, p, frequency || 1);
+  drawSpectrum(roots.spectrum, vectors, p);
+  const plane = new Float64Array(p * p);
+  network.reader(0, p * p)(unit, plane);
+  const [low, high] = extent(plane);
+  const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
+  paint(roots.activation, p, p, (i) =>
+    (low < 0 ? diverging(plane[i] / most) : intensity(plane[i] / most)));
+  const mean = plane.reduce((sum, value) => sum + value, 0) / plane.length;
+  const size = planeSpectrum(plane.map((value) => value - mean), p);
+  const largest = size.reduce((a, b) => Math.max(a, b), 0) || 1;
+  const half = Math.floor(p / 2);
+  paint(roots.transform, p, p, (i) => {
+    const f = (Math.floor(i / p) - half + p) % p; // the middle of the picture is frequency 0
+    const k = ((i % p) - half + p) % p;
+    return intensity(size[f * p + k] / largest);
+  });
+  drawWrites(roots.writes, vectors.W, p);
+}
+
+/** Residue r at the angle of frequency k; distance from the ring: its weight. */
+function drawCircle(root, vectors, p, k) {
+  const size = 220;
+  const middle = size / 2;
+  const ring = 58;
+  const parts = [svg("circle", { cx: middle, cy: middle, r: ring, class: "ring" })];
+  for (const [name, values] of Object.entries(vectors)) {
+    const [low, high] = extent(values);
+    const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
+    const at = Array.from(values, (value, r) => {
+      const turn = ((k * r) % p) / p;
+      const distance = ring + (44 * value) / most;
+      return {
+        turn,
+        x: middle + distance * Math.sin(2 * Math.PI * turn),
+        y: middle - distance * Math.cos(2 * Math.PI * turn),
+      };
+    }).sort((one, other) => one.turn - other.turn);
+    const d = `M${at.map(({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}Z`;
+    parts.push(svg("path", { d, class: `vector ${name}` }));
+  }
+  parts.push(svg("text", { x: middle, y: 10, "text-anchor": "middle" }, "0"));
+  root.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  root.replaceChildren(...parts);
+}
+
+function drawSpectrum(root, vectors, p) {
+  const [width, height] = [300, 220];
+  const area = { left: 42, right: width - 8, top: 24, bottom: height - 42 };
+  const frequencies = Array.from({ length: Math.floor(p / 2) + 1 }, (_, k) => k);
+  const shares = Object.entries(vectors).map(([name, values]) => [name, powerShares(values)]);
+  const most = Math.max(0.05, ...shares.flatMap(([, share]) => share.filter(Number.isFinite)));
+  const x = scale([0, frequencies.at(-1)], [area.left, area.right]);
+  const y = scale([0, most], [area.bottom, area.top]);
+  const parts = [axes(area, {
+    x, y, xRange: [0, frequencies.at(-1)], yRange: [0, most],
+    xTitle: `frequency, cycles per ${p}`, yTitle: "share of power",
+  })];
+  for (const [name, share] of shares) {
+    parts.push(svg("path", { d: linePath(frequencies, share, x, y), class: `vector ${name}` }));
+  }
+  root.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  root.replaceChildren(...parts);
+}
+
+function drawWrites(root, values, p) {
+  const [width, height] = [300, 220];
+  const area = { left: 50, right: width - 8, top: 24, bottom: height - 42 };
+  const [low, high] = extent([0, ...values]);
+  const x = scale([-0.5, p - 0.5], [area.left, area.right]);
+  const y = scale([low, high], [area.bottom, area.top]);
+  const bar = Math.max(0.6, ((area.right - area.left) / p) * 0.8);
+  const parts = [axes(area, {
+    x, y, xRange: [0, p - 1], yRange: [low, high], xTitle: "class", yTitle: "output weight",
+  })];
+  values.forEach((value, c) => {
+    const top = Math.min(y(value), y(0));
+    parts.push(svg("rect", {
+      x: x(c) - bar / 2, y: top, width: bar, height: Math.abs(y(value) - y(0)), class: "bar W",
+    }));
+  });
+  root.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  root.replaceChildren(...parts);
+}

@@ -1,0 +1,54 @@
+"""``grokinterp explore``: the page that it writes, and what it refuses."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import grokinterp as gi
+from analyses.explorer import write_explorer
+from tests.analyses.shell import told
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_run: gi.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run.save(tmp_path_factory.mktemp("saved") / "run")
+
+
+def test_a_page_that_needs_nothing_else(saved: Path) -> None:
+    code, out, _ = told("explore", saved, "--json")
+    page = saved / "explorer.html"
+    text = page.read_text()
+    assert code == 0
+    assert json.loads(out) == {"page": str(page), "networks": 2, "bytes": page.stat().st_size}
+    assert not re.search(r"<(script|img)[^>]+src=|@import|url\(", text)
+    assert re.findall(r'<link[^>]+href="([^"]*)"', text) == ["data:,"]
+
+
+def test_markup_in_names_is_shown_not_read(tiny_run: gi.Run, tmp_path: Path) -> None:
+    write_explorer(tiny_run, tmp_path / "page.html", name="</script><b>bold</b>")
+    text = (tmp_path / "page.html").read_text()
+    assert "<b>bold" not in text
+    assert text.count("</script>") == 4
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=5),
+        model=gi.LSTMConfig(d_embed=4, d_hidden=4),
+        training=gi.TrainConfig(steps=1),
+    )
+    gi.train(config, progress=False, device="cpu").save(tmp_path / "lstm")
+    code, out, err = told("explore", tmp_path / "lstm")
+    assert (code, out) == (2, "")
+    assert "MLPs with one hidden layer and no norm" in err
+    assert "LSTMConfig" in err
+    assert not (tmp_path / "lstm" / "explorer.html").exists()
+
+
+def test_a_run_without_any_network_is_refused(tiny_run: gi.Run, tmp_path: Path) -> None:
+    nothing = dataclasses.replace(tiny_run, diverged_at=3, provenance={"start": {"step": 5}})
+    with pytest.raises(ValueError, match="diverged after 3 of 40 steps, so there is no network"):
+        write_explorer(nothing, tmp_path / "page.html", name="gone")
