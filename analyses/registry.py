@@ -83,6 +83,12 @@ EXPERIMENTS = {
         cost="tiny 81 runs, 26,400 steps; "
         "small 99 runs, 310,500 steps; published 132 runs, 16,650,000 steps",
     ),
+    "stability": Entry(
+        module="analyses.efficiency.stability",
+        shows="norms, learning rates, decays: with which a transformer groks and stays grokked",
+        cost="tiny 39 runs, 11,700 steps; "
+        "small 39 runs, 234,000 steps; published 39 runs, 3,900,000 steps",
+    ),
     "halves": Entry(
         module="analyses.efficiency.halves",
         shows="networks in Coexistence taken apart into a memorising and a generalising half",
