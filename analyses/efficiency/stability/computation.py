@@ -7,10 +7,11 @@ A run is stable if
 2. it is watched for long enough: training lasts at least 3 t steps;
 3. it stays grokked: no evaluation after t and up to 3 t shows a test accuracy below 95 %.
 
-A setting is stable if the runs of all its seeds are. Of the stable settings the one with the
-smallest share of evaluations below 99 % is taken; among equals the one whose lowest accuracy is
-higher, and then the one that groks earlier. The criterion looks at nothing else: no setting is
-taken for what an experiment shows with it.
+A setting is stable if the runs of all its seeds are. Taken is a stable setting without norms if
+there is one, because the logits of such a network are a sum of what its parts write; else one with
+norms before the layers. Among those, the one with the smallest share of evaluations below 99 %,
+then the one whose lowest accuracy is higher, then the one that groks earlier. The criterion looks
+at nothing else: no setting is taken for what an experiment shows with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency.stability.runs import norm_of
+from analyses.efficiency.stability.runs import NORMS, norm_of
 from analyses.statistics.curves import sustained_crossing
 from analyses.statistics.thresholds import TIMED_AT
 
@@ -106,9 +107,9 @@ def chosen(data: xr.Dataset) -> dict[str, Any] | None:
     stable = (data.verdict == "stable").all("seed").values
     if not stable.any():
         return None
-    order = np.lexsort(
-        (data.grok_step.median("seed"), -data.lowest.min("seed"), data.share_below.mean("seed"))
-    )
+    place = [list(NORMS).index(norm) for norm in data.norm.values]
+    groks, lowest = data.grok_step.median("seed"), data.lowest.min("seed")
+    order = np.lexsort((groks, -lowest, data.share_below.mean("seed"), place))  # last key first
     best = next(i for i in order if stable[i])
     return {name: data[name].values[best].item() for name in _COORDS}
 

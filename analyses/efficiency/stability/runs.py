@@ -15,7 +15,7 @@ from analyses.efficiency import settings
 from grokinterp.checks import check_choice
 from grokinterp.sweeps.collect import Named, folder_name
 
-NORMS: dict[str, dict[str, Any]] = {
+NORMS: dict[str, dict[str, Any]] = {  # the first with a stable setting is taken
     "none": {"model.normalization_type": None, "model.norm_position": "pre"},
     "pre": {"model.normalization_type": "LN", "model.norm_position": "pre"},
     "post": {"model.normalization_type": "LN", "model.norm_position": "post"},  # the paper's
