@@ -2,7 +2,8 @@
 
 A run whose validation accuracy ends half-way has either stopped there for good, which is
 semi-grokking, or would have gone on rising. So ``grokinterp run semi_grokking OUT`` trains for two
-or three times the usual number of steps (``LONGER``) and judges every run at both lengths.
+or three times the usual number of steps (``LONGER``) and judges every run at both lengths. Runs
+that end half-way are taken apart: do they hold a memorising and a generalising circuit?
 """
 
 from collections.abc import Iterator
@@ -11,12 +12,18 @@ import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.efficiency import settings
+from analyses.efficiency.semi_grokking import both_circuits
 from analyses.efficiency.semi_grokking.computation import compute
-from analyses.efficiency.semi_grokking.figures import plot_outcomes, plot_trajectories
+from analyses.efficiency.semi_grokking.figures import (
+    plot_circuits,
+    plot_outcomes,
+    plot_trajectories,
+)
 from analyses.efficiency.semi_grokking.runs import LONGER, wanted
 from analyses.options import Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.statistics.curves import Outcome
+from grokinterp import Run
 from grokinterp.sweeps.collect import collect
 
 
@@ -27,15 +34,32 @@ def experiment(
     needed = wanted(size, seeds, network)
     yield Announcement.of(out, needed)
     usual = settings.network(network, size).training.steps
-    data = compute(collect(out, needed), budgets=(usual, LONGER[size] * usual))
+    runs = collect(out, needed)
+    data = compute(runs, budgets=(usual, LONGER[size] * usual))
     figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
     yield Finding(data=data, figures=figures, rows=_counts(data))
+    if places := both_circuits.half_way(runs):
+        ends = [outcome_of(data, runs[i]) for i in places]
+        apart = both_circuits.compute([runs[i] for i in places], ends)
+        rows = both_circuits.table(apart)
+        yield Finding(
+            data=apart, figures=[plot_circuits(apart)], rows=rows, name="semi_grokking-circuits"
+        )
 
 
-def _counts(data: xr.Dataset) -> Iterator[dict[str, int]]:
+def outcome_of(data: xr.Dataset, run: Run) -> str:
+    """How one of the runs ended, after all of its steps."""
+    here = {"fraction": run.config.data.train_fraction, "seed": run.config.seed}
+    return data.outcome.isel(budget=-1).squeeze("network").sel(here).item()
+
+
+def _counts(data: xr.Dataset) -> Iterator[dict[str, object]]:
     """The number of runs with each outcome, a row for each length of training."""
     for i, budget in enumerate(data.budget.values):
         judged = data.isel(budget=i)
         counts = {str(end): int((judged.outcome == str(end)).sum()) for end in Outcome}
         looks = {"last accuracy 10-90 %": int(judged.looks_semi.sum())}
-        yield {"judged at step": int(budget)} | counts | looks
+        semi = judged.squeeze("network").sel(ending=str(Outcome.SEMI_GROKKED))
+        low, high = semi.overall_low.item(), semi.overall_high.item()
+        share = {"share semi-grokked": f"{semi.overall.item():.2f} [{low:.2f}, {high:.2f}]"}
+        yield {"judged at step": int(budget), **counts, **looks, **share}

@@ -9,6 +9,7 @@ from analyses.efficiency.histories import side_by_side
 from analyses.statistics.curves import Outcome, outcome
 from analyses.statistics.over_runs import crossings, median_times
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
+from analyses.statistics.wilson import wilson_interval
 from grokinterp import Run
 
 _EARLY = 0.5  # share of the steps after which runs are judged for the first time
@@ -33,7 +34,8 @@ def compute(runs: Sequence[Run], *, budgets: Sequence[int] | None = None) -> xr.
           fraction if there is none;
         * ``last`` (..., seed): the last accuracy; ``looks_semi``: whether it lies between 10 and
           90 %, which is how the published figure is read;
-        * ``share`` (..., ending): share of the seeds with each outcome.
+        * ``share`` (..., ending): share of the seeds with each outcome, and ``overall`` (network,
+          budget, ending): of all runs; each with ``_low`` and ``_high``, Wilson's 95 % interval.
 
     Raises:
         ValueError: no runs, two runs for one combination, or a budget that no run reaches.
@@ -75,17 +77,26 @@ def _judge(data: xr.Dataset, budget: int) -> xr.Dataset:
         next_time = next(iter(neighbours[np.isfinite(neighbours)]), None)
         ends[cell], last[cell] = _end(data, cell, budget, next_time)
     count = data.last_step.notnull().sum("seed")
-    shares = [(ends == str(end)).sum("seed") / count.where(count > 0) for end in Outcome]
+    known = xr.concat([(ends == str(end)).astype(int) for end in Outcome], dim="ending")
+    shares = _with_interval("share", known.sum("seed"), count)
+    shares |= _with_interval("overall", known.sum(("fraction", "seed")), count.sum("fraction"))
     return xr.Dataset(
         {
             "outcome": ends.astype(str),
             "last": last,
             "looks_semi": (last >= NOT_GENERALISED_BELOW) & (last < GENERALISED_FROM),
             "crossing_median": medians,
-            "share": xr.concat(shares, dim="ending"),
-        },
+        }
+        | shares,
         coords={"ending": [str(end) for end in Outcome]},
     )
+
+
+def _with_interval(name: str, counts: xr.DataArray, runs: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A share of the runs with its Wilson interval, by name; NaN where there are no runs."""
+    share, runs = xr.broadcast(counts / runs.where(runs > 0), runs)
+    low, high = (share.copy(data=end) for end in wilson_interval(share.values, runs.values))
+    return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
 def _end(

@@ -1,4 +1,4 @@
-"""Figures of semi-grokking: trajectories and outcomes (Fig. 9)."""
+"""Figures of semi-grokking: trajectories and outcomes (Fig. 9), and what half-way runs hold."""
 
 import plotly.graph_objects as go
 import xarray as xr
@@ -16,7 +16,7 @@ from analyses.pages.panels import (
     seeds_of,
     shades,
 )
-from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY
+from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY, SUBSET_STYLE
 from analyses.statistics.curves import Outcome
 
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
@@ -79,3 +79,29 @@ def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figur
     title = f"Semi-grokked, or unfinished? {NETWORK_LABEL[network]}"
     layout = {"barmode": "stack", "margin_t": 120, "legend": {"y": 1.1}}
     return finished(figure, title, height=440, seeds=seeds_of(cells), **layout)
+
+
+def plot_circuits(data: xr.Dataset) -> go.Figure:
+    """Train and test accuracy of runs that stand half-way while their neurons are taken out.
+
+    Args:
+        data: from ``both_circuits.compute``.
+    """
+    titles = ["<b>least periodic first</b>", "<b>most periodic first</b>"]
+    figure = panels(titles)
+    for i in range(data.sizes["run"]):
+        run = data.isel(run=i)
+        name = f"{run.fraction.item():.3g}, seed {run.seed.item()}, {run.outcome.item()}"
+        for column, direction in enumerate(run.direction.values, 1):
+            for subset in run.subset.values:
+                y = run.accuracy.sel(direction=direction, subset=subset)
+                hover = f"{name}: %{{x:.0%}} gone, {subset} %{{y:.3f}}<extra></extra>"
+                options = {"mode": "lines", "width": 1.5, "hover": hover}
+                look = Look(**SUBSET_STYLE[subset])
+                draw(figure, (1, column), data.removed, y, subset, look, **options)
+    figure.update_xaxes(title="share of the neurons removed", tickformat=".0%")
+    figure.update_yaxes(range=ACCURACIES)
+    figure.update_yaxes(title="accuracy", col=1)
+    runs = data.sizes["run"]
+    counted = "one run" if runs == 1 else f"{runs} runs"
+    return finished(figure, "Two circuits in runs that end half-way?", height=420, seeds=counted)

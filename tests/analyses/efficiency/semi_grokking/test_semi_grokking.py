@@ -8,11 +8,13 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from scipy.special import expit
+from scipy.stats import binomtest
 
 import grokinterp as gi
 from analyses.efficiency import semi_grokking, settings
 from analyses.efficiency.semi_grokking.figures import OUTCOME_STYLE
 from analyses.pages.labels import seeds_in_words
+from analyses.statistics.curves import Outcome
 
 STEPS = np.arange(0, 3001, 20)
 
@@ -117,6 +119,20 @@ def test_shares_are_of_the_seeds_there_are(found: xr.Dataset) -> None:
     assert last.sel(ending="semi-grokked").values.tolist() == [0.0, 0.5, 0]
     np.testing.assert_allclose(last.sum("ending"), 1)
     assert found.outcome.sel(fraction=0.4, seed=1).values.ravel().tolist() == ["", ""]
+
+
+def test_shares_have_wilson_intervals(found: xr.Dataset) -> None:
+    """Of all five runs two grok, of the two at 0.3 one; there is one run at 0.4."""
+    end = found.squeeze("network").isel(budget=-1)
+    grokked = {"ending": str(Outcome.GROKKED)}
+    cells = {(2, 5): end.sel(grokked), (1, 2): end.sel(grokked | {"fraction": 0.3})}
+    for (count, n), cell in cells.items():
+        name = "overall" if n == 5 else "share"
+        wilson = binomtest(count, n).proportion_ci(method="wilson")
+        told = [float(cell[f"{name}{part}"]) for part in ("", "_low", "_high")]
+        assert told == pytest.approx([count / n, wilson.low, wilson.high])
+    alone = end.sel(grokked | {"fraction": 0.4})
+    assert (float(alone.share), float(alone.share_high)) == (1, 1)
 
 
 def test_figures_show_outcomes(
