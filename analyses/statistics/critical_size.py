@@ -23,13 +23,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.statistics.intervals import half_width
+from analyses.statistics.monotone_curves import crossing, draws, monotone, resampled_means
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 from analyses.statistics.time_divergence import TimeLaw
-from grokinterp.checks import check_int
 from grokinterp.short_text import short
 
 Sizes = Float[np.ndarray, " size"] | Int[np.ndarray, " size"]
 PerSeed = Float[np.ndarray, "seed size"]
+Counts = Int[np.ndarray, "resample seed"]
 
 _MISSING = 0.05  # largest share of resamples without an answer
 _FINISHED_SIZES = 3  # fewer cannot distinguish a power law from a divergence
@@ -92,18 +93,14 @@ def efficiency_crossing(
         return CriticalSize(
             math.nan, reason="not detected: fewer than two sizes have both circuits"
         )
-    mean, resampled = _means(gap, n_boot, seed)
-    logs = np.log(sizes)
-    if np.polyfit(logs, mean, 1)[0] < 0:
-        gap, mean, resampled = -gap, -mean, -resampled
-    mean, resampled = _monotone(mean), _monotone(resampled)
-    where = _crossing(logs, mean, np.zeros(()))
-    if np.isnan(where):
+    gap, counts = _rising(sizes, gap), draws(len(gap), n_boot, seed)
+    where = float(crossing_places(sizes, gap, _once(gap))[0])
+    if math.isnan(where):
         side = f"below the smallest size, {sizes[0]:g}"
-        if (mean < 0).all():
+        if monotone(np.nanmean(gap, axis=0))[-1] < 0:
             side = f"above the largest size, {sizes[-1]:g}"
         return CriticalSize(math.nan, reason=f"not detected: the curves cross, if at all, {side}")
-    found = _estimate(where, _crossing(logs, resampled, np.zeros(n_boot)), len(gap))
+    found = _estimate(where, crossing_places(sizes, gap, counts), len(gap))
     if len(gap) == 1:
         return found
     outer = max(1, len(sizes) // 4)
@@ -148,7 +145,7 @@ def ungrokking_midpoint(
     sizes, accuracy = _known(sizes, np.asarray(test_accuracy, float))
     if len(sizes) < 2:
         return CriticalSize(math.nan, reason="not detected: fewer than two sizes have accuracies")
-    mean, resampled = (_monotone(m) for m in _means(accuracy, n_boot, seed))
+    mean = monotone(np.nanmean(accuracy, axis=0))
     for end, missed in (("smallest", mean[0] >= low), ("largest", mean[-1] <= high)):
         if missed:
             place = 0 if end == "smallest" else -1
@@ -158,13 +155,12 @@ def ungrokking_midpoint(
                 reason=f"not detected: accuracy {mean[place]:.3f} at the {end} size, "
                 f"{sizes[place]:g}, is not {wanted}",
             )
-    logs = np.log(sizes)
-    halfway = [(m[..., 0] + m[..., -1]) / 2 for m in (mean, resampled)]
-    where = _crossing(logs, mean, halfway[0])
-    found = _estimate(where, _crossing(logs, resampled, halfway[1]), len(accuracy))
+    counts = draws(len(accuracy), n_boot, seed)
+    where = float(midpoint_places(sizes, accuracy, _once(accuracy))[0])
+    found = _estimate(where, midpoint_places(sizes, accuracy, counts), len(accuracy))
     if math.isnan(found.low):
         return found
-    right = int(np.searchsorted(logs, where))
+    right = int(np.searchsorted(np.log(sizes), where))
     cell = sizes[right - 1], sizes[right]
     return replace(found, low=min(found.low, cell[0]), high=max(found.high, cell[1]))
 
@@ -220,9 +216,48 @@ def divergence_of_time(
     return CriticalSize(found.value, found.low, found.high, p_value=found.p_value)
 
 
-def _estimate(where: np.ndarray, resampled: np.ndarray, seeds: int) -> CriticalSize:
+def crossing_places(sizes: Sizes, gap: PerSeed, counts: Counts) -> Float[np.ndarray, " resample"]:
+    """Logarithms of the sizes at which the means of resampled seeds cross zero; NaN: nowhere.
+
+    Args:
+        sizes: increasing.
+        gap: one circuit's curve minus the other's, one row per seed; NaN where unknown.
+        counts: how often each seed occurs in each resample.
+    """
+    sizes, gap = _known_sizes(sizes, np.asarray(gap, float))
+    means = monotone(resampled_means(_rising(sizes, gap), counts))
+    return crossing(np.log(sizes), means, np.zeros(len(means)))
+
+
+def midpoint_places(
+    sizes: Sizes, test_accuracy: PerSeed, counts: Counts
+) -> Float[np.ndarray, " resample"]:
+    """Logarithms of the sizes at which the mean accuracies of resampled seeds are halfway.
+
+    Args:
+        sizes: increasing.
+        test_accuracy: in 0..1, one row per seed; NaN where unknown.
+        counts: how often each seed occurs in each resample.
+    """
+    sizes, accuracy = _known_sizes(sizes, np.asarray(test_accuracy, float))
+    means = monotone(resampled_means(accuracy, counts))
+    return crossing(np.log(sizes), means, (means[:, 0] + means[:, -1]) / 2)
+
+
+def _rising(sizes: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """The curves, with another sign if their mean falls with the size."""
+    falls = np.polyfit(np.log(sizes), np.nanmean(gap, axis=0), 1)[0] < 0
+    return -gap if falls else gap
+
+
+def _once(curves: np.ndarray) -> np.ndarray:
+    """The counts of one resample that holds each seed once."""
+    return np.ones((1, len(curves)), int)
+
+
+def _estimate(where: float, resampled: np.ndarray, seeds: int) -> CriticalSize:
     """The estimate from the logarithm of the size for all seeds, and for resamples of them."""
-    value, n_boot = float(np.exp(where)), len(resampled)
+    value, n_boot = math.exp(where), len(resampled)
     if seeds == 1:
         return CriticalSize(value, reason="one seed: no interval")
     missing = np.isnan(resampled).mean()
@@ -255,51 +290,16 @@ def _student_p(values: np.ndarray) -> float:
     return 1.0 if np.isnan(t) else float(stats.t.sf(t, len(means) - 1))
 
 
-def _means(curves: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The mean over seeds [size], and the means of resampled seeds [n_boot, size].
-
-    A resample without any value at a size gets the mean of all seeds there.
-    """
-    check_int("n_boot", n_boot, minimum=1)
-    mean, known = np.nanmean(curves, axis=0), ~np.isnan(curves)
-    n = len(curves)
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_boot)
-    count = drawn @ known
-    total = drawn @ np.where(known, curves, 0.0)
-    return mean, np.where(count > 0, total / np.maximum(count, 1), mean)
-
-
-def _monotone(curves: np.ndarray) -> np.ndarray:
-    """The least-squares non-decreasing curves along the last axis, by the minimax formula.
-
-    Value i is max over j <= i of min over k >= i of the mean from j to k.
-    """
-    n = curves.shape[-1]
-    sums = np.concatenate([np.zeros((*curves.shape[:-1], 1)), curves.cumsum(axis=-1)], axis=-1)
-    length = np.arange(n + 1) - np.arange(n)[:, None]  # [start, end]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means = (sums[..., None, :] - sums[..., :-1, None]) / length
-    means = np.where(length > 0, means, np.inf)
-    fitted = [means[..., : i + 1, i + 1 :].min(axis=-1).max(axis=-1) for i in range(n)]
-    return np.stack(fitted, axis=-1)
-
-
-def _crossing(x: np.ndarray, curves: np.ndarray, levels: np.ndarray | np.floating) -> np.ndarray:
-    """Where non-decreasing curves [..., size] cross a level [...], interpolated; NaN if nowhere."""
-    levels = np.asarray(levels)
-    below = (curves < levels[..., None]).sum(axis=-1)  # number of sizes
-    inside = (below > 0) & (below < len(x))
-    right = np.where(inside, below, 1)
-    y0, y1 = (np.take_along_axis(curves, i[..., None], -1)[..., 0] for i in (right - 1, right))
-    rise = np.where(inside, y1 - y0, 1.0)
-    place = x[right - 1] + (levels - y0) / rise * (x[right] - x[right - 1])
-    return np.where(inside, place, np.nan)
-
-
 def _known(sizes: Sizes, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sizes and curves without sizes and seeds that are all NaN."""
-    sizes, known = _sizes(sizes, curves), ~np.isnan(curves)
-    return sizes[known.any(axis=0)], curves[known.any(axis=1)][:, known.any(axis=0)]
+    sizes, curves = _known_sizes(sizes, curves)
+    return sizes, curves[~np.isnan(curves).all(axis=1)]
+
+
+def _known_sizes(sizes: Sizes, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sizes and curves without sizes that are all NaN."""
+    sizes, known = _sizes(sizes, curves), ~np.isnan(curves).all(axis=0)
+    return sizes[known], curves[:, known]
 
 
 def _sizes(sizes: Sizes, curves: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ class TimeLaw:
     def __init__(
         self, sizes: np.ndarray, times: np.ndarray, finished: np.ndarray, exists: np.ndarray
     ) -> None:
-        seeds = finished.any(axis=1)
+        self.grokked = seeds = finished.any(axis=1)  # of all seeds given
         times, finished, exists = times[seeds], finished[seeds], exists[seeds]
         censored = exists & ~finished
         # Sizes are relative to the median, over seeds, of the smallest size that grokked.
@@ -85,6 +85,7 @@ class TimeLaw:
         # Given its finished runs, a seed's offset is normal around their mean. In units of sigma.
         self.offsets = _OFFSETS[:, None] / np.sqrt(self.count)[self.late_seed]
         self.set_nodes(_NODES)
+        self.weights = np.ones(len(times))  # how often each seed counts
         self.constant = -(self.count - 1) / 2 * math.log(2 * math.pi) - np.log(self.count) / 2
 
     def set_nodes(self, nodes: int) -> None:
@@ -126,12 +127,12 @@ class TimeLaw:
         impossible = ~done.above @ self.of_seed  # number of such runs
         log_p = np.where(impossible > 0, _IMPOSSIBLE * impossible, log_p)
         total, share = _log_mean(log_p, self.log_weights[:, None])  # over deviations
-        share = np.where(impossible > 0, 0.0, share)
+        share = self.weights * np.where(impossible > 0, 0.0, share)
         by_critical = (share * by_x).sum(axis=1) * b / sigma
         by_tau = (by_critical * tau * self.deviations).sum()
         by_log_b, by_log_sigma = (share * by_b).sum() * b / sigma, (share * by_sigma).sum()
         gradient = [by_log_b, by_log_sigma, by_tau, by_critical.sum()]
-        return -float(total.sum()), -np.array(gradient)
+        return -float(self.weights @ total), -np.array(gradient)
 
     def fit(self, at: np.ndarray) -> tuple[np.ndarray, float]:
         """Minimise the loss from a start; return the minimum's place and value."""
@@ -179,6 +180,28 @@ class TimeLaw:
         return DivergenceFit(
             value=value, low=low, high=high, p_value=p_value, exponent=exponent, tau=tau
         )
+
+    def resampled_places(self, counts: np.ndarray) -> np.ndarray:
+        """The logarithm of D_crit, in training pairs, for resamples of the seeds.
+
+        Args:
+            counts: [resample, seed], how often each seed occurs, of all seeds given.
+
+        Returns:
+            [resample]; NaN where no critical size is the most likely, or no seed has grokked. Every
+            fit starts at the optimum of all seeds, so it finds the optimum near to it.
+        """
+        found = np.full(len(counts), np.nan)
+        (best, _), _ = self._resolved(math.log(_NO_CRITICAL_SIZE))
+        for i, weights in enumerate(counts[:, self.grokked]):
+            if not weights.any():
+                continue
+            self.weights = weights.astype(float)
+            place = self.fit(best)[0][3]
+            if place > math.log(_NO_CRITICAL_SIZE) + 1e-6:
+                found[i] = place + math.log(self.scale)
+        self.weights = np.ones(len(self.count))
+        return found
 
     def _resolved(self, nowhere: float) -> tuple[tuple[np.ndarray, float], float]:
         """The result of :meth:`_search` with enough nodes that more of them change nothing."""

@@ -115,3 +115,31 @@ def test_times_with_little_noise_are_followed_to_their_critical_size(noise: floa
     found = law.critical_size()
     assert found.value == pytest.approx(90, rel=0.05)
     assert found.low < 90 < found.high < sizes[1]
+
+
+def test_weights_are_repeated_seeds() -> None:
+    """Loss and gradient of one seed taken twice and another three times."""
+    law, counts = TimeLaw(SIZES, TIMES, FINISHED, EXISTS), [3, 2]
+    rows = np.repeat([0, 1], counts)
+    many = TimeLaw(SIZES, TIMES[rows], FINISHED[rows], EXISTS[rows])
+    law.weights = np.array(counts, float)
+    at = AT + [0, 0, 0, np.log(many.scale / law.scale)]  # D_crit is in units of the scale
+    # A seed's times are in units of the scale too, which adds to its offset only.
+    assert many.loss(AT)[0] == pytest.approx(law.loss(at)[0])
+    np.testing.assert_allclose(many.loss(AT)[1], law.loss(at)[1], rtol=1e-6)
+
+
+def test_resamples_give_the_sizes_that_their_own_data_would() -> None:
+    rng, sizes = np.random.default_rng(1), np.array([100.0, 150, 220, 330, 500, 750, 1100])
+    beyond = np.maximum(sizes - 280 * np.exp(0.05 * rng.standard_normal((4, 1))), 1e-9)
+    times = 1e5 / beyond * np.exp(0.1 * rng.standard_normal((4, 7)))
+    times, finished = (
+        np.vstack([times, times[:1]]),
+        np.vstack([times < 1e4, np.zeros((1, 7), bool)]),
+    )
+    law = TimeLaw(sizes, np.minimum(times, 1e4), finished, np.ones_like(finished))
+    counts = np.array([[2, 0, 1, 1, 1], [0, 0, 0, 0, 5]])
+    found, rows = law.resampled_places(counts), np.repeat(np.arange(5), counts[0])
+    own = TimeLaw(sizes, np.minimum(times, 1e4)[rows], finished[rows], finished[rows] >= 0)
+    assert np.exp(found[0]) == pytest.approx(own.critical_size().value, rel=1e-3)
+    assert np.isnan(found[1])  # only the seed that never groks
