@@ -123,7 +123,8 @@ def test_weights_are_repeated_seeds() -> None:
     rows = np.repeat([0, 1], counts)
     many = TimeLaw(SIZES, TIMES[rows], FINISHED[rows], EXISTS[rows])
     law.weights = np.array(counts, float)
-    at = AT + [0, 0, 0, np.log(many.scale / law.scale)]  # D_crit is in units of the scale
+    at = AT.copy()
+    at[3] += np.log(many.scale / law.scale)  # D_crit is in units of the scale
     # A seed's times are in units of the scale too, which adds to its offset only.
     assert many.loss(AT)[0] == pytest.approx(law.loss(at)[0])
     np.testing.assert_allclose(many.loss(AT)[1], law.loss(at)[1], rtol=1e-6)
