@@ -23,9 +23,11 @@ from grokinterp.models import (
     load_zhong2023,
 )
 from grokinterp.models.registry import register_model
+from grokinterp.models.wrapped import wrap
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
+from grokinterp.training.as_run import as_run
 from grokinterp.training.divergence import DivergenceWarning
 from grokinterp.training.interrupt import TrainingInterrupted
 from grokinterp.training.rules import at_step, reached
@@ -59,6 +61,7 @@ __all__ = [
     "ZeroLossWarning",
     "ablate",
     "ablate_heads",
+    "as_run",
     "at_step",
     "build_model",
     "closed_form_mlp",
@@ -80,4 +83,5 @@ __all__ = [
     "sweep",
     "train",
     "train_many",
+    "wrap",
 ]

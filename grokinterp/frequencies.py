@@ -12,6 +12,7 @@ from grokinterp.arguments import checked
 from grokinterp.basis import plain_integers
 from grokinterp.checks import check_bool, check_int
 from grokinterp.models.anatomy import anatomy
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import short
 
 
@@ -167,7 +168,10 @@ def _tables(model: Any) -> Mapping[str, Tensor]:
     about = anatomy(model)
     tables, again = about.input_tables, about.input_tables
     if not tables:
-        raise TypeError(f"{type(model).__name__} has no embedding tensor W_E to filter")
+        raise TypeError(
+            f"{type(model).__name__} has no embedding tensor W_E to filter."
+            f"{unnamed(model, 'first')}"
+        )
     if any(table.data_ptr() != again[name].data_ptr() for name, table in tables.items()):
         raise TypeError(
             f"{type(model).__name__}.W_E is a new tensor at each access, so changes would be "

@@ -12,6 +12,7 @@ from torch import Tensor
 from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import check_tokens
 from grokinterp.models.read_out import Bias, Heads, Neurons, Norm, Part, ReadOut, Vector
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.neuron_weights import check_no_norm, neuron_activations, neuron_weights
@@ -110,7 +111,8 @@ def logit_attribution(
             f"{type(model).__name__} has no sum of parts that add directly to the logits of a "
             "pair, as a HookedTransformer with p, a HookedMLP and a HookedEmbeddingMLP have (an "
             "LSTM multiplies gates and states). Use gi.ablate(units, layer=...) and compare the "
-            "logits, or probes.neuron_attribution on activations and weights of your choice"
+            "logits, or probes.neuron_attribution on activations and weights of your choice."
+            f"{unnamed(model, 'neurons', 'readout')}"
         )
     check_tokens(tokens, p, prompt=about.template)
     check_labels(labels, p)

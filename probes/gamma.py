@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokinterp.checks import check_number
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes, only_living
@@ -116,7 +117,8 @@ def model_gamma_ipr(
         raise TypeError(
             f"{type(network.model).__name__} has no norm between neurons and their output weights; "
             "gamma is that of a HookedMLP or a HookedEmbeddingMLP. "
-            "probes.model_neuron_spectra(model, operation) gives the periodicity of any neurons"
+            "probes.model_neuron_spectra(model, operation) gives the periodicity of any neurons."
+            f"{unnamed(network.model, 'first', 'neurons')}"
         )
     if not about.gains:
         raise ValueError("norm=None: this MLP has no gamma; it takes norm='batch' or 'layer'")

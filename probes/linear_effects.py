@@ -19,6 +19,7 @@ from grokinterp.interventions.frequencies import FrequencyHook
 from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
 from grokinterp.models.units import FREQUENCIES, WORDS, Units
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import one_line
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
@@ -104,6 +105,11 @@ def first_order_changes(
         mode: what a removed activation becomes.
         seed: of the other pairs in "resample".
     """
+    if not named:
+        raise ValueError(
+            f"{type(network.model).__name__} has no units whose effects could be computed."
+            f"{unnamed(network.model, 'neurons')}"
+        )
     hooks = list(dict.fromkeys(hook for units in named.values() for hook in units.hooks))
     values, gradients = _with_gradients(network, hooks, quantity)
     found = {}

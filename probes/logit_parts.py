@@ -21,7 +21,10 @@ _INSTEAD = (
 
 
 class LogitParts(NamedTuple):
-    """What each group of neurons adds to the logits, in the order of ``PARTS``."""
+    """What each group of neurons adds to the logits, in the order of ``PARTS``.
+
+    A bias of the read-out is in the rest.
+    """
 
     logits: Float[Tensor, "part example p"]  # float64; add up to the logits
     n_neurons: Int[Tensor, " part"]
@@ -58,4 +61,6 @@ def logit_parts(
     post = network.neurons(read_out.hook or network.neuron_hooks[0])[a, b]
     W_U = read_out.W_U.detach().double().cpu()
     parts = torch.stack([(post * part) @ W_U for part in members])
+    if read_out.b_U is not None:
+        parts[PARTS.index("rest")] += read_out.b_U.detach().double().cpu()
     return LogitParts(parts, members.sum(dim=1))

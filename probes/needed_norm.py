@@ -16,6 +16,7 @@ from torch import Tensor
 from grokinterp import HookedModel
 from grokinterp.checks import check_choice, check_number
 from grokinterp.models.activations import ACTIVATIONS
+from grokinterp.models.unnamed import unnamed
 from probes.margins import model_label_logits, model_label_margins
 from probes.parameter_norms import parameter_squares
 from probes.probe import probe
@@ -170,7 +171,10 @@ def _read_out(model: HookedModel) -> Collection[str]:
     """Names of the read-out's parameters, which multiply the logits."""
     read_out = model.read_out
     if read_out is None or not (read_out.parameters or read_out.is_tied):
-        raise TypeError(f"the parameters of the read-out of {type(model).__name__} are not known")
+        raise TypeError(
+            f"the parameters of the read-out of {type(model).__name__} are not known."
+            f"{unnamed(model, 'readout')}"
+        )
     if read_out.is_tied:
         raise ValueError(
             "tie_embedding=True makes the read-out part of the embedding, which cannot be scaled "

@@ -17,6 +17,7 @@ from grokinterp.models.anatomy import anatomy
 from grokinterp.models.base import HookedModel, evaluated, nearest_hooks
 from grokinterp.models.prompt import Prompt
 from grokinterp.models.units import Units, position_axis
+from grokinterp.models.unnamed import unnamed
 from grokinterp.session import quick_on, unaffected
 from grokinterp.short_text import short
 from grokinterp.tasks import Operation
@@ -177,7 +178,8 @@ class NetworkOnPairs:
         if not tables:
             raise TypeError(
                 f"{_name(self.model)} has no tensor W_E; embedding probes need W_E [vocab, d], or "
-                "[2, p, d] with a table per operand. For other weights use probes.table_spectrum"
+                "[2, p, d] with a table per operand. For other weights use probes.table_spectrum."
+                f"{unnamed(self.model, 'first')}"
             )
         needed = self.p if self._prompt is None else self._prompt.d_vocab
         for name, table in tables.items():

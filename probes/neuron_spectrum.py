@@ -12,6 +12,7 @@ from torch import Tensor
 
 from grokinterp.basis import Basis
 from grokinterp.checks import check_names
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes
@@ -160,7 +161,8 @@ def model_neuron_spectra(
     if not hooks:
         raise ValueError(
             f"{type(network.model).__name__} has no hook point named *.hook_post; "
-            f"give hooks=[...], from: {', '.join(network.model.hook_dict)}"
+            f"give hooks=[...], from: {', '.join(network.model.hook_dict)}."
+            f"{unnamed(network.model, 'neurons')}"
         )
     return {
         hook: neuron_spectrum(network.neurons(hook), basis, alive_from=alive_from) for hook in hooks

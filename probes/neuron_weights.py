@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp.models.anatomy import anatomy
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import one_line
 from probes.probe import probe
 
@@ -44,7 +45,8 @@ def neuron_weights(model: object, *, instead: str = _SPECTRA) -> NeuronWeights:
     for name, found in {"W_E": tables, "W_U": read_out}.items():
         if not found:
             raise TypeError(
-                f"{type(model).__name__} has no tensor {name}; this needs {needed}. Use {instead}"
+                f"{type(model).__name__} has no tensor {name}; this needs {needed}. Use {instead}."
+                f"{unnamed(model, 'first', 'readout')}"
             )
     assert read_out is not None
     W_U, depth = read_out.W_U.detach(), len(about.neuron_hooks)

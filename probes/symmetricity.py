@@ -12,6 +12,7 @@ from transformer_lens.hook_points import HookPoint
 
 from grokinterp.checks import check_int
 from grokinterp.models.base import nearest_hooks
+from grokinterp.models.unnamed import unnamed
 from grokinterp.randomness import generator
 from grokinterp.short_text import short, short_repr
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
@@ -180,7 +181,7 @@ def _answers(
     if hook not in model.hook_dict:
         raise ValueError(
             f"hook={short(hook)} is no hook point of {type(model).__name__}; give the one on its "
-            f"embeddings. {nearest_hooks(model, hook)}"
+            f"embeddings. {nearest_hooks(model, hook)}.{unnamed(model, 'first')}"
         )
     if isinstance(model, nn.Module) and any(weight.is_inference() for weight in model.parameters()):
         raise ValueError(

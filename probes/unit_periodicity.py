@@ -16,6 +16,7 @@ from grokinterp.basis import has_basis
 from grokinterp.checks import check_choice
 from grokinterp.models.read_out import Heads
 from grokinterp.models.units import FREQUENCIES, Units
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import one_line, short, short_repr
 from grokinterp.tasks import Operation
 from probes.alive import ALIVE, are_dead_sizes, only_living
@@ -148,7 +149,7 @@ def units_of(network: NetworkOnPairs, unit: str) -> Units:
     if unit not in network.units:
         raise ValueError(
             f"unit={short(unit)}, but {type(network.model).__name__} has "
-            f"{', '.join(network.units) or 'no units'}"
+            f"{', '.join(network.units) or 'no units'}.{unnamed(network.model, 'neurons')}"
         )
     return network.units[unit]
 

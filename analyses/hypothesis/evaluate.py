@@ -67,6 +67,7 @@ from grokinterp.config import field_value
 from grokinterp.data import Dataset
 from grokinterp.session import unaffected
 from grokinterp.tasks import Operation
+from grokinterp.training.as_run import OutsideRun
 from probes import logit_spectrum, network_on_pairs
 
 
@@ -140,7 +141,7 @@ def compute(
             run.model,
             run.config.data.operation,
             dataset=run.dataset,
-            untrained=build_model(run.config),
+            untrained=None if isinstance(run, OutsideRun) else build_model(run.config),
             loss=run.config.training.loss,
             progress=progress,
             **options,

@@ -10,6 +10,7 @@ from grokinterp.models.mlp import HookedMLP, MLPConfig
 from grokinterp.models.nanda2023 import SnapshotsOfTraining, load_nanda2023
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
+from grokinterp.models.wrapped import WrappedModule
 from grokinterp.models.zhong2023 import load_zhong2023
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MLPConfig",
     "SnapshotsOfTraining",
     "TransformerConfig",
+    "WrappedModule",
     "closed_form_mlp",
     "from_transformer_lens",
     "load_nanda2023",

@@ -18,6 +18,7 @@ from grokinterp.limits import MAX_P, check_parameters
 from grokinterp.models.anatomy import Anatomy, words_on
 from grokinterp.models.hub import OnTheHub
 from grokinterp.models.units import FREQUENCIES, HooksOf, Units
+from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import short
 
 
@@ -244,7 +245,7 @@ class HookedModel(Anatomy, OnTheHub):
         if not layers:
             raise ValueError(
                 f"{name} has no hook point named *.hook_post, so its neurons are not known; "
-                f"give hook=..., from: {', '.join(self.hook_dict)}"
+                f"give hook=..., from: {', '.join(self.hook_dict)}.{unnamed(self, 'neurons')}"
             )
         if layer >= len(layers):
             raise ValueError(
@@ -256,7 +257,8 @@ class HookedModel(Anatomy, OnTheHub):
         found = self.unit_hooks
         if unit not in found:
             raise ValueError(
-                f"unit={unit!r}, but {type(self).__name__} has {', '.join(found) or 'no units'}"
+                f"unit={unit!r}, but {type(self).__name__} has {', '.join(found) or 'no units'}."
+                f"{unnamed(self, 'neurons')}"
             )
         return found[unit].hooks
 

@@ -55,9 +55,14 @@ class HookedModule(HookedModel):
 
     def __init__(self, net: nn.Module, *, p: int, prompt: str = "a b") -> None:
         super().__init__(HookedModuleConfig(prompt=prompt), p=p)
+        self.prompt = Prompt(prompt, p)
+        self._take(net)
+
+    def _take(self, net: nn.Module) -> None:
+        """Put hook points on the network's submodules, once it is seen to answer."""
         if not isinstance(net, nn.Module):
             raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
-        self.net, self.prompt = net, Prompt(prompt, p)
+        self.net = net
         # Outside the network: one more child would change what a Sequential or ModuleList does.
         called = self._try()
         points = {f"{name}.hook_out": (HookPoint(), module) for name, module in called.items()}
@@ -78,8 +83,22 @@ class HookedModule(HookedModel):
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
         """The forward pass without a look at the tokens' values, as vectorised code needs it."""
-        out = self.net(self.prompt.tokens(tokens))
-        return self.hook_logits(out if out.ndim == 2 else out[:, -1])
+        return self.hook_logits(self._answers(self.net(self._inputs(tokens))))
+
+    def _inputs(self, pairs: Int[Tensor, "batch 2"]) -> Any:
+        """What the network is given for some pairs."""
+        return self.prompt.tokens(pairs)
+
+    def _answers(self, out: Tensor) -> Float[Tensor, "batch classes"]:
+        """The logits in what it returns."""
+        return out if out.ndim == 2 else out[:, -1]
+
+    @property
+    def _asked(self) -> tuple[str, str]:
+        """What it is given, and how to go on if it cannot read that, for errors."""
+        asked = f"prompt={self.cfg.prompt!r} at p={self.p} (tokens 0..{self.prompt.d_vocab - 1})"
+        fits = "Its vocabulary and context must hold them"
+        return asked, f"{fits}; choose p and prompt as the network was trained"
 
     @property
     def description(self) -> str:
@@ -109,9 +128,8 @@ class HookedModule(HookedModel):
         Raises unless these become logits. In evaluation mode: no statistics move, no RNG draws.
         """
         device = next((weight.device for weight in self.net.parameters()), None)
-        tokens = self.prompt.tokens(torch.tensor([[0, 0], [self.p - 1] * 2], device=device))
-        what = type(self.net).__name__
-        asked = f"prompt={self.cfg.prompt!r} at p={self.p} (tokens 0..{self.prompt.d_vocab - 1})"
+        given = self._inputs(torch.tensor([[0, 0], [self.p - 1] * 2], device=device))
+        what, (asked, remedy) = type(self.net).__name__, self._asked
         called: dict[str, nn.Module] = {}
         handles = [
             module.register_forward_hook(partial(_note, called, name))
@@ -120,12 +138,9 @@ class HookedModule(HookedModel):
         ]
         try:
             with torch.no_grad(), evaluated(self.net):
-                out = self.net(tokens)
+                out = self.net(given)
         except Exception as error:
-            raise ValueError(
-                f"{what} failed on {asked}: {error!r}. Its vocabulary and context must hold them; "
-                "choose p and prompt as the network was trained"
-            ) from error
+            raise ValueError(f"{what} failed on {asked}: {error!r}. {remedy}") from error
         finally:
             for handle in handles:
                 handle.remove()

@@ -1,0 +1,473 @@
+"""Somebody else's network with names on its parts, so that every probe can read it."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from grokinterp.frozen import frozen_config
+from grokinterp.models.base import HookedModel, evaluated
+from grokinterp.models.hooked_module import HookedModule, HookedModuleConfig, _through
+from grokinterp.models.named_parts import View, find, listed
+from grokinterp.models.read_out import Neurons, Part, ReadOut
+from grokinterp.models.trials import added, recorded, same
+from grokinterp.models.wrapped_inputs import TOKENS, Inputs, reader
+from grokinterp.models.wrapped_tables import find_tables, tried_pairs
+from grokinterp.session import unaffected
+from grokinterp.short_text import short
+from grokinterp.tasks import Operation
+
+_NORMS = (nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d)
+
+
+@frozen_config
+class WrappedConfig(HookedModuleConfig):
+    """What a run knows of a :class:`WrappedModule`: the class of the network in it."""
+
+    network: str = ""
+
+
+class WrappedModule(HookedModule):
+    """Any ``nn.Module`` with names on its parts; made by :func:`wrap`.
+
+    ``model(pairs)`` returns the logits [batch, p] of the residues, of the last position where there
+    are positions; further classes are left out. Hook points are those of a
+    :class:`~grokinterp.models.hooked_module.HookedModule`, and ``{readout}.hook_in`` for what the
+    read-out reads. A single ``nn.Embedding`` named as ``first`` has its hook point under the name
+    ``hook_embed``.
+    """
+
+    cfg: WrappedConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    config_class = WrappedConfig
+
+    def __init__(
+        self,
+        net: nn.Module | WrappedConfig,
+        *,
+        p: int,
+        first: Any = None,
+        neurons: Any = None,
+        readout: Any = None,
+        inputs: Inputs = TOKENS,
+        operation: Operation | None = None,
+        seed: int = 0,
+    ) -> None:
+        if isinstance(net, WrappedConfig):
+            raise TypeError(
+                f"the initial weights of a wrapped {net.network} are unknown, so it cannot be "
+                "built; leave out what needs the untrained network"
+            )
+        HookedModel.__init__(self, WrappedConfig(network=type(net).__name__), p=p)
+        self.operation = operation
+        self._check(net)
+        self._first = [_named(net, "first", part) for part in listed(first)]
+        # The read-out's bias, where the read-out is given as tensors.
+        self._out = [_named(net, "readout", part) for part in listed(readout)]
+        self._chosen = inputs
+        self._format, self._template = reader(inputs, p, net, self._first)
+        self._take(net)
+        self._tables: dict[str, View] = {}
+        self._name_points()
+        self._neurons = [self._neuron_hook(part) for part in listed(neurons)]
+        with torch.no_grad(), evaluated(net):
+            self._learn()
+
+    @property
+    def template(self) -> str | None:
+        """The words of the token sequence that the network is given; None for other inputs."""
+        return self._template
+
+    @property
+    def input_tables(self) -> Mapping[str, Tensor]:
+        """The rows of ``first`` that belong to residues."""
+        return {name: view.tensor(self.net) for name, view in self._tables.items()}
+
+    @property
+    def operands_share_input(self) -> bool:
+        """True for one table whose operands may be swapped without changing a logit."""
+        return self._is_symmetric
+
+    @property
+    def input_weights(self) -> Sequence[Float[Tensor, "p neuron"]]:
+        """The tables, if each neuron depends on the sum of its own entries of them and no other."""
+        return [table[: self.p] for table in self.input_tables.values()] if self._is_sum else ()
+
+    @property
+    def neuron_hooks(self) -> Sequence[Sequence[str]]:
+        """Those of ``neurons``."""
+        return [[hook] for hook in self._neurons]
+
+    @property
+    def gains(self) -> Mapping[int, str]:
+        """Weights of norms that read neurons directly."""
+        return self._gains
+
+    @property
+    def read_out(self) -> ReadOut | None:
+        """``readout``."""
+        if not self._W:
+            return None
+        tensors = [view.tensor(self.net) for view in self._W]
+        memory = {table.untyped_storage().data_ptr() for table in self.input_tables.values()}
+        is_tied = tensors[0].untyped_storage().data_ptr() in memory
+        named = dict(self.named_parameters())
+        own = {name: named[name] for view in self._W if (name := f"net.{view.parameter}") in named}
+        return ReadOut(
+            W_U=tensors[0],
+            b_U=tensors[1] if len(tensors) > 1 else None,
+            hook=self._read_at,
+            parameters={} if is_tied else own,
+            is_tied=is_tied,
+        )
+
+    @property
+    def direct_path(self) -> Sequence[Part]:
+        """The last neurons, if the read-out reads them or their norm."""
+        return [Neurons(self._read_at)] if self._is_direct and self._read_at else ()
+
+    @property
+    def scale_powers(self) -> Mapping[str, Sequence[int]] | None:
+        """Known for one layer of homogeneous neurons, such as relu and squares, and no norm."""
+        return self._powers
+
+    def only_neurons(self, keep: Bool[Tensor, " neuron"]) -> "WrappedModule | None":
+        """A narrower copy; None unless logits are a sum over neurons between two ``nn.Linear``."""
+        maps = [self.net.get_submodule(name) for name in (*self._first_names, *self._out_names)]
+        if not (
+            self._is_sum
+            and self._is_direct
+            and not self._gains
+            and len(self._W) == 1
+            and self._out_names
+            and len(maps) == len(self._first) + 1
+            and all(isinstance(module, nn.Linear) for module in maps)
+        ):
+            return None
+        net = copy.deepcopy(self.net)
+        for module in net.modules():  # the hooks of this wrapper stay with the original
+            for hooks in (module._forward_hooks, module._forward_pre_hooks):
+                for key, hook in list(hooks.items()):
+                    if isinstance(hook, partial) and hook.func in (_through, _before):
+                        del hooks[key]
+        for name in self._first_names:
+            _narrow(net.get_submodule(name), keep, axis=0)
+        _narrow(net.get_submodule(self._out_names[0]), keep, axis=1)
+        return WrappedModule(
+            net,
+            p=self.p,
+            first=self._first,
+            neurons=self._neurons,
+            readout=self._out_names[0],
+            inputs=self._chosen,
+            operation=self.operation,
+        ).eval()  # pyright: ignore[reportReturnType]
+
+    @property
+    def named_parts(self) -> set[str]:
+        """Those of "first", "neurons" and "readout" that were given."""
+        given = {"first": self._first, "neurons": self._neurons, "readout": self._out}
+        return {part for part, names in given.items() if names}
+
+    def _check(self, net: object) -> None:
+        """Raise for a network whose answers would not be those of its weights."""
+        if isinstance(net, HookedModel) and not isinstance(net, HookedModule):
+            raise TypeError(
+                f"net is a {type(net).__name__}, which probes read as it is; leave gi.wrap out"
+            )
+        if not isinstance(net, nn.Module):
+            raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
+        for name, module in net.named_modules():
+            if module.training and isinstance(module, nn.modules.dropout._DropoutNd):
+                raise ValueError(
+                    f"net is in training mode and drops activations at {name!r}, so its answers "
+                    "are random; call net.eval() first"
+                )
+        for name, weight in net.named_parameters():
+            if weight.is_meta:
+                raise ValueError(
+                    f"net has {name} on the device 'meta', which holds no numbers; load its "
+                    "weights first"
+                )
+
+    def _inputs(self, pairs: Int[Tensor, "batch 2"]) -> Any:
+        return self._format(pairs)
+
+    def _answers(self, out: Tensor) -> Float[Tensor, "batch p"]:
+        return super()._answers(out)[:, : self.p]
+
+    @property
+    def _asked(self) -> tuple[str, str]:
+        inputs = short(self._chosen) if isinstance(self._chosen, str) else "your inputs"
+        return f"inputs={inputs} at p={self.p}", (
+            "Give p as the network was trained, and inputs that it reads: 'tokens', a prompt such "
+            "as 'a b =', 'one-hot', or your own function of pairs [batch, 2]"
+        )
+
+    @property
+    def _first_names(self) -> list[str]:
+        return [part for part in self._first if isinstance(part, str) and self._is_module(part)]
+
+    @property
+    def _out_names(self) -> list[str]:
+        return [part for part in self._out if isinstance(part, str) and self._is_module(part)]
+
+    def _is_module(self, name: str) -> bool:
+        return not isinstance(find(self.net, "part", name)[1], Tensor)
+
+    def _name_points(self) -> None:
+        """Name the embedding's hook point as other networks do, and add the read-out's input."""
+        points, first = {}, [f"{name}.hook_out" for name in self._first_names]
+        is_embedding = len(first) == 1 and isinstance(
+            self.net.get_submodule(self._first_names[0]), nn.Embedding
+        )
+        for name, point in self.hook_dict.items():
+            for out in self._out_names:
+                if name == f"{out}.hook_out":
+                    points[f"{out}.hook_in"] = before = HookPoint()
+                    self.net.get_submodule(out).register_forward_pre_hook(partial(_before, before))
+            points["hook_embed" if is_embedding and name in first else name] = point
+        self.hook_dict = points
+        self._own_hooks = self._n_hooks()
+        self.setup()
+
+    def _neuron_hook(self, part: Any) -> str:
+        if isinstance(part, str) and part in self.hook_dict:
+            return part
+        name, found = find(self.net, "neurons", part)
+        hook = f"{name}.hook_out"
+        if isinstance(found, Tensor) or hook not in self.hook_dict:
+            what = "a parameter" if isinstance(found, Tensor) else "not called in a forward pass"
+            ends = "".join(f" or {name}.hook_in, what it reads" for name in self._out_names)
+            raise ValueError(
+                f"neurons={short(part)} is {what}, so that no activation of neurons is seen "
+                f"there; name the submodule that puts them out{ends}"
+            )
+        return hook
+
+    def _learn(self) -> None:
+        """Find out from forward passes what the named parts are, and refuse what they are not."""
+        net, pairs = self.net, tried_pairs(self.p)
+        names = self._first_names
+        norms = [name for name, module in net.named_modules() if isinstance(module, _NORMS)]
+        with recorded(net, {*names, *norms}) as reads:
+            logits, cache = self.run_with_cache(pairs)
+        if self._first:
+            self._tables = find_tables(net, list(self._first), reads, self.p)
+        swapped = self(pairs.flip(1)) if len(self._tables) == 1 else None
+        self._is_symmetric = swapped is not None and same(swapped, logits)
+        last = self._neurons[-1] if self._neurons else None
+        self._gains = {
+            layer: f"net.{name}.weight"
+            for layer, hook in enumerate(self._neurons)
+            for name in norms
+            if reads[name] and same(reads[name][0], cache[hook])
+        }
+        self._W, self._read_at = self._find_read_out(cache, logits)
+        self._is_direct = False
+        if last is not None and self._read_at is not None:
+            read, after = cache[self._read_at], f"{self._norm_behind(last)}.hook_out"
+            if same(read, cache[last]):
+                self._read_at, self._is_direct = last, True
+            elif after in cache and same(read, cache[after]):
+                self._read_at, self._is_direct = after, True
+        self._is_sum = self._neurons_see_a_sum()
+        self._check_layers(cache)
+        self._powers = self._find_powers()
+
+    def _norm_behind(self, hook: str) -> str:
+        gain = self._gains.get(self._neurons.index(hook), "")
+        return gain.removeprefix("net.").removesuffix(".weight")
+
+    def _find_read_out(
+        self, cache: Mapping[str, Tensor], logits: Tensor
+    ) -> tuple[list[View], str | None]:
+        """The read-out's matrix [d, p] and bias, and where its input is."""
+        if not self._out:
+            return [], None
+        if self._out_names:
+            name = self._out_names[0]
+            module = self.net.get_submodule(name)
+            if len(self._out) > 1 or not isinstance(module, nn.Linear):
+                raise TypeError(
+                    f"readout={name!r} is a {type(module).__name__}; it must be an nn.Linear, a "
+                    "parameter [d, classes], or a parameter and its bias"
+                )
+            tensors, hook = [module.weight.T, module.bias], f"{name}.hook_in"
+            if hook not in self.hook_dict:
+                raise ValueError(f"readout={name!r} is not called in a forward pass")
+        else:
+            tensors = [find(self.net, "readout", part)[1] for part in self._out]
+            hook, name = (self._neurons[-1] if self._neurons else None), str(self._out[0])
+            if hook is None:
+                raise ValueError(
+                    "readout is a parameter, and no submodule shows what is multiplied by it; "
+                    "name the neurons that it reads, too"
+                )
+        whole = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
+        W = whole[0]
+        x = cache[hook] if cache[hook].ndim == 2 else cache[hook][:, -1]
+        if W.ndim != 2 or W.shape[0] != x.shape[1] or W.shape[1] < self.p:
+            raise ValueError(
+                f"readout={name!r} is {list(W.shape)} as [d, classes], but {hook} has "
+                f"{x.shape[1]} entries and p={self.p} residues need as many classes; give "
+                "weight.T if it is the other way round, or what the read-out reads as neurons"
+            )
+        found = x @ W
+        found = (found if len(whole) == 1 else found + whole[1])[:, : self.p]
+        if not same(found, logits):
+            away = float((found - logits).abs().max())
+            raise ValueError(
+                f"readout={name!r} does not give the network's logits: they are up to {away:.3g} "
+                "away from its input times its weight. Name the last linear map, and wrap the "
+                "network without what stands behind it, such as a softmax or a scale"
+            )
+        residues = [whole[0][:, : self.p], *(bias[: self.p] for bias in whole[1:])]
+        return [View.of(self.net, tensor, f"readout={name!r}") for tensor in residues], hook
+
+    def _neurons_see_a_sum(self) -> bool:
+        """Whether neuron j of the first layer is a function of the sum of the tables' entries j."""
+        if not self._tables or not self._neurons:
+            return False
+        hook, tables = self._neurons[0], list(self.input_tables.values())
+        pair = torch.tensor([[1, 2 % self.p]])
+        width = self.run_with_cache(pair, names_filter=hook)[1][hook].shape[-1]
+        if any(table.shape[1] != width for table in tables):
+            return False
+        half = torch.arange(width, device=tables[0].device) % 2 == 0
+        step = tables[0].std() * half
+
+        def neurons(*changes: tuple[int, int, Tensor]) -> Tensor:
+            with ExitStack() as stack:
+                for operand, residue, change in changes:
+                    stack.enter_context(added(tables[operand % len(tables)], residue, change))
+                return self.run_with_cache(pair, names_filter=hook)[1][hook]
+
+        before, one = neurons(), neurons((0, 1, step))
+        both = neurons((0, 1, step), (1, 2 % self.p, -step))
+        alone = same(one[..., ~half], before[..., ~half])
+        return alone and not same(one, before) and same(both, before)
+
+    def _check_layers(self, cache: Mapping[str, Tensor]) -> None:
+        """Raise if a network would be taken for one with a single hidden layer and is not."""
+        if len(self._neurons) != 1 or len(self._tables) != 2 or not self._W:
+            return
+        hook, width = self._neurons[0], self._W[0].shape[0]
+        if any(view.shape[1] != width for view in self._tables.values()):
+            return
+        if cache[hook].shape[-1] != width or (self._is_sum and self._is_direct):
+            return
+        what = (
+            "what the read-out reads is something else"
+            if self._is_sum
+            else "they are no function of what the first map puts out, one by one"
+        )
+        raise ValueError(
+            f"neurons={hook!r} do not lie between first and readout alone: {what}. Name the "
+            "neurons of every hidden layer, in order, as in neurons=('1', '3')"
+        )
+
+    def _find_powers(self) -> dict[str, Sequence[int]] | None:
+        """``scale_powers``, from doubling the first map; None if there are other parameters."""
+        if not (self._is_sum and self._is_direct) or self._gains or self.read_out is None:
+            return None
+        inputs = {f"net.{view.parameter}" for view in self._tables.values()}
+        modules = [(name, self.net.get_submodule(name)) for name in self._first_names]
+        inputs |= {
+            f"net.{name}.bias" for name, m in modules if getattr(m, "bias", None) is not None
+        }
+        outputs, named = list(self.read_out.parameters), dict(self.named_parameters())
+        if inputs | set(outputs) != named.keys() or self.read_out.is_tied:
+            return None
+        hook, pair = self._neurons[-1], torch.tensor([[1, 2 % self.p]])
+        before = self.run_with_cache(pair, names_filter=hook)[1][hook]
+        with ExitStack() as stack:
+            for name in inputs:
+                stack.enter_context(added(named[name], slice(None), named[name].detach().clone()))
+            twice = self.run_with_cache(pair, names_filter=hook)[1][hook]
+        for degree in (1, 2, 3):
+            if same(twice, 2.0**degree * before) and bool(before.any()):
+                powers: dict[str, Sequence[int]] = dict.fromkeys(sorted(inputs), (1,))
+                return powers | dict(zip(outputs, ((-degree,), (0,)), strict=False))
+        return None
+
+
+@unaffected()
+def wrap(
+    net: nn.Module,
+    *,
+    p: int,
+    first: Any = None,
+    neurons: Any = None,
+    readout: Any = None,
+    inputs: Inputs = TOKENS,
+    operation: Operation | None = None,
+) -> WrappedModule:
+    """Any ``nn.Module`` as a network that probes and analyses can read.
+
+    The network is neither copied nor changed, but for hooks on its submodules. Name as much of it
+    as there is; a probe refuses if it needs a part that is not named. What is named is checked by
+    forward passes. For example::
+
+        net = nn.Sequential(nn.Linear(2 * 97, 500), nn.ReLU(), nn.Linear(500, 97))
+        model = gi.wrap(net, p=97, first="0", neurons="1", readout="2", inputs="one-hot")
+
+    Args:
+        net: maps its inputs to logits [batch, classes] or [batch, pos, classes], of which the first
+            p classes are the residues.
+        p: the modulus.
+        first: where a and b enter: an ``nn.Linear`` on one-hots, an ``nn.Embedding``, or a
+            parameter [vocab, d] or [2, vocab, d]; two of them if each operand has its own. Each as
+            a name in ``net.named_modules()`` or ``net.named_parameters()``, or itself.
+        neurons: the submodules that put out the neurons' activations, one for each layer, in order.
+            Where no submodule does, because the activation is a function, the name of a hook point:
+            ``"fc2.hook_in"`` is what the read-out fc2 reads.
+        readout: the last linear map, an ``nn.Linear``, or a parameter [d, classes] that is
+            multiplied by the last neurons; (weight, bias) with a bias.
+        inputs: "tokens", the pairs themselves as integers [batch, 2]; a prompt such as "a b =", as
+            for ``HookedModule``; "one-hot", floats, [batch, 2 p] or, if ``first`` has p inputs,
+            their sum [batch, p]; or a function of the pairs.
+        operation: the task; probes then need not be told.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: a name of nothing, or a part that is not what it is named as.
+    """
+    return WrappedModule(
+        net,
+        p=p,
+        first=first,
+        neurons=neurons,
+        readout=readout,
+        inputs=inputs,
+        operation=operation,
+    )
+
+
+def _named(net: nn.Module, argument: str, part: Any) -> "str | View":
+    """A part's name, or the view of a parameter that a tensor is."""
+    name, found = find(net, argument, part)
+    if name:
+        return name
+    assert isinstance(found, Tensor)
+    return View.of(net, found, argument)
+
+
+def _before(point: HookPoint, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A module's first input, sent through a hook point."""
+    return (point(inputs[0]), *inputs[1:])
+
+
+def _narrow(module: nn.Module, keep: Tensor, axis: int) -> None:
+    """Leave out outputs (axis 0) or inputs (axis 1) of an ``nn.Linear``."""
+    assert isinstance(module, nn.Linear)
+    kept = module.weight[keep] if axis == 0 else module.weight[:, keep]
+    module.weight = nn.Parameter(kept.detach().clone())
+    if axis == 0 and module.bias is not None:
+        module.bias = nn.Parameter(module.bias[keep].detach().clone())
+    module.out_features, module.in_features = module.weight.shape
