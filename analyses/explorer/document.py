@@ -13,7 +13,10 @@ from grokinterp.files import replacing
 
 # In the order in which they use each other. The engine runs in the page and in its workers.
 ENGINE = ("activations", "network", "engine", "worker")
-VIEW = ("unpack", "fourier", "state", "drawing", "pool", "curves", "scatter", "unit", "pair", "app")
+VIEW = (
+    *("unpack", "fourier", "state", "drawing", "pool", "stored"),
+    *("curves", "scatter", "unit", "pair", "controls", "app"),
+)
 
 ANSWERS = {
     "right": "right",

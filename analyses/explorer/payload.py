@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analyses.explorer.sizes import parts
 from analyses.one_run.ipr_histogram import IPR_MEMORISES_BELOW
 from analyses.one_run.stored_networks import StoredNetwork, stored_networks
 from grokinterp import MLPConfig, Run
@@ -59,7 +60,7 @@ def gather(run: Run, *, name: str) -> Payload:
         name: of the run, for the heading.
 
     Raises:
-        ValueError: another architecture, or no network at all is stored.
+        ValueError: another architecture, a network too large, or no network at all is stored.
     """
     config = run.config.model
     if not isinstance(config, MLPConfig) or config.norm is not None or config.n_layers != 1:
@@ -70,6 +71,14 @@ def gather(run: Run, *, name: str) -> Payload:
     networks = list(stored_networks(run))
     if not networks:
         raise ValueError(f"{name} {run.ending}, so there is no network to explore")
+    p, width = run.config.data.p, config.d_mlp
+    chosen = parts(
+        weights=3 * p * width,
+        steps=[stored.step for stored in networks],
+        products=width * p**3,
+        logits=p**3,
+    )
+    networks = [networks[place] for place in chosen.networks]
     last, data = networks[-1], run.dataset
     scores = [unit_scores(stored.model, data) for stored in networks]
     arrays = {
@@ -84,7 +93,8 @@ def gather(run: Run, *, name: str) -> Payload:
         f"earlier_{key}": np.stack([weights[key] for weights in earlier])
         for key in (arrays.keys() & {"W_E", "W_U"} if earlier else ())
     }
-    return Payload(_about(run, name, networks), arrays, over_steps)
+    about = _about(run, name, networks) | {"notes": chosen.notes}
+    return Payload(about, arrays, over_steps)
 
 
 def unit_scores(model: HookedMLP, data: Dataset) -> np.ndarray:

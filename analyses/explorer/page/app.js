@@ -1,59 +1,47 @@
+import { connect } from "./controls.js";
 import { SUBSETS, Ruler, accuracies, curvePoints, drawCurve } from "./curves.js";
-import { html, rgb, sequential, short } from "./drawing.js";
+import { $, short } from "./drawing.js";
 import { Network } from "./network.js";
 import { ANSWERS, Table, decidingRows, decidingUnits, drawLogits, kindOfAnswer, splitLogits } from "./pair.js";
 import { Pool } from "./pool.js";
-import { Scatter, inWords, scoreRange } from "./scatter.js";
+import { Scatter, inWords } from "./scatter.js";
 import { fromFragment, offUnits, rankOrder, toFragment } from "./state.js";
+import { Stored } from "./stored.js";
 import { drawUnit } from "./unit.js";
 import { unpack } from "./unpack.js";
 
-const $ = (id) => document.getElementById(id);
+const NOTHING = [NaN, NaN, NaN]; // accuracies that are not known yet
 
-/** The page: state in, pictures out. Whatever changes goes through `set`. */
+/** The page: state in, pictures out. Every change goes through `set`. */
 class Explorer {
-  constructor(about, arrays, pool) {
-    Object.assign(this, { about, arrays, pool });
-    this.labels = arrays.labels.values;
-    this.clean = arrays.clean_labels.values;
-    this.subsets = arrays.subsets.values;
+  /**
+   * @param {Stored} stored
+   * @param {Pool} pool
+   */
+  constructor(stored, pool) {
+    Object.assign(this, { stored, pool });
+    const { about } = stored;
     this.points = curvePoints(about.width);
-    this.curves = new Map();
-    this.state = fromFragment(location.hash.slice(1), about);
-    this.classes = null;
+    this.curves = new Map(); // by network and score
+    this.drawn = {}; // what each picture shows
     this.loaded = null; // place of the network that the workers have
+    this.whole = NOTHING;
     this.busy = false;
-    this.whole = [NaN, NaN, NaN];
-    this.#controls();
-  }
-
-  // --- what is stored -------------------------------------------------------------------------
-
-  /** Weights of a stored network, by its place among them. */
-  weights(at) {
-    const { p, width, act, steps } = this.about;
-    const table = (name) => {
-      if (at === steps.length - 1) return this.arrays[name].values;
-      const { values } = this.arrays[`earlier_${name}`];
-      const each = values.length / (steps.length - 1);
-      return values.subarray(at * each, (at + 1) * each);
-    };
-    return { p, width, act, W_E: table("W_E"), W_in: [], W_U: table("W_U") };
-  }
-
-  /** Scores of the units of a stored network, by name. */
-  scores(at) {
-    const { width, scores } = this.about;
-    return Object.fromEntries(scores.map(({ key }, i) => {
-      const from = (at * scores.length + i) * width;
-      return [key, this.arrays.scores.values.subarray(from, from + width)];
-    }));
-  }
-
-  /** Smallest and largest value of a score over all networks. */
-  range(key) {
-    const all = this.about.steps.flatMap((_, at) => Array.from(this.scores(at)[key]));
-    return scoreRange(all);
+    this.scatter = new Scatter($("scatter"), {
+      open: (unit) => this.set({ unit }),
+      toggle: (unit) => this.toggle([unit]),
+      lasso: (units) => this.switchUnits(units, $("lasso-off").checked),
+      hover: (unit, event) => tip(unit === null ? "" : inWords(unit, this.now, this.off), event),
+    });
+    this.table = new Table(
+      $("table"), about.p, (pair) => this.set({ pair }), (pair, event) => tip(this.#words(pair), event),
+    );
+    this.ruler = new Ruler($("ruler"), about, (step) => {
+      const distance = about.steps.map((kept) => Math.abs(kept - step));
+      this.set({ at: distance.indexOf(Math.min(...distance)) });
+    });
+    connect(this);
+    this.read();
   }
 
   // --- changes --------------------------------------------------------------------------------
@@ -61,9 +49,13 @@ class Explorer {
   /** Change the state, the URL and the pictures. */
   set(changes) {
     Object.assign(this.state, changes);
-    const { width } = this.about;
-    this.state.high = Math.min(this.state.high, width - this.state.low);
-    history.replaceState(null, "", `#${toFragment(this.state, this.about)}`);
+    history.replaceState(null, "", `#${toFragment(this.state, this.stored.about)}`);
+    this.show();
+  }
+
+  /** Take the state from the URL. */
+  read() {
+    this.state = fromFragment(location.hash.slice(1), this.stored.about);
     this.show();
   }
 
@@ -78,12 +70,34 @@ class Explorer {
     this.set({ off, on });
   }
 
+  /** Switch units off, or on if all of them are off. */
+  toggle(units) {
+    this.switchUnits(units, !units.every((unit) => this.off[unit]));
+  }
+
+  /** Units with the same frequency as the one that is shown. */
+  sameFrequency() {
+    const { frequency } = this.now;
+    const units = Array.from(frequency, (_, unit) => unit);
+    return units.filter((unit) => frequency[unit] === frequency[this.state.unit]);
+  }
+
+  /** Choose the next pair whose answer is of a kind. */
+  nextPair(kind) {
+    if (!this.kinds) return;
+    const { p } = this.stored.about;
+    const [a, b] = this.state.pair;
+    const later = this.kinds.indexOf(kind, a * p + b + 1);
+    const found = later >= 0 ? later : this.kinds.indexOf(kind);
+    if (found >= 0) this.set({ pair: [Math.floor(found / p), found % p] });
+  }
+
   /** Draw what needs no answers of the network, and ask for these. */
   show() {
-    const { state, about } = this;
-    this.now = this.scores(state.at);
+    const { state, stored } = this;
+    this.now = stored.scores(state.at);
     if (this.network?.at !== state.at) {
-      this.network = new Network(this.weights(state.at));
+      this.network = new Network(stored.weights(state.at));
       this.network.at = state.at;
       this.classes = null;
     }
@@ -91,243 +105,207 @@ class Explorer {
     this.off = offUnits(state, this.order);
     this.#showControls();
     this.#showUnits();
-    this.ruler.draw(about.steps[state.at]);
-    drawUnit(this.unitRoots, this.network, state.unit, this.now.frequency[state.unit]);
+    if (this.#differs("ruler", state.at)) this.ruler.draw(stored.about.steps[state.at]);
+    if (this.#differs("unit", state.at, state.unit)) {
+      drawUnit(this.network, state.unit, this.now.frequency[state.unit]);
+    }
     this.#showPair();
     this.#showAnswers();
     this.#ask();
   }
 
-  /** Ask for the answers of the network as it is now; a change meanwhile asks once more. */
+  /** Whether what a picture shows, or the page's width, differs from the last time. */
+  #differs(picture, ...values) {
+    const key = [...values, window.innerWidth].join(" ");
+    const differs = this.drawn[picture] !== key;
+    this.drawn[picture] = key;
+    return differs;
+  }
+
+  /** Ask for the answers of the network as it is now; after a change meanwhile once more. */
   async #ask() {
-    if (this.busy) {
-      this.again = true;
-      return;
-    }
+    this.again = true;
+    if (this.busy) return;
     this.busy = true;
-    do {
+    while (this.again) {
       this.again = false;
-      const began = performance.now();
-      const { at } = this.state;
-      if (this.loaded !== at) {
-        const classes = await this.pool.load(this.weights(at));
-        this.loaded = at;
-        this.whole = accuracies(classes, this.labels, this.subsets);
-      }
-      const off = this.off;
-      const classes = await this.pool.remove(off);
-      if (at === this.state.at) {
-        this.classes = classes;
-        this.#showAnswers();
-        const took = Math.round(performance.now() - began);
-        $("status").textContent = `${inSentence(off)} in ${took} ms`;
-        document.body.dataset.milliseconds = String(took);
-      }
-    } while (this.again);
+      await this.#answer();
+    }
     this.busy = false;
     await this.#askCurve();
     document.body.dataset.ready = "yes";
   }
 
+  async #answer() {
+    const { off } = this;
+    const { at } = this.state;
+    const { stored, pool } = this;
+    const began = performance.now();
+    if (this.loaded !== at) {
+      const classes = await pool.load(stored.weights(at));
+      this.loaded = at;
+      this.whole = accuracies(classes, stored.labels, stored.subsets);
+    }
+    const classes = await pool.remove(off);
+    if (at !== this.state.at) return;
+    this.classes = classes;
+    this.#showAnswers();
+    await new Promise(requestAnimationFrame); // the picture is there
+    const took = Math.round(performance.now() - began);
+    const pairs = stored.about.p ** 2;
+    $("status").textContent =
+      `All ${pairs.toLocaleString("en")} pairs answered with ${count(off)} of ${off.length} units off in ${took} ms.`;
+  }
+
   async #askCurve() {
+    const { stored } = this;
     const key = `${this.state.at} ${this.state.by}`;
     if (this.curves.has(key)) return;
     const sums = await this.pool.curve(this.order, this.points);
     if (!sums) return;
-    const count = [0, 0, 0];
-    for (const subset of this.subsets) count[subset]++;
+    const sizes = SUBSETS.map((_, code) => stored.subsets.filter((own) => own === code).length);
     const lines = (end) =>
-      SUBSETS.map((_, s) => this.points.map((_, i) => sums[end][i * 3 + s] / count[s]));
+      SUBSETS.map((_, s) => this.points.map((_, i) => sums[end][i * 3 + s] / sizes[s]));
     this.curves.set(key, { low: lines("low"), high: lines("high") });
     this.#showAnswers();
   }
 
   // --- pictures -------------------------------------------------------------------------------
 
-  #showUnits() {
-    const { state, about } = this;
-    const title = (key) => about.scores.find((score) => score.key === key).label;
-    this.scatter.draw({
-      x: this.now[state.x], y: this.now[state.y], xTitle: title(state.x), yTitle: title(state.y),
-      xRange: this.range(state.x), yRange: this.range(state.y),
-      frequency: this.now.frequency, most: Math.floor(about.p / 2), off: this.off, unit: state.unit,
-    });
-    $("unit-words").textContent = inWords(state.unit, this.now, this.off);
-    $("toggle").textContent = this.off[state.unit] ? "Switch on" : "Switch off";
-  }
-
-  #showAnswers() {
-    const { state, about, classes } = this;
-    document.body.classList.toggle("stale", !classes);
-    const now = classes ? accuracies(classes, this.labels, this.subsets) : [NaN, NaN, NaN];
-    SUBSETS.forEach((subset, i) => {
-      $(`whole-${subset}`).textContent = percent(this.loaded === state.at ? this.whole[i] : NaN);
-      $(`now-${subset}`).textContent = percent(now[i]);
-      $(`meter-${subset}`).style.setProperty("--share", Number.isFinite(now[i]) ? now[i] : 0);
-    });
-    const curves = this.curves.get(`${state.at} ${state.by}`);
-    const { label } = about.scores.find((score) => score.key === state.by);
-    for (const end of ["low", "high"]) {
-      drawCurve($(`curve-${end}`), {
-        points: this.points, lines: curves?.[end] ?? null, removed: state[end], now,
-        title: `units removed, ${end === "low" ? "lowest" : "highest"} ${label} first`,
-      });
-    }
-    if (!classes) return;
-    const kinds = Array.from(classes, (answer, i) => kindOfAnswer(answer, this.labels[i], this.clean[i]));
-    this.table.draw(kinds, state.pair);
-    for (const kind of ANSWERS) {
-      $(`count-${kind}`).textContent = kinds.filter((found) => found === kind).length.toLocaleString("en");
-    }
-  }
-
-  #showPair() {
-    const { state, about, off } = this;
-    const [a, b] = state.pair;
-    const index = a * about.p + b;
-    const [label, clean] = [this.labels[index], this.clean[index]];
-    const isByOff = state.split === "off";
-    const isPeriodic = (unit) => Number(this.now.ipr[unit] >= state.threshold);
-    const group = isByOff ? (unit) => 1 - off[unit] : (unit) => (off[unit] ? null : isPeriodic(unit));
-    const { groups, sum, active } = splitLogits(this.network, state.pair, group);
-    const logits = isByOff ? groups[1] : sum;
-    const found = decidingUnits(this.network, logits, active, off);
-    const subset = SUBSETS[this.subsets[index]];
-    const told = subset === "changed" ? `labelled ${label} in training, the rule gives ${clean}`
-      : subset === "test" ? `not in training, the rule gives ${clean}` : `labelled ${label} in training`;
-    $("pair-words").textContent = `(${a}, ${b}): ${told}; answer ${found.answer}`;
-    const all = [...groups[0], ...groups[1], ...sum, 0];
-    const range = [Math.min(...all), Math.max(...all)];
-    const titles = isByOff
-      ? ["switched-off units write", "units that are on write: the answer", "all units write"]
-      : [`units with IPR below ${short(state.threshold)} write`, `units with IPR from ${short(state.threshold)} on write`, "both write: the answer"];
-    [groups[0], groups[1], sum].forEach((values, i) => {
-      const kind = ["first", "second", "sum"][i];
-      drawLogits($(`logits-${kind}`), values, { range, title: titles[i], label, clean, kind });
-    });
-    $("deciding").replaceChildren(...decidingRows(found, this.now, (unit) => this.set({ unit })));
-    $("deciding-words").textContent = `Units that write most to the difference between the logits of ${found.answer} and ${found.rival}:`;
-  }
-
   #showControls() {
-    const { state, about } = this;
-    const count = this.off.reduce((sum, value) => sum + value, 0);
-    $("off-count").textContent = `${count} of ${about.width} units off`;
+    const { state, stored } = this;
+    const step = stored.about.steps[state.at].toLocaleString("en");
+    $("off-count").textContent = `${count(this.off)} of ${stored.about.width} units off`;
     for (const end of ["low", "high"]) {
       $(end).value = state[end];
       $(`${end}-value`).textContent = state[end];
     }
-    for (const name of ["x", "y", "by", "split"]) $(name).value = state[name];
-    $("threshold").value = state.threshold;
-    $("unit").value = state.unit;
+    for (const name of ["x", "y", "by", "split", "threshold", "unit"]) $(name).value = state[name];
+    $("threshold-value").textContent = state.threshold.toFixed(2);
+    $("by-ipr").hidden = state.split !== "ipr";
+    for (const name of document.querySelectorAll(".by-name")) {
+      name.textContent = stored.label(state.by);
+    }
+    if (!$("time")) return; // there is one network only
     $("time").value = state.at;
-    $("time").setAttribute("aria-valuetext", `step ${about.steps[state.at]}`);
-    $("step").textContent = `step ${about.steps[state.at].toLocaleString("en")}`;
-    const { label } = about.scores.find((score) => score.key === state.by);
-    for (const name of document.querySelectorAll(".by-name")) name.textContent = label;
+    $("time").setAttribute("aria-valuetext", `step ${step}`);
+    $("step").textContent = `step ${step}`;
   }
 
-  // --- controls -------------------------------------------------------------------------------
+  #showUnits() {
+    const { state, stored, now, off } = this;
+    const shown = {
+      x: now[state.x], y: now[state.y],
+      xTitle: stored.label(state.x), yTitle: stored.label(state.y),
+      xRange: stored.range(state.x), yRange: stored.range(state.y),
+      frequency: now.frequency, most: Math.floor(stored.about.p / 2), off, unit: state.unit,
+    };
+    if (this.#differs("units", state.at, state.x, state.y)) this.scatter.draw(shown);
+    else this.scatter.update(shown);
+    const same = this.sameFrequency();
+    const verb = (units) => (units.every((unit) => off[unit]) ? "Switch on" : "Switch off");
+    $("unit-words").textContent = inWords(state.unit, now, off);
+    $("toggle").textContent = verb([state.unit]);
+    $("toggle-frequency").hidden = !same.length; // a dead unit has no frequency
+    $("toggle-frequency").textContent =
+      `${verb(same)} all ${same.length} of frequency ${short(now.frequency[state.unit])}`;
+  }
 
-  #controls() {
-    const { about } = this;
-    const { steps, width, scores } = about;
-    this.unitRoots = Object.fromEntries(
-      ["circle", "spectrum", "activation", "transform", "writes"].map((name) => [name, $(name)]),
-    );
-    this.scatter = new Scatter($("scatter"), {
-      open: (unit) => this.set({ unit }),
-      toggle: (unit) => this.switchUnits([unit], !this.off[unit]),
-      lasso: (units) => this.switchUnits(units, $("lasso-off").checked),
-      hover: (unit, event) => tip(unit === null ? null : inWords(unit, this.now, this.off), event),
+  #showAnswers() {
+    const { state, stored, classes } = this;
+    document.body.classList.toggle("stale", !classes);
+    const now = classes ? accuracies(classes, stored.labels, stored.subsets) : NOTHING;
+    const whole = this.loaded === state.at ? this.whole : NOTHING;
+    SUBSETS.forEach((subset, i) => {
+      $(`whole-${subset}`).textContent = percent(whole[i]);
+      $(`now-${subset}`).textContent = percent(now[i]);
+      $(`meter-${subset}`).style.setProperty("--share", now[i] || 0);
     });
-    this.table = new Table($("table"), about.p, (pair) => this.set({ pair }), (pair, event) => {
-      const index = pair && pair[0] * about.p + pair[1];
-      tip(pair && this.classes && `(${pair.join(", ")}): answer ${this.classes[index]}, label ${this.labels[index]}, rule ${this.clean[index]}`, event);
-    });
-    this.ruler = new Ruler($("ruler"), about, (step) => {
-      const distance = steps.map((stored) => Math.abs(stored - step));
-      this.set({ at: distance.indexOf(Math.min(...distance)) });
-    });
-    for (const name of ["x", "y", "by"]) {
-      const wanted = scores.filter((score) => name !== "by" || score.key !== "frequency");
-      $(name).append(...wanted.map(({ key, label, about: title }) =>
-        html("option", { value: key, textContent: label, title })));
-      $(name).addEventListener("change", (event) => this.set({ [name]: event.target.value }));
-    }
+    const curves = this.curves.get(`${state.at} ${state.by}`);
     for (const end of ["low", "high"]) {
-      $(end).max = width;
-      $(end).addEventListener("input", (event) => {
-        const other = end === "low" ? "high" : "low";
-        const value = Number(event.target.value);
-        this.set({ [end]: value, [other]: Math.min(this.state[other], width - value) });
+      drawCurve($(`curve-${end}`), {
+        points: this.points, lines: curves?.[end] ?? null, removed: state[end], now,
+        title: `units removed, ${end}est ${stored.label(state.by)} first`,
       });
     }
-    $("all-on").addEventListener("click", () => this.set({ low: 0, high: 0, off: new Set(), on: new Set() }));
-    $("toggle").addEventListener("click", () =>
-      this.switchUnits([this.state.unit], !this.off[this.state.unit]));
-    $("unit").max = width - 1;
-    $("unit").addEventListener("change", (event) => {
-      const unit = Number(event.target.value);
-      if (Number.isInteger(unit) && unit >= 0 && unit < width) this.set({ unit });
-    });
-    $("split").addEventListener("change", (event) => this.set({ split: event.target.value }));
-    $("threshold").addEventListener("input", (event) => this.set({ threshold: Number(event.target.value) }));
-    $("time").max = steps.length - 1;
-    $("time").addEventListener("input", (event) => this.set({ at: Number(event.target.value) }));
-    $("play").addEventListener("click", () => this.#play());
-    window.addEventListener("hashchange", () => {
-      this.state = fromFragment(location.hash.slice(1), about);
-      this.show();
-    });
-    window.addEventListener("resize", () => this.show());
-    const bar = Array.from({ length: 12 }, (_, i) => rgb(sequential(i / 11)));
-    $("frequencies").style.background = `linear-gradient(to right, ${bar.join(",")})`;
-    $("most-frequency").textContent = Math.floor(about.p / 2);
+    if (!classes) return;
+    this.kinds = Array.from(classes, (answer, i) =>
+      kindOfAnswer(answer, stored.labels[i], stored.clean[i]));
+    this.table.draw(this.kinds, state.pair);
+    for (const kind of ANSWERS) {
+      const found = this.kinds.filter((other) => other === kind).length;
+      $(`count-${kind}`).textContent = found.toLocaleString("en");
+    }
   }
 
-  async #play() {
-    this.playing = !this.playing;
-    $("play").textContent = this.playing ? "Pause" : "Play";
-    if (!this.playing) return;
-    const last = this.about.steps.length - 1;
-    if (this.state.at === last) this.set({ at: 0 });
-    while (this.playing && this.state.at < last) {
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      while (this.playing && this.busy) await new Promise((resolve) => setTimeout(resolve, 30));
-      if (this.playing) this.set({ at: this.state.at + 1 });
-    }
-    this.playing = false;
-    $("play").textContent = "Play";
+  #showPair() {
+    const { state, stored, off, now, network } = this;
+    const isByOff = state.split === "off";
+    const isPeriodic = (unit) => Number(now.ipr[unit] >= state.threshold);
+    const { groups, sum, active } = splitLogits(network, state.pair, (unit) => {
+      if (isByOff) return 1 - off[unit];
+      return off[unit] ? null : isPeriodic(unit);
+    });
+    const found = decidingUnits(network, isByOff ? groups[1] : sum, active, off);
+    const level = short(state.threshold);
+    const titles = isByOff
+      ? ["units that are off would write", "units that are on write: the answer", "all units together"]
+      : [`units with IPR below ${level} write`, `units with IPR from ${level} on write`, "both: the answer"];
+    const all = [...groups[0], ...groups[1], ...sum, 0];
+    const range = [Math.min(...all), Math.max(...all)];
+    const { label, clean } = this.#pair(state.pair);
+    [...groups, sum].forEach((values, i) => {
+      const kind = ["first", "second", "sum"][i];
+      drawLogits($(`logits-${kind}`), values, { range, title: titles[i], label, clean, kind });
+    });
+    $("pair-words").textContent = this.#words(state.pair, found.answer);
+    $("deciding").replaceChildren(...decidingRows(found, now, (unit) => this.set({ unit })));
+    $("deciding-words").textContent =
+      `Units that write most to the logit of ${found.answer} above that of ${found.rival}, the runner-up:`;
   }
+
+  #pair([a, b]) {
+    const index = a * this.stored.about.p + b;
+    const [label, clean] = [this.stored.labels[index], this.stored.clean[index]];
+    return { index, label, clean, subset: SUBSETS[this.stored.subsets[index]] };
+  }
+
+  #words(pair, answer) {
+    if (!pair) return "";
+    const { index, label, clean, subset } = this.#pair(pair);
+    const told = {
+      test: `not in training; the rule gives ${clean}`,
+      changed: `labelled ${label} in training, but the rule gives ${clean}`,
+      unchanged: `labelled ${label} in training, as the rule gives`,
+    }[subset];
+    const given = answer ?? this.classes?.[index];
+    return `(${pair.join(", ")}): ${told}; the network answers ${given ?? "…"}`;
+  }
+}
+
+function count(off) {
+  return off.reduce((sum, value) => sum + value, 0);
 }
 
 function percent(share) {
   return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
 }
 
-function inSentence(off) {
-  const count = off.reduce((sum, value) => sum + value, 0);
-  return `Answers to all pairs with ${count} of ${off.length} units off`;
-}
-
+/** A note at the pointer, or none. */
 function tip(text, event) {
   const box = $("tip");
   box.hidden = !text;
   if (!text) return;
   box.textContent = text;
-  const left = Math.min(event.clientX + 12, window.innerWidth - box.offsetWidth - 8);
-  box.style.left = `${left}px`;
+  box.style.left = `${Math.min(event.clientX + 12, window.innerWidth - box.offsetWidth - 8)}px`;
   box.style.top = `${event.clientY + 14}px`;
 }
 
 async function start() {
   const about = JSON.parse($("data").textContent);
-  const arrays = await unpack($("arrays").textContent, about.manifest);
-  const task = { labels: arrays.labels.values, subsets: arrays.subsets.values };
-  const pool = await Pool.start($("engine").textContent, task);
-  window.explorer = new Explorer(about, arrays, pool); // for the console, and for tests
-  window.explorer.show();
+  const stored = new Stored(about, await unpack($("arrays").textContent, about.manifest));
+  const pool = await Pool.start($("engine").textContent, stored);
+  window.explorer = new Explorer(stored, pool); // for the browser's console
 }
 
 start();

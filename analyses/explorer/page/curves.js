@@ -78,7 +78,7 @@ export class Ruler {
  * @param {number[]} shown.now accuracy by subset as the units are switched
  * @param {string} shown.title
  */
-export function drawCurve(root, { points, lines, removed, now, title, isStale }) {
+export function drawCurve(root, { points, lines, removed, now, title }) {
   const width = root.clientWidth || 360;
   const height = 210;
   const area = { left: 42, right: width - 14, top: 30, bottom: height - 40 };
@@ -88,11 +88,9 @@ export function drawCurve(root, { points, lines, removed, now, title, isStale })
   const parts = [axes(area, {
     x, y, xRange: [0, most], yTicks: [0, 0.25, 0.5, 0.75, 1], xTitle: title, yTitle: "accuracy",
   })];
-  const group = svg("g", { class: isStale ? "stale" : "" });
   (lines ?? []).forEach((line, i) => {
-    group.append(svg("path", { d: linePath(points, line, x, y), class: `line ${SUBSETS[i]}` }));
+    parts.push(svg("path", { d: linePath(points, line, x, y), class: `line ${SUBSETS[i]}` }));
   });
-  parts.push(group);
   parts.push(svg("line", {
     x1: x(removed), x2: x(removed), y1: area.top, y2: area.bottom, class: "now",
   }));

@@ -103,7 +103,8 @@ export function drawLogits(root, values, { range, title, label, clean, kind }) {
   const y = scale(range, [area.bottom, area.top]);
   const bar = Math.max(0.6, ((area.right - area.left) / p) * 0.8);
   const parts = [axes(area, { x, y, xRange: [0, p - 1], yRange: range, yTitle: title })];
-  for (const [c, name] of [[clean, "clean"], [label, "label"]]) {
+  const marks = label === clean ? [[clean, "clean"]] : [[clean, "clean"], [label, "label"]];
+  for (const [c, name] of marks) {
     parts.push(svg("rect", {
       x: x(c - 0.5) - 1, y: area.top, width: x(1) - x(0) + 2, height: area.bottom - area.top, class: `at ${name}`,
     }));
@@ -111,7 +112,7 @@ export function drawLogits(root, values, { range, title, label, clean, kind }) {
   values.forEach((value, c) => {
     parts.push(svg("rect", {
       x: x(c) - bar / 2, y: Math.min(y(value), y(0)), width: bar,
-      height: Math.abs(y(value) - y(0)), class: `bar ${kind}${c === label ? " label" : ""}`,
+      height: Math.abs(y(value) - y(0)), class: `bar ${kind}`,
     }));
   });
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);

@@ -1,4 +1,4 @@
-import { axes, extent, rgb, scale, sequential, short, svg } from "./drawing.js";
+import { axes, rgb, scale, sequential, short, svg } from "./drawing.js";
 
 const LEAST_DRAG = 5; // pixels; a shorter movement is a click
 
@@ -24,6 +24,7 @@ export class Scatter {
     root.addEventListener("pointerdown", (event) => this.#down(event));
     root.addEventListener("pointermove", (event) => this.#move(event));
     root.addEventListener("pointerup", (event) => this.#up(event));
+    root.addEventListener("pointercancel", () => this.#end());
     root.addEventListener("pointerleave", () => hears.hover(null));
     root.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -110,10 +111,16 @@ export class Scatter {
     this.front.append(svg("path", { d, class: "lasso" }));
   }
 
-  #up(event) {
+  /** Stop drawing a loop; its points, if there was one. */
+  #end() {
     const path = this.drag;
     this.drag = null;
     this.front.querySelector(".lasso")?.remove();
+    return path;
+  }
+
+  #up(event) {
+    const path = this.#end();
     if (!path) return;
     const [[x0, y0]] = path;
     const moved = Math.max(...path.map(([x, y]) => Math.hypot(x - x0, y - y0)));
@@ -139,11 +146,6 @@ export class Scatter {
     } else return;
     event.preventDefault();
   }
-}
-
-/** Ranges of the axes over all networks, so that a point's movement is its own. */
-export function scoreRange(all) {
-  return extent(all, 0.04);
 }
 
 /** A unit in words. */

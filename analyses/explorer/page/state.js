@@ -21,7 +21,7 @@ export function initialState(about) {
   return {
     at: about.steps.length - 1,
     x: "ipr",
-    y: "norm",
+    y: "writes_test",
     by: "ipr",
     low: 0,
     high: 0,

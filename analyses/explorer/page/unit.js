@@ -1,5 +1,7 @@
-import { axes, diverging, extent, intensity, linePath, paint, scale, svg } from "./drawing.js";
+import { $, axes, diverging, extent, intensity, linePath, paint, scale, svg } from "./drawing.js";
 import { planeSpectrum, powerShares } from "./fourier.js";
+
+const TALLEST = 230; // pixels
 
 /** The three weight vectors of a unit: of operand a, of operand b, and to the classes. */
 export function unitVectors(network, unit) {
@@ -12,8 +14,10 @@ export function unitVectors(network, unit) {
 }
 
 /** A unit's weights, spectrum, activation, its Fourier transform, and what it writes. */
-export function drawUnit(roots, network, unit, frequency) {
+export function drawUnit(network, unit, frequency) {
   const { p } = network;
+  const names = ["circle", "spectrum", "activation", "transform", "writes"];
+  const roots = Object.fromEntries(names.map((name) => [name, $(name)]));
   const vectors = unitVectors(network, unit);
   drawCircle(roots.circle, vectors, p, frequency || 1);
   drawSpectrum(roots.spectrum, vectors, p);
@@ -35,18 +39,22 @@ export function drawUnit(roots, network, unit, frequency) {
   drawWrites(roots.writes, vectors.W, p);
 }
 
+function sizeOf(root) {
+  return root.clientWidth || TALLEST;
+}
+
 /** Residue r at the angle of frequency k; distance from the ring: its weight. */
 function drawCircle(root, vectors, p, k) {
-  const size = 220;
+  const size = sizeOf(root);
   const middle = size / 2;
-  const ring = 58;
+  const ring = size * 0.27;
   const parts = [svg("circle", { cx: middle, cy: middle, r: ring, class: "ring" })];
   for (const [name, values] of Object.entries(vectors)) {
     const [low, high] = extent(values);
     const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
     const at = Array.from(values, (value, r) => {
       const turn = ((k * r) % p) / p;
-      const distance = ring + (44 * value) / most;
+      const distance = ring + (0.2 * size * value) / most;
       return {
         turn,
         x: middle + distance * Math.sin(2 * Math.PI * turn),
@@ -56,14 +64,14 @@ function drawCircle(root, vectors, p, k) {
     const d = `M${at.map(({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}Z`;
     parts.push(svg("path", { d, class: `vector ${name}` }));
   }
-  parts.push(svg("text", { x: middle, y: 10, "text-anchor": "middle" }, "0"));
   root.setAttribute("viewBox", `0 0 ${size} ${size}`);
   root.replaceChildren(...parts);
 }
 
 function drawSpectrum(root, vectors, p) {
-  const [width, height] = [300, 220];
-  const area = { left: 42, right: width - 8, top: 24, bottom: height - 42 };
+  const width = sizeOf(root);
+  const height = Math.min(width, TALLEST);
+  const area = { left: 36, right: width - 6, top: 24, bottom: height - 42 };
   const frequencies = Array.from({ length: Math.floor(p / 2) + 1 }, (_, k) => k);
   const shares = Object.entries(vectors).map(([name, values]) => [name, powerShares(values)]);
   const most = Math.max(0.05, ...shares.flatMap(([, share]) => share.filter(Number.isFinite)));
@@ -81,8 +89,9 @@ function drawSpectrum(root, vectors, p) {
 }
 
 function drawWrites(root, values, p) {
-  const [width, height] = [300, 220];
-  const area = { left: 50, right: width - 8, top: 24, bottom: height - 42 };
+  const width = sizeOf(root);
+  const height = Math.min(width, TALLEST);
+  const area = { left: 36, right: width - 6, top: 24, bottom: height - 42 };
   const [low, high] = extent([0, ...values]);
   const x = scale([-0.5, p - 0.5], [area.left, area.right]);
   const y = scale([low, high], [area.bottom, area.top]);

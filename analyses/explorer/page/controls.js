@@ -1,0 +1,75 @@
+import { $, html, rgb, sequential } from "./drawing.js";
+import { ANSWERS } from "./pair.js";
+
+const PAUSE = 300; // milliseconds that a network is shown while time plays
+
+/** Let the page's controls change the explorer's state. */
+export function connect(explorer) {
+  const { about } = explorer.stored;
+  const { steps, width, scores } = about;
+  const hear = (id, event, heard) => $(id)?.addEventListener(event, heard);
+
+  for (const name of ["x", "y", "by"]) {
+    const offered = scores.filter(({ key }) => name !== "by" || key !== "frequency");
+    $(name).append(...offered.map(({ key, label, about: title }) =>
+      html("option", { value: key, textContent: label, title })));
+    hear(name, "change", (event) => explorer.set({ [name]: event.target.value }));
+  }
+  for (const end of ["low", "high"]) {
+    const other = end === "low" ? "high" : "low";
+    $(end).max = width;
+    hear(end, "input", (event) => {
+      const value = Number(event.target.value);
+      explorer.set({ [end]: value, [other]: Math.min(explorer.state[other], width - value) });
+    });
+  }
+  hear("all-on", "click", () => explorer.set({ low: 0, high: 0, off: new Set(), on: new Set() }));
+  hear("invert", "click", () => {
+    const kept = Array.from(explorer.off, (_, unit) => unit).filter((unit) => !explorer.off[unit]);
+    explorer.set({ low: 0, high: 0, off: new Set(kept), on: new Set() });
+  });
+
+  $("unit").max = width - 1;
+  hear("unit", "change", (event) => {
+    const unit = Number(event.target.value);
+    if (Number.isInteger(unit) && unit >= 0 && unit < width) explorer.set({ unit });
+  });
+  hear("toggle", "click", () => explorer.toggle([explorer.state.unit]));
+  hear("toggle-frequency", "click", () => explorer.toggle(explorer.sameFrequency()));
+
+  hear("split", "change", (event) => explorer.set({ split: event.target.value }));
+  hear("threshold", "input", (event) => explorer.set({ threshold: Number(event.target.value) }));
+  for (const kind of ANSWERS) hear(`next-${kind}`, "click", () => explorer.nextPair(kind));
+
+  if ($("time")) $("time").max = steps.length - 1;
+  hear("time", "input", (event) => explorer.set({ at: Number(event.target.value) }));
+  hear("play", "click", player(explorer));
+
+  window.addEventListener("hashchange", () => explorer.read());
+  window.addEventListener("resize", () => explorer.show());
+
+  const colours = Array.from({ length: 12 }, (_, i) => rgb(sequential(i / 11)));
+  $("frequencies").style.background = `linear-gradient(to right, ${colours.join(",")})`;
+  $("most-frequency").textContent = Math.floor(about.p / 2);
+}
+
+/** What the button does that plays the training and pauses it. */
+function player(explorer) {
+  let playing = false;
+  const last = explorer.stored.about.steps.length - 1;
+  const wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
+  const set = (value) => {
+    playing = value;
+    $("play").textContent = playing ? "Pause" : "Play";
+  };
+  return async () => {
+    set(!playing);
+    if (playing && explorer.state.at === last) explorer.set({ at: 0 });
+    while (playing && explorer.state.at < last) {
+      await wait(PAUSE);
+      while (playing && explorer.busy) await wait(PAUSE / 10);
+      if (playing) explorer.set({ at: Math.min(last, explorer.state.at + 1) });
+    }
+    set(false);
+  };
+}
