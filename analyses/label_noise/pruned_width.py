@@ -125,8 +125,9 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
 
     Lines are means over seeds, bands their standard errors, markers single runs.
     """
-    figure = panels(["<b>neurons needed</b>", "<b>share of the neurons</b>"],
-                    shared_yaxes=False, gap=0.1)  # fmt: skip
+    figure = panels(
+        ["<b>neurons needed</b>", "<b>share of the neurons</b>"], shared_yaxes=False, gap=0.1
+    )
     looks = (Look(BLUE), Look(ORANGE, "dash", "diamond"))
     width = data.width.values
     for reading, look in zip(READINGS, looks, strict=True):

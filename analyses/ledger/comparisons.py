@@ -246,9 +246,11 @@ class Order:
         means = (ours.mean("seed") if "seed" in ours.dims else ours).transpose(*over).values.ravel()
         gaps = np.diff(means) if self.ascending else -np.diff(means)
         sign = " < " if self.ascending else " > "
-        told = sign.join(f"{mean:.4g}" for mean in means) if (gaps > 0).all() else ", ".join(
-            f"{mean:.4g}" for mean in means
-        )  # fmt: skip
+        told = (
+            sign.join(f"{mean:.4g}" for mean in means)
+            if (gaps > 0).all()
+            else ", ".join(f"{mean:.4g}" for mean in means)
+        )
         agrees = (gaps > self.least).all() if self.least >= 0 else (gaps >= self.least).all()
         return Judgement(agrees=bool(agrees), ours=told)
 

@@ -83,15 +83,25 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.table import Table
 
     style = {
-        Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.DIFFERS: "yellow",
+        Verdict.PASS: "green",
+        Verdict.FAIL: "bold red",
+        Verdict.DIFFERS: "yellow",
         Verdict.OPEN: "dim",
-    }  # fmt: skip
+    }
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("paper", "figure", *COLUMNS, "note"):
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
-            str(row.paper), row.figure, row.quantity, row.theirs, row.tolerance, row.ours,
-            str(row.seeds or ""), str(row.verdict), row.note, style=style[row.verdict],
-        )  # fmt: skip
+            str(row.paper),
+            row.figure,
+            row.quantity,
+            row.theirs,
+            row.tolerance,
+            row.ours,
+            str(row.seeds or ""),
+            str(row.verdict),
+            row.note,
+            style=style[row.verdict],
+        )
     Console(soft_wrap=False).print(table)

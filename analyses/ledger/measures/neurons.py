@@ -29,8 +29,9 @@ def neurons(runs: Sequence[gi.Run]) -> xr.Dataset:
     found = ipr_histogram.compute(runs).rename(run="seed").drop_vars("weight_decay")
     ipr, width = found.ipr, found.sizes["neuron"]
     high = ipr > ipr_histogram.IPR_GENERALISES_ABOVE
-    rows = np.stack([np.stack([part.double().numpy() for part in neuron_weights(run.model)])
-                     for run in runs])  # seed, part, neuron, residue  # fmt: skip
+    rows = np.stack(
+        [np.stack([part.double().numpy() for part in neuron_weights(run.model)]) for run in runs]
+    )  # seed, part, neuron, residue
     shares = np.sort(np.stack([power_shares(neuron_weights(run.model).U).numpy() for run in runs]))
     amplitude = 2 * np.abs(np.fft.rfft(rows[:, 0])).max(axis=-1) / rows.shape[-1]
     second = xr.DataArray(shares[..., -2], dims=("seed", "neuron"))
@@ -141,9 +142,14 @@ def pruned(runs: Sequence[gi.Run]) -> xr.Dataset:
     }
     extra = {"kept_at_random": random.sel(fraction=0.3) / random.sel(fraction=0.0)}
     named |= extra | {"test_without_memory": _without_memory(runs, low.sel(subset="test"))}
-    return data.assign({name: one.drop_vars(("order", "end", "fraction"), errors="ignore") if
-                        name in extra else one.reset_coords(drop=True)
-                        for name, one in named.items()})  # fmt: skip
+    return data.assign(
+        {
+            name: one.drop_vars(("order", "end", "fraction"), errors="ignore")
+            if name in extra
+            else one.reset_coords(drop=True)
+            for name, one in named.items()
+        }
+    )
 
 
 def _curves_of(run: gi.Run) -> xr.Dataset:

@@ -146,8 +146,13 @@ ENTRIES = (
         source=DECAYS,
         reads={
             "accuracy on redrawn labels with 65 % pruned, in %": read(
-                "pruned_accuracy", 100,
-                weight_decay=0.0, order="ipr", end="low", subset="selected", fraction=0.65,
+                "pruned_accuracy",
+                100,
+                weight_decay=0.0,
+                order="ipr",
+                end="low",
+                subset="selected",
+                fraction=0.65,
             )
         },
         comparison=Value(equals=100 * 17 / 1646, absolute=0.5),
@@ -168,4 +173,4 @@ ENTRIES = (
         differs="Rows of a trained network are larger than the analytic ones (.22 in Fig. 2b): "
         "fewer neurons are periodic, and trained networks also cancel the leftover terms.",
     ),
-)  # fmt: skip
+)

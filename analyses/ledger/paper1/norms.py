@@ -162,9 +162,7 @@ ENTRIES = (
         claim="the norm's gain grows with the IPR",
         source=FIG5,
         reads={
-            "p1.fig5.gamma_ipr_correlation": read(
-                "gain_rank_correlation", **_HERE, norm="batch"
-            )
+            "p1.fig5.gamma_ipr_correlation": read("gain_rank_correlation", **_HERE, norm="batch")
         },
         comparison=Bound(low=0.6),
         reason="no published coefficient; the bound is ours",
@@ -228,7 +226,9 @@ ENTRIES = (
         )
         for figure, norm in ((20, "batch"), (21, "layer"), (22, "none"))
         for fraction, phase in (
-            (0.4, "coexistence"), (0.5, "partial inversion"), (0.8, "full inversion"),
+            (0.4, "coexistence"),
+            (0.5, "partial inversion"),
+            (0.8, "full inversion"),
         )
     ),
     Entry(
@@ -270,4 +270,4 @@ ENTRIES = (
         comparison=Bound(low=-0.3, high=0.3),
         reason="no published coefficient; the bound is ours",
     ),
-)  # fmt: skip
+)

@@ -89,7 +89,8 @@ ENTRIES = (
     *(
         entry
         for name, preset, source in (
-            ("transformer", "fig7a", TRANSFORMER), ("mlp3", "fig7b", THREE_LAYERS),
+            ("transformer", "fig7a", TRANSFORMER),
+            ("mlp3", "fig7b", THREE_LAYERS),
         )
         for entry in (
             Entry(
@@ -97,9 +98,7 @@ ENTRIES = (
                 figure="Fig. 7",
                 claim="the input layer's mean IPR grows with weight decay",
                 source=TABLES,
-                reads={
-                    f"p1.fig7.{name}.ipr_shift": read("input_ipr", figure=preset, place=[0, 3])
-                },
+                reads={f"p1.fig7.{name}.ipr_shift": read("input_ipr", figure=preset, place=[0, 3])},
                 comparison=Order(ascending=True),
                 reason=_SIGN + "; decays 0 and 1 of our scan, at alpha .8, xi .2",
             ),
@@ -158,9 +157,7 @@ ENTRIES = (
         figure="Hypothesis 2.2",
         claim="the input rows of networks that generalise are periodic",
         source=TABLES,
-        reads={
-            "p1.hyp2.2": read("least_periodic", figure=["fig7a", "fig7b"])
-        },
+        reads={"p1.hyp2.2": read("least_periodic", figure=["fig7a", "fig7b"])},
         comparison=Region(low=2),
         reason="twice the mean IPR of noise; the operational form is ours",
     ),
@@ -254,9 +251,7 @@ ENTRIES = (
         figure="Fig. 13",
         claim="dropout above .1 does not help",
         source=TRANSFORMER_DROPOUT,
-        reads={
-            "p1.fig13.large_dp_no_help": read("generalising", preset="fig13", panel=[2, 3])
-        },
+        reads={"p1.fig13.large_dp_no_help": read("generalising", preset="fig13", panel=[2, 3])},
         comparison=Order(ascending=False, least=-0.5),
         reason="no more cells generalise at .2 than at .1",
     ),
@@ -274,9 +269,7 @@ ENTRIES = (
         figure="Fig. 14",
         claim="and raises the output's",
         source=TABLES,
-        reads={
-            "p1.fig14.output_ipr_larger": read("output_ipr", figure="fig14", place=[0, 1])
-        },
+        reads={"p1.fig14.output_ipr_larger": read("output_ipr", figure="fig14", place=[0, 1])},
         comparison=Order(ascending=True),
         reason="the sign",
     ),
@@ -362,4 +355,4 @@ ENTRIES = (
         comparison=Bound(high=1.0),
         reason="the upper end of the exponent's 95 % interval",
     ),
-)  # fmt: skip
+)
