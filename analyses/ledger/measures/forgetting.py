@@ -153,7 +153,7 @@ def _objective(run: gi.Run) -> float:
     """Loss plus lambda / 2 |w|^2 at the largest test accuracy, over the loss of zero weights."""
     if _max_test(run) < GENERALISED_FROM:
         return np.nan
-    at_best = run.history.isel(step=int(run.history.test_accuracy.argmax()))
+    at_best = run.history.isel(step=int(run.history.test_accuracy.argmax("step")))
     squared = float((at_best.norm**2).sum())
     regularised = float(at_best.train_loss) + run.config.training.weight_decay / 2 * squared
     return regularised * run.config.data.p

@@ -70,8 +70,10 @@ ENTRIES = (
         source=SMALL,
         reads={
             "p2.fig4.order.wd": read(
-                "overall", factor=["decay to zero", "decay to initialisation", _PLAIN],
-                rate="baseline", **_FINAL,
+                "overall",
+                factor=["decay to zero", "decay to initialisation", _PLAIN],
+                rate="baseline",
+                **_FINAL,
             )
         },
         comparison=Order(ascending=False),
@@ -126,4 +128,4 @@ ENTRIES = (
         comparison=Order(ascending=True),
         reason="means over fractions; the published drop of the high rate at .8 may be one run",
     ),
-)  # fmt: skip
+)

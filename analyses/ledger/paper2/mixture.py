@@ -52,9 +52,7 @@ ENTRIES = (
         "accuracy-curves",
         "accuracies while the four scalars train",
         {
-            f"p2.fig5.{short}.curve.{name}_acc": read(
-                "accuracy", 100, **_in(start, split=split)
-            )
+            f"p2.fig5.{short}.curve.{name}_acc": read("accuracy", 100, **_in(start, split=split))
             for short, start in _STARTS.items()
             for name, split in _SPLITS.items()
         },
@@ -104,11 +102,7 @@ ENTRIES = (
     _entry(
         "half",
         "step of 50 % validation accuracy",
-        {
-            "p2.fig5.10-1.val_acc_ge_50": read(
-                "first_step", **_in("10:1", split="test", level=0.5)
-            )
-        },
+        {"p2.fig5.10-1.val_acc_ge_50": read("first_step", **_in("10:1", split="test", level=0.5))},
         Value(relative=0.2, median=True),
         "20 % in steps",
     ),
@@ -196,7 +190,10 @@ ENTRIES = (
         reads={
             "p2.fig5.training_speed_necessary": read(
                 "delay_ratio",
-                **_AS, variant="probabilities, MSE", factor=10.0, start=["1:1", "10:1"],
+                **_AS,
+                variant="probabilities, MSE",
+                factor=10.0,
+                start=["1:1", "10:1"],
             )
         },
         comparison=Order(ascending=True),
@@ -219,4 +216,4 @@ ENTRIES = (
         "never generalises in 1500 steps: the published delayed fall hung on the single training "
         "error of C_mem, without which no gradient favours C_gen.",
     ),
-)  # fmt: skip
+)

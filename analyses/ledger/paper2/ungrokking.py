@@ -73,8 +73,12 @@ ENTRIES = (
         source=SMALL,
         reads={
             "p2.fig7.ungrokking_universal": read(
-                "final_mean", 100, network=["transformer", "lstm", "mlp"], weight_decay=1.0,
-                fraction=0.025, **_FRESH,
+                "final_mean",
+                100,
+                network=["transformer", "lstm", "mlp"],
+                weight_decay=1.0,
+                fraction=0.025,
+                **_FRESH,
             )
         },
         comparison=Region(high=3.5),
@@ -109,4 +113,4 @@ ENTRIES = (
         differs="With three seeds per weight decay the 50 % point moves, as it does in the "
         "published figure: ungrokking happens at every decay, but not at the same amount of data.",
     ),
-)  # fmt: skip
+)
