@@ -66,8 +66,8 @@ EXPERIMENTS = {
         module="analyses.efficiency.ungrokking",
         shows="grokked networks trained on with less data: where they forget the rule",
         figures=f"{SECOND}, Figs. 7, 8",
-        cost="tiny 99 runs, 20,700 steps; "
-        "small 171 runs, 270,000 steps; published 279 runs, 9,000,000 steps",
+        cost="tiny 279 runs, 56,700 steps; "
+        "small 819 runs, 1,242,000 steps; published 819 runs, 25,200,000 steps",
     ),
     "semi_grokking": Entry(
         module="analyses.efficiency.semi_grokking",

@@ -16,7 +16,7 @@ from analyses.efficiency.ungrokking import figures as plots
 from analyses.efficiency.ungrokking.computation import compute
 from analyses.efficiency.ungrokking.place import locate
 from analyses.efficiency.ungrokking.runs import collect_runs, continued, wanted
-from analyses.options import Out, Seeds, Size
+from analyses.options import Networks, Out, Seeds, Size
 from analyses.pages.finding import Finding
 
 __all__ = ["collect_runs", "compute", "continued", "experiment", "locate", "wanted"]
@@ -26,16 +26,17 @@ def experiment(
     out: Out,
     size: Size = "small",
     seeds: Seeds = 3,
+    network: Networks = None,
     level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
 ) -> Iterator[Announcement | Finding]:
-    """Grok three networks, train them on with less data, and locate where they forget."""
-    yield Announcement.of(out, wanted(size, seeds))
-    starts, runs = collect_runs(out, size, seeds, level=level)
+    """Grok networks, all three unless some are named, and locate where less data undoes it."""
+    yield Announcement.of(out, wanted(size, seeds, networks=network))
+    starts, runs = collect_runs(out, size, seeds, networks=network, level=level)
     data = locate(compute(runs, starts))
     figures = [plots.plot_final(data)]
-    for network in data.network.values:
-        figures.append(plots.plot_decay(data, network=network))
-        figures.append(plots.plot_trajectories(data, network=network))
+    for name in data.network.values:
+        figures.append(plots.plot_decay(data, network=name))
+        figures.append(plots.plot_trajectories(data, network=name))
     yield Finding(data=data, figures=figures, rows=_sentences(data))
 
 

@@ -14,9 +14,13 @@ START = "grokked"  # the checkpoint of a start that is continued
 START_FRACTION = {"tiny": 0.7, "small": 0.7, "published": 0.5}
 # Train and validation accuracy of a start: some small networks stop just below the published level.
 START_FROM = {"tiny": TIMED_AT, "small": TIMED_AT, "published": FLAWLESS_FROM}
-# Of the MLP (Fig. 8); the other networks have the middle one. At "small" factors of 10 would be too
-# much: 0.1 changes little in its 1500 steps, and 10 removes all weights.
-WEIGHT_DECAYS = {"tiny": (1.0, 2.0, 4.0), "small": (0.3, 1.0, 3.0), "published": (0.01, 0.1, 1.0)}
+# Those of Fig. 8; at "small" also 0.3 and 3. Alone, weights would decay in the second training by
+# exp(-lr * weight decay * steps): to 1 % at 1, to 26 % at 0.3, and hardly at all at 0.01.
+WEIGHT_DECAYS = {
+    "tiny": (1.0, 2.0, 4.0),
+    "small": (0.01, 0.1, 0.3, 1.0, 3.0),
+    "published": (0.01, 0.1, 1.0),
+}
 STEPS = {"tiny": 200, "small": 1500, "published": 30_000}  # of the second training
 FRACTIONS = {
     "tiny": (0.05, 0.1, 0.2, 0.35, 0.5),
@@ -112,7 +116,8 @@ def wanted(
         size: one of ``settings.SIZES``.
         seeds: how many of each.
         networks: names from ``settings.NETWORKS``; None: all.
-        controls: for the MLP, also other weight decays and the moments that starts kept.
+        controls: all of ``WEIGHT_DECAYS``, with fresh moments and with those that starts kept;
+            otherwise only a network's own weight decay, with fresh moments.
     """
     starts = _starts(size, seeds, networks)
     return starts + [
@@ -136,11 +141,10 @@ def _starts(size: str, seeds: int, networks: Sequence[str] | None) -> list[Named
 
 
 def _kinds(config: gi.RunConfig, size: str, controls: bool) -> list[tuple[float, bool]]:
-    """Weight decays, and whether moments are kept; both vary only for the MLP."""
-    own = config.training.weight_decay
-    if not controls or network_of(config) != "mlp":
-        return [(own, False)]
-    return [*((decay, False) for decay in WEIGHT_DECAYS[size]), (own, True)]
+    """Weight decays of the second training, and whether moments are kept."""
+    if not controls:
+        return [(config.training.weight_decay, False)]
+    return [(decay, kept) for decay in WEIGHT_DECAYS[size] for kept in (False, True)]
 
 
 def collect_runs(
@@ -159,7 +163,7 @@ def collect_runs(
         size: as for :func:`wanted`; so are ``seeds``, ``networks`` and ``controls``.
         seeds: how many of each.
         networks: None: all.
-        controls: whether the MLP gets them.
+        controls: whether there are any.
         level: accuracy that a start must have; None: that of the size.
 
     Raises:

@@ -153,15 +153,16 @@ def training_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     return without_text(findings("training_efficiency", work, size=size, seeds=seeds)[0].data)
 
 
-def ungrokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
+def ungrokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset:
     """Figs. 7 and 8: accuracy after training on with less data.
 
     The experiment's dataset without curves, and ``percent_at`` (moments, network, weight_decay,
     level, seed): the percentage of all pairs at which final accuracy crosses .1, .5 and .9,
     linearly between fractions; ``moved`` (moments, network): the range of its mean at .5 over
-    weight decays.
+    weight decays; ``finished`` (moments, network, weight_decay): the share of runs that end on a
+    plateau.
     """
-    data = findings("ungrokking", work, size=size, seeds=seeds)[0].data
+    data = findings("ungrokking", work, size=size, seeds=seeds, network=[network])[0].data
     levels = [0.1, 0.5, 0.9]
     percent = xr.apply_ufunc(
         lambda final: np.array([_crossing(100 * data.fraction.values, final, at) for at in levels]),
@@ -176,6 +177,7 @@ def ungrokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
         final_by_percent=_by_percent(data.final),
         percent_at=percent,
         moved=middle.max("weight_decay") - middle.min("weight_decay"),
+        finished=1 - data.n_unfinished / data.n_runs,
     )
 
 

@@ -12,7 +12,7 @@ SOURCES = {
     for entry in catalogue.entries()
     if entry.source.experiment is not None
 }
-NETWORK = {"semi_grokking", "d_crit"}
+NETWORK = {"semi_grokking", "d_crit", "ungrokking"}
 
 
 @pytest.mark.command

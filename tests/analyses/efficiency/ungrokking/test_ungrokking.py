@@ -186,7 +186,7 @@ def test_tiny_networks_from_start_to_dataset(
         for checkpoint in (start.checkpoints["grokked"].fresh(), start.checkpoints["grokked"])
     )
     assert [run.config.training.weight_decay for run in fresh] == [0.1, 1.0]
-    assert [run.config.training.weight_decay for run in kept] == [1.0]
+    assert [run.config.training.weight_decay for run in kept] == [0.1, 1.0]
     found = compute(runs, [start])
     assert found.moments.values.tolist() == ["fresh", "kept"]
     begun = found.test_accuracy.sel(step=0, weight_decay=1.0).values
@@ -196,7 +196,7 @@ def test_tiny_networks_from_start_to_dataset(
     np.testing.assert_allclose(begun, outside)
     ends = found.test_accuracy.sel(weight_decay=1.0).isel(step=-1)
     assert ends.notnull().all()
-    weights = [run.model.state_dict() for run in (fresh[1], *kept)]
+    weights = [run.model.state_dict() for run in (fresh[1], kept[1])]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
