@@ -8,6 +8,9 @@ several ways (``NORM_KINDS``), and :mod:`trend` says what is left of the publish
 """
 
 from collections.abc import Iterator
+from typing import Annotated
+
+import typer
 
 from analyses.announcement import Announcement
 from analyses.efficiency.model_efficiency import trend
@@ -22,12 +25,18 @@ __all__ = ["CIRCUITS", "NORM_KINDS", "compute", "experiment"]
 
 
 def experiment(
-    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Network = "mlp"
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = SEEDS,
+    network: Network = "mlp",
+    initial_scale: Annotated[float, typer.Option(help="factor on all initial weights")] = 1.0,
 ) -> Iterator[Announcement | Finding]:
     """Compare the norms that memorising and generalising need, over training sets of many sizes."""
-    yield Announcement.of(out, wanted(size, seeds, network))
-    data = compute(collect_runs(out, size, seeds, network))
+    yield Announcement.of(out, wanted(size, seeds, network, initial_scale=initial_scale))
+    data = compute(collect_runs(out, size, seeds, network, initial_scale=initial_scale))
     slopes = trend.compute(data)
     figures = [plot_efficiency(data), plot_layers(data), plot_trend(slopes)]
     rows = [*trend.table(slopes), trend.sentence(slopes)]
-    yield Finding(data=data, figures=figures, rows=rows, name=f"model_efficiency_{network}")
+    scaled = "" if initial_scale == 1 else f"_init_{initial_scale:g}"
+    name = f"model_efficiency_{network}{scaled}"
+    yield Finding(data=data, figures=figures, rows=rows, name=name)

@@ -123,9 +123,12 @@ def _mixed(curves: xr.Dataset) -> xr.Dataset:
     )
 
 
-def model_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
+def model_efficiency(
+    *, seeds: int, work: Path, size: str, initial_scale: float = 1.0
+) -> xr.Dataset:
     """Fig. 6: norms and logits of all circuits, with the slopes of :mod:`trend`."""
-    data = findings("model_efficiency", work, size=size, seeds=seeds)[0].data
+    options = {"size": size, "seeds": seeds, "initial_scale": initial_scale}
+    data = findings("model_efficiency", work, **options)[0].data
     slopes = trend.compute(data)
     norm = data.cost.sel(measure="all parameters")
     per_norm = data.median_logit / norm

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 import grokinterp as gi
 from analyses.efficiency import model_efficiency
 from analyses.efficiency.model_efficiency import figures
-from analyses.efficiency.model_efficiency.runs import collect_runs
+from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
+from grokinterp.sweeps.collect import collect
 from probes.parameter_norms import parameter_norm
 
 P, UNUSED = 5, 4
@@ -275,3 +277,18 @@ def test_runs_are_those_of_the_task_and_of_random_labels(
     half = next(c for c in configs if c.data.train_fraction == 0.5)
     assert half.training.batch_size == 512
     assert json.dumps(half.to_dict())  # plain numbers only
+
+
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+def test_networks_begin_at_scaled_weights(network: str, tmp_path: Path) -> None:
+    usual, small = (
+        [named for named in wanted("tiny", 1, network, **scale) if "0.5" in named.folder]
+        for scale in ({}, {"initial_scale": 0.1})
+    )
+    assert {named.folder for named in usual}.isdisjoint(named.folder for named in small)
+    assert [named.config for named in small] == [named.config for named in usual]
+    for named in small:  # on the task's labels and on random ones
+        begun = collect(tmp_path, [named], progress=False)[0].history.norm.isel(step=0)
+        weights = gi.build_model(named.config).parameters()
+        norms = [0.1 * float(w.detach().norm()) for w in weights if w.ndim > 1]  # no biases
+        np.testing.assert_allclose(begun, norms, rtol=1e-5)  # of float32
