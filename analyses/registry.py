@@ -67,7 +67,7 @@ EXPERIMENTS = {
         shows="grokked networks trained on with less data: where they forget the rule",
         figures=f"{SECOND}, Figs. 7, 8",
         cost="tiny 279 runs, 56,700 steps; "
-        "small 819 runs, 1,242,000 steps; published 819 runs, 25,200,000 steps",
+        "small 819 runs, 2,214,000 steps; published 819 runs, 25,200,000 steps",
     ),
     "semi_grokking": Entry(
         module="analyses.efficiency.semi_grokking",

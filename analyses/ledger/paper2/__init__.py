@@ -6,6 +6,7 @@ PARTS = (
     "data_efficiency",
     "mixture",
     "model_efficiency",
+    "optima",
     "ungrokking",
     "semi_grokking",
 )

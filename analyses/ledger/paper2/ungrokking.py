@@ -25,7 +25,7 @@ def _sources(size: str, tier: str, minutes: dict[str, float]) -> dict[str, Sourc
 
 
 PUBLISHED = _sources("published", "gpu", dict.fromkeys(_NETWORKS, 1500))
-SMALL = _sources("small", "cpu", {"transformer": 10, "lstm": 25, "mlp": 8})
+SMALL = _sources("small", "cpu", {"transformer": 14, "lstm": 35, "mlp": 10})
 _FRESH = {"moments": "fresh"}
 _CURVES = {  # beginning of the ids -> figure, network, weight decay
     "p2.fig7.transformer": ("Fig. 7", "transformer", 0.1),

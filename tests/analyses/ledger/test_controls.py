@@ -1,0 +1,100 @@
+"""Controls of the second paper: the gradient is that of the training pairs, gains are paired."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import grokinterp as gi
+from analyses.efficiency import settings
+from analyses.efficiency.data_efficiency import grids
+from analyses.ledger.measures import controls
+from grokinterp.sweeps.collect import Named
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> list[Named]:
+    """MLPs of 10 steps instead of 3000; the runs that were asked for."""
+    training = {"steps": 1, "lr": 1e-2, "weight_decay": 0.5, "eval_every": 1}
+    monkeypatch.setitem(settings._P, "tiny", 7)
+    monkeypatch.setitem(settings._WIDTH, "tiny", 8)
+    monkeypatch.setitem(settings._TRAINING, "tiny", training)
+    monkeypatch.setitem(settings._OWN, "tiny", {"mlp": {"loss": "mse_softmax"}})
+    asked: list[Named] = []
+
+    def trained(_: Path, wanted: list[Named]) -> list[gi.Run]:
+        asked.extend(wanted)
+        return gi.train_many([named.config for named in wanted], progress=False)
+
+    monkeypatch.setattr(controls, "collect", trained)
+    return asked
+
+
+def test_the_gradient_is_that_of_the_training_pairs(toys: list[Named], tmp_path: Path) -> None:
+    found = controls.gradient_norm(seeds=2, work=tmp_path, size="tiny")
+    assert len({named.folder for named in toys}) == len(toys) == found.distance.size == 8
+    config = toys[-1].config  # decoupled decay, all pairs, the second seed
+    assert (config.training.optimizer, config.training.decay_kind) == ("adamw", "decoupled_zero")
+    assert (config.training.steps, config.training.batch_size, config.seed) == (10, None, 1)
+    assert toys[0].config.training.decay_kind == "l2"
+    run = gi.train(config, progress=False)
+    data, model = run.dataset, run.model.double()
+    error = model(data.tokens).softmax(dim=1) - torch.eye(7)[data.labels]
+    error[data.is_train].square().mean().backward()
+    weights = torch.cat([w.detach().flatten() for w in model.parameters()])
+    gradient = torch.cat([w.grad.flatten() for w in model.parameters() if w.grad is not None])
+    expected = (gradient / 0.5 + weights).norm() / weights.norm()
+    at = {"decay": "decoupled_zero", "batches": "all pairs", "seed": 1}
+    np.testing.assert_allclose(found.distance.sel(at), expected, rtol=1e-5)  # of float32
+    assert found.test_accuracy.sel(at) == run.history.test_accuracy[-1]
+    # The other seed, and the other decay, are other runs.
+    assert len(np.unique(found.push.sel(batches="all pairs"))) == 4
+
+
+def test_gains_are_paired_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    right = {"none": 0.2, "decoupled_zero": 0.6, "decoupled_init": 0.3, "jiggle": 0.2}
+    asked: list[gi.RunConfig] = []
+
+    def made(_: Path, wanted: list[Named]) -> list[Any]:
+        asked.extend(named.config for named in wanted)
+        runs = []
+        for config in asked:
+            kind = config.training.decay if config.training.weight_decay else "none"
+            accuracy = right[str(kind)] + 0.1 * config.seed + config.data.train_fraction / 10
+            values = xr.DataArray([0.0, accuracy], dims="step")
+            runs.append(SimpleNamespace(history=xr.Dataset({"test_accuracy": values})))
+        return runs
+
+    monkeypatch.setattr(controls, "collect", made)
+    found = controls.jiggle(seeds=3, work=tmp_path, size="small")
+    grid = grids.get("small")
+    assert {config.training.lr for config in asked} == {grid.rates["baseline"]}
+    assert {config.training.weight_decay for config in asked} == {0.0, grid.weight_decay}
+    assert {config.data.seed for config in asked} == {0, 1, 2}
+    for kind, accuracy in right.items():
+        np.testing.assert_allclose(found.gain.sel(decay=kind), accuracy - 0.2, atol=1e-12)
+        np.testing.assert_allclose(found.gain_low.sel(decay=kind), accuracy - 0.2, atol=1e-12)
+    np.testing.assert_allclose(
+        found.accuracy.sel(decay="jiggle", fraction=0.4, seed=2), 0.2 + 0.2 + 0.04
+    )
+
+
+def test_decays_of_the_smallest_size_are_trained(
+    toys: list[Named], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For real, on a grid of toys."""
+    small = grids.SettingsGrid(
+        base=settings.network("mlp", "tiny").replace({"training.batch_size": None}),
+        rates={"baseline": 1e-2},
+        batch_size=8,
+        weight_decay=1.0,
+    )
+    monkeypatch.setitem(grids.GRIDS, "tiny", small)
+    found = controls.jiggle(seeds=1, work=tmp_path, size="tiny")
+    assert [named.config.training.decay for named in toys] == [None, *found.decay.values[1:]]
+    assert (found.gain.sel(decay="none") == 0).all()
+    assert found.gain_low.isnull().all()  # one seed has no interval
