@@ -5,19 +5,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from analyses.explorer.layers import plain_weights
 from analyses.explorer.sizes import parts
 from analyses.one_run.ipr_histogram import IPR_MEMORISES_BELOW
 from analyses.one_run.stored_networks import StoredNetwork, stored_networks
 from grokinterp import MLPConfig, Run
 from grokinterp.data import Dataset
 from grokinterp.models.mlp import HookedMLP
-from probes import direct_effects, model_neuron_ipr, model_neuron_norms, power_shares
+from probes import direct_effects, ipr, power_shares
+from probes.alive import ALIVE, only_living
 from probes.neuron_weights import neuron_weights
 
-# Subsets that make up all pairs; their places are the codes in the page.
-DISJOINT = ("test", "changed", "unchanged")
+# Subsets that make up all pairs, in words; their places are the codes in the page.
+DISJOINT = {"test": "test", "changed": "corrupted", "unchanged": "uncorrupted"}
 _CURVE_POINTS = 600  # steps of the history that are drawn, at most
 
 
@@ -29,19 +30,25 @@ class Score(NamedTuple):
     about: str
 
 
-SCORES = (
-    Score("ipr", "IPR", "inverse participation ratio: 1 if the weights have one frequency"),
-    Score("norm", "norm", "L2 norm of a unit's input and output weights"),
-    Score("frequency", "frequency", "strongest frequency of the weights, in cycles per p residues"),
-    *(
-        Score(
-            f"writes_{subset}",
-            f"writes to {subset} labels",
-            f"what a unit adds to the label's logit above the mean logit, mean over {subset} pairs",
-        )
-        for subset in DISJOINT
-    ),
-)
+def scores_of(model: HookedMLP) -> list[Score]:
+    """The scores that a network's units have, in the order of :func:`unit_scores`."""
+    deep, vectors = len(model.layers) > 1, "input and output weights"
+    ipr, which = "inverse participation ratio of its {}: 1 if they have one frequency", "IPR"
+    if deep:
+        vectors, which = "output weights", "output IPR"
+    return [
+        Score("periodicity", which, ipr.format(vectors)),
+        Score("norm", "norm", f"L2 norm of its {vectors}"),
+        Score("frequency", "frequency", f"strongest in its {vectors}, cycles per p residues"),
+        *(
+            Score(
+                f"writes_{subset}",
+                f"writes to {words} labels",
+                f"what it adds to the label's logit above the mean logit, mean over {words} pairs",
+            )
+            for subset, words in DISJOINT.items()
+        ),
+    ]
 
 
 class Payload(NamedTuple):
@@ -56,56 +63,59 @@ def gather(run: Run, *, name: str) -> Payload:
     """Everything that the page shows.
 
     Args:
-        run: a run of an MLP with one hidden layer and no norm.
+        run: a run of an MLP on one-hot pairs, without layer norms.
         name: of the run, for the heading.
 
     Raises:
         ValueError: another architecture, a network too large, or no network at all is stored.
     """
-    config = run.config.model
-    if not isinstance(config, MLPConfig) or config.norm is not None or config.n_layers != 1:
+    config, p = run.config.model, run.config.data.p
+    if not isinstance(config, MLPConfig):
         raise ValueError(
-            f"the explorer runs MLPs with one hidden layer and no norm, {name} has {config}; "
-            f"grokinterp analyse {name} --list names what works for any network"
+            f"the explorer runs MLPs on one-hot pairs (gi.MLPConfig), {name} has {config}; "
+            "grokinterp analyse --list names what there is for any network"
         )
     networks = list(stored_networks(run))
     if not networks:
         raise ValueError(f"{name} {run.ending}, so there is no network to explore")
-    p, width = run.config.data.p, config.d_mlp
     chosen = parts(
-        weights=3 * p * width,
+        weights=sum(weight.size for weight in plain_weights(networks[-1].model).values()),
         steps=[stored.step for stored in networks],
-        products=width * p**3,
+        products=p**2 * config.d_mlp * (p + (config.n_layers - 1) * config.d_mlp),
         logits=p**3,
     )
     networks = [networks[place] for place in chosen.networks]
-    last, data = networks[-1], run.dataset
-    scores = [unit_scores(stored.model, data) for stored in networks]
+    weights = [plain_weights(stored.model) for stored in networks]
+    data = run.dataset
     arrays = {
         "labels": data.labels.numpy().astype(np.uint16),
         "clean_labels": data.clean_labels.numpy().astype(np.uint16),
         "subsets": subset_codes(data),
-        "scores": np.stack(scores),
-        **_weights(last),
+        "scores": np.stack([unit_scores(stored.model, data) for stored in networks]),
+        **weights[-1],
     }
-    earlier = [_weights(stored) for stored in networks[:-1]]
     over_steps = {
-        f"earlier_{key}": np.stack([weights[key] for weights in earlier])
-        for key in (arrays.keys() & {"W_E", "W_U"} if earlier else ())
+        f"earlier_{key}": np.stack([earlier[key] for earlier in weights[:-1]])
+        for key in (weights[-1] if weights[:-1] else ())
     }
     about = _about(run, name, networks) | {"notes": chosen.notes}
     return Payload(about, arrays, over_steps)
 
 
 def unit_scores(model: HookedMLP, data: Dataset) -> np.ndarray:
-    """``SCORES`` of each neuron: float32 [score, unit], NaN for a dead neuron's IPR."""
-    weights = torch.stack(tuple(neuron_weights(model)))
-    shares = power_shares(weights).mean(dim=0)
+    """:func:`scores_of` the last layer's neurons: float32 [score, unit], NaN for a dead neuron's.
+
+    They are those of ``probes.model_neuron_ipr``, ``model_neuron_norms`` and ``direct_effects``.
+    """
+    last = len(model.layers) - 1
+    vectors = model.W_U.detach()[None] if last else torch.stack(tuple(neuron_weights(model)))
+    living = only_living(vectors.double(), ALIVE)
+    shares = power_shares(living).mean(dim=0)
     frequency = shares.nan_to_num(0.0).argmax(dim=-1).double()
-    effects = direct_effects(model, data)
-    values: list[Tensor] = [
-        model_neuron_ipr(model).ipr,
-        model_neuron_norms(model),
+    effects = direct_effects(model, data, f"neurons.{last}")
+    values = [
+        ipr(living).mean(dim=0),
+        vectors.double().square().sum(dim=(0, 2)).sqrt(),
         frequency.masked_fill(shares.isnan().any(dim=-1), float("nan")),
         *(effects[subset] for subset in DISJOINT),
     ]
@@ -120,11 +130,6 @@ def subset_codes(data: Dataset) -> np.ndarray:
     return codes
 
 
-def _weights(stored: StoredNetwork) -> dict[str, np.ndarray]:
-    model = stored.model
-    return {name: getattr(model, name).detach().float().cpu().numpy() for name in ("W_E", "W_U")}
-
-
 def _about(run: Run, name: str, networks: Sequence[StoredNetwork]) -> dict[str, Any]:
     data, config = run.config.data, run.config.model
     history = run.history
@@ -137,13 +142,14 @@ def _about(run: Run, name: str, networks: Sequence[StoredNetwork]) -> dict[str, 
         "operation": getattr(data.operation, "name", data.operation),
         "p": data.p,
         "width": config.d_mlp,
+        "layers": config.n_layers,
         "act": config.act,
         "network": run.model.description,
         "train_fraction": data.train_fraction,
         "corruption": data.corruption,
         "ending": run.ending,
         "steps": [stored.step for stored in networks],
-        "scores": [score._asdict() for score in SCORES],
+        "scores": [score._asdict() for score in scores_of(run.model)],
         "subsets": list(DISJOINT),
         "threshold": IPR_MEMORISES_BELOW,
         "history": {

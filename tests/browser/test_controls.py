@@ -25,6 +25,11 @@ def fragment(page: Any) -> dict[str, str]:
     return dict(word.split("=") for word in page.url.partition("#")[2].split("&") if word)
 
 
+def settle(page: Any) -> None:
+    """Until everything is drawn."""
+    page.locator("body[data-ready=yes]").wait_for()
+
+
 def wait(page: Any, count: int) -> None:
     """Until the network has answered with so many units off."""
     page.locator("#status", has_text=f"answered with {count} of 40 units off").wait_for()
@@ -88,6 +93,7 @@ def test_a_click_opens_a_unit(explorer: Path, opened: Opened) -> None:
     page.mouse.move(*page.evaluate(PLACES)[right])
     assert text(page, "tip").startswith(f"unit {right}: frequency ")
     page.mouse.click(*page.evaluate(PLACES)[right])
+    settle(page)
     assert text(page, "unit-words").startswith(f"unit {right}: frequency ")
     assert page.evaluate(PICTURE, "activation") != before
     assert fragment(page) == {"unit": str(right)}
@@ -119,7 +125,7 @@ def test_time_moves_everything(run: gi.Run, explorer: Path, opened: Opened) -> N
     pictures = ["activation", "table"]
     before = [page.evaluate(PICTURE, name) for name in pictures] + page.evaluate(PLACES)
     page.locator("#time").fill("1")
-    page.locator("body:not(.stale)").wait_for()
+    settle(page)
     assert (text(page, "step"), fragment(page)["at"]) == ("step 50", "1")
     model = run.model_at("step_50")
     check_now(page, run, model, model_neuron_ipr(model).order()[:4].tolist())

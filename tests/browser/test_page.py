@@ -2,12 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import grokinterp as gi
 from analyses.explorer import write_explorer
+from probes import unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
 
 OVER_THE_EDGE = """() => [...document.querySelectorAll('main *, header *, section *')].filter(
@@ -55,19 +57,29 @@ def test_markup_in_names_and_one_network_only(tmp_path: Path, opened: Opened) ->
     assert "grokinterp train OUT --checkpoints 30" in page.locator("#over-time").inner_text()
 
 
-@pytest.mark.parametrize("act", ["relu", "gelu"])
-def test_other_activations(act: str, run: gi.Run, tmp_path: Path, opened: Opened) -> None:
-    config = CONFIG.replace({"model.act": act})
+@pytest.mark.parametrize(
+    "change", [{"act": "relu", "norm": "batch"}, {"act": "gelu", "n_layers": 3}]
+)
+def test_other_networks(
+    change: dict[str, Any], run: gi.Run, tmp_path: Path, opened: Opened
+) -> None:
+    config = CONFIG.replace({f"model.{name}": value for name, value in change.items()})
     model = gi.build_model(config).eval()
     assert isinstance(model, gi.HookedMLP)
     model.W_E.mul_(8)  # far enough from 0 that gelu is neither linear nor a step
-    write_explorer(
-        dataclasses.replace(run, config=config, model=model, checkpoints={}),
-        tmp_path / "page.html",
-        name=act,
-    )
-    page = opened(tmp_path / "page.html")
+    if "norm" in change:
+        model.state_dict()["layers.0.norm.running_mean"].fill_(0.3)
+    other = dataclasses.replace(run, config=config, model=model, checkpoints={})
+    write_explorer(other, tmp_path / "page.html", name="other")
+    page = opened(tmp_path / "page.html", "#off=2-30")
     found = torch.tensor(page.evaluate("async () => Array.from(await explorer.pool.logits())"))
-    expected = model(run.dataset.tokens).double().flatten()
-    assert expected.abs().max() > 0.5
+    last = config.model.n_layers - 1
+    hooks = gi.ablate(range(2, 31), unit=f"neurons.{last}")
+    expected = model.run_with_hooks(run.dataset.tokens, fwd_hooks=hooks).double().flatten()
+    assert expected.abs().max() > 0.1
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
+    (curves,) = page.evaluate("() => Array.from(explorer.curves.values())")
+    order = torch.tensor(page.evaluate("() => Array.from(explorer.order)"))
+    pruned = unit_pruning_curve(model, other.dataset, order, unit=f"neurons.{last}")
+    shown = torch.tensor(curves["low"], dtype=torch.float64).T[pruned.removed]
+    torch.testing.assert_close(shown, pruned.accuracy[:, [1, 2, 3]], rtol=0, atol=1e-9)

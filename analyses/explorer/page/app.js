@@ -4,10 +4,10 @@ import { $, short } from "./drawing.js";
 import { Network } from "./network.js";
 import { ANSWERS, Table, decidingRows, decidingUnits, drawLogits, kindOfAnswer, splitLogits } from "./pair.js";
 import { Pool } from "./pool.js";
-import { Scatter, inWords } from "./scatter.js";
+import { Scatter } from "./scatter.js";
 import { fromFragment, offUnits, rankOrder, toFragment } from "./state.js";
 import { Stored } from "./stored.js";
-import { drawUnit } from "./unit.js";
+import { drawActivation, drawUnit } from "./unit.js";
 import { unpack } from "./unpack.js";
 
 const NOTHING = [NaN, NaN, NaN]; // accuracies that are not known yet
@@ -27,11 +27,12 @@ class Explorer {
     this.loaded = null; // place of the network that the workers have
     this.whole = NOTHING;
     this.busy = false;
+    this.turns = 0; // in which answers were asked for
     this.scatter = new Scatter($("scatter"), {
       open: (unit) => this.set({ unit }),
       toggle: (unit) => this.toggle([unit]),
       lasso: (units) => this.switchUnits(units, $("lasso-off").checked),
-      hover: (unit, event) => tip(unit === null ? "" : inWords(unit, this.now, this.off), event),
+      hover: (unit, event) => tip(unit === null ? "" : this.#unit(unit), event),
     });
     this.table = new Table(
       $("table"), about.p, (pair) => this.set({ pair }), (pair, event) => tip(this.#words(pair), event),
@@ -110,7 +111,9 @@ class Explorer {
       drawUnit(this.network, state.unit, this.now.frequency[state.unit]);
     }
     this.#showPair();
-    this.#showAnswers();
+    this.#showCurves();
+    document.body.classList.toggle("stale", !this.classes);
+    document.body.dataset.ready = "no";
     this.#ask();
   }
 
@@ -132,8 +135,9 @@ class Explorer {
       await this.#answer();
     }
     this.busy = false;
+    const turn = ++this.turns;
     await this.#askCurve();
-    document.body.dataset.ready = "yes";
+    if (turn === this.turns && !this.busy) document.body.dataset.ready = "yes";
   }
 
   async #answer() {
@@ -144,30 +148,42 @@ class Explorer {
     if (this.loaded !== at) {
       const classes = await pool.load(stored.weights(at));
       this.loaded = at;
+      this.coming = null; // ended by the other network
       this.whole = accuracies(classes, stored.labels, stored.subsets);
     }
     const classes = await pool.remove(off);
     if (at !== this.state.at) return;
     this.classes = classes;
+    this.#showCurves();
     this.#showAnswers();
     await new Promise(requestAnimationFrame); // the picture is there
     const took = Math.round(performance.now() - began);
     const pairs = stored.about.p ** 2;
     $("status").textContent =
       `All ${pairs.toLocaleString("en")} pairs answered with ${count(off)} of ${off.length} units off in ${took} ms.`;
+    const { unit } = this.state;
+    const plane = this.#differs("activation", at, unit) && (await pool.activation(unit));
+    if (plane) drawActivation(plane, stored.about.p);
   }
 
-  async #askCurve() {
-    const { stored } = this;
+  /** The curves by rank of this network and score; one computation is enough for each. */
+  #askCurve() {
     const key = `${this.state.at} ${this.state.by}`;
-    if (this.curves.has(key)) return;
+    if (this.curves.has(key)) return undefined;
+    if (this.coming?.key !== key) this.coming = { key, done: this.#computeCurve(key) };
+    return this.coming.done;
+  }
+
+  async #computeCurve(key) {
+    const { stored } = this;
     const sums = await this.pool.curve(this.order, this.points);
-    if (!sums) return;
+    if (this.coming?.key === key) this.coming = null;
+    if (!sums) return; // another network came in between
     const sizes = SUBSETS.map((_, code) => stored.subsets.filter((own) => own === code).length);
     const lines = (end) =>
       SUBSETS.map((_, s) => this.points.map((_, i) => sums[end][i * 3 + s] / sizes[s]));
     this.curves.set(key, { low: lines("low"), high: lines("high") });
-    this.#showAnswers();
+    this.#showCurves();
   }
 
   // --- pictures -------------------------------------------------------------------------------
@@ -182,9 +198,9 @@ class Explorer {
     }
     for (const name of ["x", "y", "by", "split", "threshold", "unit"]) $(name).value = state[name];
     $("threshold-value").textContent = state.threshold.toFixed(2);
-    $("by-ipr").hidden = state.split !== "ipr";
-    for (const name of document.querySelectorAll(".by-name")) {
-      name.textContent = stored.label(state.by);
+    $("by-periodicity").hidden = state.split === "off";
+    for (const [kind, key] of [["by-name", state.by], ["periodicity-name", "periodicity"]]) {
+      for (const name of document.getElementsByClassName(kind)) name.textContent = stored.label(key);
     }
     if (!$("time")) return; // there is one network only
     $("time").value = state.at;
@@ -204,16 +220,15 @@ class Explorer {
     else this.scatter.update(shown);
     const same = this.sameFrequency();
     const verb = (units) => (units.every((unit) => off[unit]) ? "Switch on" : "Switch off");
-    $("unit-words").textContent = inWords(state.unit, now, off);
+    $("unit-words").textContent = this.#unit(state.unit);
     $("toggle").textContent = verb([state.unit]);
     $("toggle-frequency").hidden = !same.length; // a dead unit has no frequency
     $("toggle-frequency").textContent =
       `${verb(same)} all ${same.length} of frequency ${short(now.frequency[state.unit])}`;
   }
 
-  #showAnswers() {
+  #showCurves() {
     const { state, stored, classes } = this;
-    document.body.classList.toggle("stale", !classes);
     const now = classes ? accuracies(classes, stored.labels, stored.subsets) : NOTHING;
     const whole = this.loaded === state.at ? this.whole : NOTHING;
     SUBSETS.forEach((subset, i) => {
@@ -228,29 +243,37 @@ class Explorer {
         title: `units removed, ${end}est ${stored.label(state.by)} first`,
       });
     }
-    if (!classes) return;
+  }
+
+  #showAnswers() {
+    const { stored, classes } = this;
+    document.body.classList.remove("stale");
     this.kinds = Array.from(classes, (answer, i) =>
       kindOfAnswer(answer, stored.labels[i], stored.clean[i]));
-    this.table.draw(this.kinds, state.pair);
-    for (const kind of ANSWERS) {
-      const found = this.kinds.filter((other) => other === kind).length;
-      $(`count-${kind}`).textContent = found.toLocaleString("en");
-    }
+    this.table.draw(this.kinds);
+    const counts = Object.fromEntries(ANSWERS.map((kind) => [kind, 0]));
+    for (const kind of this.kinds) counts[kind]++;
+    for (const kind of ANSWERS) $(`count-${kind}`).textContent = counts[kind].toLocaleString("en");
   }
 
   #showPair() {
     const { state, stored, off, now, network } = this;
     const isByOff = state.split === "off";
-    const isPeriodic = (unit) => Number(now.ipr[unit] >= state.threshold);
-    const { groups, sum, active } = splitLogits(network, state.pair, (unit) => {
+    const isPeriodic = (unit) => Number(now.periodicity[unit] >= state.threshold);
+    const { groups, active } = splitLogits(network, state.pair, (unit) => {
       if (isByOff) return 1 - off[unit];
       return off[unit] ? null : isPeriodic(unit);
     });
-    const found = decidingUnits(network, isByOff ? groups[1] : sum, active, off);
+    const bias = network.b_U;
+    const sum = groups[0].map((value, c) => value + groups[1][c] + bias[c]);
+    const answers = isByOff ? groups[1].map((value, c) => value + bias[c]) : sum;
+    const found = decidingUnits(network, answers, active, off);
+    const measure = stored.label("periodicity");
     const level = short(state.threshold);
+    const added = bias.some((value) => value) ? ", with the bias" : "";
     const titles = isByOff
-      ? ["units that are off would write", "units that are on write: the answer", "all units together"]
-      : [`units with IPR below ${level} write`, `units with IPR from ${level} on write`, "both: the answer"];
+      ? ["units that are off would write", "units that are on write", `all units together${added}`]
+      : [`units with ${measure} below ${level} write`, `units with ${measure} from ${level} on write`, `both${added}: the answer`];
     const all = [...groups[0], ...groups[1], ...sum, 0];
     const range = [Math.min(...all), Math.max(...all)];
     const { label, clean } = this.#pair(state.pair);
@@ -258,10 +281,18 @@ class Explorer {
       const kind = ["first", "second", "sum"][i];
       drawLogits($(`logits-${kind}`), values, { range, title: titles[i], label, clean, kind });
     });
+    this.table.mark(state.pair);
     $("pair-words").textContent = this.#words(state.pair, found.answer);
     $("deciding").replaceChildren(...decidingRows(found, now, (unit) => this.set({ unit })));
     $("deciding-words").textContent =
       `Units that write most to the logit of ${found.answer} above that of ${found.rival}, the runner-up:`;
+  }
+
+  #unit(unit) {
+    const { now, off, stored } = this;
+    return `unit ${unit}: frequency ${short(now.frequency[unit])}, `
+      + `${stored.label("periodicity")} ${short(now.periodicity[unit])}, `
+      + `norm ${short(now.norm[unit])}${off[unit] ? ", off" : ""}`;
   }
 
   #pair([a, b]) {

@@ -107,7 +107,11 @@ export function linePath(xs, ys, x, y) {
 }
 
 // viridis (CC0, matplotlib), without its palest end, which is too faint on white.
-const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b"];
+const VIRIDIS = [
+  "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b",
+].map(channels);
+const BLUE_TO_RED = ["#0072b2", "#ffffff", "#d55e00"].map(channels);
+const WHITE_TO_BLUE = ["#ffffff", "#9ecae1", "#3182bd", "#08306b"].map(channels);
 
 /** A colour for a share between 0 and 1 of a range. */
 export function sequential(share) {
@@ -116,18 +120,18 @@ export function sequential(share) {
 
 /** Blue below, white at, orange-red above the middle of -1 .. 1. */
 export function diverging(value) {
-  return mixed(["#0072b2", "#ffffff", "#d55e00"], (value + 1) / 2);
+  return mixed(BLUE_TO_RED, (value + 1) / 2);
 }
 
 /** White to dark blue for 0 .. 1. */
 export function intensity(share) {
-  return mixed(["#ffffff", "#9ecae1", "#3182bd", "#08306b"], share);
+  return mixed(WHITE_TO_BLUE, share);
 }
 
 function mixed(colours, share) {
   const place = Math.max(0, Math.min(1, share)) * (colours.length - 1);
   const first = Math.min(Math.floor(place), colours.length - 2);
-  const [one, two] = [colours[first], colours[first + 1]].map(channels);
+  const [one, two] = [colours[first], colours[first + 1]];
   return one.map((c, i) => Math.round(c + (place - first) * (two[i] - c)));
 }
 
@@ -149,8 +153,9 @@ export function paint(canvas, rows, columns, colour) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
   for (let i = 0; i < rows * columns; i++) {
-    const [r, g, b] = colour(i);
-    image.data.set([r, g, b, 255], 4 * i);
+    const shade = colour(i);
+    for (let k = 0; k < 3; k++) image.data[4 * i + k] = shade[k];
+    image.data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
 }

@@ -29,7 +29,7 @@ export class Engine {
       this.blocks.push({ from, to, read: network.reader(from, to) });
     }
     this.off = new Uint8Array(network.width);
-    this.whole = new Float64Array((this.stop - this.start) * network.p);
+    this.whole = this.#bias(this.stop - this.start);
     this.#add(this.whole, range(network.width), 1);
     this.logits = this.whole.slice();
   }
@@ -47,7 +47,7 @@ export class Engine {
     const kept = range(off.length).filter((unit) => !off[unit]);
     const least = Math.min(changed.length, gone.length, kept.length);
     if (least === kept.length) {
-      this.logits.fill(0);
+      this.logits = this.#bias(this.stop - this.start);
       this.#add(this.logits, kept, 1);
     } else if (least === gone.length) {
       this.logits.set(this.whole);
@@ -67,6 +67,15 @@ export class Engine {
     return classes;
   }
 
+  /** Activations of one unit for the pairs of the share. */
+  activation(unit) {
+    const values = new Float64Array(this.stop - this.start);
+    for (const { from, to, read } of this.blocks) {
+      read(unit, values.subarray(from - this.start, to - this.start));
+    }
+    return values;
+  }
+
   /**
    * Correct answers by subset while units are taken out in an order, from either end of it.
    *
@@ -84,7 +93,8 @@ export class Engine {
     for (const block of this.blocks) {
       const at = (block.from - this.start) * p;
       const whole = this.whole.subarray(at, at + (block.to - block.from) * p);
-      const first = new Float64Array(whole.length); // the sum over the first units of the order
+      const bias = this.#bias(block.to - block.from);
+      const first = bias.slice(); // with the first units of the order only
       const rest = new Float64Array(whole.length);
       let added = 0;
       const stops = new Set([...points, ...points.map((n) => width - n)]);
@@ -95,14 +105,22 @@ export class Engine {
         const removedHigh = points.indexOf(width - n);
         if (removedHigh >= 0) this.#count(first, block, high, removedHigh);
         if (removedLow < 0) continue;
-        // Without any unit the logits are 0, which a difference would miss by its rounding.
-        if (n === width) rest.fill(0);
-        else for (let i = 0; i < rest.length; i++) rest[i] = whole[i] - first[i];
+        // Without any unit the logits are the bias, which a difference would miss by its rounding.
+        if (n === width) rest.set(bias);
+        else for (let i = 0; i < rest.length; i++) rest[i] = whole[i] - first[i] + bias[i];
         this.#count(rest, block, low, removedLow);
       }
       yield;
     }
     return { low, high };
+  }
+
+  /** Logits of some pairs without any unit. */
+  #bias(pairs) {
+    const { p, b_U } = this.network;
+    const logits = new Float64Array(pairs * p);
+    for (let at = 0; at < logits.length; at += p) logits.set(b_U, at);
+    return logits;
   }
 
   #count(logits, block, counts, point) {

@@ -1,25 +1,29 @@
 import { ACTIVATIONS } from "./activations.js";
 
 /**
- * Weights of an MLP on one-hot pairs, row-major, named and shaped as in HookedMLP.
+ * Weights of an MLP on one-hot pairs, row-major, as analyses.explorer.layers writes
+ * them.
  *
  * @typedef {object} Weights
  * @property {number} p modulus: number of residues and of classes
- * @property {number} width neurons of each hidden layer
  * @property {string} act square, relu or gelu
  * @property {Float32Array} W_E [2, p, width]
- * @property {Float32Array[]} W_in [width, width] of each hidden layer after the first
+ * @property {{W: Float32Array, b: Float32Array}[]} hidden [width, width] and [width] of each hidden
+ *   layer after the first
  * @property {Float32Array} W_U [width, p]
+ * @property {Float32Array} b_U [p]
  */
 
 /** A network ready to be asked for the activations of its last hidden layer. */
 export class Network {
   /** @param {Weights} weights */
   constructor(weights) {
-    const { p, width } = weights;
+    const { p } = weights;
+    const width = weights.W_U.length / p;
     this.p = p;
     this.width = width;
-    this.weights = weights;
+    this.hidden = weights.hidden;
+    this.b_U = Float64Array.from(weights.b_U);
     this.act = ACTIVATIONS[weights.act];
     this.W_U = Float64Array.from(weights.W_U); // sums of many terms: float64 loses nothing
     this.first = columns(weights.W_E, 0, p, width); // [neuron, a]
@@ -27,7 +31,7 @@ export class Network {
   }
 
   get isDeep() {
-    return this.weights.W_in.length > 0;
+    return this.hidden.length > 0;
   }
 
   /** Activations of all neurons of the last hidden layer for one pair. */
@@ -35,8 +39,8 @@ export class Network {
     const { width, p, act } = this;
     let now = new Float64Array(width);
     for (let n = 0; n < width; n++) now[n] = act(this.first[n * p + a] + this.second[n * p + b]);
-    for (const W of this.weights.W_in) {
-      const next = new Float64Array(width);
+    for (const { W, b } of this.hidden) {
+      const next = Float64Array.from(b);
       for (let m = 0; m < width; m++) {
         if (now[m] === 0) continue;
         for (let n = 0; n < width; n++) next[n] += now[m] * W[m * width + n];

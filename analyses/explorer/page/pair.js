@@ -35,9 +35,15 @@ export class Table {
     });
   }
 
-  draw(kinds, pair) {
+  /** @param {string[]} kinds of all answers */
+  draw(kinds) {
+    const colour = Object.fromEntries(ANSWERS.map((kind, i) => [kind, this.colours[i]]));
+    paint(this.canvas, this.p, this.p, (i) => colour[kinds[i]]);
+  }
+
+  /** Mark the pair that is shown. */
+  mark(pair) {
     this.pair = pair;
-    paint(this.canvas, this.p, this.p, (i) => this.colours[ANSWERS.indexOf(kinds[i])]);
     const mark = this.canvas.parentElement.querySelector(".mark");
     mark.style.setProperty("--row", pair[0] / this.p);
     mark.style.setProperty("--column", pair[1] / this.p);
@@ -46,12 +52,12 @@ export class Table {
 }
 
 /**
- * The logits of one pair as a sum over two groups of units.
+ * The logits of one pair as a sum over two groups of units and the bias.
  *
  * @param {import("./network.js").Network} network
  * @param {number[]} pair
  * @param {(unit: number) => 0 | 1 | null} group of a unit; null: it is left out
- * @returns {{groups: Float64Array[], sum: Float64Array, active: Float64Array}} active: activations
+ * @returns {{groups: Float64Array[], active: Float64Array}} active: activations
  */
 export function splitLogits(network, [a, b], group) {
   const { p, width, W_U } = network;
@@ -62,7 +68,7 @@ export function splitLogits(network, [a, b], group) {
     if (!into) continue;
     for (let c = 0; c < p; c++) into[c] += active[unit] * W_U[unit * p + c];
   }
-  return { groups, sum: groups[0].map((value, c) => value + groups[1][c]), active };
+  return { groups, active };
 }
 
 /**
@@ -128,7 +134,7 @@ export function decidingRows(found, scores, onOpen) {
       html("td", {}, open),
       html("td", { className: "number", textContent: short(difference) }),
       html("td", { className: "number", textContent: short(scores.frequency[unit]) }),
-      html("td", { className: "number", textContent: short(scores.ipr[unit]) }),
+      html("td", { className: "number", textContent: short(scores.periodicity[unit]) }),
       html("td", { textContent: without === found.answer ? "" : `answer becomes ${without}` }));
   });
 }

@@ -43,6 +43,11 @@ export class Pool {
     return joined(await this.#all({ kind: "remove", off }), "classes");
   }
 
+  /** Activations of one unit for all pairs. */
+  async activation(unit) {
+    return joined(await this.#all({ kind: "activation", unit }), "values");
+  }
+
   /** Logits of all pairs as the units are switched now, [pair, class]. */
   async logits() {
     return joined(await this.#all({ kind: "logits" }), "logits");

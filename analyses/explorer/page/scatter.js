@@ -1,4 +1,4 @@
-import { axes, rgb, scale, sequential, short, svg } from "./drawing.js";
+import { axes, rgb, scale, sequential, svg } from "./drawing.js";
 
 const LEAST_DRAG = 5; // pixels; a shorter movement is a click
 
@@ -146,13 +146,6 @@ export class Scatter {
     } else return;
     event.preventDefault();
   }
-}
-
-/** A unit in words. */
-export function inWords(unit, scores, off) {
-  const frequency = short(scores.frequency[unit]);
-  return `unit ${unit}: frequency ${frequency}, IPR ${short(scores.ipr[unit])}, norm `
-    + `${short(scores.norm[unit])}${off[unit] ? ", off" : ""}`;
 }
 
 /** Whether a closed path goes around a place. */

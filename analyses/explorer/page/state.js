@@ -12,24 +12,24 @@
  * @property {Set<number>} on units of these ranks that were switched on by hand
  * @property {number} unit the unit that is shown
  * @property {number[]} pair the pair (a, b) that is shown
- * @property {string} split how its logits are split: by "ipr", or by which units are "off"
- * @property {number} threshold IPR from which on a unit belongs to the periodic ones
+ * @property {string} split how its logits are split: by "periodicity", or by which units are "off"
+ * @property {number} threshold periodicity from which on a unit belongs to the periodic ones
  */
 
 /** @returns {State} */
 export function initialState(about) {
   return {
     at: about.steps.length - 1,
-    x: "ipr",
+    x: "periodicity",
     y: "writes_test",
-    by: "ipr",
+    by: "periodicity",
     low: 0,
     high: 0,
     off: new Set(),
     on: new Set(),
     unit: 0,
     pair: [0, 0],
-    split: "ipr",
+    split: "periodicity",
     threshold: about.threshold,
   };
 }
@@ -61,7 +61,7 @@ export function fromFragment(fragment, about) {
   whole("high", about.width - state.low);
   whole("unit", about.width - 1);
   for (const name of ["x", "y", "by"]) choice(name, scores);
-  choice("split", ["ipr", "off"]);
+  choice("split", ["periodicity", "off"]);
   const threshold = Number(given.get("threshold") ?? NaN);
   if (threshold >= 0 && threshold <= 1) state.threshold = threshold;
   for (const name of ["off", "on"]) state[name] = units(given.get(name) ?? "", about.width);

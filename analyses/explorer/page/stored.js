@@ -20,14 +20,16 @@ export class Stored {
    * @returns {import("./network.js").Weights}
    */
   weights(at) {
-    const { p, width, act, steps } = this.about;
+    const { p, act, layers, steps } = this.about;
     const table = (name) => {
       if (at === steps.length - 1) return this.arrays[name].values;
       const { values } = this.arrays[`earlier_${name}`];
       const each = values.length / (steps.length - 1);
       return values.subarray(at * each, (at + 1) * each);
     };
-    return { p, width, act, W_E: table("W_E"), W_in: [], W_U: table("W_U") };
+    const hidden = Array.from({ length: layers - 1 }, (_, i) =>
+      ({ W: table(`W_in${i + 1}`), b: table(`b_in${i + 1}`) }));
+    return { p, act, W_E: table("W_E"), hidden, W_U: table("W_U"), b_U: table("b_U") };
   }
 
   /** Scores of a network's units, by name. */

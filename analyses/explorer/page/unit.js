@@ -3,40 +3,38 @@ import { planeSpectrum, powerShares } from "./fourier.js";
 
 const TALLEST = 230; // pixels
 
-/** The three weight vectors of a unit: of operand a, of operand b, and to the classes. */
-export function unitVectors(network, unit) {
+/** Weight vectors of a unit: of operand a, of operand b (in a first layer), and to the classes. */
+function unitVectors(network, unit) {
   const { p } = network;
-  return {
-    U: network.first.subarray(unit * p, (unit + 1) * p),
-    V: network.second.subarray(unit * p, (unit + 1) * p),
-    W: network.W_U.subarray(unit * p, (unit + 1) * p),
-  };
+  const row = (table) => table.subarray(unit * p, (unit + 1) * p);
+  const outer = { W: row(network.W_U) };
+  return network.isDeep ? outer : { U: row(network.first), V: row(network.second), ...outer };
 }
 
-/** A unit's weights, spectrum, activation, its Fourier transform, and what it writes. */
+/** A unit's weights, their spectrum, and what it writes. */
 export function drawUnit(network, unit, frequency) {
   const { p } = network;
-  const names = ["circle", "spectrum", "activation", "transform", "writes"];
-  const roots = Object.fromEntries(names.map((name) => [name, $(name)]));
   const vectors = unitVectors(network, unit);
-  drawCircle(roots.circle, vectors, p, frequency || 1);
-  drawSpectrum(roots.spectrum, vectors, p);
-  const plane = new Float64Array(p * p);
-  network.reader(0, p * p)(unit, plane);
+  drawCircle($("circle"), vectors, p, frequency || 1);
+  drawSpectrum($("spectrum"), vectors, p);
+  drawWrites($("writes"), vectors.W, p);
+}
+
+/** A unit's activation over the pairs, and its two-dimensional Fourier transform. */
+export function drawActivation(plane, p) {
   const [low, high] = extent(plane);
   const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
-  paint(roots.activation, p, p, (i) =>
-    (low < 0 ? diverging(plane[i] / most) : intensity(plane[i] / most)));
+  const colour = low < 0 ? diverging : intensity;
+  paint($("activation"), p, p, (i) => colour(plane[i] / most));
   const mean = plane.reduce((sum, value) => sum + value, 0) / plane.length;
   const size = planeSpectrum(plane.map((value) => value - mean), p);
   const largest = size.reduce((a, b) => Math.max(a, b), 0) || 1;
   const half = Math.floor(p / 2);
-  paint(roots.transform, p, p, (i) => {
+  paint($("transform"), p, p, (i) => {
     const f = (Math.floor(i / p) - half + p) % p; // the middle of the picture is frequency 0
     const k = ((i % p) - half + p) % p;
     return intensity(size[f * p + k] / largest);
   });
-  drawWrites(roots.writes, vectors.W, p);
 }
 
 function sizeOf(root) {

@@ -39,6 +39,8 @@ export function service(reply) {
       case "curve":
         newest = id;
         return work(request, engine.curve(request.order, request.points));
+      case "activation":
+        return reply({ id, values: engine.activation(request.unit) });
       case "logits":
         return reply({ id, logits: engine.logits.slice() });
     }

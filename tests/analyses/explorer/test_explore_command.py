@@ -43,7 +43,7 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     gi.train(config, progress=False, device="cpu").save(tmp_path / "lstm")
     code, out, err = told("explore", tmp_path / "lstm")
     assert (code, out) == (2, "")
-    assert "MLPs with one hidden layer and no norm" in err
+    assert "MLPs on one-hot pairs" in err
     assert "LSTMConfig" in err
     assert not (tmp_path / "lstm" / "explorer.html").exists()
 

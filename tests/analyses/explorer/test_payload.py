@@ -1,0 +1,112 @@
+"""What goes into the explorer: weights with their norms, scores, and what there is room for."""
+
+import numpy as np
+import pytest
+import torch
+
+import grokinterp as gi
+from analyses.explorer import sizes
+from analyses.explorer.layers import plain_weights
+from analyses.explorer.payload import DISJOINT, gather, scores_of, subset_codes, unit_scores
+from grokinterp.data import make_dataset
+from probes import direct_effects, model_neuron_ipr, model_neuron_norms, unit_periodicity
+
+P = 11
+
+
+def network(**model: object) -> gi.HookedMLP:
+    config = gi.RunConfig(data=gi.DataConfig(p=P), model=gi.MLPConfig(d_mlp=12, **model))  # pyright: ignore[reportArgumentType]
+    built = gi.build_model(config)
+    assert isinstance(built, gi.HookedMLP)
+    return built.eval()
+
+
+def test_norms_are_multiplied_into_the_matrices() -> None:
+    model = network(n_layers=3, norm="batch", act="relu")
+    rng = torch.Generator().manual_seed(0)
+    for name, tensor in model.state_dict().items():
+        if "norm" in name:
+            tensor.uniform_(0.5, 2.0, generator=rng)
+    weights = {name: torch.from_numpy(w).double() for name, w in plain_weights(model).items()}
+    tokens = make_dataset(gi.DataConfig(p=P)).tokens
+    a, b = tokens.T
+    hidden = torch.relu(weights["W_E"][0][a] + weights["W_E"][1][b])
+    for i in (1, 2):
+        hidden = torch.relu(hidden @ weights[f"W_in{i}"] + weights[f"b_in{i}"])
+    logits = hidden @ weights["W_U"] + weights["b_U"]
+    with torch.no_grad():
+        expected = model(tokens).double()
+    assert weights["b_U"].abs().max() > 0.01
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_are_those_of_the_probes(tiny_run: gi.Run) -> None:
+    model, data = tiny_run.model, tiny_run.dataset
+    found = dict(zip([s.key for s in scores_of(model)], unit_scores(model, data), strict=True))
+    effects = direct_effects(model, data)
+    expected = {
+        "periodicity": model_neuron_ipr(model).ipr,
+        "norm": model_neuron_norms(model),
+        "frequency": found["frequency"],
+        **{f"writes_{subset}": effects[subset] for subset in DISJOINT},
+    }
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-6, err_msg=key)
+
+
+def test_scores_of_a_deep_network() -> None:
+    model, data = network(n_layers=2), make_dataset(gi.DataConfig(p=P, corruption=0.3))
+    found = unit_scores(model, data)
+    output = unit_periodicity(model, "neurons.1", "output_ipr").scores["output_ipr"]
+    np.testing.assert_allclose(found[0], output, rtol=1e-6)
+    assert scores_of(model)[0].label == "output IPR"
+
+
+def test_the_frequency_of_a_unit() -> None:
+    model, angle = network(), 2 * torch.pi * torch.arange(P) / P
+    for unit in range(12):
+        wave = torch.cos((unit % 5 + 1) * angle + unit)
+        model.W_E.data[:, :, unit] = wave
+        model.W_U.data[unit] = wave
+    model.W_E.data[..., 3] = 0.0
+    with torch.no_grad():
+        found = unit_scores(model, make_dataset(gi.DataConfig(p=P)))
+    expected = [float(unit % 5 + 1) for unit in range(12)]
+    expected[3] = np.nan  # a dead unit has none
+    np.testing.assert_array_equal(found[2], expected)
+
+
+def test_codes_name_each_pairs_subset(tiny_run: gi.Run) -> None:
+    codes = subset_codes(tiny_run.dataset)
+    for code, subset in enumerate(DISJOINT):
+        np.testing.assert_array_equal(codes == code, tiny_run.dataset.masks[subset].numpy())
+
+
+def test_a_layer_norm_is_refused(tiny_run: gi.Run) -> None:
+    config = tiny_run.config.replace({"model.norm": "layer", "training.steps": 1})
+    run = gi.train(config, progress=False, device="cpu")
+    with pytest.raises(ValueError, match="a layer norm does not allow"):
+        gather(run, name="run")
+
+
+def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "MOST_EARLIER_WEIGHTS", 1000)
+    steps = list(range(0, 110, 10))
+
+    def parts(weights: int) -> sizes.Parts:
+        return sizes.parts(weights, steps, products=1, logits=1)
+
+    assert parts(100) == (list(range(11)), [])
+    chosen, (note,) = parts(250)
+    assert chosen == [0, 2, 5, 8, 10]
+    assert note.startswith("Of 11 stored networks 5 are here")
+    with pytest.raises(
+        ValueError, match="1,001 weights, and a page can run one with at most 1,000"
+    ):
+        parts(1001)
+    with pytest.raises(ValueError, match="products in a pass"):
+        sizes.parts(1, [0], products=10**10, logits=1)
+    only, (hint,) = sizes.parts(1, [70], products=1, logits=1)
+    assert only == [0]
+    assert "--checkpoints 30" in hint
