@@ -4,6 +4,7 @@ Each function runs one experiment in ``work``, where it keeps its networks and g
 interrupt, and adds to its dataset what entries compare.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +201,19 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
 
     ``late``: 1 if 90 % is not reached by the first budget;
     ``final`` accuracy at each budget, ``first_step`` (level, fraction, seed), ``best``, ``share``
-    (ending) of the outcomes, and ``semi_grokked``, the share of all runs that end so.
+    (ending) of the outcomes; ``semi_grokked``, the share of all runs that end so, with its Wilson
+    interval, ``semi_grokked_low`` and ``semi_grokked_high``. Of the runs that end so between 15 and
+    90 %, without axes: their number ``taken_apart``; the means of ``S_mem`` and ``S_gen``; and
+    ``both_circuits``, the share in which both are found; NaN if there are none.
     """
-    data = findings("semi_grokking", work, size=size, seeds=seeds, network=network)[0].data
-    data = data.squeeze("network", drop=True)
+    found = findings("semi_grokking", work, size=size, seeds=seeds, network=network)
+    data = found[0].data.squeeze("network", drop=True)
     level = xr.DataArray([0.5, 0.9], {"level": [0.5, 0.9]})
     above = data.test_accuracy >= level
     step = data.step.isel(step=above.argmax("step")).drop_vars("step")
     kept = np.unique(np.geomspace(max(1, int(data.step[1])), int(data.step[-1]), _POINTS).round())
     early = int(data.budget[0])
+    semi = data.sel(ending="semi-grokked", drop=True)
     return xr.Dataset(
         {
             "final": data["last"],
@@ -218,10 +223,25 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
                 ~above.sel(level=0.9, drop=True).where(data.step <= early, False).any("step")
             ).astype(float),
             "share": data.share,
-            "semi_grokked": (data.outcome == "semi-grokked").mean(("fraction", "seed")),
+            "semi_grokked": semi.overall,
+            "semi_grokked_low": semi.overall_low,
+            "semi_grokked_high": semi.overall_high,
             "accuracy": data.test_accuracy.sel(step=kept, method="nearest").drop_duplicates("step"),
         }
-    )
+    ).assign(_taken_apart([one.data for one in found[1:]]))
+
+
+def _taken_apart(found: Sequence[xr.Dataset]) -> dict[str, float]:
+    """The numbers of :func:`semi_grokking` on the semi-grokked runs that were taken apart."""
+    names = ("S_mem", "S_gen", "both_circuits")
+    runs = [data.isel(run=data.outcome.values == "semi-grokked") for data in found]
+    if not sum(data.sizes["run"] for data in runs):
+        return {"taken_apart": 0.0} | dict.fromkeys(names, float("nan"))
+    (data,) = runs
+    both = data.assign(both_circuits=data.verdict == "both")
+    return {"taken_apart": float(data.sizes["run"])} | {
+        name: float(both[name].mean()) for name in names
+    }
 
 
 def d_crit(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset:

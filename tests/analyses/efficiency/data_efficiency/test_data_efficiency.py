@@ -90,7 +90,29 @@ def test_gain_is_paired_and_at_the_same_rate(accuracy: np.ndarray) -> None:
         want = test.confidence_interval(0.95)
         np.testing.assert_allclose(here.gain, (per_seed - of[against]).mean())
         np.testing.assert_allclose([here.gain_low, here.gain_high], [want.low, want.high])
+        np.testing.assert_allclose(here.gain_p, test.pvalue)
     assert np.isnan(at(data, "dropout", "low").overall)  # not in the sweep
+
+
+def test_which_change_helps_is_corrected_for_the_number_of_changes(accuracy: np.ndarray) -> None:
+    """All cells alike but three, of which one differs too little for the 14 comparisons."""
+    accuracy[:] = 0.5
+    exactly = np.array([0.1, 0.1001, 0.0999, 0.1])
+    for name, gain in (("dropout", exactly), ("decay to zero", -exactly)):
+        accuracy[SETTINGS.index(label(name, "high"))] += gain
+    vague = np.array([0.10, 0.16, 0.04, 0.10])  # p .017 alone
+    accuracy[SETTINGS.index(label("weight noise", "baseline"))] += vague
+    data = de.compute(make_sweep(accuracy))
+    noise = at(data, "weight noise", "baseline")
+    assert noise.gain_p == pytest.approx(stats.ttest_1samp(vague, 0).pvalue)
+    assert noise.gain_p < 0.05
+    n = len(SETTINGS) - 1  # each but the reference
+    assert noise.gain_p_holm == pytest.approx((n - 2) * float(noise.gain_p))  # two come before it
+    told = {(row["setting"], row["rate"]): row["change"] for row in de.table(data)}
+    assert told.pop((BASELINE, "baseline")) == ""
+    assert told.pop(("dropout", "high")) == "helps"
+    assert told.pop(("decay to zero", "high")) == "hurts"
+    assert set(told.values()) == {"cannot tell"}
 
 
 def test_first_fraction_and_its_censoring(accuracy: np.ndarray) -> None:
