@@ -22,8 +22,7 @@ def paired_p(differences: Any) -> float:
         return float("nan")
     if (values == values[0]).all():
         return float(values[0] == 0)
-    _, p = stats.ttest_1samp(values, 0.0)
-    return float(p)
+    return float(stats.ttest_1samp(values, 0.0).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def holm(p: Any) -> np.ndarray:
