@@ -74,14 +74,14 @@ EXPERIMENTS = {
         shows="training near the critical amount of data: stuck half-way, or merely unfinished",
         figures=f"{SECOND}, Fig. 9",
         cost="tiny 12 runs, 7,200 steps; "
-        "small 18 runs, 108,000 steps; published 33 runs, 9,900,000 steps",
+        "small 18 runs, 324,000 steps; published 33 runs, 9,900,000 steps",
     ),
     "d_crit": Entry(
         module="analyses.efficiency.d_crit",
         shows="the critical data-set size of one network, estimated in three ways",
         figures=f"{SECOND}, section 4.2",
         cost="tiny 81 runs, 26,400 steps; "
-        "small 99 runs, 310,500 steps; published 132 runs, 16,650,000 steps",
+        "small 99 runs, 526,500 steps; published 132 runs, 16,650,000 steps",
     ),
     "stability": Entry(
         module="analyses.efficiency.stability",

@@ -9,11 +9,14 @@ python docs/figures.py dissociation OUT      what ``grokinterp run dissociation 
                                              also writes docs/dissociation.nc
 python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
+python docs/figures.py stability OUT         what ``grokinterp run stability OUT`` wrote;
+                                             writes docs/stability.nc alone
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -77,6 +80,16 @@ def draw_d_crit(out: str) -> None:
     d_crit.plot_curves(data).write_image(HERE / "d_crit.png", width=900, scale=1)
 
 
+def store_stability(out: str) -> None:
+    """The curves and verdicts of every setting that was tried."""
+    with xr.open_dataset(Path(out) / "stability.nc", engine="h5netcdf") as stored:
+        data = stored.load()
+    packed: Any = {"dtype": "float32", "zlib": True, "shuffle": True}
+    encoding = dict.fromkeys(("train_accuracy", "test_accuracy"), packed)
+    with replacing(HERE / "stability.nc") as file:
+        data.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+
+
 if __name__ == "__main__":
     draw = {
         "pruning": draw_pruning,
@@ -84,5 +97,6 @@ if __name__ == "__main__":
         "hypothesis": draw_hypothesis,
         "dissociation": draw_dissociation,
         "d_crit": draw_d_crit,
+        "stability": store_stability,
     }
     draw[sys.argv[1]](sys.argv[2])

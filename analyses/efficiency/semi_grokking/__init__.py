@@ -2,7 +2,7 @@
 
 A run whose validation accuracy ends half-way has either stopped there for good, which is
 semi-grokking, or would have gone on rising. So ``grokinterp run semi_grokking OUT`` trains for two
-or three times the usual number of steps (``LONGER``) and judges every run at both lengths. Runs
+to six times the usual number of steps (``LONGER``) and judges every run at both lengths. Runs
 that end half-way are taken apart: do they hold a memorising and a generalising circuit?
 """
 

@@ -8,7 +8,7 @@ FRACTIONS = {
     "small": (0.3, 0.35, 0.4, 0.45, 0.5, 0.6),
     "published": tuple(percent / 100 for percent in range(20, 31)),
 }
-LONGER = {"tiny": 2, "small": 2, "published": 3}  # times the usual number of steps
+LONGER = {"tiny": 2, "small": 6, "published": 3}  # times the usual number of steps
 
 
 def wanted(size: str, seeds: int, network: str = "transformer") -> list[Named]:

@@ -3,9 +3,12 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from analyses.ledger import catalogue
+from analyses.ledger.measures import experiments
 
 SOURCES = {
     entry.source.compute: entry.source
@@ -27,3 +30,20 @@ def test_an_experiment_has_what_entries_read(compute: str, tmp_path: Path) -> No
             for part in entry.reads.values():
                 assert part.variable in data, entry.id
                 assert set(part.at) <= set(data[part.variable].dims), (entry.id, part)
+
+
+def test_only_semi_grokked_runs_count_among_those_taken_apart() -> None:
+    runs = {
+        "S_mem": ("run", [0.9, 0.2, 0.5]),
+        "S_gen": ("run", [0.8, 0.1, 0.6]),
+        "verdict": ("run", ["both", "both", "memorising only"]),
+    }
+    ends = ("run", ["semi-grokked", "unfinished", "semi-grokked"])
+    found = experiments._taken_apart([xr.Dataset(runs, coords={"outcome": ends})])
+    assert found == pytest.approx(
+        {"taken_apart": 2, "S_mem": 0.7, "S_gen": 0.7, "both_circuits": 0.5}
+    )
+    for none in ([], [xr.Dataset(runs, coords={"outcome": ends}).isel(run=[1])]):
+        told = experiments._taken_apart(none)
+        assert told.pop("taken_apart") == 0
+        assert np.isnan(list(told.values())).all()
