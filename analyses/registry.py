@@ -86,8 +86,8 @@ EXPERIMENTS = {
     "stability": Entry(
         module="analyses.efficiency.stability",
         shows="norms, learning rates, decays: with which a transformer groks and stays grokked",
-        cost="tiny 39 runs, 11,700 steps; "
-        "small 39 runs, 234,000 steps; published 39 runs, 3,900,000 steps",
+        cost="tiny 12 runs, 3,600 steps; "
+        "small 36 runs, 216,000 steps; published 24 runs, 2,400,000 steps",
     ),
     "halves": Entry(
         module="analyses.efficiency.halves",

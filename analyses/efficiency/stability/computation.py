@@ -21,28 +21,30 @@ import numpy as np
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency.stability.runs import NORMS, norm_of
+from analyses.efficiency.stability.runs import setting_of
 from analyses.statistics.curves import sustained_crossing
 from analyses.statistics.thresholds import TIMED_AT
 
 DELAY = 2.0  # least ratio of the steps at which test and train accuracy reach 99 %
 WATCHED = 3.0  # times the step at which a run groks
 STAYS_FROM = 0.95  # test accuracy of every evaluation until then
-_COORDS = ("norm", "learning_rate", "weight_decay", "p")
+_COORDS = ("network", "learning_rate", "weight_decay")
+_PREFERRED = ("none", "pre", "post")
 VERDICTS = ("stable", "jitters", "too late", "no delay", "never", "diverged")
 
 
 def compute(runs: Sequence[gi.Run]) -> xr.Dataset:
-    """Accuracies and verdicts of transformers that differ in norm, rate, decay and seed.
+    """Accuracies and verdicts of transformers that differ in norms, rate, decay and seed.
 
     Args:
         runs: every setting with the same seeds, evaluated at the same steps.
 
     Returns:
-        Dataset over "setting" and "seed". Coordinates of a setting: ``norm``, ``learning_rate``,
-        ``weight_decay`` and ``p``. ``train_accuracy`` and ``test_accuracy`` (..., step) in 0..1,
-        NaN after a run diverged. ``train_step`` and ``grok_step``: the first of five evaluated
-        steps at 99 % or above, NaN if there is none. Over the evaluations after ``grok_step`` and
+        Dataset over "setting" and "seed". Coordinates of a setting: ``network``, a name in
+        ``runs.NETWORKS``, ``learning_rate`` and ``weight_decay``. ``train_accuracy`` and
+        ``test_accuracy`` (..., step) in 0..1, NaN after a run diverged. ``train_step`` and
+        ``grok_step``: the first of five evaluated steps at 99 % or above, NaN if there is none.
+        Over the evaluations after ``grok_step`` and
         up to 3 times that step, or to the end: ``lowest`` test accuracy, and ``share_below``, the
         share of them below 99 %; NaN without ``grok_step``. ``verdict``: "stable"; "jitters", if an
         accuracy is below 95 %; "too late", if training ends too early to tell; "no delay"; "never",
@@ -53,7 +55,7 @@ def compute(runs: Sequence[gi.Run]) -> xr.Dataset:
     """
     if not runs:
         raise ValueError("runs is empty; give at least one trained run")
-    cells = {(_setting(run.config), run.config.seed): run for run in runs}
+    cells = {(setting_of(run.config), run.config.seed): run for run in runs}
     settings = list(dict.fromkeys(setting for setting, _ in cells))
     seeds = sorted({seed for _, seed in cells})
     if not len(runs) == len(cells) == len(settings) * len(seeds):
@@ -69,11 +71,6 @@ def compute(runs: Sequence[gi.Run]) -> xr.Dataset:
     return xr.concat(rows, "setting").assign_coords(
         {name: ("setting", list(column)) for name, column in zip(_COORDS, columns, strict=True)}
     )
-
-
-def _setting(config: gi.RunConfig) -> tuple[str, float, float, int]:
-    training = config.training
-    return norm_of(config), training.lr, training.weight_decay, config.data.p
 
 
 def _of_run(run: gi.Run) -> xr.Dataset:
@@ -107,7 +104,7 @@ def chosen(data: xr.Dataset) -> dict[str, Any] | None:
     stable = (data.verdict == "stable").all("seed").values
     if not stable.any():
         return None
-    place = [list(NORMS).index(norm) for norm in data.norm.values]
+    place = [_PREFERRED.index(name.split(",")[0]) for name in data.network.values]
     groks, lowest = data.grok_step.median("seed"), data.lowest.min("seed")
     order = np.lexsort((groks, -lowest, data.share_below.mean("seed"), place))  # last key first
     best = next(i for i in order if stable[i])

@@ -1,4 +1,4 @@
-"""The figure: test accuracy of every run, a panel for each norm and learning rate."""
+"""The figure: test accuracy of every run, a panel for each network."""
 
 import plotly.graph_objects as go
 import xarray as xr
@@ -7,27 +7,32 @@ from analyses.efficiency.stability.computation import STAYS_FROM
 from analyses.pages.labels import seeds_in_words
 from analyses.pages.panels import ACCURACIES, Look, draw, finished, level_line, panels, shades
 
-_NORM = {"none": "no norms", "pre": "norms before layers", "post": "norms after layers"}
+_NAME = {
+    "none": "no norms",
+    "none, small weights": "no norms, small weights",
+    "pre": "norms before layers",
+    "post": "norms after layers",
+}
 
 
 def plot_curves(data: xr.Dataset) -> go.Figure:
-    """Test accuracy against steps; colours are weight decays, thin lines seeds."""
-    pairs = list(dict.fromkeys(zip(data.norm.values, data.learning_rate.values, strict=True)))
-    titles = [f"<b>{_NORM[norm]}</b><br>rate {rate:g}" for norm, rate in pairs]
-    figure = panels(titles, gap=0.015)
-    decays = sorted(set(data.weight_decay.values.tolist()))
-    colors = dict(zip(decays, shades(len(decays), start=0.2), strict=True))
+    """Test accuracy against steps; colours are rates and decays, thin lines seeds."""
+    names = list(dict.fromkeys(data.network.values.tolist()))
+    figure = panels([f"<b>{_NAME[name]}</b>" for name in names], gap=0.015)
+    pairs = sorted(set(zip(data.learning_rate.values, data.weight_decay.values, strict=True)))
+    colors = dict(zip(pairs, shades(len(pairs), start=0.15), strict=True))
     for i in range(data.sizes["setting"]):
         here = data.isel(setting=i)
-        column = 1 + pairs.index((here.norm.item(), here.learning_rate.item()))
-        decay = here.weight_decay.item()
+        column = 1 + names.index(here.network.item())
+        pair = here.learning_rate.item(), here.weight_decay.item()
+        label = "rate {:g}, decay {:g}".format(*pair)
         for seed in data.seed.values:
             curve = here.test_accuracy.sel(seed=seed).dropna("step")
-            hover = f"decay {decay:g}, seed {seed}: %{{x}}, %{{y:.3f}}<extra></extra>"
-            look = Look(colors[decay])
+            hover = f"{label}, seed {seed}: %{{x}}, %{{y:.3f}}<extra></extra>"
+            look = Look(colors[pair])
             options = {"mode": "lines", "width": 1.2, "hover": hover}
-            draw(figure, (1, column), curve.step, curve, f"decay {decay:g}", look, **options)
-    for column in range(1, len(pairs) + 1):
+            draw(figure, (1, column), curve.step, curve, label, look, **options)
+    for column in range(1, len(names) + 1):
         level_line(figure, STAYS_FROM, (1, column))
     figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(range=ACCURACIES)

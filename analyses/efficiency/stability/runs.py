@@ -1,10 +1,15 @@
-"""The runs: one transformer without norms and with norms before its layers, at several settings.
-
-Learning rates and weight decays are combined; the paper's norms are tried at one of them.
+"""The runs: one transformer without norms, or with norms before its layers, at several settings.
 
 Everything else is that of :mod:`analyses.efficiency.settings`, such as the batch, which is the
-paper's share of all pairs. Half of the pairs train. At size "small" other moduli, 59 and then 31,
-are to be tried only if no setting is stable at 43.
+paper's share of all pairs. Half of the pairs train.
+
+At size "small" the settings were tried in three rounds. In the first, networks without norms began
+with the paper's embeddings of variance 1 and had weight decay 1, 2 or 4: too much of both, for they
+fitted their training pairs after 2000 steps and later, or not at all (so the same with a rate of
+0.003 and decays of 2 and 4 was stopped before its end). In the second they begin with the small
+weights and learned positions of the toys of size "tiny", and have less weight decay. The third has
+norms before the layers, and the paper's norms. Other moduli, 59 and then 31, were to be tried only
+if no setting was stable at 43.
 """
 
 from itertools import product
@@ -15,34 +20,50 @@ from analyses.efficiency import settings
 from grokinterp.checks import check_choice
 from grokinterp.sweeps.collect import Named, folder_name
 
-NORMS: dict[str, dict[str, Any]] = {  # the first with a stable setting is taken
-    "none": {"model.normalization_type": None, "model.norm_position": "pre"},
-    "pre": {"model.normalization_type": "LN", "model.norm_position": "pre"},
-    "post": {"model.normalization_type": "LN", "model.norm_position": "post"},  # the paper's
+_NONE = {"model.normalization_type": None, "model.norm_position": "pre"}
+_PAPERS = {"model.init": "paper2", "model.positional_embedding_type": "sinusoidal"}
+_SMALL = {"model.init": "nanda", "model.positional_embedding_type": "standard"}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "none": _NONE | _PAPERS,
+    "none, small weights": _NONE | _SMALL,
+    "pre": {"model.normalization_type": "LN", "model.norm_position": "pre"} | _PAPERS,
+    "post": {"model.normalization_type": "LN", "model.norm_position": "post"} | _PAPERS,
 }
-RATES = {"tiny": (1e-2, 2e-2), "small": (1e-3, 3e-3), "published": (3e-4, 1e-3)}
-DECAYS = {"tiny": (0.5, 1.0, 2.0), "small": (1.0, 2.0, 4.0), "published": (0.1, 0.3, 1.0)}
+Setting = tuple[str, float, float]  # a name in ``NETWORKS``, learning rate, weight decay
+TRIED: dict[str, tuple[Setting, ...]] = {
+    "tiny": tuple((name, 2e-2, 1.0) for name in NETWORKS),
+    "small": (
+        *(("none", *at) for at in ((1e-3, 1.0), (1e-3, 2.0), (1e-3, 4.0), (3e-3, 1.0))),
+        *(
+            ("none, small weights", *at)
+            for at in ((1e-3, 0.5), (1e-3, 1.0), (2e-3, 0.5), (3e-3, 0.3))
+        ),
+        *(("pre", *at) for at in ((1e-3, 1.0), (3e-3, 0.3), (3e-3, 1.0))),
+        ("post", 3e-3, 1.0),
+    ),
+    "published": tuple(product(NETWORKS, (1e-3,), (0.1, 1.0))),
+}
 STEPS = {"tiny": 300, "small": 6000, "published": 100_000}
 
 
-def norm_of(config: gi.RunConfig) -> str:
-    """The name in ``NORMS`` of a transformer's norms."""
+def setting_of(config: gi.RunConfig) -> Setting:
+    """The setting of a run: see ``NETWORKS``."""
     model = config.to_dict()["model"]
-    return "none" if model["normalization_type"] is None else model["norm_position"]
+    norm = "none" if model["normalization_type"] is None else model["norm_position"]
+    name = norm if model["init"] == _PAPERS["model.init"] else f"{norm}, small weights"
+    return name, config.training.lr, config.training.weight_decay
 
 
 def wanted(size: str, seeds: int) -> list[Named]:
     """Every setting with seeds 0, 1, ...; folders "none-0.001-2.0-seed-0"."""
-    check_choice("size", size, STEPS)
+    check_choice("size", size, TRIED)
     base = settings.network("transformer", size).replace({"training.steps": STEPS[size]})
-    rates, decays = RATES[size], DECAYS[size]
-    tried = [*product(("none", "pre"), rates, decays), ("post", rates[-1], decays[0])]
     return [
         Named(
-            folder_name(norm, rate, decay, "seed", seed),
+            folder_name(name, rate, decay, "seed", seed),
             settings.seeded(base, seed).replace(
-                NORMS[norm] | {"training.lr": rate, "training.weight_decay": decay}
+                NETWORKS[name] | {"training.lr": rate, "training.weight_decay": decay}
             ),
         )
-        for (norm, rate, decay), seed in product(tried, range(seeds))
+        for (name, rate, decay), seed in product(TRIED[size], range(seeds))
     ]
