@@ -93,7 +93,7 @@ def compute(run: Run, *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
 
 
 def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
-    """|gamma| against periodicity, a panel per norm; diamonds are means with standard errors."""
+    """|gamma| against periodicity, a panel per norm; diamonds: means in bins, standard errors."""
     count = data.sizes["layer"]
     titles = [_heading(data.isel(layer=i), count) for i in range(count)]
     figure = make_subplots(cols=count, horizontal_spacing=0.09, subplot_titles=titles)
@@ -113,7 +113,7 @@ def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             **place,
         )
         figure.add_scatter(
-            x=layer.bin,
+            x=_binned(layer.periodicity.values, layer.periodicity.values)[0],
             y=layer.mean_gain,
             error_y={"array": layer.gain_error.fillna(0.0).values, "thickness": 1.5},
             mode="lines+markers",
@@ -154,8 +154,8 @@ def _heading(layer: xr.Dataset, count: int) -> str:
     name = f"<b>{name}</b>" + "".join(f", {n} {word}" for word, n in counts.items() if n)
     if np.isnan(rank.correlation):
         return f"{name}<br>no correlation is defined"
-    numbers = f"{float(rank.correlation):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}]"
-    return f"{name}<br>rank correlation {numbers}"
+    ends = f"[{float(rank.low):z.2f}, {float(rank.high):z.2f}]"
+    return f"{name}<br>rank correlation {float(rank.correlation):z.2f} {ends}"
 
 
 def _layers(run: Run) -> list[tuple[str, GammaIPR]]:

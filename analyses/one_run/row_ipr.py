@@ -112,10 +112,10 @@ ROW_MEASURES = {
 
 def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> go.Figure:
     """Histograms of both tables, one row per run; the dashed line marks the mean of living rows."""
-    count, top = data.sizes["run"], 85
+    count, top = data.sizes["run"], 120
     titles = [_heading(data.isel(run=i).sel(table=t)) for i in range(count) for t in TABLES]
     grid: dict[str, Any] = {"cols": 2, "shared_xaxes": True, "horizontal_spacing": 0.1}
-    figure, inner = stacked_panels(count, height=110, gap=62, subplot_titles=titles, **grid)
+    figure, inner = stacked_panels(count, height=110, gap=80, subplot_titles=titles, **grid)
     for row in range(count):
         for column, table in enumerate(TABLES):
             here = data.isel(run=row).sel(table=table)
@@ -146,7 +146,7 @@ def _heading(here: xr.Dataset) -> str:
         return f"{name}: none"
     dead = f", {int(here.n_dead)} dead" if int(here.n_dead) else ""
     return (
-        f"{name}: {int(here.n_features)} rows{dead}<br>"
+        f"{name}<br>{int(here.n_features)} rows{dead}<br>"
         f"mean {float(here.mean_ipr):.2f} (dashed), total IPR {float(here.total_ipr):.2f}"
     )
 

@@ -185,10 +185,14 @@ def test_plot_has_neurons_and_means_for_every_norm(
         np.testing.assert_array_equal(neurons.x, found.periodicity[i])
         np.testing.assert_array_equal(neurons.y, found.gain[i])
         np.testing.assert_array_equal(means.y, found.mean_gain[i])
+        inside, of_bin = found.n_in_bin[i] > 0, np.asarray(means.x)
+        assert (abs(of_bin - found.bin)[inside] <= 0.05 + 1e-9).all()
+        weighted = (of_bin * found.n_in_bin[i])[inside].sum() / found.n_in_bin[i].sum()
+        assert weighted == pytest.approx(found.periodicity[i].mean())
     shown = {"IPR of input weights", "IPR of output weights", "share of variance at one frequency"}
     assert shown <= axis_titles(figure)
     rank = found.sel(layer=1, coefficient="spearman")
-    assert f"{rank.correlation:.2f} [{rank.low:.2f}, {rank.high:.2f}]" in (
+    assert f"{rank.correlation:z.2f} [{rank.low:z.2f}, {rank.high:z.2f}]" in (
         figure.layout.annotations[1].text
     )
     assert "LayerNorm" in figure.layout.title.text
