@@ -175,7 +175,8 @@ def divergence_of_time(
 
     The law is that of ``time_divergence``, where every seed has its own time offset. The interval
     is a profile-likelihood interval, with a threshold from Student's t for the number of seeds. Not
-    detected if a power law of the size, without a D_crit, fits as well by a likelihood-ratio test.
+    detected if a power law of the size without a D_crit, straight or bent, fits as well by a
+    likelihood-ratio test.
 
     Args:
         sizes: increasing.
@@ -209,8 +210,8 @@ def divergence_of_time(
     if found.p_value > _LEVEL:
         return CriticalSize(
             math.nan,
-            reason="not detected: a power law of the size without a D_crit fits as well "
-            f"(p = {found.p_value:.2g}); if there is one, D_crit < {found.high:.4g}",
+            reason="not detected: a power law of the size without a D_crit, straight or bent, "
+            f"fits as well (p = {found.p_value:.2g}); if there is one, D_crit < {found.high:.4g}",
             p_value=found.p_value,
         )
     return CriticalSize(found.value, found.low, found.high, p_value=found.p_value)

@@ -22,7 +22,8 @@ class Departure:
     Attributes:
         uneven: noise is this many times larger at the smallest sizes than at the largest, and
             differs between seeds by a log-normal factor of half of its logarithm.
-        offset: standard deviation of what a seed adds to its whole curve, in place of the default.
+        offset: standard deviation of what a seed adds to its whole curve, in units of the noise of
+            one run, in place of the default.
         slopes: standard deviation, over seeds, of the logarithm of the slope of their curves.
         censored: share of the runs without an end: costs and times that are too large to be
             reached, and accuracies that have fallen halfway only.
@@ -43,9 +44,11 @@ class Departure:
         """The factor [seed, 1] of each seed's slope."""
         return np.exp(self.slopes * rng.standard_normal((seeds, 1)))
 
-    def offsets(self, rng: np.random.Generator, seeds: int, usual: float) -> np.ndarray:
+    def offsets(
+        self, rng: np.random.Generator, seeds: int, usual: float, noise: float
+    ) -> np.ndarray:
         """What each seed's whole curve is shifted by, [seed, 1]."""
-        size = usual if self.offset is None else self.offset
+        size = usual if self.offset is None else self.offset * noise
         return size * rng.standard_normal((seeds, 1))
 
 
@@ -81,7 +84,7 @@ def norms(
     Each circuit has its own offset per seed, of standard deviation ``usual``.
     """
     memorising, generalising = (
-        30 * one * np.exp(how.offsets(rng, seeds, usual) + how.noise(rng, seeds, 0.05))
+        30 * one * np.exp(how.offsets(rng, seeds, usual, 0.05) + how.noise(rng, seeds, 0.05))
         for one in (curve, 1.0)
     )
     if how.censored is not None:
@@ -98,7 +101,7 @@ def accuracies(
     usual: float = 0.0,
 ) -> np.ndarray:
     """Final accuracies [seed, size] between chance and one, with noise in their logits."""
-    logit = logit + how.noise(rng, seeds, 0.5) + how.offsets(rng, seeds, usual)
+    logit = logit + how.noise(rng, seeds, 0.5) + how.offsets(rng, seeds, usual, 0.5)
     final = 0.01 + 0.985 / (1 + np.exp(-logit))
     if how.censored is not None:
         final = np.where(rng.uniform(size=final.shape) < how.censored, (1 + final) / 2, final)
@@ -130,7 +133,7 @@ def times(
     """
     exponent = rng.uniform(0.5, 2) * how.slope(rng, seeds)
     logs = np.log(1000) - exponent * np.log(np.maximum(beyond, 1e-6) / TRUTH)
-    steps = np.exp(logs + how.offsets(rng, seeds, usual) + how.noise(rng, seeds, 0.2))
+    steps = np.exp(logs + how.offsets(rng, seeds, usual, 0.2) + how.noise(rng, seeds, 0.2))
     steps, above = np.broadcast_arrays(steps, beyond > 0)
     if how.censored is not None:
         budget = float(np.quantile(steps[above], 1 - how.censored))

@@ -25,6 +25,7 @@ _LOG_OFFSET_WEIGHTS = np.log(_OFFSET_WEIGHTS / _OFFSET_WEIGHTS.sum())
 _IMPOSSIBLE = -1e6  # log likelihood of a run that groks below its D_crit
 # Of log b, log sigma, log tau. Values outside are as good as zero or infinity for any data.
 _BOUNDS: list[Any] = [(-5.0, 3.0), (math.log(0.01), 3.0), (-7.0, math.log(0.5))]
+_BENT = (-20.0, 20.0)  # bounds of the curvature of a power law
 _NEAR = (0.3, 0.7, 0.9, 0.97)  # starts for D_crit, relative to the smallest size that grokked
 _NO_CRITICAL_SIZE = 1e-3  # relative to the same; indistinguishable from a power law of D
 _RESOLVED = 0.01  # tolerated change of the log likelihood with four times as many nodes
@@ -72,6 +73,9 @@ class TimeLaw:
         # Sizes are relative to the median, over seeds, of the smallest size that grokked.
         self.scale = float(np.median(np.where(finished, sizes, np.inf).min(axis=1)))
         self.sizes = sizes / self.scale
+        # The squared logarithm of the size, from the middle of the sizes: what bends a power law.
+        logs = np.log(self.sizes)
+        self.squares = (logs - (logs[0] + logs[-1]) / 2) ** 2
         self.largest = float(self.sizes[finished.any(axis=0)].max())
         self.seed, self.size = np.nonzero(finished)  # of the finished runs
         self.late_seed, self.late_size = np.nonzero(censored)  # of the censored runs
@@ -95,10 +99,16 @@ class TimeLaw:
         self.log_weights = log_density - math.log(np.exp(log_density).sum())
 
     def loss(self, at: np.ndarray) -> tuple[float, np.ndarray]:
-        """Minus the log likelihood and its gradient at log b, log sigma, log tau, log D_crit."""
+        """Minus the log likelihood and its gradient at log b, log sigma, log tau, log D_crit.
+
+        A fifth number bends the law, see :meth:`bent`; without it the law is straight.
+        """
         b, sigma, tau = np.exp(at[:3])
+        bend = at[4] if len(at) > 4 else 0.0
         distances = _distances(self.sizes, np.exp(at[3] + tau * self.deviations)[:, None])
-        done = distances.at(self.size)
+        distances = distances._replace(x=distances.x + bend * self.squares)
+        done, bent = distances.at(self.size), self.squares[self.size]
+        mean_bent = self._means(bent)
         mean_x, mean_slope = self._means(done.x), self._means(done.slope)
         x, x_slope = done.x - mean_x[:, self.seed], done.slope - mean_slope[:, self.seed]
         z = (self.logs - b * x) / sigma
@@ -106,6 +116,7 @@ class TimeLaw:
         free = self.count - 1  # one degree of freedom is the offset's
         log_p = self.constant - free * at[1] - squares / 2  # [deviation, seed]
         by_b, by_sigma, by_x = (z * x) @ self.of_seed, squares - free, (z * x_slope) @ self.of_seed
+        by_bend = (z * (bent - mean_bent[self.seed])) @ self.of_seed
 
         late = distances.at(self.late_size)
         ever = np.any(late.above, axis=0)  # below every node a censored run has probability 1
@@ -123,6 +134,8 @@ class TimeLaw:
             by_b = by_b + (hazard * x) @ sums
             by_sigma = by_sigma + (hazard * np.where(late.above, z, 0.0)) @ sums
             by_x = by_x + (hazard * x_slope) @ sums
+            bent = self.squares[self.late_size[ever]] - mean_bent[seed]
+            by_bend = by_bend + (hazard * bent) @ sums
 
         impossible = ~done.above @ self.of_seed  # number of such runs
         log_p = np.where(impossible > 0, _IMPOSSIBLE * impossible, log_p)
@@ -132,6 +145,7 @@ class TimeLaw:
         by_tau = (by_critical * tau * self.deviations).sum()
         by_log_b, by_log_sigma = (share * by_b).sum() * b / sigma, (share * by_sigma).sum()
         gradient = [by_log_b, by_log_sigma, by_tau, by_critical.sum()]
+        gradient += [(share * by_bend).sum() * b / sigma] if len(at) > 4 else []
         return -float(self.weights @ total), -np.array(gradient)
 
     def fit(self, at: np.ndarray) -> tuple[np.ndarray, float]:
@@ -153,12 +167,33 @@ class TimeLaw:
         best = optimize.minimize(held, at, jac=True, method="L-BFGS-B", bounds=_BOUNDS)
         return np.append(best.x, log_critical), float(best.fun)
 
+    def bent(self) -> float:
+        """The least loss of a power law without D_crit that bends.
+
+        Times that fall to a constant, say, are steeper at small sizes, as diverging ones are. So
+        ``log T = a_seed - b (log D - c (log D - m)^2) + sigma * normal``, where m is the middle of
+        the logarithms of all sizes.
+        """
+        from scipy import optimize
+
+        nowhere = math.log(_NO_CRITICAL_SIZE)
+        bounds = [*_BOUNDS, (nowhere, nowhere), _BENT]
+        starts = (np.array([0.0, -1.0, -3.0, nowhere, bend]) for bend in (0.0, 0.5))
+        found = (
+            optimize.minimize(self.loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+            for start in starts
+        )
+        return min(float(best.fun) for best in found)
+
     def critical_size(self) -> DivergenceFit:
         """The maximum-likelihood D_crit with its profile interval, see ``student_drop``.
 
-        The p value is the larger of two: Student's, which allows for few seeds and is below 5 %
-        only if the interval excludes zero; and that of chi-squared with two degrees of freedom, for
-        the two parameters that a power law lacks, D_crit and tau.
+        The p value is the largest of four, two for each of two laws without a D_crit, a power law
+        and one that bends (:meth:`bent`): Student's, which allows for few seeds; and that of
+        chi-squared, with a degree of freedom for each parameter that the law lacks, D_crit and tau
+        or tau alone. The second law is no special case of the first, so that its likelihood ratio
+        must be as large as if it were; how often the test is wrong is measured in
+        :mod:`analyses.statistics.coverage`.
         """
         from scipy import stats
 
@@ -172,7 +207,11 @@ class TimeLaw:
             return 2 * (self.fit_at(log_critical, wide)[1] - least) - drop
 
         ratio = max(2 * (min(without, self.fit_at(nowhere, wide)[1]) - least), 0.0)
-        p_value = max(student_p(ratio, len(self.count)), float(stats.chi2.sf(ratio, 2)))
+        of_bent = max(2 * (self.bent() - least), 0.0)
+        p_value = max(
+            max(student_p(drop, len(self.count)), float(stats.chi2.sf(drop, lacking)))
+            for drop, lacking in ((ratio, 2), (of_bent, 1))
+        )
         low = 0.0 if ratio < drop else math.exp(interval_end(fall, best[3], -0.02))
         high = math.exp(interval_end(fall, best[3], 0.02))
         value, low, high = (self.scale * size for size in (math.exp(best[3]), low, high))

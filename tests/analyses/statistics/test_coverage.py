@@ -11,10 +11,11 @@ from scipy import stats
 
 from analyses.statistics import coverage
 from analyses.statistics.critical_size import CriticalSize
+from analyses.statistics.simulated_curves import Departure
 
 # Estimates take seconds, a third of which would be checks of types; other tests make them.
 pytestmark = pytest.mark.usefixtures("no_type_checker_in_module")
-ONE_OFFSET: dict[str, Any] = {"offsets": (0.15,)}
+AS_ASSUMED: dict[str, Any] = {"departures": ("as assumed",)}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_intervals_are_calibrated(
     The halves of an interval are quantiles of Student's t, so those of another level follow.
     """
     rng = np.random.default_rng(0)
-    every = [coverage.SIMULATED[estimator](rng, seeds) for _ in range(replicates)]
+    every = [coverage.SIMULATED[estimator](rng, seeds, Departure()) for _ in range(replicates)]
     found = [e for e in every if not math.isnan(e.low)]
     assert len(found) >= detected * replicates
     value, low, high = np.log([(e.value, e.low, e.high) for e in found]).T
@@ -58,8 +59,9 @@ def test_intervals_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     above, below = CriticalSize(1100.0, 1001.0, 1200.0), CriticalSize(900.0, 800.0, 999.0)
     scripted = iter([*holding, above, below, below, CriticalSize(math.nan)])
     monkeypatch.setitem(coverage.SIMULATED, "efficiency crossing", lambda *_: next(scripted))
+    monkeypatch.setitem(coverage.ABSENT, "efficiency crossing", {})
     data = coverage.compute(
-        (3,), replicates=8, estimators=("efficiency crossing",), offsets=()
+        (3,), replicates=8, estimators=("efficiency crossing",), **AS_ASSUMED
     ).squeeze()
     counted = [float(data[name]) * 7 for name in ("coverage", "above", "below")]
     assert counted == pytest.approx([4, 1, 2])
@@ -76,8 +78,8 @@ def test_there_are_few_estimates_where_there_is_no_critical_size(
     estimator: str, replicates: int
 ) -> None:
     """Of times that do not diverge: ``test_critical_size``, as each estimate takes a second."""
-    data = coverage.compute((3,), replicates=replicates, estimators=(estimator,), **ONE_OFFSET)
-    assert data.false.dims == ("absence", "seeds", "offset")
+    data = coverage.compute((3,), replicates=replicates, estimators=(estimator,), **AS_ASSUMED)
+    assert data.false.dims == ("absence", "departure", "seeds")
     assert (data.false * replicates <= stats.binom.ppf(0.999, replicates, 0.05)).all()
     assert all(name.startswith(f"{estimator}: ") for name in data.absence.values)
 
@@ -88,7 +90,7 @@ def test_an_estimator_that_always_finds_something_is_caught(
     monkeypatch.setattr(
         coverage, "efficiency_crossing", lambda *_: CriticalSize(900.0, 800.0, 990.0)
     )
-    data = coverage.compute((3,), replicates=2, estimators=("efficiency crossing",), **ONE_OFFSET)
+    data = coverage.compute((3,), replicates=2, estimators=("efficiency crossing",), **AS_ASSUMED)
     assert (data.false == 1).all()
     assert (data.coverage == 0).all()
     assert (data.below == 1).all()
@@ -101,7 +103,7 @@ def test_an_estimator_that_always_finds_something_is_caught(
 def test_replicates_are_drawn_by_the_seed() -> None:
     first, again, other = (
         coverage.compute(
-            (3,), replicates=2, estimators=("ungrokking midpoint",), seed=s, **ONE_OFFSET
+            (3,), replicates=2, estimators=("ungrokking midpoint",), seed=s, **AS_ASSUMED
         )
         for s in (0, 0, 1)
     )
@@ -111,7 +113,7 @@ def test_replicates_are_drawn_by_the_seed() -> None:
 
 def test_a_value_without_an_interval_covers_nothing() -> None:
     data = coverage.compute(
-        (1,), replicates=2, estimators=("ungrokking midpoint",), **ONE_OFFSET
+        (1,), replicates=2, estimators=("ungrokking midpoint",), **AS_ASSUMED
     ).squeeze()
     assert data.detected == 0
     assert data.coverage.isnull()
@@ -123,8 +125,10 @@ def test_the_command_prints_and_writes_both_tables(
     few = ["--replicates", 1, "--seeds", 3, "--estimator", "ungrokking midpoint"]
     result = command("run", "coverage", tmp_path, *few)
     assert result.exit_code == 0, result.output
-    assert "estimator ungrokking midpoint  seeds 3  detected " in result.output
-    assert "false at offset 0.15 " in result.output
+    assert (
+        "estimator ungrokking midpoint  departure as assumed  seeds 3  detected " in result.output
+    )
+    assert "false: large offsets " in result.output
     assert "ungrokking midpoint: no drop" in result.output
     assert "coverage" in result.output
     assert {file.name for file in tmp_path.iterdir()} == {"coverage.html", "coverage.nc"}

@@ -52,6 +52,9 @@ def test_the_gradient_is_that_of_differences() -> None:
         )
         slope = (up - down) / 2e-6
         np.testing.assert_allclose(law.loss(at)[1], slope, rtol=1e-4, atol=1e-4)
+    bent, step = np.append(AT, 0.4), 1e-6 * np.eye(5)
+    slope = [(law.loss(bent + h)[0] - law.loss(bent - h)[0]) / 2e-6 for h in step]
+    np.testing.assert_allclose(law.loss(bent)[1], slope, rtol=1e-4, atol=1e-4)
 
 
 def test_an_early_success_of_one_seed_is_no_bound_for_all() -> None:
@@ -72,24 +75,30 @@ def test_an_early_success_of_one_seed_is_no_bound_for_all() -> None:
     assert [found.low, found.high] == pytest.approx([low, high], rel=0.01)
 
 
-def test_the_p_value_is_the_larger_of_students_and_chi_squareds() -> None:
+def test_the_p_value_is_the_largest_of_students_and_chi_squareds() -> None:
+    """Against a power law, with two parameters less, and one that bends, with one less."""
     sizes = np.round(100 * 1.3 ** np.arange(6))
     noise = np.exp(0.1 * np.random.default_rng(0).standard_normal((3, 6)))
     times, all_of_them = 1e5 / (sizes - 60) * noise, np.ones((3, 6), bool)
     law = TimeLaw(sizes, times, all_of_them, all_of_them)
-    found = law.critical_size()
-    # No run is censored: both likelihoods are those of least squares within seeds.
-    ratio = 2 * (within_seeds(times, sizes) - law.fit(np.array([0.0, -2.0, -6.0, -0.6]))[1])
-    t = np.sqrt(2 * np.expm1(ratio / 3))
-    want = max(2 * stats.t.sf(t, 2), np.exp(-ratio / 2))
-    assert found.p_value == pytest.approx(want, rel=0.02)
+    least = law.fit(np.array([0.0, -2.0, -6.0, -0.6]))[1]
+    # No run is censored: all likelihoods are those of least squares within seeds.
+    assert law.bent() == pytest.approx(within_seeds(times, sizes, degree=2), abs=1e-3)
+    want = []
+    for degree in (1, 2):
+        ratio = 2 * (within_seeds(times, sizes, degree) - least)
+        t = np.sqrt(2 * np.expm1(ratio / 3))
+        want += [2 * stats.t.sf(t, 2), stats.chi2.sf(ratio, 3 - degree)]
+    assert max(want[2:]) > max(want[:2])
+    assert law.critical_size().p_value == pytest.approx(max(want), rel=0.02)
 
 
-def within_seeds(times: np.ndarray, sizes: np.ndarray) -> float:
-    """Minus the restricted log likelihood of a power law of the size, in closed form."""
+def within_seeds(times: np.ndarray, sizes: np.ndarray, degree: int) -> float:
+    """Minus the restricted log likelihood of a power law of the size (1) or one that bends (2)."""
     y, x = np.log(times), np.log(sizes)
-    y, x = y - y.mean(axis=1, keepdims=True), np.broadcast_to(x - x.mean(), y.shape)
-    residual = y - (x * y).sum() / (x**2).sum() * x
+    y = y - y.mean(axis=1, keepdims=True)
+    powers = np.stack([x**k - (x**k).mean() for k in range(1, degree + 1)], axis=1)
+    residual = y.T - powers @ np.linalg.lstsq(powers, y.mean(axis=0))[0][:, None]
     free, seeds = y.size - len(y), len(y)
     variance = (residual**2).sum() / free
     return free / 2 * (np.log(2 * np.pi * variance) + 1) + seeds / 2 * np.log(y.shape[1])
