@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 
 import grokinterp as gi
+from analyses.one_run.phases import EndPoint, phase_of
 from probes import network_on_pairs
 
 
@@ -51,6 +52,30 @@ def grids_and_noise(*, seeds: int, work: Path) -> xr.Dataset:
             "last_label_of_all": ("seed", last_labels(p)),
         }
     )
+
+
+def end_points(*, seeds: int, work: Path) -> xr.Dataset:
+    """What the released sweeps keep of a run: the accuracies at its end.
+
+    ``phases``: how many phases fit the end of the run of Fig. 8, .0091 and .0108, depending on the
+    largest test accuracy before it, which the sweeps do not keep.
+    """
+    del seeds, work
+    phases = {
+        phase_of(
+            EndPoint(
+                test=0.0108,
+                train=0.0091,
+                changed=0.0091,
+                unchanged=0.0091,
+                max_test=max_test,
+                n_changed=1629,
+                corruption=0.35,
+            )
+        )
+        for max_test in (0.0108, 1.0)
+    }
+    return xr.Dataset({"phases": float(len(phases))})
 
 
 def attention_mask(*, seeds: int, work: Path) -> xr.Dataset:

@@ -1,4 +1,8 @@
-"""Equations, data sets and phase tables: what can be checked without training a network."""
+"""Equations, data sets and phase tables: what can be checked without training a network.
+
+Eqs. 1, 4, 5 and 9 (network, mean IPR, BatchNorm, gradients) define what all other entries compute;
+the tests check them.
+"""
 
 from analyses.ledger.comparisons import Bound, Holds, Value
 from analyses.ledger.entry import Entry, Source, read

@@ -27,6 +27,7 @@ MASK = Source(
     minutes=0.05,
     networks=("transformer",),
 )
+ENDS = Source(name="end_points", compute=f"{_RELEASED}:end_points", tier="quick", minutes=0.02)
 
 ENTRIES = (
     Entry(
@@ -56,6 +57,18 @@ ENTRIES = (
         says="damps regularizing neurons",
         differs="A slip: the gain grows with the IPR (Fig. 5), so the neurons that BatchNorm damps "
         "are those of low IPR, which memorise.",
+    ),
+    Entry(
+        id="1/E9-end-points",
+        figure="Fig. 3, code",
+        claim="the released sweeps give the phases",
+        source=ENDS,
+        reads={"phases that fit the end of the run of Fig. 8": read("phases")},
+        comparison=Value(equals=2.0),
+        reason="a count",
+        says="1",
+        differs="The sweeps keep accuracies at the end alone. Forgetting and Confusion end alike, "
+        "so which of them a cell is in needs the largest test accuracy, too.",
     ),
     Entry(
         id="1/E10-noise",

@@ -18,6 +18,10 @@ def test_grid_and_noise(tmp_path: Path) -> None:
     assert abs(float(data.last_label_of_all.mean()) - 1646 / 97) < 4 * 4.1 / 2
 
 
+def test_forgetting_and_confusion_end_alike(tmp_path: Path) -> None:
+    assert released_code.end_points(seeds=1, work=tmp_path).phases == 2
+
+
 def test_a_mask_hides_nothing_from_the_last_token_of_one_layer(tmp_path: Path) -> None:
     change = released_code.attention_mask(seeds=1, work=tmp_path).change
     assert change.sel(layers=1).max() < 1e-6
