@@ -116,7 +116,7 @@ EXPERIMENTS = {
         shows="transformers and three-layer networks: how one setting changes their tables' IPR",
         figures=f"{FIRST}, Figs. 7, 12-14",
         cost="tiny 42 runs, 2,520 steps; "
-        "small 84 runs, 126,000 steps; published 84 runs, 300,000 steps",
+        "small 84 runs, 156,000 steps; published 84 runs, 300,000 steps",
     ),
     "deep_batchnorm": Entry(
         module="analyses.label_noise.deep_batchnorm",

@@ -6,9 +6,12 @@ taken; here they are trained at one train fraction and corruption, and all rows 
 0.9 and 0.1 in Fig. 13, and 0.8 and 0.2 in Figs. 12 and 14. The paper does not state those of Fig.
 7; here they are 0.8 and 0.2, too.
 
-"small" has modulus 47. There, with seed 0 of Figs. 7a and 7b, the three-layer network memorises at
-weight decay 3 and inverts fully at 10; the transformer memorises at 1 and reaches a test accuracy
-of 0.85 at 5. So where a preset has weight decay (1 in Figs. 12 and 14), "small" has 10 or 5.
+"small" has modulus 47 for three-layer networks and 59 for transformers, which do not generalise mod
+47. Where a preset has weight decay (1 in Figs. 12 and 14), it has 10 or 3 instead. This is what was
+tried, with seed 0. The three-layer network mod 47 memorises at 3 and inverts fully at 10. The
+transformer of four heads was to end with a test accuracy of at least 0.9. Mod 47 it memorises at 1,
+and ends with 0.65 at 2, 0.68 at 3, 0.85 at 5, 0.19 at 10 (3000 steps) and 0.55 at 7 (1500 steps);
+mod 59 with 0.98 at 3 and 0.59 at 5 (2000 steps).
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +49,7 @@ _INTERVAL = ("mean", "low", "high")
 # What the smaller sizes change, for transformers and for networks of layers.
 _TRANSFORMER: dict[str, dict[str, Any]] = {
     "tiny": {"data.p": 13, "model.d_model": 16, "training.steps": 60},
-    "small": {"data.p": 47, "model.d_model": 64, "training.steps": 1500, "training.lr": 2e-3},
+    "small": {"data.p": 59, "model.d_model": 64, "training.steps": 2000, "training.lr": 2e-3},
     "published": {},
 }
 _LAYERS: dict[str, dict[str, Any]] = {
@@ -65,7 +68,7 @@ def wanted(figure: str, size: str, seeds: int) -> list[Named]:
     has_layers = base.to_dict()["model"]["kind"] == "mlp"
     smaller = (_LAYERS if has_layers else _TRANSFORMER)[size]
     if size == "small" and base.training.weight_decay:
-        smaller = smaller | {"training.weight_decay": 10.0 if has_layers else 5.0}
+        smaller = smaller | {"training.weight_decay": 10.0 if has_layers else 3.0}
     base = base.replace(dict(zip((presets.X, presets.Y), CELLS[figure], strict=True)))
     values = preset.values[:2] if size == "tiny" else preset.values
     return grid(figure, base.replace(smaller), preset.panel, values, seeds)

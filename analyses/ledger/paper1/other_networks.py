@@ -47,7 +47,7 @@ TABLES = Source(
     settings={"size": "small"},
     seeds=3,
     tier="cpu",
-    minutes=120,
+    minutes=40,
     networks=("transformer", "mlp"),
 )
 DEEP_DROPOUT = Source(
@@ -81,7 +81,7 @@ def _experiment(name: str, size: str, seeds: int, tier: str, minutes: float) -> 
     )
 
 
-DEEP_NORM = _experiment("deep_batchnorm", "published", 3, "cpu", 240)
+DEEP_NORM = _experiment("deep_batchnorm", "published", 3, "cpu", 20)
 IMAGES = _experiment("images", "small", 3, "cpu", 60)
 WIDTHS = _experiment("pruned_width", "published", 5, "gpu", 120)
 
