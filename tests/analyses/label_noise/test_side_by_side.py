@@ -83,7 +83,7 @@ def test_every_figure_is_its_preset(figure: str) -> None:
     assert [grids.field_value(c, preset.panel) for c in small] == list(preset.values)
     if preset.panel != "training.weight_decay":
         decays = {c.training.weight_decay for c in small}
-        assert decays == {"fig13": {0.0}, "fig14": {10.0}}.get(figure, {5.0})
+        assert decays == {"fig13": {0.0}, "fig14": {10.0}}.get(figure, {3.0})
 
 
 def test_rows_of_all_seeds_are_pooled() -> None:
