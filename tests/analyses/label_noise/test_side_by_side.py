@@ -103,7 +103,7 @@ def test_rows_of_all_seeds_are_pooled() -> None:
     pooled = data.ipr.sel(value="yes", table="output").values.ravel()
     assert np.array_equal(np.sort(bars[3].x), np.sort(pooled))  # pyright: ignore[reportAttributeAccessIssue]
     headings = [a.text for a in figure.layout.annotations]  # pyright: ignore[reportAttributeAccessIssue]
-    assert headings[0].startswith("<b>tied embedding no</b>, input: 16 rows")
+    assert headings[0].startswith("<b>tied embedding no</b>, input<br>16 rows")
     row = table_ipr.table(data, "fig12-tied")[1]
     assert (row["figure"], row["tied embedding"]) == ("fig12-tied", "yes")
 
