@@ -11,9 +11,13 @@ python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` 
                                              also writes tutorials/data/d_crit.nc
 python docs/figures.py stability OUT         what ``grokinterp run stability OUT`` wrote;
                                              writes docs/stability.nc alone
+python docs/figures.py explorer PAGE         what ``grokinterp explore RUN`` wrote, for RUN of
+                                             ``grokinterp train RUN --checkpoints 30`` (needs
+                                             playwright and Chromium)
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,6 +94,22 @@ def store_stability(out: str) -> None:
         data.to_netcdf(file, engine="h5netcdf", encoding=encoding)
 
 
+def draw_explorer(page: str) -> None:
+    """The upper part of the explorer, with the least periodic neurons off."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1200, "height": 1320})
+        tab.goto(f"{Path(page).resolve().as_uri()}#unit=20")
+        tab.wait_for_selector("body[data-ready=yes]")
+        tab.locator("#low").fill("190")
+        tab.wait_for_selector("body[data-ready=yes]")
+        tab.screenshot(path=HERE / "explorer.png")
+        browser.close()
+
+
 if __name__ == "__main__":
     draw = {
         "pruning": draw_pruning,
@@ -98,5 +118,6 @@ if __name__ == "__main__":
         "dissociation": draw_dissociation,
         "d_crit": draw_d_crit,
         "stability": store_stability,
+        "explorer": draw_explorer,
     }
     draw[sys.argv[1]](sys.argv[2])

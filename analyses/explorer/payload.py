@@ -98,7 +98,7 @@ def gather(run: Run, *, name: str) -> Payload:
         f"earlier_{key}": np.stack([earlier[key] for earlier in weights[:-1]])
         for key in (weights[-1] if weights[:-1] else ())
     }
-    about = _about(run, name, networks) | {"notes": chosen.notes}
+    about = _about(run, name, networks) | {"runs": chosen.runs, "notes": chosen.notes}
     return Payload(about, arrays, over_steps)
 
 

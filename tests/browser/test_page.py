@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import grokinterp as gi
-from analyses.explorer import write_explorer
+from analyses.explorer import sizes, write_explorer
 from probes import unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
 
@@ -55,6 +55,22 @@ def test_markup_in_names_and_one_network_only(tmp_path: Path, opened: Opened) ->
     assert page.locator("h1").inner_text() == f"{name} mod 5"
     assert page.locator("#time").count() == 0
     assert "grokinterp train OUT --checkpoints 30" in page.locator("#over-time").inner_text()
+
+
+def test_a_network_too_large_to_run(
+    run: gi.Run, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "MOST_LOGITS", 2000)
+    write_explorer(run, tmp_path / "page.html", name="large")
+    page = opened(tmp_path / "page.html")
+    told = page.locator("#over-time").inner_text()
+    assert "2,197 logits of all pairs, 2,000 at most" in told
+    assert page.locator("#scatter").is_visible()
+    assert page.locator("#circle").is_visible()
+    for gone in ("answers", "pairs", "one-pair", "activation", "toggle", "toggle-frequency"):
+        assert not page.locator(f"#{gone}").is_visible()
+    page.locator("#time").fill("0")
+    assert page.locator("#step").inner_text() == "step 0"
 
 
 @pytest.mark.parametrize(

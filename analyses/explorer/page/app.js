@@ -110,6 +110,10 @@ class Explorer {
     if (this.#differs("unit", state.at, state.unit)) {
       drawUnit(this.network, state.unit, this.now.frequency[state.unit]);
     }
+    if (!stored.about.runs) {
+      document.body.dataset.ready = "yes"; // what follows is not in the page
+      return;
+    }
     this.#showPair();
     this.#showCurves();
     document.body.classList.toggle("stale", !this.classes);
@@ -222,7 +226,7 @@ class Explorer {
     const verb = (units) => (units.every((unit) => off[unit]) ? "Switch on" : "Switch off");
     $("unit-words").textContent = this.#unit(state.unit);
     $("toggle").textContent = verb([state.unit]);
-    $("toggle-frequency").hidden = !same.length; // a dead unit has no frequency
+    $("toggle-frequency").hidden = !stored.about.runs || !same.length; // a dead unit has none
     $("toggle-frequency").textContent =
       `${verb(same)} all ${same.length} of frequency ${short(now.frequency[state.unit])}`;
   }
@@ -237,9 +241,11 @@ class Explorer {
       $(`meter-${subset}`).style.setProperty("--share", now[i] || 0);
     });
     const curves = this.curves.get(`${state.at} ${state.by}`);
-    for (const end of ["low", "high"]) {
+    for (const [end, other] of [["low", "high"], ["high", "low"]]) {
+      const isHere = state[end] > 0 || state[other] === 0; // not if only the other end is off
       drawCurve($(`curve-${end}`), {
-        points: this.points, lines: curves?.[end] ?? null, removed: state[end], now,
+        points: this.points, lines: curves?.[end] ?? null, removed: state[end],
+        now: isHere ? now : NOTHING,
         title: `units removed, ${end}est ${stored.label(state.by)} first`,
       });
     }

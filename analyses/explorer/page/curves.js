@@ -99,6 +99,7 @@ export function drawCurve(root, { points, lines, removed, now, title }) {
     parts.push(svg("circle", { cx: x(removed), cy: y(value), r: 4.5, class: `dot ${SUBSETS[i]}` }));
   });
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  root.setAttribute("aria-label", `${title}: ${now.map((v, i) => `${SUBSETS[i]} ${short(v)}`).join(", ")}`);
+  const values = SUBSETS.map((subset, i) => `${subset} ${short(now[i])}`);
+  root.setAttribute("aria-label", `Accuracy against ${title}; at ${removed}: ${values.join(", ")}`);
   root.replaceChildren(...parts);
 }

@@ -97,16 +97,15 @@ def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def parts(weights: int) -> sizes.Parts:
         return sizes.parts(weights, steps, products=1, logits=1)
 
-    assert parts(100) == (list(range(11)), [])
-    chosen, (note,) = parts(250)
-    assert chosen == [0, 2, 5, 8, 10]
+    assert parts(100) == (list(range(11)), True, [])
+    chosen, runs, (note,) = parts(250)
+    assert (chosen, runs) == ([0, 2, 5, 8, 10], True)
     assert note.startswith("Of 11 stored networks 5 are here")
-    with pytest.raises(
-        ValueError, match="1,001 weights, and a page can run one with at most 1,000"
-    ):
+    with pytest.raises(ValueError, match="has 1,001 weights, and a page holds at most 1,000"):
         parts(1001)
-    with pytest.raises(ValueError, match="products in a pass"):
-        sizes.parts(1, [0], products=10**10, logits=1)
-    only, (hint,) = sizes.parts(1, [70], products=1, logits=1)
-    assert only == [0]
+    chosen, runs, (note,) = sizes.parts(1, [0, 7], products=10**10, logits=1)
+    assert (chosen, runs) == ([0, 1], False)
+    assert "10,000,000,000 products in a pass through all pairs, 8,000,000,000 at most" in note
+    only, runs, (hint,) = sizes.parts(1, [70], products=1, logits=1)
+    assert (only, runs) == ([0], True)
     assert "--checkpoints 30" in hint
