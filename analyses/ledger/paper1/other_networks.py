@@ -1,4 +1,7 @@
-"""Figs. 7, 12-16 and Hypothesis 2.2: transformers, three-layer networks and images."""
+"""Figs. 7, 12-16, 32 and Hypothesis 2.2: transformers, three-layer networks, images, widths.
+
+What Fig. 32b shows is lost with its caption.
+"""
 
 from analyses.ledger.comparisons import Bound, Holds, Order, Region, Value
 from analyses.ledger.entry import Entry, Source, read

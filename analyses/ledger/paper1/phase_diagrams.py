@@ -43,7 +43,7 @@ BAND = Source(
     settings={"size": "published"},
     seeds=3,
     tier="cpu",
-    minutes=60,
+    minutes=40,
 )
 DECAY = _source("fig3a", 180, names=["fig3a"], size="small", neurons=True)
 DROPOUT = _source("fig3b", 75, names=["fig3b"], size="small", neurons=True, seeds=1)
