@@ -181,6 +181,18 @@ ANALYSES = {
         shows="accuracy while units are removed by periodicity or in control orders; any network",
         figures=f"{FIRST}, Figs. 6, 17, 18",
     ),
+    "units_by_frequency": Entry(
+        module="analyses.one_run.units_by_frequency",
+        shows="how many neurons of each layer each frequency has; any network",
+    ),
+    "attention": Entry(
+        module="analyses.one_run.attention",
+        shows="where every attention head looks, over all pairs (a, b)",
+    ),
+    "embedding_spectrum": Entry(
+        module="analyses.one_run.embedding_spectrum",
+        shows="frequencies of input and output tables at every checkpoint; any network",
+    ),
     "row_ipr": Entry(
         module="analyses.one_run.row_ipr",
         shows="how periodic the input and output tables are; any network",

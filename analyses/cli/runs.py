@@ -100,13 +100,6 @@ def report(
                 "takes several, such as phases (grokinterp analyse --list)"
             )
         run = Run.load(run_dir)
-        if not _has_report(run.model):
-            raise ValueError(
-                f"the report needs an MLP with one hidden layer and no norm, {run_dir} has "
-                f"{run.config.model}; grokinterp analyse {run_dir} training_curves and "
-                f"grokinterp analyse {run_dir} hypothesis work for any run, and in Python "
-                "probes.model_neuron_spectra(run.model, operation) for any neurons"
-            )
         if not run.history.sizes["step"]:
             raise ValueError(f"{run_dir} {run.ending}, so there is nothing to report")
         _report(run, out or run_dir / "report.html", as_json)
@@ -147,11 +140,12 @@ def _train_and_save(
 ) -> "Run":
     from analyses.one_run.grokking import PROBES
     from analyses.one_run.stored_networks import evenly_spaced
+    from analyses.one_run.summary import has_one_layer
     from grokinterp import TrainingInterrupted, build_model, train
     from grokinterp.runs.folder import check_free
 
     check_free(out, overwrite=overwrite)  # before minutes of training, not after
-    probes = PROBES if _has_report(build_model(config)) else None
+    probes = PROBES if has_one_layer(build_model(config)) else None
     try:
         run = train(
             config,
@@ -194,14 +188,6 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
             raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
-def _has_report(model: object) -> bool:
-    """Whether the network has one hidden layer and no norm, as the report needs."""
-    from grokinterp.models.anatomy import anatomy
-    from probes.neuron_weights import has_neuron_weights
-
-    return has_neuron_weights(model) and not anatomy(model).gains
-
-
 def _report(run: "Run", out: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -209,7 +195,7 @@ def _report(run: "Run", out: Path, as_json: bool) -> None:
     from analyses.one_run.summary import table_rows
     from analyses.pages.report import write_report
 
-    summary = write_report(run, out)
+    summary = write_report(run, out, progress=not as_json)
     if as_json:
         typer.echo(json.dumps(summary | {"report": str(out)}, indent=2))
         return

@@ -14,7 +14,8 @@ from analyses.registry import ANALYSES, Entry, near, resolve
 REPORT = "report"
 _ALL = {
     REPORT: Entry(
-        module=report.__module__, shows="all about an MLP on one page; the default without a NAME"
+        module=report.__module__,
+        shows="all about a run of any network on one page; the default without a NAME",
     )
 } | ANALYSES
 _FLAGS = ("--json", "--list", "--help")  # options that take no value

@@ -46,7 +46,7 @@ class Answer:
 def with_verdict(data: xr.Dataset, threshold: float) -> xr.Dataset:
     """The dataset of one run with its verdict, see :mod:`analyses.hypothesis.evaluate`."""
     one = data.isel(run=0)
-    answers: dict[str, Answer] = dict(zip(INGREDIENTS, _answers(one, threshold), strict=True))
+    answers = answers_of(one, threshold)
     failed = [what for what, answer in answers.items() if answer.passed is False]
     unknown = [what for what, answer in answers.items() if answer.passed is None]
     near = [what for what, answer in answers.items() if answer.near]
@@ -80,8 +80,13 @@ def with_verdict(data: xr.Dataset, threshold: float) -> xr.Dataset:
     ).assign_coords(ingredient=list(INGREDIENTS))
 
 
+def answers_of(one: xr.Dataset, threshold: float) -> dict[str, Answer]:
+    """The answers to ``INGREDIENTS`` on one run of :func:`analyses.hypothesis.compute`."""
+    return dict(zip(INGREDIENTS, _answers(one, threshold), strict=True))
+
+
 def _answers(one: xr.Dataset, threshold: float) -> list[Answer]:
-    """The answers to ``INGREDIENTS``, in their order."""
+    """The answers in their order."""
     judged_on, n = str(one.judged_on.item()), int(one.n_judged)
     accuracy = {
         str(condition): float(one.accuracy.sel(subset=judged_on, condition=condition))

@@ -188,7 +188,7 @@ def plot_pruning(
     unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
     figure.update_yaxes(title=unit, col=1)
     how = "at random" if order == RANDOM else f"by {NAMES[order]}"
-    title = title or f"Removing {_words(data)} {how}"
+    title = title or f"Removing {words_on(data)} {how}"
     return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
 
 
@@ -239,7 +239,7 @@ _COLOUR = dict.fromkeys(DEFINITIONS, BLUE) | {
 _HOVER = "%{x:.1%} removed: %{y:.4f}"
 
 
-def _words(data: xr.Dataset) -> str:
+def words_on(data: xr.Dataset) -> str:
     """What the units of a dataset are called, such as "neurons" or "heads of layer 1"."""
     many, layer = WORDS[kind_of(data.attrs["unit"])][0], data.attrs["unit"].partition(".")[2]
     return many if layer in ("", "0") else f"{many} of layer {layer}"
@@ -251,7 +251,7 @@ def _side_by_side(data: xr.Dataset, titles: list[str]) -> go.Figure:
         cols=len(titles), shared_yaxes=True, horizontal_spacing=0.07, subplot_titles=titles
     )
     axis = {"tickformat": ".0%", "range": [0, 1]}
-    return figure.update_xaxes(title=f"fraction of {_words(data)} removed", **axis)
+    return figure.update_xaxes(title=f"fraction of {words_on(data)} removed", **axis)
 
 
 def _at(

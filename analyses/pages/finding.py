@@ -3,7 +3,6 @@
 Every command writes its result with :func:`write_finding`, so that all pages look alike.
 """
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import xarray as xr
 
+from analyses.pages.page import Section, write_page
 from grokinterp.files import replacing, write_netcdf
 from grokinterp.short_text import short_repr
 
@@ -26,14 +26,27 @@ class Finding:
     Attributes:
         data: the numbers; stored beside the page as netCDF.
         figures: in the order of the page.
-        rows: printed on the command line, each as names and values or as a sentence.
+        rows: the verdict, printed on the command line and at the top of the page, each as names
+            and values or as a sentence.
+        sentences: what is seen in each figure, in their order; empty for no captions.
+        heading: of the page; None for the name of the command.
         name: of the files, without suffix; None for the name of the command.
     """
 
     data: xr.Dataset
     figures: Sequence[go.Figure]
     rows: Iterable[Row] = ()
+    sentences: Sequence[str] = ()
+    heading: str | None = None
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(self.rows))  # read by page and terminal
+        if self.sentences and len(self.sentences) != len(self.figures):
+            raise ValueError(
+                f"sentences has {len(self.sentences)} captions for {len(self.figures)} figures; "
+                "give one each, or none"
+            )
 
 
 def write_finding(finding: Finding, page: Path) -> None:
@@ -43,16 +56,30 @@ def write_finding(finding: Finding, page: Path) -> None:
         ValueError: ``page`` does not end in .html.
     """
     check_page(page)
-    parts = [
-        figure.to_html(full_html=False, include_plotlyjs=i == 0)
-        for i, figure in enumerate(finding.figures)
-    ]
-    title = html.escape(page.stem.replace("_", " "))
-    head = f"<!doctype html><meta charset='utf-8'><title>{title}</title>"
-    with replacing(page) as file:
-        file.write_text(head + "\n".join(parts), encoding="utf-8")
+    name = page.stem.replace("_", " ")
+    head, rows = _table([row for row in finding.rows if not isinstance(row, str)])
+    sentences = finding.sentences or [""] * len(finding.figures)
+    write_page(
+        page,
+        heading=finding.heading or f"{name[:1].upper()}{name[1:]}",
+        intro=[row for row in finding.rows if isinstance(row, str)],
+        head=head,
+        rows=rows,
+        sections=[
+            Section(figure, sentence)
+            for figure, sentence in zip(finding.figures, sentences, strict=True)
+        ],
+    )
     with replacing(page.with_suffix(".nc")) as file:
         write_netcdf(finding.data, file)
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Rows of names and values as a table: a column for each name, or a row if there is one row."""
+    if len(rows) == 1:
+        return [], [(name, shown(value)) for name, value in rows[0].items()]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, [tuple(shown(row[n]) if n in row else "" for n in names) for row in rows]
 
 
 def check_page(page: Path) -> None:
@@ -65,10 +92,11 @@ def in_words(row: Row) -> str:
     """A row as text: names and values, numbers with four digits, "-" for None and NaN."""
     if isinstance(row, str):
         return row
-    return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
+    return "  ".join(f"{name} {shown(value)}" for name, value in row.items())
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as text: four digits, "-" for None and NaN."""
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.4g}"
     return "-" if value is None else str(value)

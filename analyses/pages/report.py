@@ -1,25 +1,64 @@
-"""One self-contained HTML page about a run: its main numbers, and figures with captions."""
+"""One self-contained HTML page about a run of any network: its main numbers, and figures."""
 
 import os
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from analyses import dissociation, hypothesis
+from analyses.dissociation.computation import MODE, SCORE, units_of
+from analyses.dissociation.thresholds import CHANGED_FROM, TEST_FROM
+from analyses.one_run import (
+    attention,
+    corrupted_logits,
+    embedding_spectrum,
+    grokking,
+    ipr_histogram,
+    progress_measures,
+    pruning,
+    training_curves,
+    units_by_frequency,
+    weight_norms,
+)
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
-from analyses.one_run.summary import READ_AT, in_words, summarise, table_rows
+from analyses.one_run.pruning_orders import NAMES
+from analyses.one_run.summary import READ_AT, has_one_layer, in_words, summarise, table_rows
+from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
+from analyses.pages.panels import LOG_STEPS
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
+from grokinterp.bars import each
 from grokinterp.data import SUBSETS
+from grokinterp.models.units import WORDS, kind_of
+from probes import network_on_pairs
+
+_RANDOM = 5  # random orders, where each removal takes a forward pass
+# Training is squeezed on a linear axis if the training set is learned in this share of the steps,
+# and the test set takes this many times as long, or for ever.
+_SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
 
 
-def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Write the page and return the run's summary (:func:`analyses.one_run.summary.summarise`)."""
-    pruned = pruning.compute(run)
-    summary = summarise(run, pruned)
-    task = summary["task"]
-    ending = "" if run.ended else f" ({run.ending})"
+def write_report(
+    run: Run, path: str | os.PathLike[str], *, progress: bool = False
+) -> dict[str, Any]:
+    """Write the page and return the run's summary (:func:`analyses.one_run.summary.summarise`).
+
+    Besides the summary's entries, "not_shown" says for each question that this network does not
+    answer, why. A network of the paper's size takes about a minute.
+
+    Args:
+        run: of any network; also one of :func:`grokinterp.as_run`.
+        path: the HTML file.
+        progress: show a progress bar.
+    """
+    report = Report(run)
+    figures = report.sections(progress=progress)
+    summary = report.summary | {"not_shown": report.not_shown}
+    task, ending = summary["task"], "" if run.ended else f" ({run.ending})"
     write_page(
         path,
         heading=f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training "
@@ -28,82 +67,312 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
         f"{task['changed_labels']} of their labels are wrong. Figure numbers are those of Doshi "
         "et al., arXiv:2310.13061.",
         rows=table_rows(summary),
-        sections=sections(run, pruned, summary),
+        sections=figures,
     )
     return summary
 
 
-def sections(run: Run, pruned: xr.Dataset, summary: dict[str, Any]) -> list[Section]:
-    """All figures of a run with their captions."""
-    curves = training_curves.compute(run)
-    grown = grokking.compute(run)
-    neurons = ipr_histogram.compute(run)
-    norms = weight_norms.compute(run)
-    low, high = summary["pruning_by_ipr"]["low"], summary["pruning_by_ipr"]["high"]
-    return [
-        Section(
-            training_curves.plot_accuracy(curves, title="Training curves (as Fig. 1)"),
-            _about_curves(curves, summary),
-        ),
-        Section(
-            grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)"),
-            "The mean IPR is small for random weights and grows as neurons become periodic"
-            + (f"; it ends at {ipr:.3f}." if (ipr := summary["mean_ipr"]) is not None else "."),
-        ),
-        Section(
-            grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)"),
-            f"After training, the weights of neuron {grown.attrs['neuron']} from the first operand "
-            f"have mainly frequency {grown.attrs['frequency']} (cycles per {summary['task']['p']} "
-            "residues); before, they were noise.",
-        ),
-        Section(
-            ipr_histogram.plot_histogram(neurons, title="How periodic are neurons? (as Fig. 4)"),
-            _about_neurons(summary),
-        ),
-        Section(
-            pruning.plot_pruning(pruned, title="Removing neurons by IPR (as Figs. 6 and 17)"),
-            f"Without the {low['fraction']:.0%} of lowest IPR, the accuracy is "
-            f"{in_words(low) or 'not defined'}; without the {high['fraction']:.0%} of highest IPR, "
-            f"{in_words(high) or 'not defined'}.",
-        ),
-        Section(
-            pruning.plot_pruning(
-                pruned, quantity="loss", title="The same removals: loss (as Fig. 18)"
+class Report:
+    """The questions of a report, and what is known of the answers so far.
+
+    A question that a network does not answer raises TypeError or ValueError, with the reason.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.not_shown: dict[str, str] = {}
+
+    @property
+    def questions(self) -> dict[str, Callable[[], Iterable[Section]]]:
+        """All of them, in the order of the page."""
+        return {
+            "training curves": self._curves,
+            "IPR over training": self._ipr,
+            "progress measures": self._progress,
+            "frequencies of the tables": self._spectrum,
+            "units by frequency": self._units,
+            "removing units": self._pruning,
+            "dissociation": self._dissociation,
+            "attention": self._attention,
+            "corrupted examples": self._corrupted,
+            "Hypothesis 2.2": self._hypothesis,
+            "weight norms": self._norms,
+        }
+
+    def sections(self, *, progress: bool = False) -> list[Section]:
+        """The answers, and a table of the questions without one."""
+        found: list[Section] = []
+        for name in each(list(self.questions), "questions", wanted=progress):
+            try:
+                found += self.questions[name]()
+            except (TypeError, ValueError) as error:
+                self.not_shown[name] = str(error)
+        if self.not_shown:
+            rows = list(self.not_shown.items())
+            found.append(Section(None, title="Not shown, and why", rows=rows))
+        return found
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The main numbers, of the answers that there are."""
+        known = vars(self)  # cached, where the question was answered
+        pruned, has_ipr = known.get("pruned"), has_one_layer(self.run.model)
+        return summarise(
+            self.run,
+            pruned if has_ipr else None,
+            judged=known.get("judged"),
+            apart=known.get("apart"),
+        )
+
+    @cached_property
+    def curves(self) -> xr.Dataset:
+        """Accuracies and losses against steps."""
+        if self.run.history.sizes["step"] < 2:
+            raise ValueError("the history has one step, so there is no curve")
+        return training_curves.compute(self.run)
+
+    @cached_property
+    def pruned(self) -> xr.Dataset:
+        """Removing the last neurons, or what there is instead."""
+        if has_one_layer(self.run.model):
+            return pruning.compute(self.run)
+        network = network_on_pairs(self.run.model)
+        units = units_of(network)
+        if not units:
+            raise ValueError(f"{network.anatomy.description} names no units that could be removed")
+        neurons = [name for name in units if kind_of(name) != "heads"]
+        return pruning.compute(self.run, unit=(neurons or units)[-1], random_seeds=_RANDOM)
+
+    @cached_property
+    def apart(self) -> xr.Dataset:
+        """Selectivity of removing every kind of units."""
+        last = self.run.history.isel(step=-1)
+        test, changed = (float(last[f"{name}_accuracy"]) for name in ("test", "changed"))
+        if not (test >= TEST_FROM and changed >= CHANGED_FROM):
+            raise ValueError(
+                f"the network does not do both: accuracy {test:.3f} on test (wanted {TEST_FROM}), "
+                + (
+                    f"{changed:.3f} on wrong labels (wanted {CHANGED_FROM})"
+                    if np.isfinite(changed)
+                    else "and no label was wrong"
+                )
+            )
+        return dissociation.compute(
+            {"": [self.run]}, scores=(SCORE,), modes=(MODE,), random_seeds=_RANDOM
+        )
+
+    @cached_property
+    def judged(self) -> xr.Dataset:
+        """Hypothesis 2.2."""
+        return hypothesis.compute(self.run)
+
+    def _curves(self) -> Iterable[Section]:
+        figure = training_curves.plot_accuracy(self.curves, title="Training curves (as Fig. 1)")
+        loss = training_curves.plot_loss(self.curves)
+        is_log = is_squeezed(self.curves)
+        if is_log:
+            for one in (figure, loss):
+                one.update_xaxes(**LOG_STEPS)
+        end = float(self.curves["loss"].sel(split="test")[-1])
+        return [
+            Section(figure, self._about_curves() + _ON_LOG * is_log),
+            Section(loss, f"The test loss ends at {end:.3g}."),
+        ]
+
+    def _about_curves(self) -> str:
+        curves, summary, level = self.curves, self.summary, GENERALISED_FROM
+        accuracy, learned = summary["accuracy"], curves.accuracy.sel(subset="test") >= level
+        at = int(curves.step[learned.argmax("step")])
+        when = (
+            f"Test accuracy first reaches {level} at step {at}"
+            if bool(learned.any())
+            else f"Test accuracy never reaches {level}"
+        )
+        if summary["task"]["changed_labels"] == 0:
+            return f"{when}; no label was corrupted. The run ends in {summary['phase']}."
+        return (
+            f"{when}. At the end the network is right on {accuracy['test']:.1%} of the test set "
+            f"and answers {accuracy['changed']:.1%} of the corrupted training pairs with their "
+            f"wrong label: {summary['phase']}."
+        )
+
+    def _ipr(self) -> Iterable[Section]:
+        if not has_one_layer(self.run.model):
+            raise ValueError("only a network with one hidden layer and no norm has it")
+        neurons, summary = ipr_histogram.compute(self.run), self.summary
+        title = "How periodic are neurons? (as Fig. 4)"
+        histogram = ipr_histogram.plot_histogram(neurons, title=title)
+        found = [Section(histogram, _about_neurons(summary["neurons"]))]
+        if self.run.history.sizes["step"] < 2:
+            return found
+        grown, p = grokking.compute(self.run), summary["task"]["p"]
+        time = grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)")
+        if is_squeezed(self.curves):
+            time.update_xaxes(**LOG_STEPS)
+        row = grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)")
+        ends = "" if (ipr := summary["mean_ipr"]) is None else f"; it ends at {ipr:.3f}"
+        return [
+            Section(
+                time,
+                "The mean IPR is small for random weights and grows as neurons become periodic"
+                f"{ends}.",
             ),
-            "Neurons of low IPR cancel small errors in the periodic neurons' logits. This affects "
-            "the loss and not the accuracy, so the test loss may rise where the test accuracy "
-            "rises.",
-        ),
-        Section(pruning.plot_controls(pruned), _about_controls(pruned)),
-        Section(
-            weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)"),
-            f"The norm of all weights ends at {norms.attrs['final']:.2f}, "
-            f"{norms.attrs['final'] / norms.attrs['largest']:.0%} of its largest value. Below 1 % "
-            "the network has collapsed, as under strong weight decay after grokking.",
-        ),
-    ]
+            Section(
+                row,
+                f"After training, the weights of neuron {grown.attrs['neuron']} from the first "
+                f"operand have mainly frequency {grown.attrs['frequency']} (cycles per {p} "
+                "residues); before, they were noise.",
+            ),
+            *found,
+        ]
+
+    def _progress(self) -> Iterable[Section]:
+        data = progress_measures.compute(self._with_checkpoints())
+        first, last = data.isel(step=0), data.isel(step=-1)
+        told = (
+            f"Over {data.sizes['step']} stored networks, the trigonometric share of the logits "
+            f"goes from {float(first.explained):.0%} to {float(last.explained):.0%}; "
+            f"{int(last.n_key)} frequencies are key frequencies at the end."
+        )
+        return [Section(progress_measures.plot_progress(data), told)]
+
+    def _spectrum(self) -> Iterable[Section]:
+        data = embedding_spectrum.compute(self._with_checkpoints())
+        told = f"{'; '.join(embedding_spectrum.in_words(data))}."
+        return [Section(embedding_spectrum.plot_spectrum(data), told)]
+
+    def _with_checkpoints(self) -> Run:
+        if not self.run.checkpoints:
+            raise ValueError(
+                "the run has no checkpoints; train with --checkpoints 20, or checkpoints= in Python"
+            )
+        return self.run
+
+    def _units(self) -> Iterable[Section]:
+        data = units_by_frequency.compute(self.run)
+        told = " ".join(units_by_frequency.in_words(data))
+        return [Section(units_by_frequency.plot_units(data), told)]
+
+    def _pruning(self) -> Iterable[Section]:
+        pruned, summary = self.pruned, self.summary
+        order = str(pruned.order.values[0])
+        of = pruning.words_on(pruned)
+        by_ipr = summary["pruning_by_ipr"]
+        title = f"Removing {of} by {NAMES[order]}" + " (as Figs. 6 and 17)" * bool(by_ipr)
+        loss = "The same removals: loss" + " (as Fig. 18)" * bool(by_ipr)
+        return [
+            Section(pruning.plot_pruning(pruned, title=title), _about_removals(pruned, order)),
+            Section(
+                pruning.plot_pruning(pruned, quantity="loss", title=loss),
+                "Neurons of low IPR cancel small errors in the periodic neurons' logits. This "
+                "affects the loss and not the accuracy, so the test loss may rise where the test "
+                "accuracy rises."
+                if by_ipr
+                else "The loss can change where the accuracy does not.",
+            ),
+            Section(pruning.plot_controls(pruned), _about_controls(pruned)),
+        ]
+
+    def _dissociation(self) -> Iterable[Section]:
+        _ = self.apart
+        rows = self.summary["dissociation"]
+        words = [f"{row['units']}: {row['verdict']}" for row in rows]
+        return [
+            Section(
+                None,
+                f"{'; '.join(words)}. S_mem is how much more of the wrong labels than of the test "
+                "accuracy is lost when the least periodic units go, S_gen the reverse for the most "
+                f"periodic ones; removed units keep their mean. Beside them, the largest of "
+                f"{_RANDOM} random orders.",
+                title="Do memorising and generalising sit in different units?",
+                head=list(rows[0]),
+                rows=[tuple(shown(value) for value in row.values()) for row in rows],
+            )
+        ]
+
+    def _attention(self) -> Iterable[Section]:
+        data = attention.compute(self.run)
+        return [Section(attention.plot_attention(data), attention.caption(data))]
+
+    def _corrupted(self) -> Iterable[Section]:
+        data = corrupted_logits.compute(self.run)
+        share = data.share.isel(run=0)
+        told = (
+            f"On {data.sizes['example']} corrupted training pairs the largest logit is that of the "
+            f"wrong label in {float(share.sel(role='given')):.0%}, of the true label in "
+            f"{float(share.sel(role='true')):.0%}, of another class in "
+            f"{float(share.sel(role='other')):.0%}."
+        )
+        examples = "A curve is the logits of one pair over all classes, its two labels marked."
+        return [
+            Section(corrupted_logits.plot_logits(data), told),
+            Section(corrupted_logits.plot_examples(data), examples),
+        ]
+
+    def _hypothesis(self) -> Iterable[Section]:
+        data = self.judged
+        found = self.summary["hypothesis"]
+        rows = [
+            (what, _yes(answer["passed"]) + ", near its bound" * answer["near"], answer["why"])
+            for what, answer in found["answers"].items()
+        ]
+        return [
+            Section(
+                None,
+                f"Verdict: {found['verdict']}. {found['reason'][:1].upper()}{found['reason'][1:]}.",
+                title="Hypothesis 2.2: periodic features, then trigonometry?",
+                head=("property", "has it", "measured, and bound"),
+                rows=rows,
+            ),
+            Section(
+                hypothesis.plot_verdicts(data),
+                "Accuracy with some frequencies taken out of the embedding. If the hypothesis "
+                "holds, the key frequencies alone keep it, and it falls without them and not "
+                "without others.",
+            ),
+        ]
+
+    def _norms(self) -> Iterable[Section]:
+        if self.run.history.sizes["step"] < 2:
+            raise ValueError("the history has one step, so there is no curve")
+        norms = weight_norms.compute(self.run)
+        figure = weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)")
+        if is_squeezed(self.curves):
+            figure.update_xaxes(**LOG_STEPS)
+        return [
+            Section(
+                figure,
+                f"The norm of all weights ends at {norms.attrs['final']:.2f}, "
+                f"{norms.attrs['final'] / norms.attrs['largest']:.0%} of its largest value. Below "
+                "1 % the network has collapsed, as under strong weight decay after grokking.",
+            )
+        ]
 
 
-def _about_curves(curves: xr.Dataset, summary: dict[str, Any]) -> str:
-    accuracy = summary["accuracy"]
-    level = GENERALISED_FROM
-    learned = curves.accuracy.sel(subset="test") >= level
-    when = (
-        f"Test accuracy first reaches {level} at step {int(curves.step[learned.argmax('step')])}"
-        if bool(learned.any())
-        else f"Test accuracy never reaches {level}"
-    )
-    if summary["task"]["changed_labels"] == 0:
-        return f"{when}; no label was corrupted. The run ends in {summary['phase']}."
-    return (
-        f"{when}. At the end the network is right on {accuracy['test']:.1%} of the test set and "
-        f"answers {accuracy['changed']:.1%} of the corrupted training pairs with their wrong "
-        f"label: {summary['phase']}."
-    )
+def is_squeezed(curves: xr.Dataset) -> bool:
+    """Whether late generalisation leaves early training no room on a linear axis of steps.
+
+    Args:
+        curves: the dataset of :func:`analyses.one_run.training_curves.compute`.
+    """
+    steps = curves.step.values
+    first = {}
+    for subset in ("train", "test"):
+        learned = curves.accuracy.sel(subset=subset).values >= GENERALISED_FROM
+        first[subset] = float(steps[learned.argmax()]) if learned.any() else np.inf
+    early = max(first["train"], 1.0)
+    return bool(early <= _SQUEEZED_WITHIN * steps[-1] and first["test"] >= _LATER_BY * early)
 
 
-def _about_neurons(summary: dict[str, Any]) -> str:
-    total, low, between, high, dead = summary["neurons"].values()
+_ON_LOG = " The axis of steps is logarithmic, because training is learned early."
+
+
+def _yes(passed: bool | None) -> str:
+    return "not measured" if passed is None else "yes" if passed else "no"
+
+
+def _about_neurons(neurons: dict[str, int]) -> str:
+    total, low, between, high, dead = neurons.values()
     text = (
         f"{low} of {total} neurons have an IPR below {IPR_MEMORISES_BELOW}, like noise; {high} "
         f"have one above {IPR_GENERALISES_ABOVE}, close to a single frequency; {between} lie "
@@ -112,12 +381,33 @@ def _about_neurons(summary: dict[str, Any]) -> str:
     return text + (f", and {dead} are dead and have no IPR." if dead else ".")
 
 
+def _about_removals(pruned: xr.Dataset, order: str) -> str:
+    told = []
+    for direction, share in READ_AT.items():
+        one = pruning.curve(pruned, order, direction)
+        accuracy = one.accuracy.isel(removed=_place(pruned, share))
+        left = {subset: float(accuracy.sel(subset=subset)) for subset in SUBSETS}
+        which = {"low": "lowest", "high": "highest"}[direction]
+        accuracy_is = "the accuracy is " if direction == "low" else ""
+        told.append(
+            f"ithout the {share:.0%} of {which} {NAMES[order]}, {accuracy_is}"
+            f"{in_words(left) or 'not defined'}"
+        )
+    return f"W{'; w'.join(told)}."
+
+
 def _about_controls(pruned: xr.Dataset) -> str:
-    middle = pruned.sizes["removed"] * 3 // 5
-    chance = pruned.isel(curve=pruned.order.values == "random", removed=middle).accuracy
+    is_random = pruned.order.values == "random"
+    chance = pruned.isel(curve=is_random, removed=_place(pruned, READ_AT["low"])).accuracy
     mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
+    many = WORDS[kind_of(pruned.attrs["unit"])][0]
     return (
-        f"After removing {READ_AT['low']:.0%} of the neurons at random, the accuracy is "
+        f"After removing {READ_AT['low']:.0%} of the {many} at random, the accuracy is "
         f"{in_words(mean) or 'not defined'} (mean of {chance.sizes['curve']} orders). In the other "
-        "curves the order depends on a property of the neurons."
+        f"curves the order depends on a property of the {many}."
     )
+
+
+def _place(pruned: xr.Dataset, share: float) -> int:
+    """Which of the scored removals is nearest to a share of the units."""
+    return int(np.abs(pruned.fraction.values - share).argmin())
