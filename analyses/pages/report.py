@@ -313,7 +313,11 @@ class Report:
         data = self.judged
         found = self.summary["hypothesis"]
         rows = [
-            (what, _yes(answer["passed"]) + ", near its bound" * answer["near"], answer["why"])
+            (
+                what,
+                _yes(answer["passed"]) + ", near its bound" * answer["near"],
+                _why(answer["why"]),
+            )
             for what, answer in found["answers"].items()
         ]
         return [
@@ -369,6 +373,11 @@ _ON_LOG = " The axis of steps is logarithmic, because training is learned early.
 
 def _yes(passed: bool | None) -> str:
     return "not measured" if passed is None else "yes" if passed else "no"
+
+
+def _why(text: str) -> str:
+    """What was measured; of a network at chance there is no share to name."""
+    return text.replace("nan of the accuracy is left", "the whole network is at chance")
 
 
 def _about_neurons(neurons: dict[str, int]) -> str:

@@ -1,0 +1,142 @@
+"""The report of every architecture: which questions it answers, and why not the others."""
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from torch import nn
+
+import grokinterp as gi
+from analyses import hypothesis
+from analyses.one_run import pruning
+from analyses.one_run.stored_networks import evenly_spaced
+from analyses.one_run.summary import table_rows
+from analyses.pages.report import Report, is_squeezed, write_report
+from tests.analyses.pages.test_page import NASTY, Texts
+
+P = 7
+ALWAYS = ["training curves", "removing units", "Hypothesis 2.2", "weight norms"]
+ALWAYS += ["units by frequency", "corrupted examples", "progress measures"]
+ALWAYS += ["frequencies of the tables"]
+MODELS: dict[str, Any] = {
+    "mlp": gi.MLPConfig(d_mlp=8),
+    "deep": gi.MLPConfig(d_mlp=8, n_layers=2, act="relu"),
+    "normed": gi.MLPConfig(d_mlp=8, norm="batch"),
+    "transformer": gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=8),
+    "lstm": gi.LSTMConfig(d_embed=4, d_hidden=8),
+    "embedding MLP": gi.EmbeddingMLPConfig(d_embed=4, hidden=(8,)),
+}
+ALSO = {"mlp": ["IPR over training"], "transformer": ["attention"]}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few draws and few removals."""
+    for module, changes in ((hypothesis, {"random_draws": 2}), (pruning, {"removals": 3})):
+        monkeypatch.setattr(module, "compute", functools.partial(module.compute, **changes))
+
+
+def trained(model: Any, steps: int = 4, **data: Any) -> gi.Run:
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=P, corruption=0.3, **data),
+        model=model,
+        training=gi.TrainConfig(steps=steps, eval_every=2),
+    )
+    checkpoints = evenly_spaced(steps, 1)
+    return gi.train(config, device="cpu", progress=False, checkpoints=checkpoints)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_gets_a_report(name: str) -> None:
+    report = Report(trained(MODELS[name]))
+    sections = report.sections()
+    expected = set(ALWAYS) | set(ALSO.get(name, []))
+    assert report.questions.keys() - report.not_shown.keys() == expected
+    assert all(len(part.sentence) > 20 for part in sections[:-1])
+    assert sections[-1].title == "Not shown, and why"
+    assert dict(sections[-1].rows) == report.not_shown  # pyright: ignore[reportArgumentType]
+    told = dict(table_rows(report.summary))
+    assert told["Hypothesis 2.2"].startswith("not applicable")
+    assert told["network"] == report.run.model.description
+    (table,) = [part.rows for part in sections if part.title.startswith("Hypothesis 2.2")]
+    assert [row[0] for row in table] == list(hypothesis.compute(report.run).ingredient.values)
+    assert not any("nan" in cell for row in table for cell in row)
+
+
+def test_a_network_that_was_trained_elsewhere_gets_one() -> None:
+    net = nn.Sequential(nn.Linear(2 * P, 8), nn.ReLU(), nn.Linear(8, P))
+    model = gi.wrap(net, p=P, first="0", neurons="1", readout="2", inputs="one-hot")
+    data = gi.make_dataset(gi.DataConfig(p=P, corruption=0.3))
+    pairs, labels = data.tokens[data.is_train], data.labels[data.is_train]
+    report = Report(gi.as_run(model, pairs, labels, operation="addition"))
+    sections = report.sections()
+    over_training = ["training curves", "weight norms", "progress measures"]
+    over_training += ["frequencies of the tables"]
+    assert report.not_shown.keys() == {*over_training, "dissociation", "attention"}
+    assert any("How periodic" in str(part.figure) for part in sections)
+    assert "weight decay (lr x weight decay)" not in dict(table_rows(report.summary))
+
+
+def test_what_both_memorises_and_generalises_is_taken_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The analytic solution beside neurons that know one wrong label each."""
+    model = gi.closed_form_mlp(p=P, d_mlp=60).double()
+    run = trained(gi.MLPConfig(d_mlp=60))
+    last = {"test_accuracy": 1.0, "changed_accuracy": 1.0}
+    history = run.history.assign({name: run.history[name] * 0 + x for name, x in last.items()})
+    run = gi.Run(run.config, run.dataset, model, history)
+    asked: list[Any] = []
+
+    def compute(networks: Mapping[str, Any], **options: Any) -> xr.Dataset:
+        asked.append(options)
+        values = {"S_mem": 0.9, "S_gen": 0.8, "units": 60.0}
+        data = xr.Dataset({name: (("row", "seed"), [[x]]) for name, x in values.items()})
+        controls = (("row", "seed", "order"), [[[0.1, 0.3, 0.2]]])
+        data = data.assign(control_mem=controls, control_gen=controls)
+        data["verdict"] = ("row", "seed"), [["separable"]]
+        return data.assign_coords(unit=("row", ["neurons.0"]))
+
+    monkeypatch.setattr("analyses.dissociation.compute", compute)
+    report = Report(run)
+    (table,) = report.questions["dissociation"]()
+    assert dict(zip(table.head, table.rows[0], strict=True)) == {
+        "units": "neurons.0", "n": "60", "verdict": "separable",
+        "S_mem": "0.9", "S_gen": "0.8", "S_mem, random": "0.3", "S_gen, random": "0.3",
+    }  # fmt: skip
+    told = dict(table_rows(report.summary))
+    assert told["dissociation: neurons.0"] == "separable (S_mem 0.900, S_gen 0.800)"
+
+
+def test_a_page_escapes_markup_and_has_plotly_once(tmp_path: Path) -> None:
+    labels = tuple((a + b) % P for a in range(P) for b in range(P))
+    run = trained(gi.MLPConfig(d_mlp=4), operation=gi.Table(NASTY, P, labels))
+    summary = write_report(run, tmp_path / "report.html")
+    page = Texts()
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1
+    assert len(text) < 5.1e6
+    page.feed(text)
+    assert "".join(page.texts["h1"]).startswith(NASTY)
+    assert "b" not in page.tags
+    assert "has no known periodic basis" in summary["not_shown"]["Hypothesis 2.2"]
+    assert summary["hypothesis"] is None
+
+
+@pytest.mark.parametrize(
+    ("train_at", "test_at", "expected"),
+    [(50, 900, True), (50, None, True), (50, 200, False), (400, 900, False), (None, None, False)],
+)
+def test_steps_are_logarithmic_where_late_generalisation_squeezes_the_rest(
+    train_at: int | None, test_at: int | None, expected: bool
+) -> None:
+    steps = np.arange(0, 1001, 50)
+    learned = [steps >= (at or 2000) for at in (train_at, test_at)]
+    accuracy = (("step", "subset"), np.array(learned).T.astype(float))
+    curves = xr.Dataset({"accuracy": accuracy}, {"step": steps, "subset": ["train", "test"]})
+    assert is_squeezed(curves) == expected
