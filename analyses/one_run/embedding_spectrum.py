@@ -28,18 +28,21 @@ def compute(run: Run) -> xr.Dataset:
         TypeError: the network has no input tables.
         ValueError: the task has no periodic basis.
     """
-    operation, steps, rows = run.config.data.operation, [], []
-    for stored in stored_networks(run):
-        spectra = model_table_spectra(stored.model, operation)
-        steps.append(stored.step)
-        rows.append(np.stack([spectrum.shares.numpy() for spectrum in spectra.values()]))
-        names = list(spectra)
-        frequencies = next(iter(spectra.values())).frequencies.numpy()
-    if not rows:
+    operation = run.config.data.operation
+    found = {
+        stored.step: model_table_spectra(stored.model, operation) for stored in stored_networks(run)
+    }
+    if not found:
         raise ValueError(f"the run {run.ending}, so no network of it is stored")
+    shares = [[table.shares.numpy() for table in spectra.values()] for spectra in found.values()]
+    tables = next(iter(found.values()))
     data = xr.Dataset(
-        {"share": (("step", "table", "frequency"), np.stack(rows))},
-        coords={"step": steps, "table": names, "frequency": frequencies},
+        {"share": (("step", "table", "frequency"), np.array(shares))},
+        coords={
+            "step": list(found),
+            "table": list(tables),
+            "frequency": next(iter(tables.values())).frequencies,
+        },
     )
     data["step"].attrs["units"] = "updates"
     return data

@@ -57,7 +57,7 @@ def write_report(
     """
     report = Report(run)
     figures = report.sections(progress=progress)
-    summary = report.summary | {"not_shown": report.not_shown}
+    summary: dict[str, Any] = report.summary | {"not_shown": report.not_shown}
     task, ending = summary["task"], "" if run.ended else f" ({run.ending})"
     write_page(
         path,

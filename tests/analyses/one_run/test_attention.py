@@ -36,7 +36,7 @@ def test_heads_that_vary_most_are_drawn(run: gi.Run) -> None:
     shown = attention.strongest(data, 2)
     assert shown["head"].values.tolist() == ["0.1", "1.1"]
     figure = attention.plot_attention(data, most=2)
-    assert [trace.type for trace in figure.data] == ["heatmap"] * 6
+    assert [trace["type"] for trace in figure.to_dict()["data"]] == ["heatmap"] * 6
 
 
 def test_a_network_without_attention_is_refused(tiny_run: gi.Run) -> None:

@@ -1,6 +1,7 @@
 """Neurons counted by their best frequency, where the frequencies are written down."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def test_neurons_are_counted_at_their_frequency(written: gi.Run) -> None:
     (told,) = units_by_frequency.in_words(data)
     assert "6 living neurons have 3 of 5 frequencies, most often 3 (3), 5 (2), 1 (1)" in told
     assert "80% of its variance (median); 1 are dead." in told
-    assert units_by_frequency.plot_units(data).data[0].y.tolist() == [1, 0, 3, 0, 2]
+    figure: Any = units_by_frequency.plot_units(data)
+    assert figure.data[0].y.tolist() == [1, 0, 3, 0, 2]
 
 
 def test_tables_of_every_stored_network(written: gi.Run) -> None:
