@@ -1,8 +1,9 @@
 """A mixture of two trained circuits: as published, without leaks, and in variants (Fig. 5).
 
 ``grokinterp run mixture OUT`` trains for every seed a C_mem on 20 % of the pairs and a C_gen on
-90 %, mixes them, and does the same with the two halves of networks in Coexistence. If it is killed,
-the same command continues it.
+90 %, mixes them, and does the same with the two halves of networks in Coexistence. Two controls
+change one thing each in the published mixture: the pairs that it is validated on, or the training
+pairs that C_mem gets wrong. If it is killed, the same command continues it.
 
 Splits are nested, as published: C_gen has seen what C_mem has seen, and neither has seen the last
 10 % of the pairs. C_mem is trained without weight decay, so that it ends without training errors;
@@ -25,6 +26,7 @@ from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.figures import plot_mixture, plot_scalars, plot_variants, table
 from analyses.efficiency.mixing.landscape import compute_landscape, plot_landscape
 from analyses.efficiency.mixing.runs import (
+    CONTROLS,
     FRACTIONS,
     collect_runs,
     halves_tables,
@@ -35,6 +37,7 @@ from analyses.efficiency.mixing.tables import Tables
 from analyses.efficiency.mixing.variants import (
     EFFICIENT,
     OF_HALVES,
+    PUBLISHED,
     SGD,
     VARIANTS,
     Variant,
@@ -66,7 +69,10 @@ def experiment(
     pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
     networks = _usable(collect(out, halved), halves_tables, "halves")
     groups = {
-        name: ({seed: pair[name] for seed, pair in pairs.items()}, VARIANTS)
+        name: (
+            {seed: pair[name] for seed, pair in pairs.items()},
+            {PUBLISHED: VARIANTS[PUBLISHED]} if name in CONTROLS else VARIANTS,
+        )
         for name in next(iter(pairs.values()))
     }
     groups["halves of one network"] = (networks, OF_HALVES)
@@ -136,4 +142,5 @@ def _seconds(p: int, steps: int) -> float:
         per_step = max(0.0, times[1] - times[0]) / 25
         return times[0] + per_step * steps
 
-    return 2 * seconds(VARIANTS) + seconds(OF_HALVES)  # as published and leak-free; halves
+    # As published and leak-free; halves. The two controls, in one variant each, take little.
+    return 2 * seconds(VARIANTS) + seconds(OF_HALVES)

@@ -103,7 +103,8 @@ def compute(
     Returns:
         Dataset over ("start", "step", ...): ``scalars`` (scalar), their products ``weights``
         (circuit), ``loss`` and ``accuracy`` (split: "train", "test") on all pairs of the split,
-        without weight decay. NaN once a start has diverged.
+        without weight decay. NaN once a start has diverged. ``alone`` (circuit, split): the loss of
+        each circuit by itself, with a weight of 1.
 
     Raises:
         ValueError: no start or one of another length, or weight decay of circuits whose norms are
@@ -114,10 +115,11 @@ def compute(
     scalars = torch.stack(list(_trained(tables, first, config)), dim=1)  # [start, step, scalar]
     weights = mixing_weights(scalars)
     points = rearrange(weights, "start step circuit -> (start step) circuit")
-    losses, accuracies = [], []
+    losses, accuracies, alone = [], [], []
     for split in SPLITS:
         memorising, generalising, labels = tables.on(split, mixed=config.mixed)
         surface = surface_of(tables, split, config)
+        alone.append(surface.loss(torch.eye(2, dtype=torch.float64)))
         losses.append(torch.cat([surface.loss(part) for part in points.split(_POINTS)]))
         accuracies.append(Sectors.of(memorising, generalising, labels).accuracy(points))
     by_split = ("start", "step", "split")
@@ -133,6 +135,7 @@ def compute(
             "weights": (("start", "step", "circuit"), weights.numpy()),
             "loss": (by_split, of_starts(losses)),
             "accuracy": (by_split, of_starts(accuracies)),
+            "alone": (("circuit", "split"), torch.stack(alone, dim=1).numpy()),
         },
         coords={
             "start": list(starts),

@@ -1,6 +1,7 @@
 """The runs that provide the circuits to mix, and the tables of each protocol."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import grokinterp as gi
@@ -11,6 +12,7 @@ from analyses.efficiency.mixing.tables import Tables, published_tables, tables_o
 from grokinterp.sweeps.collect import Named, collect, folder_name
 from grokinterp.training.rules import Rule
 
+CONTROLS = ("published on unseen pairs", "published without errors")  # of ``protocols``
 FRACTIONS = {"memorising": 0.2, "generalising": 0.9}  # the paper's
 LOSS = "mse_softmax"  # that of the paper's MLP, at every size
 SETTLED = "settled"  # the checkpoint of the leak-free C_gen
@@ -64,23 +66,31 @@ def _settled(half: int) -> Rule:
 
 
 def protocols(runs: Mapping[str, gi.Run]) -> dict[str, Tables]:
-    """The tables of one seed's two networks, as published and leak-free.
+    """The tables of one seed's two networks: as published, with one thing changed, and leak-free.
 
-    As published: C_mem is the network when its train accuracy first reached 99 %, C_gen that at the
-    end of training, and the mixture is validated on all pairs that C_mem was not trained on.
-    Leak-free: C_mem is the network at the end, without training errors and with a validation
-    accuracy of at most 5 %; C_gen is from the second half of training, 99.9 % right on train and
-    validation; the mixture is validated on pairs that neither has seen.
+    * "as published": C_mem is the network when its train accuracy first reached 99 %, C_gen that at
+      the end of training, and the mixture is validated on all pairs that C_mem was not trained on.
+    * "published on unseen pairs": the same circuits, validated on pairs that neither has seen.
+    * "published without errors": the same circuits, validated as published, but the mixture is not
+      trained on the few pairs that C_mem gets wrong.
+    * "leak-free": C_mem is the network at the end, without training errors and with a validation
+      accuracy of at most 5 %; C_gen is from the second half of training, 99.9 % right on train and
+      validation; the mixture is validated on pairs that neither has seen.
 
     Raises:
         CircuitError, ValueError: a network does not qualify as the circuit; with its numbers.
     """
     memorising, generalising = runs["memorising"], runs["generalising"]
+    circuits = (
+        from_checkpoint(memorising, "memorising", "memorising", definition="published"),
+        from_checkpoint(generalising, END, "generalising", definition="published"),
+    )
+    published = published_tables(*circuits)
+    right = published.memorising.argmax(dim=1) == published.labels
     return {
-        "as published": published_tables(
-            from_checkpoint(memorising, "memorising", "memorising", definition="published"),
-            from_checkpoint(generalising, END, "generalising", definition="published"),
-        ),
+        "as published": published,
+        "published on unseen pairs": tables_of(*circuits, errors="allowed"),
+        "published without errors": replace(published, is_train=published.is_train & right),
         "leak-free": tables_of(
             from_checkpoint(memorising, END, "memorising"),
             from_checkpoint(generalising, SETTLED, "generalising"),

@@ -73,14 +73,15 @@ def data_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
 
 
 def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
-    """Fig. 5 over "circuits" ("as-published", "leak-free"), "start" (10:1, 1:1) and "seed".
+    """Fig. 5 over "circuits" (of ``protocols``, dashed), "start" ("10:1", "1:1") and "seed".
 
     Of the published way to mix: ``loss`` and ``accuracy`` (split, step); ``first_step`` (split,
     level) of .5 and 1; ``peak_loss`` and ``peak_at`` of validation, and ``train_loss_at_peak``;
     ``zero_step``, where validation loss falls below 1e-5; ``loss_when_fitted``, validation loss
-    when train loss falls to 1.1e-5; ``groks`` and ``falls_together`` (1 or 0). Over "variant", too:
-    ``delay_ratio`` (factor), and ``peak`` over the start. A seed whose networks do not qualify as
-    circuits is missing.
+    when train loss falls to 1.1e-5; ``groks`` and ``falls_together`` (1 or 0); ``gen_share``, the
+    last weight of C_gen over the sum of both. ``fit``: the train loss of C_mem alone over that of
+    C_gen alone. Over "variant", too: ``delay_ratio`` (factor), and ``peak`` over the start. A seed
+    whose networks do not qualify as circuits is missing.
     """
     found = findings("mixture", work, size=size, seeds=seeds)
     parts: list[xr.Dataset] = []
@@ -89,9 +90,16 @@ def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
         if one.name == "mixture-halves-of-one-network":
             continue
         circuits.append(str(one.name).removeprefix("mixture-"))
-        curves = one.data[["loss", "accuracy"]].sel(variant=PUBLISHED, drop=True)
-        parts.append(_mixed(curves).merge(one.data[["delay_ratio", "peak"]]))
-    return xr.concat(parts, xr.Variable("circuits", circuits), combine_attrs="drop")
+        own = one.data.sel(variant=PUBLISHED, drop=True)
+        last, alone = own.weights.isel(step=-1, drop=True), own.alone.sel(split="train", drop=True)
+        mixed = _mixed(own[["loss", "accuracy"]]).assign(
+            gen_share=last.sel(circuit="generalising", drop=True) / last.sum("circuit"),
+            fit=alone.sel(circuit="memorising", drop=True)
+            / alone.sel(circuit="generalising", drop=True),
+        )
+        parts.append(mixed.merge(one.data[["delay_ratio", "peak"]]))
+    axis = xr.Variable("circuits", circuits)
+    return xr.concat(parts, axis, combine_attrs="drop", join="outer")  # controls: one variant
 
 
 def _mixed(curves: xr.Dataset) -> xr.Dataset:

@@ -142,6 +142,10 @@ def test_losses_and_accuracies_are_those_of_the_mixture() -> None:
                 right = (mix.argmax(dim=1) == tables.labels)[mask].double().mean()
                 assert there.accuracy.item() == pytest.approx(right.item())
     assert found.loss.isel(step=0).values == pytest.approx(math.log(CLASSES))
+    for circuit in ("memorising", "generalising"):
+        for split, mask in (("train", tables.is_train), ("test", tables.is_test)):
+            alone = F.cross_entropy(getattr(tables, circuit)[mask], tables.labels[mask])
+            assert found.alone.sel(circuit=circuit, split=split) == pytest.approx(alone.item())
     assert found.attrs["n_train"] + found.attrs["n_test"] == P * P
 
 

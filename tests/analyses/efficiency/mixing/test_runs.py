@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency import mixing
-from analyses.efficiency.circuits.circuits import Circuit
+from analyses.efficiency.circuits.circuits import DEFINITIONS, Circuit, Definition
 from analyses.efficiency.mixing import mixture, runs
 from analyses.efficiency.mixing.tables import Tables
 from analyses.efficiency.mixing.variants import (
@@ -112,6 +112,30 @@ def test_protocols_differ_in_what_validation_may_have_seen(pair: dict[str, gi.Ru
     assert leaky.overlap == int((trained["generalising"] & ~trained["memorising"]).sum()) > 100
     assert torch.equal(clean.is_test, ~trained["generalising"])
     assert clean.overlap == clean.errors == 0
+
+
+def test_controls_change_one_thing_each(
+    pair: dict[str, gi.Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pair["memorising"]
+    wrong = run.dataset.is_train.nonzero()[3]  # C_mem's own neuron for this pair says another class
+    state = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    state["W_U"][wrong] = state["W_U"][wrong].roll(1, dims=-1)
+    checkpoints = {**run.checkpoints, "memorising": gi.Checkpoint(1, {}, state)}
+    early = pair | {"memorising": dataclasses.replace(run, checkpoints=checkpoints)}
+    few = Definition(at_least={"train": 0.9})  # one of 33 is wrong
+    monkeypatch.setitem(cast(dict, DEFINITIONS["published"]), "memorising", few)
+    found = runs.protocols(early)
+    published, clean = found["as published"], found["leak-free"]
+    unseen, right = (found[name] for name in runs.CONTROLS)
+    assert torch.equal(unseen.is_test, clean.is_test)
+    assert torch.equal(unseen.is_train, published.is_train)
+    assert torch.equal(right.is_test, published.is_test)
+    assert (published.is_train & ~right.is_train).nonzero().tolist() == [wrong.tolist()]
+    assert (published.errors, unseen.errors, right.errors, clean.errors) == (1, 1, 0, 0)
+    for control in (unseen, right):  # the same circuits
+        assert torch.equal(control.memorising, published.memorising)
+        assert torch.equal(control.generalising, published.generalising)
 
 
 def test_decay_of_circuits_costs_a_tenth_of_the_first_loss(pair: dict[str, gi.Run]) -> None:
