@@ -78,10 +78,10 @@ EXPERIMENTS = {
     ),
     "d_crit": Entry(
         module="analyses.efficiency.d_crit",
-        shows="the critical data-set size of one network, estimated in three ways",
+        shows="the critical data-set size, estimated in three ways: are they equal?",
         figures=f"{SECOND}, section 4.2",
-        cost="tiny 81 runs, 26,400 steps; "
-        "small 99 runs, 526,500 steps; published 132 runs, 16,650,000 steps",
+        cost="tiny 140 runs, 51,000 steps; "
+        "small 350 runs, 1,710,000 steps; published 410 runs, 58,500,000 steps",
     ),
     "stability": Entry(
         module="analyses.efficiency.stability",
@@ -97,7 +97,7 @@ EXPERIMENTS = {
     "coverage": Entry(
         module="analyses.statistics.coverage",
         shows="simulated curves: how often the three estimates of D_crit are right",
-        cost="no runs; about an hour of one core",
+        cost="no runs; about four hours of one core",
     ),
     "architectures": Entry(
         module="analyses.hypothesis.architectures",

@@ -71,10 +71,10 @@ class Experiments:
     def __post_init__(self) -> None:
         names = ("memorising", "generalising", "accuracy", "times", "finished", "budget")
         rows = {name: len(getattr(self, name)) for name in names}
-        if len(set(rows.values())) != 1 or self.seeds < 2:
+        if len(set(rows.values())) != 1:
             raise ValueError(
-                f"all experiments must have the same two or more seeds, got {rows} rows; give a "
-                "seed without a run a row of NaN"
+                f"all experiments must have the same seeds, got {rows} rows; give a seed without a "
+                "run a row of NaN"
             )
 
     @property
@@ -204,6 +204,8 @@ def joint_test(
         seed: of the resampling.
     """
     check_number("same", same, minimum=1.0, strict=True)
+    if experiments.seeds < 2:
+        raise ValueError("experiments has one seed; a joint test needs at least two")
     estimates = experiments.estimates(n_boot)
     counts = draws(experiments.seeds, n_boot, seed)
     places = {

@@ -1,4 +1,4 @@
-"""Three estimates of D_crit from three kinds of runs on one task."""
+"""Three estimates of D_crit from three kinds of runs on one task, and whether they agree."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,15 +8,12 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency import model_efficiency, semi_grokking, ungrokking
+from analyses.efficiency.d_crit import assumptions
 from analyses.efficiency.histories import NETWORK_LABEL, network_of
 from analyses.efficiency.model_efficiency.trend import cost_curves
 from analyses.statistics import agreement
-from analyses.statistics.critical_size import (
-    CriticalSize,
-    divergence_of_time,
-    efficiency_crossing,
-    ungrokking_midpoint,
-)
+from analyses.statistics.critical_size import CriticalSize
+from analyses.statistics.joint import ESTIMATORS, Experiments, joint_test
 from analyses.statistics.over_runs import budgets
 
 
@@ -25,23 +22,30 @@ def compute(
     starts: Sequence[gi.Run],
     reduced_runs: Sequence[gi.Run],
     time_runs: Sequence[gi.Run],
+    *,
+    n_boot: int = 1000,
 ) -> xr.Dataset:
     """Three estimates of D_crit, whether they agree, and the curves they come from.
 
     Args:
-        cost_runs: from ``model_efficiency.runs.collect_runs``.
-        starts: grokked runs, from ``ungrokking.collect_runs``.
-        reduced_runs: the runs that continued ``starts`` with less data, from the same.
-        time_runs: runs on several train fractions, such as ``semi_grokking.wanted``.
+        cost_runs: on the task's and on random labels, over fractions and seeds.
+        starts: grokked runs.
+        reduced_runs: the runs that continued ``starts`` with less data.
+        time_runs: runs on several train fractions, of which the time to grok is read. All four:
+            from ``runs.collect_runs``.
+        n_boot: resamples of the joint test.
 
     Returns:
         The table of ``agreement.compute`` over "estimator"; the ``reason`` of the ungrokking
-        midpoint counts the runs that have no plateau, of which the last accuracies are used. The
-        curves over training pairs: ``memorising`` and ``generalising`` (seed, size), the least
-        norm at a common margin; ``final`` (reduced_seed, reduced_size), validation accuracy after
-        training on; ``time`` (time_seed, time_size), steps to 90 % validation accuracy, NaN where
-        it was not reached by step ``budget``. Attribute ``task``: network and weight decay, in
-        words.
+        midpoint counts the runs that have no plateau, of which the last accuracies are used. From
+        the joint test (one seed: none): over "pair" ``ratio``, ``ratio_low``, ``ratio_high``;
+        ``p`` of equality, ``within``, the largest ratio that is possible, and ``seeds_needed``
+        (NaN unless all three estimates exist). The curves over "seed" and training pairs:
+        ``memorising`` and ``generalising`` (size), the least norm at a common margin; ``final``
+        (reduced_size), validation accuracy after training on; ``time`` (time_size), steps to 90 %
+        validation accuracy, NaN where it was not reached by step ``budget``. What
+        ``assumptions.compute`` returns. Attributes: ``task``, network and weight decay in words;
+        ``sentence``, whether the estimates agree; ``verdict``.
 
     Raises:
         ValueError: the runs are not all of one network, operation, modulus and weight decay.
@@ -49,36 +53,70 @@ def compute(
     Source: second paper, sections 4.2 and 5; Varma et al. 2023, arXiv:2309.02390.
     """
     task = _one_task([*cost_runs, *starts, *reduced_runs, *time_runs])
-    curves = cost_curves(model_efficiency.compute(cost_runs))
+    circuits = model_efficiency.compute(cost_runs)
+    curves = cost_curves(circuits)
     reduced = ungrokking.compute(reduced_runs, starts)
     reduced = reduced.sel(moments="fresh").squeeze(["network", "weight_decay"])
     grokking = semi_grokking.compute(time_runs).squeeze("network")
-    final = reduced.final.transpose("seed", "fraction").values
-    time = grokking.crossing.transpose("seed", "fraction").values
-    budget = budgets(grokking.last_step).transpose("seed", "fraction").values
-    crossing = efficiency_crossing(
-        curves["size"].values, curves.memorising.values, curves.generalising.values
-    )
-    midpoint = _with_unfinished(ungrokking_midpoint(reduced.n_train.values, final), reduced)
-    divergence = divergence_of_time(grokking.n_train.values, time, ~np.isnan(time), budget)
-    estimates = {
-        "efficiency crossing": crossing,
-        "ungrokking midpoint": midpoint,
-        "divergence of time": divergence,
-    }
+    measured = _by_seed(curves, reduced, grokking)
+    estimates, joint = _estimates(measured, n_boot)
+    midpoint = ESTIMATORS[1]
+    estimates[midpoint] = _with_unfinished(estimates[midpoint], reduced)
     table = agreement.compute(estimates, n_pairs=cost_runs[0].config.data.p ** 2)
-    sizes = {"reduced_size": reduced.n_train.values, "time_size": grokking.n_train.values}
-    return (
-        table.assign_coords(sizes)
-        .assign(
-            memorising=curves.memorising,
-            generalising=curves.generalising,
-            final=(("reduced_seed", "reduced_size"), final),
-            time=(("time_seed", "time_size"), time),
-            budget=(("time_seed", "time_size"), budget),
-        )
-        .assign_attrs(task=task)
+    found = table.assign_attrs(joint.attrs | {"task": task}).merge(joint).merge(measured)
+    tests = assumptions.compute(circuits, curves, estimates[midpoint].value, measured.time)
+    return found.merge(tests)
+
+
+def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> xr.Dataset:
+    """The curves of all experiments over the same seeds, NaN where a seed has no run."""
+    final = reduced.final.assign_coords(fraction=reduced.n_train.values)
+    times = grokking.assign_coords(fraction=grokking.n_train.values)
+    budget = budgets(times.last_step)
+    parts = {
+        "memorising": curves.memorising,
+        "generalising": curves.generalising,
+        "final": final.rename(fraction="reduced_size"),
+        "time": times.crossing.rename(fraction="time_size"),
+        "budget": budget.rename(fraction="time_size"),
+    }
+    bare = {name: part.reset_coords(drop=True) for name, part in parts.items()}
+    return xr.Dataset(bare)  # over the seeds of all
+
+
+def _estimates(measured: xr.Dataset, n_boot: int) -> tuple[dict[str, CriticalSize], xr.Dataset]:
+    """Each estimate, and the result of the joint test as a dataset."""
+    rows = {name: measured[name].transpose("seed", ...).values for name in measured.data_vars}
+    experiments = Experiments(
+        cost_sizes=measured["size"].values,
+        memorising=rows["memorising"],
+        generalising=rows["generalising"],
+        reduced_sizes=measured.reduced_size.values,
+        accuracy=rows["final"],
+        time_sizes=measured.time_size.values,
+        times=rows["time"],
+        finished=~np.isnan(rows["time"]),
+        budget=rows["budget"],
     )
+    if experiments.seeds < 2:
+        said = {"sentence": "Cannot tell: one seed has no interval.", "verdict": "cannot tell"}
+        return experiments.estimates(), xr.Dataset(dict.fromkeys(_JOINT, np.nan), attrs=said)
+    test = joint_test(experiments, n_boot=n_boot)
+    complete = len(test.ratios) == len(ESTIMATORS)
+    values = (test.p_value, test.within, test.seeds_needed)
+    found = xr.Dataset(
+        dict(zip(_JOINT, values if complete else [np.nan] * 3, strict=True))
+        | {
+            name: ("pair", [getattr(ratio, part) for ratio in test.ratios])
+            for name, part in (("ratio", "value"), ("ratio_low", "low"), ("ratio_high", "high"))
+        },
+        coords={"pair": [f"{ratio.larger} / {ratio.smaller}" for ratio in test.ratios]},
+        attrs={"sentence": str(test), "verdict": test.verdict},
+    )
+    return dict(test.estimates), found
+
+
+_JOINT = ("p", "within", "seeds_needed")
 
 
 def _with_unfinished(found: CriticalSize, reduced: xr.Dataset) -> CriticalSize:

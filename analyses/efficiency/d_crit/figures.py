@@ -1,11 +1,11 @@
-"""The curves from which D_crit is estimated."""
+"""The curves from which D_crit is estimated, and the estimates of several settings."""
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import LOG_TICKS, Look, draw, finished, panels
+from analyses.pages.panels import LOG_TICKS, Look, draw, error_bars, finished, panels
 from analyses.pages.style import BLUE, GREEN, GREY, ORANGE
 from analyses.statistics import agreement
 
@@ -24,9 +24,9 @@ def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
         (3, "not by this step", ended, Look(GREY, symbol="triangle-up-open")),
     )
     for row, name, values, look in lines:
-        seed, size = ("seed", "size") if row == 1 else values.dims
+        (size,) = set(values.dims) - {"seed"}
         mode = "markers" if row == 3 else "lines+markers"
-        for curve in values.transpose(seed, size):
+        for curve in values.transpose("seed", size):
             options = {"mode": mode, "width": 1, "size": 8, "opacity": 0.75}
             draw(figure, (row, 1), values[size].values, curve.values, name, look, **options)
     for row, low, high in zip((1, 2, 3), data.low.values, data.high.values, strict=True):
@@ -44,9 +44,38 @@ def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     return finished(figure, title, height=820, seeds=seeds_behind(data), legend=legend)
 
 
+def plot_settings(data: xr.Dataset) -> go.Figure:
+    """The three estimates with their intervals, a row of them for each setting.
+
+    Args:
+        data: from ``d_crit.side_by_side``.
+    """
+    settings = data.setting.values.tolist()
+    figure = panels()
+    looks = (Look(ORANGE), Look(GREEN, symbol="diamond"), Look(BLUE, symbol="triangle-up"))
+    for i, (name, look) in enumerate(zip(data.estimator.values, looks, strict=True)):
+        one = data.sel(estimator=name)
+        places = np.arange(len(settings)) + 0.18 * (i - 1)
+        value, low, high = one.value.values, one.low.values, one.high.values
+        bars = error_bars(value, low, high, thickness=2, width=6)
+        options = {"mode": "markers", "size": 11, "error_x": bars}
+        draw(figure, (1, 1), value, places, str(name), look, **options)
+    left = {"x": 0.01, "xref": "x domain", "xanchor": "left", "align": "left", "showarrow": False}
+    for row, sentence in enumerate(data.sentence.values):
+        text = agreement.wrapped(str(sentence), 110)
+        figure.add_annotation(y=row + 0.36, text=text, font={"size": 12}, yanchor="top", **left)
+    figure.update_yaxes(tickvals=list(range(len(settings))), ticktext=settings, showgrid=False)
+    figure.update_yaxes(range=[len(settings) - 0.1, -0.5], zeroline=False)
+    figure.update_xaxes(title="D_crit (training pairs, log scale), 95 % interval", type="log")
+    figure.update_xaxes(showticklabels=bool(data.value.notnull().any()))
+    seeds = seeds_in_words(data.seeds.values.tolist())
+    title = "Is there one D_crit?"
+    return finished(figure, title, height=200 + 150 * len(settings), seeds=seeds)
+
+
 def seeds_behind(data: xr.Dataset) -> str:
     """How many seeds the estimates stand on."""
-    return seeds_in_words([data.sizes[axis] for axis in ("seed", "reduced_seed", "time_seed")])
+    return seeds_in_words([data.sizes["seed"]])
 
 
 def estimate_in_words(data: xr.Dataset, name: str) -> str:

@@ -91,14 +91,14 @@ def continued(
             f"start has no checkpoint {START!r}, so its optimiser's moments are lost; train it "
             f"with checkpoints={{{START!r}: gi.reached(test_accuracy={level})}}"
         )
-    named = _continuation(start.config, fraction, weight_decay, steps, kept=kept)
+    named = continuation(start.config, fraction, weight_decay, steps, kept=kept)
     if not fewer_than_classes:
         settings.check_classes(named.config)
     return replace(named, start=checkpoint if kept else checkpoint.fresh())
 
 
-def _continuation(
-    config: gi.RunConfig, fraction: float, weight_decay: float, steps: int, *, kept: bool
+def continuation(
+    config: gi.RunConfig, fraction: float, weight_decay: float, steps: int, *, kept: bool = False
 ) -> Named:
     """The run of :func:`continued` for a start with this config, without its initial weights."""
     most = config.data.train_fraction
@@ -124,7 +124,7 @@ def wanted(
     """
     starts = _starts(size, seeds, networks)
     return starts + [
-        _continuation(start.config, fraction, decay, _steps(size, decay), kept=kept)
+        continuation(start.config, fraction, decay, _steps(size, decay), kept=kept)
         for start in starts
         for decay, kept in _kinds(start.config, size, controls)
         for fraction in FRACTIONS[size]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from analyses.efficiency.d_crit import runs as d_crit_runs
 from analyses.efficiency.mixing.variants import PUBLISHED
 from analyses.efficiency.model_efficiency import trend
 from analyses.pages.finding import Finding
@@ -252,15 +253,26 @@ def _taken_apart(found: Sequence[xr.Dataset]) -> dict[str, float]:
     }
 
 
-def d_crit(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset:
+def d_crit(
+    *, seeds: int, work: Path, size: str, network: str, times_decay: float = 1.0
+) -> xr.Dataset:
     """Section 4.2: three estimates of D_crit, ``value``, ``low``, ``high`` over "estimator".
 
-    ``spread``: the largest over the smallest estimate.
+    With the joint test and what the account assumes, see the experiment. ``spread``: the largest
+    over the smallest estimate, NaN unless all three exist; like the others, without seeds.
+
+    Args:
+        seeds: how many.
+        work: a folder.
+        size: one of the experiment's.
+        network: likewise.
+        times_decay: weight decay, as a multiple of the network's own.
     """
-    data = findings("d_crit", work, size=size, seeds=seeds, network=network)[0].data
-    return without_text(data).assign(
-        spread=data.value.max("estimator") / data.value.min("estimator")
-    )
+    decay = times_decay * d_crit_runs.base(network, size).training.weight_decay
+    options = {"size": size, "seeds": seeds, "network": [network], "weight_decay": [decay]}
+    data = findings("d_crit", work, **options)[0].data
+    largest, least = (getattr(data.value, end)("estimator", skipna=False) for end in ("max", "min"))
+    return without_text(data).assign(spread=largest / least)
 
 
 def without_text(data: xr.Dataset) -> xr.Dataset:

@@ -6,6 +6,7 @@ PARTS = (
     "data_efficiency",
     "mixture",
     "model_efficiency",
+    "critical_size",
     "optima",
     "ungrokking",
     "semi_grokking",

@@ -1,6 +1,6 @@
 """Fig. 6 and sections 4.1, 4.2: the norm and the time that circuits need."""
 
-from analyses.ledger.comparisons import Bound, Curve, Order, Region
+from analyses.ledger.comparisons import Bound, Curve, Order
 from analyses.ledger.entry import Entry, Source, read
 
 _MEASURES = "analyses.ledger.measures.experiments"
@@ -32,7 +32,6 @@ SMALL_INIT = Source(
     networks=("embedding_mlp",),
 )
 TIMES = _source("training_efficiency", "small", 3, "cpu", 40)
-D_CRIT = _source("d_crit", "small", 10, "cpu", 300, network="mlp")
 _KINDS = {"mem": "C_mem", "gen": "C_gen"}
 _PERCENTS = (30, 40, 50, 60, 70, 80, 90)
 _ALL = [percent / 100 for percent in _PERCENTS]
@@ -266,30 +265,5 @@ ENTRIES = (
         comparison=Bound(high=0.05, every=True),
         reason="the bound of a validated C_mem, in every seed",
         says="limited",
-    ),
-    Entry(
-        id="2/dcrit-joint",
-        figure="Sec. 4.2",
-        claim="one critical size, on two networks and two weight decays",
-        source=Source(
-            name="d_crit_joint",
-            tier="cpu",
-            minutes=1200,
-            seeds=10,
-            missing="a joint test of equality of the three estimates, with its power",
-        ),
-        reads={"p value of equality, least of the four settings": read("p")},
-        comparison=Bound(low=0.05),
-        reason="the usual level",
-        says="one D_crit",
-    ),
-    Entry(
-        id="2/sec4.2-dcrit",
-        figure="Sec. 4.2",
-        claim="there is one critical data-set size: three estimates of it agree",
-        source=D_CRIT,
-        reads={"p2.sec4.2.dcrit_exists": read("spread")},
-        comparison=Region(high=1.5),
-        reason="the estimates' own intervals with ten seeds are about 20 %",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import grokinterp as gi
-from analyses.efficiency import grokking_across, halves, mixing, semi_grokking, ungrokking
+from analyses.efficiency import d_crit, grokking_across, halves, mixing, semi_grokking, ungrokking
 from analyses.efficiency.mixing import runs as mixture_runs
 from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from grokinterp.sweeps import collect, estimate
@@ -20,11 +20,7 @@ WANTED = {
     "mixture": lambda: [*mixture_runs.wanted("tiny", 2), *halves.wanted("tiny", 2)],
     "model_efficiency": lambda: efficiency_runs.wanted("tiny", 2),
     "training_efficiency": lambda: efficiency_runs.wanted("tiny", 2),
-    "d_crit": lambda: [
-        *efficiency_runs.wanted("tiny", 2, "mlp"),
-        *ungrokking.wanted("tiny", 2, networks=["mlp"], controls=False),
-        *semi_grokking.wanted("tiny", 2, "mlp"),
-    ],
+    "d_crit": lambda: d_crit.wanted("tiny", 2),
 }
 
 

@@ -185,7 +185,9 @@ def test_verdicts_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_experiments_on_other_seeds_are_refused() -> None:
     good = experiments(ONE, OTHER)
-    with pytest.raises(ValueError, match="must have the same two or more seeds"):
+    with pytest.raises(ValueError, match="must have the same seeds"):
         Experiments(**(vars(good) | {"accuracy": good.accuracy[:2]}))
     with pytest.raises(ValueError, match=r"same must lie in \(1"):
         joint_test(good, same=1.0)
+    with pytest.raises(ValueError, match="one seed; a joint test needs at least two"):
+        joint_test(experiments(ONE[:1], OTHER[:1]))

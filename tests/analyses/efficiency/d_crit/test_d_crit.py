@@ -10,13 +10,14 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency import d_crit, semi_grokking, settings, ungrokking
-from analyses.efficiency.model_efficiency import runs as efficiency_runs
+from analyses.efficiency import d_crit, ungrokking
+from analyses.efficiency.d_crit import computation
+from analyses.efficiency.d_crit import runs as d_crit_runs
 from analyses.efficiency.ungrokking.runs import START_FROM
+from analyses.statistics import agreement, joint_power
 from analyses.statistics.critical_size import ungrokking_midpoint
+from analyses.statistics.joint import ESTIMATORS
 from grokinterp.sweeps.collect import Named, collect
-
-SEEDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(folder: Path) -> tuple[list[gi.Run], ...]:
     """A toy that learns nothing, as the command would train it."""
-    costs = efficiency_runs.collect_runs(folder, "tiny", 1)
-    starts, reduced = ungrokking.collect_runs(
-        folder, "tiny", 1, networks=["mlp"], controls=False, level=0.0
-    )
-    times = collect(folder, semi_grokking.wanted("tiny", 1, "mlp"))
-    return costs, starts, reduced, times
+    return d_crit_runs.collect_runs(folder, "tiny", 1, level=0.0)
 
 
 def test_nothing_is_detected_where_nothing_was_learned(
@@ -74,20 +70,21 @@ def test_each_estimator_reads_its_own_runs(runs: tuple[list[gi.Run], ...]) -> No
             starts[0], config=named.config, dataset=dataset, provenance=begun
         )
         reduced.append(ended(made, end))
-    slow = [ended(run, 1.0, crossing) for run, crossing in zip(times, (600, 300), strict=True)]
+    steps = (600, 500, 400, 300)
+    slow = [ended(run, 1.0, crossing) for run, crossing in zip(times, steps, strict=True)]
     data = d_crit.compute(costs, starts, reduced, slow)
     sizes = [int(f * 169) for f in fractions]
     want = ungrokking_midpoint(np.array(sizes), np.array([ends]))
     assert data.value.sel(estimator="ungrokking midpoint") == want.value
     assert sizes[1] < want.value < sizes[2]
     assert data.reduced_size.values.tolist() == sizes
-    assert data.time.values.tolist() == [[600, 300]]
+    assert data.time.transpose("seed", ...).values.tolist() == [[600, 500, 400, 300]]
     assert data.reason.sel(estimator="ungrokking midpoint") == "one seed: no interval"
     rising = dataclasses.replace(reduced[-1], history=reduced[-1].history.copy())
     rising.history["test_accuracy"] = ("step", np.linspace(0.9, 1, 101))
     unfinished = d_crit.compute(costs, starts, [*reduced[:-1], rising], slow)
     assert "; 1 of 4 runs have no plateau" in unfinished.reason.values[1]
-    never = [ended(slow[0], 0.0), slow[1]]
+    never = [ended(slow[0], 0.0), *slow[1:]]
     assert np.isnan(d_crit.compute(costs, starts, reduced, never).time.values[0, 0])
 
 
@@ -113,7 +110,59 @@ def test_a_run_that_diverged_at_once_says_nothing(runs: tuple[list[gi.Run], ...]
         times[0], history=times[0].history.isel(step=slice(0, 1)), diverged_at=1
     )
     data = d_crit.compute(costs, starts, reduced, [gone, *times[1:]])
-    assert data.budget.isnull().values.tolist() == [[True, False]]
+    assert data.budget.isnull().transpose("seed", ...).values.tolist() == [
+        [True, False, False, False]
+    ]
+
+
+def test_a_seed_whose_start_did_not_grok_has_no_part_in_the_midpoint() -> None:
+    def curves(seeds: list[int], axis: str, **values: float) -> xr.Dataset:
+        shape = len(seeds), 2
+        return xr.Dataset(
+            {name: (("seed", axis), np.full(shape, value)) for name, value in values.items()}
+            | {"n_train": (axis, [100, 200])},
+            coords={"seed": seeds, axis: [0.1, 0.2]},
+        )
+
+    costs = curves([0, 1], "size", memorising=1.0, generalising=2.0).drop_vars("n_train")
+    timed = curves([0, 1], "fraction", crossing=50.0, last_step=60.0)
+    found = computation._by_seed(costs, curves([1], "fraction", final=0.5), timed)
+    assert found.seed.values.tolist() == [0, 1]
+    assert found.final.transpose("seed", ...).isnull().values.tolist() == [[True] * 2, [False] * 2]
+    assert not found.drop_vars("final").isnull().to_dataarray().any()
+    assert found.reduced_size.values.tolist() == found.time_size.values.tolist() == [100, 200]
+
+
+def test_the_estimates_of_settings_stand_side_by_side() -> None:
+    """Of simulated experiments, as :func:`d_crit.compute` would give them."""
+    rng, every = np.random.default_rng(0), {}
+    for factor in (1.0, 2.0):
+        truth = dict.fromkeys(ESTIMATORS, 1000.0) | {ESTIMATORS[1]: 1000.0 * factor}
+        made = joint_power.simulated(rng, 5, truth)
+        axes = {"memorising": "size", "generalising": "size", "final": "reduced_size"}
+        axes |= {"time": "time_size", "budget": "time_size"}
+        late = np.where(made.finished, made.times, np.nan)
+        values = made.memorising, made.generalising, made.accuracy, late, made.budget
+        curves = {
+            name: (("seed", axis), one)
+            for (name, axis), one in zip(axes.items(), values, strict=True)
+        }
+        sizes = made.cost_sizes, made.reduced_sizes, made.time_sizes
+        places = dict(zip(("size", "reduced_size", "time_size"), sizes, strict=True))
+        measured = xr.Dataset(curves, coords=places)
+        estimates, joint = computation._estimates(measured, n_boot=20)
+        table = agreement.compute(estimates).assign_attrs(joint.attrs)
+        every[f"factor {factor:g}"] = table.merge(joint.drop_dims("pair")).merge(measured)
+    assert every["factor 2"].attrs["verdict"] == "differ"
+    assert "ungrokking midpoint over" in every["factor 2"].attrs["sentence"]
+    data = d_crit.side_by_side(every)
+    assert data.setting.values.tolist() == ["factor 1", "factor 2"]
+    figure: Any = d_crit.plot_settings(data)
+    for trace, name in zip(figure.data, ESTIMATORS, strict=True):
+        assert trace.name == name
+        np.testing.assert_array_equal(trace.x, data.value.sel(estimator=name))
+    said = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    assert said == data.sentence.values.tolist()
 
 
 def test_the_command(
@@ -124,8 +173,9 @@ def test_the_command(
 ) -> None:
     assert runs  # it finds them
     monkeypatch.setitem(START_FROM, "tiny", 0.0)
-    monkeypatch.setattr(settings, "NETWORKS", ("mlp",))
     result = command("run", "d_crit", folder, "--size", "tiny", "--seeds", 1)
     assert result.exit_code == 0, result.output
     assert result.output.count("not detected") >= 3
-    assert {"d_crit.html", "d_crit.nc"} <= {file.name for file in folder.iterdir()}
+    assert "Cannot tell: one seed has no interval." in result.output
+    names = {"d_crit.html", "d_crit.nc", "d_crit_mlp_1.html", "d_crit_mlp_1.nc"}
+    assert names <= {file.name for file in folder.iterdir()}

@@ -1,0 +1,132 @@
+"""What the account of D_crit assumes, read from the same runs: which part fails if sizes differ.
+
+The account: memorising costs more with more data, generalising does not; below the size at which
+both cost the same, a network that knows the rule forgets it, and no network finds it, however long
+it trains. So at the ungrokking midpoint the costs should be equal; the cost of memorising should
+rise with the data, and not because logits fall or rise with it; and times should diverge, rather
+than exceed the last step only.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from analyses.statistics.over_runs import t_interval
+
+CIRCUITS = {"memorising": "random labels, equal step", "generalising": "C_gen, validation high"}
+QUANTITIES = ("cost", "norm", "logit")
+_FEWEST = 3  # sizes needed to fit a slope
+
+
+def compute(
+    circuits: xr.Dataset, curves: xr.Dataset, midpoint: float, times: xr.DataArray
+) -> xr.Dataset:
+    """The numbers that test each assumption.
+
+    Args:
+        circuits: from ``model_efficiency.compute``.
+        curves: from ``cost_curves`` of the same, over "seed" and "size".
+        midpoint: the ungrokking midpoint in training pairs, NaN if there is none.
+        times: steps to grok over "seed" and "time_size", NaN where a run did not.
+
+    Returns:
+        ``excess``, ``excess_low``, ``excess_high``: what memorising costs at the midpoint, over
+        what generalising does (geometric mean over seeds, 95 % Student-t interval), interpolated in
+        logarithms; NaN without a midpoint or outside the sizes. Over "circuit" (memorising,
+        generalising) and "quantity": ``slope``, ``slope_low``, ``slope_high``, of the logarithm of
+        the cost, of the norm of the weights in use and of the median correct logit, against the
+        logarithm of the number of pairs. Over "time_size": ``censored``, the share of runs that did
+        not grok.
+    """
+    excess = [_at(curves["size"].values, ratio, midpoint) for ratio in _log_ratio(curves)]
+    found = t_interval(xr.DataArray(excess, dims="seed"))
+    slopes = [
+        [
+            t_interval(xr.DataArray(_slopes(circuits, name, kind), dims="seed"))
+            for kind in QUANTITIES
+        ]
+        for name in CIRCUITS.values()
+    ]
+    parts = {"slope": "mean", "slope_low": "low", "slope_high": "high"}
+    return xr.Dataset(
+        {
+            name: float(np.exp(found[part]))
+            for name, part in (("excess", "mean"), ("excess_low", "low"), ("excess_high", "high"))
+        }
+        | {
+            name: (("circuit", "quantity"), [[float(one[part]) for one in row] for row in slopes])
+            for name, part in parts.items()
+        }
+        | {"censored": ("time_size", times.isnull().mean("seed").values)},
+        coords={"circuit": list(CIRCUITS), "quantity": list(QUANTITIES)},
+    )
+
+
+def sentences(data: xr.Dataset) -> Iterator[str]:
+    """A sentence for each assumption."""
+    ratio = _interval(data, "excess")
+    if math.isnan(data.excess):
+        yield "Costs at the ungrokking midpoint: unknown, as it was not found inside the sizes."
+    else:
+        inside = data.excess_low <= 1 <= data.excess_high
+        yield (
+            f"At the ungrokking midpoint memorising costs {ratio} times what generalising does: "
+            + ("equal, as the account says." if inside else "not equal, against the account.")
+        )
+    for circuit in data.circuit.values:
+        one = data.sel(circuit=circuit)
+        told = (f"{q} as D^{_interval(one.sel(quantity=q), 'slope')}" for q in QUANTITIES)
+        yield f"{circuit}: {', '.join(told)}."
+    late = data.censored.where(data.censored > 0, drop=True)
+    if late.size:
+        shares = ", ".join(
+            f"{float(s):.0%} at {int(d)}" for d, s in zip(late.time_size, late, strict=True)
+        )
+        yield f"Runs that had not grokked by their last step: {shares} pairs."
+    divergence = data.sel(estimator="divergence of time")
+    if divergence.value.isnull():
+        yield f"That the time diverges is not shown: {divergence.reason.item()}."
+    else:
+        place, p_value = float(divergence.value), float(divergence.p_value)
+        yield f"The time diverges (p = {p_value:.2g}) at {place:.0f} pairs."
+
+
+def _log_ratio(curves: xr.Dataset) -> np.ndarray:
+    """Logarithm of the memorising cost over the generalising one, [seed, size]."""
+    ratio = np.log(curves.memorising / curves.generalising)
+    return ratio.transpose("seed", "size").values
+
+
+def _at(sizes: np.ndarray, values: np.ndarray, size: float) -> float:
+    """A curve's value at a size, linear in log size; NaN outside of the known sizes."""
+    known = ~np.isnan(values)
+    if known.sum() < 2 or not sizes[known][0] <= size <= sizes[known][-1]:
+        return math.nan
+    return float(np.interp(math.log(size), np.log(sizes[known]), values[known]))
+
+
+def _slopes(circuits: xr.Dataset, name: str, quantity: str) -> list[float]:
+    """Each seed's slope of one quantity of a circuit against the data, in logarithms."""
+    one = circuits.sel(circuit=name)
+    there = one.missing == ""
+    values = {
+        "cost": one.cost.sel(measure="matched margin" if circuits.attrs["no_least"] else "least"),
+        "norm": one.cost.sel(measure="used parameters"),
+        "logit": one.median_logit,
+    }[quantity].where(there)
+    logs = np.log(values.where(values > 0)).transpose("seed", "fraction").values
+    x = np.log(circuits.n_train.values)
+    slopes = []
+    for y in logs:
+        known = ~np.isnan(y)
+        enough = known.sum() >= _FEWEST
+        slopes.append(float(np.polyfit(x[known], y[known], 1)[0]) if enough else math.nan)
+    return slopes
+
+
+def _interval(data: xr.Dataset, name: str) -> str:
+    low, high = float(data[f"{name}_low"]), float(data[f"{name}_high"])
+    interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+    return f"{float(data[name]):.2f}{interval}"
