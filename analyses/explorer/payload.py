@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from analyses.explorer.layers import plain_weights
 from analyses.explorer.sizes import parts
 from analyses.one_run.ipr_histogram import IPR_MEMORISES_BELOW
 from analyses.one_run.stored_networks import StoredNetwork, stored_networks
 from grokinterp import MLPConfig, Run
-from grokinterp.data import Dataset
+from grokinterp.basis import has_basis, task_basis
+from grokinterp.data import DataConfig, Dataset
 from grokinterp.models.mlp import HookedMLP
 from probes import direct_effects, ipr, power_shares
 from probes.alive import ALIVE, only_living
@@ -39,7 +41,7 @@ def scores_of(model: HookedMLP) -> list[Score]:
     return [
         Score("periodicity", which, ipr.format(vectors)),
         Score("norm", "norm", f"L2 norm of its {vectors}"),
-        Score("frequency", "frequency", f"strongest in its {vectors}, cycles per p residues"),
+        Score("frequency", "frequency", f"strongest in its {vectors}, cycles per period"),
         *(
             Score(
                 f"writes_{subset}",
@@ -86,30 +88,41 @@ def gather(run: Run, *, name: str) -> Payload:
     )
     networks = [networks[place] for place in chosen.networks]
     weights = [plain_weights(stored.model) for stored in networks]
-    data = run.dataset
+    data, order = run.dataset, periodic_order(run.config.data)
     arrays = {
         "labels": data.labels.numpy().astype(np.uint16),
         "clean_labels": data.clean_labels.numpy().astype(np.uint16),
         "subsets": subset_codes(data),
-        "scores": np.stack([unit_scores(stored.model, data) for stored in networks]),
+        "scores": np.stack([unit_scores(stored.model, data, order) for stored in networks]),
         **weights[-1],
     }
     over_steps = {
         f"earlier_{key}": np.stack([earlier[key] for earlier in weights[:-1]])
         for key in (weights[-1] if weights[:-1] else ())
     }
-    about = _about(run, name, networks) | {"runs": chosen.runs, "notes": chosen.notes}
+    about = _about(run, name, networks) | {
+        "order": order.tolist(),
+        "runs": chosen.runs,
+        "notes": chosen.notes,
+    }
     return Payload(about, arrays, over_steps)
 
 
-def unit_scores(model: HookedMLP, data: Dataset) -> np.ndarray:
+def periodic_order(task: DataConfig) -> Tensor:
+    """Residues in the order in which a task is periodic (``probes.task_basis``), if it is known."""
+    known = has_basis(task.operation, task.p)
+    return task_basis(task.operation, task.p).order if known else torch.arange(task.p)
+
+
+def unit_scores(model: HookedMLP, data: Dataset, order: Tensor) -> np.ndarray:
     """:func:`scores_of` the last layer's neurons: float32 [score, unit], NaN for a dead neuron's.
 
-    They are those of ``probes.model_neuron_ipr``, ``model_neuron_norms`` and ``direct_effects``.
+    Periodicity, norm and effects are those of ``probes.unit_periodicity``, ``model_neuron_norms``
+    and ``direct_effects``. ``order`` is that of the residues.
     """
     last = len(model.layers) - 1
     vectors = model.W_U.detach()[None] if last else torch.stack(tuple(neuron_weights(model)))
-    living = only_living(vectors.double(), ALIVE)
+    living = only_living(vectors.double()[..., order], ALIVE)
     shares = power_shares(living).mean(dim=0)
     frequency = shares.nan_to_num(0.0).argmax(dim=-1).double()
     effects = direct_effects(model, data, f"neurons.{last}")

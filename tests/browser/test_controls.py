@@ -131,6 +131,9 @@ def test_time_moves_everything(run: gi.Run, explorer: Path, opened: Opened) -> N
     check_now(page, run, model, model_neuron_ipr(model).order()[:4].tolist())
     after = [page.evaluate(PICTURE, name) for name in pictures] + page.evaluate(PLACES)
     assert all(one != other for one, other in zip(before, after, strict=True))
+    page.locator("#ruler").click(position={"x": 45, "y": 60})  # near step 0
+    settle(page)
+    assert text(page, "step") == "step 0"
     page.locator("#play").click()
     page.locator("#play", has_text="Pause").wait_for()
     page.locator("#play", has_text="Play").wait_for()

@@ -9,9 +9,11 @@ import torch
 
 import grokinterp as gi
 from analyses.explorer import sizes, write_explorer
-from probes import unit_pruning_curve
+from grokinterp.data import make_dataset
+from probes import subset_accuracy, unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
 
+NONE = "\N{EN DASH}"  # where there is no number
 OVER_THE_EDGE = """() => [...document.querySelectorAll('main *, header *, section *')].filter(
     (element) => { const box = element.getBoundingClientRect();
                    return box.width && (box.right > innerWidth + 1 || box.left < -1); }
@@ -55,6 +57,24 @@ def test_markup_in_names_and_one_network_only(tmp_path: Path, opened: Opened) ->
     assert page.locator("h1").inner_text() == f"{name} mod 5"
     assert page.locator("#time").count() == 0
     assert "grokinterp train OUT --checkpoints 30" in page.locator("#over-time").inner_text()
+
+
+def test_dead_units_and_no_corrupted_labels(run: gi.Run, tmp_path: Path, opened: Opened) -> None:
+    config = CONFIG.replace({"data.corruption": 0.0, "data.operation": "multiplication"})
+    model = gi.build_model(config).eval()
+    model.W_E.zero_()
+    data = make_dataset(config.data)
+    dead = dataclasses.replace(run, config=config, dataset=data, model=model, checkpoints={})
+    write_explorer(dead, tmp_path / "page.html", name="dead")
+    page = opened(tmp_path / "page.html")
+    assert (
+        page.locator("#unit-words").inner_text().startswith(f"unit 0: frequency {NONE}, IPR {NONE}")
+    )
+    assert page.locator("#now-changed").inner_text() == NONE
+    expected = subset_accuracy(model(data.tokens), data)["test"]  # of a network that answers 0
+    assert page.locator("#now-test").inner_text() == f"{100 * expected:.1f} %"
+    assert "the powers of 2: 1, 2, 4, 8, …" in page.locator("#one-unit").inner_text()
+    assert not page.locator("#toggle-frequency").is_visible()
 
 
 def test_a_network_too_large_to_run(

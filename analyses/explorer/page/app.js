@@ -108,7 +108,7 @@ class Explorer {
     this.#showUnits();
     if (this.#differs("ruler", state.at)) this.ruler.draw(stored.about.steps[state.at]);
     if (this.#differs("unit", state.at, state.unit)) {
-      drawUnit(this.network, state.unit, this.now.frequency[state.unit]);
+      drawUnit(this.network, state.unit, this.now.frequency[state.unit], stored.about.order);
     }
     if (!stored.about.runs) {
       document.body.dataset.ready = "yes"; // what follows is not in the page
@@ -167,7 +167,7 @@ class Explorer {
       `All ${pairs.toLocaleString("en")} pairs answered with ${count(off)} of ${off.length} units off in ${took} ms.`;
     const { unit } = this.state;
     const plane = this.#differs("activation", at, unit) && (await pool.activation(unit));
-    if (plane) drawActivation(plane, stored.about.p);
+    if (plane) drawActivation(plane, stored.about.p, stored.about.order);
   }
 
   /** The curves by rank of this network and score; one computation is enough for each. */
@@ -218,7 +218,7 @@ class Explorer {
       x: now[state.x], y: now[state.y],
       xTitle: stored.label(state.x), yTitle: stored.label(state.y),
       xRange: stored.range(state.x), yRange: stored.range(state.y),
-      frequency: now.frequency, most: Math.floor(stored.about.p / 2), off, unit: state.unit,
+      frequency: now.frequency, most: Math.floor(stored.about.order.length / 2), off, unit: state.unit,
     };
     if (this.#differs("units", state.at, state.x, state.y)) this.scatter.draw(shown);
     else this.scatter.update(shown);

@@ -50,7 +50,7 @@ export function connect(explorer) {
 
   const colours = Array.from({ length: 12 }, (_, i) => rgb(sequential(i / 11)));
   $("frequencies").style.background = `linear-gradient(to right, ${colours.join(",")})`;
-  $("most-frequency").textContent = Math.floor(about.p / 2);
+  $("most-frequency").textContent = Math.floor(about.order.length / 2);
 }
 
 /** What the button does that plays the training and pauses it. */

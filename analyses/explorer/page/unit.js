@@ -3,25 +3,38 @@ import { planeSpectrum, powerShares } from "./fourier.js";
 
 const TALLEST = 230; // pixels
 
-/** Weight vectors of a unit: of operand a, of operand b (in a first layer), and to the classes. */
-function unitVectors(network, unit) {
+/**
+ * Weight vectors of a unit: of operand a, of operand b (in a first layer), and to the classes.
+ *
+ * @param {number[]} order of the residues
+ */
+function unitVectors(network, unit, order) {
   const { p } = network;
-  const row = (table) => table.subarray(unit * p, (unit + 1) * p);
+  const row = (table) => Float64Array.from(order, (residue) => table[unit * p + residue]);
   const outer = { W: row(network.W_U) };
   return network.isDeep ? outer : { U: row(network.first), V: row(network.second), ...outer };
 }
 
 /** A unit's weights, their spectrum, and what it writes. */
-export function drawUnit(network, unit, frequency) {
+export function drawUnit(network, unit, frequency, order) {
   const { p } = network;
-  const vectors = unitVectors(network, unit);
-  drawCircle($("circle"), vectors, p, frequency || 1);
-  drawSpectrum($("spectrum"), vectors, p);
-  drawWrites($("writes"), vectors.W, p);
+  const vectors = unitVectors(network, unit, order);
+  drawCircle($("circle"), vectors, order.length, frequency || 1);
+  drawSpectrum($("spectrum"), vectors, order.length);
+  drawWrites($("writes"), network.W_U.subarray(unit * p, (unit + 1) * p), p);
 }
 
-/** A unit's activation over the pairs, and its two-dimensional Fourier transform. */
-export function drawActivation(plane, p) {
+/**
+ * A unit's activation over the pairs, and its two-dimensional Fourier transform.
+ *
+ * @param {Float64Array} activation [a, b]
+ * @param {number} residues how many there are
+ * @param {number[]} order of those that are shown
+ */
+export function drawActivation(activation, residues, order) {
+  const p = order.length;
+  const plane = Float64Array.from({ length: p * p }, (_, i) =>
+    activation[order[Math.floor(i / p)] * residues + order[i % p]]);
   const [low, high] = extent(plane);
   const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const colour = low < 0 ? diverging : intensity;
@@ -41,7 +54,7 @@ function sizeOf(root) {
   return root.clientWidth || TALLEST;
 }
 
-/** Residue r at the angle of frequency k; distance from the ring: its weight. */
+/** Place r at the angle of frequency k; distance from the ring: its weight. */
 function drawCircle(root, vectors, p, k) {
   const size = sizeOf(root);
   const middle = size / 2;

@@ -7,15 +7,25 @@ import torch
 import grokinterp as gi
 from analyses.explorer import sizes
 from analyses.explorer.layers import plain_weights
-from analyses.explorer.payload import DISJOINT, gather, scores_of, subset_codes, unit_scores
+from analyses.explorer.payload import (
+    DISJOINT,
+    gather,
+    periodic_order,
+    scores_of,
+    subset_codes,
+    unit_scores,
+)
 from grokinterp.data import make_dataset
 from probes import direct_effects, model_neuron_ipr, model_neuron_norms, unit_periodicity
 
 P = 11
 
 
-def network(**model: object) -> gi.HookedMLP:
-    config = gi.RunConfig(data=gi.DataConfig(p=P), model=gi.MLPConfig(d_mlp=12, **model))  # pyright: ignore[reportArgumentType]
+ADDITION = gi.DataConfig(p=P)
+
+
+def network(task: gi.DataConfig = ADDITION, **model: object) -> gi.HookedMLP:
+    config = gi.RunConfig(data=task, model=gi.MLPConfig(d_mlp=12, **model))  # pyright: ignore[reportArgumentType]
     built = gi.build_model(config)
     assert isinstance(built, gi.HookedMLP)
     return built.eval()
@@ -42,7 +52,8 @@ def test_norms_are_multiplied_into_the_matrices() -> None:
 
 def test_scores_are_those_of_the_probes(tiny_run: gi.Run) -> None:
     model, data = tiny_run.model, tiny_run.dataset
-    found = dict(zip([s.key for s in scores_of(model)], unit_scores(model, data), strict=True))
+    scores = unit_scores(model, data, torch.arange(P))
+    found = dict(zip([score.key for score in scores_of(model)], scores, strict=True))
     effects = direct_effects(model, data)
     expected = {
         "periodicity": model_neuron_ipr(model).ipr,
@@ -57,7 +68,7 @@ def test_scores_are_those_of_the_probes(tiny_run: gi.Run) -> None:
 
 def test_scores_of_a_deep_network() -> None:
     model, data = network(n_layers=2), make_dataset(gi.DataConfig(p=P, corruption=0.3))
-    found = unit_scores(model, data)
+    found = unit_scores(model, data, torch.arange(P))
     output = unit_periodicity(model, "neurons.1", "output_ipr").scores["output_ipr"]
     np.testing.assert_allclose(found[0], output, rtol=1e-6)
     assert scores_of(model)[0].label == "output IPR"
@@ -71,10 +82,21 @@ def test_the_frequency_of_a_unit() -> None:
         model.W_U.data[unit] = wave
     model.W_E.data[..., 3] = 0.0
     with torch.no_grad():
-        found = unit_scores(model, make_dataset(gi.DataConfig(p=P)))
+        found = unit_scores(model, make_dataset(gi.DataConfig(p=P)), torch.arange(P))
     expected = [float(unit % 5 + 1) for unit in range(12)]
     expected[3] = np.nan  # a dead unit has none
     np.testing.assert_array_equal(found[2], expected)
+
+
+def test_multiplication_is_periodic_in_the_powers_of_a_root() -> None:
+    task = gi.DataConfig(operation="multiplication", p=P)
+    model, data = network(task), make_dataset(task)
+    order = periodic_order(task)
+    found = unit_scores(model, data, order)
+    expected = unit_periodicity(model, "neurons.0", "ipr").scores["ipr"]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert order.tolist() == [1, 2, 4, 8, 5, 10, 9, 7, 3, 6]  # the powers of 2 mod 11
+    assert periodic_order(gi.DataConfig(operation="a**2 + b", p=P)).tolist() == list(range(P))
 
 
 def test_codes_name_each_pairs_subset(tiny_run: gi.Run) -> None:
