@@ -1,4 +1,4 @@
-"""Controls of the second paper that no experiment of its own makes: optima, and decay "jiggle"."""
+"""Controls of the second paper that no experiment makes: optima, decay "jiggle", equal sizes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 import grokinterp as gi
-from analyses.efficiency import settings
+from analyses.efficiency import grokking_across, settings
 from analyses.efficiency.data_efficiency import grids
 from analyses.statistics.over_runs import t_interval
+from grokinterp.models.registry import MODELS, model_kind
 from grokinterp.sweeps.collect import Named, collect, folder_name
 from probes.stationarity import stationarity
 
@@ -97,6 +98,42 @@ def jiggle(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     gain = found.accuracy - found.accuracy.sel(decay="none", drop=True)
     interval = t_interval(gain)
     return found.assign({"gain": gain} | {f"gain_{name}": interval[name] for name in interval})
+
+
+def size_matched(*, seeds: int, work: Path, size: str) -> xr.Dataset:
+    """The three networks with as many parameters as the transformer, on half of the pairs.
+
+    Over "network": ``parameters``; ``delay``, the Kaplan-Meier median over seeds of
+    validation's step to 99 % over training's, infinite where validation does not reach it.
+    """
+    configs = matched(size)
+    wanted = settings.grid({f"matched-{n}": c for n, c in configs.items()}, [0.5], seeds)
+    found = grokking_across.compute(collect(work, wanted)).squeeze("fraction", drop=True)
+    return xr.Dataset(
+        {
+            "delay": found.delay_median,
+            "parameters": ("network", [parameters(configs[n]) for n in found.network.values]),
+        }
+    )
+
+
+def matched(size: str) -> dict[str, gi.RunConfig]:
+    """The three networks, with hidden widths at which all have most nearly as many parameters."""
+    configs = {name: settings.network(name, size) for name in settings.NETWORKS}
+    wanted = parameters(configs["transformer"])
+    changes = {
+        "lstm": lambda width: {"model.d_hidden": width},
+        "mlp": lambda width: {"model.hidden": (width, width)},
+    }
+    for name, change in changes.items():
+        choices = [configs[name].replace(change(width)) for width in range(8, 513)]
+        configs[name] = min(choices, key=lambda config: abs(parameters(config) - wanted))
+    return configs
+
+
+def parameters(config: gi.RunConfig) -> int:
+    """The number of parameters of a config's network, fixed positions of a transformer included."""
+    return MODELS[model_kind(config.model)].parameter_count(config.model, config.data.p)
 
 
 def _on_axes(rows: list[dict[str, float]], axes: dict[str, list[Any]]) -> xr.Dataset:

@@ -28,6 +28,15 @@ def _source(size: str, seeds: int, tier: str, minutes: float) -> Source:
 
 PUBLISHED = _source("published", 3, "gpu", 600)
 SMALL = _source("small", 3, "cpu", 45)
+MATCHED = Source(
+    name="size_matched",
+    compute="analyses.ledger.measures.controls:size_matched",
+    settings={"size": "small"},
+    seeds=3,
+    tier="cpu",
+    minutes=5,
+    networks=_NETWORKS,
+)
 
 _RUNS = {  # beginning of the ids -> figure, network, fraction
     "p2.fig1.transformer-50": ("Fig. 1 left", "transformer", 0.5),
@@ -244,6 +253,20 @@ ENTRIES = (
         },
         comparison=Region(low=1.2),
         reason="the least published ratio, that of the MLP, which hardly groks",
+    ),
+    Entry(
+        id="2/F3-controlled",
+        figure="Sec. 3.1",
+        claim="with as many parameters, too",
+        source=MATCHED,
+        reads={
+            "median delay with as many parameters: transformer, LSTM, MLP": read(
+                "delay", network=["transformer", "lstm", "mlp"]
+            )
+        },
+        comparison=Region(low=1.2),
+        reason="as for the networks of unequal size",
+        says="3e5 to 4e5 parameters",
     ),
     Entry(
         id="2/sec3.2-fraction",

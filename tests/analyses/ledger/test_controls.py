@@ -98,3 +98,24 @@ def test_decays_of_the_smallest_size_are_trained(
     assert [named.config.training.decay for named in toys] == [None, *found.decay.values[1:]]
     assert (found.gain.sel(decay="none") == 0).all()
     assert found.gain_low.isnull().all()  # one seed has no interval
+
+
+@pytest.mark.parametrize("size", ["tiny", "small"])
+def test_networks_are_given_as_many_parameters_as_the_transformer(size: str) -> None:
+    found = controls.matched(size)
+    built = {name: gi.build_model(config) for name, config in found.items()}
+    counts = {n: sum(w.numel() for w in model.parameters()) for n, model in built.items()}
+    for name, buffers in (("lstm", 0), ("mlp", 0), ("transformer", 5 * 64)):
+        fixed = buffers if size == "small" else 0  # sinusoidal positions
+        assert controls.parameters(found[name]) == counts[name] + fixed
+    assert counts["lstm"] == pytest.approx(counts["transformer"], rel=0.02)  # a width more: 3 %
+    assert counts["mlp"] == pytest.approx(counts["transformer"], rel=0.02)
+    assert found["transformer"] == settings.network("transformer", size)
+
+
+def test_networks_of_equal_size_are_trained(toys: list[Named], tmp_path: Path) -> None:
+    found = controls.size_matched(seeds=1, work=tmp_path, size="tiny")
+    names = ["transformer", "lstm", "mlp"]
+    assert [named.folder for named in toys] == [f"matched-{n}-0.5-seed-0" for n in names]
+    assert found.network.values.tolist() == names
+    assert found.parameters.dims == found.delay.dims == ("network",)
