@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -57,10 +57,7 @@ def write_page(
         intro=[intro] if isinstance(intro, str) else intro,
         rows=rows,
         head=head,
-        sections=[
-            part._asdict() | {"figure": None if part.figure is None else _html(part.figure)}
-            for part in sections
-        ],
+        sections=[part._asdict() | _drawn(part.figure) for part in sections],
         plotly=get_plotlyjs(),
         width=width,
     )
@@ -68,9 +65,18 @@ def write_page(
         file.write_text(page, encoding="utf-8")
 
 
-def _html(figure: go.Figure) -> str:
-    return figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)
+def _drawn(figure: go.Figure | None) -> dict[str, Any]:
+    """A figure as HTML, and whether it has panels or a legend beside each other."""
+    if figure is None:
+        return {"figure": None, "is_wide": False}
+    layout = figure.to_dict()["layout"]
+    axes = [axis for name, axis in layout.items() if name.startswith("xaxis")]
+    starts = {float(axis.get("domain", [0.0])[0]) for axis in axes}
+    is_wide = len(starts) > 1 or layout.get("margin", {}).get("r", 0) > _BESIDE
+    html = figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)
+    return {"figure": html, "is_wide": is_wide}
 
 
+_BESIDE = 120  # pixels right of the panels that hold a legend
 _BUTTONS = {"displaylogo": False, "responsive": True}
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")

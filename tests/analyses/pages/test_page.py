@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding, write_finding
 from analyses.pages.page import Section, write_page
@@ -101,3 +102,18 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     page(tmp_path / "link.html", "text")
     assert (tmp_path / "link.html").is_symlink()
     assert "intro text" in (tmp_path / "target.html").read_text(encoding="utf-8")
+
+
+def test_panels_beside_each_other_are_scrolled_on_a_narrow_screen(tmp_path: Path) -> None:
+    below = make_subplots(rows=2, cols=1)
+    beside = make_subplots(rows=1, cols=2)
+    side_legend = go.Figure(layout={"margin": {"r": 250}})
+    figures = {"narrow": [go.Figure(), below], "wide": [beside, side_legend]}
+    for kind, same in figures.items():
+        sections = [Section(figure) for figure in same]
+        path = tmp_path / f"{kind}.html"
+        write_page(path, heading="heading", intro="", rows=[], sections=sections)
+        text = path.read_text(encoding="utf-8")
+        assert [text.count(f'<div class="{other}">') for other in figures] == [
+            2 * (other == kind) for other in figures
+        ]
