@@ -306,4 +306,11 @@ def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs, progress=True)
     figures = [plot_verdicts(data), plot_spectra(data)]
-    return Finding(data=data, figures=figures, rows=[verdict_line(row) for row in table(data)])
+    rows = [verdict_line(row) for row in table(data)]
+    sentences = [
+        "Accuracy with some frequencies taken out of the embedding. If the hypothesis holds, the "
+        "key frequencies alone keep it, and it falls without them and not without others.",
+        "A network that computes with few frequencies has few high bars, the same ones in the "
+        "embedding and in the logits.",
+    ]
+    return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

@@ -220,4 +220,21 @@ def _classes(
 def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs)
-    return Finding(data=data, figures=[plot_logits(data), plot_examples(data)])
+    figures = [plot_logits(data), plot_examples(data)]
+    return Finding(data=data, figures=figures, rows=table(data), sentences=SENTENCES)
+
+
+def table(data: xr.Dataset) -> list[dict[str, Any]]:
+    """For each run, in what share of the corrupted examples which label wins."""
+    return [
+        ({"run": str(run.values)} if str(run.values) else {})
+        | {f"answers {role}": round(float(data.share.sel(run=run, role=role)), 3) for role in ROLES}
+        for run in data.run
+    ]
+
+
+SENTENCES = (
+    "The logits at the wrong label of the training set, at the true label, and the largest other "
+    "one. Where the wrong label lies right of the true one, the network memorises.",
+    "A curve is the logits of one pair over all classes, its two labels marked.",
+)

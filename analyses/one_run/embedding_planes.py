@@ -286,4 +286,8 @@ def analysis(
 ) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run, n_frequencies=n_frequencies)
-    return Finding(data=data, figures=[plot_planes(data)])
+    sentence = (
+        "Each residue in the plane of one frequency: on a circle, in order along it, if the "
+        "embedding has that frequency. The slider goes through the stored steps."
+    )
+    return Finding(data=data, figures=[plot_planes(data)], sentences=[sentence])

@@ -269,4 +269,11 @@ def analysis(
 ) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run, periodic_from=periodic_from, n_shuffles=n_shuffles)
-    return Finding(data=data, figures=[plot_ranks(data), plot_network(data)], rows=in_words(data))
+    sentences = [
+        "Ranks that the neurons' final frequencies had in their initial weights, by each score; "
+        "the dashed line is what the controls have.",
+        "A point is a frequency: its share of all initial weights' energy, and how many neurons "
+        "have it after training.",
+    ]
+    figures = [plot_ranks(data), plot_network(data)]
+    return Finding(data=data, figures=figures, rows=in_words(data), sentences=sentences)

@@ -121,4 +121,16 @@ def plot_shift(data: xr.Dataset, *, title: str = "IPR before and after training"
 def analysis(run: Run) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run)
-    return Finding(data=data, figures=[plot_over_time(data), plot_row(data), plot_shift(data)])
+    before, after = (float(data.ipr.sel(when=when).mean()) for when in data.when.values)
+    rows = [
+        f"mean IPR of the living neurons: {before:.3f} before training, {after:.3f} after",
+        f"neuron {data.attrs['neuron']} has mainly frequency {data.attrs['frequency']}",
+    ]
+    sentences = [
+        "Accuracy, and the mean IPR where it was measured while training.",
+        "The weights of one neuron from the first operand: noise before training, and a wave of "
+        "one frequency after it if the neuron generalises.",
+        "Neurons that generalise move from the left to the right.",
+    ]
+    figures = [plot_over_time(data), plot_row(data), plot_shift(data)]
+    return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

@@ -97,4 +97,10 @@ def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go
 def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs)
-    return Finding(data=data, figures=[plot_histogram(data)])
+    names = ("weight_decay", "mean_ipr", "n_low", "n_high", "n_dead")
+    rows = [{name: data[name].values[run].item() for name in names} for run in range(len(runs))]
+    sentence = (
+        f"Neurons with an IPR below {IPR_MEMORISES_BELOW} are like noise; those above "
+        f"{IPR_GENERALISES_ABOVE} are close to a single frequency."
+    )
+    return Finding(data=data, figures=[plot_histogram(data)], rows=rows, sentences=[sentence])

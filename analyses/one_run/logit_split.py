@@ -132,4 +132,18 @@ _DRAWN = {
 def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs)
-    return Finding(data=data, figures=[plot_parts(data), plot_split(data)])
+    rows = [
+        ({"run": str(one.run.values)} if str(one.run.values) else {})
+        | {"neurons": part, "n": int(one.n_neurons)}
+        | {f"logit, {role}": float(one.part_mean.sel(role=role)) for role in data.role.values}
+        for run in range(data.sizes["run"])
+        for part in data.part.values.tolist()
+        for one in [data.isel(run=run).sel(part=part)]
+    ]
+    sentences = [
+        "What each group of neurons adds to the logits of corrupted examples, mean and standard "
+        "deviation: memorising neurons write the wrong label, generalising ones the true one.",
+        "The same groups on single examples, over all classes.",
+    ]
+    figures = [plot_parts(data), plot_split(data)]
+    return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

@@ -134,4 +134,9 @@ def _steps(data: xr.Dataset) -> str:
 def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs)
-    return Finding(data=data, figures=[plot_norms(data)])
+    names = ("norm", "train_fraction", "batch_size", "phase")
+    rows = [{name: data[name].values[run].item() for name in names} for run in range(len(runs))]
+    sentence = (
+        "Accuracies while training, a column for each norm and a row for each train fraction."
+    )
+    return Finding(data=data, figures=[plot_norms(data)], rows=rows, sentences=[sentence])

@@ -211,4 +211,23 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def analysis(run: Run) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run)
-    return Finding(data=data, figures=[plot_gain(data)])
+    rows = [
+        {
+            "layer": layer,
+            **{
+                f"{name} [95 %]": f"{float(one.correlation.sel(coefficient=name)):.2f} "
+                f"[{float(one.low.sel(coefficient=name)):.2f}, "
+                f"{float(one.high.sel(coefficient=name)):.2f}]"
+                for name in data.coefficient.values
+            },
+            "dead": int(one.n_dead),
+            "off": int(one.n_off),
+        }
+        for layer in range(data.sizes["layer"])
+        for one in [data.isel(layer=layer)]
+    ]
+    sentence = (
+        "The gain of the norm behind each neuron against how periodic the neuron is; if the norm "
+        "amplifies the neurons that generalise, points rise to the right."
+    )
+    return Finding(data=data, figures=[plot_gain(data)], rows=rows, sentences=[sentence])

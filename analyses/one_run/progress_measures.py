@@ -325,4 +325,8 @@ def analysis(
         "train with --checkpoints N",
         f"key frequencies at the end: {', '.join(map(str, keys)) or 'none'}",
     ]
-    return Finding(data=data, figures=[plot_progress(data)], rows=rows)
+    sentence = (
+        "A circuit that generalises forms where the restricted loss falls and the excluded loss "
+        "rises on the training set, often long before the test accuracy."
+    )
+    return Finding(data=data, figures=[plot_progress(data)], rows=rows, sentences=[sentence])

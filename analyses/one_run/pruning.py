@@ -281,4 +281,20 @@ def analysis(
         order = default_orders(network, unit)[0]
     data = compute(run, unit=unit, orders=[order], mode=mode, random_seeds=random_seeds)
     figures = [plot_pruning(data, quantity=q) for q in ("accuracy", "loss")]
-    return Finding(data=data, figures=figures)
+    rows = [
+        {
+            "removed first": f"{direction} {NAMES[order]}",
+            **{
+                f"area, {subset}": float(one["area"].sel(subset=subset))
+                for subset in ("test", "changed")
+            },
+        }
+        for direction in dict.fromkeys(data.direction.values.tolist())
+        for one in [data.isel(curve=data.direction.values == direction).isel(curve=0)]
+    ]
+    sentences = [
+        f"Accuracy with more and more {words_on(data)} gone. If the two abilities sit in different "
+        "ones, one curve falls while the other stays; areas under the curves are above.",
+        "The loss of the same networks.",
+    ]
+    return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

@@ -154,4 +154,17 @@ def _heading(here: xr.Dataset) -> str:
 def analysis(runs: Sequence[Run]) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(runs)
-    return Finding(data=data, figures=[plot_rows(data)])
+    names = ("mean_ipr", "total_ipr", "n_features", "n_dead")
+    rows = [
+        ({"run": str(run)} if str(run) else {})
+        | {"table": str(table)}
+        | {name: data[name].sel(table=table).values[i].item() for name in names}
+        for i, run in enumerate(data.run.values)
+        for table in data.table.values
+    ]
+    sentence = (
+        "IPR of every row of a table as a function of the residue. It is high for a single "
+        "frequency; of a residual stream only comparisons between networks mean something, because "
+        "its axes are arbitrary."
+    )
+    return Finding(data=data, figures=[plot_rows(data)], rows=rows, sentences=[sentence])

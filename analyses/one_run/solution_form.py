@@ -323,4 +323,13 @@ def analysis(
     """The page of ``grokinterp analyse``."""
     data = compute(run, n_shuffles=n_shuffles, seed=seed)
     figures = [plot_rules(data), plot_frequencies(data), plot_gaps(data)]
-    return Finding(data=data, figures=figures, rows=in_words(data))
+    return Finding(data=data, figures=figures, rows=in_words(data), sentences=SENTENCES)
+
+
+SENTENCES = (
+    "Share of the weights' energy whose phases and amplitudes obey the rules of the analytic "
+    "solution, for each tolerance, beside shuffled controls.",
+    "Neurons of each frequency: all, those that are periodic, and those whose phases match.",
+    "A point is a neuron, its area the energy of its weights; those of the analytic solution lie "
+    "in the band at the right.",
+)

@@ -160,4 +160,9 @@ def analysis(
 ) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run, seeds=seeds)
-    return Finding(data=data, figures=[plot_surgery(data)], rows=in_words(data))
+    sentence = (
+        "Accuracy of the network with only a part of every neuron's spectrum left, beside controls "
+        "that take as much energy out at random."
+    )
+    figures = [plot_surgery(data)]
+    return Finding(data=data, figures=figures, rows=in_words(data), sentences=[sentence])

@@ -62,4 +62,12 @@ def plot_loss(curves: xr.Dataset, *, title: str = "Losses") -> go.Figure:
 def analysis(run: Run) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run)
-    return Finding(data=data, figures=[plot_accuracy(data), plot_loss(data)])
+    last = data.accuracy.isel(step=-1)
+    rows = [{f"accuracy, {name}": float(last.sel(subset=name)) for name in data.subset.values}]
+    sentences = [
+        "Accuracy against the labels given in training; corrupted labels are wrong ones, so a high "
+        "accuracy on them is memorisation.",
+        "The loss of the kind used in training, on a logarithmic axis.",
+    ]
+    figures = [plot_accuracy(data), plot_loss(data)]
+    return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

@@ -69,4 +69,8 @@ def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> go.Figure:
 def analysis(run: Run) -> Finding:
     """The page of ``grokinterp analyse``."""
     data = compute(run)
-    return Finding(data=data, figures=[plot_norms(data)])
+    share = data.attrs["final"] / data.attrs["largest"]
+    collapsed = "the network collapsed" if data.attrs["collapsed"] else "it did not collapse"
+    rows = [f"norm of all weights: {data.attrs['final']:.3g}, {share:.0%} of its largest value"]
+    sentence = f"Norms of the weight matrices, and test accuracy on the right axis: {collapsed}."
+    return Finding(data=data, figures=[plot_norms(data)], rows=rows, sentences=[sentence])

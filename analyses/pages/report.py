@@ -303,10 +303,9 @@ class Report:
             f"{float(share.sel(role='true')):.0%}, of another class in "
             f"{float(share.sel(role='other')):.0%}."
         )
-        examples = "A curve is the logits of one pair over all classes, its two labels marked."
         return [
             Section(corrupted_logits.plot_logits(data), told),
-            Section(corrupted_logits.plot_examples(data), examples),
+            Section(corrupted_logits.plot_examples(data), corrupted_logits.SENTENCES[1]),
         ]
 
     def _hypothesis(self) -> Iterable[Section]:

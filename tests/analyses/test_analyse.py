@@ -54,7 +54,9 @@ def test_it_writes_a_page_and_the_numbers(
     assert result.exit_code == 0, result.output
     page = folder / "figures" / f"{name}.html"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert result.stdout.split() == [str(page), str(page.with_suffix(".nc"))]
+    first, second, *verdict = result.stdout.splitlines()
+    assert [first, second] == [str(page), str(page.with_suffix(".nc"))]
+    assert verdict
     assert_holds(page.with_suffix(".nc"), COMPUTE[name]([normed]))
     assert gi.Run.load(folder).config == normed.config  # its folder is still a run
 
@@ -69,7 +71,11 @@ def test_options_of_an_analysis(
     process.join(120)
     assert process.exitcode == 0, (tmp_path / "stderr").read_text()
     said = (tmp_path / "stdout").read_text()
-    assert said.split() == [str(out), str(out.with_suffix(".nc"))]
+    first, second, *verdict = said.splitlines()
+    assert [first, second] == [str(out), str(out.with_suffix(".nc"))]
+    assert [line.split("  ")[0] for line in verdict] == [
+        f"removed first {end} IPR" for end in ("low", "high")
+    ]
     assert out.read_text(encoding="utf-8").count("Plotly.newPlot(") >= 2
     assert_holds(out.with_suffix(".nc"), pruning.compute(corrupted_run, orders=["ipr"]))
 
