@@ -1,4 +1,4 @@
-"""Controls of the second paper that no experiment makes: optima, decay "jiggle", equal sizes."""
+"""Controls of the second paper that no experiment makes: optima, kinds of decay, sizes, steps."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import grokinterp as gi
 from analyses.efficiency import grokking_across, settings
 from analyses.efficiency.data_efficiency import grids
 from analyses.statistics.over_runs import t_interval
+from analyses.statistics.thresholds import TIMED_AT
 from grokinterp.models.registry import MODELS, model_kind
 from grokinterp.sweeps.collect import Named, collect, folder_name
 from probes.stationarity import stationarity
@@ -115,6 +116,27 @@ def size_matched(*, seeds: int, work: Path, size: str) -> xr.Dataset:
             "parameters": ("network", [parameters(configs[n]) for n in found.network.values]),
         }
     )
+
+
+def five_times_longer(
+    *, seeds: int, work: Path, size: str, network: str, fraction: float
+) -> xr.Dataset:
+    """One network on few pairs, trained five times as long as usual.
+
+    Over "seed": ``best`` validation accuracy, and ``step``, from which on it stays at 99 % for five
+    evaluated steps, NaN if it does not by the end. Without seeds: ``budget``, the last step.
+    """
+    base = settings.network(network, size)
+    long = base.replace({"training.steps": 5 * base.training.steps})
+    named = settings.grid({f"longer-{network}": long}, [fraction], seeds)
+    found = grokking_across.compute(collect(work, named)).squeeze(["network", "fraction"])
+    return xr.Dataset(
+        {
+            "best": found.accuracy.sel(split="test", drop=True).max("step"),
+            "step": found.crossing.sel(split="test", level=TIMED_AT, drop=True),
+            "budget": float(found.last_step.max()),
+        }
+    ).drop_vars(["network", "fraction"])
 
 
 def matched(size: str) -> dict[str, gi.RunConfig]:

@@ -20,7 +20,7 @@ def _source(name: str, size: str, seeds: int, tier: str, minutes: float, **more:
 
 
 PUBLISHED = _source("model_efficiency", "published", 3, "gpu", 900)
-SMALL = _source("model_efficiency", "small", 3, "cpu", 40)
+SMALL = _source("model_efficiency", "small", 3, "cpu", 6)
 SMALL_INIT = Source(
     name="small_init",
     compute=f"{_MEASURES}:model_efficiency",
@@ -31,7 +31,7 @@ SMALL_INIT = Source(
     minutes=5,
     networks=("embedding_mlp",),
 )
-TIMES = _source("training_efficiency", "small", 3, "cpu", 40)
+TIMES = _source("training_efficiency", "small", 3, "cpu", 6)
 _KINDS = {"mem": "C_mem", "gen": "C_gen"}
 _PERCENTS = (30, 40, 50, 60, 70, 80, 90)
 _ALL = [percent / 100 for percent in _PERCENTS]
@@ -252,6 +252,24 @@ ENTRIES = (
         reason="as for all controls together; with a quarter or a tenth of the initial weights "
         "seed 0 does not fit 90 % of the pairs in the usual steps",
         says="rises from 58 to 168",
+    ),
+    Entry(
+        id="2/F17-controlled",
+        figure="Fig. 6",
+        claim="C_mem needs more norm for the same logit or margin with more data",
+        source=SMALL,
+        reads={
+            f"slope of log norm in log data, random labels, {words}": read(
+                "trend_slope", circuit="random labels, equal step", measure=measure
+            )
+            for words, measure in (
+                ("read-out scaled to a common logit", "matched logit"),
+                ("read-out scaled to a common margin", "matched margin"),
+            )
+        },
+        comparison=Bound(low=0.05),
+        reason="as for the least norm",
+        says="more norm",
     ),
     Entry(
         id="2/F6-controlled",

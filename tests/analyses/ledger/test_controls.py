@@ -12,6 +12,7 @@ import xarray as xr
 import grokinterp as gi
 from analyses.efficiency import settings
 from analyses.efficiency.data_efficiency import grids
+from analyses.ledger import catalogue
 from analyses.ledger.measures import controls
 from grokinterp.sweeps.collect import Named
 
@@ -34,6 +35,18 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> list[Named]:
     return asked
 
 
+def assert_has_what_entries_read(found: xr.Dataset, source: str) -> None:
+    parts = [
+        part
+        for entry in catalogue.entries()
+        if entry.source.name == source
+        for part in entry.reads.values()
+    ]
+    assert parts
+    for part in parts:
+        assert set(part.at) <= set(found[part.variable].dims), part
+
+
 def test_the_gradient_is_that_of_the_training_pairs(toys: list[Named], tmp_path: Path) -> None:
     found = controls.gradient_norm(seeds=2, work=tmp_path, size="tiny")
     assert len({named.folder for named in toys}) == len(toys) == found.distance.size == 8
@@ -41,6 +54,7 @@ def test_the_gradient_is_that_of_the_training_pairs(toys: list[Named], tmp_path:
     assert (config.training.optimizer, config.training.decay_kind) == ("adamw", "decoupled_zero")
     assert (config.training.steps, config.training.batch_size, config.seed) == (10, None, 1)
     assert toys[0].config.training.decay_kind == "l2"
+    assert_has_what_entries_read(found, "gradient_norm")
     run = gi.train(config, progress=False)
     data, model = run.dataset, run.model.double()
     error = model(data.tokens).softmax(dim=1) - torch.eye(7)[data.labels]
@@ -98,6 +112,7 @@ def test_decays_of_the_smallest_size_are_trained(
     assert [named.config.training.decay for named in toys] == [None, *found.decay.values[1:]]
     assert (found.gain.sel(decay="none") == 0).all()
     assert found.gain_low.isnull().all()  # one seed has no interval
+    assert_has_what_entries_read(found, "jiggle")
 
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
@@ -119,3 +134,16 @@ def test_networks_of_equal_size_are_trained(toys: list[Named], tmp_path: Path) -
     assert [named.folder for named in toys] == [f"matched-{n}-0.5-seed-0" for n in names]
     assert found.network.values.tolist() == names
     assert found.parameters.dims == found.delay.dims == ("network",)
+    assert_has_what_entries_read(found, "size_matched")
+
+
+def test_a_network_is_trained_five_times_as_long(toys: list[Named], tmp_path: Path) -> None:
+    options = {"size": "tiny", "network": "mlp", "fraction": 0.5}
+    found = controls.five_times_longer(seeds=2, work=tmp_path, **options)
+    runs = gi.train_many([named.config for named in toys], progress=False)
+    assert [(run.config.seed, int(run.history.step[-1])) for run in runs] == [(0, 5), (1, 5)]
+    assert found.best.values.tolist() == [float(run.history.test_accuracy.max()) for run in runs]
+    assert found.budget == 5
+    assert found.step.isnull().all()
+    assert set(found.coords) == {"seed"}
+    assert_has_what_entries_read(found, "lstm_longer")
