@@ -203,7 +203,7 @@ ENTRIES = (
         },
         comparison=Bound(low=3),
         reason="the seeds of at least one setting; with fewer the count of zero says nothing",
-        says="-",
+        says="not stated",
     ),
     Entry(
         id="1/fig8-sgd-objective",
