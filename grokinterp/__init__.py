@@ -24,6 +24,7 @@ from grokinterp.models import (
 )
 from grokinterp.models.registry import register_model
 from grokinterp.models.wrapped import wrap
+from grokinterp.printed_figures import save_figure
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.sweeps import MeasureError, SweepExecutorError, SweepStoreError, open_sweep, sweep
 from grokinterp.tasks import Table, operation_table
@@ -79,6 +80,7 @@ __all__ = [
     "patch",
     "reached",
     "register_model",
+    "save_figure",
     "scale",
     "sweep",
     "train",

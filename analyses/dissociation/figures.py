@@ -9,7 +9,10 @@ from analyses.dissociation.computation import MODE, SCORE
 from analyses.dissociation.label_places import label_places
 from analyses.dissociation.thresholds import SELECTIVE_FROM
 from analyses.dissociation.verdict import VERDICTS
-from analyses.pages.style import BLUE, GREY, ORANGE, finish
+from analyses.pages.labels import seeds_in_words
+from analyses.pages.palette import GUIDE, INK, PLAIN, SHARE_SCALE
+from analyses.pages.style import finish
+from analyses.pages.wrapping import wrapped
 from analyses.statistics.intervals import half_width
 
 _FIRST, _LAST = -0.3, 1.08  # ends of the map's axes
@@ -61,7 +64,7 @@ def plot_map(
         x=control["control_mem"].mean("seed"),
         y=control["control_gen"].mean("seed"),
         mode="markers",
-        marker={"color": GREY, "size": 9, "symbol": "circle-open"},
+        marker={"color": GUIDE, "size": 9, "symbol": "circle-open"},
         name="as many units at random",
         hovertext=[name_of(shown, i) for i in range(shown.sizes["row"])],
     )
@@ -83,29 +86,27 @@ def plot_map(
             mode="markers+text",
             text=[str(shown.unit.values[row])],
             textposition=places[row],
-            marker={"symbol": _SYMBOLS[nth % len(_SYMBOLS)], "size": 11, "color": BLUE},
+            marker={"symbol": _SYMBOLS[nth % len(_SYMBOLS)], "size": 11, "color": PLAIN},
             name=setting,
             legendgroup=setting,
             showlegend=row == shown.setting.values.tolist().index(setting),
             hovertemplate="S_mem %{x:.2f}, S_gen %{y:.2f}",
         )
     for add in (figure.add_hline, figure.add_vline):
-        add(SELECTIVE_FROM, line={"color": ORANGE, "dash": "dot", "width": 1})
-    in_corners = {"xref": "x domain", "yref": "y domain", "font_color": ORANGE, "showarrow": False}
+        add(SELECTIVE_FROM, line={"color": GUIDE, "dash": "dot", "width": 1})
+    in_corners = {"xref": "x domain", "yref": "y domain", "font_color": INK, "showarrow": False}
     for (x, y), word in zip(((1, 1), (1, 0), (0, 1), (0, 0)), VERDICTS, strict=False):
         place = {"x": x, "xanchor": ["left", "right"][x], "y": y, "yanchor": ["bottom", "top"][y]}
         figure.add_annotation(text=f"<i>{word}</i>", **place, **in_corners)
     figure.update_xaxes(
-        title="S_mem: least periodic units out, wrong labels lost less test lost",
+        title="S_mem: least periodic out,<br>wrong labels lost less test lost",
         range=[_FIRST, _LAST],
     )
     figure.update_yaxes(
-        title="S_gen: most periodic out, test lost less wrong labels lost", range=[_FIRST, _LAST]
+        title="S_gen: most periodic out,<br>test lost less wrong labels lost", range=[_FIRST, _LAST]
     )
-    figure = finish(figure, title=title, height=700)
-    return figure.update_layout(
-        legend={"y": -0.13, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_t=60
-    )
+    seeds = seeds_in_words(shown.sizes["seed"])
+    return finish(figure, title=title, height=700, seeds=f"bars: 95 % over {seeds}")
 
 
 def plot_dependence(data: xr.Dataset) -> go.Figure:
@@ -114,10 +115,8 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
     columns = list(dict.fromkeys(zip(data.score.values, data["mode"].values, strict=True)))
     names = list(dict.fromkeys(name_of(data, row) for row in range(data.sizes["row"])))
     titles = ["S_mem, least periodic units out", "S_gen, most periodic units out"]
-    figure = make_subplots(
-        cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles
-    )
-    for column, quantity in enumerate(("S_mem", "S_gen"), 1):
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.12, subplot_titles=titles)
+    for panel, quantity in enumerate(("S_mem", "S_gen"), 1):
         mean, half = over_seeds(data[quantity])
         shown = np.full((len(names), len(columns)), np.nan)
         words = np.full(shown.shape, "", dtype=object)
@@ -131,22 +130,23 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
                 words[at] = _short(mean[row])
             if np.isfinite(half[row]):
                 words[at] += f"<br>±{_short(half[row])}"
-        scale = {"zmin": 0, "zmax": 1, "colorscale": "Cividis", "showscale": column == 2}
+        scale = {"zmin": 0, "zmax": 1, "colorscale": SHARE_SCALE, "showscale": panel == 2}
         figure.add_heatmap(
             x=[f"{_SCORES[score]}, {mode}" for score, mode in columns],
-            y=names,
+            y=[wrapped(name, 12) for name in names],
             z=shown,
             text=words,
             texttemplate="%{text}",
             textfont={"size": 9},
-            colorbar={"title": "selectivity"},
+            colorbar={"title": {"text": "selectivity", "side": "right"}, "thickness": 12},
             **scale,
-            row=1,
-            col=column,
+            row=panel,
+            col=1,
         )
     figure.update_yaxes(autorange="reversed")
     title = "By score and ablation: mean over seeds, ± its 95 % interval"
-    figure = finish(figure, title=title, height=160 + 44 * len(names))
+    seeds = seeds_in_words(data.sizes["seed"]) + "; empty: not applicable"
+    figure = finish(figure, title=title, height=260 + 90 * len(names), seeds=seeds)
     figure.update_xaxes(showgrid=False, tickangle=90)
     return figure.update_yaxes(showgrid=False)
 

@@ -40,7 +40,7 @@ def write_explorer(run: Run, path: str | os.PathLike[str], *, name: str) -> dict
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from analyses.pages.style import SUBSET_LABEL, SUBSET_STYLE
+    from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
 
     payload = gather(run, name=name)
     packed = pack(payload.arrays, over_steps=payload.over_steps)

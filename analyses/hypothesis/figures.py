@@ -7,11 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from analyses.pages.style import BLACK, BLUE, GREEN, GREY, RED, SKY, finish, stacked_panels
+from analyses.pages.palette import FAINT, GUIDE, INK, PLAIN, SERIES
+from analyses.pages.style import finish, stacked_panels
+from analyses.pages.wrapping import wrapped
 
-# Title at the upper edge, so that there is room for a legend below it at any height.
-_TOP = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
-VERDICT_COLOR = {"supported": GREEN, "not supported": RED, "not applicable": GREY}
+VERDICT_COLOR = {"supported": PLAIN, "not supported": INK, "not applicable": GUIDE}
 # Columns of the table: heading, variable ("judged" is the accuracy on ``judged_on``) and position.
 _NUMBERS: dict[str, tuple[str, dict[str, str]]] = {
     "accuracy": ("judged", {"condition": "full"}),
@@ -45,10 +45,10 @@ def plot_verdicts(
     random = _judged(data, data.random_accuracy)
     ring: dict[str, Any] = {"symbol": "circle-open", "size": 11, "line": {"width": 2.5}}
     conditions: dict[str, tuple[str, dict[str, Any]]] = {
-        "full": ("whole embedding", ring | {"color": BLACK}),
-        "only_key": ("only key frequencies", _marker("circle", 10, BLUE)),
-        "without_random": ("without random others", _marker("diamond", 9, GREY)),
-        "without_key": ("without key frequencies", _marker("x", 9, RED)),
+        "full": ("whole embedding", ring | {"color": INK}),
+        "only_key": ("only key frequencies", _marker("circle", 10, PLAIN)),
+        "without_random": ("without random others", _marker("diamond", 9, GUIDE)),
+        "without_key": ("without key frequencies", _marker("x", 9, SERIES[1].color)),
     }
     figure = go.Figure()
     for place, (condition, (label, marker)) in enumerate(conditions.items()):
@@ -56,7 +56,7 @@ def plot_verdicts(
         error = None
         if condition == "without_random":
             above, below = random.max("draw").values - x, x - random.min("draw").values
-            error = {"array": above, "arrayminus": below, "color": GREY, "thickness": 2}
+            error = {"array": above, "arrayminus": below, "color": GUIDE, "thickness": 2}
         figure.add_scatter(
             x=x,
             y=rows + 0.18 * (place - 1.5),
@@ -72,7 +72,7 @@ def plot_verdicts(
         y=rows,
         name="chance",
         mode="markers",
-        marker={"symbol": "line-ns", "size": 30, "line": {"width": 1.5, "color": BLACK}},
+        marker={"symbol": "line-ns", "size": 30, "line": {"width": 1.5, "color": INK}},
         hoverinfo="skip",
     )
     beside: dict[str, Any] = {"x": 1.02, "xref": "paper", "xanchor": "left", "align": "left"}
@@ -86,23 +86,25 @@ def plot_verdicts(
         notes = [why[verdict], "borderline" if data.borderline.values[row] else ""]
         figure.add_annotation(
             y=row,
-            text=f"<b>{verdict}</b><br><sub>{', '.join(filter(None, notes))}</sub>",
+            text=f"<b>{wrapped(verdict, 12)}</b><br><sub>{', '.join(filter(None, notes))}</sub>",
             hovertext=data.reason.values[row],
             font={"color": VERDICT_COLOR[verdict]},
             showarrow=False,
             **beside,
         )
     labels = _labels(data)
-    names = [f"{kind}<br><sub>{details}</sub>" for kind, details in labels]
-    plain = {"automargin": False, "zeroline": False, "showgrid": False}
+    names = [
+        f"{wrapped(kind, 16)}<br><span style='font-size:10px'>{wrapped(details, 22)}</span>"
+        for kind, details in labels
+    ]
+    plain = {"zeroline": False, "showgrid": False}
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], **plain)
     for edge in rows[1:]:
-        figure.add_hline(float(edge) - 0.5, line_width=1, line_color="#DDDDDD")
+        figure.add_hline(float(edge) - 0.5, line_width=1, line_color=FAINT)
     where = " or ".join(sorted(set(data.judged_on.values.tolist()), reverse=True))
     figure.update_xaxes(title=f"accuracy on {where} pairs", range=[-0.03, 1.03], zeroline=False)
-    figure = finish(figure, title=title, height=200 + 52 * len(rows), legend_font_size=13)
-    left = max(210, 15 + 4.6 * max(len(details) for _, details in labels))
-    return figure.update_layout(margin={"r": 130, "t": 110, "l": left}, title=_TOP)
+    figure = finish(figure, title=title, height=220 + 52 * len(rows))
+    return figure.update_layout(margin_r=110)
 
 
 def _marker(symbol: str, size: int, colour: str) -> dict[str, Any]:
@@ -120,9 +122,13 @@ def plot_spectra(
         for text in (f"<b>{kind}</b>  {details}  <i>{verdict}</i>", "")
     ]
     figure, inner = stacked_panels(
-        count, height=100, gap=62, cols=2, horizontal_spacing=0.09, subplot_titles=titles
+        count, height=100, gap=80, cols=2, horizontal_spacing=0.19, subplot_titles=titles
     )
-    colors = {"key frequency": BLUE, "key frequency of some neurons": SKY, "other": GREY}
+    colors = {
+        "key frequency": PLAIN,
+        "key frequency of some neurons": SERIES[3].color,
+        "other": FAINT,
+    }
     for row in range(count):
         run = data.isel(run=row).dropna("frequency", subset=["is_key"])
         for column, (shares, part) in enumerate(
@@ -147,7 +153,7 @@ def plot_spectra(
             y=even,
             mode="lines",
             name="even share",
-            line={"dash": "dot", "width": 1.5, "color": BLACK},
+            line={"dash": "dot", "width": 1.5, "color": INK},
             showlegend=row == 0,
             hoverinfo="skip",
             row=row + 1,
@@ -155,15 +161,13 @@ def plot_spectra(
         )
     for kind, color in colors.items():
         figure.add_bar(x=[None], y=[None], marker_color=color, name=kind)
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_annotations(x=0, xanchor="left")
     figure.update_yaxes(nticks=4)
     figure.update_xaxes(tickfont_size=11)
     figure.update_xaxes(title="frequency (cycles per period)", row=count)
     figure.update_yaxes(title="share of<br>embedding", title_font_size=12, col=1)
     figure.update_yaxes(title="share of logits", title_font_size=12, col=2)
-    legend = {"x": 0, "xanchor": "left", "y": 1 + 26 / inner}  # 26 pixels above the panels
-    figure = finish(figure, title=title, height=170 + inner, legend=legend)
-    return figure.update_layout(bargap=0.15, margin_t=110, title=_TOP)
+    return finish(figure, title=title, height=200 + inner, bargap=0.15)
 
 
 def table(data: xr.Dataset) -> list[dict[str, Any]]:
@@ -225,14 +229,15 @@ def plot_table(
         **{heading: [cell(row, name) for row in rows] for name, heading in headings.items()},
         "verdict": [verdict_text(row) for row in rows],
     }
-    ink = [VERDICT_COLOR.get(row["verdict"], BLACK) for row in rows]
-    font = {"size": 11, "color": [*[BLACK] * (len(columns) - 1), ink]}
+    ink = [VERDICT_COLOR.get(row["verdict"], INK) for row in rows]
+    font = {"size": 11, "color": [*[INK] * (len(columns) - 1), ink]}
     cells = {"values": list(columns.values()), "align": "left", "height": 26, "font": font}
     header = {"values": list(columns), "align": "left", "font": {"size": 11}}
     widths = [2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5]
     figure = go.Figure(go.Table(columnwidth=widths, header=header, cells=cells))
     figure = finish(figure, title=title, height=150 + 30 * len(rows))
-    return figure.update_layout(margin={"l": 10, "r": 10, "b": 10})
+    # Fourteen columns are not legible in less; a page that is narrower scrolls.
+    return figure.update_layout(margin={"l": 10, "r": 10, "b": 10}, width=900)
 
 
 def verdict_text(row: dict[str, Any]) -> str:

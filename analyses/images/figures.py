@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from analyses.images.computation import of_scan
-from analyses.label_noise.curves import BELOW, plot_curves
+from analyses.label_noise.curves import plot_curves
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import ACCURACIES, Look, draw, draw_phases, finished, level_line, panels
-from analyses.pages.style import DRAWN_SUBSETS, SUBSET_LABEL, SUBSET_STYLE
+from analyses.pages.palette import DRAWN_SUBSETS, SUBSET_LABEL, SUBSET_LOOK
+from analyses.pages.panels import ACCURACIES, draw, draw_phases, finished, level_line, panels
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,7 +32,7 @@ def plot_scans(data: xr.Dataset, *, title: str) -> "go.Figure":
             x = np.arange(here.sizes[scan])
             last = here.accuracy.isel(step=-1)
             for subset in DRAWN_SUBSETS:
-                look, name = Look(**SUBSET_STYLE[subset]), SUBSET_LABEL[subset]
+                look, name = SUBSET_LOOK[subset], SUBSET_LABEL[subset]
                 of_subset = last.sel(subset=subset)
                 dots: dict[str, Any] = {"mode": "markers", "size": 5, "opacity": 0.5}
                 for run in of_subset.transpose("seed", scan).values:
@@ -46,12 +46,11 @@ def plot_scans(data: xr.Dataset, *, title: str) -> "go.Figure":
     lowest = -0.08 - 0.05 * data.sizes["seed"]
     figure.update_yaxes(range=[lowest, ACCURACIES[1]], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(title="accuracy", col=1)
-    legend = {"y": -0.28 / rows, "yanchor": "top", "x": 0, "xanchor": "left"}
-    seeds, height = seeds_in_words(data.sizes["seed"]), 170 + 330 * rows
-    return finished(figure, title, height=height, seeds=seeds, legend=legend, margin_b=110)
+    seeds, height = seeds_in_words(data.sizes["seed"]), 200 + 330 * rows
+    return finished(figure, title, height=height, seeds=seeds)
 
 
 def plot_history(data: xr.Dataset, scan: str, corruption: float, *, title: str) -> "go.Figure":
     """Accuracies against steps, a panel for each value of "weight_decay" or "dropout"."""
     here = of_scan(data.sel(corruption=corruption), scan)
-    return plot_curves(here, scan, title=title).update_layout(**BELOW)
+    return plot_curves(here, scan, title=title)

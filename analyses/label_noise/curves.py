@@ -8,14 +8,9 @@ import xarray as xr
 from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import ACCURACIES, Look, draw, finished, level_line, panels
-from analyses.pages.style import DRAWN_SUBSETS, SUBSET_LABEL, SUBSET_STYLE
+from analyses.pages.palette import DRAWN_SUBSETS, SUBSET_LABEL, SUBSET_LOOK
+from analyses.pages.panels import ACCURACIES, draw, finished, level_line, panels
 from grokinterp import Run
-
-BELOW: dict[str, Any] = {  # a legend below the panels
-    "legend": {"y": -0.22, "yanchor": "top", "x": 0, "xanchor": "left"},
-    "margin_b": 90,
-}
 
 
 def of_run(run: Run) -> xr.Dataset:
@@ -44,7 +39,7 @@ def plot_curves(data: xr.Dataset, axis: str, *, title: str) -> go.Figure:
     for column in range(1, data.sizes[axis] + 1):
         here = data.isel({axis: column - 1})
         for subset in DRAWN_SUBSETS:
-            look, name = Look(**SUBSET_STYLE[subset]), SUBSET_LABEL[subset]
+            look, name = SUBSET_LOOK[subset], SUBSET_LABEL[subset]
             of_subset = here.accuracy.sel(subset=subset)
             thin: dict[str, Any] = {"width": 0.7, "opacity": 0.45, "showlegend": False}
             for curve in of_subset.transpose("seed", "step").values:
@@ -56,4 +51,4 @@ def plot_curves(data: xr.Dataset, axis: str, *, title: str) -> go.Figure:
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy", col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    return finished(figure, title, height=430, seeds=seeds, **BELOW)
+    return finished(figure, title, height=430, seeds=seeds)

@@ -24,7 +24,7 @@ from analyses.label_noise.words import counted, interval_in_words
 from analyses.one_run import norm_gain, row_ipr
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
-from analyses.pages.style import DRAWN_SUBSETS
+from analyses.pages.palette import DRAWN_SUBSETS
 from analyses.phase_diagrams import presets
 from analyses.statistics.over_runs import t_interval
 from analyses.statistics.thresholds import GENERALISED_FROM

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.announcement import Announcement
-from analyses.label_noise.curves import BELOW, of_run, plot_curves, titles
+from analyses.label_noise.curves import of_run, plot_curves, titles
 from analyses.label_noise.grids import grid, side_by_side
 from analyses.label_noise.settings import paper_mlp
 from analyses.label_noise.words import counted
@@ -20,8 +20,9 @@ from analyses.one_run import ipr_histogram
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
+from analyses.pages.palette import DRAWN_SUBSETS, INK, PAPER, PLAIN
 from analyses.pages.panels import finished, panels
-from analyses.pages.style import BLUE, DRAWN_SUBSETS, IPR_BINS, RED
+from analyses.pages.style import IPR_BINS, explain
 from grokinterp import Run
 from grokinterp.sweeps.collect import Named, collect
 
@@ -66,18 +67,19 @@ def plot_ipr(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go.Figur
             x=here.ipr.values.ravel(),
             xbins=IPR_BINS,
             histnorm="percent",
-            marker={"color": BLUE, "line": {"color": "white", "width": 0.5}},
+            marker={"color": PLAIN, "line": {"color": PAPER, "width": 0.5}},
             showlegend=False,
             hovertemplate="IPR %{x}: %{y:.1f} % of the neurons<extra></extra>",
             **place,
         )
         mean = float(here.mean_ipr.mean())
         if np.isfinite(mean):
-            figure.add_vline(mean, line_dash="dash", line_color=RED, **place)
+            figure.add_vline(mean, line_dash="dash", line_color=INK, **place)
+    explain(figure, "mean of living neurons", symbol="line-ns-open", size=12)
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])
     figure.update_yaxes(title="% of neurons", col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    return finished(figure, title, height=430, seeds=seeds, **BELOW)
+    return finished(figure, title, height=430, seeds=seeds)
 
 
 def table(data: xr.Dataset) -> list[dict[str, object]]:

@@ -26,8 +26,8 @@ from analyses.one_run.phases import EndPoint, Phase, phase_of
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import ACCURACIES, Look, draw, draw_phases, finished, panels
-from analyses.pages.style import PHASE_COLOR, SUBSET_LABEL, SUBSET_STYLE
+from analyses.pages.palette import PHASE_COLOR, SUBSET_LABEL, SUBSET_LOOK
+from analyses.pages.panels import ACCURACIES, draw, draw_phases, finished, panels
 from grokinterp import Run
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
@@ -189,7 +189,7 @@ def plot_band(data: xr.Dataset, *, title: str = "Weight decays that invert") -> 
         here = here.isel(decay=(here.phase != "").any("seed").values)
         x = here.decay.values
         for subset in ("test", "changed"):
-            look, name = Look(**SUBSET_STYLE[subset]), SUBSET_LABEL[subset]
+            look, name = SUBSET_LOOK[subset], SUBSET_LABEL[subset]
             for run in here[subset].transpose("seed", "decay").values:
                 dots: dict[str, Any] = {"mode": "markers", "size": 5, "opacity": 0.5}
                 draw(figure, (1, column), x, run, name, look, showlegend=False, **dots)
@@ -205,8 +205,7 @@ def plot_band(data: xr.Dataset, *, title: str = "Weight decays that invert") -> 
     figure.update_yaxes(range=[lowest, ACCURACIES[1]])
     figure.update_yaxes(title="accuracy", tickvals=[0, 0.25, 0.5, 0.75, 1], col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    legend = {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"}
-    return finished(figure, title, height=520, seeds=seeds, legend=legend, margin_b=110)
+    return finished(figure, title, height=520, seeds=seeds)
 
 
 def _heading(data: xr.Dataset, loss: str) -> str:

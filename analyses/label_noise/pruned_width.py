@@ -25,8 +25,8 @@ from analyses.one_run import pruning
 from analyses.options import Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import LOG_TICKS, Look, draw, draw_band, finished, panels
-from analyses.pages.style import BLUE, GREY, ORANGE
+from analyses.pages.palette import GUIDE, Look, series
+from analyses.pages.panels import draw, draw_band, finished, panels
 from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
@@ -125,10 +125,9 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
 
     Lines are means over seeds, bands their standard errors, markers single runs.
     """
-    figure = panels(
-        ["<b>neurons needed</b>", "<b>share of the neurons</b>"], shared_yaxes=False, gap=0.1
-    )
-    looks = (Look(BLUE), Look(ORANGE, "dash", "diamond"))
+    titles = ["<b>neurons needed</b>", "<b>share of the neurons</b>"]
+    figure = panels(titles, shared_yaxes=False, gap=0.14)
+    looks = (series(0), series(1))
     width = data.width.values
     for reading, look in zip(READINGS, looks, strict=True):
         here, name = data.sel(reading=reading), READINGS[reading]
@@ -143,16 +142,15 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
                 draw(
                     figure, (1, column), width, needed / by, name, look, showlegend=False, **points
                 )
-    draw(figure, (1, 1), width, width, "all neurons", Look(GREY, "dot"), mode="lines", width=1.5)
+    draw(figure, (1, 1), width, width, "all neurons", Look(GUIDE, "dot"), mode="lines", width=1.5)
     figure.update_xaxes(
         title="neurons N", type="log", tickvals=width, ticktext=[str(w) for w in width]
     )
-    figure.update_yaxes(title="neurons needed", type="log", tickvals=LOG_TICKS, row=1, col=1)
-    figure.update_yaxes(title="needed / N", rangemode="tozero", row=1, col=2)
-    legend = {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"}
+    figure.update_yaxes(type="log", row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)
     seeds = seeds_in_words(data.n.values, of=data.sizes["seed"])
     title = title or "Neurons needed after pruning, lowest IPR first"
-    return finished(figure, title, height=480, seeds=seeds, legend=legend, margin_b=100)
+    return finished(figure, title, height=480, seeds=seeds)
 
 
 def table(data: xr.Dataset) -> list[dict[str, object] | str]:

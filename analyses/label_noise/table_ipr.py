@@ -118,9 +118,7 @@ def plot_tables(data: xr.Dataset, *, title: str) -> go.Figure:
             named[["n_features", "n_dead"]].sum("seed"),
         ]
     )
-    figure = row_ipr.plot_rows(pooled, title=title)
-    seeds = f" <span style='font-size:13px'>({seeds_in_words(data.sizes['seed'])})</span>"
-    return figure.update_layout(title_text=title + seeds)
+    return row_ipr.plot_rows(pooled, title=title, seeds=seeds_in_words(data.sizes["seed"]))
 
 
 def table(data: xr.Dataset, figure: str) -> list[dict[str, object]]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
-from analyses.pages.style import BLACK, BLUE, GREY, RED, finish, stacked_panels
+from analyses.pages.palette import GENERALISING, GUIDE, INK, MEMORISING
+from analyses.pages.style import finish, stacked_panels
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import Dataset
@@ -31,7 +32,7 @@ _LABEL = {
     "true": "true label",
     "other": "largest other class",
 }
-_COLOUR = {"given": RED, "true": BLUE, "other": GREY}
+_COLOUR = {"given": MEMORISING.color, "true": GENERALISING.color, "other": GUIDE}
 
 
 @unaffected()
@@ -120,12 +121,9 @@ def plot_logits(
                 row=row + 1,
                 col=1,
             )
-    figure.update_annotations(font_size=13)
     figure.update_xaxes(title="logit", row=count)
     figure.update_yaxes(title="% of examples")
-    layout: dict[str, Any] = {"barmode": "overlay", "margin_t": 110}
-    legend = {"y": 1 + 32 / inner, "x": 1}
-    return finish(figure, title=title, height=inner + 170, legend=legend, **layout)
+    return finish(figure, title=title, height=inner + 180, barmode="overlay")
 
 
 def plot_examples(
@@ -156,7 +154,7 @@ def plot_curves(
         for column in range(len(pairs)):
             place: dict[str, Any] = {"row": row, "col": column + 1}
             curve = curves.isel(shown=column)
-            line, hover = {"color": BLACK, "width": 1}, "residue %{x}: %{y:.3f}"
+            line, hover = {"color": INK, "width": 1}, "residue %{x}: %{y:.3f}"
             place |= {"hovertemplate": f"{hover}<extra></extra>"}
             figure.add_scatter(y=curve, mode="lines", line=line, showlegend=False, **place)
             for role, symbol in (("given", "x"), ("true", "circle")):
@@ -176,8 +174,7 @@ def plot_curves(
     figure.update_yaxes(matches="y")
     figure.update_xaxes(tickvals=[0, data.sizes["residue"] // 2])
     figure.update_xaxes(title="residue", row=len(rows))
-    legend, margin = {"y": 1 + 28 / inner}, {"t": 105, "l": 95}
-    return finish(figure, title=title, height=inner + 170, margin=margin, legend=legend)
+    return finish(figure, title=title, height=inner + 180)
 
 
 def _heading(run: xr.Dataset) -> str:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from analyses.one_run.stored_networks import stored_networks
 from analyses.pages.finding import Finding
-from analyses.pages.style import GREY, finish
+from analyses.pages.palette import CYCLE_SCALE, GUIDE, INK
+from analyses.pages.style import finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
@@ -195,9 +196,11 @@ def plot_planes(
         )
         for i, step in enumerate(steps)
     ]
-    figure = finish(figure, title=title, height=inner + 230)
+    figure = finish(
+        figure, title=title, height=inner + 250, seeds="circles: residues in their order"
+    )
     return figure.update_layout(
-        margin={"t": 95, "b": 120, "l": 40, "r": 60},
+        margin={"b": 120, "l": 40, "r": 40},
         showlegend=False,
         sliders=[_slider(steps)],
         updatemenus=[_buttons()],
@@ -213,7 +216,7 @@ def _traces(data: xr.Dataset, table: str, frequency: int, reach: float) -> list[
     ring = np.append(order, order[0])
     x, y = (here.position.sel(axis=axis).values for axis in ("cos", "sin"))
     line = go.Scatter(
-        x=x[ring], y=y[ring], mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip"
+        x=x[ring], y=y[ring], mode="lines", line={"color": GUIDE, "width": 1}, hoverinfo="skip"
     )
     points = go.Scatter(
         x=x,
@@ -222,11 +225,11 @@ def _traces(data: xr.Dataset, table: str, frequency: int, reach: float) -> list[
         customdata=data.residue.values,
         marker={
             "color": phase / period,
-            "colorscale": "Twilight",
+            "colorscale": CYCLE_SCALE,
             "cmin": 0,
             "cmax": 1,
             "size": 8,
-            "line": {"color": "black", "width": 0.5},
+            "line": {"color": INK, "width": 0.5},
         },
         hovertemplate="residue %{customdata}<extra></extra>",
     )
@@ -235,7 +238,7 @@ def _traces(data: xr.Dataset, table: str, frequency: int, reach: float) -> list[
         y=[0.93 * reach],
         mode="text",
         text=[f"{float(here.share):.1%} of the variance"],
-        textfont={"size": 13, "color": "black"},
+        textfont={"size": 13, "color": INK},
         hoverinfo="skip",
     )
     return [line, points, share]
@@ -245,8 +248,8 @@ def _slider(steps: Sequence[int]) -> dict[str, Any]:
     return {
         "active": 0,
         "currentvalue": {"prefix": "step ", "font": {"size": 15}},
-        "x": 0.18,
-        "len": 0.82,
+        "x": 0.36,
+        "len": 0.64,
         "pad": {"t": 35},
         "steps": [
             {

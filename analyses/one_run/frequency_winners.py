@@ -18,7 +18,8 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLACK, BLUE, finish
+from analyses.pages.palette import INK, PAPER, PLAIN
+from analyses.pages.style import finish
 from grokinterp import Run, build_model
 from grokinterp.checks import check_int, check_number
 from grokinterp.session import unaffected
@@ -180,21 +181,19 @@ def plot_ranks(
     for column, score in enumerate(SCORES, 1):
         place: dict[str, Any] = {"row": 1, "col": column}
         figure.add_histogram(
-            x=data["rank"].sel(score=score),
+            x=np.minimum(data["rank"].sel(score=score), 1 - 1e-9),  # the last bin includes 1
             histnorm="percent",
-            marker_color=BLUE,
+            marker_color=PLAIN,
             xbins={"start": 0, "end": 1.0001, "size": 1 / bins},
             showlegend=False,
-            marker_line={"color": "white", "width": 0.5},
+            marker_line={"color": PAPER, "width": 0.5},
             **place,
             hovertemplate="rank %{x}: %{y:.1f} % of the neurons<extra></extra>",
         )
-        figure.add_hline(100 / bins, line={"dash": "dash", "color": BLACK, "width": 1.5}, **place)
-    figure.update_annotations(font_size=13)
+        figure.add_hline(100 / bins, line={"dash": "dash", "color": INK, "width": 1.5}, **place)
     figure.update_xaxes(title="rank among all frequencies", range=[0, 1.001])
     figure.update_yaxes(title=f"% of {count} periodic neurons", col=1)
-    title += " <span style='font-size:13px'>(1 = highest; dashed: chance)</span>"
-    return finish(figure, title=title, height=430).update_layout(margin_t=125)
+    return finish(figure, title=title, height=430, seeds="1: highest; dashed: chance")
 
 
 def _heading(data: xr.Dataset) -> str:
@@ -227,7 +226,7 @@ def plot_network(
             textposition="top center",
             textfont_size=11,
             customdata=data.k,
-            marker={"size": 8, "color": BLUE, "opacity": 0.7},
+            marker={"size": 8, "color": PLAIN, "opacity": 0.7},
             hovertemplate="frequency %{customdata}: %{y} neurons<extra></extra>",
         )
     )
@@ -237,11 +236,9 @@ def plot_network(
         for name, key in told.items()
         if not np.isnan(value := data.attrs[key])
     ]
-    if numbers:
-        title += f" <span style='font-size:13px'>({', '.join(numbers)})</span>"
     figure.update_xaxes(title="share of the initial weights' energy", tickformat=".2%")
     figure.update_yaxes(title="neurons won", rangemode="tozero")
-    return finish(figure, title=title, height=430)
+    return finish(figure, title=title, height=430, seeds=", ".join(numbers))
 
 
 def in_words(data: xr.Dataset) -> list[dict[str, object]]:

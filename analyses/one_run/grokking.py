@@ -11,13 +11,14 @@ import torch
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, GREEN, GREY, IPR_BINS, SUBSET_LABEL, SUBSET_STYLE, finish
+from analyses.pages.palette import GUIDE, INK, PLAIN, SUBSET_LABEL, SUBSET_STYLE
+from analyses.pages.style import IPR_BINS, finish
 from grokinterp import Run, build_model
 from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
 
 PROBES = {"mean_ipr": mean_ipr}  # for gi.train(..., probes=PROBES)
-_WHEN = {"before": GREY, "after": BLUE}
+_WHEN = {"before": GUIDE, "after": PLAIN}
 
 
 @unaffected()
@@ -74,7 +75,7 @@ def plot_over_time(
         accuracy, hover = data[f"{subset}_accuracy"], "step %{x}: %{y:.4f}"
         figure.add_scatter(x=data.step, y=accuracy, name=name, line=line, hovertemplate=hover)
     if "mean_ipr" in data:
-        line, hover = {"color": GREEN, "width": 4}, "step %{x}: %{y:.3f}"
+        line, hover = {"color": INK, "width": 4}, "step %{x}: %{y:.3f}"
         figure.add_scatter(
             x=data.step, y=data.mean_ipr, name="mean IPR", line=line, hovertemplate=hover
         )

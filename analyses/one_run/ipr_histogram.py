@@ -9,7 +9,8 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, IPR_BINS, RED, finish
+from analyses.pages.palette import INK, PAPER, PLAIN
+from analyses.pages.style import IPR_BINS, explain, finish
 from grokinterp import Run
 from probes import model_neuron_ipr
 
@@ -67,11 +68,13 @@ def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
 def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go.Figure:
     """One histogram per run; the dashed line marks the mean over living neurons."""
     count = data.sizes["run"]
-    labels = [
-        f"weight decay {decay:g}" + (f" ({dead} dead)" if dead else "")
-        for decay, dead in zip(data.weight_decay.values, data.n_dead.values, strict=True)
+    numbers = (data[name].values for name in ("weight_decay", "n_dead", "mean_ipr"))
+    titles = [
+        (f"weight decay {decay:g}<br>" if count > 1 else "")
+        + (f"mean {mean:.2f}" if np.isfinite(mean) else "no mean")
+        + (f", {dead} dead" if dead else "")
+        for decay, dead, mean in zip(*numbers, strict=True)
     ]
-    titles = labels if count > 1 else None
     figure = make_subplots(
         cols=count, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=titles
     )
@@ -81,14 +84,13 @@ def plot_histogram(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go
         figure.add_histogram(
             x=run.ipr,
             xbins=IPR_BINS,
-            marker={"color": BLUE, "line": {"color": "white", "width": 0.5}},
+            marker={"color": PLAIN, "line": {"color": PAPER, "width": 0.5}},
             showlegend=False,
             hovertemplate="IPR %{x}: %{y} neurons<extra></extra>",
             **place,
         )
-        mean = float(run.mean_ipr)
-        note = {"text": f"mean {mean:.2f}", "font": {"size": 12}}
-        figure.add_vline(mean, line_dash="dash", line_color=RED, annotation=note, **place)
+        figure.add_vline(float(run.mean_ipr), line_dash="dash", line_color=INK, **place)
+    explain(figure, "mean of living neurons", symbol="line-ns-open", size=12)
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])
     figure.update_yaxes(title="neurons", col=1)
     return finish(figure, title=title)

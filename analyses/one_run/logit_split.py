@@ -17,7 +17,8 @@ from analyses.one_run import corrupted_logits
 from analyses.one_run.corrupted_logits import ROLES, plot_curves
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.pages.finding import Finding
-from analyses.pages.style import GREEN, GREY, ORANGE, finish
+from analyses.pages.palette import GENERALISING, GUIDE, MEMORISING
+from analyses.pages.style import finish
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes.logit_parts import PARTS, logit_parts
@@ -102,11 +103,10 @@ def plot_parts(
                 row=1,
                 col=column + 1,
             )
-    figure.update_annotations(font_size=13)
     ticks = ["given", "true", "best<br>other"]
     figure.update_xaxes(title="class", ticktext=ticks, tickvals=list(ROLES))
     figure.update_yaxes(title="contribution to the logit", col=1)
-    return finish(figure, title=title, height=460, margin_t=115, legend={"y": 1.1})
+    return finish(figure, title=title, height=460)
 
 
 def plot_split(
@@ -123,9 +123,9 @@ def plot_split(
 
 
 _DRAWN = {
-    "memorising": ("memorising neurons", ORANGE),
-    "generalising": ("generalising neurons", GREEN),
-    "rest": ("the rest", GREY),
+    "memorising": ("memorising neurons", MEMORISING.color),
+    "generalising": ("generalising neurons", GENERALISING.color),
+    "rest": ("the rest", GUIDE),
 }
 
 

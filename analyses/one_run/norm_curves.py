@@ -113,13 +113,11 @@ def plot_norms(data: xr.Dataset, *, title: str = "What norms do to the phases") 
             options = place | {"in_legend": not figure.data, "width": 1.5}
             add_subset_lines(figure, curves.step, curves, hover="step %{x}: %{y:.4f}", **options)
             figure.add_hline(float(here.share_uncorrupted[run]), line_width=1.5, **LEVEL, **place)
-    figure.update_annotations(font_size=13)
     figure.update_xaxes(title=_steps(data), row=len(norms))
     figure.update_yaxes(range=[-0.03, 1.03])
     for row, norm in enumerate(norms, 1):
         figure.update_yaxes(title=f"<b>{norm}</b><br>accuracy", row=row, col=1)
-    legend, margin = {"y": 1 + 32 / inner}, {"t": 110, "l": 90}
-    return finish(figure, title=title, height=inner + 170, margin=margin, legend=legend)
+    return finish(figure, title=title, height=inner + 200)
 
 
 def _phases(panel: xr.Dataset) -> str:

@@ -17,7 +17,8 @@ from plotly.subplots import make_subplots
 from torch.nn.utils.rnn import pad_sequence
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, RED, finish
+from analyses.pages.palette import INK, PLAIN
+from analyses.pages.style import finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
@@ -105,7 +106,7 @@ def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             y=layer.gain,
             mode="markers",
             name="neuron",
-            marker={"color": BLUE, "size": 5, "opacity": 0.45},
+            marker={"color": PLAIN, "size": 5, "opacity": 0.45},
             legendgroup="neuron",
             showlegend=i == 0,
             customdata=layer.neuron,
@@ -118,7 +119,7 @@ def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             error_y={"array": layer.gain_error.fillna(0.0).values, "thickness": 1.5},
             mode="lines+markers",
             name="mean and its error",
-            line={"color": RED, "width": 2},
+            line={"color": INK, "width": 2},
             marker={"symbol": "diamond", "size": 9},
             legendgroup="mean",
             showlegend=i == 0,
@@ -127,13 +128,12 @@ def plot_gain(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             **place,
         )
         figure.update_xaxes(title=_AXIS[str(layer.measured.values)], **place)
-    figure.update_annotations(font_size=13)
     figure.update_xaxes(range=[-0.02, 1.02])
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title="gain |γ| of the norm", col=1)  # noqa: RUF001
     name = {"batch": "BatchNorm", "layer": "LayerNorm"}[data.attrs["norm"]]
     title = title or f"Does {name} amplify the periodic neurons?"
-    return finish(figure, title=title, height=480, margin_t=140, legend={"y": 1.17})
+    return finish(figure, title=title, height=480)
 
 
 _WEIGHTS, _INPUT = "input and output weights", "input weights"

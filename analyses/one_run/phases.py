@@ -19,7 +19,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import LEVEL, PHASE_COLOR, finish
+from analyses.pages.palette import INK, PHASE_COLOR
+from analyses.pages.style import LEVEL, explain, finish
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_MEMORISED_TO
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
@@ -249,7 +250,7 @@ def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> go.Figure:
         here = phases.isel(run=phases.phase.values == name)
         if here.sizes["run"]:
             symbol = np.where(here.changed_accuracy.isnull(), "circle-open", "circle")
-            outline = {"color": "black", "width": 1}
+            outline = {"color": INK, "width": 1}
             settings = [here.weight_decay, here.train_fraction, here.corruption, here.seed]
             figure.add_scatter(
                 x=here.changed_accuracy.fillna(0.0),
@@ -260,6 +261,8 @@ def plot_phases(phases: xr.Dataset, *, title: str = "Phases") -> go.Figure:
                 customdata=np.stack(settings, axis=1),
                 hovertemplate=f"{_HOVER}<extra>{name}</extra>",
             )
+    if phases.changed_accuracy.isnull().any():
+        explain(figure, "no corrupted label", symbol="circle-open", size=12)
     figure.add_hline(phases.attrs["learned"], **LEVEL)
     for level in ("learned", "not_memorised"):
         figure.add_vline(phases.attrs[level], **LEVEL)

@@ -6,25 +6,11 @@ from typing import Any
 import plotly.graph_objects as go
 import xarray as xr
 
+from analyses.pages.palette import DRAWN_SUBSETS, INK, SERIES, SUBSET_LABEL, SUBSET_STYLE, series
 from analyses.pages.panels import draw_band
-from analyses.pages.style import (
-    BLACK,
-    BLUE,
-    DRAWN_SUBSETS,
-    GREEN,
-    LOSS_LABEL,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    SUBSET_LABEL,
-    SUBSET_STYLE,
-    finish,
-    stacked_panels,
-)
+from analyses.pages.style import LOSS_LABEL, finish, stacked_panels
 
-_PANEL, _GAP = 175, 28  # height of a panel and of the space between two, in pixels
-_COLOURS, _DASHES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY), ("solid", "dash", "dot", "dashdot")
+_PANEL, _GAP = 165, 62  # height of a panel and of the space between two, in pixels
 
 
 def plot_progress(data: xr.Dataset, *, title: str = "Progress measures over training") -> go.Figure:
@@ -41,11 +27,14 @@ def plot_progress(data: xr.Dataset, *, title: str = "Progress measures over trai
     panels["norm of the<br>parameters"] = _draw_norms
     if data.sizes["name"]:
         panels["further measures"] = _draw_measures
+    legends: dict[str, Any] = {}
     figure, inner = stacked_panels(len(panels), height=_PANEL, gap=_GAP, shared_xaxes=True)
     for row, (name, draw) in enumerate(panels.items(), 1):
         legend = "legend" if row == 1 else f"legend{row}"
         top = 1 - (row - 1) * (_PANEL + _GAP) / inner
-        look = {"x": 1.01, "y": top, "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0}
+        look = {"orientation": "h", "xref": "paper", "yref": "paper", "font": {"size": 11}}
+        look |= {"x": 0, "y": top, "yanchor": "bottom", "tracegroupgap": 0}
+        legends[legend] = look
         figure.update_layout({legend: look})
         draw(figure, data, row=row, col=1, legend=legend)
         figure.update_yaxes(title={"text": name, "font": {"size": 13}}, row=row)
@@ -53,9 +42,9 @@ def plot_progress(data: xr.Dataset, *, title: str = "Progress measures over trai
     return finish(
         figure,
         title=title,
-        height=inner + 130,
-        margin={"l": 95, "r": 270, "t": 60, "b": 70},
-        legend={"orientation": "v", "xanchor": "left", "yanchor": "top", "x": 1.01, "y": 1},
+        height=inner + 160,
+        margin_t=50 + _GAP,
+        legend=legends["legend"],
     )
 
 
@@ -85,11 +74,11 @@ def _draw_accuracy(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
 
 def _draw_loss(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     names = {
-        "full": "all of the logits",
-        "restricted": "key frequencies alone",
-        "excluded": "without key frequencies",
+        "full": "all logits",
+        "restricted": "key alone",
+        "excluded": "without key",
     }
-    for variant, colour in zip(names, (BLACK, BLUE, ORANGE), strict=True):
+    for variant, colour in zip(names, (INK, SERIES[0].color, SERIES[1].color), strict=True):
         for subset, dash in (("train", "solid"), ("test", "dot")):
             values = data["loss"].sel(variant=variant, subset=subset)
             _line(figure, data.step, values, f"{names[variant]}, {subset}", colour, dash, **place)
@@ -99,9 +88,9 @@ def _draw_loss(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
 def _draw_explained(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     key = {"final": "final key", "given": "given", "followed": "the step's key"}
     which = key[data.attrs["key_frequencies"]]
-    _line(figure, data.step, data.explained, "all frequencies", BLUE, **place)
+    _line(figure, data.step, data.explained, "all frequencies", INK, **place)
     name = f"{which} frequencies"
-    _line(figure, data.step, data.explained_by_key, name, ORANGE, "dash", **place)
+    _line(figure, data.step, data.explained_by_key, name, SERIES[0].color, "dash", **place)
     counts = [f"{count} key frequencies" for count in data.n_key.values]
     figure.add_scatter(
         x=data.step,
@@ -110,7 +99,7 @@ def _draw_explained(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
         text=counts,
         mode="lines+markers",
         marker={"size": 4},
-        line={"color": GREEN, "dash": "dot", "width": 2},
+        line={"color": SERIES[1].color, "dash": "dot", "width": 2},
         hovertemplate="step %{x}: %{text}",
         **place,
     )
@@ -120,7 +109,7 @@ def _draw_explained(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
 def _draw_periodicity(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     steps = data.step.values
     for i, name in enumerate(data.neurons.values.tolist()):
-        colour, here = _COLOURS[i % len(_COLOURS)], data.sel(neurons=name)
+        colour, here = series(i).color, data.sel(neurons=name)
         low, high = (here.periodicity_quantile.sel(quantile=q).values for q in (0.1, 0.9))
         shown = {"opacity": 0.15, "legendgroup": name, "showlegend": False}
         draw_band(figure, (place["row"], place["col"]), steps, low, high, colour, **shown)
@@ -130,21 +119,20 @@ def _draw_periodicity(figure: go.Figure, data: xr.Dataset, **place: Any) -> None
 
 def _draw_gini(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     for i, name in enumerate(data.table.values.tolist()):
-        dash = _DASHES[i % len(_DASHES)]
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour, dash, _ = series(i)
         _line(figure, data.step, data.gini.sel(table=name), name, colour, dash, **place)
     figure.update_yaxes(range=[-0.03, 1.05], row=place["row"])
 
 
 def _draw_norms(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
-    _line(figure, data.step, data.total_norm, "all parameters", BLACK, **place)
+    _line(figure, data.step, data.total_norm, "all parameters", INK, **place)
     for i, name in enumerate(data.layer.values.tolist()):
-        dash, colour = _DASHES[i % len(_DASHES)], _COLOURS[i % len(_COLOURS)]
+        colour, dash, _ = series(i)
         _line(figure, data.step, data.norm.sel(layer=name), name, colour, dash, **place)
     figure.update_yaxes(rangemode="tozero", row=place["row"])
 
 
 def _draw_measures(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     for i, name in enumerate(data.name.values.tolist()):
-        dash, colour = _DASHES[i % len(_DASHES)], _COLOURS[i % len(_COLOURS)]
+        colour, dash, _ = series(i)
         _line(figure, data.step, data.measure.sel(name=name), name, colour, dash, **place)

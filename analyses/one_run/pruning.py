@@ -18,19 +18,9 @@ from torch import Tensor
 
 from analyses.one_run.pruning_orders import NAMES, ORDERS, RANDOM, Queues, default_orders
 from analyses.pages.finding import Finding
+from analyses.pages.palette import GUIDE, INK, SERIES
 from analyses.pages.panels import draw_band
-from analyses.pages.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    LOSS_LABEL,
-    ORANGE,
-    PURPLE,
-    RED,
-    add_subset_lines,
-    finish,
-)
+from analyses.pages.style import LOSS_LABEL, add_subset_lines, finish
 from grokinterp import Run
 from grokinterp.checks import check_bool, check_choice, check_int
 from grokinterp.data import SUBSETS
@@ -188,8 +178,13 @@ def plot_pruning(
     unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
     figure.update_yaxes(title=unit, col=1)
     how = "at random" if order == RANDOM else f"by {NAMES[order]}"
+<<<<<<< HEAD
     title = title or f"Removing {words_on(data)} {how}"
     return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
+=======
+    title = title or f"Removing {_words(data)} {how}"
+    return finish(figure, title=title, height=460)
+>>>>>>> 26e4264 (Figures: one colour per meaning, safe for colour-blind readers, and one layout readable at 400 pixels; gi.save_figure for print)
 
 
 def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
@@ -206,7 +201,7 @@ def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             low, high = chance.min("curve").values, chance.max("curve").values
             name = f"random ({chance.sizes['curve']} orders)"
             shown = {"name": name, "opacity": 0.5, "showlegend": column == 1}
-            draw_band(figure, (1, column), x, low, high, GREY, **shown)
+            draw_band(figure, (1, column), x, low, high, GUIDE, **shown)
         for curve in range(data.sizes["curve"]):
             order, direction = str(data.order.values[curve]), str(data.direction.values[curve])
             if order == "random":
@@ -224,17 +219,16 @@ def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
             )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="accuracy", col=1)
-    below = {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"}
-    return finish(figure, title=title, height=520, legend=below)
+    return finish(figure, title=title, height=520)
 
 
-_COLOUR = dict.fromkeys(DEFINITIONS, BLUE) | {
-    "norm": GREEN,
-    "activation": GREEN,
-    "effect": ORANGE,
-    "attribution": PURPLE,
-    "share": RED,
-    "normalized_share": BLACK,
+_COLOUR = dict.fromkeys(DEFINITIONS, SERIES[0].color) | {
+    "norm": SERIES[3].color,
+    "activation": SERIES[3].color,
+    "effect": SERIES[1].color,
+    "attribution": SERIES[2].color,
+    "share": SERIES[5].color,
+    "normalized_share": INK,
 }
 _HOVER = "%{x:.1%} removed: %{y:.4f}"
 
@@ -248,7 +242,7 @@ def words_on(data: xr.Dataset) -> str:
 def _side_by_side(data: xr.Dataset, titles: list[str]) -> go.Figure:
     """Panels for curves against the fraction of units removed."""
     figure = make_subplots(
-        cols=len(titles), shared_yaxes=True, horizontal_spacing=0.07, subplot_titles=titles
+        cols=len(titles), shared_yaxes=True, horizontal_spacing=0.12, subplot_titles=titles
     )
     axis = {"tickformat": ".0%", "range": [0, 1]}
     return figure.update_xaxes(title=f"fraction of {words_on(data)} removed", **axis)

@@ -17,7 +17,8 @@ import xarray as xr
 
 from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
-from analyses.pages.style import BLUE, IPR_BINS, PURPLE, RED, finish, stacked_panels
+from analyses.pages.palette import INK, PAPER, series
+from analyses.pages.style import IPR_BINS, finish, stacked_panels
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes import TableSpectrum, network_on_pairs, table_spectrum, task_basis
@@ -110,12 +111,20 @@ ROW_MEASURES = {
 }
 
 
-def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") -> go.Figure:
-    """Histograms of both tables, one row per run; the dashed line marks the mean of living rows."""
-    count, top = data.sizes["run"], 120
+def plot_rows(
+    data: xr.Dataset, *, title: str = "IPR of input and output rows", seeds: str = ""
+) -> go.Figure:
+    """Histograms of both tables, one row per run; the dashed line marks the mean of living rows.
+
+    Args:
+        data: the dataset of :func:`compute`.
+        title: of the figure.
+        seeds: the number of seeds in words, if a row shows several.
+    """
+    count = data.sizes["run"]
     titles = [_heading(data.isel(run=i).sel(table=t)) for i in range(count) for t in TABLES]
     grid: dict[str, Any] = {"cols": 2, "shared_xaxes": True, "horizontal_spacing": 0.1}
-    figure, inner = stacked_panels(count, height=110, gap=80, subplot_titles=titles, **grid)
+    figure, inner = stacked_panels(count, height=110, gap=86, subplot_titles=titles, **grid)
     for row in range(count):
         for column, table in enumerate(TABLES):
             here = data.isel(run=row).sel(table=table)
@@ -124,18 +133,17 @@ def plot_rows(data: xr.Dataset, *, title: str = "IPR of input and output rows") 
                 x=here.ipr,
                 xbins=IPR_BINS,
                 histnorm="percent",
-                marker={"color": (BLUE, PURPLE)[column], "line": {"color": "white", "width": 0.5}},
+                marker={"color": series(column).color, "line": {"color": PAPER, "width": 0.5}},
                 showlegend=False,
                 hovertemplate="IPR %{x}: %{y:.1f} % of the rows<extra></extra>",
                 **place,
             )
             if np.isfinite(here.mean_ipr):
-                figure.add_vline(float(here.mean_ipr), line_dash="dash", line_color=RED, **place)
-    figure.update_annotations(font_size=13)
+                figure.add_vline(float(here.mean_ipr), line_dash="dash", line_color=INK, **place)
     figure.update_xaxes(range=[0, 1])
     figure.update_xaxes(title="IPR of a row (1 = one frequency)", row=count)
     figure.update_yaxes(title="% of rows", rangemode="tozero", col=1)
-    return finish(figure, title=title, height=inner + top + 60, margin_t=top)
+    return finish(figure, title=title, height=inner + 190, seeds=seeds)
 
 
 def _heading(here: xr.Dataset) -> str:

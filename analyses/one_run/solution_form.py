@@ -19,8 +19,9 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
+from analyses.pages.palette import FAINT, GUIDE, INK, PLAIN, SERIES
 from analyses.pages.panels import draw_band
-from analyses.pages.style import BLUE, GREY, SKY, finish
+from analyses.pages.style import explain, finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
@@ -194,13 +195,13 @@ def plot_rules(
         control = data[f"control_{rule}"]
         low, high = (control.sel(stat=stat).values for stat in ("low", "high"))
         shown = {"name": "shuffled, 95 %", "legendgroup": "band", "showlegend": column == 1}
-        draw_band(figure, (1, column), x, low, high, GREY, opacity=0.45, **shown)
+        draw_band(figure, (1, column), x, low, high, GUIDE, opacity=0.45, **shown)
         figure.add_scatter(
             x=x,
             y=control.sel(stat="mean"),
             name="shuffled, mean",
             legendgroup="shuffled",
-            line={"color": GREY, "dash": "dash"},
+            line={"color": GUIDE, "dash": "dash"},
             showlegend=column == 1,
             hovertemplate="within %{x:.3g}: %{y:.1%}",
             **place,
@@ -210,7 +211,7 @@ def plot_rules(
             y=data[f"obeys_{rule}"],
             name="network",
             legendgroup="network",
-            line={"color": BLUE, "width": 3},
+            line={"color": PLAIN, "width": 3},
             showlegend=column == 1,
             hovertemplate="within %{x:.3g}: %{y:.1%}",
             **place,
@@ -227,9 +228,7 @@ def plot_rules(
         )
     figure.update_yaxes(range=[-0.02, 1.03], tickformat=".0%")
     figure.update_yaxes(title="share of the weights' energy", col=1)
-    figure.update_annotations(font_size=14)
-    figure = finish(figure, title=title, height=470)
-    return figure.update_layout(legend={"y": 1.13}, margin_t=120)
+    return finish(figure, title=title, height=470)
 
 
 def plot_frequencies(
@@ -237,9 +236,9 @@ def plot_frequencies(
 ) -> go.Figure:
     """Neurons of each frequency: all, periodic ones, and those with matched phases."""
     nested = {
-        "n_own": (f"not periodic (less than {PERIODIC_FROM:.0%} at it)", GREY),
-        "n_periodic": ("periodic, phases do not match", SKY),
-        "n_obeying": (f"periodic, phases match to {math.degrees(PHASE_WITHIN):.0f}°", BLUE),
+        "n_own": (f"not periodic (less than {PERIODIC_FROM:.0%} at it)", FAINT),
+        "n_periodic": ("periodic, phases do not match", SERIES[3].color),
+        "n_obeying": (f"periodic, phases match to {math.degrees(PHASE_WITHIN):.0f}°", PLAIN),
     }
     counts = [data[name].values for name in nested] + [0]
     figure = go.Figure()
@@ -254,10 +253,8 @@ def plot_frequencies(
         )
     figure.update_xaxes(title="frequency of the neuron (cycles per period)")
     figure.update_yaxes(title="neurons")
-    figure = finish(figure, title=title, height=450)
-    return figure.update_layout(
-        barmode="stack", bargap=0.1, margin_t=95, legend={"traceorder": "normal"}
-    )
+    legend = {"traceorder": "normal"}
+    return finish(figure, title=title, height=450, barmode="stack", bargap=0.1, legend=legend)
 
 
 def plot_gaps(
@@ -276,7 +273,7 @@ def plot_gaps(
                 "sizemode": "area",
                 "sizeref": energy.max() / 11**2,
                 "sizemin": 1.5,
-                "color": BLUE,
+                "color": PLAIN,
                 "opacity": 0.45,
                 "line": {"width": 0},
             },
@@ -286,7 +283,8 @@ def plot_gaps(
         )
     )
     bound = math.degrees(PHASE_WITHIN)
-    figure.add_hrect(-bound, bound, line_width=0, fillcolor="#000000", opacity=0.07)
+    explain(figure, f"phases match to {bound:.0f}°", symbol="square", color=GUIDE, opacity=0.4)
+    figure.add_hrect(-bound, bound, line_width=0, fillcolor=INK, opacity=0.07)
     figure.update_xaxes(title="share of U, V and W at the neuron's frequency", range=[0, 1.02])
     figure.update_yaxes(
         title="phase gap φu + φv - φw (degrees)",

@@ -16,7 +16,8 @@ import typer
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLUE, DRAWN_SUBSETS, GREY, ORANGE, SKY, SUBSET_LABEL, finish
+from analyses.pages.palette import DRAWN_SUBSETS, FAINT, GUIDE, INK, PLAIN, SUBSET_LABEL
+from analyses.pages.style import finish
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import SUBSETS
@@ -101,7 +102,7 @@ def plot_surgery(
     shown = [s for s in DRAWN_SUBSETS if not np.isnan(data.accuracy.sel(subset=s)).any()]
     labels = [SUBSET_LABEL[subset] for subset in shown]
     figure = go.Figure()
-    for network, color in (("trained", BLUE), ("own frequencies", ORANGE)):
+    for network, color in (("trained", INK), ("own frequencies", PLAIN)):
         name = network if network == "trained" else "own frequencies alone"
         figure.add_bar(
             x=labels,
@@ -110,7 +111,7 @@ def plot_surgery(
             marker_color=color,
             hovertemplate="%{x}: %{y:.3f}",
         )
-    for control, color in zip(CONTROLS, (GREY, SKY), strict=True):
+    for control, color in zip(CONTROLS, (GUIDE, FAINT), strict=True):
         values = data.random_accuracy.sel(subset=shown, control=control)
         mean = values.mean("seed")
         figure.add_bar(
@@ -127,11 +128,10 @@ def plot_surgery(
             hovertemplate="%{x}: mean %{y:.3f}",
         )
     kept = ", ".join(f"{part} {share:.0%}" for part, share in _kept(data).items())
-    figure.update_xaxes(
-        title=f"examples (energy that stays: {kept}; lines: range of {data.sizes['seed']} removals)"
-    )
+    figure.update_xaxes(title="examples")
     figure.update_yaxes(title="accuracy", range=[0, 1.03])
-    return finish(figure, title=title, height=460).update_layout(margin_t=95)
+    stays = f"energy that stays: {kept}; bars: range of {data.sizes['seed']} removals"
+    return finish(figure, title=title, height=460, seeds=stays)
 
 
 def _kept(data: xr.Dataset) -> dict[str, float]:

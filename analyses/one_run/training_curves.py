@@ -4,7 +4,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import LEVEL, LOSS_LABEL, SUBSET_STYLE, add_subset_lines, finish
+from analyses.pages.palette import SUBSET_STYLE
+from analyses.pages.style import LEVEL, LOSS_LABEL, add_subset_lines, finish
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 

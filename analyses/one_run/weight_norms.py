@@ -10,7 +10,8 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from analyses.pages.finding import Finding
-from analyses.pages.style import BLACK, BLUE, GREEN, PURPLE, RED, SKY, SUBSET_STYLE, finish
+from analyses.pages.palette import SUBSET_STYLE, series
+from analyses.pages.style import finish
 from grokinterp import Run
 
 _PAPER_NAME = {
@@ -18,7 +19,6 @@ _PAPER_NAME = {
     "W_E[1]": "V (second operand)",
     "W_U": "W (output)",
 }
-_COLOURS, _DASHES = (BLUE, SKY, RED, GREEN, PURPLE, BLACK), ("solid", "dot", "dashdot", "longdash")
 
 
 def compute(run: Run) -> xr.Dataset:
@@ -48,7 +48,7 @@ def plot_norms(norms: xr.Dataset, *, title: str = "Weight norms") -> go.Figure:
             x=norms.step,
             y=norms.norm.sel(weight=weight),
             name=_PAPER_NAME.get(weight, weight),
-            line={"color": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i % len(_DASHES)]},
+            line={"color": series(i).color, "dash": series(i).dash},
             hovertemplate="step %{x}: %{y:.3f}",
         )
     figure.add_scatter(

@@ -1,30 +1,20 @@
 """Panels, curves and markers: the few plotly calls that figures of many runs share."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.style import GREY, PHASE_COLOR, finish
+from analyses.pages.palette import GUIDE, PHASE_COLOR, Look
+from analyses.pages.style import finish
 
 Place = tuple[int, int]  # row and column of a panel, from 1
 
-LOG_TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
-LOG_STEPS = {"type": "log", "title": "step (updates)", "exponentformat": "power", "dtick": 1}
+LOG_STEPS = {"type": "log", "title": "step (updates)"}
 ACCURACIES = [-0.03, 1.03]  # range of an axis of accuracies
-SIDE_LEGEND: dict[str, Any] = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1}
-SIDE_LEGEND |= {"yanchor": "top", "tracegroupgap": 0}
-
-
-class Look(NamedTuple):
-    """Colour, dash and marker of a curve."""
-
-    color: str
-    dash: str = "solid"
-    symbol: str = "circle"
 
 
 def panels(titles: Sequence[str] = ("",), *, rows: int = 1, gap: float = 0.04, **more: Any) -> Any:
@@ -154,7 +144,7 @@ def draw_band(
 
 def level_line(figure: Any, y: Any, place: Place = (1, 1)) -> None:
     """A dotted horizontal line in a panel, such as chance."""
-    figure.add_hline(float(y), line_dash="dot", line_color=GREY, row=place[0], col=place[1])
+    figure.add_hline(float(y), line_dash="dot", line_color=GUIDE, row=place[0], col=place[1])
 
 
 def finished(figure: Any, title: str, *, height: int, seeds: str = "", **layout: Any) -> go.Figure:
@@ -172,10 +162,3 @@ def seeds_of(*parts: xr.Dataset) -> str:
     """How many seeds have a run, over the cells of ``last_step`` that have any."""
     counts = [part.last_step.notnull().sum("seed").values.ravel() for part in parts]
     return seeds_in_words(np.concatenate(counts), of=parts[0].sizes["seed"])
-
-
-def shades(count: int, *, start: float) -> Any:
-    """Colours from light to dark for values in order; ``start`` is how dark the first one is."""
-    from plotly.colors import sample_colorscale
-
-    return sample_colorscale("Viridis_r", np.linspace(start, 1.0, count))

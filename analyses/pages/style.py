@@ -1,49 +1,32 @@
-"""How figures look: a palette safe for colour-blind readers, one layout, shared pieces."""
+"""How figures look: one layout for all, readable from 400 pixels up, and shared pieces."""
 
+import copy
+import math
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-# Okabe and Ito's palette. A subset has the same colour and dash in every figure.
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#999999"
+from analyses.pages import axes
+from analyses.pages.palette import DRAWN_SUBSETS, GUIDE, INK, SERIES, SUBSET_LABEL, SUBSET_STYLE
+from analyses.pages.wrapping import count_lines, wrapped
 
-SUBSET_STYLE = {
-    "train": {"color": BLUE, "dash": "solid"},
-    "test": {"color": ORANGE, "dash": "dash"},
-    "changed": {"color": RED, "dash": "solid"},
-    "unchanged": {"color": GREEN, "dash": "dot"},
-    "selected": {"color": PURPLE, "dash": "dashdot"},
-}
-SUBSET_LABEL = {
-    "train": "train, all",
-    "test": "test",
-    "changed": "train, corrupted",
-    "unchanged": "train, uncorrupted",
-    "selected": "train, redrawn",
-}
-# Without "selected": its curve nearly covers that of the corrupted labels.
-DRAWN_SUBSETS = ("train", "test", "changed", "unchanged")
 LOSS_LABEL = {
     "mse": "mean squared error",
     "cross_entropy": "cross-entropy (nats)",
     "cross_entropy_float64": "cross-entropy (nats)",
     "mse_softmax": "mean squared error of probabilities",
 }
-LEVEL: dict[str, Any] = {"line_dash": "dot", "line_color": GREY}  # of a reference line
+LEVEL: dict[str, Any] = {"line_dash": "dot", "line_color": GUIDE}  # of a reference line
 IPR_BINS = {"start": 0, "end": 1.0001, "size": 0.025}  # of histograms; the last bin includes 1
-PHASE_COLOR = {
-    "coexistence": ORANGE,
-    "clean generalization": "#F0CE7A",
-    "partial inversion": GREEN,
-    "full inversion": BLUE,
-    "memorization": RED,
-    "forgetting": PURPLE,
-    "confusion": GREY,
-    "diverged": BLACK,
-}
+
+TEXT, TITLE = 13, 16  # sizes in pixels
+_EDGE = 12  # pixels between the border and what stands next to it
+_FIRST = 10  # pixels by which plotly places a title of several lines too high
+_TITLE_LINE, _SEEDS_LINE, _HEADING_LINE = 21, 17, 16  # heights in pixels
+_LETTERS = 43  # of a line of the title, so that it fits into 400 pixels
 
 
 def stacked_panels(rows: int, *, height: int, gap: int, **options: Any) -> tuple[go.Figure, int]:
@@ -90,6 +73,7 @@ def add_subset_lines(
             x=x,
             y=values.sel(subset=subset),
             name=SUBSET_LABEL[subset],
+            mode="lines",
             line=SUBSET_STYLE[subset] | ({} if width is None else {"width": width}),
             legendgroup=None if in_legend is None else subset,
             showlegend=in_legend,
@@ -98,26 +82,84 @@ def add_subset_lines(
         )
 
 
+def explain(figure: go.Figure, name: str, **marker: Any) -> None:
+    """An entry of the legend for a mark that is no trace of its own, such as an open one."""
+    marker = {"color": INK, "size": 9} | marker
+    figure.add_scatter(
+        x=[math.nan], y=[math.nan], mode="markers", name=name, marker=marker, showlegend=True
+    )
+
+
 def finish(
     figure: go.Figure, *, title: str, height: int = 420, seeds: str = "", **layout: Any
 ) -> go.Figure:
-    """Apply the common layout, readable at the width of a notebook.
+    """Apply the common layout: title above, legend below, and room for both at any width.
+
+    Long titles and headings are broken into lines. Equal titles of the horizontal axes of three or
+    more panels in a row become one. Logarithmic axes get labels at every scale. A panel without a
+    number says so.
 
     Args:
         figure: the figure; it is changed and returned.
         title: of the figure.
         height: in pixels.
-        seeds: the number of seeds in words (``labels.seeds_in_words``), shown after the title.
+        seeds: what the figure stands on in words (``labels.seeds_in_words``), below the title.
         layout: further settings of ``update_layout``, applied last.
     """
-    text = f"{title} <span style='font-size:13px'>({seeds})</span>" if seeds else title
+    headings = axes.arrange(figure)
+    text = wrapped(title, _LETTERS)
+    top = _EDGE + 16 + _TITLE_LINE * count_lines(text) + _HEADING_LINE * headings
+    if seeds:
+        small = wrapped(seeds, 52)
+        text += f"<br><span style='font-size:13px'>{small}</span>" if text else small
+        top += _SEEDS_LINE * count_lines(small)
     figure.update_layout(
-        title={"text": text, "x": 0.0, "xanchor": "left", "font": {"size": 17}},
-        template="plotly_white",
-        font={"size": 14},
+        title={"text": text, "y": 1 - (_EDGE + _FIRST * ("<br>" in text)) / height},
+        template=_template(),
         height=height,
-        margin={"l": 70, "r": 35, "t": 60, "b": 60},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0},
-        hovermode="closest",
+        margin_t=top,
     )
     return figure.update_layout(**layout)
+
+
+@cache
+def _plain_template() -> go.layout.Template:
+    import plotly.io as pio
+
+    template = go.layout.Template(pio.templates["plotly_white"])
+    axis = {"automargin": True, "tickfont": {"size": 12}}
+    axis |= {"title": {"standoff": 8, "font": {"size": TEXT}}}
+    layout: Any = template.layout
+    layout.update(
+        font={"size": TEXT, "color": INK},
+        title={
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "pad": {"l": _EDGE},
+            "yref": "container",
+            "yanchor": "top",
+            "font": {"size": TITLE},
+        },
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "font": {"size": 12},
+            "tracegroupgap": 0,
+        },
+        margin={"l": 60, "r": 20, "b": 50},
+        colorway=[look.color for look in SERIES],
+        hovermode="closest",
+        xaxis=axis,
+        yaxis=axis,
+    )
+    return template
+
+
+def _template() -> go.layout.Template:
+    return copy.deepcopy(_plain_template())

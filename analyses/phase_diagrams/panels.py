@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from analyses.pages.palette import GUIDE
 from analyses.pages.style import finish, stacked_panels
 from grokinterp.short_text import short, short_repr
 
@@ -67,7 +68,7 @@ class Panels:
             specs=[[{} if at in used else None for at in row] for row in shape],
             subplot_titles=[titles.get(at, "") for row in shape for at in row if at in used],
         )
-        frame = {"showline": True, "mirror": True, "linecolor": "#999999", "ticks": "outside"}
+        frame = {"showline": True, "mirror": True, "linecolor": GUIDE, "ticks": "outside"}
         frame |= {"showgrid": False, "zeroline": False, "showticklabels": False}
         x, y = self.data[0][self.x], self.data[0][self.y]
         figure.update_xaxes(range=[-0.5, len(x) - 0.5], matches="x", **frame, **ticks(x))
@@ -80,7 +81,6 @@ class Panels:
             if place["col"] == 1:
                 name = f"<b>{row_names[row]}</b><br>" if row_names[row] else ""
                 figure.update_yaxes(title=name + axis_label(self.y), showticklabels=True, **place)
-        figure.update_annotations(font_size=13)
         return figure.update_layout(height=inner + _TOP + _BOTTOM)
 
     def place(self, panel: int, row: int = 0, rows: int = 1) -> dict[str, int]:
@@ -93,12 +93,7 @@ def finish_panels(figure: go.Figure, *, title: str, seeds: str = "") -> go.Figur
     layout: Any = figure.layout
     bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
     height = layout.height - _BOTTOM + bottom
-    finish(figure, title=title, height=height, seeds=seeds)
-    return figure.update_layout(
-        margin={"t": _TOP, "l": 80, "b": bottom},
-        title={"yref": "container", "y": 1 - 15 / height, "yanchor": "top"},
-        legend={"yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0, "xanchor": "left"},
-    )
+    return finish(figure, title=title, height=height, seeds=seeds)
 
 
 def split(

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.style import GREY, PHASE_COLOR
+from analyses.pages.palette import GUIDE, INK, PAPER, PHASE_COLOR, SHARE_SCALE
+from analyses.pages.style import explain
 from analyses.phase_diagrams.panels import Panels, axis_label, finish_panels, split, value_label
 from analyses.phase_diagrams.sweep_phases import MIXED, NAMES
 
@@ -30,9 +31,8 @@ def plot_diagram(
 ) -> go.Figure:
     """Every cell in the colour of its majority phase, as in Fig. 3.
 
-    Clean generalisation has the colour of Coexistence and is hatched; diverged cells are white and
-    hatched; untrained cells are dotted. A cross marks cells whose seeds disagree, a dot cells that
-    :class:`analyses.phase_diagrams.refine.Refinement` inferred.
+    Cells whose seeds tie are hatched, untrained cells are dotted. A cross marks cells whose seeds
+    disagree, a dot cells that :class:`analyses.phase_diagrams.refine.Refinement` inferred.
 
     Args:
         phases: from ``sweep_phases.compute`` or ``Refinement.infer``.
@@ -117,7 +117,8 @@ def plot_accuracies(
         for row, subset in enumerate(_ROWS):
             values = cells.mean_accuracy.sel(subset=subset)
             _add_map(figure, values, hover, panels.place(i, row, len(_ROWS)))
-    figure.update_layout(coloraxis=_color_axis("cividis", "accuracy"))
+    explain(figure, "not trained, diverged, or no corrupted label", **_WHITE)
+    figure.update_layout(coloraxis=_color_axis(SHARE_SCALE, "accuracy"))
     return finish_panels(figure, title=title, seeds=stands_on(phases, panels))
 
 
@@ -147,39 +148,32 @@ def plot_ipr(
     figure = panels.grid()
     for i, cells in enumerate(panels.data):
         _add_map(figure, cells.mean_ipr, _hover(panels, i), panels.place(i))
-    figure.update_layout(coloraxis=_color_axis("viridis", "mean IPR"))
+    explain(figure, "not trained, or diverged", **_WHITE)
+    figure.update_layout(coloraxis=_color_axis(SHARE_SCALE, "mean IPR"))
     return finish_panels(figure, title=title, seeds=stands_on(phases, panels))
 
 
 _ROWS = {"train": "train", "test": "test", "changed": "corrupted labels"}
 _SUBSET = {"train": "train", "test": "test", "changed": "corrupted", "unchanged": "uncorrupted"}
 
+_HATCHED = {"shape": "/", "fgcolor": GUIDE, "size": 6, "solidity": 0.3}
 # By majority phase, in the order of the legend: the entry's name and the cells' fill.
 _FILL: dict[str, tuple[str, dict[str, Any]]] = {
     name: (name, {"color": PHASE_COLOR[name]}) for name in NAMES
 } | {
-    "clean generalization": (
-        "clean generalization",
-        {
-            "color": PHASE_COLOR["coexistence"],
-            "pattern": {"shape": "/", "fgcolor": "black", "size": 5, "solidity": 0.2},
-        },
-    ),
-    MIXED: ("mixed (seeds tie)", {"color": "#E4E4E4"}),
-    "diverged": (
-        "diverged",
-        {"color": "white", "pattern": {"shape": "x", "fgcolor": "black", "size": 6}},
-    ),
-    "": ("not trained", {"color": "white", "pattern": {"shape": ".", "fgcolor": GREY, "size": 4}}),
+    MIXED: ("mixed (seeds tie)", {"color": PAPER, "pattern": _HATCHED}),
+    "diverged": ("diverged", {"color": PHASE_COLOR["diverged"]}),
+    "": ("not trained", {"color": PAPER, "pattern": {"shape": ".", "fgcolor": GUIDE, "size": 4}}),
 }
-_EDGE = {"line": {"color": "white", "width": 0.5}}
+_WHITE: dict[str, Any] = {"symbol": "square-open", "color": GUIDE, "size": 12}
+_EDGE = {"line": {"color": PAPER, "width": 0.5}}
 # By variable: the legend entry's name and the mark on the cells where it holds.
 _MARK: dict[str, tuple[str, dict[str, Any]]] = {
     "undecided": (
         "seeds disagree",
-        {"symbol": "x-thin", "size": 7, "line": {"color": "black", "width": 1.3}},
+        {"symbol": "x-thin", "size": 7, "line": {"color": INK, "width": 1.3}},
     ),
-    "inferred": ("inferred, not trained", {"symbol": "circle", "size": 3, "color": "black"}),
+    "inferred": ("inferred, not trained", {"symbol": "circle", "size": 3, "color": INK}),
 }
 
 

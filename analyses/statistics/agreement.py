@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from analyses.pages.panels import Look, draw, error_bars, finished, panels
-from analyses.pages.style import BLACK, BLUE
+from analyses.pages.palette import INK, PLAIN, Look
+from analyses.pages.panels import draw, error_bars, finished, panels
+from analyses.pages.wrapping import wrapped
 from analyses.statistics.critical_size import CriticalSize
 
 
@@ -68,24 +69,21 @@ def plot_estimates(
     hover = "%{x:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}]<extra></extra>"
     options = {"mode": "markers", "size": 12, "hover": hover, "showlegend": False}
     bars = error_bars(value, low, high, thickness=2, width=8)
-    figure, look, ends = panels(), Look(BLUE, symbol="diamond"), list(zip(low, high, strict=True))
+    figure, look, ends = panels(), Look(PLAIN, symbol="diamond"), list(zip(low, high, strict=True))
     draw(figure, (1, 1), value, rows, "", look, error_x=bars, customdata=ends, **options)
     known = ~np.isnan(value)
     left = {"x": 0.01, "xref": "x domain", "xanchor": "left", "align": "left", "showarrow": False}
     for row, reason in zip(rows, data.reason.values, strict=True):
-        text, shift = wrapped(str(reason), 80), 18 if known[row] else 0
-        font = {"color": BLACK, "size": 13}
+        text, shift = wrapped(str(reason), 40), 22 if known[row] else 0
+        font = {"color": INK, "size": 13}
         figure.add_annotation(y=row, yshift=shift, text=text, font=font, **left)
-    figure.update_yaxes(tickvals=rows, ticktext=data.estimator.values, showgrid=False)
+    figure.update_yaxes(
+        tickvals=rows,
+        ticktext=[wrapped(str(name), 12) for name in data.estimator.values],
+        showgrid=False,
+    )
     figure.update_yaxes(range=[rows[-1] + 0.6, -0.6], zeroline=False)
     of = f" of {data.attrs['n_pairs']}" if "n_pairs" in data.attrs else ""
     figure.update_xaxes(title=f"D_crit (training pairs{of}, log scale), 95 % interval")
     figure.update_xaxes(type="log", showticklabels=bool(known.any()))
     return finished(figure, title, height=180 + 90 * len(rows), seeds=seeds)
-
-
-def wrapped(text: str, width: int) -> str:
-    """Text in lines of at most ``width`` characters, for a figure."""
-    import textwrap
-
-    return "<br>".join(textwrap.wrap(text, width))

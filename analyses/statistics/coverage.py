@@ -22,8 +22,9 @@ import xarray as xr
 from analyses.announcement import Announcement
 from analyses.options import Out
 from analyses.pages.finding import Finding
-from analyses.pages.panels import Look, draw, finished, panels
-from analyses.pages.style import BLUE, GREEN, GREY, ORANGE
+from analyses.pages.palette import GUIDE, series
+from analyses.pages.panels import draw, finished, panels
+from analyses.pages.wrapping import wrapped
 from analyses.statistics import simulated_curves as curves
 from analyses.statistics.critical_size import (
     CriticalSize,
@@ -219,31 +220,30 @@ def plot_rates(data: xr.Dataset) -> go.Figure:
     ]
     heights = [len(rows) for rows in names]
     figure = panels(titles, rows=2, row_heights=heights, vertical_spacing=0.2)
-    looks = (Look(BLUE), Look(ORANGE, symbol="square"), Look(GREEN, symbol="diamond"))
     for i, n in enumerate(data.seeds.values):
         one = data.sel(seeds=n)
         covered = one.coverage.transpose("estimator", "departure").values
         false = one.false.transpose("absence", "departure").values
         for row, rates in ((1, covered), (2, false)):
             places = np.arange(len(rates)) + 0.25 * (i - (data.sizes["seeds"] - 1) / 2)
-            x, y, look = rates.ravel(), np.repeat(places, rates.shape[1]), looks[i % len(looks)]
+            x, y, look = rates.ravel(), np.repeat(places, rates.shape[1]), series(i)
             hover = "%{text}: %{x:.0%}<extra></extra>"
             options = {"mode": "markers", "size": 8, "opacity": 0.75, "hover": hover}
             text = np.tile(data.departure.values, len(rates))
             draw(figure, (row, 1), x, y, f"{n} seeds", look, text=text, **options)
     nominal = data.attrs["nominal"]
     for row, level in ((1, nominal), (2, 1 - nominal)):
-        ends = {"y0": -0.5, "y1": heights[row - 1] - 0.5, "line": {"color": GREY, "dash": "dash"}}
+        ends = {"y0": -0.5, "y1": heights[row - 1] - 0.5, "line": {"color": GUIDE, "dash": "dash"}}
         figure.add_shape(type="line", x0=level, x1=level, **ends, row=row, col=1)
         figure.update_xaxes(tickformat=".0%", row=row)
         figure.update_yaxes(
-            tickvals=list(range(heights[row - 1])), ticktext=names[row - 1], row=row
+            tickvals=list(range(heights[row - 1])),
+            ticktext=[wrapped(name, 12) for name in names[row - 1]],
+            row=row,
         )
         figure.update_yaxes(zeroline=False, range=[heights[row - 1] - 0.5, -0.5], row=row)
-    figure.update_annotations(font_size=14)
     title = f"Estimates of D_crit on simulated curves, {data.attrs['replicates']} data sets each"
-    layout = {"legend": {"y": -0.08, "yanchor": "top"}, "margin": {"b": 80}}
-    return finished(figure, title, height=250 + 45 * sum(heights), **layout)
+    return finished(figure, title, height=280 + 45 * sum(heights))
 
 
 def experiment(

@@ -67,11 +67,11 @@ def half_solved_run() -> gi.Run:
 
 @pytest.fixture(scope="session")
 def axis_titles() -> Callable[[go.Figure], set[str]]:
-    """The titles on a figure's axes, "" for an axis without one."""
+    """The titles on a figure's axes, "" for an axis without one; lines are joined."""
 
     def read(figure: go.Figure) -> set[str]:
         layout = figure.to_dict()["layout"]
         axes = [layout[key] for key in layout if key[:5] in ("xaxis", "yaxis")]
-        return {axis.get("title", {}).get("text", "") for axis in axes}
+        return {axis.get("title", {}).get("text", "").replace("<br>", " ") for axis in axes}
 
     return read

@@ -9,13 +9,15 @@ import xarray as xr
 
 from analyses.efficiency.data_efficiency.grids import PANELS, RATES
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import Look, Place, draw, error_bars, finished, panels
-from analyses.pages.style import BLUE, GREY, ORANGE, RED
+from analyses.pages.palette import GUIDE, Look, series
+from analyses.pages.panels import Place, draw, error_bars, finished, panels
+from analyses.pages.style import explain
+from analyses.pages.wrapping import wrapped
 
 _LOOK = {  # of a learning rate
-    "low": Look(RED, "dot", "square"),
-    "baseline": Look(BLUE, "solid", "circle"),
-    "high": Look(ORANGE, "dash", "diamond"),
+    "low": series(2),
+    "baseline": series(0),
+    "high": series(1),
 }
 _CONTROL = {"baseline": "high", "low": "baseline", "high": "baseline"}  # the rate to compare with
 
@@ -26,7 +28,7 @@ def plot_curves(
     reading: str = "final",
     published: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> go.Figure:
-    """Fig. 4: validation accuracy against the fraction, a panel per setting, at two learning rates.
+    """Fig. 4: test accuracy against the fraction, a panel per setting, at two learning rates.
 
     Args:
         data: from ``data_efficiency.compute``.
@@ -34,13 +36,13 @@ def plot_curves(
         published: panel -> (fractions, accuracies), drawn as thin grey lines.
     """
     titles = [f"<b>{panel}</b>" for panel in PANELS]
-    figure = panels(titles, rows=3, shared_xaxes=True, gap=0.03, vertical_spacing=0.07)
+    figure = panels(titles, rows=3, shared_xaxes=True, gap=0.04, vertical_spacing=0.07)
     data = data.sel(reading=reading)
     for i, (panel, (factor, rate)) in enumerate(PANELS.items()):
         place = i // 3 + 1, i % 3 + 1
         if published is not None:
             x, y = (np.multiply(100, values) for values in published[panel])
-            look = Look(GREY, symbol="x")
+            look = Look(GUIDE, symbol="x")
             draw(figure, place, x, y, "published, one run", look, width=1, size=6)
         for drawn in (_CONTROL[rate], rate):  # the panel's own rate on top
             cells = data.sel(factor=factor, rate=drawn)
@@ -53,11 +55,9 @@ def plot_curves(
     figure.update_xaxes(range=[4, 96], dtick=20, tick0=10)
     figure.update_yaxes(range=[-4, 104], dtick=25)
     figure.update_xaxes(title="pairs in training (%)", row=3)
-    figure.update_yaxes(title="validation accuracy (%)", row=2, col=1)
-    figure.update_annotations(font_size=14)
-    title = f"Data efficiency: {reading} validation accuracy"
-    layout = {"margin_t": 115, "legend": {"y": 1.045}, "title_y": 0.975}
-    return finished(figure, title, height=820, seeds=_seeds(data), **layout)
+    figure.update_yaxes(title="test accuracy (%)", row=2, col=1)
+    title = f"Data efficiency: {reading} test accuracy"
+    return finished(figure, title, height=820, seeds=_seeds(data))
 
 
 def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
@@ -67,9 +67,9 @@ def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
     the end of an interval at "more" lies beyond the largest fraction of the grid.
     """
     titles = [
-        "<b>validation accuracy</b><br>mean over fractions (%)",
+        "<b>test accuracy</b><br>mean over fractions (%)",
         "<b>gain over Adam at its rate</b><br>points; Adam: over baseline rate",
-        f"<b>data for {data.attrs['level']:.0%} validation</b><br>pairs in training (%)",
+        f"<b>data for {data.attrs['level']:.0%} test</b><br>pairs in training (%)",
     ]
     figure = panels(titles)
     data = data.sel(reading=reading)
@@ -91,17 +91,18 @@ def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
             first = last = needed
         symbols = np.where(known, _LOOK[rate].symbol, "triangle-right-open")
         _draw_interval(figure, 3, needed, first, last, y, cells, marker_symbol=symbols)
-    figure.add_vline(0, line={"color": GREY, "dash": "dot"}, row=1, col=2)
-    figure.update_yaxes(tickvals=list(range(len(factors))), ticktext=factors)
+    figure.add_vline(0, line={"color": GUIDE, "dash": "dot"}, row=1, col=2)
+    names = [wrapped(name, 12) for name in factors]
+    figure.update_yaxes(tickvals=list(range(len(factors))), ticktext=names)
     figure.update_yaxes(range=[len(factors) - 0.5, -0.5])
-    figure.update_xaxes(range=[-4, 104], dtick=25, col=1)
-    ticks = [*(100 * data.fraction.values[::2]).round(), beyond]
+    figure.update_xaxes(range=[-4, 104], dtick=50, col=1)
+    ticks = [*(100 * data.fraction.values[::4]).round(), beyond]
     figure.update_xaxes(tickvals=ticks, ticktext=[*(f"{x:g}" for x in ticks[:-1]), "more"], col=3)
     figure.update_xaxes(range=[ticks[0] - 6, beyond + 7], tickangle=0, col=3)
-    figure.update_annotations(font_size=13)
+    beyond_grid = {"symbol": "triangle-right-open"}
+    explain(figure, "more than the largest fraction", **beyond_grid)
     title = f"Who needs less data: {reading} accuracy"
-    layout = {"margin": {"l": 170, "t": 140}, "legend": {"y": 1.11}, "title_y": 0.96}
-    return finished(figure, title, height=560, seeds=_seeds(data), **layout)
+    return finished(figure, title, height=560, seeds=_seeds(data))
 
 
 def _draw_interval(

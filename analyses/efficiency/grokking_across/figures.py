@@ -6,13 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from analyses.efficiency.grokking_across.computation import SPLIT_LABEL, SPLITS
+from analyses.efficiency.grokking_across.computation import SPLITS
 from analyses.efficiency.histories import NETWORK_LABEL
+from analyses.pages.palette import SUBSET_LOOK
 from analyses.pages.panels import (
     ACCURACIES,
     LOG_STEPS,
-    LOG_TICKS,
-    Look,
     draw,
     draw_times,
     finished,
@@ -20,14 +19,10 @@ from analyses.pages.panels import (
     panels,
     seeds_of,
 )
-from analyses.pages.style import SUBSET_STYLE
+from analyses.pages.style import explain
 from analyses.statistics.thresholds import TIMED_AT
 
-_LOOK = {
-    split: Look(**SUBSET_STYLE[split], symbol=symbol)
-    for split, symbol in {"train": "circle", "test": "diamond"}.items()
-}
-_NAME = {split: f"{label}, median of seeds" for split, label in SPLIT_LABEL.items()}
+_NAME = {split: f"{split}, median of seeds" for split in SPLITS}
 
 
 def plot_networks(data: xr.Dataset, *, fraction: float = 0.5) -> go.Figure:
@@ -58,12 +53,13 @@ def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> go.Figure:
             ended = here.last_step.where(here.crossing.isnull())
             bounds = [(ended, "triangle-up-open", "after ")]
             times = (here.crossing, bounds, here.crossing_median)
-            draw_times(figure, column, here.n_train, *times, _NAME[split], _LOOK[split])
+            draw_times(figure, column, here.n_train, *times, _NAME[split], SUBSET_LOOK[split])
     figure.update_xaxes(title="training pairs")
-    figure.update_yaxes(type="log", tickvals=LOG_TICKS)
+    figure.update_yaxes(type="log")
     figure.update_yaxes(title=f"step at which accuracy reaches {level:.0%}", col=1)
-    title = "How long training and generalising take (open triangles: longer)"
-    return _finished(figure, title, height=460, seeds=seeds_of(data))
+    explain(figure, "longer than the run", symbol="triangle-up-open")
+    title = "How long training and generalising take"
+    return finished(figure, title, height=460, seeds=seeds_of(data))
 
 
 def _plot_curves(shown: list[xr.Dataset], title: str) -> go.Figure:
@@ -80,20 +76,13 @@ def _plot_curves(shown: list[xr.Dataset], title: str) -> go.Figure:
     figure.update_xaxes(LOG_STEPS)
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy (dotted: chance)", col=1)
-    return _finished(figure, title, height=440, seeds=seeds_of(*shown))
+    return finished(figure, title, height=440, seeds=seeds_of(*shown))
 
 
 def _draw(figure: Any, column: int, curve: xr.DataArray, split: str, **options: Any) -> None:
     curve = curve.dropna("step")
     options |= {"mode": "lines", "hover": "step %{x}: %{y:.4f}"}
-    draw(figure, (1, column), curve.step, curve, _NAME[split], _LOOK[split], **options)
-
-
-def _finished(figure: Any, title: str, *, height: int, seeds: str) -> go.Figure:
-    """Room for two lines over each panel, and the legend above them."""
-    figure.update_annotations(font_size=13)
-    layout = {"margin_t": 140, "legend": {"y": 1.17}}
-    return finished(figure, title, height=height, seeds=seeds, **layout)
+    draw(figure, (1, column), curve.step, curve, _NAME[split], SUBSET_LOOK[split], **options)
 
 
 def _heading(panel: xr.Dataset) -> str:
@@ -103,5 +92,5 @@ def _heading(panel: xr.Dataset) -> str:
     if np.isnan(delay):
         return f"{name}<br>training does not reach {learned}"
     if np.isinf(delay):
-        return f"{name}<br>most do not reach {learned} validation here"
-    return f"{name}<br>{learned}: validation {delay:.3g} times later"
+        return f"{name}<br>most do not reach {learned} test here"
+    return f"{name}<br>{learned}: test {delay:.3g} times later"

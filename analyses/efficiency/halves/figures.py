@@ -7,22 +7,24 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.one_run.pruning_orders import NAMES
-from analyses.pages.panels import ACCURACIES, Look, draw, finished, panels
-from analyses.pages.style import BLACK, GREEN, GREY, ORANGE, PURPLE, SUBSET_STYLE
+from analyses.pages.palette import GENERALISING, GUIDE, INK, MEMORISING, SUBSET_LOOK, Look
+from analyses.pages.panels import ACCURACIES, draw, finished, panels
+from analyses.pages.style import explain
+from analyses.pages.wrapping import wrapped
 from grokinterp.models.units import WORDS, kind_of
 
 # Rows of the table and groups of the figures: examples, label, and the style of a line.
 _SCORED: dict[str, tuple[str, str, Look]] = {
-    "changed, given label": ("changed", "given", Look(**SUBSET_STYLE["changed"])),
-    "changed, true label": ("changed", "true", Look(PURPLE, "dashdot")),
-    "unchanged": ("unchanged", "given", Look(**SUBSET_STYLE["unchanged"])),
-    "validation": ("test", "given", Look(**SUBSET_STYLE["test"])),
+    "changed, given label": ("changed", "given", SUBSET_LOOK["changed"]),
+    "changed, true label": ("changed", "true", Look(INK, "longdash")),
+    "unchanged": ("unchanged", "given", SUBSET_LOOK["unchanged"]),
+    "test": ("test", "given", SUBSET_LOOK["test"]),
 }
 _COSTS = {"matched margin": "norm at equal margin", "least": "least norm at that margin"}
 _PART = {
-    "whole": ("whole network", Look(BLACK, symbol="diamond-open")),
-    "memorising": ("memorising half", Look(ORANGE, symbol="circle")),
-    "generalising": ("generalising half", Look(GREEN, symbol="square")),
+    "whole": ("whole network", Look(INK, symbol="diamond-open")),
+    "memorising": ("memorising half", MEMORISING),
+    "generalising": ("generalising half", GENERALISING),
 }
 
 
@@ -31,7 +33,7 @@ def plot_halves(
 ) -> go.Figure:
     """Accuracy and median logit of the whole and both halves, by examples; a marker per run."""
     figure = panels([""] * 2, rows=2, shared_xaxes=True, vertical_spacing=0.06)
-    names = np.repeat(list(_SCORED), data.sizes["run"])
+    names = np.repeat([wrapped(name, 10) for name in _SCORED], data.sizes["run"])
     runs = np.tile(data.run.values, len(_SCORED))
     for part, (label, look) in _PART.items():
         here = data.sel(part=part)
@@ -43,9 +45,9 @@ def plot_halves(
             draw(figure, (row, 1), names, y, label, look, **marks, offsetgroup=part)
     figure.update_traces(marker_line_width=2, cliponaxis=False)
     figure.update_yaxes(title="accuracy", range=ACCURACIES, row=1)
-    figure.update_yaxes(title="median logit at the label", row=2, zerolinecolor=GREY)
-    figure.update_xaxes(title="training examples by label, and validation", row=2)
-    grouped = {"scattermode": "group", "scattergap": 0.5, "margin_t": 90, "legend": {"y": 1.01}}
+    figure.update_yaxes(title="median logit at the label", row=2, zerolinecolor=GUIDE)
+    figure.update_xaxes(title="training examples by label, and test", row=2)
+    grouped = {"scattermode": "group", "scattergap": 0.5}
     return finished(figure, title, height=620, seeds=_networks(data), **grouped)
 
 
@@ -65,13 +67,13 @@ def plot_cuts(
                 )
                 line = {"mode": "lines", "width": 2, "hover": f"{hover}<extra></extra>"}
                 draw(figure, (1, column), data.cut, y, name, look, **line)
-            grey = {"line_color": GREY, "line_width": 1.5}
+            grey = {"line_color": GUIDE, "line_width": 1.5}
             figure.add_vline(float(data.threshold[run]), **grey, row=1, col=column)
     figure.update_xaxes(title=f"threshold ({_periodicity(data)})", range=[0, 1])
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy of the half", col=1)
-    layout = {"margin_t": 110, "legend": {"y": 1.08}}
-    return finished(figure, title, height=470, seeds=_networks(data), **layout)
+    explain(figure, "threshold in use", symbol="line-ns-open", color=GUIDE, size=12)
+    return finished(figure, title, height=470, seeds=_networks(data))
 
 
 def _networks(data: xr.Dataset) -> str:

@@ -8,23 +8,20 @@ import xarray as xr
 
 from analyses.efficiency.mixing.delay import Verdict
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import ACCURACIES, Look, draw, finished, panels
-from analyses.pages.style import BLACK, GREEN, GREY, LOSS_LABEL, ORANGE, SUBSET_STYLE
+from analyses.pages.palette import GENERALISING, GUIDE, INK, MEMORISING, SUBSET_LOOK, Look
+from analyses.pages.panels import ACCURACIES, draw, finished, panels
+from analyses.pages.style import LOSS_LABEL, explain
 
-SPLIT_NAME = {"train": "train", "test": "validation"}
-_LOOK = {
-    split: Look(**SUBSET_STYLE[split], symbol=symbol)
-    for split, symbol in {"train": "circle", "test": "diamond"}.items()
-}
+SPLITS = ("train", "test")
 _CIRCUIT = {  # name, letter of its scalars, colour, dash of the prediction
-    "memorising": ("C<sub>mem</sub>", "m", ORANGE, "dot"),
-    "generalising": ("C<sub>gen</sub>", "g", GREEN, "dash"),
+    "memorising": ("C<sub>mem</sub>", "m", MEMORISING.color, "dot"),
+    "generalising": ("C<sub>gen</sub>", "g", GENERALISING.color, "dash"),
 }
 _LEAST = 1e-7  # smallest loss that is drawn
 
 
 def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> go.Figure:
-    """Accuracy and loss on train and validation pairs, a row per start, a line per seed.
+    """Accuracy and loss on train and test pairs, a row per start, a line per seed.
 
     The logarithmic axis of losses begins at 1e-7 and ends above the largest loss of a mixture that
     did not diverge.
@@ -36,29 +33,36 @@ def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> go.F
     Source: the second paper, Fig. 5.
     """
     starts = data.start.values.tolist()
-    titles = [_start_title(start) for start in starts for _ in range(2)]
-    axes = {"shared_xaxes": True, "shared_yaxes": False, "vertical_spacing": 0.12}
+    loss = LOSS_LABEL[data.attrs["loss"]]
+    names = "accuracy", loss
+    titles = [f"{name}<br>{_start_title(start)}" for start in starts for name in names]
+    axes = {"shared_xaxes": True, "shared_yaxes": False, "vertical_spacing": 0.16}
     figure = panels(titles, rows=len(starts), gap=0.12, **axes)
     for row, start in enumerate(starts, 1):
         for column, quantity in enumerate(("accuracy", "loss"), 1):
-            for split, name in SPLIT_NAME.items():
-                hover = f"{name}, step %{{x}}: %{{y:.4g}}<extra></extra>"
+            for split in SPLITS:
+                hover = f"{split}, step %{{x}}: %{{y:.4g}}<extra></extra>"
                 curves = _by_seed(data[quantity].sel(start=start, split=split))
                 width = 2 if len(curves) == 1 else 1.4
                 for curve in curves:
                     options = {"mode": "lines", "width": width, "hover": hover}
-                    draw(figure, (row, column), curve.step, curve, name, _LOOK[split], **options)
-    figure.update_yaxes(title="accuracy", range=ACCURACIES, col=1)
+                    draw(
+                        figure,
+                        (row, column),
+                        curve.step,
+                        curve,
+                        split,
+                        SUBSET_LOOK[split],
+                        **options,
+                    )
+    figure.update_yaxes(range=ACCURACIES, col=1)
     # A loss that diverges may pass 1e200 on its way, which would flatten all others.
     within = data.loss.where(np.isfinite(data.loss).all(["step", "split"]), data.loss.isel(step=0))
     top = float(np.log10(within.max())) + 0.3
-    loss = LOSS_LABEL[data.attrs["loss"]].replace(" of ", "<br>of ")
-    powers = {"type": "log", "exponentformat": "power", "dtick": 2}
-    figure.update_yaxes(powers, title=loss, range=[np.log10(_LEAST), top], col=2)
+    figure.update_yaxes(type="log", range=[np.log10(_LEAST), top], col=2)
     figure.update_xaxes(title="step (updates)", row=len(starts))
-    figure.update_annotations(font_size=13)
-    layout = {"height": 130 + 260 * len(starts), "margin_t": 110, "legend": {"y": 1.06}}
-    return finished(figure, title, seeds=_seeds(data), **layout)
+    height = 170 + 270 * len(starts)
+    return finished(figure, title, height=height, seeds=_seeds(data))
 
 
 def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None) -> go.Figure:
@@ -87,21 +91,20 @@ def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None
                 )
                 place = row, column
                 draw(figure, place, data.step, y, f"{label}, trained", Look(color), **thick)
-                look = Look(BLACK, dash)
+                look = Look(INK, dash)
                 draw(figure, place, flow.step, theory, f"{label}, {name}", look, **thin)
     figure.update_yaxes(title="first factor w<sub>1</sub>", row=1, col=1)
     figure.update_yaxes(title="weight w = w<sub>1</sub> w<sub>2</sub>", row=2, col=1)
-    figure.update_yaxes(zerolinecolor=GREY)
+    figure.update_yaxes(zerolinecolor=GUIDE)
     figure.update_xaxes(title="step (updates)", row=2)
-    figure.update_annotations(font_size=13)
     title = title or f"Scalars and their {name}"
-    return finished(figure, title, height=560, margin_t=120, legend={"y": 1.06})
+    return finished(figure, title, height=560)
 
 
 def plot_variants(
     found: xr.Dataset, *, factor: float = 10.0, title: str | None = None
 ) -> go.Figure:
-    """When train and validation loss fall in every variant; a column per start, a mark per seed.
+    """When train and test loss fall in every variant; a column per start, a mark per seed.
 
     Open marks at the right edge have not fallen by the last step.
 
@@ -116,26 +119,26 @@ def plot_variants(
     for column, start in enumerate(starts, 1):
         verdicts = _by_variant(found.verdict.sel(start=start))
         rows = np.repeat(names, verdicts.size // len(names))
-        for split, label in SPLIT_NAME.items():
+        for split in SPLITS:
             steps = _by_variant(found.fall_step.sel(start=start, split=split, factor=factor))
-            fell, look = ~np.isnan(steps), _LOOK[split]
-            hover = f"{label}: step %{{x}} (%{{customdata}})<extra></extra>"
+            fell, look = ~np.isnan(steps), SUBSET_LOOK[split]
+            hover = f"{split}: step %{{x}} (%{{customdata}})<extra></extra>"
             options = {"mode": "markers", "size": 11, "opacity": 0.8, "hover": hover}
             for some, symbol in ((fell, look.symbol), (~fell, f"{look.symbol}-open")):
                 # A trace without any point would have no entry in the legend.
                 x, y = np.where(fell, steps, last)[some], rows[some]
                 x, y = (x, y) if some.any() else ([None], [None])
                 mark, said = look._replace(symbol=symbol), verdicts[some]
-                draw(figure, (1, column), x, y, label, mark, customdata=said, **options)
+                draw(figure, (1, column), x, y, split, mark, customdata=said, **options)
     figure.update_traces(marker_line_width=1.5, cliponaxis=False)
     minor = {"dtick": "D1", "showgrid": True}
-    figure.update_xaxes(title="step (updates)", type="log", dtick=1, minor=minor)
+    figure.update_xaxes(title="step (updates)", type="log", minor=minor)
     figure.update_xaxes(range=[0.4, np.log10(last) + 0.08])
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=names)
-    title = title or f"When losses have fallen by {factor:g} times (open: not by the end)"
-    height = 170 + 30 * len(names)
-    layout = {"margin": {"t": 110, "l": 20}, "legend": {"y": 1 + 28 / (height - 170)}}
-    return finished(figure, title, height=height, seeds=_seeds(found), **layout)
+    title = title or f"When losses have fallen by {factor:g} times"
+    explain(figure, "not by the end", symbol="circle-open")
+    height = 220 + 30 * len(names)
+    return finished(figure, title, height=height, seeds=_seeds(found))
 
 
 def table(found: xr.Dataset) -> list[dict[str, Any]]:
@@ -150,9 +153,9 @@ def table(found: xr.Dataset) -> list[dict[str, Any]]:
             verdicts = np.atleast_1d(here.verdict.values).tolist()
             row: dict[str, Any] = {"variant": variant, "start": start}
             for factor in here.factor.values:
-                for split, name in SPLIT_NAME.items():
+                for split in SPLITS:
                     steps = here.fall_step.sel(split=split, factor=factor).values
-                    row[f"{name} / {factor:g}"] = _censored_median(np.atleast_1d(steps))
+                    row[f"{split} / {factor:g}"] = _censored_median(np.atleast_1d(steps))
             row["peak"] = float(np.median(here.peak))
             counts = {str(verdict): verdicts.count(str(verdict)) for verdict in Verdict}
             row["verdict"] = ", ".join(f"{count} {v}" for v, count in counts.items() if count)

@@ -9,7 +9,9 @@ import xarray as xr
 from analyses.efficiency.mixing import mixture
 from analyses.efficiency.mixing.delay import summary
 from analyses.efficiency.mixing.tables import Tables
-from analyses.pages.panels import Look, draw, finished, panels
+from analyses.pages.palette import FAINT, PAPER, SHARE_SCALE, Look
+from analyses.pages.panels import draw, finished, panels
+from analyses.pages.style import explain
 from grokinterp.checks import check_number
 from grokinterp.session import unaffected
 
@@ -57,7 +59,7 @@ def compute_landscape(
 def plot_landscape(
     landscape: xr.Dataset, *, factor: float = 10.0, seed: int | None = None
 ) -> go.Figure:
-    """Heat map of T_validation / T_train on a logarithmic scale; censored cells are crossed out.
+    """Heat map of T_test / T_train on a logarithmic scale; censored cells are crossed out.
 
     The number in a cell is the ratio, or a lower bound from the last step (">"), or "-" where the
     train loss has not fallen either. ``seed`` goes to the title.
@@ -70,21 +72,23 @@ def plot_landscape(
     text = np.where(np.isnan(train), "-", np.reshape(words, ratio.shape))
     x, y = ([f"{speed:g}" for speed in landscape[axis].values] for axis in ("w_g2", "w_m2"))
     ticks = [0.5, 1, 2, 5, 10, 20, 50, 100]
-    bar = {"title": "T<sub>validation</sub> / T<sub>train</sub>", "tickvals": np.log10(ticks)}
+    bar = {"title": "T<sub>test</sub> / T<sub>train</sub>", "tickvals": np.log10(ticks)}
     bar["ticktext"] = [f"{tick:g}" for tick in ticks]
-    cells = {"colorscale": "Cividis", "hoverongaps": False, "colorbar": bar}
+    cells = {"colorscale": SHARE_SCALE, "hoverongaps": False, "colorbar": bar}
     hover = "w_m2 %{y}, w_g2 %{x}: %{text}<extra></extra>"
     labels = {"text": text, "texttemplate": "%{text}", "hovertemplate": hover}
     figure = panels()
     figure.add_heatmap(x=x, y=y, z=np.log10(shown), **labels, **cells)
     censored = np.argwhere(~known & ~np.isnan(train))
-    name = f"validation has not fallen by step {landscape.attrs['steps']}"
+    name = f"test loss has not fallen by step {landscape.attrs['steps']}"
     where = [x[j] for _, j in censored], [y[i] for i, _ in censored]
-    look = Look("white", symbol="x-thin-open")
+    look = Look(PAPER, symbol="x-thin-open")
     draw(figure, (1, 1), *where, name, look, mode="markers", size=44, hoverinfo="skip")
     figure.update_xaxes(title="w<sub>g2</sub>, initial speed of C<sub>gen</sub>", type="category")
     figure.update_yaxes(title="w<sub>m2</sub>, initial speed of C<sub>mem</sub>", type="category")
-    title = f"How much later validation loss falls by {factor:g} times than training loss"
+    title = f"How much later test loss falls by {factor:g} times than train loss"
     seeds = "" if seed is None else f"seed {seed}"
-    layout = {"margin_t": 110, "plot_bgcolor": "#DDDDDD"}
+    if np.isnan(train).any():
+        explain(figure, "-: train loss has not fallen", symbol="square", color=FAINT)
+    layout = {"plot_bgcolor": FAINT}
     return finished(figure, title, height=520, seeds=seeds, **layout)

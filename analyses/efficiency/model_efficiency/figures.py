@@ -9,22 +9,34 @@ import xarray as xr
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KINDS
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import Look, Place, draw, error_bars, finished, panels
-from analyses.pages.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from analyses.pages.palette import (
+    FAINT,
+    GENERALISING,
+    GUIDE,
+    INK,
+    MEMORISING,
+    SUBSET_LOOK,
+    Look,
+    series,
+)
+from analyses.pages.panels import Place, draw, error_bars, finished, panels
+from analyses.pages.wrapping import wrapped
 
+# Circuits differ in colour, the ways to take them from a run in dash and marker.
+_MEM, _RANDOM = MEMORISING.color, SUBSET_LOOK["changed"].color
 _CIRCUIT = {  # name in the legend and look, in all figures
-    "C_mem": ("C_mem as published", Look(BLUE, "solid", "circle")),
-    "C_mem, validation low": ("C_mem, validation at most 5 %", Look(SKY, "dash", "square")),
-    "C_mem, equal step": ("C_mem, all at one step", Look(PURPLE, "dot", "x")),
-    "random labels": ("random labels, when memorised", Look(ORANGE, "dashdot", "triangle-up")),
+    "C_mem": ("C_mem as published", MEMORISING._replace(dash="solid")),
+    "C_mem, validation low": ("C_mem, test at most 5 %", Look(_MEM, "dash", "square-open")),
+    "C_mem, equal step": ("C_mem, all at one step", Look(_MEM, "dot", "x")),
+    "random labels": ("random labels, when memorised", Look(_RANDOM, "dashdot", "triangle-up")),
     "random labels, equal step": (
         "random labels, end of training",
-        Look(RED, "longdash", "diamond"),
+        Look(_RANDOM, "longdash", "diamond-open"),
     ),
-    "C_gen": ("C_gen as published", Look(BLACK, "solid", "circle-open")),
+    "C_gen": ("C_gen as published", GENERALISING),
     "C_gen, validation high": (
-        "C_gen, validation at least 99.9 %",
-        Look(GREEN, "dash", "square-open"),
+        "C_gen, test at least 99.9 %",
+        Look(GENERALISING.color, "dash", "circle-open"),
     ),
 }
 _KINDS = {
@@ -56,9 +68,8 @@ def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     figure.update_yaxes(title="norm of all parameters", secondary_y=False, row=1, col=1)
     figure.update_yaxes(title="correct logit", secondary_y=True, row=1, col=2)
     figure.update_yaxes(title=f"norm at median margin {data.target_margin:.3g}", row=2, col=1)
-    figure.update_annotations(font_size=14)
     title = title or f"What logits cost: {NETWORK_LABEL[data.network]}"
-    return _legend_below(figure, title, height=760, seeds=_seeds(data))
+    return finished(figure, title, height=760, seeds=_seeds(data))
 
 
 def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.Figure:
@@ -66,17 +77,15 @@ def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.
     shown = ("C_mem", "random labels, equal step", "C_gen")
     norms = data.layer_norm.where(data.missing == "").mean("seed")
     figure = panels([_CIRCUIT[circuit][0] for circuit in shown], gap=0.03)
-    looks = [look for _, look in _CIRCUIT.values()]
     for column, circuit in enumerate(shown, 1):
         for i, layer in enumerate(data.layer.values):
-            y, look = norms.sel(circuit=circuit, layer=layer), looks[i % len(looks)]
+            y, look = norms.sel(circuit=circuit, layer=layer), series(i)
             options = {"width": 2, "size": 8, "hover": "fraction %{x}: %{y:.3g}"}
             draw(figure, (1, column), data.fraction, y, layer, look, **options)
     figure.update_xaxes(title="train fraction")
     figure.update_yaxes(title="norm of the layer", rangemode="tozero", col=1)
-    figure.update_annotations(font_size=13)
     seeds = _seeds(data.sel(circuit=list(shown)))
-    return _legend_below(figure, title, height=460, seeds=seeds, at=-0.35)
+    return finished(figure, title, height=460, seeds=seeds)
 
 
 def plot_trend(
@@ -98,14 +107,15 @@ def plot_trend(
             y = rows - 0.7 * ((i + 0.5) / len(circuits) - 0.5)
             hover = "D^%{x:.2f}: %{text}"
             draw(figure, (1, column), here.slope, y, name, look, hover=hover, **options)
-        figure.add_vline(0, line_color=GREY, line_dash="dot", row=1, col=column)
-    figure.update_xaxes(title="slope of log cost per log D")
-    figure.update_yaxes(tickvals=rows, ticktext=list(NORM_KINDS.values()), showgrid=False)
+        figure.add_vline(0, line_color=GUIDE, line_dash="dot", row=1, col=column)
+    figure.update_xaxes(title="slope per log D")
+    names = [wrapped(name, 16) for name in NORM_KINDS.values()]
+    figure.update_yaxes(tickvals=rows, ticktext=names, showgrid=False)
     figure.update_yaxes(range=[rows[-1] - 0.5, 0.5])
     for boundary in rows[1:]:
-        figure.add_hline(boundary + 0.5, line_color="#DDDDDD", line_width=1)
-    seeds = seeds_in_words(trend.n_seeds)
-    return _legend_below(figure, title, height=660, seeds=seeds).update_layout(margin_l=230)
+        figure.add_hline(boundary + 0.5, line_color=FAINT, line_width=1)
+    seeds = f"slope of log cost; {seeds_in_words(trend.n_seeds)}, 95 % intervals"
+    return finished(figure, title, height=660, seeds=seeds)
 
 
 def _seeds(data: xr.Dataset) -> str:
@@ -126,15 +136,7 @@ def _draw_costs(figure: Any, data: xr.Dataset, circuit: str, measure: str, place
 def _draw_logits(figure: Any, circuit: xr.Dataset, column: int) -> None:
     logits = circuit.logits.where(circuit.missing == "").transpose("fraction", "seed", "rank")
     x = np.repeat(circuit.fraction.values, logits[0].size)
-    look, hover = Look(RED, symbol="diamond"), "fraction %{x}: logit %{y:.3g}"
+    look, hover = Look(INK, symbol="diamond"), "fraction %{x}: logit %{y:.3g}"
     dots = {"mode": "markers", "size": 4, "opacity": 0.45, "hover": hover, "secondary_y": True}
     name = "correct logits (right axis)"
     draw(figure, (1, column), x, logits.values.ravel(), name, look, **dots)
-
-
-def _legend_below(
-    figure: Any, title: str, *, height: int, seeds: str, at: float = -0.12
-) -> go.Figure:
-    legend = {"y": at, "yanchor": "top", "x": 0.5, "xanchor": "center"}
-    layout = {"margin": {"t": 90, "b": 150}, "legend": legend}
-    return finished(figure, title, height=height, seeds=seeds, **layout)

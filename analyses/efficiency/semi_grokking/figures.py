@@ -4,32 +4,29 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
+from analyses.pages.palette import FAINT, GUIDE, INK, SERIES, SUBSET_LOOK, Look, shades
 from analyses.pages.panels import (
     ACCURACIES,
     LOG_STEPS,
-    SIDE_LEGEND,
-    Look,
     draw,
     finished,
     level_line,
     panels,
     seeds_of,
-    shades,
 )
-from analyses.pages.style import BLACK, BLUE, GREY, ORANGE, SKY, SUBSET_STYLE
 from analyses.statistics.curves import Outcome
 
 OUTCOME_STYLE = {  # colour, marker, and pattern of a bar
-    Outcome.GROKKED: (BLUE, "circle", ""),
-    Outcome.SEMI_GROKKED: (ORANGE, "diamond", "x"),
-    Outcome.UNFINISHED: (SKY, "triangle-right-open", "/"),
-    Outcome.NOT_GENERALISED: (GREY, "square", "."),
-    Outcome.DIVERGED: (BLACK, "x", "+"),
+    Outcome.GROKKED: (SERIES[0].color, "circle", ""),
+    Outcome.SEMI_GROKKED: (SERIES[1].color, "diamond", "x"),
+    Outcome.UNFINISHED: (SERIES[3].color, "triangle-right-open", "/"),
+    Outcome.NOT_GENERALISED: (FAINT, "square", "."),
+    Outcome.DIVERGED: (INK, "x", "+"),
 }
 
 
 def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> go.Figure:
-    """Fig. 9: validation accuracy against steps; colours are fractions, symbols outcomes."""
+    """Fig. 9: test accuracy against steps; colours are fractions, symbols outcomes."""
     figure = panels()
     cells = data.sel(network=network).isel(budget=-1)
     colors = shades(data.sizes["fraction"], start=0.15)
@@ -46,15 +43,15 @@ def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> go.F
             draw(figure, (1, 1), curve.step, curve, f"{fraction:.3g}", look, **options)
     for end in Outcome:
         if (cells.outcome == str(end)).any():
-            look = Look(BLACK, symbol=OUTCOME_STYLE[end][1])
+            look = Look(INK, symbol=OUTCOME_STYLE[end][1])
             draw(figure, (1, 1), [None], [None], str(end), look, mode="markers", size=10)
     for budget in data.budget.values[:-1]:
-        figure.add_vline(budget, line_dash="dot", line_color=GREY)
+        figure.add_vline(budget, line_dash="dot", line_color=GUIDE)
     level_line(figure, cells.chance)
-    figure.update_xaxes(LOG_STEPS, title="step (updates; dotted: end of a smaller budget)")
-    figure.update_yaxes(title="validation accuracy (dotted: chance)", range=ACCURACIES)
+    figure.update_xaxes(LOG_STEPS, title="step (updates; dotted: smaller budgets end)")
+    figure.update_yaxes(title="test accuracy (dotted: chance)", range=ACCURACIES)
     title = f"Near the critical amount of data: {NETWORK_LABEL[network]}"
-    legend = SIDE_LEGEND | {"title": {"text": "share of pairs<br>that train; outcome"}}
+    legend = {"title": {"text": "share of pairs that train, and outcome", "side": "top"}}
     return finished(figure, title, height=520, seeds=seeds_of(cells), legend=legend)
 
 
@@ -68,7 +65,7 @@ def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figur
             if not (cells.outcome == str(end)).any():
                 continue
             color, _, pattern = OUTCOME_STYLE[end]
-            marker = {"color": color, "pattern": {"shape": pattern, "fgcolor": BLACK}}
+            marker = {"color": color, "pattern": {"shape": pattern, "fgcolor": INK}}
             shares = cells.share.isel(budget=i).sel(ending=str(end))
             hover = "%{x}: %{y:.0%} " + str(end) + "<extra></extra>"
             bar = {"marker": marker, "name": str(end), "hovertemplate": hover}
@@ -77,8 +74,7 @@ def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figur
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="share of seeds", col=1)
     title = f"Semi-grokked, or unfinished? {NETWORK_LABEL[network]}"
-    layout = {"barmode": "stack", "margin_t": 120, "legend": {"y": 1.1}}
-    return finished(figure, title, height=440, seeds=seeds_of(cells), **layout)
+    return finished(figure, title, height=440, seeds=seeds_of(cells), barmode="stack")
 
 
 def plot_circuits(data: xr.Dataset) -> go.Figure:
@@ -97,7 +93,7 @@ def plot_circuits(data: xr.Dataset) -> go.Figure:
                 y = run.accuracy.sel(direction=direction, subset=subset)
                 hover = f"{name}: %{{x:.0%}} gone, {subset} %{{y:.3f}}<extra></extra>"
                 options = {"mode": "lines", "width": 1.5, "hover": hover}
-                look = Look(**SUBSET_STYLE[subset])
+                look = SUBSET_LOOK[subset]
                 draw(figure, (1, column), data.removed, y, subset, look, **options)
     figure.update_xaxes(title="share of the neurons removed", tickformat=".0%")
     figure.update_yaxes(range=ACCURACIES)

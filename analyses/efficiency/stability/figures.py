@@ -5,7 +5,8 @@ import xarray as xr
 
 from analyses.efficiency.stability.computation import STAYS_FROM
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import ACCURACIES, Look, draw, finished, level_line, panels, shades
+from analyses.pages.palette import Look, shades
+from analyses.pages.panels import ACCURACIES, draw, finished, level_line, panels
 
 _NAME = {
     "none": "no norms",
@@ -37,7 +38,5 @@ def plot_curves(data: xr.Dataset) -> go.Figure:
     figure.update_xaxes(title="step (updates)")
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="test accuracy (dotted: 95 %)", col=1)
-    figure.update_annotations(font_size=13)
     title = "Which transformers grok and stay grokked?"
-    layout = {"margin_t": 130, "legend": {"y": 1.14}}
-    return finished(figure, title, height=460, seeds=seeds_in_words(data.sizes["seed"]), **layout)
+    return finished(figure, title, height=460, seeds=seeds_in_words(data.sizes["seed"]))

@@ -7,21 +7,20 @@ import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
 from analyses.pages.labels import seeds_in_words
-from analyses.pages.panels import Look, draw_times, finished, level_line, panels
-from analyses.pages.style import BLUE, ORANGE, RED
+from analyses.pages.palette import MEMORISING, SUBSET_LOOK
+from analyses.pages.panels import draw_times, finished, level_line, panels
+from analyses.pages.style import explain
 
 _LOOK = {
-    "memorised": ("random labels memorised", Look(RED, "dot", "diamond")),
-    "fitted": ("the task's labels fitted", Look(BLUE, "solid", "circle")),
-    "generalised": ("generalised (validation)", Look(ORANGE, "dash", "square")),
-    "gap": ("over memorising random labels", Look(RED, "dot", "diamond")),
-    "delay": ("over fitting the task's labels", Look(BLUE, "solid", "circle")),
+    "memorised": ("random labels memorised", MEMORISING),
+    "fitted": ("the task's labels fitted", SUBSET_LOOK["train"]),
+    "generalised": ("generalised (test)", SUBSET_LOOK["test"]),
+    "gap": ("over memorising random labels", MEMORISING),
+    "delay": ("over fitting the task's labels", SUBSET_LOOK["train"]),
 }
 
 
-def plot_times(
-    data: xr.Dataset, *, title: str = "How long learning takes (open triangles: longer)"
-) -> go.Figure:
+def plot_times(data: xr.Dataset, *, title: str = "How long learning takes") -> go.Figure:
     """Steps against training pairs, a panel per network: seeds, and their median as a line.
 
     An open triangle is a run that ended before; a median that was not reached is left out.
@@ -33,6 +32,7 @@ def plot_times(
             bounds = [(here.budget.where(here.time.isnull()), "triangle-up-open", "more than ")]
             times = (here.time, bounds, here.time_median)
             draw_times(figure, i + 1, here.n_train, *times, *_LOOK[event])
+    explain(figure, "longer than the run", symbol="triangle-up-open")
     figure.update_yaxes(title=f"steps to accuracy {data.level:.0%}", col=1)
     return _finished(figure, data, title)
 
@@ -40,7 +40,7 @@ def plot_times(
 def plot_ratios(
     data: xr.Dataset,
     *,
-    title: str = "How much longer generalising takes (open triangles up: more, down: less)",
+    title: str = "How much longer generalising takes",
 ) -> go.Figure:
     """Time to generalise divided by the two other times.
 
@@ -58,6 +58,8 @@ def plot_ratios(
             ratios = (here.ratio, bounds, here.ratio_median)
             draw_times(figure, i + 1, here.n_train, *ratios, *_LOOK[over])
         level_line(figure, 1.0, (1, i + 1))
+    explain(figure, "at least this ratio", symbol="triangle-up-open")
+    explain(figure, "at most this ratio", symbol="triangle-down-open")
     figure.update_yaxes(title="steps to generalise over other steps", col=1)
     return _finished(figure, data, title)
 
@@ -65,10 +67,10 @@ def plot_ratios(
 def _panels(data: xr.Dataset) -> Any:
     figure = panels([f"<b>{NETWORK_LABEL.get(name, name)}</b>" for name in data.network.values])
     figure.update_xaxes(title="training pairs")
-    figure.update_yaxes(type="log", exponentformat="none", dtick="D2")
+    figure.update_yaxes(type="log")
     return figure
 
 
 def _finished(figure: Any, data: xr.Dataset, title: str) -> go.Figure:
     seeds = seeds_in_words(data.budget.notnull().sum("seed"), of=data.sizes["seed"])
-    return finished(figure, title, height=480, seeds=seeds, margin_t=130, legend_y=1.1)
+    return finished(figure, title, height=480, seeds=seeds)

@@ -10,40 +10,30 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.efficiency.histories import NETWORK_LABEL
+from analyses.pages.palette import Look, series, shades
 from analyses.pages.panels import (
     ACCURACIES,
     LOG_STEPS,
-    LOG_TICKS,
-    SIDE_LEGEND,
-    Look,
     draw,
     error_bars,
     finished,
     level_line,
     panels,
     seeds_of,
-    shades,
 )
-from analyses.pages.style import BLUE, GREEN, ORANGE, PURPLE, RED
+from analyses.pages.style import explain
 
 _NETWORK = {
-    "transformer": Look(BLUE, "solid", "circle"),
-    "lstm": Look(ORANGE, "dash", "square"),
-    "mlp": Look(GREEN, "dot", "diamond"),
+    "transformer": series(0),
+    "lstm": series(1),
+    "mlp": series(2),
 }
-_DECAYS = (  # in their order
-    Look(BLUE, "solid", "circle"),
-    Look(ORANGE, "dash", "square"),
-    Look(GREEN, "dot", "diamond"),
-    Look(RED, "dashdot", "triangle-up"),
-    Look(PURPLE, "longdash", "cross"),
-)
 
 
 def plot_final(
     data: xr.Dataset, *, weight_decay: float | None = None, moments: str = "fresh"
 ) -> go.Figure:
-    """Fig. 7: final validation accuracy against the reduced set, a line per network.
+    """Fig. 7: final test accuracy against the reduced set, a line per network.
 
     Lines are means over seeds, small markers seeds, open ones seeds without a plateau.
 
@@ -67,14 +57,14 @@ def plot_final(
 
 
 def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh") -> go.Figure:
-    """Fig. 8: final validation accuracy against the reduced set, a line per weight decay.
+    """Fig. 8: final test accuracy against the reduced set, a line per weight decay.
 
     Crosses are the 50 % points with 95 % intervals, each drawn a little below the one before.
     """
     figure = panels()
     cells = _trained(data.sel(network=network, moments=moments))
     for i, weight_decay in enumerate(cells.weight_decay.values):
-        curve, look = cells.sel(weight_decay=weight_decay), _DECAYS[i % len(_DECAYS)]
+        curve, look = cells.sel(weight_decay=weight_decay), series(i)
         name = f"weight decay {weight_decay:g}"
         _draw_curve(figure, curve, name, look)
         if curve.midpoint.notnull():
@@ -90,7 +80,7 @@ def plot_decay(data: xr.Dataset, *, network: str = "mlp", moments: str = "fresh"
 
 
 def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh") -> go.Figure:
-    """Validation accuracy during the second training, a panel per weight decay."""
+    """Test accuracy during the second training, a panel per weight decay."""
     curves = _trained(data.sel(network=network, moments=moments))
     decays = curves.weight_decay.values
     figure = panels([f"<b>weight decay {decay:g}</b>" for decay in decays])
@@ -108,10 +98,10 @@ def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh")
         level_line(figure, cells.chance, (1, column))
     figure.update_xaxes(LOG_STEPS)
     figure.update_yaxes(range=ACCURACIES)
-    figure.update_yaxes(title="validation accuracy (dotted: chance)", col=1)
+    figure.update_yaxes(title="test accuracy (dotted: chance)", col=1)
     title = f"Trained on with less data: {NETWORK_LABEL[network]}, optimiser {moments}"
-    layout = {"legend": SIDE_LEGEND | {"title": {"text": "training<br>pairs"}}, "margin_t": 90}
-    return finished(figure, title, height=460, seeds=seeds_of(curves), **layout)
+    legend = {"title": {"text": "training pairs", "side": "top"}}
+    return finished(figure, title, height=460, seeds=seeds_of(curves), legend=legend)
 
 
 def _trained(curves: xr.Dataset) -> xr.Dataset:
@@ -134,7 +124,8 @@ def _draw_curve(figure: Any, curve: xr.Dataset, name: str, look: Look) -> None:
 def _finished(figure: Any, data: xr.Dataset, title: str, seeds: str) -> go.Figure:
     chance = float(data.chance[0])
     level_line(figure, chance)
-    sizes = f"training pairs, of {round(1 / chance**2)} (open: no plateau yet)"
-    figure.update_xaxes(type="log", tickvals=LOG_TICKS, title=sizes)
-    figure.update_yaxes(title="final validation accuracy (dotted: chance)", range=ACCURACIES)
-    return finished(figure, title, height=480, seeds=seeds, margin_t=110, legend_y=1.02)
+    explain(figure, "a seed without a plateau yet", symbol="circle-open")
+    sizes = f"training pairs, of {round(1 / chance**2)}"
+    figure.update_xaxes(type="log", title=sizes)
+    figure.update_yaxes(title="final test accuracy (dotted: chance)", range=ACCURACIES)
+    return finished(figure, title, height=480, seeds=seeds)

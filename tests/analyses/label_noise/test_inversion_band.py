@@ -90,7 +90,7 @@ def test_a_band_beyond_the_grid_has_no_edge(
     rows = band.table(data)
     assert rows[0]["below"] == "3 coexistence, 4 confusion"
     assert rows[0]["above"] == rows[1]["below"] == "nothing tried"
-    titles = [a.text for a in band.plot_band(data).layout.annotations]  # pyright: ignore[reportAttributeAccessIssue]
+    titles = [a.text.replace("<br>", " ") for a in band.plot_band(data).layout.annotations]  # pyright: ignore[reportAttributeAccessIssue]
     assert titles[0] == "<b>cross-entropy: none inverts</b>"
 
 

@@ -80,8 +80,10 @@ def test_plot_has_a_histogram_and_a_mean_for_every_run(
     runs = [with_dead_neurons(corrupted_run, *range(i)) for i in range(count)]
     found = ipr_histogram.compute(runs)
     figure: Any = ipr_histogram.plot_histogram(found)
-    assert len(figure.data) == count
-    for i, trace in enumerate(figure.data):
+    *histograms, mean = figure.data
+    assert mean.name == "mean of living neurons"
+    assert len(histograms) == count
+    for i, trace in enumerate(histograms):
         assert trace.type == "histogram"
         np.testing.assert_array_equal(trace.x, found.ipr[i])
     assert [line.x0 for line in figure.layout.shapes] == found.mean_ipr.values.tolist()
@@ -93,4 +95,4 @@ def test_a_network_of_dead_neurons_can_be_drawn(corrupted_run: gi.Run) -> None:
     assert (found.n_dead.item(), found.n_low.item(), found.n_high.item()) == (24, 0, 0)
     assert np.isnan(found.mean_ipr.item())
     figure: Any = ipr_histogram.plot_histogram(found)
-    assert len(figure.data) == 1
+    assert [trace.type for trace in figure.data] == ["histogram", "scatter"]

@@ -119,4 +119,4 @@ def test_figures_draw_means_and_curves(
     np.testing.assert_array_equal(lines[:3], found.curve[1])
     np.testing.assert_array_equal(lines[3:], found.part_curve[1].values.reshape(9, -1))
     n = int(found.n_neurons.sel(run="two", part="memorising"))
-    assert f"memorising {n}<br>logit" in axis_titles(split)
+    assert f"memorising {n} logit" in axis_titles(split)

@@ -78,10 +78,10 @@ def test_every_run_is_drawn_in_its_panel(
             np.testing.assert_array_equal(trace.y, curve)
             np.testing.assert_array_equal(trace.x, curve.step)
     assert len(figure.data) == 16
-    titles = [note.text for note in figure.layout.annotations]
+    titles = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
     assert titles[1].endswith(str(classify(runs[1])))
     assert titles[3].endswith("no run")
-    assert {"step (batches of 16)", "<b>BatchNorm</b><br>accuracy"} <= axis_titles(figure)
+    assert {"step (batches of 16)", "<b>BatchNorm</b> accuracy"} <= axis_titles(figure)
 
 
 def test_other_networks_and_no_runs_are_refused(runs: list[gi.Run]) -> None:

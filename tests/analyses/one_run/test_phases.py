@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 import grokinterp as gi
 from analyses.one_run import phases
 from analyses.one_run.phases import EndPoint, Phase, Thresholds, phase_of, published_phase_of
-from analyses.pages.style import PHASE_COLOR
+from analyses.pages.palette import PHASE_COLOR
 from probes import subset_scores
 from tests.analyses.end_points import end
 

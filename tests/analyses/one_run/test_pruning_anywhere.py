@@ -162,7 +162,7 @@ def test_figures_name_the_units(run: gi.Run) -> None:
     assert data.order.values.tolist()[:6:2] == ["share", "activation", "attribution"]
     for figure in (pruning.plot_pruning(data), pruning.plot_controls(data)):
         assert isinstance(figure, go.Figure)
-        assert "fraction of heads removed" in str(figure.to_dict())
+        assert "fraction of heads<br>removed" in str(figure.to_dict())
 
 
 @pytest.mark.usefixtures("no_type_checker")

@@ -117,10 +117,10 @@ def test_plot_has_two_histograms_per_run(
     drawn = [trace.x for trace in figure.data]
     np.testing.assert_array_equal(np.stack(drawn), found.ipr.values.reshape(4, -1))
     assert [line.x0 for line in figure.layout.shapes] == found.mean_ipr.values.flatten().tolist()
-    headings = [note.text for note in figure.layout.annotations]
+    headings = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
     assert "24 rows, 3 dead" in headings[1]
     total = found.total_ipr.sel(run="two", table="input").item()
-    assert headings[2].startswith("<b>two</b>, input<br>12 rows<br>")
+    assert headings[2].startswith("<b>two</b>, input 12 rows ")
     assert f"total IPR {total:.2f}" in headings[2]
     assert {"IPR of a row (1 = one frequency)", "% of rows"} <= axis_titles(figure)
 

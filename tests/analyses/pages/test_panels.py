@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.pages.panels import Look, draw, draw_times, error_bars, finished, panels
+from analyses.pages.palette import Look
+from analyses.pages.panels import draw, draw_times, error_bars, finished, panels
 
 
 def test_the_legend_has_each_name_once() -> None:

@@ -45,8 +45,8 @@ def test_the_share_of_cells_alike(phases: xr.Dataset, other: xr.Dataset) -> None
 
 def test_both_diagrams_are_drawn(phases: xr.Dataset, other: xr.Dataset) -> None:
     figure: Any = plot_comparison(phases, other, ["addition", "multiplication"])
-    titles = [note.text for note in figure.layout.annotations]
-    assert titles[0].endswith("<br>83% of the cells alike")
+    titles = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    assert titles[0].endswith(" 83% of the cells alike")
     assert len(titles) == 2
     bars = [t for t in figure.data if t.type == "bar"]
     axes = ["x", "x2", "x3", "x4"]

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from analyses.pages.style import PHASE_COLOR
+from analyses.pages.palette import PAPER, PHASE_COLOR
 from analyses.phase_diagrams import sweep_phases
 from analyses.phase_diagrams.phase_diagram import plot_accuracies, plot_diagram, plot_ipr
 from tests.analyses.end_points import SUBSETS, end, fake_sweep
@@ -54,7 +54,7 @@ def phases(sweep: xr.Dataset) -> xr.Dataset:
 
 
 def titles(figure: Any) -> list[str]:
-    return [note.text for note in figure.layout.annotations]
+    return [note.text.replace("<br>", " ") for note in figure.layout.annotations]
 
 
 def cells_of(figure: Any, column: int) -> dict[tuple[int, int], tuple[str, str]]:
@@ -104,14 +104,12 @@ def test_every_cell_is_drawn_once_under_the_name_of_its_majority(phases: xr.Data
 def test_colours_and_hatching(phases: xr.Dataset) -> None:
     figure: Any = plot_diagram(phases)
     for trace in figure.data:
-        if trace.name in PHASE_COLOR and trace.name not in ("clean generalization", "diverged"):
+        if trace.name in PHASE_COLOR:
             assert trace.marker.color == PHASE_COLOR[trace.name]
             assert trace.marker.pattern.shape is None
-        if trace.name == "clean generalization":
-            assert trace.marker.color == PHASE_COLOR["coexistence"]
-            assert trace.marker.pattern.shape == "/"
-        if trace.name in ("diverged", "not trained"):
-            assert trace.marker.color == "white"
+        if trace.name in ("mixed (seeds tie)", "not trained"):
+            assert trace.marker.color == PAPER
+            assert trace.marker.pattern.shape
     legend = [trace.name for trace in figure.data if trace.showlegend]
     assert len(legend) == len(set(legend)) == len({trace.name for trace in figure.data})
 
@@ -152,7 +150,8 @@ def test_inferred_cells_have_their_own_mark(phases: xr.Dataset) -> None:
 
 def test_accuracy_maps_hold_the_means(phases: xr.Dataset) -> None:
     figure: Any = plot_accuracies(phases)
-    assert len(figure.data) == 6
+    assert len(figure.data) == 6 + 1
+    assert figure.data[-1].name == "not trained, diverged, or no corrupted label"
     assert figure.layout.coloraxis.cmin == 0
     assert figure.layout.coloraxis.cmax == 1
     traces = iter(figure.data)
@@ -170,9 +169,10 @@ def test_accuracy_maps_hold_the_means(phases: xr.Dataset) -> None:
 
 def test_ipr_maps_hold_the_means(phases: xr.Dataset) -> None:
     figure: Any = plot_ipr(phases)
-    for panel, trace in enumerate(figure.data):
+    for panel, trace in enumerate(figure.data[:-1]):
         expected = phases.mean_ipr.isel({DIMS[0]: panel}).transpose(DIMS[2], DIMS[1])
         np.testing.assert_array_equal(trace.z, expected)
+    assert figure.data[-1].name == "not trained, or diverged"
     assert "dead neurons 25.0%" in figure.data[0].hovertext[0][0]
 
 
@@ -192,8 +192,8 @@ def test_axes_are_named_and_ticked(
     assert figure.layout.yaxis.ticktext == ("0", "0.3")
     assert any("corruption ξ" in title for title in axis_titles(figure))
     figure = plot(phases, title="another")
-    assert figure.layout.title.text.startswith("another ")
-    assert f"of {SEEDS} seeds)" in figure.layout.title.text  # some diverged
+    assert figure.layout.title.text.startswith("another<br>")
+    assert f"of {SEEDS} seeds" in figure.layout.title.text  # some diverged
 
 
 def test_other_axes_can_span_a_panel(phases: xr.Dataset) -> None:
@@ -213,8 +213,8 @@ def test_many_panels_go_below_each_other(phases: xr.Dataset) -> None:
     assert len(titles(figure)) == 6
     assert all(len(cells_of(figure, column)) == 6 for column in range(1, 7))
     tall: Any = plot_accuracies(many)
-    shown = [np.array(trace.z) for trace in tall.data]
-    assert len(shown) == len({trace.xaxis for trace in tall.data}) == 18
+    maps = [trace for trace in tall.data if trace.type == "heatmap"]
+    assert len(maps) == len({trace.xaxis for trace in maps}) == 18
     assert titles(tall) == titles(figure)
 
 

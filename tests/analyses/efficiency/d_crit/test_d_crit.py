@@ -43,7 +43,8 @@ def test_nothing_is_detected_where_nothing_was_learned(
     assert data.attrs["n_pairs"] == 169
     figure: Any = d_crit.plot_curves(data)
     shown = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
-    assert shown == [f"{name}: {why}" for name, why in zip(names, data.reason.values, strict=True)]
+    why = [f"{name}: {why}" for name, why in zip(names, data.reason.values, strict=True)]
+    assert shown == [*why, "no data"]  # of the first panel
 
 
 def ended(run: gi.Run, accuracy: float, crossing: int | None = None) -> gi.Run:

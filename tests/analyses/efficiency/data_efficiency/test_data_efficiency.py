@@ -223,7 +223,8 @@ def test_figures_draw_the_numbers(accuracy: np.ndarray) -> None:
     data = de.compute(make_sweep(accuracy))
     published = {panel: ([0.1, 0.9], [0.0, i / 10]) for i, panel in enumerate(PANELS)}
     figure: Any = figures.plot_curves(data, published=published)
-    assert [text.text for text in figure.layout.annotations[:9]] == [f"<b>{p}</b>" for p in PANELS]
+    headings = [text.text.replace("<br>", " ") for text in figure.layout.annotations[:9]]
+    assert headings == [f"<b>{panel}</b>" for panel in PANELS]
     assert len(figure.data) == 27
     for i, (factor, rate) in enumerate(PANELS.values()):
         theirs, control, own = figure.data[3 * i : 3 * i + 3]
@@ -237,7 +238,7 @@ def test_figures_draw_the_numbers(accuracy: np.ndarray) -> None:
     plain: Any = figures.plot_curves(data)
     assert len(plain.data) == 18
     ranking: Any = figures.plot_ranking(data)
-    order = list(ranking.layout.yaxis.ticktext)
+    order = [name.replace("<br>", " ") for name in ranking.layout.yaxis.ticktext]
     ranked = [float(at(data, factor, "baseline").overall) for factor in order]
     assert ranked == sorted(ranked, reverse=True)
     low = next(trace for trace in ranking.data if trace.legendgroup == "low")

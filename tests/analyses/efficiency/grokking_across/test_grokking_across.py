@@ -96,8 +96,8 @@ def test_what_never_happens_is_not_made_up() -> None:
     assert [row["delay above"] for row in rows] == [20, None]
     assert [row["delay"] for row in rows] == [None, None]
     figure: Any = grokking_across.plot_networks(found)
-    headings = [annotation.text for annotation in figure.layout.annotations]
-    assert "do not reach 99% validation here" in headings[0]
+    headings = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    assert "do not reach 99% test here" in headings[0]
     assert "training does not reach" in headings[1]
 
 
@@ -133,10 +133,10 @@ def test_curves_are_drawn_as_computed(
     figures: list[Any] = [grokking_across.plot_networks(grid), fractions]
     for figure, panels in zip(figures, (2, 3), strict=True):
         assert len(figure.data) == panels * 2 * (3 + 1)
-        assert "(3 seeds)" in figure.layout.title.text
+        assert "3 seeds" in figure.layout.title.text
         assert {"step (updates)", "accuracy (dotted: chance)"} <= axis_titles(figure)
         named = {trace.name for trace in figure.data if trace.showlegend}
-        assert named == {"train, median of seeds", "validation, median of seeds"}
+        assert named == {"train, median of seeds", "test, median of seeds"}
     middle = figures[1].data[8:16]
     cells = grid.sel(network="lstm", fraction=0.5, step=slice(1, None))
     for seed in range(3):
@@ -145,21 +145,22 @@ def test_curves_are_drawn_as_computed(
         )
     np.testing.assert_array_equal(middle[7].y, cells.median_accuracy.sel(split="test"))
     assert min(middle[7].x) > 0  # a logarithmic axis
-    assert "validation 8 times later" in figures[1].layout.annotations[1].text
+    heading = figures[1].layout.annotations[1].text.replace("<br>", " ")
+    assert "test 8 times later" in heading
 
 
 def test_crossings_are_drawn_and_censored_ones_marked(grid: xr.Dataset) -> None:
     figure: Any = grokking_across.plot_crossings(grid)
-    assert "(3 seeds)" in figure.layout.title.text
+    assert "3 seeds" in figure.layout.title.text
     gone = grid.last_step.where((grid.seed != 1) | (grid.network != "lstm"))
     fewer: Any = grokking_across.plot_crossings(grid.assign(last_step=gone))
-    assert "(2 to 3 of 3 seeds)" in fewer.layout.title.text
+    assert "2 to 3 of 3 seeds" in fewer.layout.title.text
     marks = [trace for trace in figure.data if trace.marker.symbol == "triangle-up-open"]
     drawn = sum(np.isfinite(np.asarray(trace.y, dtype=float)).sum() for trace in marks)
     learned = grid.crossing.sel(level=0.99)
     assert drawn == learned.isnull().sum()
     assert drawn == 0 or {y for t in marks for y in t.y if np.isfinite(y)} == {1000}
-    named = [trace for trace in figure.data if trace.name == "validation, median of seeds"]
+    named = [trace for trace in figure.data if trace.name == "test, median of seeds"]
     medians = [trace for trace in named if trace.mode == "lines+markers"]
     np.testing.assert_array_equal(
         medians[1].y, grid.crossing_median.sel(network="lstm", split="test", level=0.99)

@@ -293,7 +293,7 @@ def test_a_transformer_is_taken_apart_with_its_remainder(run: gi.Run) -> None:
         assert found.n_neurons.values[0].tolist()[0] == 20
         assert found.n_neurons[0, 1:].sum() == 20
         figure: Any = plot_cuts(found)
-        assert figure.layout.xaxis.title.text == "threshold (IPR of output weights)"
+        assert figure.layout.xaxis.title.text == "threshold (IPR of<br>output weights)"
         assert table(found)[0]["neurons"] == 20
         costs = found.cost.isel(run=0)
         assert costs.sel(measure="least").isnull().all()
@@ -305,19 +305,19 @@ def test_figures_draw_the_numbers(
     data: xr.Dataset, axis_titles: Callable[[go.Figure], set[str]]
 ) -> None:
     figure: Any = plot_halves(data)
-    assert "(one network)" in figure.layout.title.text
+    assert "one network" in figure.layout.title.text
     assert len(figure.data) == 6
     memory = figure.data[2]
-    assert memory.x[0] == "changed, given label"
+    assert memory.x[0] == "changed,<br>given<br>label"
     assert memory.y[0] == data.accuracy.sel(part="memorising", subset="changed", label="given")
     assert {"accuracy", "median logit at the label"} <= axis_titles(figure)
     cuts: Any = plot_cuts(data)
-    assert len(cuts.data) == 8
+    assert len(cuts.data) == 8 + 1  # and a legend entry for the threshold
     np.testing.assert_array_equal(
         cuts.data[3].y,
         data.cut_accuracy.isel(run=0).sel(kind="memorising", subset="test", label="given"),
     )
-    assert cuts.data[3].name == "validation"
+    assert cuts.data[3].name == "test"
     assert cuts.layout.shapes[0].x0 == data.threshold
     assert "threshold (IPR)" in axis_titles(cuts)
 

@@ -245,7 +245,7 @@ def test_figures_draw_what_they_are_given(
     figure: Any = figures.plot_efficiency(data)
     counts = (data.missing == "").sum("seed").values
     assert counts[counts > 0].min() == 1  # some seeds never became some circuit
-    assert "(1 to 2 of 2 seeds)" in figure.layout.title.text
+    assert "1 to 2 of 2 seeds" in figure.layout.title.text
     named = {trace.name: trace for trace in figure.data if trace.name and trace.mode != "lines"}
     published = data.cost.sel(circuit="C_mem", measure="all parameters")
     mean = (published.sel(seed=0) * published.sel(seed=1)) ** 0.5

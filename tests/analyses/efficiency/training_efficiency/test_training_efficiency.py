@@ -126,14 +126,14 @@ def test_both_kinds_of_labels_are_needed(make: Callable[..., gi.Run]) -> None:
 
 def test_figures_mark_the_censored(data: Any, axis_titles: Callable[[go.Figure], set[str]]) -> None:
     figure: Any = training_efficiency.plot_times(data)
-    assert "seeds)" in figure.layout.title.text
+    assert "seeds" in figure.layout.title.text
     marks = [t for t in figure.data if t.marker.symbol == "triangle-up-open"]
     drawn = sum(int(np.isfinite(np.array(t.y, dtype=float)).sum()) for t in marks)
     assert drawn == int((data.budget.notnull() & data.time.isnull()).sum())
     medians = {t.name: t for t in figure.data if t.mode == "lines+markers"}
     expected = data.isel(network=0).time_median.sel(event="generalised").values
     np.testing.assert_array_equal(
-        medians["generalised (validation)"].y, np.where(np.isinf(expected), np.nan, expected)
+        medians["generalised (test)"].y, np.where(np.isinf(expected), np.nan, expected)
     )
     assert {"training pairs", "steps to accuracy 99%"} <= axis_titles(figure)
     ratios: Any = training_efficiency.plot_ratios(data)
