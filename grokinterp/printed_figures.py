@@ -104,9 +104,9 @@ def _resized(node: Any, key: str = "", inside: str = "") -> Any:
         return _INLINE.sub(f"font-size:{_SIZE:.2f}px", node)
     if key == "size" and inside.endswith("font"):
         return _SIZE
-    if inside in _THIN.get(key, ()) and node is not None:
+    if node is not None and inside in _THIN.get(key, ()):
         return node * _THINNER
-    if inside == "margin" and key in "ltrb":
+    if node is not None and inside == "margin" and key in "ltrb":
         return node * _SMALLER
     return node
 

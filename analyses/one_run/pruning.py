@@ -178,13 +178,8 @@ def plot_pruning(
     unit = LOSS_LABEL[data.attrs["loss"]] if quantity == "loss" else "accuracy"
     figure.update_yaxes(title=unit, col=1)
     how = "at random" if order == RANDOM else f"by {NAMES[order]}"
-<<<<<<< HEAD
     title = title or f"Removing {words_on(data)} {how}"
-    return finish(figure, title=title, height=460, legend={"y": 1.09}, margin_t=100)
-=======
-    title = title or f"Removing {_words(data)} {how}"
     return finish(figure, title=title, height=460)
->>>>>>> 26e4264 (Figures: one colour per meaning, safe for colour-blind readers, and one layout readable at 400 pixels; gi.save_figure for print)
 
 
 def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:

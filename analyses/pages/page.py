@@ -61,31 +61,6 @@ def write_page(
         plotly=get_plotlyjs(),
         width=width,
     )
-<<<<<<< HEAD
-=======
-    figures = "".join(
-        f"<section>{part.figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)}"
-        f"<p>{html.escape(part.sentence)}</p></section>"
-        for part in sections
-    )
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: {width}px; margin: 2rem auto;
-        padding: 0 1rem; color: {INK}; }}
-table {{ border-collapse: collapse; }}
-th, td {{ text-align: left; font-weight: normal; padding: 0.15rem 1.5rem 0.15rem 0;
-          border-bottom: 1px solid {FAINT}; }}
-td {{ font-variant-numeric: tabular-nums; }}
-section {{ margin-top: 2.5rem; }}
-section p {{ margin: 0 70px; }}
-</style>
-<script>{get_plotlyjs()}</script></head>
-<body><h1>{html.escape(heading)}</h1>
-<p>{html.escape(intro)}</p>
-<table>{table}</table>{figures}</body></html>
-"""
->>>>>>> 26e4264 (Figures: one colour per meaning, safe for colour-blind readers, and one layout readable at 400 pixels; gi.save_figure for print)
     with replacing(path) as file:
         file.write_text(page, encoding="utf-8")
 

@@ -102,13 +102,8 @@ def test_rows_of_all_seeds_are_pooled() -> None:
     assert [len(t.x) for t in bars] == [16] * 4  # pyright: ignore[reportAttributeAccessIssue]
     pooled = data.ipr.sel(value="yes", table="output").values.ravel()
     assert np.array_equal(np.sort(bars[3].x), np.sort(pooled))  # pyright: ignore[reportAttributeAccessIssue]
-<<<<<<< HEAD
-    headings = [a.text for a in figure.layout.annotations]  # pyright: ignore[reportAttributeAccessIssue]
-    assert headings[0].startswith("<b>tied embedding no</b>, input<br>16 rows")
-=======
     headings = [a.text.replace("<br>", " ") for a in figure.layout.annotations]  # pyright: ignore[reportAttributeAccessIssue]
-    assert headings[0].startswith("<b>tied embedding no</b>, input: 16 rows")
->>>>>>> 26e4264 (Figures: one colour per meaning, safe for colour-blind readers, and one layout readable at 400 pixels; gi.save_figure for print)
+    assert headings[0].startswith("<b>tied embedding no</b>, input 16 rows")
     row = table_ipr.table(data, "fig12-tied")[1]
     assert (row["figure"], row["tied embedding"]) == ("fig12-tied", "yes")
 
