@@ -7,6 +7,7 @@ import xarray as xr
 from einops import rearrange
 
 from analyses.pages.finding import Finding
+from analyses.pages.palette import ORDER_SCALE
 from analyses.pages.style import finish
 from grokinterp import Run
 from grokinterp.session import unaffected
@@ -87,9 +88,8 @@ def plot_attention(
         figure.update_yaxes(title=f"head {head}<br>a", row=row, col=1)
     figure.update_xaxes(title="b", row=len(heads))
     bar = {"title": "attention", "thickness": 14}
-    scale = {"colorscale": "Viridis_r", "cmin": 0, "cmax": 1, "colorbar": bar}
-    margin = {"t": 90, "l": 80}
-    return finish(figure, title=title, height=inner + 170, margin=margin, coloraxis=scale)
+    scale = {"colorscale": ORDER_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar}
+    return finish(figure, title=title, height=inner + 170, coloraxis=scale)
 
 
 def strongest(data: xr.Dataset, most: int) -> xr.Dataset:

@@ -6,6 +6,7 @@ import xarray as xr
 
 from analyses.one_run.stored_networks import stored_networks
 from analyses.pages.finding import Finding
+from analyses.pages.palette import ORDER_SCALE
 from analyses.pages.style import finish, stacked_panels
 from grokinterp import Run
 from grokinterp.session import unaffected
@@ -70,7 +71,7 @@ def plot_spectrum(
     figure.update_xaxes(type="category", row=count)
     figure.update_xaxes(title="stored step (updates)", row=count)
     bar = {"title": "share of<br>variance", "tickformat": ".0%", "thickness": 14}
-    scale = {"colorscale": "Viridis_r", "cmin": 0, "colorbar": bar}
+    scale = {"colorscale": ORDER_SCALE, "cmin": 0, "colorbar": bar}
     return finish(figure, title=title, height=inner + 150, coloraxis=scale)
 
 

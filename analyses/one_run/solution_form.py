@@ -216,14 +216,12 @@ def plot_rules(
             hovertemplate="within %{x:.3g}: %{y:.1%}",
             **place,
         )
-    figure.update_xaxes(
-        title="|φu + φv - φw| at most (degrees)", tickvals=list(range(0, 181, 45)), col=1
-    )
+    figure.update_xaxes(title="|φu + φv - φw| at most (degrees)", tickvals=[0, 90, 180], col=1)
     for column in (2, 3):
         figure.update_xaxes(
             title="largest over smallest, at most",
             type="log",
-            tickvals=[1, 1.5, 2, 3, 5, 10],
+            tickvals=[1, 2, 5, 10],
             col=column,
         )
     figure.update_yaxes(range=[-0.02, 1.03], tickformat=".0%")

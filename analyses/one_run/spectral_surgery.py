@@ -18,6 +18,7 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import DRAWN_SUBSETS, FAINT, GUIDE, INK, PLAIN, SUBSET_LABEL
 from analyses.pages.style import finish
+from analyses.pages.wrapping import wrapped
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import SUBSETS
@@ -100,7 +101,7 @@ def plot_surgery(
 ) -> go.Figure:
     """Accuracy on each subset: trained, own frequencies alone, and the range of the controls."""
     shown = [s for s in DRAWN_SUBSETS if not np.isnan(data.accuracy.sel(subset=s)).any()]
-    labels = [SUBSET_LABEL[subset] for subset in shown]
+    labels = [wrapped(SUBSET_LABEL[subset], 8) for subset in shown]
     figure = go.Figure()
     for network, color in (("trained", INK), ("own frequencies", PLAIN)):
         name = network if network == "trained" else "own frequencies alone"

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
+from analyses.pages.palette import ORDER_SCALE
 from analyses.pages.style import finish, stacked_panels
 from grokinterp import Run
 from grokinterp.session import unaffected
@@ -78,7 +79,7 @@ def plot_units(data: xr.Dataset, *, title: str = "Which frequencies do neurons h
         )
     figure.update_yaxes(title="neurons")
     figure.update_xaxes(title="frequency (cycles per period)", row=count)
-    scale = {"colorscale": "Viridis_r", "cmin": 0, "cmax": 1}
+    scale = {"colorscale": ORDER_SCALE, "cmin": 0, "cmax": 1}
     bar = {"title": "share of<br>variance", "tickformat": ".0%", "thickness": 14}
     return finish(figure, title=title, height=inner + 150, coloraxis=scale | {"colorbar": bar})
 

@@ -22,7 +22,7 @@ def arrange(figure: go.Figure) -> int:
         How many lines the headings of the uppermost panels have.
     """
     _share_titles(figure)
-    _tick_logarithms(figure)
+    tick_logarithms(figure)
     lines = _break_headings(figure)
     _mark_empty(figure)
     return lines
@@ -123,10 +123,11 @@ def _break_headings(figure: go.Figure) -> int:
     return max((count_lines(note.text) for note in headings if note.y > top - 1e-6), default=0)
 
 
-def _tick_logarithms(figure: go.Figure) -> None:
+def tick_logarithms(figure: go.Figure) -> None:
+    """Label the logarithmic axes that have no ticks of their own."""
     side_by_side = max((len(row) for row in _rows(figure)), default=1)
     for letter in "xy":
-        most = 7 if letter == "y" or side_by_side == 1 else max(2, 8 // side_by_side)
+        most = 7 if letter == "y" or side_by_side == 1 else max(3, 8 // side_by_side)
         axes, traces = dict(_named(figure, letter)), _on(figure, letter)
         groups: dict[str, list[str]] = defaultdict(list)
         for name, axis in axes.items():
@@ -171,13 +172,16 @@ def _finite(values: Any) -> np.ndarray:
 def _mark_empty(figure: go.Figure) -> None:
     traces = _on(figure, "x")
     vertical = dict(_named(figure, "y"))
+    told = {note.yref for note in figure.layout.annotations}  # pyright: ignore[reportAttributeAccessIssue]
     for name, axis in _named(figure, "x"):
         here = traces[name]
         known = any(
             all(_finite(trace[part]).size for part in ("x", "y", "z") if _holds(trace, part))
             for trace in here
         )
-        if axis.domain is not None and axis.anchor in vertical and not known:
+        if axis.domain is None or axis.anchor not in vertical or axis.anchor in told:
+            continue  # no panel, or one that says why
+        if not known:
             # In units of the paper: plotly does not draw an axis that no trace uses.
             x, y = (sum(ends) / 2 for ends in (axis.domain, vertical[axis.anchor].domain))
             note = {"text": "no data", "font": {"color": GUIDE}, "showarrow": False}

@@ -13,11 +13,11 @@ from analyses.pages.style import finish
 
 Place = tuple[int, int]  # row and column of a panel, from 1
 
-LOG_STEPS = {"type": "log", "title": "step (updates)"}
+LOG_STEPS: dict[str, Any] = {"type": "log", "title": "step (updates)"}
 ACCURACIES = [-0.03, 1.03]  # range of an axis of accuracies
 
 
-def panels(titles: Sequence[str] = ("",), *, rows: int = 1, gap: float = 0.04, **more: Any) -> Any:
+def panels(titles: Sequence[str] = ("",), *, rows: int = 1, gap: float = 0.07, **more: Any) -> Any:
     """A figure of ``rows`` rows of panels with these titles.
 
     The panels of a row share the y axis unless ``more`` says otherwise; ``gap`` is the horizontal

@@ -26,6 +26,7 @@ from analyses.one_run import (
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.one_run.pruning_orders import NAMES
 from analyses.one_run.summary import READ_AT, has_one_layer, in_words, summarise, table_rows
+from analyses.pages.axes import tick_logarithms
 from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
 from analyses.pages.panels import LOG_STEPS
@@ -172,7 +173,7 @@ class Report:
         is_log = is_squeezed(self.curves)
         if is_log:
             for one in (figure, loss):
-                one.update_xaxes(**LOG_STEPS)
+                tick_logarithms(one.update_xaxes(**LOG_STEPS))
         end = float(self.curves["loss"].sel(split="test")[-1])
         return [
             Section(figure, self._about_curves() + _ON_LOG * is_log),
@@ -208,7 +209,7 @@ class Report:
         grown, p = grokking.compute(self.run), summary["task"]["p"]
         time = grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)")
         if is_squeezed(self.curves):
-            time.update_xaxes(**LOG_STEPS)
+            tick_logarithms(time.update_xaxes(**LOG_STEPS))
         row = grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)")
         ends = "" if (ipr := summary["mean_ipr"]) is None else f"; it ends at {ipr:.3f}"
         return [
@@ -341,7 +342,7 @@ class Report:
         norms = weight_norms.compute(self.run)
         figure = weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)")
         if is_squeezed(self.curves):
-            figure.update_xaxes(**LOG_STEPS)
+            tick_logarithms(figure.update_xaxes(**LOG_STEPS))
         return [
             Section(
                 figure,

@@ -146,7 +146,7 @@ def _plain_template() -> go.layout.Template:
             "yref": "container",
             "y": 0,
             "yanchor": "bottom",
-            "x": 0,
+            "x": 0.01,
             "xref": "container",
             "xanchor": "left",
             "font": {"size": 12},

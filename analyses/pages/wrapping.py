@@ -4,7 +4,7 @@ import re
 import textwrap
 
 _TAG = re.compile(r"<[^>]*>")
-_KEPT = re.compile(r"\[[^\]]*\]")  # intervals
+_KEPT = re.compile(r"\[[^\]]*\]|\([^)]{0,14}\)")  # intervals, and short words in brackets
 _BREAK = "<br>"
 
 

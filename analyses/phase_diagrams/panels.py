@@ -62,7 +62,7 @@ class Panels:
         figure, inner = stacked_panels(
             blocks * rows,
             height=_HEIGHT[wide],
-            gap=95 if blocks > 1 else 14,
+            gap=125 if blocks > 1 else 14,
             cols=wide,
             horizontal_spacing=0.025,
             specs=[[{} if at in used else None for at in row] for row in shape],

@@ -36,7 +36,7 @@ def plot_curves(
         published: panel -> (fractions, accuracies), drawn as thin grey lines.
     """
     titles = [f"<b>{panel}</b>" for panel in PANELS]
-    figure = panels(titles, rows=3, shared_xaxes=True, gap=0.04, vertical_spacing=0.07)
+    figure = panels(titles, rows=3, shared_xaxes=True, vertical_spacing=0.07)
     data = data.sel(reading=reading)
     for i, (panel, (factor, rate)) in enumerate(PANELS.items()):
         place = i // 3 + 1, i % 3 + 1

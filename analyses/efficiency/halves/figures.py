@@ -56,7 +56,7 @@ def plot_cuts(
 ) -> go.Figure:
     """Accuracy of both halves against the threshold; grey lines are the thresholds in use."""
     kinds = data.kind.values.tolist()
-    figure = panels([_PART[kind][0] for kind in kinds], gap=0.05)
+    figure = panels([_PART[kind][0] for kind in kinds])
     for column, kind in enumerate(kinds, 1):
         for run in range(data.sizes["run"]):
             here = data.cut_accuracy.isel(run=run).sel(kind=kind)

@@ -114,7 +114,7 @@ def plot_variants(
         title: of the figure.
     """
     starts, last = found.start.values.tolist(), found.attrs["steps"]
-    figure = panels([_start_title(start) for start in starts], gap=0.03)
+    figure = panels([_start_title(start) for start in starts], gap=0.07)
     names = found.variant.values.tolist()
     for column, start in enumerate(starts, 1):
         verdicts = _by_variant(found.verdict.sel(start=start))

@@ -76,7 +76,7 @@ def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.
     """Norm of every layer against the train fraction: means over seeds, without unused rows."""
     shown = ("C_mem", "random labels, equal step", "C_gen")
     norms = data.layer_norm.where(data.missing == "").mean("seed")
-    figure = panels([_CIRCUIT[circuit][0] for circuit in shown], gap=0.03)
+    figure = panels([_CIRCUIT[circuit][0] for circuit in shown])
     for column, circuit in enumerate(shown, 1):
         for i, layer in enumerate(data.layer.values):
             y, look = norms.sel(circuit=circuit, layer=layer), series(i)
@@ -95,7 +95,7 @@ def plot_trend(
 
     A missing marker was not detected; the table says why.
     """
-    figure = panels(list(_KINDS), gap=0.03)
+    figure = panels(list(_KINDS))
     rows = -np.arange(len(NORM_KINDS))
     for column, circuits in enumerate(_KINDS.values(), 1):
         for i, circuit in enumerate(circuits):
