@@ -2,8 +2,8 @@
 
 Most are settled by runs that other entries use, the rest by what the released code computes. Two
 cannot be computed: the caption of Fig. 12 calls alpha a corruption fraction, and the README says
-that the notebooks give all results on label noise, while nothing released makes Figs. 7, 11-16, 23
-and 26-32.
+that the notebook gives all results on label noise, while nothing released makes Figs. 7, 11-16, 21,
+23 and 26-32.
 """
 
 from analyses.ledger.comparisons import Bound, Value
@@ -40,7 +40,7 @@ ENTRIES = (
         reason="the grid is a formula",
         says="19, from 0",
         differs="The released sweeps take 17 corruptions, from .1 to .9. The rows of xi 0 and .05 "
-        "that the text names are of other runs; in the rest both grids agree.",
+        "in the text's grid cannot come from them; in the rest both grids agree.",
     ),
     Entry(
         id="1/E5-batchnorm",
