@@ -20,8 +20,8 @@ _LONGER = 10  # times the usual number of steps
 # seed 0 generalises in 6000 steps; with 1e-2 all weights vanish. Not tried at the other sizes.
 _L2 = 3e-3
 _BATCHES = {"as published": {}, "all pairs": {"training.batch_size": None}}
-# The published Fig. 4 reaches 90 % in validation at 0.4 of the pairs with decay to zero, at 0.5 with
-# decay to the initial weights, and at 0.8 without.
+# The published Fig. 4 reaches 90 % in validation at 0.4 of the pairs with decay to zero, 0.5 with
+# decay to the initial weights, and 0.8 without.
 _FRACTIONS = {"tiny": (0.5,), "small": (0.4, 0.6), "published": (0.4, 0.6)}
 
 
