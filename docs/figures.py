@@ -77,8 +77,8 @@ def draw_hypothesis(out: str) -> None:
 
 
 def draw_d_crit(out: str) -> None:
-    """The curves behind the three estimates of D_crit, and their numbers."""
-    with xr.open_dataset(Path(out) / "d_crit.nc", engine="h5netcdf") as stored:
+    """The curves behind the MLP's three estimates of D_crit, and their numbers."""
+    with xr.open_dataset(Path(out) / "d_crit_mlp_1.nc", engine="h5netcdf") as stored:
         data = stored.load()
     data.to_netcdf(HERE.parent / "tutorials" / "data" / "d_crit.nc", engine="h5netcdf")
     d_crit.plot_curves(data).write_image(HERE / "d_crit.png", width=900, scale=1)

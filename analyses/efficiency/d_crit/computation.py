@@ -69,7 +69,7 @@ def compute(
 
 
 def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> xr.Dataset:
-    """The curves of all experiments over the same seeds, NaN where a seed has no run."""
+    """The curves of all experiments [seed, size] for the same seeds, NaN where there is no run."""
     final = reduced.final.assign_coords(fraction=reduced.n_train.values)
     times = grokking.assign_coords(fraction=grokking.n_train.values)
     budget = budgets(times.last_step)
@@ -80,13 +80,15 @@ def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> x
         "time": times.crossing.rename(fraction="time_size"),
         "budget": budget.rename(fraction="time_size"),
     }
-    bare = {name: part.reset_coords(drop=True) for name, part in parts.items()}
+    bare = {
+        name: part.reset_coords(drop=True).transpose("seed", ...) for name, part in parts.items()
+    }
     return xr.Dataset(bare)  # over the seeds of all
 
 
 def _estimates(measured: xr.Dataset, n_boot: int) -> tuple[dict[str, CriticalSize], xr.Dataset]:
     """Each estimate, and the result of the joint test as a dataset."""
-    rows = {name: measured[name].transpose("seed", ...).values for name in measured.data_vars}
+    rows = {name: measured[name].values for name in measured.data_vars}
     experiments = Experiments(
         cost_sizes=measured["size"].values,
         memorising=rows["memorising"],

@@ -25,9 +25,9 @@ def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
         (3, "not by this step", ended, Look(GUIDE, symbol="triangle-up-open")),
     )
     for row, name, values, look in lines:
-        (size,) = set(values.dims) - {"seed"}
+        size = values.dims[1]
         mode = "markers" if row == 3 else "lines+markers"
-        for curve in values.transpose("seed", size):
+        for curve in values:
             options = {"mode": mode, "width": 1, "size": 8, "opacity": 0.75}
             draw(figure, (row, 1), values[size].values, curve.values, name, look, **options)
     for row, low, high in zip((1, 2, 3), data.low.values, data.high.values, strict=True):
