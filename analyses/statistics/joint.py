@@ -137,7 +137,7 @@ class JointTest:
     estimates: Mapping[str, CriticalSize]
     ratios: Sequence[Ratio] = ()  # of each pair of estimates that exist
     p_value: float = math.nan  # of equality: Bonferroni's over the pairs
-    seeds_needed: float = math.nan  # to find a factor of ``same`` in 80 % of the cases; inf: never
+    seeds_needed: float = math.nan  # to tell, in 80 % of the cases; inf: no number is enough
     missing: Mapping[str, float]  # share of the resamples in which an estimate is missing
     same: float = SAME  # ratios below this count as agreement
     n_boot: int = 0
@@ -174,11 +174,10 @@ class JointTest:
         if absent:
             rest = f"; the others are within {100 * (self.within - 1):.0f} %" if self.ratios else ""
             return f"Cannot tell: {absent}{rest}."
-        wanted = f"a factor of {self.same:g}"
         needs = (
-            f"it needs more sizes, as no number of seeds shows {wanted}"
+            "it needs sizes that are closer together, as no number of seeds is enough"
             if math.isinf(self.seeds_needed)
-            else f"it needs about {self.seeds_needed:.0f} seeds to show {wanted}"
+            else f"it needs about {self.seeds_needed:.0f} seeds"
         )
         return f"Cannot tell: they agree within {100 * (self.within - 1):.0f} % only; {needs}."
 
@@ -192,6 +191,9 @@ def joint_test(
     95 % of the resamples; the others are left out there. Without all three, the estimates may
     differ but cannot be said to agree.
 
+    The number of seeds that it needs is such that, if the true ratios are those found, a pair is
+    shown to differ, or to be closer than ``same``, whichever is easier, with a power of 80 %.
+
     The place of a transition that is steeper than the sizes resolve does not vary over resamples.
     So the midpoint has a further error: a share s of the transition that happens between two sizes
     may lie anywhere between them, which adds (s w)^2 / 12 to the variance, where w is their
@@ -200,7 +202,7 @@ def joint_test(
     Args:
         experiments: at least two seeds.
         same: ratio up to which estimates are said to agree, above 1.
-        n_boot: number of resamples; a second takes about 30 of them.
+        n_boot: number of resamples; each takes a fit of the times.
         seed: of the resampling.
     """
     check_number("same", same, minimum=1.0, strict=True)
@@ -230,7 +232,8 @@ def joint_test(
         coarse = sum(resolution.get(name, 0.0) ** 2 for name in pair)
         error = math.sqrt(spread**2 + coarse)
         ratios.append(_ratio(larger, smaller, apart, error, n, len(pairs)))
-        needed.append(_seeds_for(math.log(same), spread * math.sqrt(n), coarse, len(pairs)))
+        easier = max(apart, math.log(same) - apart)
+        needed.append(_seeds_for(easier, spread * math.sqrt(n), coarse, len(pairs)))
     p_values = [min(1.0, len(pairs) * ratio.p_value) for ratio in ratios]
     return JointTest(
         estimates=estimates,

@@ -59,7 +59,7 @@ def power(
         factor: of the ``shifted`` estimator's D_crit over the others'.
         shifted: one of ``joint.ESTIMATORS``.
         seeds: of each experiment.
-        replicates: number of data sets; each takes about two seconds.
+        replicates: number of data sets; each takes seconds.
         n_boot: number of resamples for each.
         seed: of the simulation.
         progress: show a bar.

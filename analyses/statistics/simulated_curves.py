@@ -62,9 +62,9 @@ def sizes_around(rng: np.random.Generator, first: float) -> np.ndarray:
     return np.round(TRUTH * first * _RATIO ** (np.arange(N_SIZES) + rng.uniform()))
 
 
-def critical_sizes(rng: np.random.Generator, seeds: int, truth: float = TRUTH) -> np.ndarray:
-    """Every seed's D_crit, [seed, 1]; log-normal around ``truth``."""
-    return truth * np.exp(JITTER * rng.standard_normal((seeds, 1)))
+def critical_sizes(rng: np.random.Generator, seeds: int) -> np.ndarray:
+    """Every seed's D_crit, [seed, 1]; log-normal around the truth."""
+    return TRUTH * np.exp(JITTER * rng.standard_normal((seeds, 1)))
 
 
 def growing(sizes: np.ndarray, critical: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -120,9 +120,10 @@ def test_the_three_sentences() -> None:
     assert str(same) == "They agree within 47 % (p = 0.2)."
     wide = of_ratios(0.1, 0.2, 0.1, half=math.log(1.4), p_value=0.2)
     said = "Cannot tell: they agree within 71 % only; it needs "
-    assert str(wide) == said + "about 20 seeds to show a factor of 1.5."
+    assert str(wide) == said + "about 20 seeds."
     never = of_ratios(0.1, 0.2, 0.1, half=math.log(1.4), p_value=0.2, needed=math.inf)
-    assert str(never) == said + "more sizes, as no number of seeds shows a factor of 1.5."
+    closer = "sizes that are closer together, as no number of seeds is enough."
+    assert str(never) == said + closer
     apart = of_ratios(0.1, 0.5, 0.4, half=0.3, p_value=0.01)
     assert str(apart).startswith("They differ by a factor of 1.11 [0.82, 1.49]")
 
@@ -139,6 +140,18 @@ def test_so_many_seeds_find_the_factor(spread: float, coarse: float, pairs: int)
         found.append(float(np.mean((t.pvalue < 0.05 / pairs) & (t.statistic > 0))))
     assert found[0] >= 0.8 - 0.01
     assert found[1] <= 0.8 + 0.01
+
+
+def test_more_seeds_are_needed_than_there_are_where_it_cannot_tell() -> None:
+    """For the easier of two: that a pair differs, or that it is closer than the bound."""
+    rng = np.random.default_rng(0)
+    for middle in (1.0, 1.25, 1.45, 1.6):
+        shifted = 300 * np.exp(0.5 * rng.standard_normal((2, 5)))
+        shifted *= np.exp(-np.log(shifted).mean(axis=1, keepdims=True)) * [[300], [300 * middle]]
+        found = joint_test(experiments(*shifted), n_boot=200)
+        assert found.verdict == "cannot tell"
+        assert found.within > found.same
+        assert found.seeds_needed > 5
 
 
 def test_sizes_that_are_too_coarse_never_find_it() -> None:
