@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from grokinterp.models.base import HookedModel, evaluated
 from grokinterp.models.hooked_module import HookedModule, HookedModuleConfig, _through
 from grokinterp.models.named_parts import View, find, listed
 from grokinterp.models.read_out import Neurons, Part, ReadOut
-from grokinterp.models.trials import added, recorded, same
+from grokinterp.models.trials import find_powers, find_read_out, recorded, same, see_a_sum
 from grokinterp.models.wrapped_inputs import TOKENS, Inputs, reader
 from grokinterp.models.wrapped_tables import find_tables, tried_pairs
 from grokinterp.session import unaffected
@@ -217,6 +216,17 @@ class WrappedModule(HookedModule):
     def _out_names(self) -> list[str]:
         return [part for part in self._out if isinstance(part, str) and self._is_module(part)]
 
+    @property
+    def _reads_one_hots(self) -> bool:
+        return any(isinstance(self.net.get_submodule(n), nn.Linear) for n in self._first_names)
+
+    @property
+    def _input_parameters(self) -> set[str]:
+        """Parameters that multiply the first layer's neurons before their nonlinearity."""
+        named, firsts = dict(self.named_parameters()), self._first_names
+        tables = {f"net.{view.parameter}" for view in self._tables.values()}
+        return tables | {f"net.{name}.bias" for name in firsts if f"net.{name}.bias" in named}
+
     def _is_module(self, name: str) -> bool:
         return not isinstance(find(self.net, "part", name)[1], Tensor)
 
@@ -268,7 +278,7 @@ class WrappedModule(HookedModule):
             for name in norms
             if reads[name] and same(reads[name][0], cache[hook])
         }
-        self._W, self._read_at = self._find_read_out(cache, logits)
+        self._W, self._read_at = find_read_out(self, self._out, self._out_names, cache, logits)
         self._is_direct = False
         if last is not None and self._read_at is not None:
             read, after = cache[self._read_at], f"{self._norm_behind(last)}.hook_out"
@@ -276,82 +286,15 @@ class WrappedModule(HookedModule):
                 self._read_at, self._is_direct = last, True
             elif after in cache and same(read, cache[after]):
                 self._read_at, self._is_direct = after, True
-        self._is_sum = self._neurons_see_a_sum()
+        self._is_sum = see_a_sum(self, is_linear=self._reads_one_hots)
         self._check_layers(cache)
-        self._powers = self._find_powers()
+        self._powers = (
+            find_powers(self, self._input_parameters) if self._is_sum and self._is_direct else None
+        )
 
     def _norm_behind(self, hook: str) -> str:
         gain = self._gains.get(self._neurons.index(hook), "")
         return gain.removeprefix("net.").removesuffix(".weight")
-
-    def _find_read_out(
-        self, cache: Mapping[str, Tensor], logits: Tensor
-    ) -> tuple[list[View], str | None]:
-        """The read-out's matrix [d, p] and bias, and where its input is."""
-        if not self._out:
-            return [], None
-        if self._out_names:
-            name = self._out_names[0]
-            module = self.net.get_submodule(name)
-            if len(self._out) > 1 or not isinstance(module, nn.Linear):
-                raise TypeError(
-                    f"readout={name!r} is a {type(module).__name__}; it must be an nn.Linear, a "
-                    "parameter [d, classes], or a parameter and its bias"
-                )
-            tensors, hook = [module.weight.T, module.bias], f"{name}.hook_in"
-            if hook not in self.hook_dict:
-                raise ValueError(f"readout={name!r} is not called in a forward pass")
-        else:
-            tensors = [find(self.net, "readout", part)[1] for part in self._out]
-            hook, name = (self._neurons[-1] if self._neurons else None), str(self._out[0])
-            if hook is None:
-                raise ValueError(
-                    "readout is a parameter, and no submodule shows what is multiplied by it; "
-                    "name the neurons that it reads, too"
-                )
-        whole = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
-        W = whole[0]
-        x = cache[hook] if cache[hook].ndim == 2 else cache[hook][:, -1]
-        if W.ndim != 2 or W.shape[0] != x.shape[1] or W.shape[1] < self.p:
-            raise ValueError(
-                f"readout={name!r} is {list(W.shape)} as [d, classes], but {hook} has "
-                f"{x.shape[1]} entries and p={self.p} residues need as many classes; give "
-                "weight.T if it is the other way round, or what the read-out reads as neurons"
-            )
-        found = x @ W
-        found = (found if len(whole) == 1 else found + whole[1])[:, : self.p]
-        if not same(found, logits):
-            away = float((found - logits).abs().max())
-            raise ValueError(
-                f"readout={name!r} does not give the network's logits: they are up to {away:.3g} "
-                "away from its input times its weight. Name the last linear map, and wrap the "
-                "network without what stands behind it, such as a softmax or a scale"
-            )
-        residues = [whole[0][:, : self.p], *(bias[: self.p] for bias in whole[1:])]
-        return [View.of(self.net, tensor, f"readout={name!r}") for tensor in residues], hook
-
-    def _neurons_see_a_sum(self) -> bool:
-        """Whether neuron j of the first layer is a function of the sum of the tables' entries j."""
-        if not self._tables or not self._neurons:
-            return False
-        hook, tables = self._neurons[0], list(self.input_tables.values())
-        pair = torch.tensor([[1, 2 % self.p]])
-        width = self.run_with_cache(pair, names_filter=hook)[1][hook].shape[-1]
-        if any(table.shape[1] != width for table in tables):
-            return False
-        half = torch.arange(width, device=tables[0].device) % 2 == 0
-        step = tables[0].std() * half
-
-        def neurons(*changes: tuple[int, int, Tensor]) -> Tensor:
-            with ExitStack() as stack:
-                for operand, residue, change in changes:
-                    stack.enter_context(added(tables[operand % len(tables)], residue, change))
-                return self.run_with_cache(pair, names_filter=hook)[1][hook]
-
-        before, one = neurons(), neurons((0, 1, step))
-        both = neurons((0, 1, step), (1, 2 % self.p, -step))
-        alone = same(one[..., ~half], before[..., ~half])
-        return alone and not same(one, before) and same(both, before)
 
     def _check_layers(self, cache: Mapping[str, Tensor]) -> None:
         """Raise if a network would be taken for one with a single hidden layer and is not."""
@@ -365,36 +308,12 @@ class WrappedModule(HookedModule):
         what = (
             "what the read-out reads is something else"
             if self._is_sum
-            else "they are no function of what the first map puts out, one by one"
+            else "they are not, one by one, functions of the sum of a's and b's rows of first"
         )
         raise ValueError(
             f"neurons={hook!r} do not lie between first and readout alone: {what}. Name the "
             "neurons of every hidden layer, in order, as in neurons=('1', '3')"
         )
-
-    def _find_powers(self) -> dict[str, Sequence[int]] | None:
-        """``scale_powers``, from doubling the first map; None if there are other parameters."""
-        if not (self._is_sum and self._is_direct) or self._gains or self.read_out is None:
-            return None
-        inputs = {f"net.{view.parameter}" for view in self._tables.values()}
-        modules = [(name, self.net.get_submodule(name)) for name in self._first_names]
-        inputs |= {
-            f"net.{name}.bias" for name, m in modules if getattr(m, "bias", None) is not None
-        }
-        outputs, named = list(self.read_out.parameters), dict(self.named_parameters())
-        if inputs | set(outputs) != named.keys() or self.read_out.is_tied:
-            return None
-        hook, pair = self._neurons[-1], torch.tensor([[1, 2 % self.p]])
-        before = self.run_with_cache(pair, names_filter=hook)[1][hook]
-        with ExitStack() as stack:
-            for name in inputs:
-                stack.enter_context(added(named[name], slice(None), named[name].detach().clone()))
-            twice = self.run_with_cache(pair, names_filter=hook)[1][hook]
-        for degree in (1, 2, 3):
-            if same(twice, 2.0**degree * before) and bool(before.any()):
-                powers: dict[str, Sequence[int]] = dict.fromkeys(sorted(inputs), (1,))
-                return powers | dict(zip(outputs, ((-degree,), (0,)), strict=False))
-        return None
 
 
 @unaffected()

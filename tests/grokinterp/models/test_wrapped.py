@@ -298,6 +298,18 @@ class Reads(nn.Module):
         return self.out(torch.relu(self.first(0.5 * x)))
 
 
+class Product(nn.Module):
+    """Multiplies the operands' vectors, where an MLP adds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Embedding(P, 12), nn.Embedding(P, 12)
+        self.out = nn.Linear(12, P)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        return self.out(torch.relu(self.left(pairs[:, 0]) * self.right(pairs[:, 1])))
+
+
 def wrong_rows(pairs: Tensor) -> Tensor:
     return torch.zeros(3, 2 * P, dtype=torch.float64)
 
@@ -348,7 +360,12 @@ BAD: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
     "second layer as first": (
         lambda: seeded(*copy.deepcopy(DEEP)),
         {"neurons": "3", "readout": "4"},
-        "no function of what the first map puts out, one by one",
+        "they are not, one by one, functions of the sum",
+    ),
+    "a product": (
+        Product,
+        {"first": ("left", "right"), "neurons": "out.hook_in", "readout": "out"},
+        "they are not, one by one, functions of the sum",
     ),
     "dropout": (
         lambda: nn.Sequential(nn.Linear(2 * P, 12), nn.Dropout(0.1), nn.Linear(12, P)),
@@ -382,7 +399,7 @@ BAD: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
 def test_what_is_wrong_is_refused_by_name(case: str) -> None:
     make, changes, message = BAD[case]
     with_p: dict[str, Any] = {"p": P}
-    defaults: dict[str, Any] = MLP if case not in ("near name", "not called") else {}
+    defaults: dict[str, Any] = MLP if case not in ("near name", "not called", "a product") else {}
     with pytest.raises((TypeError, ValueError), match=message):
         gi.wrap(make(), **(with_p | defaults | changes))
 
@@ -391,3 +408,16 @@ def test_wrapped_networks_are_not_built_from_configs() -> None:
     model = gi.wrap(relu_mlp(), p=P, **MLP)
     with pytest.raises(TypeError, match="initial weights of a wrapped Sequential are unknown"):
         WrappedModule(model.cfg, p=P)
+
+
+@pytest.mark.parametrize("bias", [-100.0, 0.0])
+def test_dead_and_collapsed_networks_are_wrapped(bias: float) -> None:
+    """No neuron responds to anything; that the one-hots' map is a sum needs no response."""
+    net = relu_mlp()
+    net[0].bias.data.fill_(bias)
+    if bias == 0.0:
+        net[0].weight.data.zero_()
+    model = gi.wrap(net, p=P, **MLP)
+    assert len(model.input_weights) == 2
+    assert probes.model_neuron_ipr(model).ipr.shape == (12,)
+    assert model.scale_powers is None  # of neurons that are all zero no power is known
