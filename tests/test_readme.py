@@ -17,6 +17,7 @@ import torch
 import grokinterp as gi
 from analyses import hypothesis
 from analyses.registry import ANALYSES, EXPERIMENTS
+from grokinterp.printed_figures import for_print
 from grokinterp.training import trainer
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,8 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         return trainer.train_many([shrunk(config) for config in configs], **options)
 
     sweep = gi.sweep
+    # Files are written in test_printed_figures.py, with one browser for all.
+    monkeypatch.setattr(gi, "save_figure", lambda figure, path, **options: for_print(figure))
     monkeypatch.setattr(gi, "train", lambda config: train_many([config], progress=False)[0])
     monkeypatch.setattr(gi, "train_many", train_many)
     for name in ("compute", "compute_model"):

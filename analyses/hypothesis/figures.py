@@ -94,7 +94,7 @@ def plot_verdicts(
         )
     labels = _labels(data)
     names = [
-        f"{wrapped(kind, 16)}<br><span style='font-size:10px'>{wrapped(details, 22)}</span>"
+        f"{wrapped(kind, 24)}<br><span style='font-size:10px'>{wrapped(details, 30)}</span>"
         for kind, details in labels
     ]
     plain = {"zeroline": False, "showgrid": False}
@@ -103,7 +103,7 @@ def plot_verdicts(
         figure.add_hline(float(edge) - 0.5, line_width=1, line_color=FAINT)
     where = " or ".join(sorted(set(data.judged_on.values.tolist()), reverse=True))
     figure.update_xaxes(title=f"accuracy on {where} pairs", range=[-0.03, 1.03], zeroline=False)
-    figure = finish(figure, title=title, height=220 + 52 * len(rows))
+    figure = finish(figure, title=title, height=220 + 56 * len(rows))
     return figure.update_layout(margin_r=110)
 
 

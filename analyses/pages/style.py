@@ -111,7 +111,7 @@ def finish(
     top = _EDGE + 16 + _TITLE_LINE * count_lines(text) + _HEADING_LINE * headings
     if seeds:
         small = wrapped(seeds, 52)
-        text += f"<br><span style='font-size:13px'>{small}</span>" if text else small
+        text += "<br>" * bool(text) + f"<span style='font-size:13px'>{small}</span>"
         top += _SEEDS_LINE * count_lines(small)
     figure.update_layout(
         title={"text": text, "y": 1 - (_EDGE + _FIRST * ("<br>" in text)) / height},

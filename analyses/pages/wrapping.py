@@ -4,7 +4,9 @@ import re
 import textwrap
 
 _TAG = re.compile(r"<[^>]*>")
-_KEPT = re.compile(r"\[[^\]]*\]|\([^)]{0,14}\)")  # intervals, and short words in brackets
+_KEPT = re.compile(
+    r"\[[^\]]*\]|\([^)]{0,14}\)|\w+ = \S+"
+)  # intervals, short words in brackets, p = 7
 _BREAK = "<br>"
 
 

@@ -21,6 +21,7 @@ from analyses.pages.wrapping import count_lines, wrapped
         ("rank 1 [0.1, 0.2]", 8, "rank 1<br>[0.1, 0.2]"),
         ("w<sub>m2</sub> is the speed", 6, "w<sub>m2</sub> is<br>the<br>speed"),
         ("a<br>b", 7, "a<br>b"),
+        ("modulo p = 43", 10, "modulo<br>p = 43"),
         ("unbreakable", 4, "unbreakable"),
         ("", 4, ""),
     ],
