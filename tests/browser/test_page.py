@@ -62,6 +62,7 @@ def test_markup_in_names_and_one_network_only(tmp_path: Path, opened: Opened) ->
 def test_dead_units_and_no_corrupted_labels(run: gi.Run, tmp_path: Path, opened: Opened) -> None:
     config = CONFIG.replace({"data.corruption": 0.0, "data.operation": "multiplication"})
     model = gi.build_model(config).eval()
+    assert isinstance(model, gi.HookedMLP)
     model.W_E.zero_()
     data = make_dataset(config.data)
     dead = dataclasses.replace(run, config=config, dataset=data, model=model, checkpoints={})
