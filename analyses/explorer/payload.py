@@ -163,7 +163,6 @@ def _about(run: Run, name: str, networks: Sequence[StoredNetwork]) -> dict[str, 
         "ending": run.ending,
         "steps": [stored.step for stored in networks],
         "scores": [score._asdict() for score in scores_of(run.model)],
-        "subsets": list(DISJOINT),
         "threshold": IPR_MEMORISES_BELOW,
         "history": {
             "step": curves.step.values.tolist(),

@@ -20,7 +20,7 @@ QUIET = (
 Opened = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright runs an event loop, which other tests cannot have
 def chromium() -> Iterator[Any]:
     """A headless Chromium, driven by playwright."""
     api = pytest.importorskip("playwright.sync_api", reason="pip install playwright to run these")
@@ -37,11 +37,20 @@ def chromium() -> Iterator[Any]:
 def opened(chromium: Any) -> Iterator[Opened]:
     """``opened(file, "#fragment")``: the page of a file when it has drawn everything.
 
+    ``before`` is a script that runs first, ``until`` a selector of what is waited for instead.
+
     A message in the console, an error, or a request to anywhere else fails the test.
     """
     pages, said = [], []
 
-    def open_page(file: Path, fragment: str = "", *, width: int = 1200, before: str = "") -> Any:
+    def open_page(
+        file: Path,
+        fragment: str = "",
+        *,
+        width: int = 1200,
+        before: str = "",
+        until: str = "body[data-ready=yes]",
+    ) -> Any:
         page = chromium.new_page(viewport={"width": width, "height": 900})
         pages.append(page)
         page.on("console", lambda message: said.append(message.text))
@@ -50,7 +59,7 @@ def opened(chromium: Any) -> Iterator[Opened]:
         if before:
             page.add_init_script(before)
         page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("body[data-ready=yes]")
+        page.wait_for_selector(until)
         return page
 
     yield open_page

@@ -70,16 +70,16 @@ def test_sliders_switch_off_by_rank(run: gi.Run, explorer: Path, opened: Opened)
 def test_a_loop_switches_what_is_inside(run: gi.Run, explorer: Path, opened: Opened) -> None:
     page = opened(explorer)
     places = page.evaluate(PLACES)
-    middle = sorted(x for x, _ in places)[20]
+    middle = sum(sorted(x for x, _ in places)[19:21]) / 2  # no point is on the line
     box = page.locator("#scatter").bounding_box()
-    top, bottom, left = box["y"] + 2, box["y"] + box["height"] - 2, box["x"] + 2
-    corners = [(left, top), (middle, top), (middle, bottom), (left, bottom)]
+    top, bottom, right = box["y"] + 2, box["y"] + box["height"] - 2, box["x"] + box["width"] - 2
+    corners = [(right, top), (middle, top), (middle, bottom), (right, bottom)]
     page.mouse.move(*corners[0])
     page.mouse.down()
     for corner in corners[1:]:
         page.mouse.move(*corner)
     page.mouse.up()
-    inside = [unit for unit, (x, _) in enumerate(places) if x < middle]
+    inside = [unit for unit, (x, _) in enumerate(places) if x > middle]
     wait(page, len(inside))
     assert 15 < len(inside) < 25
     assert page.evaluate(OFF) == inside

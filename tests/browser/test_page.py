@@ -40,9 +40,16 @@ def test_every_control_and_figure_has_a_name(explorer: Path, opened: Opened) -> 
 def test_on_paper(explorer: Path, opened: Opened) -> None:
     page = opened(explorer)
     page.emulate_media(media="print")
-    assert not page.locator("#play").is_visible()
+    for control in ("play", "low", "toggle", "x"):
+        assert not page.locator(f"#{control}").is_visible()
+    assert page.locator("#next-wrong").is_visible()  # also a legend
     assert page.locator("#curve-low").is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_an_old_browser_is_told(explorer: Path, opened: Opened) -> None:
+    page = opened(explorer, before="delete window.DecompressionStream", until="#problem")
+    assert "DecompressionStream is not defined" in page.locator("#problem").inner_text()
 
 
 def test_markup_in_names_and_one_network_only(tmp_path: Path, opened: Opened) -> None:

@@ -345,4 +345,8 @@ async function start() {
   window.explorer = new Explorer(stored, pool); // for the browser's console
 }
 
-start();
+start().catch((error) => {
+  $("problem").hidden = false;
+  $("problem").textContent =
+    `The page could not start (${error.message}). It needs a browser of 2023 or later.`;
+});
