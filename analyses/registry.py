@@ -80,8 +80,8 @@ EXPERIMENTS = {
         module="analyses.efficiency.d_crit",
         shows="the critical data-set size, estimated in three ways: are they equal?",
         figures=f"{SECOND}, section 4.2",
-        cost="tiny 140 runs, 51,000 steps; "
-        "small 350 runs, 1,710,000 steps; published 410 runs, 58,500,000 steps",
+        cost="tiny 150 runs, 54,000 steps; "
+        "small 370 runs, 1,770,000 steps; published 430 runs, 60,500,000 steps",
     ),
     "stability": Entry(
         module="analyses.efficiency.stability",

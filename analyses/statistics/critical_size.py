@@ -7,7 +7,8 @@ a reason.
 
 Each estimator first tests whether there is a critical size at all, so that noise alone gives an
 estimate in at most one of 20 data sets: do the curves change places, does accuracy go from one
-plateau to the other, do the times diverge?
+plateau to the other, do the times diverge? The last fails where seeds differ in the exponent of
+their times, see :mod:`time_divergence`.
 
 A seed's curve is one observation, since more sizes do not average out an offset that its runs
 share; so intervals resample whole seeds. Bootstrap intervals of few seeds are too narrow, so we

@@ -8,7 +8,7 @@ than exceed the last step only.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -21,26 +21,29 @@ _FEWEST = 3  # sizes needed to fit a slope
 
 
 def compute(
-    circuits: xr.Dataset, curves: xr.Dataset, midpoint: float, times: xr.DataArray
+    circuits: xr.Dataset, curves: xr.Dataset, midpoints: Sequence[float], times: xr.DataArray
 ) -> xr.Dataset:
     """The numbers that test each assumption.
 
     Args:
         circuits: from ``model_efficiency.compute``.
         curves: from ``cost_curves`` of the same, over "seed" and "size".
-        midpoint: the ungrokking midpoint in training pairs, NaN if there is none.
+        midpoints: the ungrokking midpoint of each seed in training pairs, NaN if there is none.
         times: steps to grok over "seed" and "time_size", NaN where a run did not.
 
     Returns:
-        ``excess``, ``excess_low``, ``excess_high``: what memorising costs at the midpoint, over
-        what generalising does (geometric mean over seeds, 95 % Student-t interval), interpolated in
-        logarithms; NaN without a midpoint or outside the sizes. Over "circuit" (memorising,
-        generalising) and "quantity": ``slope``, ``slope_low``, ``slope_high``, of the logarithm of
-        the cost, of the norm of the weights in use and of the median correct logit, against the
-        logarithm of the number of pairs. Over "time_size": ``censored``, the share of runs that did
-        not grok.
+        ``excess``, ``excess_low``, ``excess_high``: what memorising costs at a seed's midpoint,
+        over what generalising does (geometric mean over seeds, 95 % Student-t interval),
+        interpolated in logarithms; NaN without a midpoint or outside the sizes. Over "circuit"
+        (memorising, generalising) and "quantity": ``slope``, ``slope_low``, ``slope_high``, of the
+        logarithm of the cost, of the norm of the weights in use and of the median correct logit,
+        against the logarithm of the number of pairs. Over "time_size": ``censored``, the share of
+        runs that did not grok.
     """
-    excess = [_at(curves["size"].values, ratio, midpoint) for ratio in _log_ratio(curves)]
+    excess = [
+        _at(curves["size"].values, ratio, midpoint)
+        for ratio, midpoint in zip(_log_ratio(curves), midpoints, strict=True)
+    ]
     found = t_interval(xr.DataArray(excess, dims="seed"))
     slopes = [
         [
@@ -66,18 +69,13 @@ def compute(
 
 def sentences(data: xr.Dataset) -> Iterator[str]:
     """A sentence for each assumption."""
-    ratio = _interval(data, "excess")
-    if math.isnan(data.excess):
-        yield "Costs at the ungrokking midpoint: unknown, as it was not found inside the sizes."
-    else:
-        inside = data.excess_low <= 1 <= data.excess_high
-        yield (
-            f"At the ungrokking midpoint memorising costs {ratio} times what generalising does: "
-            + ("equal, as the account says." if inside else "not equal, against the account.")
-        )
+    yield (
+        "Cost of memorising over that of generalising at the ungrokking midpoint: "
+        f"{_interval(data, 'excess')}; the account says 1."
+    )
     for circuit in data.circuit.values:
         one = data.sel(circuit=circuit)
-        told = (f"{q} as D^{_interval(one.sel(quantity=q), 'slope')}" for q in QUANTITIES)
+        told = (f"{q} as D^({_interval(one.sel(quantity=q), 'slope')})" for q in QUANTITIES)
         yield f"{circuit}: {', '.join(told)}."
     late = data.censored.where(data.censored > 0, drop=True)
     if late.size:
@@ -127,6 +125,8 @@ def _slopes(circuits: xr.Dataset, name: str, quantity: str) -> list[float]:
 
 
 def _interval(data: xr.Dataset, name: str) -> str:
+    if data[name].isnull():
+        return "unknown"
     low, high = float(data[f"{name}_low"]), float(data[f"{name}_high"])
     interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
     return f"{float(data[name]):.2f}{interval}"

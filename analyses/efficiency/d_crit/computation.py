@@ -12,7 +12,7 @@ from analyses.efficiency.d_crit import assumptions
 from analyses.efficiency.histories import NETWORK_LABEL, network_of
 from analyses.efficiency.model_efficiency.trend import cost_curves
 from analyses.statistics import agreement
-from analyses.statistics.critical_size import CriticalSize
+from analyses.statistics.critical_size import CriticalSize, midpoint_places
 from analyses.statistics.joint import ESTIMATORS, Experiments, joint_test
 from analyses.statistics.over_runs import budgets
 
@@ -64,7 +64,8 @@ def compute(
     estimates[midpoint] = _with_unfinished(estimates[midpoint], reduced)
     table = agreement.compute(estimates, n_pairs=cost_runs[0].config.data.p ** 2)
     found = table.assign_attrs(joint.attrs | {"task": task}).merge(joint).merge(measured)
-    tests = assumptions.compute(circuits, curves, estimates[midpoint].value, measured.time)
+    midpoints = _midpoints(measured, exist=not np.isnan(estimates[midpoint].value))
+    tests = assumptions.compute(circuits, curves, midpoints, measured.time)
     return found.merge(tests)
 
 
@@ -84,6 +85,17 @@ def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> x
         name: part.reset_coords(drop=True).transpose("seed", ...) for name, part in parts.items()
     }
     return xr.Dataset(bare)  # over the seeds of all
+
+
+def _midpoints(measured: xr.Dataset, *, exist: bool) -> list[float]:
+    """The ungrokking midpoint of each seed; NaN for a seed without runs, or if none exists."""
+    sizes, final, once = measured.reduced_size.values, measured.final.values, np.ones((1, 1), int)
+    return [
+        float(np.exp(midpoint_places(sizes, row[None], once)[0]))
+        if exist and not np.isnan(row).all()
+        else np.nan
+        for row in final
+    ]
 
 
 def _estimates(measured: xr.Dataset, n_boot: int) -> tuple[dict[str, CriticalSize], xr.Dataset]:

@@ -21,7 +21,11 @@ MEMORISED = {  # fractions of random labels
     "small": (0.05, 0.08, 0.11, 0.14, 0.17, 0.2, 0.25, 0.3, 0.4),
     "published": (0.03, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
 }
-GENERALISED = {"tiny": (0.7, 0.9), "small": (0.5, 0.7, 0.9), "published": (0.5, 0.7, 0.9)}
+GENERALISED = {  # fractions of the task's own labels
+    "tiny": (0.7, 0.8, 0.9),
+    "small": (0.5, 0.6, 0.7, 0.8, 0.9),
+    "published": (0.5, 0.6, 0.7, 0.8, 0.9),
+}
 REDUCED = {  # fractions with which grokked networks train on
     "tiny": (0.1, 0.2, 0.35),
     "small": (0.05, 0.07, 0.09, 0.11, 0.13, 0.15, 0.18, 0.22, 0.28, 0.36, 0.5),

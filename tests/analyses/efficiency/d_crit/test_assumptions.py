@@ -31,7 +31,7 @@ def found(midpoint: float) -> xr.Dataset:
     size = xr.DataArray(SIZES, dims="size", coords={"size": SIZES})
     curves = xr.Dataset({"memorising": FACTORS * size**0.3, "generalising": 300**0.3 + 0 * size})
     times = xr.DataArray([[np.nan, 50.0], [np.nan, np.nan]], dims=("seed", "time_size"))
-    data = assumptions.compute(circuits(), curves, midpoint, times)
+    data = assumptions.compute(circuits(), curves, [midpoint, midpoint], times)
     return data.assign_coords(time_size=[700, 900])
 
 
@@ -45,6 +45,16 @@ def test_slopes_and_costs_are_those_of_the_curves() -> None:
     assert data.censored.values.tolist() == [1.0, 0.5]
 
 
+def test_each_seed_is_read_at_its_own_midpoint() -> None:
+    size = xr.DataArray(SIZES, dims="size", coords={"size": SIZES})
+    curves = xr.Dataset(
+        {"memorising": size**0.3 / FACTORS**0.3, "generalising": 200**0.3 + 0 * size}
+    )
+    times = xr.DataArray([[50.0], [50.0]], dims=("seed", "time_size"))
+    data = assumptions.compute(circuits(), curves, [200.0, 260.0], times)
+    assert [float(data[f"excess{end}"]) for end in ("", "_low", "_high")] == pytest.approx([1] * 3)
+
+
 @pytest.mark.parametrize("midpoint", [float("nan"), 90.0, 900.0])
 def test_costs_beyond_the_sizes_are_unknown(midpoint: float) -> None:
     assert found(midpoint).excess.isnull()
@@ -56,13 +66,12 @@ def test_what_is_said() -> None:
     )
     data = data.assign_coords(estimator=["divergence of time"])
     said = list(assumptions.sentences(data))
-    assert said[0].startswith("At the ungrokking midpoint memorising costs 1.14 [0.2")
-    assert said[0].endswith("times what generalising does: equal, as the account says.")
-    assert said[1].startswith("memorising: cost as D^0.30 [0.30, 0.30], norm as D^0.50")
+    assert "at the ungrokking midpoint: 1.14 [0.2" in said[0]
+    assert said[0].endswith("]; the account says 1.")
+    assert said[1].startswith("memorising: cost as D^(0.30 [0.30, 0.30]), norm as D^(0.50")
     assert said[3] == "Runs that had not grokked by their last step: 100% at 700, 50% at 900 pairs."
     assert said[4] == "The time diverges (p = 0.002) at 420 pairs."
-    dearer = data.assign(excess=1.2, excess_low=1.1, excess_high=1.3)
-    assert "1.20 [1.10, 1.30] times" in next(assumptions.sentences(dearer))
-    assert "not equal" in next(assumptions.sentences(dearer))
+    unknown = data.assign(excess=np.nan)
+    assert "midpoint: unknown; the account" in next(assumptions.sentences(unknown))
     never = data.assign(value=("estimator", [np.nan]), reason=("estimator", ["too few"]))
     assert list(assumptions.sentences(never))[4] == "That the time diverges is not shown: too few."
