@@ -20,7 +20,6 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
@@ -88,8 +87,8 @@ def store_stability(out: str) -> None:
     """The curves and verdicts of every setting that was tried."""
     with xr.open_dataset(Path(out) / "stability.nc", engine="h5netcdf") as stored:
         data = stored.load()
-    packed: Any = {"dtype": "float32", "zlib": True, "shuffle": True}
-    encoding = dict.fromkeys(("train_accuracy", "test_accuracy"), packed)
+    packed = {"dtype": "float32", "zlib": True, "shuffle": True}
+    encoding = {"train_accuracy": packed, "test_accuracy": packed}
     with replacing(HERE / "stability.nc") as file:
         data.to_netcdf(file, engine="h5netcdf", encoding=encoding)
 
