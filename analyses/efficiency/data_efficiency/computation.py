@@ -16,6 +16,7 @@ from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp.checks import check_number
 
 _FOUND_BELOW = 0.05  # corrected p value
+_WORDS = {1.0: "helps", 0.0: "cannot tell", -1.0: "hurts"}
 READINGS = ("final", "best")  # which accuracy of a run; the paper does not say which it shows
 
 
@@ -41,6 +42,8 @@ def compute(sweep: xr.Dataset) -> xr.Dataset:
           same rate, paired by seed (same split, same initial weights). For Adam itself, minus that
           of Adam at the baseline rate. ``gain_p`` is the p value of the paired difference, and
           ``gain_p_holm`` the same corrected by Holm's rule for all differences of a reading;
+        * ``helps`` (factor, rate, reading): 1 if the gain is positive and its corrected p value
+          below 5 %, -1 if it is negative, 0 if neither can be told;
         * ``first_fraction``, ``first_low``, ``first_high``: see :func:`first_fraction`, at 90 %;
         * ``grok_step`` (factor, rate, fraction, seed): NaN if the run did not grok or is not done;
         * ``learning_rate`` (factor, rate); ``n_done`` (factor, rate, fraction), finished seeds.
@@ -69,6 +72,7 @@ def compute(sweep: xr.Dataset) -> xr.Dataset:
     gains = (overall - reference).where(~is_reference)
     p = xr.apply_ufunc(paired_p, gains, input_core_dims=[["seed"]], vectorize=True)
     corrected = xr.concat([one.copy(data=holm(one)) for _, one in p.groupby("reading")], "reading")
+    sign = xr.where(gains.mean("seed") > 0, 1.0, -1.0)
     data = xr.Dataset(
         {
             "accuracy": accuracy,
@@ -77,6 +81,7 @@ def compute(sweep: xr.Dataset) -> xr.Dataset:
             **_named("gain", t_interval(gains)),
             "gain_p": p,
             "gain_p_holm": corrected,
+            "helps": sign.where(corrected < _FOUND_BELOW, 0.0).where(gains.notnull().any("seed")),
             "grok_step": runs.grok_step,
             "learning_rate": runs.learning_rate.max(("fraction", "seed")),
             "n_done": runs.done.sum("seed").astype(int),
@@ -157,12 +162,9 @@ def table(data: xr.Dataset) -> list[Mapping[str, Any]]:
         here = final.sel(factor=factor, rate=rate)
         if int(here.n_done.sum()):
             numbers = {name: float(here[name]) for name in names}
-            rows.append({"setting": factor, "rate": rate} | numbers | {"change": _helps(here)})
+            rows.append(
+                {"setting": factor, "rate": rate}
+                | numbers
+                | {"change": _WORDS.get(float(here.helps), "")}
+            )
     return rows
-
-
-def _helps(here: xr.Dataset) -> str:
-    """Whether a change helps, at 5 % after the correction for many comparisons."""
-    if not here.gain_p_holm < _FOUND_BELOW:
-        return "cannot tell" if here.gain.notnull() else ""
-    return "helps" if here.gain > 0 else "hurts"

@@ -111,6 +111,7 @@ def test_which_change_helps_is_corrected_for_the_number_of_changes(accuracy: np.
     assert noise.gain_p_holm == pytest.approx((n - 2) * float(noise.gain_p))  # two come before it
     told = {(row["setting"], row["rate"]): row["change"] for row in de.table(data)}
     assert told.pop((BASELINE, "baseline")) == ""
+    assert np.isnan(at(data, "dropout", "low").helps)  # not in the sweep
     assert told.pop(("dropout", "high")) == "helps"
     assert told.pop(("decay to zero", "high")) == "hurts"
     assert set(told.values()) == {"cannot tell"}
