@@ -87,7 +87,7 @@ EXPERIMENTS = {
         module="analyses.efficiency.stability",
         shows="norms, learning rates, decays: with which a transformer groks and stays grokked",
         cost="tiny 12 runs, 3,600 steps; "
-        "small 36 runs, 216,000 steps; published 24 runs, 2,400,000 steps",
+        "small 30 runs, 189,000 steps; published 24 runs, 2,400,000 steps",
     ),
     "halves": Entry(
         module="analyses.efficiency.halves",
