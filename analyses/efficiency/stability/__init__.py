@@ -1,9 +1,10 @@
 """Settings with which a transformer groks and stays grokked: a recorded search.
 
 The second paper's transformer has norms after the residual additions, and its accuracy jumps up and
-down after grokking. ``grokinterp run stability OUT`` trains one-layer transformers with and
-without norms, at several learning rates and weight decays, judges every run by the criterion of :mod:`analyses.efficiency.stability.computation`, and names the setting that is
-taken for size "small". All settings that were tried are in the result.
+down after grokking. ``grokinterp run stability OUT`` trains one-layer transformers with and without
+norms, at several learning rates and weight decays, judges every run by the criterion of
+:mod:`analyses.efficiency.stability.computation`, and names the setting that is taken for size
+"small". All settings that were tried are in the result.
 """
 
 from collections.abc import Iterator

@@ -37,12 +37,12 @@ def compute(runs: Sequence[gi.Run]) -> xr.Dataset:
     """Accuracies and verdicts of transformers that differ in norms, rate, decay and seed.
 
     Args:
-        runs: every setting with the same seeds, evaluated at the same steps.
+        runs: every setting with the same seeds.
 
     Returns:
         Dataset over "setting" and "seed". Coordinates of a setting: ``network``, a name in
         ``runs.NETWORKS``, ``learning_rate`` and ``weight_decay``. ``train_accuracy`` and
-        ``test_accuracy`` (..., step) in 0..1, NaN after a run diverged. ``train_step`` and
+        ``test_accuracy`` (..., step) in 0..1, NaN after a run's end. ``train_step`` and
         ``grok_step``: the first of five evaluated steps at 99 % or above, NaN if there is none.
         Over the evaluations after ``grok_step`` and
         up to 3 times that step, or to the end: ``lowest`` test accuracy, and ``share_below``, the
@@ -63,12 +63,13 @@ def compute(runs: Sequence[gi.Run]) -> xr.Dataset:
             f"{len(runs)} runs are not {len(settings)} settings with {len(seeds)} seeds each; give "
             "every setting with every seed, once"
         )
+    seed = xr.Variable("seed", seeds)
     rows = [
-        xr.concat([_of_run(cells[setting, seed]) for seed in seeds], xr.Variable("seed", seeds))
+        xr.concat([_of_run(cells[setting, s]) for s in seeds], seed, join="outer")
         for setting in settings
     ]
     columns = zip(*settings, strict=True)
-    return xr.concat(rows, "setting").assign_coords(
+    return xr.concat(rows, "setting", join="outer").assign_coords(
         {name: ("setting", list(column)) for name, column in zip(_COORDS, columns, strict=True)}
     )
 

@@ -99,6 +99,9 @@ def test_taken_is_the_stable_setting_with_the_fewest_evaluations_below_99() -> N
     normed = _run(_curve(200, 700), decay=3.0, norm="pre")
     both = stability.compute([normed, _run(_curve(200, 700, {300: 0.96}), decay=2.0)])
     assert stability.chosen(both) == taken | {"weight_decay": 2.0}
+    longer = stability.compute([normed, _run(_curve(200, 900), decay=2.0)])  # NaN after a run's end
+    assert longer.verdict.values.ravel().tolist() == ["stable", "stable"]
+    assert longer.test_accuracy.count("step").values.ravel().tolist() == [71, 91]
     assert (stability.chosen(both.isel(setting=[0])) or {})["network"] == "pre"
     with pytest.raises(ValueError, match="5 runs are not 3 settings with 2 seeds"):
         stability.compute(runs[1:])
