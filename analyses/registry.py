@@ -32,14 +32,14 @@ EXPERIMENTS = {
         shows="three networks on three amounts of data: which generalise late",
         figures=f"{SECOND}, Figs. 1-3",
         cost="tiny 27 runs, 8,100 steps; "
-        "small 27 runs, 81,000 steps; published 27 runs, 2,700,000 steps",
+        "small 27 runs, 108,000 steps; published 27 runs, 2,700,000 steps",
     ),
     "data_efficiency": Entry(
         module="analyses.efficiency.data_efficiency",
         shows="nine optimisers and regularisers on nine amounts of data: which need less",
         figures=f"{SECOND}, Fig. 4",
         cost="tiny 90 runs, 18,000 steps; "
-        "small 405 runs, 405,000 steps; published 405 runs, 40,500,000 steps",
+        "small 405 runs, 3,645,000 steps; published 405 runs, 40,500,000 steps",
     ),
     "mixture": Entry(
         module="analyses.efficiency.mixing",
@@ -67,14 +67,14 @@ EXPERIMENTS = {
         shows="grokked networks trained on with less data: where they forget the rule",
         figures=f"{SECOND}, Figs. 7, 8",
         cost="tiny 279 runs, 56,700 steps; "
-        "small 819 runs, 2,214,000 steps; published 819 runs, 25,200,000 steps",
+        "small 819 runs, 2,223,000 steps; published 819 runs, 25,200,000 steps",
     ),
     "semi_grokking": Entry(
         module="analyses.efficiency.semi_grokking",
         shows="training near the critical amount of data: stuck half-way, or merely unfinished",
         figures=f"{SECOND}, Fig. 9",
         cost="tiny 12 runs, 7,200 steps; "
-        "small 18 runs, 324,000 steps; published 33 runs, 9,900,000 steps",
+        "small 18 runs, 648,000 steps; published 33 runs, 9,900,000 steps",
     ),
     "d_crit": Entry(
         module="analyses.efficiency.d_crit",

@@ -4,19 +4,21 @@
 steps. The weight decay is known for some figures only (0.1 for the MLP of Figs. 6 and 7); we use
 0.1 for all. Only the answer c is scored, not the end token after it.
 
-"small": the same architectures, trained on two cores in minutes. Modulus 43, half the widths, one
-transformer layer instead of two, the same batch as a share of all pairs, no unused tokens, 3 times
-the learning rate (LSTM: 6 times) and weight decay 1 (LSTM: 0.5), so that networks generalise after
-one or two thousand steps instead of tens of thousands. These are the first settings of a coarse
-scan with which three seeds generalised. The MLP is trained on cross-entropy like the others: with
-the paper's squared error on the softmax it memorises so late that it hardly groks, at the published
-size too.
+"small": trained on two cores in minutes. Modulus 43, half the widths, one transformer layer instead
+of two, the same batch as a share of all pairs, no unused tokens, 3 times the learning rate (LSTM: 6
+times) and weight decay 1 (LSTM: 0.5), so that networks generalise after one or two thousand steps
+instead of tens of thousands. These are the first settings of a coarse scan with which three seeds
+generalised. The MLP is trained on cross-entropy like the others: with the paper's squared error on
+the softmax it memorises so late that it hardly groks, at the published size too. The transformer
+has no norms, learned positions and small initial weights, 1.5 times the learning rate, weight decay
+0.7 and twice as many steps: with the paper's norms its accuracy jumps up and down after grokking,
+and this is the first setting of a search (``stability``) with which three seeds grok and stay
+grokked.
 
 "tiny": toys that grok in about a second each, to see what a command does. Modulus 29, widths of 32,
-the prompt "a b", full batches, high learning rates and 300 steps, chosen as for "small". The
-transformer has no norms and learned positions, because toys with the paper's do not finish
-learning. On 70 % of the pairs three seeds of each network generalise after memorising; on 30 % none
-does.
+the prompt "a b", full batches, high learning rates and 300 steps, chosen as for the small MLP. The
+transformer has no norms either, because toys with the paper's do not finish learning. On 70 % of
+the pairs three seeds of each network generalise after memorising; on 30 % none does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,11 +44,15 @@ _LOSS = {"transformer": "cross_entropy", "lstm": "cross_entropy", "mlp": "mse_so
 # Training settings of one network at one size that differ from the others'.
 _OWN: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {"transformer": {"weight_decay": 1.0}, "mlp": {"loss": "cross_entropy"}},
-    "small": {"lstm": {"lr": 6e-3, "weight_decay": 0.5}, "mlp": {"loss": "cross_entropy"}},
+    "small": {
+        "transformer": {"steps": 6000, "lr": 1.5e-3, "weight_decay": 0.7},
+        "lstm": {"lr": 6e-3, "weight_decay": 0.5},
+        "mlp": {"loss": "cross_entropy"},
+    },
 }
 _COMPACT: dict[str, Any] = {"d_vocab": None, "d_vocab_out": None}  # the tokens that occur
 _WIDTH = {"tiny": 32, "small": 64}
-_TOY: dict[str, Any] = {
+_PLAIN: dict[str, Any] = {  # of smaller transformers
     "normalization_type": None,
     "norm_position": "pre",
     "init": "nanda",
@@ -135,13 +141,11 @@ def _model(name: str, size: str) -> Any:
             "lstm": gi.LSTMConfig.paper2,
             "mlp": gi.EmbeddingMLPConfig.paper2,
         }[name]()
-    width, own = _WIDTH[size], _COMPACT
-    if size == "tiny":
-        own = own | {"prompt": "a b"} | (_TOY if name == "transformer" else {})
+    width, own = _WIDTH[size], _COMPACT | ({"prompt": "a b"} if size == "tiny" else {})
     match name:
         case "transformer":
             return gi.TransformerConfig.paper2(
-                **own, n_layers=1, d_model=width, n_heads=4, d_mlp=4 * width
+                **own, **_PLAIN, n_layers=1, d_model=width, n_heads=4, d_mlp=4 * width
             )
         case "lstm":
             return gi.LSTMConfig.paper2(**own, d_embed=width, d_hidden=width)

@@ -1,8 +1,12 @@
 """The second paper's networks: sizes it states, batches of its code, and what is scaled."""
 
+from pathlib import Path
+
 import pytest
+import xarray as xr
 
 import grokinterp as gi
+from analyses.efficiency import stability
 from analyses.efficiency.settings import (
     NETWORKS,
     SIZES,
@@ -12,6 +16,9 @@ from analyses.efficiency.settings import (
     seeded,
     with_fraction,
 )
+from analyses.efficiency.stability.runs import setting_of
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,15 @@ def test_batches_are_those_of_the_code() -> None:
     assert with_fraction(config, 0.05).training.batch_size == 235  # of 470 pairs
     small = with_fraction(network("mlp", "small"), 0.5)
     assert small.training.batch_size == round(512 * 43**2 / 97**2)
+
+
+def test_the_small_transformer_is_the_one_that_the_search_takes() -> None:
+    found = xr.load_dataset(DOCS / "stability.nc", engine="h5netcdf")
+    taken = stability.chosen(found)
+    assert taken is not None
+    assert setting_of(network("transformer", "small")) == tuple(taken.values())
+    for size in ("tiny", "small"):
+        assert network("transformer", size).model.normalization_type is None
 
 
 def test_all_sizes_and_networks_can_be_built() -> None:
