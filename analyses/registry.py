@@ -39,7 +39,7 @@ EXPERIMENTS = {
         shows="nine optimisers and regularisers on nine amounts of data: which need less",
         figures=f"{SECOND}, Fig. 4",
         cost="tiny 90 runs, 18,000 steps; "
-        "small 405 runs, 3,645,000 steps; published 405 runs, 40,500,000 steps",
+        "small 405 runs, 4,050,000 steps; published 405 runs, 40,500,000 steps",
     ),
     "mixture": Entry(
         module="analyses.efficiency.mixing",
@@ -87,7 +87,7 @@ EXPERIMENTS = {
         module="analyses.efficiency.stability",
         shows="norms, learning rates, decays: with which a transformer groks and stays grokked",
         cost="tiny 12 runs, 3,600 steps; "
-        "small 30 runs, 189,000 steps; published 24 runs, 2,400,000 steps",
+        "small 30 runs, 199,500 steps; published 24 runs, 2,400,000 steps",
     ),
     "halves": Entry(
         module="analyses.efficiency.halves",

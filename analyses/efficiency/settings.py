@@ -10,10 +10,9 @@ times) and weight decay 1 (LSTM: 0.5), so that networks generalise after one or 
 instead of tens of thousands. These are the first settings of a coarse scan with which three seeds
 generalised. The MLP is trained on cross-entropy like the others: with the paper's squared error on
 the softmax it memorises so late that it hardly groks, at the published size too. The transformer
-has no norms, learned positions and small initial weights, 1.5 times the learning rate, weight decay
-0.7 and twice as many steps: with the paper's norms its accuracy jumps up and down after grokking,
-and this is the first setting of a search (``stability``) with which three seeds grok and stay
-grokked.
+has no norms, learned positions and small initial weights, twice the learning rate, weight decay 0.5
+and 6000 steps: with the paper's norms its accuracy jumps up and down after grokking, and this is
+the setting of a search (``stability``) with which three seeds grok and stay grokked.
 
 "tiny": toys that grok in about a second each, to see what a command does. Modulus 29, widths of 32,
 the prompt "a b", full batches, high learning rates and 300 steps, chosen as for the small MLP. The
@@ -45,7 +44,7 @@ _LOSS = {"transformer": "cross_entropy", "lstm": "cross_entropy", "mlp": "mse_so
 _OWN: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {"transformer": {"weight_decay": 1.0}, "mlp": {"loss": "cross_entropy"}},
     "small": {
-        "transformer": {"steps": 6000, "lr": 1.5e-3, "weight_decay": 0.7},
+        "transformer": {"steps": 6000, "lr": 2e-3, "weight_decay": 0.5},
         "lstm": {"lr": 6e-3, "weight_decay": 0.5},
         "mlp": {"loss": "cross_entropy"},
     },

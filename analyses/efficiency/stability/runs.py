@@ -8,10 +8,11 @@ networks without norms began with the paper's embeddings of variance 1 and had w
 4: too much of both, for they fitted their training pairs after 2000 steps and later, or not at all
 (so the same with a rate of 0.003 and decays of 2 and 4 was stopped before its end). In the second
 they begin with the small weights and learned positions of the toys of size "tiny", and have less
-weight decay: with 0.002 and 0.5 one run is stable and two are still so when they end, with 0.001
-and 1 the delay is short. The third lies between these two and is trained for longer. The paper's
-norms come last, as a reference. Norms before the layers, and the moduli 59 and 31, were to be tried
-only if nothing else is stable.
+weight decay: with 0.002 and 0.5 one run is stable and two are still so at step 6000, with 0.001 and
+1 the delay is short. The third lies between these two and is trained for 9000 steps: two runs are
+stable, one rests at 98.6 %. In the fourth, 0.002 and 0.5 is trained for 9500 steps, so that all of
+its runs can be judged. The paper's norms come last, as a reference. Norms before the layers, and
+the moduli 59 and 31, were to be tried only if nothing else is stable.
 """
 
 from itertools import product
@@ -32,7 +33,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "post": {"model.normalization_type": "LN", "model.norm_position": "post"} | _PAPERS,
 }
 Setting = tuple[str, float, float]  # a name in ``NETWORKS``, learning rate, weight decay
-BETWEEN = ("none, small weights", 1.5e-3, 0.7)
 TRIED: dict[str, tuple[Setting, ...]] = {
     "tiny": tuple((name, 2e-2, 1.0) for name in NETWORKS),
     "small": (
@@ -41,13 +41,13 @@ TRIED: dict[str, tuple[Setting, ...]] = {
             ("none, small weights", *at)
             for at in ((1e-3, 0.5), (1e-3, 1.0), (2e-3, 0.5), (3e-3, 0.3))
         ),
-        BETWEEN,
+        ("none, small weights", 1.5e-3, 0.7),
         ("post", 3e-3, 1.0),
     ),
     "published": tuple(product(NETWORKS, (1e-3,), (0.1, 1.0))),
 }
 STEPS = {"tiny": 300, "small": 6000, "published": 100_000}
-LONGER = {BETWEEN: 9000}
+LONGER = {("none, small weights", 1.5e-3, 0.7): 9000, ("none, small weights", 2e-3, 0.5): 9500}
 
 
 def setting_of(config: gi.RunConfig) -> Setting:
