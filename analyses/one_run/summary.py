@@ -14,6 +14,7 @@ from analyses.one_run.pruning import curve
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 from grokinterp.models.anatomy import anatomy
+from grokinterp.training.as_run import OutsideRun
 from probes.neuron_weights import has_neuron_weights
 
 # The share of neurons removed, by the end of the order of IPR that is removed first.
@@ -43,8 +44,11 @@ def summarise(
     """
     last = run.history.isel(step=-1)
     data, training = run.config.data, run.config.training
-    # Histories saved by an earlier version lack the subset "selected".
+    # Histories saved by an earlier version lack the subset "selected". Which labels a network that
+    # was trained elsewhere had redrawn is not known.
     scored = [subset for subset in SUBSETS if f"{subset}_accuracy" in last]
+    if isinstance(run, OutsideRun):
+        scored.remove("selected")
     return {
         "phase": str(phases.classify(run)),
         "network": run.model.description,

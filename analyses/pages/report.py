@@ -35,6 +35,7 @@ from grokinterp import Run
 from grokinterp.bars import each
 from grokinterp.data import SUBSETS
 from grokinterp.models.units import WORDS, kind_of
+from grokinterp.training.as_run import OutsideRun
 from probes import network_on_pairs
 
 _RANDOM = 5  # random orders, where each removal takes a forward pass
@@ -60,10 +61,11 @@ def write_report(
     figures = report.sections(progress=progress)
     summary: dict[str, Any] = report.summary | {"not_shown": report.not_shown}
     task, ending = summary["task"], "" if run.ended else f" ({run.ending})"
+    altered = "wrong" if isinstance(run, OutsideRun) else "redrawn"
     write_page(
         path,
         heading=f"{task['operation']} mod {task['p']}, {task['corruption']:.0%} of the training "
-        f"labels redrawn: {summary['phase']}{ending}",
+        f"labels {altered}: {summary['phase']}{ending}",
         intro=f"{task['train_fraction']:.0%} of the {task['p'] ** 2} pairs train; "
         f"{task['changed_labels']} of their labels are wrong. Figure numbers are those of Doshi "
         "et al., arXiv:2310.13061.",
@@ -243,6 +245,8 @@ class Report:
         return [Section(embedding_spectrum.plot_spectrum(data), told)]
 
     def _with_checkpoints(self) -> Run:
+        if isinstance(self.run, OutsideRun):
+            raise ValueError(f"the network was {self.run.ending}, and only its end is known")
         if not self.run.checkpoints:
             raise ValueError(
                 "the run has no checkpoints; train with --checkpoints 20, or checkpoints= in Python"

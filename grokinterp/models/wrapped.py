@@ -195,7 +195,8 @@ class WrappedModule(HookedModule):
                 )
 
     def _inputs(self, pairs: Int[Tensor, "batch 2"]) -> Any:
-        return self._format(pairs)
+        weight = next(self.net.parameters(), pairs)
+        return self._format(pairs.to(weight.device))
 
     def _answers(self, out: Tensor) -> Float[Tensor, "batch p"]:
         return super()._answers(out)[:, : self.p]
