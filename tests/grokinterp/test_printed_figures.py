@@ -20,6 +20,7 @@ def figure() -> go.Figure:
     figure = go.Figure(go.Scatter(x=[1, 2], y=[3, 4], line={"width": 3}, name="curve of test"))
     figure.add_scatter(x=[1, 2], y=[4, 3], mode="markers", marker={"size": 9})
     text = "written title<br><span style='font-size:13px'>3 seeds</span>"
+    figure.update_layout(coloraxis={"colorbar": {"tickfont": {"size": 15}}})
     layout: dict[str, Any] = {"height": 400, "margin_t": 80, "xaxis_title": "step"}
     return figure.update_layout(title={"text": text, "font": {"size": 17}}, **layout)
 
