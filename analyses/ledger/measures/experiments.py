@@ -166,7 +166,9 @@ def training_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     return without_text(findings("training_efficiency", work, size=size, seeds=seeds)[0].data)
 
 
-def ungrokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset:
+def ungrokking(
+    *, seeds: int, work: Path, size: str, network: str, level: float | None = None
+) -> xr.Dataset:
     """Figs. 7 and 8: accuracy after training on with less data.
 
     The experiment's dataset without curves, and ``percent_at`` (moments, network, weight_decay,
@@ -175,7 +177,8 @@ def ungrokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Dataset
     weight decays; ``finished`` (moments, network, weight_decay): the share of runs that end on a
     plateau.
     """
-    data = findings("ungrokking", work, size=size, seeds=seeds, network=[network])[0].data
+    options = {"size": size, "seeds": seeds, "network": [network], "level": level}
+    data = findings("ungrokking", work, **options)[0].data
     levels = [0.1, 0.5, 0.9]
     percent = xr.apply_ufunc(
         lambda final: np.array([_crossing(100 * data.fraction.values, final, at) for at in levels]),
