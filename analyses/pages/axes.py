@@ -150,7 +150,14 @@ def tick_logarithms(figure: go.Figure) -> None:
 
 def _positive(traces: Sequence[Any], letter: str) -> Iterator[float]:
     for trace in traces:
-        values = _finite(trace[letter])
+        ends = [_finite(trace[letter])]
+        name = f"error_{letter}"
+        if name in trace and trace[name].array is not None:
+            bar = trace[name]
+            middle = np.asarray(trace[letter], dtype=float)
+            above, below = np.asarray(bar.array), bar.arrayminus
+            ends += [middle + above, middle - (above if below is None else np.asarray(below))]
+        values = np.concatenate(ends)
         yield from values[values > 0].tolist()
 
 

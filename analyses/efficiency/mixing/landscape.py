@@ -83,7 +83,10 @@ def plot_landscape(
     name = f"test loss has not fallen by step {landscape.attrs['steps']}"
     where = [x[j] for _, j in censored], [y[i] for i, _ in censored]
     look = Look(PAPER, symbol="x-thin-open")
-    draw(figure, (1, 1), *where, name, look, mode="markers", size=44, hoverinfo="skip")
+    crosses = {"mode": "markers", "size": 44, "hoverinfo": "skip", "showlegend": False}
+    draw(figure, (1, 1), *where, name, look, **crosses)
+    if len(censored):
+        explain(figure, name, symbol="x-thin-open")
     figure.update_xaxes(title="w<sub>g2</sub>, initial speed of C<sub>gen</sub>", type="category")
     figure.update_yaxes(title="w<sub>m2</sub>, initial speed of C<sub>mem</sub>", type="category")
     title = f"How much later test loss falls by {factor:g} times than train loss"

@@ -90,6 +90,13 @@ def test_a_panel_without_a_number_says_so() -> None:
     assert note.x == pytest.approx(np.mean(shown.layout.xaxis.domain))
 
 
+def test_labels_reach_to_the_ends_of_intervals() -> None:
+    figure = go.Figure(go.Scatter(x=[10.0], y=[1], error_x={"array": [30], "arrayminus": [8]}))
+    shown: Any = finish(figure.update_xaxes(type="log"), title="")
+    ticks = shown.layout.xaxis.tickvals
+    assert (min(ticks), max(ticks)) == (2, 30)
+
+
 def test_an_explanation_stands_only_in_the_legend() -> None:
     figure = go.Figure()
     explain(figure, "not by the end", symbol="circle-open")

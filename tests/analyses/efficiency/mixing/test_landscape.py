@@ -71,7 +71,8 @@ def test_the_figure_says_the_ratio_its_bound_or_that_there_is_none() -> None:
     found.delay_ratio.loc[at | {"w_m2": 1.0, "w_g2": 1.0}] = np.nan
     found.fall_step.loc[at | {"w_m2": 1.0, "w_g2": 1.0, "split": "train"}] = np.nan
     figure: Any = plot_landscape(found)
-    cells, crosses, unknown = figure.data
+    cells, crosses, censored, unknown = figure.data
+    assert censored.name == "test loss has not fallen by step 60"
     assert unknown.name == "-: train loss has not fallen"
     assert [list(row) for row in cells.text] == [["2", "-"], ["> 3", "2"]]
     assert cells.z[0][0] == pytest.approx(math.log10(2))
