@@ -17,7 +17,7 @@ def _d_crit(network: str, times_decay: float) -> Source:
         settings={"size": "small", "network": network, "times_decay": times_decay},
         seeds=10,
         tier="cpu",
-        minutes=45,
+        minutes=45 if network == "mlp" else 70,
         networks=("embedding_mlp" if network == "mlp" else network,),
     )
 
