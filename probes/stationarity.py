@@ -80,9 +80,11 @@ def stationarity(
     leaves = {name: w.detach().clone().requires_grad_() for name, w in model.named_parameters()}
     with torch.enable_grad(), evaluated(model):
         device = next(iter(leaves.values())).device
-        logits = torch.func.functional_call(model, leaves, (tokens.to(device),))
+        # Clones, because what was made in inference mode cannot be kept for a gradient.
+        pairs, classes = tokens.to(device).clone(), labels.to(device).clone()
+        logits = torch.func.functional_call(model, leaves, (pairs,))
         check_labels(labels, logits.shape[1])
-        mean = LOSSES[loss].per_example(logits, labels.to(device)).mean()
+        mean = LOSSES[loss].per_example(logits, classes).mean()
         found = torch.autograd.grad(mean, [*leaves.values()], materialize_grads=True)
     gradient = _flat(dict(zip(leaves, found, strict=True)), model)
     weights = _flat(leaves, model)

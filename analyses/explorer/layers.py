@@ -1,7 +1,7 @@
 """An MLP as plain matrices, with its norms multiplied into them."""
 
 from copy import deepcopy
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,15 +10,20 @@ from torch import Tensor, nn
 from grokinterp.models.hidden_layers import HiddenLayer
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.norms import BatchNorm
+from grokinterp.session import unaffected
+from grokinterp.short_text import short_repr
 
 
-class Affine(NamedTuple):
+@short_repr
+@dataclass(frozen=True)
+class Affine:
     """What a norm does to each neuron: x * gain + offset."""
 
     gain: Tensor
     offset: Tensor
 
 
+@unaffected()
 def plain_weights(model: HookedMLP) -> dict[str, np.ndarray]:
     """Weights with which the network is activation and matrix in turn; float32.
 

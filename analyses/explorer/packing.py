@@ -3,14 +3,19 @@
 import base64
 import gzip
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from grokinterp.short_text import short_repr
 
 _LARGEST = 2**15 - 1
 
 
-class Packed(NamedTuple):
+@short_repr
+@dataclass(frozen=True)
+class Packed:
     """Arrays as text."""
 
     manifest: list[dict[str, Any]]  # name, dtype, shape and encoding, in the order of the bytes

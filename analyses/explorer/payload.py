@@ -1,6 +1,7 @@
 """What the explorer shows of a run: its task, its networks over training, scores of their units."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from grokinterp import MLPConfig, Run
 from grokinterp.basis import has_basis, task_basis
 from grokinterp.data import DataConfig, Dataset
 from grokinterp.models.mlp import HookedMLP
+from grokinterp.session import unaffected
+from grokinterp.short_text import short_repr
 from probes import direct_effects, ipr, power_shares
 from probes.alive import ALIVE, only_living
 from probes.neuron_weights import neuron_weights
@@ -53,7 +56,9 @@ def scores_of(model: HookedMLP) -> list[Score]:
     ]
 
 
-class Payload(NamedTuple):
+@short_repr
+@dataclass(frozen=True)
+class Payload:
     """A run as the page needs it."""
 
     about: dict[str, Any]  # plain data, for JSON
@@ -61,6 +66,7 @@ class Payload(NamedTuple):
     over_steps: dict[str, np.ndarray]  # the weights of earlier networks, [step, ...]
 
 
+@unaffected()
 def gather(run: Run, *, name: str) -> Payload:
     """Everything that the page shows.
 
@@ -114,6 +120,7 @@ def periodic_order(task: DataConfig) -> Tensor:
     return task_basis(task.operation, task.p).order if known else torch.arange(task.p)
 
 
+@unaffected()
 def unit_scores(model: HookedMLP, data: Dataset, order: Tensor) -> np.ndarray:
     """:func:`scores_of` the last layer's neurons: float32 [score, unit], NaN for a dead neuron's.
 

@@ -1,7 +1,9 @@
 """What is too large for the page, and which parts are then left out."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+
+from grokinterp.short_text import short_repr
 
 # Products of one pass through all pairs: about ten seconds in one thread of a browser. The first
 # paper's network (p 97, 500 neurons) takes 0.46e9.
@@ -10,7 +12,9 @@ MOST_LOGITS = 8_000_000  # of all pairs, kept twice in float64
 MOST_EARLIER_WEIGHTS = 5_000_000  # of all networks but the last: about 12 MB in the page
 
 
-class Parts(NamedTuple):
+@short_repr
+@dataclass(frozen=True)
+class Parts:
     """What the page holds, and what it says about what is left out."""
 
     networks: list[int]  # places among the stored networks, rising; the last is always there

@@ -33,6 +33,7 @@ from analyses.statistics.critical_size import (
 from analyses.statistics.monotone_curves import draws, monotone
 from analyses.statistics.time_divergence import TimeLaw
 from grokinterp.checks import check_number
+from grokinterp.short_text import short_repr
 
 ESTIMATORS = ("efficiency crossing", "ungrokking midpoint", "divergence of time")
 SAME = 1.5  # ratios below this count as agreement
@@ -42,6 +43,7 @@ _MISSING = 0.05  # largest share of resamples in which an estimate may be missin
 _MOST_SEEDS = 1000
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiments:
     """Three experiments on the same seeds, in the same order; NaN where a seed has no run.
@@ -130,6 +132,7 @@ class Ratio:
         return max(self.high, 1 / self.low)
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class JointTest:
     """What can be said about the equality of the estimates."""

@@ -52,6 +52,8 @@ LONGER = {("none, small weights", 1.5e-3, 0.7): 9000, ("none, small weights", 2e
 
 def setting_of(config: gi.RunConfig) -> Setting:
     """The setting of a run: see ``NETWORKS``."""
+    if not isinstance(config.model, gi.TransformerConfig):
+        raise ValueError(f"the search is over transformers, got a run of {config.model}")
     model = config.to_dict()["model"]
     norm = "none" if model["normalization_type"] is None else model["norm_position"]
     name = norm if model["init"] == _PAPERS["model.init"] else f"{norm}, small weights"

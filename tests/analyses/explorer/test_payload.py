@@ -119,15 +119,16 @@ def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def parts(weights: int) -> sizes.Parts:
         return sizes.parts(weights, steps, products=1, logits=1)
 
-    assert parts(100) == (list(range(11)), True, [])
-    chosen, runs, (note,) = parts(250)
-    assert (chosen, runs) == ([0, 2, 5, 8, 10], True)
-    assert note.startswith("Of 11 stored networks 5 are here")
+    assert parts(100) == sizes.Parts(list(range(11)), True, [])
+    chosen = parts(250)
+    assert (chosen.networks, chosen.runs) == ([0, 2, 5, 8, 10], True)
+    assert chosen.notes[0].startswith("Of 11 stored networks 5 are here")
     with pytest.raises(ValueError, match="has 1,001 weights, and a page holds at most 1,000"):
         parts(1001)
-    chosen, runs, (note,) = sizes.parts(1, [0, 7], products=10**10, logits=1)
-    assert (chosen, runs) == ([0, 1], False)
-    assert "10,000,000,000 products in a pass through all pairs, 8,000,000,000 at most" in note
-    only, runs, (hint,) = sizes.parts(1, [70], products=1, logits=1)
-    assert (only, runs) == ([0], True)
-    assert "--checkpoints 30" in hint
+    chosen = sizes.parts(1, [0, 7], products=10**10, logits=1)
+    assert (chosen.networks, chosen.runs) == ([0, 1], False)
+    products = "10,000,000,000 products in a pass through all pairs, 8,000,000,000 at most"
+    assert products in chosen.notes[0]
+    chosen = sizes.parts(1, [70], products=1, logits=1)
+    assert (chosen.networks, chosen.runs) == ([0], True)
+    assert "--checkpoints 30" in chosen.notes[0]

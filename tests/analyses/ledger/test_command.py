@@ -30,8 +30,6 @@ def test_a_run_stores_results_and_changes_verdicts(tmp_path: Path, command: Comm
     assert "[1/1] batch_rule stored" in ran
     assert "1 rows: 0 PASS, 0 FAIL, 1 DIFFERS, 0 OPEN" in ran
     assert "0 to compute" in command("ledger", "run", *words).stdout
-    left = command("ledger", "run", "--figure", "1fig8sgd", "--results", tmp_path).stdout
-    assert "stays OPEN: fig8_sgd (a search for an SGD learning rate" in left
     short = command("ledger", "run", "--figure", "fig19", "--within", "1m", "--results", tmp_path)
     assert "stays OPEN: dropout_curves (needs 10 min on two cores, 1 min are left)" in short.stdout
 

@@ -120,9 +120,8 @@ def test_networks_are_given_as_many_parameters_as_the_transformer(size: str) -> 
     found = controls.matched(size)
     built = {name: gi.build_model(config) for name, config in found.items()}
     counts = {n: sum(w.numel() for w in model.parameters()) for n, model in built.items()}
-    for name, buffers in (("lstm", 0), ("mlp", 0), ("transformer", 5 * 64)):
-        fixed = buffers if size == "small" else 0  # sinusoidal positions
-        assert controls.parameters(found[name]) == counts[name] + fixed
+    for name, config in found.items():
+        assert controls.parameters(config) == counts[name]
     assert counts["lstm"] == pytest.approx(counts["transformer"], rel=0.02)  # a width more: 3 %
     assert counts["mlp"] == pytest.approx(counts["transformer"], rel=0.02)
     assert found["transformer"] == settings.network("transformer", size)

@@ -49,7 +49,7 @@ def assert_same(one: gi.Run, other: gi.Run) -> None:
 
 
 def test_all_are_here() -> None:
-    assert SMALL.keys() == MODELS.keys()
+    assert SMALL.keys() == MODELS.keys() - {"wrapped"}  # is trained elsewhere
 
 
 @pytest.mark.parametrize("batch_size", [None, 8])
