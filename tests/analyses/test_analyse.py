@@ -61,6 +61,7 @@ def test_it_writes_a_page_and_the_numbers(
     assert gi.Run.load(folder).config == normed.config  # its folder is still a run
 
 
+@pytest.mark.slow
 def test_options_of_an_analysis(
     folder: Path, corrupted_run: gi.Run, tmp_path: Path, shell: Callable[..., Any]
 ) -> None:

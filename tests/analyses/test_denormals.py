@@ -10,6 +10,7 @@ import grokinterp as gi
 from analyses.one_run import phases
 from probes import model_neuron_ipr
 
+pytestmark = pytest.mark.slow
 TINY = torch.finfo(torch.float32).tiny
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=23, train_fraction=0.8, corruption=0.1),

@@ -102,6 +102,7 @@ def asked() -> list[Asked]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_type_checker")
 def test_no_analysis_follows_the_session(asked: list[Asked]) -> None:
     for name, ask, expected in asked:
@@ -116,6 +117,7 @@ def test_no_analysis_follows_the_session(asked: list[Asked]) -> None:
     assert places >= {"norm_gain", "pruning", "row_ipr"}
 
 
+@pytest.mark.slow
 def test_no_mixture_follows_the_session() -> None:
     rng = torch.Generator().manual_seed(0)
     is_train = torch.arange(25) < 15

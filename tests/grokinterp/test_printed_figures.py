@@ -38,6 +38,7 @@ def browser() -> Iterator[None]:
     kaleido.stop_sync_server(silence_warnings=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The kopts argument is ignored")
 def test_files_have_the_width_and_text_stays_text(
     figure: go.Figure, tmp_path: Path, browser: None

@@ -28,6 +28,7 @@ def toys() -> list[gi.Run]:
     return [gi.train(named.config, device="cpu", progress=False) for named in wanted]
 
 
+@pytest.mark.slow
 def test_toys_memorise_first_and_generalise_later(toys: list[gi.Run]) -> None:
     rows = grokking_across.table(grokking_across.compute(toys))
     assert [row["network"] for row in rows] == list(settings.NETWORKS)

@@ -71,6 +71,7 @@ def test_memory_measured_on_redrawn_labels_fails(monkeypatch: pytest.MonkeyPatch
     assert found() == ["FAIL"]
 
 
+@pytest.mark.slow
 def test_eps_inside_the_root_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients are as small as the root of eps, so training is late."""
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_type_checker_in_module")
 AS_ASSUMED: dict[str, Any] = {"departures": ("as assumed",)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "seeds", "replicates", "detected"),
     [

@@ -57,6 +57,7 @@ def test_the_gradient_is_that_of_differences() -> None:
     np.testing.assert_allclose(law.loss(bent)[1], slope, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_early_success_of_one_seed_is_no_bound_for_all() -> None:
     """Without a D_crit of its own, the last seed would rule out anything above 120.
 

@@ -24,6 +24,7 @@ from grokinterp import (
 )
 from tests.networks import all_pairs
 
+pytestmark = pytest.mark.slow
 P = 5
 PAIRS = all_pairs(P)
 TINY: dict[str, Any] = {"d_model": 4, "n_heads": 2, "d_mlp": 6, "init": "paper1"}

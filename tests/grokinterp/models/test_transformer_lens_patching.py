@@ -23,6 +23,7 @@ from tests.grokinterp.models.prompted_pairs import (
 from tests.grokinterp.models.twins import native_twin
 
 patching: Any = their_patching  # whose types ask for more of a model than it uses
+pytestmark = pytest.mark.slow
 SWEEPS = {
     name: getattr(patching, name)
     for name in dir(patching)

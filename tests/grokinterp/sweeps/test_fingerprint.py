@@ -172,6 +172,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_another_session_and_a_script_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell
 ) -> None:

@@ -246,6 +246,7 @@ def test_without_a_check_it_is_only_opened(finished: Path, tmp_path: Path) -> No
     assert not shown.final_loss.equals(want.final_loss)
 
 
+@pytest.mark.slow
 def test_a_reader_meets_no_damage_while_a_sweep_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def check_store(store: Path, want: xr.Dataset) -> None:
             xr.testing.assert_allclose(values, want[name].where(shown.done), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_killed_at_every_kind_of_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the store is made, a measure added, a block or a session written."""
     want = sweep(None).load()

@@ -134,6 +134,7 @@ def test_a_seed_whose_start_did_not_grok_has_no_part_in_the_midpoint() -> None:
     assert found.reduced_size.values.tolist() == found.time_size.values.tolist() == [100, 200]
 
 
+@pytest.mark.slow
 def test_the_estimates_of_settings_stand_side_by_side() -> None:
     """Of simulated experiments, as :func:`d_crit.compute` would give them."""
     rng, every = np.random.default_rng(0), {}

@@ -264,6 +264,7 @@ def test_published_curves_are_read(tmp_path: Path) -> None:
         de.read_published(file)
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_resumes(
     tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
