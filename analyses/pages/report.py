@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from analyses import dissociation, hypothesis
@@ -23,18 +24,17 @@ from analyses.one_run import (
     units_by_frequency,
     weight_norms,
 )
-from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
 from analyses.one_run.pruning_orders import NAMES
-from analyses.one_run.summary import READ_AT, has_one_layer, in_words, summarise, table_rows
+from analyses.one_run.summary import has_one_layer, summarise, table_rows
 from analyses.pages.axes import tick_logarithms
 from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
 from analyses.pages.panels import LOG_STEPS
+from analyses.pages.report_words import about_controls, about_neurons, about_removals, why, yes
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.bars import each
-from grokinterp.data import SUBSETS
-from grokinterp.models.units import WORDS, kind_of
+from grokinterp.models.units import kind_of
 from grokinterp.training.as_run import OutsideRun
 from probes import network_on_pairs
 
@@ -172,15 +172,18 @@ class Report:
     def _curves(self) -> Iterable[Section]:
         figure = training_curves.plot_accuracy(self.curves, title="Training curves (as Fig. 1)")
         loss = training_curves.plot_loss(self.curves)
-        is_log = is_squeezed(self.curves)
-        if is_log:
-            for one in (figure, loss):
-                tick_logarithms(one.update_xaxes(**LOG_STEPS))
+        for one in (figure, loss):
+            self._scale_steps(one)
         end = float(self.curves["loss"].sel(split="test")[-1])
         return [
-            Section(figure, self._about_curves() + _ON_LOG * is_log),
+            Section(figure, self._about_curves() + _ON_LOG * is_squeezed(self.curves)),
             Section(loss, f"The test loss ends at {end:.3g}."),
         ]
+
+    def _scale_steps(self, figure: go.Figure) -> None:
+        """A logarithmic axis of steps, where early training would have no room on a linear one."""
+        if is_squeezed(self.curves):
+            tick_logarithms(figure.update_xaxes(**LOG_STEPS))
 
     def _about_curves(self) -> str:
         curves, summary, level = self.curves, self.summary, GENERALISED_FROM
@@ -205,13 +208,12 @@ class Report:
         neurons, summary = ipr_histogram.compute(self.run), self.summary
         title = "How periodic are neurons? (as Fig. 4)"
         histogram = ipr_histogram.plot_histogram(neurons, title=title)
-        found = [Section(histogram, _about_neurons(summary["neurons"]))]
+        found = [Section(histogram, about_neurons(summary["neurons"]))]
         if self.run.history.sizes["step"] < 2:
             return found
         grown, p = grokking.compute(self.run), summary["task"]["p"]
         time = grokking.plot_over_time(grown, title="Accuracy and IPR while training (as Fig. 2a)")
-        if is_squeezed(self.curves):
-            tick_logarithms(time.update_xaxes(**LOG_STEPS))
+        self._scale_steps(time)
         row = grokking.plot_row(grown, title="One neuron's weights, before and after (as Fig. 2b)")
         ends = "" if (ipr := summary["mean_ipr"]) is None else f"; it ends at {ipr:.3f}"
         return [
@@ -266,7 +268,7 @@ class Report:
         title = f"Removing {of} by {NAMES[order]}" + " (as Figs. 6 and 17)" * bool(by_ipr)
         loss = "The same removals: loss" + " (as Fig. 18)" * bool(by_ipr)
         return [
-            Section(pruning.plot_pruning(pruned, title=title), _about_removals(pruned, order)),
+            Section(pruning.plot_pruning(pruned, title=title), about_removals(pruned, order)),
             Section(
                 pruning.plot_pruning(pruned, quantity="loss", title=loss),
                 "Neurons of low IPR cancel small errors in the periodic neurons' logits. This "
@@ -275,7 +277,7 @@ class Report:
                 if by_ipr
                 else "The loss can change where the accuracy does not.",
             ),
-            Section(pruning.plot_controls(pruned), _about_controls(pruned)),
+            Section(pruning.plot_controls(pruned), about_controls(pruned)),
         ]
 
     def _dissociation(self) -> Iterable[Section]:
@@ -319,8 +321,8 @@ class Report:
         rows = [
             (
                 what,
-                _yes(answer["passed"]) + ", near its bound" * answer["near"],
-                _why(answer["why"]),
+                yes(answer["passed"]) + ", near its bound" * answer["near"],
+                why(answer["why"]),
             )
             for what, answer in found["answers"].items()
         ]
@@ -345,8 +347,7 @@ class Report:
             raise ValueError("the history has one step, so there is no curve")
         norms = weight_norms.compute(self.run)
         figure = weight_norms.plot_norms(norms, title="Weight norms (as Fig. 8b)")
-        if is_squeezed(self.curves):
-            tick_logarithms(figure.update_xaxes(**LOG_STEPS))
+        self._scale_steps(figure)
         return [
             Section(
                 figure,
@@ -373,54 +374,3 @@ def is_squeezed(curves: xr.Dataset) -> bool:
 
 
 _ON_LOG = " The axis of steps is logarithmic, because training is learned early."
-
-
-def _yes(passed: bool | None) -> str:
-    return "not measured" if passed is None else "yes" if passed else "no"
-
-
-def _why(text: str) -> str:
-    """What was measured; of a network at chance there is no share to name."""
-    return text.replace("nan of the accuracy is left", "the whole network is at chance")
-
-
-def _about_neurons(neurons: dict[str, int]) -> str:
-    total, low, between, high, dead = neurons.values()
-    text = (
-        f"{low} of {total} neurons have an IPR below {IPR_MEMORISES_BELOW}, like noise; {high} "
-        f"have one above {IPR_GENERALISES_ABOVE}, close to a single frequency; {between} lie "
-        "between"
-    )
-    return text + (f", and {dead} are dead and have no IPR." if dead else ".")
-
-
-def _about_removals(pruned: xr.Dataset, order: str) -> str:
-    told = []
-    for direction, share in READ_AT.items():
-        one = pruning.curve(pruned, order, direction)
-        accuracy = one.accuracy.isel(removed=_place(pruned, share))
-        left = {subset: float(accuracy.sel(subset=subset)) for subset in SUBSETS}
-        which = {"low": "lowest", "high": "highest"}[direction]
-        accuracy_is = "the accuracy is " if direction == "low" else ""
-        told.append(
-            f"ithout the {share:.0%} of {which} {NAMES[order]}, {accuracy_is}"
-            f"{in_words(left) or 'not defined'}"
-        )
-    return f"W{'; w'.join(told)}."
-
-
-def _about_controls(pruned: xr.Dataset) -> str:
-    is_random = pruned.order.values == "random"
-    chance = pruned.isel(curve=is_random, removed=_place(pruned, READ_AT["low"])).accuracy
-    mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
-    many = WORDS[kind_of(pruned.attrs["unit"])][0]
-    return (
-        f"After removing {READ_AT['low']:.0%} of the {many} at random, the accuracy is "
-        f"{in_words(mean) or 'not defined'} (mean of {chance.sizes['curve']} orders). In the other "
-        f"curves the order depends on a property of the {many}."
-    )
-
-
-def _place(pruned: xr.Dataset, share: float) -> int:
-    """Which of the scored removals is nearest to a share of the units."""
-    return int(np.abs(pruned.fraction.values - share).argmin())
