@@ -22,6 +22,7 @@ from probes.logit_parts import logit_parts
 from probes.needed_norm import least_norm, matched_norm
 from probes.parameter_norms import parameter_norm
 from tests.fuzz.readings import PROBES, check_complete, numbers
+from tests.networks import half_periodic_mlp
 
 P, WIDTH = 11, 30
 DATA = gi.make_dataset(gi.DataConfig(p=P, corruption=0.2))
@@ -105,15 +106,7 @@ class Own(gi.HookedModel):
 
 def twins(*, has_norm: bool = False) -> tuple[Own, gi.HookedMLP]:
     """An own network and a HookedMLP with the same weights, more or less periodic."""
-    rng = torch.Generator().manual_seed(1)
-    norm = "layer" if has_norm else None
-    theirs = gi.HookedMLP(gi.MLPConfig(d_mlp=WIDTH, norm=norm), p=P).double().eval()
-    solved = gi.closed_form_mlp(p=P, d_mlp=WIDTH).double()
-    with torch.no_grad():
-        for name, weight in theirs.named_parameters():
-            noise = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
-            start = weight if has_norm and "norm" in name else solved.get_parameter(name)
-            weight.copy_(start + 0.3 * noise)
+    theirs = half_periodic_mlp(P, WIDTH, has_norm=has_norm)
     own = Own(OwnConfig(has_norm=has_norm), p=P).double().eval()
     with torch.no_grad():
         own.left.copy_(theirs.W_E[0])
@@ -122,7 +115,7 @@ def twins(*, has_norm: bool = False) -> tuple[Own, gi.HookedMLP]:
         if own.volume is not None and own.offset is not None:
             own.volume.copy_(theirs.get_parameter("layers.0.norm.gamma"))
             own.offset.copy_(theirs.get_parameter("layers.0.norm.beta"))
-    own.operation = theirs.operation = "addition"
+    own.operation = "addition"
     torch.testing.assert_close(own(DATA.tokens), theirs(DATA.tokens))
     return own, theirs
 

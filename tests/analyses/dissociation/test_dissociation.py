@@ -12,6 +12,7 @@ from analyses.dissociation.computation import units_of
 from analyses.dissociation.figures import over_seeds, primary
 from analyses.one_run import progress_measures
 from probes import network_on_pairs
+from tests.networks import adding_and_remembering
 
 P, PERIODIC = 13, 500
 CONFIG = gi.RunConfig(
@@ -25,22 +26,12 @@ CONFIG = gi.RunConfig(
 def run() -> gi.Run:
     """Analytic weights that add, and for each wrong label a neuron that sees its pair most.
 
-    With 1/2 at each operand's residue, the square is 1 at the pair and 1/4 at its row and column.
-    Written to the wrong label with weight 1.6, it beats the right logit, about 1, only at the pair.
+    Written to the wrong label with weight 1.6, its square beats the right logit, about 1, only at
+    the pair.
     """
     data = gi.make_dataset(CONFIG.data)
-    adding = gi.closed_form_mlp(P, PERIODIC, seed=1)
     wrong = data.is_changed.nonzero()[:, 0]
-    model = gi.HookedMLP(gi.MLPConfig(d_mlp=PERIODIC + len(wrong)), p=P)
-    model.operation = "addition"
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.W_E[:, :, :PERIODIC], model.W_U[:PERIODIC] = adding.W_E, adding.W_U
-        for neuron, pair in enumerate(wrong, start=PERIODIC):
-            for operand in range(2):
-                model.W_E[operand, data.tokens[pair, operand], neuron] = 0.5
-            model.W_U[neuron, data.labels[pair]] = 1.6
+    model = adding_and_remembering(data, wrong, periodic=PERIODIC, writes=1.6)
     nothing = xr.Dataset(coords={"step": []})
     return gi.Run(config=CONFIG, dataset=data, model=model.eval(), history=nothing)
 

@@ -14,7 +14,7 @@ import probes
 from analyses import hypothesis, pruning
 from grokinterp.models import WrappedModule
 from tests.fuzz.readings import PROBES, numbers
-from tests.networks import far_from_zero, native_transformer
+from tests.networks import far_from_zero, half_periodic_mlp, native_transformer
 
 P, WIDTH = 11, 30
 DATA = gi.make_dataset(gi.DataConfig(p=P, corruption=0.2))
@@ -27,15 +27,7 @@ class Square(nn.Module):
 
 def twins(*, has_norm: bool = False) -> tuple[WrappedModule, gi.HookedMLP]:
     """A Sequential on one-hots, wrapped, and a HookedMLP with the same weights."""
-    rng = torch.Generator().manual_seed(1)
-    norm = "layer" if has_norm else None
-    ours = gi.HookedMLP(gi.MLPConfig(d_mlp=WIDTH, norm=norm), p=P).double().eval()
-    solved = gi.closed_form_mlp(p=P, d_mlp=WIDTH).double()
-    with torch.no_grad():
-        for name, weight in ours.named_parameters():
-            noise = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
-            start = weight if has_norm and "norm" in name else solved.get_parameter(name)
-            weight.copy_(start + 0.3 * noise)
+    ours = half_periodic_mlp(P, WIDTH, has_norm=has_norm)
     layers = [nn.Linear(2 * P, WIDTH, bias=False), Square(), nn.Linear(WIDTH, P, bias=False)]
     if has_norm:
         layers.insert(2, nn.LayerNorm(WIDTH))
@@ -48,7 +40,7 @@ def twins(*, has_norm: bool = False) -> tuple[WrappedModule, gi.HookedMLP]:
             net[2].bias.copy_(ours.get_parameter("layers.0.norm.beta"))
     last = str(len(layers) - 1)
     wrapped = gi.wrap(net, p=P, first="0", neurons="1", readout=last, inputs="one-hot")
-    wrapped.operation = ours.operation = "addition"
+    wrapped.operation = "addition"
     return wrapped, ours
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 
 import grokinterp as gi
@@ -12,6 +11,7 @@ from analyses.efficiency.semi_grokking import both_circuits
 from analyses.efficiency.semi_grokking.figures import plot_circuits
 from analyses.statistics.curves import Outcome
 from probes import network_on_pairs
+from tests.networks import adding_and_remembering
 
 P, PERIODIC, WRITES = 13, 30, 0.8
 CONFIG = gi.RunConfig(data=gi.DataConfig(p=P, train_fraction=0.5), training=gi.TrainConfig(steps=1))
@@ -34,18 +34,8 @@ def _accuracies(model: Any, data: gi.Dataset) -> dict[str, float]:
 def run() -> gi.Run:
     """Too few analytic neurons to add well, and for each training pair one that sees it most."""
     data = gi.make_dataset(CONFIG.data)
-    adding = gi.closed_form_mlp(P, PERIODIC, seed=1)
     seen = data.is_train.nonzero()[:, 0]
-    model = gi.HookedMLP(gi.MLPConfig(d_mlp=PERIODIC + len(seen)), p=P)
-    model.operation = "addition"
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.W_E[:, :, :PERIODIC], model.W_U[:PERIODIC] = adding.W_E, adding.W_U
-        for neuron, pair in enumerate(seen, start=PERIODIC):
-            for operand in range(2):
-                model.W_E[operand, data.tokens[pair, operand], neuron] = 0.5
-            model.W_U[neuron, data.labels[pair]] = WRITES
+    model = adding_and_remembering(data, seen, periodic=PERIODIC, writes=WRITES)
     return _run(model, data)
 
 
