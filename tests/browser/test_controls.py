@@ -140,6 +140,26 @@ def test_time_moves_everything(run: gi.Run, explorer: Path, opened: Opened) -> N
     assert text(page, "step") == "step 300"
 
 
+TIMERS = """() => {
+    window.waits = []; window.shown = [];
+    window.setTimeout = (done) => waits.push(done);
+    explorer.set = ({ at }) => { explorer.state.at = at; shown.push(at); }; }"""
+WAITED = """async () => {
+    waits.splice(0).forEach((done) => done());
+    await new Promise(requestAnimationFrame);
+    return [shown, waits.length]; }"""
+
+
+def test_play_pause_and_play_at_once_play_once(explorer: Path, opened: Opened) -> None:
+    page = opened(explorer, "#at=0")
+    page.evaluate(TIMERS)
+    page.evaluate("() => [1, 2, 3].forEach(() => document.getElementById('play').click())")
+    assert page.evaluate(WAITED) == [[1], 1]
+    assert page.evaluate(WAITED) == [[1, 2], 1]
+    assert page.evaluate(WAITED) == [[1, 2, 3], 0]
+    assert text(page, "play") == "Play"
+
+
 def test_the_address_is_the_state(explorer: Path, opened: Opened) -> None:
     state = "at=2&x=norm&y=writes_changed&by=norm&low=3&off=7,9-11&unit=8&pair=4,12&split=off"
     page = opened(explorer, f"#{state}")

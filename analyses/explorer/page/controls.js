@@ -55,21 +55,22 @@ export function connect(explorer) {
 
 /** What the button does that plays the training and pauses it. */
 function player(explorer) {
-  let playing = false;
+  let playing = null; // the turn that plays now; an earlier one may still be waiting
   const last = explorer.stored.about.steps.length - 1;
   const wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
-  const set = (value) => {
-    playing = value;
+  const set = (turn) => {
+    playing = turn;
     $("play").textContent = playing ? "Pause" : "Play";
   };
   return async () => {
-    set(!playing);
-    if (playing && explorer.state.at === last) explorer.set({ at: 0 });
-    while (playing && explorer.state.at < last) {
+    const turn = playing ? null : {};
+    set(turn);
+    if (turn && explorer.state.at === last) explorer.set({ at: 0 });
+    while (turn && playing === turn && explorer.state.at < last) {
       await wait(PAUSE);
-      while (playing && explorer.busy) await wait(PAUSE / 10);
-      if (playing) explorer.set({ at: Math.min(last, explorer.state.at + 1) });
+      while (playing === turn && explorer.busy) await wait(PAUSE / 10);
+      if (playing === turn) explorer.set({ at: Math.min(last, explorer.state.at + 1) });
     }
-    set(false);
+    if (playing === turn) set(null);
   };
 }
