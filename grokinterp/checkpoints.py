@@ -26,7 +26,19 @@ class Moments:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network saved after ``step`` updates, from which a training can start."""
+    """A network saved after ``step`` updates, from which a training can start.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 20})
+        >>> run = gi.train(config, checkpoints={"early": gi.at_step(10)})
+        >>> early = run.checkpoints["early"]
+        >>> early.step, sorted(early.state)
+        (10, ['W_E', 'W_U'])
+        >>> longer = gi.train(config, start=early)
+        >>> longer.provenance["start"]["step"]
+        10
+    """
 
     step: int
     metrics: Mapping[str, float]  # the history's row at this step
@@ -34,7 +46,16 @@ class Checkpoint:
     moments: Moments | None = None  # None: training starts with a fresh optimiser
 
     def fresh(self) -> "Checkpoint":
-        """The same network without the optimiser's moments."""
+        """The same network without the optimiser's moments.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 20})
+            >>> run = gi.train(config, checkpoints={"early": gi.at_step(10)})
+            >>> early = run.checkpoints["early"]
+            >>> early.moments.updates, early.fresh().moments
+            (10, None)
+        """
         return replace(self, moments=None)
 
     @property
@@ -49,7 +70,15 @@ class Checkpoint:
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors with unique names such as "state/W_E", to be written to a file."""
+        """All tensors with unique names such as "state/W_E", to be written to a file.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 20})
+            >>> tensors = gi.train(config).checkpoint().tensors()
+            >>> {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+            {'state/W_E': (2, 11, 500), 'state/W_U': (500, 11)}
+        """
         parts = {"state": self.state}
         if self.moments is not None:
             parts |= {"first": self.moments.first, "second": self.moments.second or {}}
@@ -64,7 +93,17 @@ class Checkpoint:
         metrics: Mapping[str, float],
         updates: int | None,
     ) -> "Checkpoint":
-        """The inverse of :meth:`tensors`; ``updates`` is None if there are no moments."""
+        """The inverse of :meth:`tensors`; ``updates`` is None if there are no moments.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 20})
+            >>> last = gi.train(config).checkpoint()
+            >>> tensors = last.tensors()
+            >>> again = gi.Checkpoint.from_tensors(tensors, step=20, metrics={}, updates=None)
+            >>> again.digest == last.digest
+            True
+        """
         parts: dict[str, dict[str, Tensor]] = {"state": {}, "first": {}, "second": {}}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

@@ -31,6 +31,14 @@ class DataConfig:
 
     A function ``f(a, b)`` given as ``operation`` or ``second_operation`` is tabulated at once and
     stored as a :class:`~grokinterp.Table`.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.DataConfig(p=13, train_fraction=0.5, corruption=0.4)
+        >>> config.n_train, config.n_selected
+        (84, 33)
+        >>> gi.DataConfig(operation=max, p=13).operation.name
+        'max'
     """
 
     operation: Operation = "addition"  # a name, a polynomial in a and b, or a function
@@ -89,7 +97,16 @@ class DataConfig:
 @short_repr
 @dataclass(frozen=True, eq=False)  # eq=False: tensors have no single truth value
 class Dataset:
-    """All pairs of a task in lexicographic order, with labels after corruption."""
+    """All pairs of a task in lexicographic order, with labels after corruption.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> dataset = gi.make_dataset(gi.DataConfig(p=13, train_fraction=0.5, corruption=0.4))
+        >>> dataset.tokens.shape
+        torch.Size([169, 2])
+        >>> {name: int(mask.sum()) for name, mask in dataset.masks.items()}
+        {'train': 84, 'test': 85, 'changed': 31, 'unchanged': 53, 'selected': 33}
+    """
 
     tokens: Int[Tensor, "pair 2"]  # (a, b), a = index // p, b = index % p
     labels: Int[Tensor, " pair"]  # after corruption; equal to clean_labels outside the train set
@@ -140,6 +157,15 @@ def make_dataset(config: DataConfig) -> Dataset:
 
     Source: Doshi et al. 2023, arXiv:2310.13061, section 1.1; protocol="published": their code;
     protocol="nanda2023": the code of Nanda et al. 2023, arXiv:2301.05217.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> small = gi.make_dataset(gi.DataConfig(p=13, train_fraction=0.3, corruption=0.2))
+        >>> large = gi.make_dataset(gi.DataConfig(p=13, train_fraction=0.6, corruption=0.4))
+        >>> bool(large.is_train[small.is_train].all())  # the larger train set contains the smaller
+        True
+        >>> bool(large.is_selected[small.is_selected].all())
+        True
     """
     p, pairs = config.p, config.p**2
     clean = operation_table(config.operation, p).flatten()

@@ -35,6 +35,15 @@ def filter_frequencies(
     Raises:
         TypeError: ``frequencies`` are not integers, or ``table`` is not a floating-point tensor.
         ValueError: a frequency out of range, or a table of the wrong shape.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> residues = 2 * torch.pi * torch.arange(13) / 13
+        >>> one, other = torch.cos(2 * residues), torch.cos(5 * residues)
+        >>> kept = gi.filter_frequencies((one + other)[:, None], [5], keep=True)
+        >>> torch.allclose(kept[:, 0], other, atol=1e-5)
+        True
     """
     n = table.shape[-2]
     chosen = _checked(frequencies, n)
@@ -73,6 +82,17 @@ def filtered_embedding(
     Raises:
         TypeError: the model lacks ``p`` or ``W_E``, or its ``W_E`` is a copy of the weights.
         ValueError: a frequency out of range, or an invalid order.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import subset_accuracy
+        >>> data = gi.make_dataset(gi.DataConfig(p=13))
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)  # it uses all six frequencies
+        >>> with gi.filtered_embedding(model, [1, 2, 3, 4, 5], keep=False):
+        ...     print(subset_accuracy(model(data.tokens), data)["test"] < 0.6)
+        True
+        >>> subset_accuracy(model(data.tokens), data)["test"]
+        1.0
     """
     check_bool("keep", keep)
     p, tables = _modulus(model), _tables(model)

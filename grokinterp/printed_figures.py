@@ -44,6 +44,15 @@ def save_figure(
         FileNotFoundError: the folder of ``path`` does not exist.
         ImportError: kaleido is not installed.
         RuntimeError: kaleido finds no browser, or cannot start it.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import plotly.graph_objects as go
+        >>> figure = go.Figure(go.Scatter(x=[0, 1, 2], y=[0, 1, 4]))
+        >>> gi.save_figure(figure, "curve.svg", width="page")
+        >>> with open("curve.svg") as file:
+        ...     print(file.read(4))
+        <svg
     """
     import plotly.graph_objects as go
 

@@ -45,7 +45,14 @@ NAMED_OPERATIONS = tuple(_NAMED)
 @short_repr
 @dataclass(frozen=True)
 class Table:
-    """A user's own operation as a table; can be hashed, sent to workers and saved as JSON."""
+    """A user's own operation as a table; can be hashed, sent to workers and saved as JSON.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> larger = gi.Table(name="larger", p=3, labels=(0, 1, 2, 1, 1, 2, 2, 2, 2))
+        >>> gi.operation_table(larger, 3).tolist()
+        [[0, 1, 2], [1, 1, 2], [2, 2, 2]]
+    """
 
     name: str
     p: int
@@ -74,7 +81,13 @@ class Table:
 
     @classmethod
     def from_function(cls, function: Callable[[int, int], int], p: int) -> "Table":
-        """Tabulate ``function(a, b)``, called once per pair with Python integers."""
+        """Tabulate ``function(a, b)``, called once per pair with Python integers.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> gi.Table.from_function(max, p=3).labels
+            (0, 1, 2, 1, 1, 2, 2, 2, 2)
+        """
         return _tabulate("function", function, p)
 
 
@@ -133,6 +146,13 @@ def operation_table(operation: Operation, p: int) -> Int[Tensor, "p p"]:
             a polynomial in a and b with integer coefficients such as ``"a**2 + a*b + b**2"``,
             a function of two Python integers, or a :class:`Table`.
         p: the modulus, at least 2.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> gi.operation_table("division", 5)[1].tolist()  # 1 / b mod 5
+        [0, 1, 3, 2, 4]
+        >>> gi.operation_table("a**2 + b", 5)[2, 3].item()
+        2
     """
     check_int("p", p, minimum=2, maximum=MAX_P)
     operation = resolve_operation("operation", operation, p)

@@ -25,6 +25,16 @@ class RunConfig:
 
     ``seed`` determines the initial weights and any training noise; ``data.seed`` determines the
     train/test split and the corruption of labels.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig(
+        ...     data=gi.DataConfig(p=13, corruption=0.2),
+        ...     model=gi.MLPConfig(d_mlp=40),
+        ...     training=gi.TrainConfig(steps=100, weight_decay=5.0),
+        ... )
+        >>> config.data.n_train, config.training.loss, config == config.replace({"seed": 1})
+        (84, 'mse', False)
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -62,6 +72,12 @@ class RunConfig:
 
         The split is theirs, bit for bit, for their seed. Initial weights have their distribution,
         but are drawn by our generator. The p + 1 classes include "=".
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig.nanda2023()
+            >>> config.data.p, config.data.train_fraction, config.training.weight_decay
+            (113, 0.3, 1.0)
         """
         return cls(
             data=DataConfig(p=p, train_fraction=0.3, protocol="nanda2023", seed=seed),
@@ -81,6 +97,12 @@ class RunConfig:
             attn_rate: 0 as in Model A (Pizza), 1 as in Model B (Clock), or in between.
             p: the modulus.
             seed: of the split and of the initial weights.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> pizza = gi.RunConfig.zhong2023(attn_rate=0.0)
+            >>> pizza.data.p, pizza.data.train_fraction, pizza.model.attn_rate
+            (59, 0.8, 0.0)
         """
         return cls(
             data=DataConfig(p=p, train_fraction=0.8, seed=seed),
@@ -90,7 +112,14 @@ class RunConfig:
         )
 
     def replace(self, changes: Mapping[str, object]) -> "RunConfig":
-        """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``."""
+        """A copy with some fields changed, named by dotted path: ``{"training.lr": 1e-3}``.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 13, "model.d_mlp": 40, "seed": 1})
+            >>> config.data.p, config.model.d_mlp, config.seed, gi.RunConfig().data.p
+            (13, 40, 1, 97)
+        """
         fresh: dict[str, Any] = {}
         inner: dict[str, dict[str, Any]] = {}
         for path, value in _fields(changes, "changes").items():
@@ -107,13 +136,28 @@ class RunConfig:
         return dataclasses.replace(self, **fresh)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain data for JSON; :meth:`from_dict` converts it back."""
+        """The config as plain data for JSON; :meth:`from_dict` converts it back.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> plain = gi.RunConfig().to_dict()
+            >>> list(plain), plain["model"]["d_mlp"]
+            (['data', 'model', 'training', 'seed'], 500)
+        """
         plain = dataclasses.asdict(self)
         return plain | {"model": {"kind": model_kind(self.model)} | plain["model"]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RunConfig":
-        """The config from plain data. Unknown names raise; missing fields take their defaults."""
+        """The config from plain data. Unknown names raise; missing fields take their defaults.
+
+        Examples:
+            >>> import json
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 13})
+            >>> gi.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+            True
+        """
         top = dict(plain)
         data, model, training = (_fields(top.pop(name, {}), name) for name in _sections())
         for name in ("operation", "second_operation"):
@@ -190,6 +234,17 @@ def build_model(config: RunConfig) -> HookedModel:
     """The untrained network of a config, with weights drawn from ``config.seed``.
 
     Like any new ``nn.Module`` it is in training mode.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> config = gi.RunConfig().replace({"data.p": 13, "model.d_mlp": 40})
+        >>> model, same = gi.build_model(config), gi.build_model(config)
+        >>> torch.equal(model.W_E, same.W_E)
+        True
+        >>> other = gi.build_model(config.replace({"seed": 1}))
+        >>> torch.equal(model.W_E, other.W_E)
+        False
     """
     kind: Any = model_class(config.model)
     model = kind(config.model, p=config.data.p, seed=config.seed)

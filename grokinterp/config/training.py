@@ -28,6 +28,12 @@ class TrainConfig:
     "jiggle" multiplies each weight tensor by exp(eta lambda z) with one z ~ N(0, 1) per tensor and
     update, which keeps the scale of the weights on average; "l2" adds lambda / 2 |w|^2 to the loss,
     so lambda w to the gradient. Reported losses never include this term.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> training = gi.TrainConfig(steps=1000, weight_decay=5.0, eval_every="log")
+        >>> training.decay_kind, len(training.evaluated_steps)
+        ('decoupled_zero', 51)
     """
 
     steps: int = 2000  # updates
@@ -107,6 +113,12 @@ class TrainConfig:
         ``eval_every`` are multiplied by reference / batch_size, so as many examples are seen.
 
         Source: Doshi et al. 2023, arXiv:2310.13061, appendix A.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> training = gi.TrainConfig(steps=1000, lr=1e-2).at_batch_size(64)
+            >>> training.batch_size, training.lr, training.steps
+            (64, 0.005, 4000)
         """
         check_int("batch_size", batch_size, minimum=1)
         check_int("reference", reference, minimum=1)

@@ -68,6 +68,17 @@ def ablate(
         ValueError: no such name of units; the network does not have them (raised when the hook is
             added); a batch of one example without ``reference``, or a reference of the wrong shape
             (when it runs).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import subset_accuracy
+        >>> data = gi.make_dataset(gi.DataConfig(p=13))
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> subset_accuracy(model(data.tokens), data)["test"]
+        1.0
+        >>> pruned = model.run_with_hooks(data.tokens, fwd_hooks=gi.ablate(range(40)))
+        >>> 0.4 < subset_accuracy(pruned, data)["test"] < 0.9  # a third of the neurons is left
+        True
     """
     return _replace(units, Place.of(layer, hook, unit), mode, reference, seed)
 
@@ -80,7 +91,17 @@ def ablate_heads(
     reference: Float[Tensor, "example pos head d_head"] | None = None,
     seed: int = 0,
 ) -> FwdHooks:
-    """:func:`ablate` of a layer's attention heads, ``unit=f"heads.{layer}"``."""
+    """:func:`ablate` of a layer's attention heads, ``unit=f"heads.{layer}"``.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+        >>> with model.hooks(fwd_hooks=gi.ablate_heads([1])):
+        ...     _, cache = model.run_with_cache(torch.tensor([[2, 3], [12, 5]]))
+        >>> cache["z", 0].abs().amax(dim=(0, 1, 3)) > 0  # of each head
+        tensor([ True, False])
+    """
     check_int("layer", layer, minimum=0)
     return _replace(heads, Place.of(0, None, f"heads.{layer}"), mode, reference, seed)
 
@@ -97,6 +118,18 @@ def scale(
 
     ``factor`` is a finite number, or a tensor with one number per chosen unit; gradients flow to
     it if it requires them. Other arguments and errors as in :func:`ablate`.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model, pairs = gi.closed_form_mlp(p=13, d_mlp=60), torch.tensor([[2, 3], [12, 5]])
+        >>> whole = model(pairs)
+        >>> without = model.run_with_hooks(pairs, fwd_hooks=gi.scale([3, 7], 0.0))
+        >>> doubled = model.run_with_hooks(pairs, fwd_hooks=gi.scale([3, 7], 2.0))
+        >>> torch.equal(without, whole)
+        False
+        >>> torch.allclose(doubled - whole, whole - without, atol=1e-4)  # a sum over neurons
+        True
     """
     place, factors = Place.of(layer, hook, unit), _factors(factor)
     chosen = Selection(place.words, units)

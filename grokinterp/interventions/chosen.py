@@ -38,6 +38,18 @@ def lowest(score: Float[Tensor, " unit"], share: float | int) -> Bool[Tensor, " 
 
     Raises:
         ValueError: a share below 0 or above all units.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_ipr, subset_accuracy
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> hooks = gi.ablate(gi.lowest(model_neuron_ipr(run.model).ipr, 0.5))
+        >>> logits = run.model.run_with_hooks(run.dataset.tokens, fwd_hooks=hooks)
+        >>> accuracy = subset_accuracy(logits, run.dataset)
+        >>> accuracy["changed"] < 0.75, accuracy["test"] > 0.9  # forgotten, and kept
+        (True, True)
     """
     rising = score.detach().double().nan_to_num(-torch.inf, torch.inf, -torch.inf)
     mask = torch.zeros(len(score), dtype=torch.bool)
@@ -51,6 +63,18 @@ def highest(score: Float[Tensor, " unit"], share: float | int) -> Bool[Tensor, "
     """The units with the highest scores: all but the :func:`lowest` others.
 
     Arguments and errors as in :func:`lowest`; dead units (NaN) come last.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_ipr, subset_accuracy
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> hooks = gi.ablate(gi.highest(model_neuron_ipr(run.model).ipr, 0.5))
+        >>> logits = run.model.run_with_hooks(run.dataset.tokens, fwd_hooks=hooks)
+        >>> accuracy = subset_accuracy(logits, run.dataset)
+        >>> accuracy["changed"] > 0.9, accuracy["test"] < 0.6  # kept, and forgotten
+        (True, True)
     """
     return ~lowest(score, len(score) - _count(share, len(score)))
 

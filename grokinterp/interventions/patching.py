@@ -47,6 +47,18 @@ def patch(
         ValueError: a name is not in the cache, or of no units; "frequencies", which are no
             activations. When the hook runs or is added: the shapes differ; the activation has no
             positions; the network does not have the units.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, init="paper1"), p=13)
+        >>> pairs, others = torch.tensor([[2, 3], [12, 5]]), torch.tensor([[4, 1], [6, 6]])
+        >>> other_logits, cache = model.run_with_cache(others)
+        >>> for hooks in gi.patch(cache, ["hook_embed"]), gi.patch(cache, ["heads.0"], chosen=[1]):
+        ...     patched = model.run_with_hooks(pairs, fwd_hooks=hooks)
+        ...     print(torch.allclose(patched, other_logits, atol=1e-4))
+        True
+        False
     """
     if not isinstance(cache, Mapping | ActivationCache):
         raise TypeError(

@@ -1,4 +1,15 @@
-"""Hooked networks, their configs and initialisations."""
+"""Hooked networks, their configs and initialisations.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from grokinterp import models
+    >>> for config in models.MLPConfig(), models.TransformerConfig(), models.EmbeddingMLPConfig():
+    ...     model = gi.build_model(gi.RunConfig(model=config))
+    ...     print(model.description, list(model.list_units()))
+    MLP 1x500 square ['frequencies', 'neurons.0']
+    Transformer 1x128 relu ['frequencies', 'heads.0', 'neurons.0']
+    EmbeddingMLP 256-256 relu ['frequencies', 'neurons.0', 'neurons.1']
+"""
 
 from grokinterp.models.base import HookedModel
 from grokinterp.models.closed_form import closed_form_mlp

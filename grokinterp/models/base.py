@@ -46,6 +46,19 @@ class HookedModel(Anatomy, OnTheHub):
     Args:
         config: the architecture, of the class's ``config_class``.
         p: the modulus: the residues 0..p-1 are its first tokens and its first classes.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+        >>> pairs = torch.tensor([[2, 3], [12, 5]])
+        >>> logits, cache = model.run_with_cache(pairs)
+        >>> cache["layers.0.hook_post"].shape
+        torch.Size([2, 20])
+        >>> without = model.run_with_hooks(pairs, fwd_hooks=gi.ablate([3, 7]))
+        >>> with model.hooks(fwd_hooks=gi.ablate([3, 7])):  # the same for everything in the block
+        ...     print(torch.equal(model(pairs), without))
+        True
     """
 
     config_class: ClassVar[type]
@@ -96,6 +109,14 @@ class HookedModel(Anatomy, OnTheHub):
 
         Give ``torch.compile`` the network and not this method, whose compiled code would not see
         hooks that are added later.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+            >>> one_pair = torch.vmap(lambda pair: model.logits(pair[None])[0])
+            >>> one_pair(torch.tensor([[2, 3], [12, 5]])).shape
+            torch.Size([2, 13])
         """
         raise NotImplementedError
 
@@ -105,12 +126,29 @@ class HookedModel(Anatomy, OnTheHub):
         Its weights are copies. If logits are a sum over neurons, then those of the network of
         ``keep`` and of the network of ``~keep`` add up to the whole's. None for an architecture
         without such networks.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+            >>> keep = torch.arange(60) < 40
+            >>> first, last = model.only_neurons(keep), model.only_neurons(~keep)
+            >>> pairs = torch.tensor([[2, 3], [12, 5]])
+            >>> torch.allclose(first(pairs) + last(pairs), model(pairs), rtol=1e-3, atol=1e-3)
+            True
         """
         return None
 
     @staticmethod
     def weight_matrices(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights one by one, where a stored tensor holds several; any leading axes are kept."""
+        """Weights one by one, where a stored tensor holds several; any leading axes are kept.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+            >>> sorted(model.state_dict()), sorted(model.weight_matrices(model.state_dict()))
+            (['W_E', 'W_U'], ['W_E[0]', 'W_E[1]', 'W_U'])
+        """
         return state
 
     @classmethod
@@ -118,12 +156,26 @@ class HookedModel(Anatomy, OnTheHub):
         """Numbers that training changes, counted without building the network.
 
         0 for a class that does not say: then it cannot be refused for its size.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> gi.HookedMLP.parameter_count(gi.MLPConfig(d_mlp=500), p=97) == 3 * 97 * 500
+            True
         """
         return 0
 
     @classmethod
     def check_size(cls, config: Any, p: int | None) -> None:
-        """Raise unless a network has few enough parameters to be trained."""
+        """Raise unless a network has few enough parameters to be trained.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> try:
+            ...     gi.HookedMLP.check_size(gi.MLPConfig(d_mlp=10**7), p=97)
+            ... except ValueError as error:
+            ...     print(str(error).split(", ")[0])
+            MLPConfig(d_mlp=10000000) with p=97 has 2.9e+09 parameters
+        """
         task = "" if p is None else f" with p={p}"
         check_parameters(f"{short(config)}{task}", cls.parameter_count(config, p))
 
@@ -134,11 +186,22 @@ class HookedModel(Anatomy, OnTheHub):
         Args:
             config: the architecture.
             place: one of ``dropout_places``, or several joined by "+".
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> gi.HookedMLP.dropout_points(gi.MLPConfig(d_mlp=20), "post")
+            {'layers.0.hook_post': (20,)}
         """
         raise NotImplementedError
 
     def floats_per_example(self) -> int:
-        """How many activations the hook points see for one example: its memory, about."""
+        """How many activations the hook points see for one example: its memory, about.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13).floats_per_example()
+            93
+        """
         pair = torch.zeros(2, 2, dtype=torch.int64, device=next(self.parameters()).device)
         with torch.no_grad(), evaluated(self):
             _, cache = self.run_with_cache(pair)
@@ -148,6 +211,12 @@ class HookedModel(Anatomy, OnTheHub):
         """The parts that can be taken out one by one, by name, in the order of computation.
 
         Give a name to ``gi.ablate(chosen, unit=...)``, ``gi.scale``, ``gi.patch`` or to a probe.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> {name: units.count for name, units in model.list_units().items()}
+            {'heads.0': 2, 'neurons.0': 64}
         """
         pair = torch.zeros(1, 2, dtype=torch.int64, device=next(self.parameters()).device)
         with torch.no_grad(), evaluated(self):
@@ -193,7 +262,13 @@ class HookedModel(Anatomy, OnTheHub):
 
     @classmethod
     def describe(cls, config: Any) -> str:
-        """One line on the kind and size of a config's network, such as "MLP 1x500 square"."""
+        """One line on the kind and size of a config's network, such as "MLP 1x500 square".
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> gi.HookedTransformer.describe(gi.TransformerConfig.paper1())
+            'Transformer 1x128 relu'
+        """
         return words_on(cls)
 
     def add_hook(

@@ -26,6 +26,16 @@ def closed_form_mlp(p: int = 97, d_mlp: int = 500, *, seed: int = 0) -> HookedML
         seed: of the permutation and the phases.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 2 and appendix D (after Gromov 2023).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import mean_ipr
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> data = gi.make_dataset(gi.DataConfig(p=13))
+        >>> (model(data.tokens).argmax(dim=1) == data.clean_labels).double().mean().item()
+        1.0
+        >>> round(mean_ipr(model), 3), mean_ipr(gi.HookedMLP(model.cfg, p=13)) < 0.5
+        (1.0, True)
     """
     model = HookedMLP(MLPConfig(d_mlp=d_mlp, act="square"), p=p)
     model.operation = "addition"

@@ -37,6 +37,12 @@ class EmbeddingMLPConfig:
     weights and biases uniform within +-fan_in^(-1/2). "zhong" is that of the code of Zhong et al.
     2023 (arXiv:2306.17844): it differs in the embedding, normal with variance 2 / hidden[0], and
     in the read-out, normal with variance 1 / hidden[-1].
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.EmbeddingMLPConfig(d_embed=16, hidden=(32, 24), combine="sum", norm="layer")
+        >>> gi.HookedEmbeddingMLP.describe(config)
+        'EmbeddingMLP 32-24 relu layer'
     """
 
     d_embed: int = 128  # width of a token's embedding
@@ -79,13 +85,26 @@ class EmbeddingMLPConfig:
 
         It has 258,543 parameters besides the 30,592 of its embedding, whose vocabulary has 239
         tokens. The published network ends in a softmax, which is part of the loss here.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.EmbeddingMLPConfig.paper2()
+            >>> gi.HookedEmbeddingMLP.parameter_count(config, p=97) == 258_543 + 30_592
+            True
         """
         published = cls(prompt="a + b =", d_vocab=239, d_vocab_out=239)
         return replace(published, **changes)
 
     @classmethod
     def zhong2023(cls, **changes: Any) -> "EmbeddingMLPConfig":
-        """Model Beta of Zhong et al. 2023: summed embeddings, 256 -> 256 -> 256 -> p, ReLU."""
+        """Model Beta of Zhong et al. 2023: summed embeddings, 256 -> 256 -> 256 -> p, ReLU.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.EmbeddingMLPConfig.zhong2023()
+            >>> config.combine, config.hidden, config.init
+            ('sum', (256, 256), 'zhong')
+        """
         published = cls(d_embed=256, combine="sum", unembed_bias=False, init="zhong")
         return replace(published, **changes)
 
@@ -112,6 +131,19 @@ class HookedEmbeddingMLP(HookedModel):
         config: the architecture.
         p: the modulus.
         seed: of the initial weights, which never come from torch's global generator.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedEmbeddingMLP(gi.EmbeddingMLPConfig(d_embed=8, hidden=(16,)), p=13)
+        >>> logits, cache = model.run_with_cache(torch.tensor([[2, 3], [12, 5]]))
+        >>> for name, activation in cache.items():
+        ...     print(name, tuple(activation.shape))
+        hook_embed (2, 2, 8)
+        hook_combined (2, 16)
+        layers.0.hook_pre (2, 16)
+        layers.0.hook_post (2, 16)
+        hook_logits (2, 13)
     """
 
     cfg: EmbeddingMLPConfig

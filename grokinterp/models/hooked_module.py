@@ -47,6 +47,14 @@ class HookedModule(HookedModel):
 
     Raises:
         ValueError: if ``net`` cannot read the prompt's tokens or gives something else.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Embedding(13, 8), nn.Flatten(), nn.Linear(16, 13))
+        >>> model = gi.HookedModule(net, p=13)
+        >>> list(model.hook_dict)
+        ['0.hook_out', '1.hook_out', '2.hook_out', 'hook_logits']
     """
 
     cfg: HookedModuleConfig

@@ -33,7 +33,17 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
     p: Any
 
     def adopt(self, state: dict[str, Tensor]) -> None:
-        """Load trained weights, convert to their dtype, and switch to evaluation mode."""
+        """Load trained weights, convert to their dtype, and switch to evaluation mode.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+            >>> model = gi.HookedMLP(solution.cfg, p=13)
+            >>> model.adopt(solution.state_dict())
+            >>> model.training, torch.equal(model.W_U, solution.W_U)
+            (False, True)
+        """
         dtypes = (weight.dtype for weight in state.values() if weight.is_floating_point())
         self.to(next(dtypes, torch.float32)).load_state_dict(state)
         self.eval()
@@ -72,6 +82,15 @@ class OnTheHub(HookedRootModule, ModelHubMixin):
         Raises:
             FileNotFoundError: the folder lacks a file.
             ValueError: a file is corrupted, it holds another class, or its tensors do not fit.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+            >>> model.save_pretrained("solution")
+            >>> again = gi.HookedMLP.from_pretrained("solution")
+            >>> again.p, again.operation, torch.equal(again.W_U, model.W_U)
+            (13, 'addition', True)
         """
         model_id = str(pretrained_model_name_or_path)
         folder = Path(model_id)

@@ -81,6 +81,19 @@ def from_transformer_lens(
     Raises:
         ValueError: the config asks for something that we do not support, or tensors are missing,
             extra or of another shape. The message names each.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> theirs = gi.HookedTransformer(gi.TransformerConfig(d_model=16, init="paper1"), p=13)
+        >>> weights = theirs.state_dict()  # stands for that of a network of TransformerLens
+        >>> sizes = {"n_layers": 1, "d_model": 16, "n_heads": 4, "d_head": 4, "n_ctx": 3}
+        >>> vocabulary = {"d_vocab": 14, "d_vocab_out": 13}
+        >>> config = {**sizes, **vocabulary, "act_fn": "relu", "normalization_type": None}
+        >>> model = gi.from_transformer_lens(weights, config, p=13)
+        >>> pairs = torch.tensor([[2, 3], [12, 5]])
+        >>> torch.allclose(model(pairs), theirs(pairs), atol=1e-4)
+        True
     """
     fields = dict(config) if isinstance(config, Mapping) else dict(vars(config))
     if missing := [name for name in _REQUIRED if _is_unset(fields, name)]:

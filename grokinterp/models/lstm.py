@@ -37,6 +37,12 @@ class LSTMConfig:
 
     Initialisation "torch" takes PyTorch's defaults: embeddings are standard normal, all other
     weights and biases uniform within +-1 / sqrt(d_hidden).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.LSTMConfig(n_layers=1, d_embed=16, d_hidden=32)
+        >>> gi.HookedLSTM.describe(config)
+        'LSTM 1x32'
     """
 
     n_layers: int = 2
@@ -63,6 +69,12 @@ class LSTMConfig:
 
         Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency",
         Figs. 1 and 3.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.LSTMConfig.paper2()
+            >>> config.prompt, config.d_vocab, gi.HookedLSTM.describe(config)
+            ('eos a + b =', 239, 'LSTM 2x128')
         """
         return cls(**{"prompt": "eos a + b =", "d_vocab": 239, "d_vocab_out": 239} | changes)
 
@@ -99,6 +111,17 @@ class HookedLSTM(HookedModel):
 
     Raises:
         ValueError: the config's ``d_vocab`` or ``d_vocab_out`` is too small for p.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedLSTM(gi.LSTMConfig(n_layers=1, d_embed=8, d_hidden=16), p=13)
+        >>> logits, cache = model.run_with_cache(torch.tensor([[2, 3], [12, 5]]))
+        >>> cache["layers.0.steps.2.hook_f"].shape
+        torch.Size([2, 16])
+        >>> read_out = cache["layers.0.steps.2.hook_h"] @ model.W_U
+        >>> torch.allclose(read_out, logits, atol=1e-5)
+        True
     """
 
     cfg: LSTMConfig

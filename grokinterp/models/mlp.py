@@ -30,6 +30,12 @@ class MLPConfig:
     Initial weights are normal with zero mean. ``init`` says the variance of every matrix:
     "paper" (16 d_mlp)^(-2/3), "standard" 2 / fan_in, "lazy" 2 / d_mlp^(2/3). The fan_in of the
     one-hot pair is 2 p. Source: Doshi et al. 2023, arXiv:2310.13061, appendix A and Fig. 14.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.MLPConfig(d_mlp=100, act="relu", norm="batch")
+        >>> gi.HookedMLP.describe(config), gi.HookedMLP.parameter_count(config, p=97)
+        ('MLP 1x100 relu batch', 29300)
     """
 
     d_mlp: int = 500  # neurons per hidden layer, the papers' N
@@ -67,6 +73,18 @@ class HookedMLP(HookedModel):
         config: the architecture.
         p: the modulus: size of the vocabulary and number of classes.
         seed: of the initial weights, which never come from torch's global generator.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+        >>> logits, cache = model.run_with_cache(torch.tensor([[2, 3], [12, 5]]))
+        >>> for name, activation in cache.items():
+        ...     print(name, tuple(activation.shape))
+        hook_embed (2, 2, 20)
+        layers.0.hook_pre (2, 20)
+        layers.0.hook_post (2, 20)
+        hook_logits (2, 13)
     """
 
     cfg: MLPConfig

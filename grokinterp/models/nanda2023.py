@@ -118,6 +118,19 @@ def load_nanda2023(
         FileNotFoundError: there is no such file.
         ValueError: it holds other things than tensors, numbers and texts; another kind of network;
             or missing, extra or misshapen tensors, each of which is named.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> shapes = {"embed.W_E": (8, 14), "pos_embed.W_pos": (3, 8), "unembed.W_U": (8, 14)}
+        >>> shapes |= {f"blocks.0.attn.W_{name}": (2, 4, 8) for name in "KQV"}
+        >>> shapes |= {"blocks.0.attn.W_O": (8, 8), "blocks.0.mlp.W_in": (32, 8)}
+        >>> shapes |= {"blocks.0.mlp.b_in": (32,), "blocks.0.mlp.W_out": (8, 32)}
+        >>> shapes |= {"blocks.0.mlp.b_out": (8,)}
+        >>> torch.save({name: torch.rand(shape) for name, shape in shapes.items()}, "theirs.pth")
+        >>> model = gi.load_nanda2023("theirs.pth")
+        >>> model.p, model.template, model.operation
+        (13, 'a b =', 'addition')
     """
     path = Path(path)
     if not path.is_file():

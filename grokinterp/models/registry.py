@@ -32,6 +32,30 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
 
     Registering a class again, as when a notebook cell is run twice, replaces it. Worker processes
     of a sweep must register it too: do so in a module that they import.
+
+    Examples:
+        >>> import dataclasses
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class LookUpConfig:
+        ...     scale: float = 0.1
+        >>> class LookUp(gi.HookedModel):  # a row of logits for every pair: it can only memorise
+        ...     config_class = LookUpConfig
+        ...     def __init__(self, config, *, p, seed=0):
+        ...         super().__init__(config, p=p)
+        ...         rng = torch.Generator().manual_seed(seed)
+        ...         start = config.scale * torch.randn(p, p, p, generator=rng)
+        ...         self.W = torch.nn.Parameter(start)
+        ...         self.setup()
+        ...     def logits(self, tokens):
+        ...         return self.W[tokens[:, 0], tokens[:, 1]]
+        >>> gi.register_model("look-up", LookUp)
+        >>> config = gi.RunConfig(model=LookUpConfig())
+        >>> run = gi.train(config.replace({"data.p": 7, "training.steps": 100}))
+        >>> last = run.history.isel(step=-1)
+        >>> last.train_accuracy.item(), last.test_accuracy.item() < 0.5
+        (1.0, True)
     """
     if not (isinstance(model, type) and issubclass(model, HookedModel)):
         raise TypeError(f"model must be a subclass of HookedModel, got {short(model)}")

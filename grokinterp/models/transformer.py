@@ -43,6 +43,16 @@ class HookedTransformer(TransformerWeights, TransformerCalls):
         config: the architecture; ``cfg`` is this config with all sizes filled in.
         p: the modulus; None for a network on any token sequences.
         seed: of the initial weights, which never come from torch's global generator.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+        >>> logits, cache = model.run_with_cache(torch.tensor([[2, 3], [12, 5]]))
+        >>> logits.shape, cache["pattern", 0].shape
+        (torch.Size([2, 13]), torch.Size([2, 2, 3, 3]))
+        >>> cache["pattern", 0].sum(dim=-1).allclose(torch.ones(2, 2, 3))
+        True
     """
 
     cfg: TransformerConfig
@@ -135,6 +145,17 @@ class HookedTransformer(TransformerWeights, TransformerCalls):
 
         Raises:
             ValueError: norms after the residual additions, which no matrix follows.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> config = gi.TransformerConfig(d_model=16, normalization_type="LN", init="paper1")
+            >>> model = gi.HookedTransformer(config, p=13).eval()
+            >>> folded, pairs = model.folded(), torch.tensor([[2, 3], [12, 5]])
+            >>> folded.cfg.normalization_type
+            'LNPre'
+            >>> torch.allclose(folded(pairs), model(pairs), atol=1e-4)
+            True
         """
         config, state = folded(self.cfg, self)
         model = HookedTransformer(config, p=self.p)

@@ -94,6 +94,17 @@ class TransformerCalls(HookedModel):
 
         Raises:
             TypeError: the network has no ``p``.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> config = gi.TransformerConfig(d_model=16, n_heads=2, prompt="a b =")
+            >>> model = gi.HookedTransformer(config, p=13)
+            >>> tokens = model.sequences(torch.tensor([[2, 3], [12, 5]]))
+            >>> tokens.tolist()  # 13 is "="
+            [[2, 3, 13], [12, 5, 13]]
+            >>> model(tokens).shape
+            torch.Size([2, 3, 13])
         """
         if self.prompt is None or self.p is None:
             raise TypeError("a network without p reads any sequences and writes no pairs")
@@ -106,6 +117,15 @@ class TransformerCalls(HookedModel):
         Raises:
             ValueError: a sweep of ``transformer_lens.patching`` is given pairs, whose two numbers
                 it would take for all positions of a longer prompt.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> config = gi.TransformerConfig(d_model=16, init="paper1")
+            >>> model, pairs = gi.HookedTransformer(config, p=13), torch.tensor([[2, 3], [12, 5]])
+            >>> half = ("blocks.0.mlp.hook_post", lambda neurons, hook: neurons / 2)
+            >>> torch.equal(model.run_with_hooks(pairs, fwd_hooks=[half]), model(pairs))
+            False
         """
         sweeps = any(_is_sweep(hook) for _, hook in fwd_hooks)
         if sweeps and self.prompt is not None and args[0].shape[-1] != self.prompt.length:
@@ -137,6 +157,15 @@ class TransformerCalls(HookedModel):
 
         Raises:
             ValueError: ``incl_bwd`` without a loss or without gradients.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> pairs = torch.tensor([[2, 3], [12, 5]])
+            >>> logits, cache = model.run_with_cache(pairs, names_filter=["blocks.0.mlp.hook_post"])
+            >>> cache["post", 0].shape
+            torch.Size([2, 3, 64])
         """
         if incl_bwd:
             self._check_backward(kwargs)
@@ -153,23 +182,71 @@ class TransformerCalls(HookedModel):
         return output, make(cache, self, has_batch_dim=not remove_batch_dim)
 
     def set_use_attn_result(self, use: bool) -> None:
-        """Refused, unless it changes nothing."""
+        """Refused, unless it changes nothing.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> try:
+            ...     model.set_use_attn_result(True)
+            ... except NotImplementedError as error:
+            ...     print(str(error).split("; ")[1])
+            use cache.stack_head_results(), or hook attn.hook_z
+        """
         _refuse(use, "attn.hook_result", "cache.stack_head_results(), or hook attn.hook_z")
 
     def set_use_split_qkv_input(self, use: bool) -> None:
-        """Refused, unless it changes nothing."""
+        """Refused, unless it changes nothing.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> try:
+            ...     model.set_use_split_qkv_input(True)
+            ... except NotImplementedError as error:
+            ...     print(str(error).split("; ")[1])
+            use probes.path_patching, or gi.patch of hook_q, _k or _v
+        """
         _refuse(use, "attn.hook_q_input", "probes.path_patching, or gi.patch of hook_q, _k or _v")
 
     def set_use_attn_in(self, use: bool) -> None:
-        """Refused, unless it changes nothing."""
+        """Refused, unless it changes nothing.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> try:
+            ...     model.set_use_attn_in(True)
+            ... except NotImplementedError as error:
+            ...     print(str(error).split("; ")[1])
+            use a hook at hook_resid_pre, attn.hook_q, hook_k or hook_v
+        """
         _refuse(use, "hook_attn_in", "a hook at hook_resid_pre, attn.hook_q, hook_k or hook_v")
 
     def set_use_hook_mlp_in(self, use: bool) -> None:
-        """Refused, unless it changes nothing."""
+        """Refused, unless it changes nothing.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=2), p=13)
+            >>> try:
+            ...     model.set_use_hook_mlp_in(True)
+            ... except NotImplementedError as error:
+            ...     print(str(error).split("; ")[1])
+            use a hook at hook_resid_mid or mlp.hook_pre
+        """
         _refuse(use, "hook_mlp_in", "a hook at hook_resid_mid or mlp.hook_pre")
 
     def blocks_with(self, part: str) -> list[tuple[int, nn.Module]]:
-        """The layers, with their numbers, that have "attn" or "mlp"."""
+        """The layers, with their numbers, that have "attn" or "mlp".
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.TransformerConfig(n_layers=2, d_model=16, n_heads=2, attn_only=True)
+            >>> model = gi.HookedTransformer(config, p=13)
+            >>> [layer for layer, _ in model.blocks_with("attn")], model.blocks_with("mlp")
+            ([0, 1], [])
+        """
         found = ((i, block) for i, block in enumerate(self.blocks))
         return [(i, block) for i, block in found if getattr(block, part, None) is not None]
 

@@ -42,6 +42,14 @@ class TransformerConfig:
       et al. 2023 (arXiv:2306.17844).
 
     N(m, v) is the normal distribution with mean m and variance v.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.TransformerConfig(n_layers=2, d_model=64, normalization_type="LN")
+        >>> gi.HookedTransformer.describe(config)
+        'Transformer 2x64 relu LN'
+        >>> gi.HookedTransformer(config, p=13).cfg.d_vocab  # 13 residues and "="
+        14
     """
 
     n_layers: int = 1
@@ -122,6 +130,13 @@ class TransformerConfig:
 
         It reads two tokens, has no norms and no biases, and scales as muP does. At p = 97 it has
         209,024 parameters besides the embeddings.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.TransformerConfig.paper1()
+            >>> embeddings = (97 + 2) * 128  # of tokens and of positions
+            >>> gi.HookedTransformer.parameter_count(config, p=97) - embeddings
+            209024
         """
         published = cls(
             prompt="a b", attention_dir="bidirectional", biases=False, mup=1.0, init="paper1"
@@ -134,6 +149,12 @@ class TransformerConfig:
 
         It has two layers, norms after the residual additions, fixed positions, and no biases but
         those of the norms. Its vocabulary of 239 has tokens that modular addition never uses.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.TransformerConfig.paper2()
+            >>> config.n_layers, config.norm_position, config.d_vocab
+            (2, 'post', 239)
         """
         fields: dict[str, Any] = {"n_layers": 2, "d_vocab": 239, "d_vocab_out": 239}
         fields |= {"normalization_type": "LN", "norm_position": "post", "biases": False}
@@ -147,6 +168,12 @@ class TransformerConfig:
 
         One causal layer, "a b =", no norms, biases in the MLP alone. Its classes are all p + 1
         tokens: give ``d_vocab_out=p + 1`` too, as :meth:`RunConfig.nanda2023` does.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> model = gi.HookedTransformer(gi.TransformerConfig.nanda2023(d_vocab_out=114), p=113)
+            >>> model.cfg.d_vocab, model.cfg.d_vocab_out, model.cfg.n_ctx
+            (114, 114, 3)
         """
         network: dict[str, Any] = {"biases": "mlp", "init": "nanda"}
         return cls(**network | changes)
@@ -157,6 +184,12 @@ class TransformerConfig:
 
         One bidirectional layer, "a b", no norms, biases in the MLP alone. ``attn_rate`` is 0 in
         their Model A (Pizza) and 1 in Model B (Clock).
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> pizza = gi.TransformerConfig.zhong2023(attn_rate=0.0)
+            >>> pizza.attention_dir, pizza.prompt, pizza.attn_rate
+            ('bidirectional', 'a b', 0.0)
         """
         network: dict[str, Any] = {"prompt": "a b", "attention_dir": "bidirectional"}
         network |= {"biases": "mlp", "init": "zhong"}
@@ -167,6 +200,12 @@ class TransformerConfig:
 
         Raises:
             ValueError: a size is missing, or too small for the modulus and the prompt.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.TransformerConfig(d_model=64).resolved(p=97)
+            >>> config.d_head, config.d_mlp, config.n_ctx, config.d_vocab
+            (16, 256, 3, 98)
         """
         if p is None:
             d_vocab, n_ctx = _given("d_vocab", self.d_vocab), _given("n_ctx", self.n_ctx)

@@ -120,6 +120,17 @@ class TransformerWeights:
 
         The dot product with the stream is the logit without its bias. These are columns of ``W_U``
         times ``unembed.scale``.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> config = gi.TransformerConfig(d_model=16, init="paper1")
+            >>> model = gi.HookedTransformer(config, p=13)
+            >>> logits, cache = model.run_with_cache(torch.tensor([[2, 3]]))
+            >>> stream = cache["resid_post", -1][0, -1]  # at the last position
+            >>> by_hand = stream @ model.tokens_to_residual_directions(5)
+            >>> torch.isclose(by_hand, logits[0, 5], atol=1e-4).item()  # biases are 0 at first
+            True
         """
         return self.unembed.scale * self.W_U.T[tokens]
 
@@ -132,6 +143,14 @@ class TransformerWeights:
             layer: 0 to n_layers; n_layers means before the unembedding.
             mlp_input: before the layer's MLP instead of its attention.
             include_mlp_biases: add ``b_out`` as well as ``b_O``.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> model = gi.HookedTransformer(gi.TransformerConfig(n_layers=2, d_model=16), p=13)
+            >>> bias = model.blocks[0].mlp.b_out.data.fill_(0.5)  # all others are 0 at first
+            >>> torch.equal(model.accumulated_bias(2), bias)
+            True
         """
         total = self.b_O[: layer + mlp_input].sum(dim=0)
         if include_mlp_biases and not self.cfg.attn_only:

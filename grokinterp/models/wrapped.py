@@ -40,6 +40,14 @@ class WrappedModule(HookedModule):
     :class:`~grokinterp.models.hooked_module.HookedModule`, and ``{readout}.hook_in`` for what the
     read-out reads. A single ``nn.Embedding`` named as ``first`` has its hook point under the name
     ``hook_embed``.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2 * 13, 64), nn.ReLU(), nn.Linear(64, 13))
+        >>> model = gi.wrap(net, p=13, first="0", neurons="1", readout="2", inputs="one-hot")
+        >>> list(model.hook_dict)
+        ['0.hook_out', '1.hook_out', '2.hook_in', '2.hook_out', 'hook_logits']
     """
 
     cfg: WrappedConfig  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -357,6 +365,18 @@ def wrap(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: a name of nothing, or a part that is not what it is named as.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import mean_ipr
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2 * 13, 64), nn.ReLU(), nn.Linear(64, 13))
+        >>> model = gi.wrap(net, p=13, first="0", neurons="1", readout="2", inputs="one-hot")
+        >>> mean_ipr(model) < 0.5, list(model.list_units())
+        (True, ['neurons.0'])
+        >>> pairs = gi.make_dataset(gi.DataConfig(p=13)).tokens
+        >>> model.run_with_hooks(pairs, fwd_hooks=gi.ablate([3, 7])).shape
+        torch.Size([169, 13])
     """
     return WrappedModule(
         net,

@@ -64,6 +64,18 @@ def load_zhong2023(path: str | Path) -> HookedTransformer | HookedEmbeddingMLP:
         FileNotFoundError: the checkpoint or its config is missing.
         ValueError: the file is unreadable, describes another kind of network, or has missing,
             extra or misshapen tensors, which the message names.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from safetensors.torch import save_file
+        >>> shapes = {"embed.weight": (13, 6), "l1.weight": (8, 6), "l1.bias": (8,)}
+        >>> shapes |= {"unembed.weight": (13, 8)}
+        >>> tensors = {name: torch.rand(shape) for name, shape in shapes.items()}
+        >>> save_file(tensors, "theirs.safetensors", {"arch": "linear_A", "p": "13", "act": "ReLU"})
+        >>> model = gi.load_zhong2023("theirs.safetensors")
+        >>> model.p, model.description, model.operation
+        (13, 'EmbeddingMLP 8 relu', 'addition')
     """
     path = Path(path)
     if not path.is_file():

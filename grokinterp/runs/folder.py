@@ -29,7 +29,16 @@ _NOTHING = ("lost+found", ".DS_Store")  # may be in a folder that counts as empt
 
 
 class RunFolderError(Exception):
-    """A run folder cannot be read or written. The message names the file and the remedy."""
+    """A run folder cannot be read or written. The message names the file and the remedy.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> try:
+        ...     run = gi.Run.load("nowhere")
+        ... except gi.RunFolderError as error:
+        ...     print(error)
+        nowhere/run.json is missing; nowhere is not a run folder (it does not exist)
+    """
 
 
 def folder_path(path: str | os.PathLike[str]) -> Path:

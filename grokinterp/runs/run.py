@@ -25,7 +25,16 @@ from grokinterp.short_text import short_repr
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A trained run, as :func:`~grokinterp.train` returns it: config, data, network, history."""
+    """A trained run, as :func:`~grokinterp.train` returns it: config, data, network, history.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> run = gi.train(gi.RunConfig().replace({"data.p": 11, "training.steps": 100}))
+        >>> run.ending, run.model.p, dict(run.history.sizes)
+        ('100 steps', 11, {'step': 11, 'weight': 3})
+        >>> run.history.train_accuracy.sel(step=100).item()
+        1.0
+    """
 
     config: RunConfig
     dataset: Dataset
@@ -59,6 +68,15 @@ class Run:
 
         Raises:
             ValueError: the run diverged, so its last row does not describe its last weights.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 50})
+            >>> run = gi.train(config)
+            >>> further = gi.train(config, start=run.checkpoint())
+            >>> first, last = further.history.isel(step=0), run.history.isel(step=-1)
+            >>> first.train_accuracy.item() == last.train_accuracy.item()
+            True
         """
         if self.diverged_at is not None:
             raise ValueError(
@@ -75,6 +93,15 @@ class Run:
 
         Raises:
             ValueError: no checkpoint has this name: its rule was not given, or was never met.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 100})
+            >>> run = gi.train(config, checkpoints={"fit": gi.reached(train_accuracy=0.99)})
+            >>> model, data = run.model_at("fit"), run.dataset
+            >>> hits = model(data.tokens).argmax(dim=1) == data.labels
+            >>> hits[data.is_train].double().mean().item() >= 0.99
+            True
         """
         check_choice("checkpoint", name, self.checkpoints)
         model: HookedModel = build_model(self.config)
@@ -91,6 +118,13 @@ class Run:
         Raises:
             RunFolderError: ``path`` holds a run and ``overwrite`` is False, holds only other files,
                 or cannot be written.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> run = gi.train(gi.RunConfig().replace({"data.p": 11, "training.steps": 20}))
+            >>> folder = run.save("first_run")
+            >>> sorted(file.name for file in folder.iterdir())
+            ['dataset.safetensors', 'history.nc', 'model.safetensors', 'run.json']
         """
         path = folder_path(path)
         with filling(path, overwrite=overwrite) as fresh:
@@ -105,6 +139,14 @@ class Run:
         Raises:
             RunFolderError: a file is missing, truncated, altered, of a newer format, or contradicts
                 the others.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> import torch
+            >>> run = gi.train(gi.RunConfig().replace({"data.p": 11, "training.steps": 20}))
+            >>> again = gi.Run.load(run.save("second_run"))
+            >>> again.config == run.config, torch.equal(again.model.W_U, run.model.W_U)
+            (True, True)
         """
         return cls(**read_files(folder_path(path)))
 

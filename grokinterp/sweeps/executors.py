@@ -34,7 +34,20 @@ _WHY_THEY_DIE = (
 
 
 class SweepExecutorError(Exception):
-    """The executor has no workers, or they keep dying. Finished runs are kept."""
+    """The executor has no workers, or they keep dying. Finished runs are kept.
+
+    Examples:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> import grokinterp as gi
+        >>> executor = ThreadPoolExecutor()
+        >>> executor.shutdown()
+        >>> config = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+        >>> try:
+        ...     result = gi.sweep(config, {"training.lr": [1e-2]}, executor=executor)
+        ... except gi.SweepExecutorError as error:
+        ...     print(error)
+        cannot schedule new futures after shutdown; make a new executor and resume
+    """
 
 
 def check_executor(executor: object, device: torch.device) -> None:

@@ -14,7 +14,16 @@ _NOBODYS = {_LOCK, _NEW, "lost+found"}  # an empty file system contains lost+fou
 
 
 class SweepStoreError(Exception):
-    """A sweep's store cannot be read, written or resumed. The message says why and what to do."""
+    """A sweep's store cannot be read, written or resumed. The message says why and what to do.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> try:
+        ...     sweep = gi.open_sweep("nowhere.zarr")
+        ... except gi.SweepStoreError as error:
+        ...     print(str(error).split(": ")[-1])
+        it does not exist
+    """
 
 
 def store_path(store: str | os.PathLike[str]) -> Path:

@@ -45,7 +45,18 @@ DESCRIPTION = {
 
 
 class MeasureError(Exception):
-    """A measure raised or returned something that cannot be stored; names the measure and run."""
+    """A measure raised or returned something that cannot be stored; names the measure and run.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+        >>> wrong = {"ratio": lambda run: 1 / 0}
+        >>> try:
+        ...     result = gi.sweep(config, {"training.lr": [1e-2]}, measure=wrong)
+        ... except gi.MeasureError as error:
+        ...     print(str(error).split("; ")[0])
+        measure 'ratio' raised ZeroDivisionError: division by zero
+    """
 
 
 def check_name(argument: str, name: object, taken: Iterable[str]) -> None:

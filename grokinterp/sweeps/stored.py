@@ -28,6 +28,15 @@ def open_sweep(store: str | os.PathLike[str], *, check: bool = True) -> xr.Datas
 
     Raises:
         SweepStoreError: there is no sweep, something is damaged, or a newer grokinterp wrote it.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 20})
+        >>> axes = {"training.weight_decay": [0.0, 5.0]}
+        >>> result = gi.sweep(base, axes, store="small.zarr")
+        >>> opened = gi.open_sweep("small.zarr")
+        >>> opened.final_accuracy.sel(subset="train").dims, bool(opened.done.all())
+        (('training.weight_decay', 'seed'), True)
     """
     where = store_path(store)
     stored = Stored(where, read_about(where))

@@ -116,6 +116,18 @@ def sweep(
         SweepStoreError: the store belongs to another sweep, is damaged, in use, or not writable.
         MeasureError: a measure failed; runs finished before it are stored.
         SweepExecutorError: no workers, or they died; finished runs are stored.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 20})
+        >>> axes = {"training.weight_decay": [0.0, 5.0], "data.corruption": [0.0, 0.2, 0.4]}
+        >>> norm = {"norm": lambda run: run.model.W_U.norm().item()}
+        >>> result = gi.sweep(base, axes, seeds=2, measure=norm, store="small.zarr")
+        >>> dict(result.norm.sizes), bool(result.done.all())
+        ({'training.weight_decay': 2, 'data.corruption': 3, 'seed': 2}, True)
+        >>> again = gi.sweep(base, axes, seeds=2, measure=norm, store="small.zarr")
+        >>> again.norm.equals(result.norm)  # nothing was trained again
+        True
     """
     grid = Grid(base, axes, seed_list(seeds))
     measure = _check_measures({} if measure is None else measure, grid)

@@ -5,7 +5,18 @@ from grokinterp.runs import Run
 
 
 class DivergenceWarning(UserWarning):
-    """A run's loss became NaN or infinite. The run was stopped; its history until then is kept."""
+    """A run's loss became NaN or infinite. The run was stopped; its history until then is kept.
+
+    Examples:
+        >>> import warnings
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.lr": 1e9})
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", gi.DivergenceWarning)
+        ...     run = gi.train(config)
+        >>> run.ended, run.diverged_at < 100
+        (False, True)
+    """
 
 
 def warn_of_divergence(number: int, run: Run) -> None:

@@ -14,6 +14,20 @@ class TrainingInterrupted(KeyboardInterrupt):
     ``runs`` has one entry per config, in order: a finished run; an unfinished run, which stopped
     after ``run.interrupted_at`` updates; or None if there is nothing to return. In a notebook, they
     are in ``sys.last_value.runs`` after the error.
+
+    Examples:
+        >>> import signal
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 500})
+        >>> def ctrl_c(rows):  # a checkpoint rule that presses Ctrl-C after 100 steps
+        ...     if rows[-1]["step"] == 100:
+        ...         signal.raise_signal(signal.SIGINT)
+        ...     return False
+        >>> try:
+        ...     run = gi.train(config, checkpoints={"never": ctrl_c})
+        ... except gi.TrainingInterrupted as interrupted:
+        ...     print(interrupted.runs[0].ending)
+        unfinished: interrupted after 101 of 500 steps
     """
 
     def __init__(self, runs: Sequence[Run | None]) -> None:

@@ -50,6 +50,15 @@ def reached(*, rows: int = 1, below: Mapping[str, float] | None = None, **at_lea
         rows: number of consecutive evaluated steps that must meet the bounds; the last is kept.
         below: metric -> upper bound (inclusive).
         at_least: metric -> lower bound (inclusive).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 100})
+        >>> memorised = gi.reached(train_accuracy=0.99, below={"test_accuracy": 0.5})
+        >>> run = gi.train(config, checkpoints={"memorised": memorised})
+        >>> metrics = run.checkpoints["memorised"].metrics
+        >>> metrics["train_accuracy"] >= 0.99, metrics["test_accuracy"] <= 0.5
+        (True, True)
     """
     check_int("rows", rows, minimum=1)
     at_most = dict(below or {})
@@ -62,7 +71,16 @@ def reached(*, rows: int = 1, below: Mapping[str, float] | None = None, **at_lea
 
 
 def at_step(step: int) -> Rule:
-    """A checkpoint rule: keep the first evaluated step from ``step`` on."""
+    """A checkpoint rule: keep the first evaluated step from ``step`` on.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 20})
+        >>> rules = {"start": gi.at_step(0), "later": gi.at_step(12)}  # a row every 10 steps
+        >>> run = gi.train(config, checkpoints=rules)
+        >>> {name: checkpoint.step for name, checkpoint in run.checkpoints.items()}
+        {'start': 0, 'later': 20}
+    """
     check_int("step", step, minimum=0)
     return _AtStep(step)
 

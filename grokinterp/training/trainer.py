@@ -45,7 +45,20 @@ def train(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Run:
-    """Train one run. See :func:`train_many` for the arguments."""
+    """Train one run. See :func:`train_many` for the arguments.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import mean_ipr
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes), probes={"ipr": mean_ipr})
+        >>> last = run.history.isel(step=-1)  # wrong labels memorised, and the rule found
+        >>> last.changed_accuracy.item(), last.test_accuracy.item()
+        (1.0, 1.0)
+        >>> bool(last.ipr > run.history.ipr[0] + 0.2)
+        True
+    """
     return train_many(
         [config],
         device=device,
@@ -116,6 +129,14 @@ def train_many(
         ZeroLossWarning: at least half of a run's training examples reached a loss of exactly 0 in
             this precision, so they no longer train; ``zero_loss_share`` in the history is the
             share at each step.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> base = gi.RunConfig().replace({"data.p": 11, "training.steps": 100})
+        >>> configs = [base.replace({"training.weight_decay": decay}) for decay in (0.0, 20.0)]
+        >>> plain, decayed = gi.train_many(configs)
+        >>> bool(decayed.history.norm[-1].sum() < plain.history.norm[-1].sum())
+        True
     """
     configs = list(configs)
     resources = Resources(

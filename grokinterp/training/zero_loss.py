@@ -18,6 +18,16 @@ class ZeroLossWarning(UserWarning):
     The label's probability rounds to 1, so the gradient no longer raises its logit.
 
     Source: Prieto et al. 2025, "Grokking at the Edge of Numerical Stability", arXiv:2501.04697.
+
+    Examples:
+        >>> import warnings
+        >>> import grokinterp as gi
+        >>> large = {"training.loss": "cross_entropy", "training.lr": 1.0, "training.steps": 50}
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", gi.ZeroLossWarning)
+        ...     run = gi.train(gi.RunConfig().replace({"data.p": 11, **large}))
+        >>> bool(run.history.zero_loss_share.max() > 0.5)
+        True
     """
 
 
