@@ -37,7 +37,7 @@ def markdown(rows: Sequence[Row], entries: Iterable[Entry]) -> str:
         parts += [f"\n## {PAPERS[paper]}", "", in_words(listed)]
         for figure in dict.fromkeys(row.figure for row in listed):
             parts += ["", f"### {figure}", ""]
-            parts += _section([row for row in listed if row.figure == figure])
+            parts += section([row for row in listed if row.figure == figure])
     return "\n".join(parts) + "\n"
 
 
@@ -54,7 +54,8 @@ def _times(entries: Iterable[Entry]) -> Iterator[str]:
         yield f"| {tier} | {len(ready)} | {missing} | {time} | {MACHINE[tier]} |"
 
 
-def _section(rows: Sequence[Row]) -> Iterator[str]:
+def section(rows: Sequence[Row]) -> Iterator[str]:
+    """The lines of a table in Markdown, with its notes below it."""
     yield "| " + " | ".join(COLUMNS) + " |"
     yield "|" + "---|" * len(COLUMNS)
     notes: dict[str, int] = {}

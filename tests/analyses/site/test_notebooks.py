@@ -1,0 +1,65 @@
+"""Notebooks as pages."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from analyses.site.notebooks import convert, plain
+from analyses.site.pages import relinked
+
+
+def saved(folder: Path, cells: list[Any]) -> Path:
+    path = folder / "01_made_up.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_notebook_as_a_page(tmp_path: Path) -> None:
+    figure = {
+        "image/png": base64.b64encode(b"a picture").decode(),
+        "application/vnd.plotly.v1+json": {},
+        "text/plain": "Figure()",
+    }
+    outputs = [
+        new_output("stream", name="stdout", text="  0%\r100%\n\x1b[1mdone\x1b[0m\n"),
+        new_output("stream", name="stderr", text="a warning"),
+        new_output("display_data", data=figure),
+        new_output("execute_result", data={"text/plain": "0.5"}),
+    ]
+    cells = [new_markdown_cell("# A title\n\nText."), new_code_cell("run()", outputs=outputs)]
+    page = convert(saved(tmp_path, cells))
+    assert (page.name, page.title) == ("01_made_up", "A title")
+    assert page.pictures == {"01_made_up-01.png": b"a picture"}
+    assert page.markdown == (
+        "# A title\n\nText.\n\n```python\nrun()\n```\n\n```text\n100%\ndone\n```\n\n"
+        "![Figure 1](01_made_up-01.png)\n\n```text\n0.5\n```\n"
+    )
+
+
+def test_a_notebook_without_a_heading(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"01_made_up.ipynb has no heading.*begin it with"):
+        convert(saved(tmp_path, [new_markdown_cell("Text.")]))
+
+
+def test_text_of_a_terminal() -> None:
+    assert plain("a\r\nbar 10%\rbar 20%\n\x1b[31mred\x1b[0m\n") == "a\nbar 20%\nred"
+
+
+@pytest.mark.parametrize(
+    ("address", "link", "expected"),
+    [
+        ("using.md", "../tutorials/02_hooks.ipynb", "tutorials/02_hooks.md"),
+        ("how_to/cluster.md", "../../README.md", "../index.md"),
+        ("how_to/cluster.md", "../ledger.md#eq-2", "../ledger.md#eq-2"),
+        ("tutorials/02_hooks.md", "../docs/using.md", "../using.md"),
+        ("tutorials/02_hooks.md", "03_phase_diagram.ipynb", "03_phase_diagram.md"),
+        ("tutorials/02_hooks.md", "02_hooks-01.png", "02_hooks-01.png"),
+        ("using.md", "https://a.org/docs/x.md", "https://a.org/docs/x.md"),
+    ],
+)
+def test_links_of_the_repository(address: str, link: str, expected: str) -> None:
+    assert relinked(f"[text]({link})", address) == f"[text]({expected})"
