@@ -25,6 +25,12 @@ class Basis:
     (``order[x]``, ``order_b[y]``) is ``order[(x + y) % period]``. For example, multiplication mod 5
     has the order [1, 2, 4, 3] (powers of 2) and the period 4. In multiplication and division the
     residue 0 has no place, and probes that use the basis leave it out.
+
+    Examples:
+        >>> from probes import task_basis
+        >>> basis = task_basis("multiplication", 5)
+        >>> basis.period, basis.order.tolist(), basis.frequencies.tolist()  # powers of 2 mod 5
+        (4, [1, 2, 4, 3], [1, 2])
     """
 
     operation: str
@@ -53,7 +59,13 @@ class Basis:
         return torch.arange(1, self.period // 2 + 1, device="cpu")
 
     def check_frequencies(self, frequencies: Iterable[int]) -> list[int]:
-        """A list without repeats; raise unless each is one of :attr:`frequencies`."""
+        """A list without repeats; raise unless each is one of :attr:`frequencies`.
+
+        Examples:
+            >>> from probes import task_basis
+            >>> task_basis("addition", 13).check_frequencies([5, 2, 5])
+            [5, 2]
+        """
         chosen = plain_integers(frequencies)
         if strange := [k for k in chosen if not 1 <= k <= self.period // 2]:
             raise ValueError(
@@ -75,6 +87,14 @@ def task_basis(operation: Operation, p: int) -> Basis:
 
     Raises:
         ValueError: another operation, or a composite modulus for multiplication or division.
+
+    Examples:
+        >>> from probes import task_basis
+        >>> basis = task_basis("multiplication", 5)
+        >>> basis.order.tolist()  # 2 is at place 1, 3 at place 3
+        [1, 2, 4, 3]
+        >>> basis.order[(1 + 3) % basis.period].item()  # 2 * 3 mod 5
+        1
     """
     check_int("p", p, minimum=3)
     if not isinstance(operation, str) or operation not in NAMED_OPERATIONS:

@@ -36,6 +36,13 @@ def is_dead(
         weights: one vector per row; axis -2 is the layer. A single row is a layer of its own.
         alive_from: the least norm of a living row, relative to the largest; in [0, 1). Rows with
             a norm below 1e-20 or NaN have no spectrum and are always dead; at 0, only these are.
+
+    Examples:
+        >>> import torch
+        >>> from probes import is_dead
+        >>> rows = torch.tensor([[3.0, 4.0], [1e-6, 0.0], [0.0, 0.0]])
+        >>> is_dead(rows).tolist(), is_dead(rows, alive_from=0.0).tolist()
+        ([False, True, True], [False, False, True])
     """
     largest, unit = by_largest(weights)
     norms = unit.norm(dim=-1) * largest[..., 0]

@@ -38,6 +38,16 @@ def neuron_attribution(
 
     Returns:
         float64, in units of logits; positive where a neuron favours the labels.
+
+    Examples:
+        >>> import torch
+        >>> from probes import neuron_attribution
+        >>> post = torch.tensor([[1.0, 0.0], [0.0, 2.0]])  # two examples, two neurons
+        >>> W_U = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # each neuron votes for its own class
+        >>> neuron_attribution(post, W_U, torch.tensor([0, 1])).tolist()
+        [0.5, 1.0]
+        >>> neuron_attribution(post, W_U, torch.tensor([1, 0])).tolist()
+        [-0.5, -1.0]
     """
     check_labels(labels, W_U.shape[1])
     centred = (W_U - W_U.mean(dim=1, keepdim=True)).double()
@@ -48,7 +58,18 @@ def neuron_attribution(
 def model_neuron_attribution(
     model: object, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " neuron"]:
-    """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples."""
+    """:func:`probes.neuron_attribution` of a hooked two-layer network on some examples.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_attribution
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> wrong = (data.clean_labels + 1) % 13
+        >>> for labels in (data.clean_labels, wrong):
+        ...     print(round(model_neuron_attribution(model, data.tokens, labels).sum().item(), 1))
+        0.9
+        -0.1
+    """
     instead = (
         "probes.logit_attribution(model, tokens, labels), which splits the logits of transformers "
         "and of MLPs of any depth, with norms and without; of an LSTM, gi.ablate(units, layer=...)"
@@ -61,7 +82,16 @@ def model_neuron_attribution(
 @short_repr
 @dataclass(frozen=True, eq=False)
 class LogitAttribution:
-    """What each part of a network adds to (label logit - mean logit of all residues)."""
+    """What each part of a network adds to (label logit - mean logit of all residues).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import logit_attribution
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> attribution = logit_attribution(model, data.tokens, data.clean_labels)
+        >>> list(attribution.parts), bool((attribution.total > 0).all())
+        (['layers.0.hook_post'], True)
+    """
 
     parts: Mapping[str, Float[Tensor, "example unit"]]  # by hook point or bias; units of logits
 
@@ -103,6 +133,16 @@ def logit_attribution(
         TypeError: another network, such as an LSTM: its states are products of gates and earlier
             states, so only the last state as a whole adds to the logits.
         ValueError: tokens or labels that are not residues, or not one label per example.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import logit_attribution
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> model = gi.build_model(config.replace({"data.p": 13}))
+        >>> data = gi.make_dataset(gi.DataConfig(p=13))
+        >>> parts = logit_attribution(model, data.tokens, data.clean_labels).parts
+        >>> {name: tuple(part.shape) for name, part in parts.items() if part.shape[1] > 1}
+        {'blocks.0.attn.hook_z': (169, 4), 'blocks.0.mlp.hook_post': (169, 64)}
     """
     about = anatomy(model)
     read_out, p = about.read_out, getattr(model, "p", None)

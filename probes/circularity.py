@@ -24,7 +24,16 @@ _ROUNDING, _DRAWS, _TOLERANCE = 1e-7, 4, 1e-3
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Circularity:
-    """How circular the largest principal components of a table are, and how stable that is."""
+    """How circular the largest principal components of a table are, and how stable that is.
+
+    Examples:
+        >>> import torch
+        >>> from probes import circularity, task_basis
+        >>> noise = torch.randn(13, 8, generator=torch.Generator().manual_seed(0))
+        >>> result = circularity(noise, task_basis("addition", 13))
+        >>> result.by_component.shape, result.is_defined, result.value < 0.7
+        (torch.Size([4]), True, True)
+    """
 
     by_component: Float[Tensor, " component"]  # largest share of one frequency, in [0, 1]
     variance: Float[Tensor, " component"]  # each component's share of the table's variance
@@ -69,6 +78,16 @@ def circularity(
             finite, as in a network that has diverged.
 
     Source: Zhong et al. 2023, arXiv:2306.17844.
+
+    Examples:
+        >>> import torch
+        >>> from probes import circularity, task_basis
+        >>> angle = 2 * torch.pi * torch.arange(13) / 13
+        >>> large = 3 * torch.stack([(2 * angle).cos(), (2 * angle).sin()], dim=1)  # a circle
+        >>> small = torch.stack([(5 * angle).cos(), (5 * angle).sin()], dim=1)  # and another
+        >>> table = torch.cat([large, small], dim=1)
+        >>> round(circularity(table, task_basis("addition", 13)).value, 3)
+        1.0
     """
     check_int("components", components, minimum=1)
     if len(table) != basis.p:
@@ -101,7 +120,16 @@ def circularity(
 def model_circularity(
     model: Any, operation: Operation | None = None, *, components: int = 4
 ) -> dict[str, Circularity]:
-    """:func:`probes.circularity` of each of a network's embedding tables."""
+    """:func:`probes.circularity` of each of a network's embedding tables.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_circularity
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> untrained = gi.build_model(config.replace({"data.p": 13}))
+        >>> {name: result.value < 0.9 for name, result in model_circularity(untrained).items()}
+        {'W_E': True}
+    """
     network = network_on_pairs(model)
     basis = network.basis(operation)
     return {

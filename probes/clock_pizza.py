@@ -35,7 +35,14 @@ _Z = 1.959963984540054  # half width of a two-sided 95 % normal interval, in sta
 @short_repr
 @dataclass(frozen=True)
 class ClockOrPizza:
-    """A verdict, its reason, and the numbers behind it."""
+    """A verdict, its reason, and the numbers behind it.
+
+    Examples:
+        >>> from probes import clock_or_pizza
+        >>> result = clock_or_pizza(1.0, gradient_symmetricity=0.52, distance_irrelevance=0.7)
+        >>> result.verdict, result.is_borderline
+        ('clock', True)
+    """
 
     verdict: str  # "clock", "pizza", "neither", "refused" or "not applicable"
     reason: str
@@ -76,6 +83,15 @@ def clock_or_pizza(
 
     Source: measures and networks are those of Zhong et al. 2023, arXiv:2306.17844; the bounds are
     ours, a third of the way from the published values of one algorithm to those of the other.
+
+    Examples:
+        >>> from probes import clock_or_pizza
+        >>> clock_or_pizza(1.0, gradient_symmetricity=0.3, distance_irrelevance=0.9).verdict
+        'clock'
+        >>> clock_or_pizza(1.0, gradient_symmetricity=0.9, distance_irrelevance=0.2).verdict
+        'pizza'
+        >>> clock_or_pizza(0.2, gradient_symmetricity=0.3, distance_irrelevance=0.9).verdict
+        'refused'
     """
     check_number("standard_error", standard_error, minimum=0.0)
     check_number("min_accuracy", min_accuracy, minimum=0.0, strict=True)
@@ -146,6 +162,16 @@ def model_clock_or_pizza(
 
     Raises:
         ValueError: another operation, whose operands play different roles.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_clock_or_pizza
+        >>> model_clock_or_pizza(gi.closed_form_mlp(p=13, d_mlp=60)).verdict  # it has two tables
+        'not applicable'
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> untrained = gi.build_model(config.replace({"data.p": 13}))
+        >>> model_clock_or_pizza(untrained).verdict
+        'refused'
     """
     network = network_on_pairs(model)
     known = network.anatomy.operation if operation is None else operation

@@ -34,6 +34,16 @@ def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float
         ValueError: the logits are not [p * p, p].
 
     Source: Zhong et al. 2023, arXiv:2306.17844.
+
+    Examples:
+        >>> import torch
+        >>> from probes import distance_irrelevance, task_basis
+        >>> a, b = torch.cartesian_prod(torch.arange(13), torch.arange(13)).T
+        >>> w, c = 2 * torch.pi / 13, torch.arange(13)
+        >>> clock = (w * ((a + b)[:, None] - c)).cos()
+        >>> pizza = (w * (a - b) / 2).cos().abs()[:, None] * clock
+        >>> round(distance_irrelevance(pizza, task_basis("addition", 13)), 3)
+        0.0
     """
     grid = check_logits(logits, basis)[basis.pairs]  # [x, y, class]
     place = torch.arange(basis.period)
@@ -47,6 +57,15 @@ def distance_irrelevance(logits: Float[Tensor, "pair p"], basis: Basis) -> float
 
 @probe
 def model_distance_irrelevance(model: Any, operation: Operation | None = None) -> float:
-    """:func:`probes.distance_irrelevance` of a network, in the basis of its task."""
+    """:func:`probes.distance_irrelevance` of a network, in the basis of its task.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_distance_irrelevance
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> untrained = gi.build_model(config.replace({"data.p": 13}))
+        >>> model_distance_irrelevance(untrained) > 0.9
+        True
+    """
     network = network_on_pairs(model)
     return distance_irrelevance(network.logits(), network.basis(operation))

@@ -19,7 +19,17 @@ from probes.probe import probe
 @short_repr
 @dataclass(frozen=True, eq=False)
 class TableSpectrum:
-    """How periodic a table [residue, feature] is in the task's order of residues."""
+    """How periodic a table [residue, feature] is in the task's order of residues.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_table_spectra
+        >>> spectrum = model_table_spectra(gi.closed_form_mlp(p=13, d_mlp=60))["W_U"]
+        >>> round(float(spectrum.shares.sum()), 3), round(spectrum.mean_row_ipr, 3), spectrum.n_dead
+        (1.0, 1.0, 0)
+        >>> spectrum.total_ipr < 0.3  # all six frequencies
+        True
+    """
 
     frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
     shares: Float[Tensor, " frequency"]  # of the table's variance over residues; their sum is 1
@@ -47,6 +57,14 @@ class TableSpectrum:
         """Frequencies with more than ``threshold`` of the variance, the strongest first.
 
         They need not be key frequencies: a ReLU network's embedding also has 2k for each k.
+
+        Examples:
+            >>> import torch
+            >>> from probes import table_spectrum, task_basis
+            >>> angle = 2 * torch.pi * torch.arange(13) / 13
+            >>> table = torch.stack([3 * (2 * angle).cos(), (5 * angle).sin()], dim=1)
+            >>> table_spectrum(table, task_basis("addition", 13)).dominant()
+            [2, 5]
         """
         falling = self.shares.argsort(descending=True)
         return self.frequencies[falling[self.shares[falling] > threshold]].tolist()
@@ -73,6 +91,15 @@ def table_spectrum(
         ValueError: not p rows.
 
     Source: row-wise IPR of Doshi et al. 2023, arXiv:2310.13061, eq. 3.
+
+    Examples:
+        >>> import torch
+        >>> from probes import table_spectrum, task_basis
+        >>> angle = 2 * torch.pi * torch.arange(13) / 13
+        >>> table = torch.stack([3 * (2 * angle).cos(), (5 * angle).sin()], dim=1)
+        >>> spectrum = table_spectrum(table, task_basis("addition", 13))
+        >>> [round(share, 3) for share in spectrum.shares.tolist()]  # 9 : 1 at 2 and 5
+        [0.0, 0.9, 0.0, 0.0, 0.1, 0.0]
     """
     if len(table) != basis.p:
         raise ValueError(
@@ -104,7 +131,15 @@ def real_energy(
 def model_table_spectra(
     model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
 ) -> dict[str, TableSpectrum]:
-    """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one."""
+    """:func:`probes.table_spectrum` of each embedding, and of ``W_U`` if there is one.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_table_spectra
+        >>> spectra = model_table_spectra(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> {name: round(spectrum.mean_row_ipr, 3) for name, spectrum in spectra.items()}
+        {'W_E[0]': 1.0, 'W_E[1]': 1.0, 'W_U': 1.0}
+    """
     network = network_on_pairs(model)
     basis = network.basis(operation)
     tables = dict(network.embeddings)

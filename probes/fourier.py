@@ -18,6 +18,16 @@ def fourier_basis(p: int) -> Float[Tensor, "p p"]:
 
     Rows 2k-1 and 2k belong to frequency k. For even p the last row is the alternating vector,
     because the sine of frequency p / 2 vanishes. float64.
+
+    Examples:
+        >>> import torch
+        >>> from probes import fourier_basis
+        >>> basis = fourier_basis(13)
+        >>> torch.allclose(basis @ basis.T, torch.eye(13).double())
+        True
+        >>> cosine = torch.cos(2 * torch.pi * 3 * torch.arange(13) / 13).double()
+        >>> (basis @ cosine).abs().argmax().item()  # row 2k - 1
+        5
     """
     x = torch.arange(p, dtype=torch.float64)
     rows = [torch.full((p,), 1 / math.sqrt(p), dtype=torch.float64)]
@@ -35,6 +45,13 @@ def power_spectrum(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows fr
 
     Convention: one-sided (``rfft``) with the zero frequency and without doubling, so a pure cosine
     has all its power in one entry.
+
+    Examples:
+        >>> import torch
+        >>> from probes import power_spectrum
+        >>> cosine = torch.cos(2 * torch.pi * 3 * torch.arange(13) / 13)
+        >>> [round(power, 2) for power in power_spectrum(cosine).tolist()]  # (13 / 2)^2 at 3
+        [0.0, 0.0, 0.0, 42.25, 0.0, 0.0, 0.0]
     """
     return torch.fft.rfft(weights.double(), dim=-1).abs().square()
 
@@ -45,6 +62,14 @@ def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows freq
 
     Rows are not compared with each other: the shares are NaN only for a row whose L2 norm is below
     1e-20 or NaN.
+
+    Examples:
+        >>> import torch
+        >>> from probes import power_shares
+        >>> angle = 2 * torch.pi * torch.arange(13) / 13
+        >>> shares = power_shares(2 * (3 * angle).cos() + (5 * angle).cos())
+        >>> [round(share, 3) for share in shares.tolist()]  # of frequencies 0 .. 6
+        [0.0, 0.0, 0.0, 0.8, 0.0, 0.2, 0.0]
     """
     _, unit = by_largest(weights)
     power = power_spectrum(unit)
@@ -55,7 +80,16 @@ def power_shares(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows freq
 @short_repr
 @dataclass(frozen=True, eq=False)
 class DominantMode:
-    """The strongest mode of each row, A cos(2 pi k x / p + phase) over residues x."""
+    """The strongest mode of each row, A cos(2 pi k x / p + phase) over residues x.
+
+    Examples:
+        >>> import torch
+        >>> from probes import dominant_mode
+        >>> x = torch.arange(13)
+        >>> mode = dominant_mode(torch.cos(2 * torch.pi * 3 * x / 13 + 0.5))
+        >>> int(mode.frequency), round(float(mode.phase), 3), round(float(mode.share), 3)
+        (3, 0.5, 1.0)
+    """
 
     frequency: Int[Tensor, "*rows"]  # k, cycles per p residues, 0 .. p // 2; -1 without a spectrum
     phase: Float[Tensor, "*rows"]  # radians in (-pi, pi]; NaN without a spectrum
@@ -64,7 +98,16 @@ class DominantMode:
 
 @probe
 def dominant_mode(weights: Float[Tensor, "*rows p"]) -> DominantMode:
-    """Frequency, phase and power share of the strongest mode of each row, DC included."""
+    """Frequency, phase and power share of the strongest mode of each row, DC included.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import dominant_mode, neuron_weights
+        >>> weights = neuron_weights(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> of_u, of_w = dominant_mode(weights.U), dominant_mode(weights.W)
+        >>> bool((of_u.frequency == of_w.frequency).all()), round(float(of_u.share.min()), 3)
+        (True, 1.0)
+    """
     shares = power_shares(weights)
     dead = is_dead(weights, alive_from=0.0)
     share, frequency = shares.nan_to_num(0.0).max(dim=-1)

@@ -25,7 +25,16 @@ _FEWEST = 4  # Fisher's interval needs more than 3 points
 @short_repr
 @dataclass(frozen=True)
 class Correlation:
-    """A correlation coefficient with its confidence interval; all NaN if it is undefined."""
+    """A correlation coefficient with its confidence interval; all NaN if it is undefined.
+
+    Examples:
+        >>> import torch
+        >>> from probes import gamma_ipr
+        >>> gamma = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+        >>> pearson = gamma_ipr(gamma, torch.tensor([0.1, 0.3, 0.2, 0.6, 0.9])).pearson
+        >>> round(pearson.value, 2), round(pearson.low, 2), round(pearson.high, 2)
+        (0.92, 0.19, 0.99)
+    """
 
     value: float
     low: float
@@ -35,7 +44,16 @@ class Correlation:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class GammaIPR:
-    """The gains of a norm, the IPR of the neurons that it normalises, and their correlation."""
+    """The gains of a norm, the IPR of the neurons that it normalises, and their correlation.
+
+    Examples:
+        >>> import torch
+        >>> from probes import gamma_ipr
+        >>> gamma = torch.tensor([1.0, 2.0, 3.0, -4.0, 5.0])
+        >>> result = gamma_ipr(gamma, torch.tensor([0.1, torch.nan, 0.3, 0.8, 0.9]))
+        >>> result.gamma.tolist(), result.n_dead, round(result.spearman.value, 3)
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 1, 1.0)
+    """
 
     gamma: Float[Tensor, " neuron"]  # magnitude |gamma|; the sign is a matter of convention
     ipr: Float[Tensor, " neuron"]  # NaN for a dead neuron
@@ -66,6 +84,14 @@ def gamma_ipr(
 
     Source: Doshi et al. 2023, arXiv:2310.13061, Figs. 5 and 15. Spearman's variance: Fieller,
     Hartley and Pearson 1957, doi:10.1093/biomet/44.3-4.470.
+
+    Examples:
+        >>> import torch
+        >>> from probes import gamma_ipr
+        >>> gamma = torch.tensor([1.0, 2.0, 3.0, -4.0, 5.0])
+        >>> ipr = torch.tensor([0.1, 0.2, 0.3, 0.8, 0.9])
+        >>> round(gamma_ipr(gamma, ipr).spearman.value, 3)  # of |gamma|
+        1.0
     """
     from scipy.stats import rankdata
 
@@ -110,6 +136,15 @@ def model_gamma_ipr(
     Raises:
         TypeError: the network is not an MLP.
         ValueError: the MLP has no norms, or the task has no periodic basis.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_gamma_ipr
+        >>> changes = {"data.p": 11, "model.norm": "layer", "training.steps": 50}
+        >>> run = gi.train(gi.RunConfig().replace(changes))
+        >>> result = model_gamma_ipr(run.model)["layers.0.norm.gamma"]
+        >>> result.gamma.shape, result.pearson.low < result.pearson.value < result.pearson.high
+        (torch.Size([500]), True)
     """
     network = network_on_pairs(model)
     about, hooks = network.anatomy, network.neuron_hooks

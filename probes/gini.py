@@ -17,6 +17,12 @@ def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
 
     Raises:
         ValueError: a value is negative.
+
+    Examples:
+        >>> import torch
+        >>> from probes import gini
+        >>> gini(torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])).tolist()
+        [0.0, 0.75]
     """
     if bool((values < 0).any()):
         raise ValueError(
@@ -31,5 +37,16 @@ def gini(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
 
 @probe
 def spectrum_gini(weights: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
-    """Gini coefficient of each row's one-sided Fourier amplitudes |DFT|, DC included."""
+    """Gini coefficient of each row's one-sided Fourier amplitudes |DFT|, DC included.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import neuron_weights, spectrum_gini
+        >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> untrained = gi.HookedMLP(solution.cfg, p=13)
+        >>> for model in (solution, untrained):
+        ...     print(round(spectrum_gini(neuron_weights(model).U).mean().item(), 1))
+        0.9
+        0.3
+    """
     return gini(power_spectrum(weights).sqrt())

@@ -34,6 +34,17 @@ def halves(model: HookedModel, threshold: float) -> dict[str, HookedModel]:
     Raises:
         TypeError: the network's class does not implement ``only_neurons``.
         ValueError: more than one hidden layer, a norm, or a half without neurons.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import halves, subset_accuracy
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> for name, half in halves(run.model, threshold=0.6).items():
+        ...     print(name, subset_accuracy(half(run.dataset.tokens), run.dataset)["test"] > 0.9)
+        memorising False
+        generalising True
     """
     weights = neuron_weights(model, instead=_INSTEAD)
     check_no_norm(model, "the split into halves", instead=_INSTEAD)

@@ -33,6 +33,15 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 3 and footnote 4.
     Convention: one-sided DFT, f = 0 included; a two-sided DFT halves a pure cosine at r = 2.
+
+    Examples:
+        >>> import torch
+        >>> from probes import ipr
+        >>> angle = 2 * torch.pi * torch.arange(13) / 13
+        >>> one, two = (3 * angle).cos(), 2 * (3 * angle).cos() + (5 * angle).cos()
+        >>> values = ipr(torch.stack([one, two, torch.eye(13)[0]])).tolist()
+        >>> [round(value, 3) for value in values]  # 1, 0.8^2 + 0.2^2 and 1 / 7
+        [1.0, 0.68, 0.143]
     """
     if not r > 1:
         raise ValueError(f"r must be above 1, got {r}")
@@ -42,7 +51,17 @@ def ipr(weights: Float[Tensor, "*rows p"], *, r: float = 2.0) -> Float[Tensor, "
 @short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronIPR:
-    """IPR of every neuron of a two-layer network, and of its three weight vectors."""
+    """IPR of every neuron of a two-layer network, and of its three weight vectors.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_ipr
+        >>> result = model_neuron_ipr(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> result.ipr.shape, round(result.mean, 3), result.n_dead
+        (torch.Size([60]), 1.0, 0)
+        >>> result.parts.shape  # of U, V and W
+        torch.Size([3, 60])
+    """
 
     ipr: Float[Tensor, " neuron"]  # mean of the three parts; NaN if any of them is dead
     parts: Float[Tensor, "part neuron"]  # of U, V and W, in this order; NaN for a dead vector
@@ -59,7 +78,17 @@ class NeuronIPR:
         return int(self.is_dead.sum())
 
     def order(self) -> Int[Tensor, " neuron"]:
-        """Indices of the neurons from lowest to highest IPR, dead neurons first."""
+        """Indices of the neurons from lowest to highest IPR, dead neurons first.
+
+        Examples:
+            >>> import torch
+            >>> from probes import neuron_ipr
+            >>> cosine = torch.cos(2 * torch.pi * 3 * torch.arange(13) / 13)
+            >>> spike = torch.eye(13)[0]
+            >>> rows = torch.stack([cosine, spike, cosine + spike])
+            >>> neuron_ipr(rows, rows, rows).order().tolist()
+            [1, 2, 0]
+        """
         return self.ipr.nan_to_num(-1.0).argsort(stable=True)
 
     @property
@@ -89,6 +118,16 @@ def neuron_ipr(
         alive_from: the least norm of a living vector, relative to the largest of U, V or W.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eqs. 3 and 4.
+
+    Examples:
+        >>> import torch
+        >>> from probes import neuron_ipr
+        >>> cosine = torch.cos(2 * torch.pi * 3 * torch.arange(13) / 13)[None]
+        >>> noise = torch.randn(1, 13, generator=torch.Generator().manual_seed(0))
+        >>> round(float(neuron_ipr(cosine, cosine, cosine).ipr), 3)
+        1.0
+        >>> bool(neuron_ipr(cosine, cosine, noise).ipr < 0.9)
+        True
     """
     vectors = only_living(torch.stack([U, V, W]), alive_from)
     parts = ipr(vectors, r=r)
@@ -97,11 +136,32 @@ def neuron_ipr(
 
 @probe
 def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
-    """:func:`probes.neuron_ipr` of a hooked two-layer network."""
+    """:func:`probes.neuron_ipr` of a hooked two-layer network.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_ipr
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> ipr = model_neuron_ipr(run.model).ipr
+        >>> int((ipr < 0.4).sum()) > 5, int((ipr > 0.7).sum()) > 20  # neurons of both kinds
+        (True, True)
+    """
     return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
 
 
 @probe
 def mean_ipr(model: object) -> float:
-    """Mean IPR of a network's living neurons: one number, as ``gi.train(probes=...)`` needs."""
+    """Mean IPR of a network's living neurons: one number, as ``gi.train(probes=...)`` needs.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import mean_ipr
+        >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> round(mean_ipr(solution), 3)
+        1.0
+        >>> mean_ipr(gi.HookedMLP(solution.cfg, p=13)) < 0.4  # untrained
+        True
+    """
     return model_neuron_ipr(model).mean

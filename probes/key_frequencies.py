@@ -36,6 +36,15 @@ def key_frequencies(
 
     Raises:
         ValueError: the logits do not depend on the class, or are not finite.
+
+    Examples:
+        >>> import torch
+        >>> from probes import key_frequencies, logit_spectrum, task_basis
+        >>> pairs = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+        >>> angle = 2 * torch.pi * (pairs.sum(dim=1)[:, None] - torch.arange(13)) / 13
+        >>> logits = 2 * (5 * angle).cos() + (3 * angle).cos()
+        >>> key_frequencies(logit_spectrum(logits, task_basis("addition", 13)))
+        [5, 3]
     """
     check_number("relative", relative, minimum=0.0)
     check_number("above_chance", above_chance, minimum=0.0)
@@ -64,6 +73,16 @@ def restricted_logits(
         ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1 (restricted loss).
+
+    Examples:
+        >>> import torch
+        >>> from probes import restricted_logits, task_basis
+        >>> pairs = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+        >>> angle = 2 * torch.pi * (pairs.sum(dim=1)[:, None] - torch.arange(13)) / 13
+        >>> two, five = (2 * angle).cos(), (5 * angle).cos()
+        >>> part = restricted_logits(two + five, task_basis("addition", 13), [5])
+        >>> torch.allclose(part, five.double(), atol=1e-4)
+        True
     """
     logits = check_logits(logits, basis)
     kept = [0, *basis.check_frequencies(frequencies)]
@@ -88,6 +107,16 @@ def excluded_logits(
     The removed part is that of :func:`restricted_logits`, less its constant.
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1 (excluded loss).
+
+    Examples:
+        >>> import torch
+        >>> from probes import excluded_logits, task_basis
+        >>> pairs = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+        >>> angle = 2 * torch.pi * (pairs.sum(dim=1)[:, None] - torch.arange(13)) / 13
+        >>> two, five = (2 * angle).cos(), (5 * angle).cos()
+        >>> rest = excluded_logits(two + five, task_basis("addition", 13), [5])
+        >>> torch.allclose(rest, two.double(), atol=1e-4)
+        True
     """
     removed = restricted_logits(logits, basis, frequencies)
     return check_logits(logits, basis) - removed + restricted_logits(logits, basis, [])
@@ -96,7 +125,15 @@ def excluded_logits(
 @short_repr
 @dataclass(frozen=True)
 class FrequencyScores:
-    """Accuracy and loss of the logits, of their key frequencies alone, and of the rest."""
+    """Accuracy and loss of the logits, of their key frequencies alone, and of the rest.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_frequency_scores
+        >>> scores = model_frequency_scores(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> list(scores.accuracy), scores.n_pairs
+        (['full', 'restricted', 'excluded'], 169)
+    """
 
     accuracy: dict[str, float]  # keys "full", "restricted" and "excluded"
     loss: dict[str, float]  # the same keys
@@ -131,6 +168,15 @@ def frequency_scores(
         ValueError: a frequency outside 1 .. period // 2, or logits that are not [p * p, p].
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 5.1.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import frequency_scores, task_basis
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> basis, logits = task_basis("addition", 13), model(data.tokens)
+        >>> scores = frequency_scores(logits, data.clean_labels, basis, basis.frequencies.tolist())
+        >>> scores.accuracy["restricted"], scores.accuracy["excluded"] < 0.2
+        (1.0, True)
     """
     frequencies = basis.check_frequencies(frequencies)
     variants = {
@@ -152,7 +198,18 @@ def frequency_scores(
 
 @probe
 def model_key_frequencies(model: Any, operation: Operation | None = None) -> list[int]:
-    """:func:`probes.key_frequencies` of a network, by its logits."""
+    """:func:`probes.key_frequencies` of a network, by its logits.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_key_frequencies
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> sorted(model_key_frequencies(model))
+        [1, 2, 3, 4, 5, 6]
+        >>> with gi.filtered_embedding(model, [2, 3]):
+        ...     print(sorted(model_key_frequencies(model)))
+        [2, 3]
+    """
     return key_frequencies(model_logit_spectrum(model, operation))
 
 
@@ -173,6 +230,13 @@ def model_frequency_scores(
         frequencies: key frequencies; chosen by :func:`probes.key_frequencies` by default.
         mask: pairs to score, in lexicographic order; all by default.
         kind: of loss.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_frequency_scores
+        >>> loss = model_frequency_scores(gi.closed_form_mlp(p=13, d_mlp=60)).loss
+        >>> loss["restricted"] < loss["excluded"]  # it solves the task by its key frequencies
+        True
     """
     network = network_on_pairs(model)
     basis, logits = network.basis(operation), network.logits()

@@ -29,7 +29,16 @@ from probes.unit_periodicity import rank_agreement
 
 
 class EffectAgreement(NamedTuple):
-    """How alike two measures of the units' effects are; NaN with fewer than 3, or equal values."""
+    """How alike two measures of the units' effects are; NaN with fewer than 3, or equal values.
+
+    Examples:
+        >>> import torch
+        >>> from probes import effect_agreement
+        >>> exact = torch.tensor([0.1, 0.2, 0.4, 0.9])
+        >>> agreement = effect_agreement(exact**2, exact)
+        >>> round(agreement.spearman, 3), agreement.pearson < 1.0, agreement.n
+        (1.0, True, 4)
+    """
 
     spearman: float  # of their ranks
     pearson: float  # of their values
@@ -66,6 +75,15 @@ def linear_effects(
 
     Source: Nanda 2023, "Attribution patching: activation patching at industrial scale"; Syed et
     al. 2023, arXiv:2310.10348.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import linear_effects
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> model = gi.build_model(config.replace({"data.p": 13}))
+        >>> effects = linear_effects(model, gi.make_dataset(gi.DataConfig(p=13)))
+        >>> {name: tuple(by_subset["test"].shape) for name, by_subset in effects.items()}
+        {'frequencies': (6,), 'heads.0': (4,), 'neurons.0': (64,)}
     """
     check_choice("mode", mode, ABLATIONS)
     check_choice("loss", loss, LOSSES)
@@ -123,7 +141,19 @@ def first_order_changes(
 def effect_agreement(
     linear: Float[Tensor, " unit"], exact: Float[Tensor, " unit"]
 ) -> EffectAgreement:
-    """Spearman's and Pearson's correlations of two effects over the units that have both."""
+    """Spearman's and Pearson's correlations of two effects over the units that have both.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import effect_agreement, exact_effects, linear_effects
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))
+        >>> linear = linear_effects(run.model, run.dataset)["neurons.0"]["test"]
+        >>> exact = exact_effects(run.model, run.dataset, "neurons.0").loss["test"]
+        >>> effect_agreement(linear, exact).spearman > 0.7
+        True
+    """
     both = ~(linear.isnan() | exact.isnan())
     x, y = (effect[both].double().cpu().numpy() for effect in (linear, exact))
     spearman, n = rank_agreement(linear, exact)

@@ -22,6 +22,13 @@ class LogitSpectrum:
 
     x, y and z are the places of a, b and the class c in the task's basis: the residues themselves
     for addition; in subtraction -b in the place of b; logarithms for multiplication.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_logit_spectrum
+        >>> spectrum = model_logit_spectrum(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> spectrum.frequencies.tolist(), bool((spectrum.cos > 50 * spectrum.chance).all())
+        ([1, 2, 3, 4, 5, 6], True)
     """
 
     period: int
@@ -62,6 +69,16 @@ def logit_spectrum(logits: Float[Tensor, "pair p"], basis: Basis) -> LogitSpectr
 
     Raises:
         ValueError: the logits are not [p * p, p].
+
+    Examples:
+        >>> import torch
+        >>> from probes import logit_spectrum, task_basis
+        >>> pairs = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+        >>> angle = 2 * torch.pi * (pairs.sum(dim=1)[:, None] - torch.arange(13)) / 13
+        >>> logits = 2 * (5 * angle).cos() + (3 * angle).cos()
+        >>> spectrum = logit_spectrum(logits, task_basis("addition", 13))
+        >>> [round(share, 3) for share in spectrum.shares.tolist()]
+        [0.0, 0.0, 0.2, 0.0, 0.8, 0.0]
     """
     grid = check_logits(logits, basis)[basis.pairs][..., basis.order]
     grid = grid - grid[..., :1]  # equal logits are now exactly zero
@@ -92,6 +109,17 @@ def check_logits(logits: Float[Tensor, "pair classes"], basis: Basis) -> Float[T
 
 @probe
 def model_logit_spectrum(model: Any, operation: Operation | None = None) -> LogitSpectrum:
-    """:func:`probes.logit_spectrum` of a network."""
+    """:func:`probes.logit_spectrum` of a network.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_logit_spectrum
+        >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> config = gi.RunConfig(model=solution.cfg).replace({"data.p": 13})
+        >>> model_logit_spectrum(solution).explained > 0.5
+        True
+        >>> model_logit_spectrum(gi.build_model(config)).explained < 0.1  # untrained
+        True
+    """
     network = network_on_pairs(model)
     return logit_spectrum(network.logits(), network.basis(operation))

@@ -28,7 +28,15 @@ def all_logits(
 def label_logits(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """Each example's logit at its label."""
+    """Each example's logit at its label.
+
+    Examples:
+        >>> import torch
+        >>> from probes import label_logits
+        >>> logits = torch.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+        >>> label_logits(logits, torch.tensor([1, 2])).tolist()
+        [5.0, 3.0]
+    """
     return logits.gather(1, labels[:, None])[:, 0]
 
 
@@ -36,7 +44,15 @@ def label_logits(
 def label_margins(
     logits: Float[Tensor, "example classes"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """Label logit minus the largest other logit; positive where the answer is the label."""
+    """Label logit minus the largest other logit; positive where the answer is the label.
+
+    Examples:
+        >>> import torch
+        >>> from probes import label_margins
+        >>> logits = torch.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+        >>> label_margins(logits, torch.tensor([1, 2])).tolist()  # the second answer is wrong
+        [3.0, -1.0]
+    """
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return label_logits(logits, labels) - others.max(dim=1).values
 
@@ -45,7 +61,17 @@ def label_margins(
 def model_label_logits(
     model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """:func:`label_logits` of a network."""
+    """:func:`label_logits` of a network.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_label_logits
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> right = model_label_logits(model, data.tokens, data.clean_labels)
+        >>> wrong = model_label_logits(model, data.tokens, (data.clean_labels + 1) % 13)
+        >>> bool((right > wrong).all())
+        True
+    """
     return label_logits(all_logits(model, tokens), labels)
 
 
@@ -53,5 +79,13 @@ def model_label_logits(
 def model_label_margins(
     model: HookedModel, tokens: Int[Tensor, "example 2"], labels: Int[Tensor, " example"]
 ) -> Float[Tensor, " example"]:
-    """:func:`label_margins` of a network."""
+    """:func:`label_margins` of a network.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_label_margins
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> bool((model_label_margins(model, data.tokens, data.clean_labels) > 0).all())
+        True
+    """
     return label_margins(all_logits(model, tokens), labels)

@@ -53,6 +53,17 @@ def matched_norm(
     Raises:
         ValueError: the read-out is tied to the embedding, so it cannot be scaled alone.
         TypeError: the network's read-out is not known.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import matched_norm, model_label_margins, parameter_norm
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> margin = model_label_margins(model, data.tokens, data.clean_labels).median().item()
+        >>> now = matched_norm(model, data.tokens, data.clean_labels, target=margin)
+        >>> round(now / parameter_norm(model), 3)
+        1.0
+        >>> matched_norm(model, data.tokens, data.clean_labels, target=10 * margin) > now
+        True
     """
     return scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 
@@ -86,6 +97,17 @@ def least_norm(
     Raises:
         TypeError: another network, whose layers cannot be scaled against each other.
         ValueError: hooks, such as those of a half by mean ablation, whose means are not scaled.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import least_norm, parameter_norm
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> before = least_norm(model, data.tokens, data.clean_labels, target=1.0)
+        >>> model.W_E.data *= 2.0  # 4 times the activations, as their function is a square ...
+        >>> model.W_U.data /= 4.0  # ... so this undoes it, but for the parameter norm
+        >>> after = least_norm(model, data.tokens, data.clean_labels, target=1.0)
+        >>> abs(after / before - 1) < 1e-3
+        True
     """
     return least_scaled_norm(model, _scale(model, tokens, labels, target, quantity))
 

@@ -31,6 +31,15 @@ class NetworkOnPairs:
 
     Made by :func:`network_on_pairs`. The network is run in evaluation mode and without gradients;
     existing hooks stay in place, and its mode is restored. Results are float64 copies on the CPU.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import network_on_pairs
+        >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> network.pairs.shape, network.neuron_hooks, list(network.units)
+        (torch.Size([169, 2]), ('layers.0.hook_post',), ['frequencies', 'neurons.0'])
+        >>> {name: tuple(table.shape) for name, table in network.embeddings.items()}
+        {'W_E[0]': (13, 60), 'W_E[1]': (13, 60)}
     """
 
     def __init__(self, model: Any, p: int, prompt: Prompt | None, length: int) -> None:
@@ -52,6 +61,13 @@ class NetworkOnPairs:
 
         They are computed in evaluation mode, stay on the model's device in its dtype, and have
         gradients if these are enabled.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> network.run(network.pairs[:4], fwd_hooks=gi.ablate([3, 7])).shape
+            torch.Size([4, 13])
         """
         inputs = self._inputs(pairs)
         with _evaluation(self.model):
@@ -63,6 +79,13 @@ class NetworkOnPairs:
         """All pairs in batches of ``size``, or in one batch if the network has hooks.
 
         Hooks such as ablation by the mean or by resampling depend on the other pairs of the batch.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> [len(batch) for batch in network.batches(100)]
+            [100, 69]
         """
         return self.pairs.split(len(self.pairs) if self.is_hooked else size)
 
@@ -76,6 +99,13 @@ class NetworkOnPairs:
 
         Raises:
             TypeError: neither is known.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> network.operation(None), network.operation("subtraction")
+            ('addition', 'subtraction')
         """
         known = self.anatomy.operation if asked is None else asked
         if known is None:
@@ -86,7 +116,15 @@ class NetworkOnPairs:
         return known
 
     def basis(self, operation: Operation | None) -> Basis:
-        """The order of residues in which the task (see :meth:`operation`) is periodic."""
+        """The order of residues in which the task (see :meth:`operation`) is periodic.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> network.basis(None).period, network.basis("multiplication").period
+            (13, 12)
+        """
         return task_basis(self.operation(operation), self.p)
 
     @property
@@ -96,7 +134,15 @@ class NetworkOnPairs:
 
     @unaffected()
     def logits(self) -> Float[Tensor, "pair p"]:
-        """Logits of the p residues at the last position; other classes are left out."""
+        """Logits of the p residues at the last position; other classes are left out.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> bool((network.logits().argmax(dim=1) == network.pairs.sum(dim=1) % 13).all())
+            True
+        """
         with torch.no_grad():
             logits = torch.cat([self.run(pairs) for pairs in self.batches(_BATCH)])
         return logits.double().cpu()
@@ -108,6 +154,14 @@ class NetworkOnPairs:
         """Logits of all pairs, and activations at some hook points, whole, from one pass.
 
         On the model's device and in its dtype: a reference for ``gi.ablate`` and ``gi.patch``.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> logits, activations = network.run_with_cache(["layers.0.hook_post"])
+            >>> logits.shape, activations["layers.0.hook_post"].shape
+            (torch.Size([169, 13]), torch.Size([169, 60]))
         """
         inputs, names = self._inputs(self.pairs), list(hooks)
         with _evaluation(self.model), torch.no_grad():
@@ -126,6 +180,13 @@ class NetworkOnPairs:
         Raises:
             ValueError: there is no such hook point or position, or the activations are not one
                 per pair.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> network.activations("layers.0.hook_post").shape
+            torch.Size([169, 60])
         """
         check_text("hook", hook, example="hook_embed")
         if hook not in self.model.hook_dict:
@@ -145,7 +206,15 @@ class NetworkOnPairs:
         return torch.cat(parts).double().cpu()
 
     def neurons(self, hook: str, *, position: int | None = None) -> Float[Tensor, "p p neuron"]:
-        """:meth:`activations` as [a, b, neuron]; all axes after the pair become the last one."""
+        """:meth:`activations` as [a, b, neuron]; all axes after the pair become the last one.
+
+        Examples:
+            >>> import grokinterp as gi
+            >>> from probes import network_on_pairs
+            >>> network = network_on_pairs(gi.closed_form_mlp(p=13, d_mlp=60))
+            >>> network.neurons("layers.0.hook_post").shape
+            torch.Size([13, 13, 60])
+        """
         values = self.activations(hook, position=position)
         return rearrange(values, "(a b) ... -> a b (...)", a=self.p)
 
@@ -273,6 +342,14 @@ def network_on_pairs(
     Raises:
         TypeError: the model lacks an attribute that probes need, or p or prompt is missing.
         ValueError: its vocabulary, classes or modulus disagree with the task.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import network_on_pairs
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_ctx=3, d_vocab=14))
+        >>> network = network_on_pairs(model, p=13, prompt="a b =")
+        >>> network.logits().shape, network.operands
+        (torch.Size([169, 13]), [0, 1])
     """
     if isinstance(model, NetworkOnPairs):
         if (p, prompt) != (None, None):

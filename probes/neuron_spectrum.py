@@ -26,7 +26,16 @@ _BLOCK = 64
 @short_repr
 @dataclass(frozen=True, eq=False)
 class NeuronSpectrum:
-    """Share of each frequency in each neuron's variance over all pairs."""
+    """Share of each frequency in each neuron's variance over all pairs.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_spectra
+        >>> spectra = model_neuron_spectra(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> spectrum = spectra["layers.0.hook_post"]
+        >>> spectrum.shares.shape, spectrum.frequency.unique().tolist()  # -1: constant neurons
+        (torch.Size([60, 6]), [-1, 1, 2, 3, 4, 5, 6])
+    """
 
     frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
     shares: Float[Tensor, "neuron frequency"]  # of the neuron's variance; NaN for a dead neuron
@@ -97,6 +106,15 @@ def neuron_spectrum(
         ValueError: the activations are not those of p * p pairs.
 
     Source: Nanda et al. 2023, arXiv:2301.05217, section 4.3 (neurons as sines and cosines).
+
+    Examples:
+        >>> import torch
+        >>> from probes import neuron_spectrum, task_basis
+        >>> angle = 2 * torch.pi * torch.arange(13) / 13
+        >>> neuron = ((3 * angle).cos()[:, None] + (3 * angle).cos()) ** 2  # at all pairs (a, b)
+        >>> spectrum = neuron_spectrum(neuron[:, :, None], task_basis("addition", 13))
+        >>> int(spectrum.frequency), round(float(spectrum.share), 3)  # 1/5 is at 2 * 3
+        (3, 0.8)
     """
     if activations.shape[:2] != (basis.p, basis.p):
         raise ValueError(
@@ -153,6 +171,16 @@ def model_neuron_spectra(
 
     Raises:
         ValueError: no hooks were given, and the network's neurons are not known.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_spectra
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> model = gi.build_model(config.replace({"data.p": 13}))
+        >>> hooks = ["blocks.0.mlp.hook_post", "blocks.0.attn.hook_z"]
+        >>> spectra = model_neuron_spectra(model, hooks=hooks)
+        >>> {name: tuple(spectrum.shares.shape) for name, spectrum in spectra.items()}
+        {'blocks.0.mlp.hook_post': (64, 6), 'blocks.0.attn.hook_z': (16, 6)}
     """
     network = network_on_pairs(model)
     basis = network.basis(operation)

@@ -17,7 +17,15 @@ _SPECTRA = (
 
 
 class NeuronWeights(NamedTuple):
-    """The matrices U, V and W of Doshi et al. 2023, with one row per neuron; detached."""
+    """The matrices U, V and W of Doshi et al. 2023, with one row per neuron; detached.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import neuron_weights
+        >>> U, V, W = neuron_weights(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> U.shape, V.shape, W.shape
+        (torch.Size([60, 13]), torch.Size([60, 13]), torch.Size([60, 13]))
+    """
 
     U: Float[Tensor, "neuron p"]  # input weights of the first operand
     V: Float[Tensor, "neuron p"]  # input weights of the second operand
@@ -38,6 +46,15 @@ def neuron_weights(model: object, *, instead: str = _SPECTRA) -> NeuronWeights:
     Raises:
         TypeError: the model has no ``W_E`` or no ``W_U``.
         ValueError: their shapes are not those of a network with one hidden layer.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from probes import neuron_weights
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> U, V, W = neuron_weights(model)
+        >>> torch.equal(U, model.W_E[0].T), torch.equal(W, model.W_U)
+        (True, True)
     """
     needed = "one hidden layer with W_E [2, p, d_mlp] and W_U [d_mlp, p], as HookedMLP has"
     about = anatomy(model)

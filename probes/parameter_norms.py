@@ -17,7 +17,17 @@ from probes.probe import probe
 
 @probe
 def weight_norms(model: nn.Module) -> dict[str, float]:
-    """Frobenius norm of every parameter, by its name in ``state_dict``."""
+    """Frobenius norm of every parameter, by its name in ``state_dict``.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import weight_norms
+        >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+        >>> before = weight_norms(model)
+        >>> model.W_U.data *= 3.0
+        >>> {name: round(norm / before[name], 3) for name, norm in weight_norms(model).items()}
+        {'W_E': 1.0, 'W_U': 3.0}
+    """
     return {name: float(w.detach().double().norm()) for name, w in model.named_parameters()}
 
 
@@ -30,6 +40,14 @@ def parameter_norm(model: HookedModel, used_only: bool = True) -> float:
             rows count.
         used_only: leave out embedding rows of tokens that are not in the task's prompt, and of
             positions after its end. The second paper's Fig. 6 includes them (False).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import norms_by_layer, parameter_norm
+        >>> model = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+        >>> squares = sum(norm**2 for norm in norms_by_layer(model).values())
+        >>> round(squares / parameter_norm(model) ** 2, 6)
+        1.0
     """
     return math.hypot(*norms_by_layer(model, used_only).values())
 
@@ -41,6 +59,13 @@ def norms_by_layer(model: HookedModel, used_only: bool = True) -> dict[str, floa
     A layer is the module that holds the parameters, weights and biases together: "embed",
     "layers.0", "blocks.0.attn", "unembed". Exceptions: each layer of an LSTM is one ("lstm.0"), and
     so is each parameter of the network itself ("W_E" and "W_U" of a ``HookedMLP``).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import norms_by_layer
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> list(norms_by_layer(gi.build_model(config.replace({"data.p": 13}))))
+        ['embed', 'pos_embed', 'blocks.0.attn', 'blocks.0.mlp', 'unembed']
     """
     squares: dict[str, float] = {}
     for name, square in parameter_squares(model, used_only).items():

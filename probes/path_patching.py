@@ -31,7 +31,18 @@ _FROZEN = ("neurons", "heads", "hidden")
 @short_repr
 @dataclass(frozen=True, eq=False)
 class PathPatching:
-    """What a path from a sender to a receiver does, for each example."""
+    """What a path from a sender to a receiver does, for each example.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from probes import path_patching
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, init="paper1"), p=13)
+        >>> pairs, source = torch.tensor([[2, 3], [12, 5]]), torch.tensor([[4, 1], [6, 6]])
+        >>> result = path_patching(model, ("heads.0", 1), ("neurons.0", 5), pairs, source)
+        >>> result.effect.shape, result.received.shape  # the neuron at each position
+        (torch.Size([2, 13]), torch.Size([2, 3]))
+    """
 
     logits: Float[Tensor, "example p"]  # with the receiver's activation patched, and nothing else
     clean_logits: Float[Tensor, "example p"]
@@ -91,6 +102,17 @@ def path_patching(
 
     Source: Wang et al. 2022, arXiv:2211.00593, section 3.1; Goldowsky-Dill et al. 2023,
     arXiv:2304.05969.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from probes import path_patching
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, init="paper1"), p=13)
+        >>> pairs, source = torch.tensor([[2, 3], [12, 5]]), torch.tensor([[4, 1], [6, 6]])
+        >>> by_neuron = path_patching(model, ("heads.0", 1), ("neurons.0", 5), pairs, source)
+        >>> direct = path_patching(model, ("heads.0", 1), None, pairs, source)  # to the logits
+        >>> bool(direct.effect.abs().max() > by_neuron.effect.abs().max() > 0)
+        True
     """
     network = network_on_pairs(model)
     for tokens in (pairs, source):

@@ -59,6 +59,18 @@ def pruning_curve(
     Raises:
         ValueError: other units, whose removal :func:`probes.unit_pruning_curve` measures; an order
             that is no permutation; another modulus than the dataset's.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_neuron_ipr, pruning_curve
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> order = model_neuron_ipr(run.model).order()
+        >>> accuracy, loss = pruning_curve(run.model, run.dataset, order)
+        >>> _, test, changed, _, _ = accuracy[50].tolist()  # without the 50 least periodic neurons
+        >>> test > 0.9, changed < 0.75
+        (True, True)
     """
     check_choice("loss", loss, LOSSES)
     check_choice("mode", mode, ABLATIONS)

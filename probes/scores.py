@@ -23,6 +23,15 @@ def accuracy(
     """Share of examples, of those in the mask if given, whose largest logit is the label's.
 
     NaN if the mask is empty or a logit is NaN: a diverged network gives no answer.
+
+    Examples:
+        >>> import torch
+        >>> from probes import accuracy
+        >>> logits = torch.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+        >>> accuracy(logits, torch.tensor([1, 2]))
+        0.5
+        >>> accuracy(logits, torch.tensor([1, 2]), mask=torch.tensor([True, False]))
+        1.0
     """
     check_labels(labels, logits.shape[1])
     correct = (logits.argmax(dim=-1) == labels).double()
@@ -41,6 +50,15 @@ def loss(
     """Mean loss over the examples, of those in the mask if given; NaN if the mask is empty.
 
     ``kind`` is "mse" against one-hot labels, averaged over classes too, or "cross_entropy" in nats.
+
+    Examples:
+        >>> import torch
+        >>> from probes import loss
+        >>> logits, labels = torch.zeros(1, 13), torch.tensor([3])
+        >>> round(loss(logits, labels), 3)  # 1 / 13
+        0.077
+        >>> round(loss(logits, labels, kind="cross_entropy"), 3)  # log 13
+        2.565
     """
     check_choice("kind", kind, LOSSES)
     check_labels(labels, logits.shape[1])
@@ -53,6 +71,15 @@ def subset_accuracy(logits: Float[Tensor, "example p"], dataset: Dataset) -> dic
     """Accuracy on each of ``grokinterp.data.SUBSETS``, from the logits of all pairs.
 
     Labels are those used in training (``dataset.labels``); on the test set they are the true ones.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import subset_accuracy
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)  # it knows the rule, but no wrong label
+        >>> data = gi.make_dataset(gi.DataConfig(p=13, corruption=0.3))
+        >>> accuracy = subset_accuracy(model(data.tokens), data)
+        >>> accuracy["test"], accuracy["unchanged"], accuracy["changed"]
+        (1.0, 1.0, 0.0)
     """
     _check_classes(logits, dataset)
     return {name: accuracy(logits, dataset.labels, mask) for name, mask in dataset.masks.items()}
@@ -67,6 +94,16 @@ def subset_scores(
     Labels are those used in training (``dataset.labels``); on the test set they are the true ones.
     The network's answer is the residue with the largest logit. A run's history differs where a
     network has more than p classes: there, the other classes compete too.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import subset_scores
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)  # it knows the rule, but no wrong label
+        >>> scores = subset_scores(model, gi.make_dataset(gi.DataConfig(p=13, corruption=0.3)))
+        >>> scores["test"]["accuracy"], scores["changed"]["accuracy"]
+        (1.0, 0.0)
+        >>> scores["test"]["loss"] < scores["changed"]["loss"]
+        True
     """
     logits = network_on_pairs(model).logits()
     accuracies, losses = scores_by_subset(logits, dataset, kind=kind).tolist()
@@ -80,7 +117,17 @@ def subset_scores(
 def scores_by_subset(
     logits: Float[Tensor, "example p"], dataset: Dataset, *, kind: str = "mse"
 ) -> Float[Tensor, "2 subset"]:
-    """Accuracy and mean loss on each subset, of logits for all pairs; as :func:`subset_scores`."""
+    """Accuracy and mean loss on each subset, of logits for all pairs; as :func:`subset_scores`.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import scores_by_subset
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)  # it knows the rule, but no wrong label
+        >>> data = gi.make_dataset(gi.DataConfig(p=13, corruption=0.3))
+        >>> accuracy, loss = scores_by_subset(model(data.tokens), data)
+        >>> accuracy[1:4].tolist()  # test, changed and unchanged labels
+        [1.0, 0.0, 1.0]
+    """
     check_choice("kind", kind, LOSSES)
     _check_classes(logits, dataset)
     check_labels(dataset.labels, dataset.p)

@@ -37,6 +37,14 @@ class NeuronModes:
     """Every frequency of the three weight vectors of each neuron.
 
     Vector x has, at frequency k, the part A cos(2 pi k x / period + phase).
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import neuron_modes, neuron_weights, task_basis
+        >>> U, V, W = neuron_weights(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> modes = neuron_modes(U, V, W, task_basis("addition", 13))
+        >>> modes.amplitude.shape, modes.phase_gap.shape
+        (torch.Size([3, 60, 6]), torch.Size([60, 6]))
     """
 
     frequencies: Int[Tensor, " frequency"]  # cycles per period, 1 .. period // 2
@@ -58,7 +66,16 @@ def phase_gap(u: Tensor, v: Tensor, w: Tensor) -> Tensor:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class SolutionForm:
-    """How near each neuron's three weight vectors are to a neuron of the analytic solution."""
+    """How near each neuron's three weight vectors are to a neuron of the analytic solution.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_solution_form
+        >>> form = model_solution_form(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> purity = form.purity[form.has_frequency]  # some neurons are constant
+        >>> round(purity.min().item(), 3)
+        1.0
+    """
 
     period: int
     frequency: Int[Tensor, " neuron"]  # its own, cycles per period; -1 for a neuron without
@@ -113,6 +130,14 @@ def neuron_modes(
 
     Raises:
         ValueError: not p columns.
+
+    Examples:
+        >>> import torch
+        >>> from probes import neuron_modes, task_basis
+        >>> row = 2 * torch.cos(2 * torch.pi * 3 * torch.arange(13) / 13 + 0.5)[None]
+        >>> modes = neuron_modes(row, row, row, task_basis("addition", 13))
+        >>> round(float(modes.amplitude[0, 0, 2]), 3), round(float(modes.phase[0, 0, 2]), 3)
+        (2.0, 0.5)
     """
     rows = rows_in_places(U, V, W, basis)
     # Less the first place, a constant vector is exactly zero and gives no rounding noise.
@@ -155,6 +180,15 @@ def solution_form(
         ValueError: not p columns.
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 2.
+
+    Examples:
+        >>> import torch
+        >>> from probes import solution_form, task_basis
+        >>> angle = 2 * torch.pi * 3 * torch.arange(13)[None] / 13
+        >>> U, V, W = (angle + 0.5).cos(), (angle - 0.2).cos(), (angle + 0.3).cos()
+        >>> form = solution_form(U, V, W, task_basis("addition", 13))
+        >>> int(form.frequency), form.phase_gap.abs().item() < 1e-5  # 0.5 - 0.2 - 0.3
+        (3, True)
     """
     modes = neuron_modes(U, V, W, basis)
     rows = torch.stack([U, V, W]).detach().double().cpu()
@@ -180,7 +214,16 @@ def solution_form(
 def model_solution_form(
     model: Any, operation: Operation | None = None, *, alive_from: float = ALIVE
 ) -> SolutionForm:
-    """:func:`probes.solution_form` of a network with one hidden layer, in its task's basis."""
+    """:func:`probes.solution_form` of a network with one hidden layer, in its task's basis.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import model_solution_form
+        >>> form = model_solution_form(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> gaps = form.phase_gap[form.has_frequency]  # some neurons are constant
+        >>> bool((gaps.abs() < 1e-3).all())
+        True
+    """
     basis = network_on_pairs(model).basis(operation)
     weights = neuron_weights(model, instead=_INSTEAD)
     return solution_form(*weights, basis, alive_from=alive_from)

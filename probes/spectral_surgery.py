@@ -32,6 +32,14 @@ def own_frequency_weights(
 
     Everything else goes, the constant too; a neuron without a frequency becomes zero. The weights
     of a residue without a place in the task's basis stay as they are. In the network's dtype.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import neuron_ipr, own_frequency_weights
+        >>> untrained = gi.HookedMLP(gi.MLPConfig(d_mlp=20), p=13)
+        >>> weights = own_frequency_weights(untrained, "addition")
+        >>> round(neuron_ipr(*weights).mean, 3)
+        1.0
     """
     weights = neuron_weights(model, instead=_INSTEAD)
     basis = network_on_pairs(model).basis(operation)

@@ -32,6 +32,16 @@ class Stationarity:
         alignment: cosine of the angle between -grad L and w: 1 at a stationary point for some
             lambda, whichever that is; NaN if either is zero.
         norm: |w|.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import parameter_norm, stationarity
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> result = stationarity(model, data.tokens, data.clean_labels, weight_decay=1e-3)
+        >>> result.least_distance <= result.distance  # over all weight decays
+        True
+        >>> round(result.norm / parameter_norm(model), 6)
+        1.0
     """
 
     distance: float
@@ -72,6 +82,19 @@ def stationarity(
 
     Raises:
         ValueError: no examples, labels that are no classes, an unknown loss, a negative decay.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import stationarity
+        >>> changes = {"data.p": 11, "training.steps": 300, "training.loss": "cross_entropy"}
+        >>> changes |= {"training.optimizer": "adam", "training.decay": "l2"}
+        >>> run = gi.train(gi.RunConfig().replace({**changes, "training.weight_decay": 0.01}))
+        >>> train = run.dataset.is_train
+        >>> tokens, labels = run.dataset.tokens[train], run.dataset.labels[train]
+        >>> for model in (gi.build_model(run.config), run.model):  # before and after
+        ...     print(stationarity(model, tokens, labels, weight_decay=0.01).distance < 0.1)
+        False
+        True
     """
     check_number("weight_decay", weight_decay, minimum=0.0)
     check_choice("loss", loss, LOSSES)

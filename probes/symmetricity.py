@@ -30,7 +30,19 @@ _NOT_APPLICABLE = (
 @short_repr
 @dataclass(frozen=True, eq=False)
 class GradientSymmetricity:
-    """Cosines between a logit's gradients with respect to the two operands' embeddings."""
+    """Cosines between a logit's gradients with respect to the two operands' embeddings.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import gradient_symmetricity
+        >>> model = gi.HookedTransformer(gi.TransformerConfig.zhong2023(d_model=16), p=7)
+        >>> result = gradient_symmetricity(model, triples=50)
+        >>> result.cosines.shape, result.is_sample, result.standard_error > 0
+        (torch.Size([50]), True, True)
+        >>> two_tables = gradient_symmetricity(gi.closed_form_mlp(p=7, d_mlp=30))
+        >>> two_tables.not_applicable.split(",")[0]
+        'each operand has input weights of its own'
+    """
 
     cosines: Float[Tensor, " triple"]  # in [-1, 1]; NaN where a gradient is zero
     is_sample: bool  # whether only some of all triples (a, b, c) were used
@@ -103,6 +115,17 @@ def gradient_symmetricity(
             invalid, or gradients are not finite.
 
     Source: Zhong et al. 2023, arXiv:2306.17844, there over the published sample.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import gradient_symmetricity
+        >>> config = gi.EmbeddingMLPConfig.zhong2023(d_embed=8, hidden=(16,))
+        >>> adds_first = gi.HookedEmbeddingMLP(config, p=7)
+        >>> round(gradient_symmetricity(adds_first).value, 3)
+        1.0
+        >>> transformer = gi.HookedTransformer(gi.TransformerConfig.zhong2023(d_model=16), p=7)
+        >>> gradient_symmetricity(transformer).value < 0.9
+        True
     """
     network = network_on_pairs(model)
     p, chosen = network.p, _chosen(triples, network.p, seed)

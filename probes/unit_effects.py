@@ -33,6 +33,14 @@ class UnitEffects:
     Subsets as in ``grokinterp.data.SUBSETS``, such as ``effects.loss["test"]``. A unit whose
     removal does harm has a positive change of the loss and a negative one of the accuracy. NaN for
     an empty subset; a dead unit changes nothing.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import exact_effects
+        >>> data = gi.make_dataset(gi.DataConfig(p=13))
+        >>> effects = exact_effects(gi.closed_form_mlp(p=13, d_mlp=60), data)
+        >>> effects.unit, list(effects.loss), effects.loss["test"].shape
+        ('neurons.0', ['train', 'test', 'changed', 'unchanged', 'selected'], torch.Size([60]))
     """
 
     unit: str  # name of the units, such as "neurons.0"
@@ -68,6 +76,17 @@ def exact_effects(
 
     Raises:
         ValueError: the network lacks these units; a dataset of another modulus.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import exact_effects, subset_scores
+        >>> model, data = gi.closed_form_mlp(p=13, d_mlp=60), gi.make_dataset(gi.DataConfig(p=13))
+        >>> change = exact_effects(model, data).loss["test"]  # without each neuron alone
+        >>> loss = subset_scores(model, data)["test"]["loss"]
+        >>> with model.hooks(fwd_hooks=gi.ablate([7])):
+        ...     without = subset_scores(model, data)["test"]["loss"]
+        >>> round((without - loss) / change[7].item(), 2)
+        1.0
     """
     check_choice("loss", loss, LOSSES)
     network = network_on_pairs(model)
@@ -113,6 +132,17 @@ def direct_effects(
         ValueError: the network lacks these units; they write to the logits only by way of others;
             a dataset of another modulus.
         TypeError: the network has no sum of parts that write to the logits.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import direct_effects, model_neuron_ipr
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> effects = direct_effects(run.model, run.dataset)
+        >>> low = gi.lowest(model_neuron_ipr(run.model).ipr, 0.4)  # the least periodic neurons
+        >>> bool(effects["changed"][low].mean() > 2 * effects["test"][low].mean())
+        True
     """
     network = network_on_pairs(model)
     check_same_p(network, dataset)

@@ -32,7 +32,17 @@ _DRAWS = 3  # random networks on which dependence is measured
 @short_repr
 @dataclass(frozen=True, eq=False)
 class UnitHalves:
-    """Two networks, and by how much their logits miss those of the whole network."""
+    """Two networks, and by how much their logits miss those of the whole network.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from probes import unit_halves
+        >>> model = gi.closed_form_mlp(p=13, d_mlp=60)
+        >>> split = unit_halves(model, torch.arange(60) < 30)
+        >>> list(split.parts), bool(split.remainder.abs().max() < 1e-3)
+        (['memorising', 'generalising'], True)
+    """
 
     parts: Mapping[str, HookedModel]  # "memorising" and "generalising", in evaluation mode
     rest: Float[Tensor, "pair p"]  # logits without any of the units; in both parts
@@ -66,6 +76,18 @@ def unit_halves(
     Raises:
         ValueError: the network lacks these units; a mask of the wrong length, or with all units in
             one half; frequencies, which ``gi.filtered_embedding`` splits.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import subset_accuracy, unit_halves, unit_periodicity
+        >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+        >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+        >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+        >>> generalising = gi.highest(unit_periodicity(run.model).scores["ipr"], 0.5)
+        >>> for name, half in unit_halves(run.model, generalising).parts.items():
+        ...     print(name, subset_accuracy(half(run.dataset.tokens), run.dataset)["test"] > 0.9)
+        memorising False
+        generalising True
     """
     check_choice("mode", mode, MODES)
     if unit == FREQUENCIES:

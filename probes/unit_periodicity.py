@@ -43,7 +43,17 @@ class Agreement(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class UnitPeriodicity:
-    """Periodicity of every unit, by each definition that these units have."""
+    """Periodicity of every unit, by each definition that these units have.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import unit_periodicity
+        >>> result = unit_periodicity(gi.closed_form_mlp(p=13, d_mlp=60))
+        >>> list(result.scores), result.scores["ipr"].shape
+        (['ipr', 'input_ipr', 'output_ipr', 'share'], torch.Size([60]))
+        >>> result.n_dead["share"]  # the activations of these are constant
+        5
+    """
 
     unit: str  # name of the units, such as "neurons.0"
     scores: Mapping[str, Float[Tensor, " unit"]]  # by definition, 0..1; NaN for a dead unit
@@ -104,6 +114,14 @@ def unit_periodicity(
 
     Raises:
         ValueError: the network lacks these units, or the units lack this definition.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from probes import unit_periodicity
+        >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+        >>> model = gi.build_model(config.replace({"data.p": 13}))
+        >>> {unit: list(unit_periodicity(model, unit).scores) for unit in ("neurons.0", "heads.0")}
+        {'neurons.0': ['output_ipr', 'share'], 'heads.0': ['share']}
     """
     network = network_on_pairs(model)
     units = units_of(network, unit)
@@ -130,7 +148,16 @@ def unit_periodicity(
 
 @probe
 def rank_agreement(one: Float[Tensor, " unit"], other: Float[Tensor, " unit"]) -> Agreement:
-    """Spearman's rank correlation of two scores over the units that have both."""
+    """Spearman's rank correlation of two scores over the units that have both.
+
+    Examples:
+        >>> import torch
+        >>> from probes import rank_agreement
+        >>> score = torch.tensor([0.1, 0.5, 0.4, torch.nan])
+        >>> agreement = rank_agreement(score, score**2)
+        >>> round(agreement.spearman, 3), agreement.n
+        (1.0, 3)
+    """
     from scipy.stats import rankdata
 
     both = ~(one.isnan() | other.isnan())
