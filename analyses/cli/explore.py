@@ -1,36 +1,80 @@
-"""``grokinterp explore RUN``: a page in which a trained network runs and can be taken apart."""
+"""``grokinterp explore PATH``: a page in which a run or a sweep can be taken apart."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from analyses.cli.conduct import load_run
 from analyses.errors import clear_errors
 from analyses.options import AsJson
 
+_SWEEP = "sweep.zarr"  # in the folder of ``grokinterp sweep``
+_ARRAYS = (".zmetadata", ".zattrs", "done")  # of a store, one of which may be lost
+
 
 def explore(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a saved run")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="folder of a saved run, or of a sweep")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="the HTML file; by default RUN/explorer.html")
+        Path | None,
+        typer.Option(help="the HTML file; by default RUN/explorer.html or SWEEP-explorer.html"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write one offline HTML page in which the network runs: switch its units off and see.
+    """Write one offline HTML page to explore a run or a sweep.
 
-    A run with stored networks (grokinterp train --checkpoints 30) also shows how it came about.
+    In a run's page the network runs: switch its units off and see. With stored networks (grokinterp
+    train --checkpoints 30) it also shows how it came about. A sweep's page has its phase diagram; a
+    click on a cell shows its seeds.
     """
-    from analyses.explorer import write_explorer
     from analyses.pages.finding import check_page
+    from grokinterp.runs.folder import holds_run
 
     with clear_errors():
-        page = out or run_dir / "explorer.html"
+        sweep = None if holds_run(path) else _sweep_at(path)
+        page = out or (
+            path / "explorer.html"
+            if sweep is None
+            else sweep.with_name(f"{sweep.stem}-explorer.html")
+        )
         check_page(page)
-        told = write_explorer(load_run(run_dir), page, name=run_dir.resolve().name)
+        told, words = _write_run(path, page) if sweep is None else _write_sweep(sweep, page)
     if as_json:
         typer.echo(json.dumps({"page": str(page)} | told))
     else:
-        networks = "1 network" if told["networks"] == 1 else f"{told['networks']} networks"
-        typer.echo(f"{page}: {networks}, {told['bytes'] / 1e6:.1f} MB; open it in a browser")
+        typer.echo(f"{page}: {words}, {told['bytes'] / 1e6:.1f} MB; open it in a browser")
+
+
+def _sweep_at(path: Path) -> Path:
+    """The store or file of a sweep at a path, or in the folder there."""
+    if path.suffix in (".nc", ".zarr") or any((path / name).exists() for name in _ARRAYS):
+        return path
+    if (path / _SWEEP).exists():
+        return path / _SWEEP
+    found = f"it has no run.json, no {_ARRAYS[0]} and no {_SWEEP}"
+    if not path.is_dir():
+        found = "it is a file" if path.exists() else "it does not exist"
+    raise ValueError(
+        f"{path} is neither a run nor a sweep: {found}. Name the folder of a run (grokinterp train "
+        "OUT), a sweep's store (SWEEP.zarr, SWEEP.nc), or the folder of grokinterp sweep --out"
+    )
+
+
+def _write_run(folder: Path, page: Path) -> tuple[dict[str, Any], str]:
+    from analyses.cli.conduct import load_run
+    from analyses.explorer import write_explorer
+
+    told = write_explorer(load_run(folder), page, name=folder.resolve().name)
+    return told, "1 network" if told["networks"] == 1 else f"{told['networks']} networks"
+
+
+def _write_sweep(store: Path, page: Path) -> tuple[dict[str, Any], str]:
+    from analyses.explorer import write_sweep_explorer
+    from analyses.phase_diagrams.diagram_page import load
+
+    where = store.resolve()
+    name = where.parent.name if where.name == _SWEEP else where.stem
+    told = write_sweep_explorer(load(store), page, name=name, store=store)
+    return told, f"{told['runs']:,} of {told['of']:,} runs"

@@ -21,7 +21,7 @@ OVER_THE_EDGE = """() => [...document.querySelectorAll('main *, header *, sectio
 SMALL_LETTERS = """() => [...document.querySelectorAll('svg text')].filter((element) =>
     element.getBoundingClientRect().height < 11).length"""
 UNNAMED = """() => [...document.querySelectorAll(
-    'button, input, select, svg[role], canvas, [tabindex]')].filter((element) =>
+    'button, input, select, svg[role], canvas:not([aria-hidden]), [tabindex]')].filter((element) =>
     !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length)
     ).map((element) => element.id)"""
 

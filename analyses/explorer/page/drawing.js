@@ -128,7 +128,8 @@ export function intensity(share) {
   return mixed(WHITE_TO_BLUE, share);
 }
 
-function mixed(colours, share) {
+/** A colour for a share between 0 and 1 of the way through some colours. */
+export function mixed(colours, share) {
   const place = Math.max(0, Math.min(1, share)) * (colours.length - 1);
   const first = Math.min(Math.floor(place), colours.length - 2);
   const [one, two] = [colours[first], colours[first + 1]];

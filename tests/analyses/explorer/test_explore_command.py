@@ -52,3 +52,39 @@ def test_a_run_without_any_network_is_refused(tiny_run: gi.Run, tmp_path: Path) 
     nothing = dataclasses.replace(tiny_run, diverged_at=3, provenance={"start": {"step": 5}})
     with pytest.raises(ValueError, match="diverged after 3 of 40 steps, so there is no network"):
         write_explorer(nothing, tmp_path / "page.html", name="gone")
+
+
+def test_a_store_its_folder_or_a_file_is_a_sweep(tmp_path: Path) -> None:
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=5), model=gi.MLPConfig(d_mlp=4), training=gi.TrainConfig(steps=1)
+    )
+    store = tmp_path / "mine" / "sweep.zarr"
+    axes = {"training.weight_decay": [0.0, 1.0]}
+    sweep = gi.sweep(config, axes, store=store, progress=False, device="cpu")
+    sweep.drop_attrs().assign_attrs(base=sweep.attrs["base"]).to_netcdf(tmp_path / "part.nc")
+    page = store.with_name("sweep-explorer.html")
+    for path in (store, store.parent):
+        code, out, _ = told("explore", path, "--json")
+        assert code == 0
+        found = json.loads(out)
+        assert found == {"page": str(page), "runs": 2, "of": 2, "bytes": page.stat().st_size}
+        assert "<title>Sweep mine</title>" in page.read_text()
+        page.unlink()
+    code, out, _ = told("explore", tmp_path / "part.nc")
+    assert (code, "2 of 2 runs" in out) == (0, True)
+    (store / "final_norm" / "0.0").write_bytes(b"?")
+    code, _, err = told("explore", store)
+    assert code == 2
+    assert "is damaged" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone", "it does not exist"), ("empty", "no run.json"), ("file", "a file")]
+)
+def test_neither_a_run_nor_a_sweep(name: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    code, _, err = told("explore", tmp_path / name)
+    assert code == 2
+    assert "is neither a run nor a sweep" in err
+    assert why in err
