@@ -19,6 +19,7 @@ from analyses.options import AsJson, EstimateOnly
 if TYPE_CHECKING:
     from analyses.announcement import Announcement
     from analyses.pages.finding import Finding
+    from analyses.pages.page import Link
     from grokinterp import Run
 
 RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of saved runs")]
@@ -60,6 +61,7 @@ def analysis_command(name: str, function: Callable[..., "Finding"]) -> Callable[
     def command(
         *, run_dirs: list[Path], out: Path | None = None, as_json: bool = False, **options: Any
     ) -> None:
+        from analyses.pages.explorer_link import link_to
         from analyses.pages.finding import check_page
 
         with clear_errors(), _silent(as_json):
@@ -69,7 +71,8 @@ def analysis_command(name: str, function: Callable[..., "Finding"]) -> Callable[
                 raise ValueError(f"{name} takes one run folder, got {len(run_dirs)}")
             runs = [load_run(run_dir) for run_dir in run_dirs]
             finding = function(runs[0] if given == "run" else runs, **options)
-            told = _write(finding, page, as_json)
+            link = link_to(run_dirs[0], page) if len(run_dirs) == 1 else None
+            told = _write(finding, page, as_json, link)
         if as_json:
             typer.echo(json.dumps(told, indent=2))
 
@@ -118,11 +121,13 @@ def _with_options(
     return wrapped
 
 
-def _write(finding: "Finding", page: Path, as_json: bool) -> dict[str, Any]:
+def _write(
+    finding: "Finding", page: Path, as_json: bool, link: "Link | None" = None
+) -> dict[str, Any]:
     """Write the page, print the rows, and return the paths and rows for JSON."""
     from analyses.pages.finding import in_words, write_finding
 
-    write_finding(finding, page)
+    write_finding(finding, page, link=link)
     numbers, rows = page.with_suffix(".nc"), list(finding.rows)
     typer.echo(f"{page}\n{numbers}")
     for row in rows:

@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import xarray as xr
 
-from analyses.pages.page import Section, write_page
+from analyses.pages.page import Link, Section, write_page
 from grokinterp.files import replacing, write_netcdf
 from grokinterp.short_text import short_repr
 
@@ -49,8 +49,13 @@ class Finding:
             )
 
 
-def write_finding(finding: Finding, page: Path) -> None:
+def write_finding(finding: Finding, page: Path, *, link: Link | None = None) -> None:
     """Write the figures to one self-contained HTML file, and the numbers to netCDF beside it.
+
+    Args:
+        finding: the figures and numbers.
+        page: the HTML file.
+        link: to the explorer of the run that they are about.
 
     Raises:
         ValueError: ``page`` does not end in .html.
@@ -65,6 +70,7 @@ def write_finding(finding: Finding, page: Path) -> None:
         intro=[row for row in finding.rows if isinstance(row, str)],
         head=head,
         rows=rows,
+        link=link,
         sections=[
             Section(figure, sentence)
             for figure, sentence in zip(finding.figures, sentences, strict=True)

@@ -26,6 +26,16 @@ class Section(NamedTuple):
         return one_line(self)
 
 
+class Link(NamedTuple):
+    """A button that leads to another page; without an address only its words are shown."""
+
+    words: str
+    address: str = ""  # relative to this page
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+
 def write_page(
     path: str | os.PathLike[str],
     *,
@@ -34,6 +44,7 @@ def write_page(
     rows: Rows,
     sections: Sequence[Section],
     head: Sequence[str] = (),
+    link: Link | None = None,
     width: int = 980,
 ) -> None:
     """Write the page. An interrupt leaves no partial file, and texts are escaped, not read as HTML.
@@ -45,6 +56,7 @@ def write_page(
         rows: of the table below them.
         sections: the figures and tables with their sentences, in order.
         head: names of the table's columns.
+        link: below the introduction.
         width: largest width of the page, in pixels.
     """
     from jinja2 import Environment, StrictUndefined
@@ -57,6 +69,7 @@ def write_page(
         intro=[intro] if isinstance(intro, str) else intro,
         rows=rows,
         head=head,
+        link=link,
         sections=[part._asdict() | _drawn(part.figure) for part in sections],
         plotly=get_plotlyjs(),
         width=width,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from analyses.one_run import (
 from analyses.one_run.pruning_orders import NAMES
 from analyses.one_run.summary import has_one_layer, summarise, table_rows
 from analyses.pages.axes import tick_logarithms
+from analyses.pages.explorer_link import write_beside
 from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
 from analyses.pages.panels import LOG_STEPS
@@ -49,15 +51,20 @@ def write_report(
 ) -> dict[str, Any]:
     """Write the page and return the run's summary (:func:`analyses.one_run.summary.summarise`).
 
-    Besides the summary's entries, "not_shown" says for each question that this network does not
-    answer, why. A network of the paper's size takes about a minute.
+    The run's explorer is written beside it, and the page has a button that opens it. Besides the
+    summary's entries, "not_shown" says for each question that this network does not answer, why. A
+    network of the paper's size takes about a minute.
 
     Args:
         run: of any network; also one of :func:`grokinterp.as_run`.
         path: the HTML file.
         progress: show a progress bar.
     """
-    report = Report(run)
+    report, link = Report(run), None
+    try:
+        link = write_beside(run, Path(path))
+    except (TypeError, ValueError) as error:
+        report.not_shown["explorer"] = str(error)
     figures = report.sections(progress=progress)
     summary: dict[str, Any] = report.summary | {"not_shown": report.not_shown}
     task, ending = summary["task"], "" if run.ended else f" ({run.ending})"
@@ -71,6 +78,7 @@ def write_report(
         "et al., arXiv:2310.13061.",
         rows=table_rows(summary),
         sections=figures,
+        link=link,
     )
     return summary
 

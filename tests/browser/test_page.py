@@ -9,6 +9,8 @@ import torch
 
 import grokinterp as gi
 from analyses.explorer import sizes, write_explorer
+from analyses.pages.explorer_link import link_to
+from analyses.pages.page import write_page
 from grokinterp.data import make_dataset
 from probes import subset_accuracy, unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
@@ -45,6 +47,16 @@ def test_on_paper(explorer: Path, opened: Opened) -> None:
     assert page.locator("#next-wrong").is_visible()  # also a legend
     assert page.locator("#curve-low").is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_button_of_a_report_opens_it(explorer: Path, opened: Opened) -> None:
+    report = explorer.with_name("report.html")
+    link = link_to(explorer.parent, report)
+    write_page(report, heading="", intro="", rows=[], sections=[], link=link)
+    page = opened(report, until="a")
+    page.locator("a").click()
+    page.wait_for_selector("body[data-ready=yes]")
+    assert page.locator("h1").inner_text() == "addition mod 13"
 
 
 def test_an_old_browser_is_told(explorer: Path, opened: Opened) -> None:

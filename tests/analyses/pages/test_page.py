@@ -10,8 +10,9 @@ import pytest
 import xarray as xr
 from plotly.subplots import make_subplots
 
+from analyses.pages.explorer_link import link_to
 from analyses.pages.finding import Finding, write_finding
-from analyses.pages.page import Section, write_page
+from analyses.pages.page import Link, Section, write_page
 
 NASTY = "1 < 2 & <b>bold</b> \"quoted\" <script>alert('x')</script>"
 
@@ -117,3 +118,18 @@ def test_panels_beside_each_other_are_scrolled_on_a_narrow_screen(tmp_path: Path
         assert [text.count(f'<div class="{other}">') for other in figures] == [
             2 * (other == kind) for other in figures
         ]
+
+
+def test_a_page_of_one_run_links_to_its_explorer_or_says_how_to_write_it(tmp_path: Path) -> None:
+    run, page = tmp_path / "a run", tmp_path / "a run" / "figures" / "page.html"
+    assert link_to(run, page) == (f"grokinterp explore {run} writes an explorer of this run.", "")
+    run.mkdir()
+    (run / "explorer.html").touch()
+    link = link_to(run, page)
+    assert (page.parent / link.address).resolve() == run / "explorer.html"
+    assert link_to(run, tmp_path / "page.html").address == "a%20run/explorer.html"
+    write_page(page, heading="", intro="", rows=[], sections=[], link=Link(NASTY, '"<b>'))
+    parser = Texts()
+    parser.feed(page.read_text(encoding="utf-8"))
+    assert "".join(parser.texts["a"]) == NASTY
+    assert "b" not in parser.tags

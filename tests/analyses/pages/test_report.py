@@ -126,11 +126,26 @@ def test_a_page_escapes_markup_and_has_plotly_once(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r"plotly\.js v\d", text)) == 1
     assert len(text) < 5.1e6
+    assert ">Open the explorer of this run<" in text
+    assert re.findall(r'class="button" href="(.*?)"', text) == ["explorer.html"]
+    assert (tmp_path / "explorer.html").exists()
     page.feed(text)
     assert "".join(page.texts["h1"]).startswith(NASTY)
     assert "b" not in page.tags
     assert "has no known periodic basis" in summary["not_shown"]["Hypothesis 2.2"]
     assert summary["hypothesis"] is None
+
+
+def test_why_there_is_no_explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Report, "questions", {})
+    run = trained(gi.MLPConfig(d_mlp=4, norm="layer"))
+    summary = write_report(run, tmp_path / "one.html")
+    text = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "a layer norm does not allow" in summary["not_shown"]["explorer"]
+    assert "a layer norm does not allow" in text
+    assert 'class="button"' not in text
+    write_report(trained(gi.MLPConfig(d_mlp=4)), tmp_path / "two.html")
+    assert 'href="two-explorer.html"' in (tmp_path / "two.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

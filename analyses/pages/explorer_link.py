@@ -1,0 +1,37 @@
+"""The button of a run's pages that opens its explorer."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from analyses.pages.page import Link
+from grokinterp import Run
+
+FILE = "explorer.html"
+_WORDS = "Open the explorer of this run"
+
+
+def write_beside(run: Run, report: Path) -> Link:
+    """Write the run's explorer into the folder of its report.
+
+    Returns:
+        The link to it. It is explorer.html beside report.html, or NAME-explorer.html beside
+        NAME.html.
+
+    Raises:
+        ValueError: there is no explorer of such a run; the message says why.
+    """
+    from analyses.explorer import write_explorer
+
+    file = FILE if report.stem == "report" else f"{report.stem}-{FILE}"
+    write_explorer(run, report.with_name(file), name=report.resolve().parent.name)
+    return Link(_WORDS, quote(file))
+
+
+def link_to(run_dir: Path, page: Path) -> Link:
+    """The link from another page of a saved run, or the command that writes the explorer."""
+    file = run_dir / FILE
+    if not file.exists():
+        return Link(f"grokinterp explore {run_dir} writes an explorer of this run.")
+    between = os.path.relpath(file.resolve(), page.resolve().parent)
+    return Link(_WORDS, quote(Path(between).as_posix()))
