@@ -2,17 +2,30 @@
 
 import os.path
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 from typing import Any
 
-from analyses.site import hook_tables, live, reference
+from analyses.site import hook_tables, live, papers, reference
+from analyses.site.content import Content
 from analyses.site.notebooks import FOLDER, notebooks
 
-_PAPERS = {"Results": "results.md", "Ledger": "ledger.md", "Phase diagrams": "phase_diagrams.md"}
-Content = Callable[[], str | bytes]
+_PAPERS = {"Results": "results.md", "Ledger": "ledger.md"}
+_HOW_TO = {  # in the order of the menu
+    "Which neurons memorise?": "which_neurons_memorise",
+    "Switch neurons off": "switch_neurons_off",
+    "My own network": "my_own_network",
+    "Other people's checkpoints": "checkpoints_of_others",
+    "Several seeds at once": "several_seeds",
+    "Fourier features?": "fourier_features",
+    "A phase diagram for my paper": "phase_diagram",
+    "On a cluster": "cluster",
+    "My run was interrupted": "interrupted",
+    "Figures for a paper": "figures_for_a_paper",
+    "An experiment of a paper": "experiments",
+    "From a shell": "from_a_shell",
+}
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)")
 
 
@@ -23,12 +36,18 @@ def contents(root: Path) -> list[Any]:
         {package: [{title: reference.address_of(package, title)} for title in titles]}
         for package, titles in reference.pages().items()
     ]
+    written = [
+        {"What there is": "what_there_is.md"},
+        {"The explorer": "explorer.md"},
+        {"TransformerLens": "transformer_lens.md"},
+        {"Hooks and shapes": "hooks.md"},
+    ]
     return [
         {"Start": "index.md"},
         {"Tutorials": tutorials},
-        {"How to": [{"TransformerLens": "transformer_lens.md"}, {"Using grokinterp": "using.md"}]},
-        {"Reference": [*listed, {"Hooks and shapes": "hooks.md"}]},
-        {"Papers": [{title: address} for title, address in _PAPERS.items()]},
+        {"How to": [{title: f"how_to/{name}.md"} for title, name in _HOW_TO.items()]},
+        {"Reference": [*written, *listed]},
+        {"Papers": [*papers.nav(), *({title: address} for title, address in _PAPERS.items())]},
         {"Performance": "performance.md"},
         {"Contributing": "contributing.md"},
     ]
@@ -37,6 +56,7 @@ def contents(root: Path) -> list[Any]:
 def made(root: Path) -> dict[str, Content]:
     """Address -> what makes the content, of everything on the site that is no file in ``docs/``."""
     found: dict[str, Content] = {"live.html": live.explorer, "hooks.md": hook_tables.markdown}
+    found |= papers.made()
     for package, titles in reference.pages().items():
         for title, text in titles.items():
             found[reference.address_of(package, title)] = partial(str, text)

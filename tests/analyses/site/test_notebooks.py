@@ -52,13 +52,13 @@ def test_text_of_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("address", "link", "expected"),
     [
-        ("using.md", "../tutorials/02_hooks.ipynb", "tutorials/02_hooks.md"),
+        ("explorer.md", "../tutorials/02_hooks.ipynb", "tutorials/02_hooks.md"),
         ("how_to/cluster.md", "../../README.md", "../index.md"),
         ("how_to/cluster.md", "../ledger.md#eq-2", "../ledger.md#eq-2"),
-        ("tutorials/02_hooks.md", "../docs/using.md", "../using.md"),
+        ("tutorials/02_hooks.md", "../docs/explorer.md", "../explorer.md"),
         ("tutorials/02_hooks.md", "03_phase_diagram.ipynb", "03_phase_diagram.md"),
         ("tutorials/02_hooks.md", "02_hooks-01.png", "02_hooks-01.png"),
-        ("using.md", "https://a.org/docs/x.md", "https://a.org/docs/x.md"),
+        ("explorer.md", "https://a.org/docs/x.md", "https://a.org/docs/x.md"),
     ],
 )
 def test_links_of_the_repository(address: str, link: str, expected: str) -> None:

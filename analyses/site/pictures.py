@@ -1,0 +1,103 @@
+"""Figures of the papers, drawn from the results that the ledger stores."""
+
+from collections.abc import Callable, Sequence
+
+import plotly.graph_objects as go
+import xarray as xr
+
+from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from grokinterp.data import SUBSETS
+
+Drawing = Callable[[xr.Dataset], Sequence[go.Figure]]
+_MATRICES = {"U": "W_E[0]", "V": "W_E[1]", "W": "W_U"}  # the ledger has the paper's names
+
+
+def accuracies(data: xr.Dataset) -> list[go.Figure]:
+    """Training curves of the first seed, a figure for each weight decay."""
+    return [
+        training_curves.plot_accuracy(_curves(one), title=f"Weight decay {decay:g}, seed 0")
+        for decay, one in _first_seed(data)
+    ]
+
+
+def over_time(data: xr.Dataset) -> list[go.Figure]:
+    """Accuracy and IPR while training, and the IPR before and after, of the first seed."""
+    ((_, one),) = _first_seed(data)
+    both = xr.concat([one.initial_ipr, one.ipr], xr.Variable("when", ["before", "after"]))
+    return [
+        grokking.plot_over_time(one.dropna("step", how="all"), title="Accuracy and IPR, seed 0"),
+        grokking.plot_shift(xr.Dataset({"ipr": both}), title="IPR before and after, seed 0"),
+    ]
+
+
+def histograms(data: xr.Dataset) -> list[go.Figure]:
+    """IPR of the first seed's neurons, a panel for each weight decay."""
+    runs = data.isel(seed=0).rename(weight_decay="run", mean_ipr="over_steps")
+    shown = runs.rename(mean_ipr_at_end="mean_ipr")[["ipr", "mean_ipr", "n_dead"]]
+    shown["n_dead"] = shown.n_dead.astype(int)
+    return [ipr_histogram.plot_histogram(shown.assign_coords(weight_decay=("run", runs.run.data)))]
+
+
+def pruned(data: xr.Dataset, *, quantity: str = "accuracy") -> list[go.Figure]:
+    """Pruning by IPR, of the first seed, a figure for each weight decay."""
+    return [
+        pruning.plot_pruning(
+            _removals(one), quantity=quantity, title=f"Weight decay {decay:g}, seed 0"
+        )
+        for decay, one in _first_seed(data)
+    ]
+
+
+def pruned_losses(data: xr.Dataset) -> list[go.Figure]:
+    """The same, of the loss."""
+    return pruned(data, quantity="loss")
+
+
+def norms(data: xr.Dataset) -> list[go.Figure]:
+    """Accuracies and norms of the first seed."""
+    ((_, one),) = _first_seed(data)
+    one = one.rename(frobenius="norm").dropna("step", how="all")
+    named = one.assign_coords(weight=[_MATRICES[name] for name in one.weight.values.tolist()])
+    shown = weight_norms.plot_norms(named[["norm", "test_accuracy"]], title="Weight norms, seed 0")
+    return [*accuracies(data), shown]
+
+
+# (paper, title of the page) -> name of the source, and what draws its result.
+DRAWN: dict[tuple[int, str], tuple[str, Drawing]] = {
+    (1, "Fig. 1"): ("fig1", accuracies),
+    (1, "Fig. 2"): ("fig2", over_time),
+    (1, "Fig. 4"): ("fig1", histograms),
+    (1, "Fig. 6"): ("fig1", lambda data: pruned(data.isel(weight_decay=[0]))),
+    (1, "Fig. 8"): ("fig8", norms),
+    (1, "Fig. 17"): ("fig1", lambda data: pruned(data.isel(weight_decay=[1, 2]))),
+    (1, "Fig. 18"): ("fig1", pruned_losses),
+}
+
+
+def _first_seed(data: xr.Dataset) -> list[tuple[float, xr.Dataset]]:
+    return [
+        (float(decay), data.sel(weight_decay=decay).isel(seed=0))
+        for decay in data.weight_decay.values
+    ]
+
+
+def _curves(one: xr.Dataset) -> xr.Dataset:
+    """As :func:`analyses.one_run.training_curves.compute` gives them."""
+    names = [f"{subset}_accuracy" for subset in SUBSETS]
+    accuracy = xr.concat([one[name] for name in names], xr.Variable("subset", list(SUBSETS)))
+    return xr.Dataset(
+        {"accuracy": accuracy.dropna("step", how="all")},
+        attrs={"share_uncorrupted": 1 - float(one.n_changed / one.n_train)},
+    )
+
+
+def _removals(one: xr.Dataset) -> xr.Dataset:
+    """As :func:`analyses.one_run.pruning.compute` gives them, for the order of the IPR."""
+    own = one[["pruned_accuracy", "pruned_loss"]].sel(order="ipr", drop=True).rename(end="curve")
+    own = own.rename(pruned_accuracy="accuracy", pruned_loss="loss")
+    ends = own.curve.values
+    return (
+        own.drop_vars("curve")
+        .assign_coords(order=("curve", ["ipr"] * len(ends)), direction=("curve", ends))
+        .assign_attrs(loss="mse", unit="neurons", mode="zero", iterative=0)
+    )
