@@ -27,7 +27,8 @@ class Docstrings(griffe.Extension):
             return
         text = obj.docstring.value
         if isinstance(obj, griffe.Class) and "\nAttributes:\n" not in text:
-            text += fields(obj)
+            before, examples, after = text.partition("\n\nExamples:\n")
+            text = before + fields(obj) + examples + after
         text = _ROLE.sub(lambda found: _link(obj, found), text)
         text = _PROSE.sub(_section, text)
         obj.docstring.value = _NOTE.sub(r"\n**\1:** ", text)
@@ -35,12 +36,16 @@ class Docstrings(griffe.Extension):
 
 def fields(cls: griffe.Class) -> str:
     """A section "Attributes" from the comments beside a class's fields, "" if there are none."""
-    said = {
-        name: comment
-        for name, attribute in cls.attributes.items()
-        if not name.startswith("_") and (comment := comment_of(attribute.source))
-    }
-    lines = [f"    {name}: {comment}" for name, comment in said.items()]
+    said: dict[str, str] = {}
+    for name, field in cls.attributes.items():
+        is_field = field.annotation is not None and "property" not in field.labels
+        if name.startswith("_") or not is_field:
+            continue
+        parts = [comment_of(field.source)]
+        if field.value is not None and "(" not in str(field.value):
+            parts.append(f"(default: `{field.value}`)")
+        said[name] = " ".join(filter(None, parts))
+    lines = [f"    {name}: {words}" for name, words in said.items() if words]
     return "\n".join(["", "", "Attributes:", *lines]) if lines else ""
 
 

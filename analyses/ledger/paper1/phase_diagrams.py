@@ -3,8 +3,8 @@
 The panels of the published diagrams are lost, so what is compared is what the text says of them.
 Cells are compared by the majority phase of three seeds, unless an entry says otherwise: those of
 the size "small" (9 x 10) for Fig. 3a, "coarse" (5 x 5) where two diagrams are compared. Fig. 3b has
-one seed. Matrix products are of bfloat16 operands; ``docs/how_to/phase_diagram.md`` says which share
-of cells changes its phase in float32.
+one seed. Matrix products are of bfloat16 operands; ``docs/how_to/phase_diagram.md`` says which
+share of cells changes its phase in float32.
 """
 
 from typing import Any

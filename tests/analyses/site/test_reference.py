@@ -75,9 +75,14 @@ class Point:
           of two lines.
 
     Source: a book.
+
+    Examples:
+        >>> 1
+        1
     """
 
     x: int  # metres
+    y: int = 3
     _hidden: int  # not shown
 
 def near() -> Point:
@@ -93,7 +98,7 @@ def test_docstrings_are_rewritten() -> None:
     assert 'doc-section-title">Returns:</span>\n\nProse: with a colon,' in point
     assert "\n- and a list;\n  of two lines." in point
     assert "**Source:** a book." in point
-    assert point.endswith("Attributes:\n    x: metres")
+    assert "\n\nAttributes:\n    x: metres\n    y: (default: `3`)\n\nExamples:\n" in point
     assert '<autoref optional identifier="made_up.near"><code>near</code></autoref>' in near
     assert '<autoref optional identifier="elsewhere.Point"><code>Point</code></autoref>' in near
 
