@@ -1,4 +1,4 @@
-"""Offline HTML pages: one in which a trained network runs, and one for the cells of a sweep.
+"""Offline HTML pages: one that takes a trained network apart, and one for the cells of a sweep.
 
 ``payload`` gathers what the page needs from a run, ``packing`` makes text of arrays, ``document``
 fills the template; ``sweep_payload`` and ``sweep_document`` do so for a sweep. ``page/`` holds the

@@ -5,14 +5,15 @@ from typing import Any
 
 from analyses.explorer.assets import fill_template, in_script, scripts, style
 from analyses.explorer.packing import pack
-from analyses.explorer.payload import DISJOINT, gather
+from analyses.explorer.payload import gather
+from analyses.explorer.words import DISJOINT
 from grokinterp import Run
 
 # In the order in which they use each other. The engine runs in the page and in its workers.
-ENGINE = ("activations", "network", "engine", "worker")
+ENGINE = ("activations", "recorded", "network", "engine", "worker")
 VIEW = (
-    *("unpack", "fourier", "state", "drawing", "pool", "stored"),
-    *("curves", "scatter", "unit", "pair", "controls", "app"),
+    *("unpack", "fourier", "state", "drawing", "pool", "stored", "curves", "answers"),
+    *("scatter", "unit", "pair", "circles", "attention", "panels", "controls", "explorer", "app"),
 )
 
 ANSWERS = {
@@ -27,12 +28,12 @@ def write_explorer(run: Run, path: str | os.PathLike[str], *, name: str) -> dict
     """Write the page and return its size: ``{"networks": ..., "bytes": ...}``.
 
     Args:
-        run: a run of an MLP.
+        run: a run of any network that lists its units; also one of :func:`grokinterp.as_run`.
         path: the HTML file; missing folders are made, an interrupt leaves no partial file.
         name: of the run, for the heading.
 
     Raises:
-        ValueError: another architecture, or no network is stored.
+        ValueError: no units, too large a network, or no network is stored.
     """
     from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
 

@@ -1,59 +1,30 @@
-"""What the explorer shows of a run: its task, its networks over training, scores of their units."""
+"""What the explorer shows of a run: its task, its networks over training, their units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from analyses.explorer.layers import plain_weights
-from analyses.explorer.sizes import parts
+from analyses.explorer.kinds import Networks, kind, kind_from_weights
+from analyses.explorer.layers import has_plain_weights, plain_weights
+from analyses.explorer.removals import as_classes
+from analyses.explorer.room import Room
+from analyses.explorer.scores import periodic_order
+from analyses.explorer.sizes import Parts, parts
+from analyses.explorer.tables import attention, embedding
+from analyses.explorer.words import DISJOINT
 from analyses.one_run.ipr_histogram import IPR_MEMORISES_BELOW
 from analyses.one_run.stored_networks import StoredNetwork, stored_networks
-from grokinterp import MLPConfig, Run
-from grokinterp.basis import has_basis, task_basis
-from grokinterp.data import DataConfig, Dataset
-from grokinterp.models.mlp import HookedMLP
+from grokinterp import Run
+from grokinterp.data import Dataset
+from grokinterp.models.units import kind_of
 from grokinterp.session import unaffected
 from grokinterp.short_text import short_repr
-from probes import direct_effects, ipr, power_shares
-from probes.alive import ALIVE, only_living
-from probes.neuron_weights import neuron_weights
+from probes import network_on_pairs
+from probes.network_on_pairs import NetworkOnPairs
 
-# Subsets that make up all pairs, in words; their places are the codes in the page.
-DISJOINT = {"test": "test", "changed": "corrupted", "unchanged": "uncorrupted"}
 _CURVE_POINTS = 600  # steps of the history that are drawn, at most
-
-
-class Score(NamedTuple):
-    """A number for each unit, in words."""
-
-    key: str
-    label: str
-    about: str
-
-
-def scores_of(model: HookedMLP) -> list[Score]:
-    """The scores that a network's units have, in the order of :func:`unit_scores`."""
-    deep, vectors = len(model.layers) > 1, "input and output weights"
-    ipr, which = "inverse participation ratio of its {}: 1 if they have one frequency", "IPR"
-    if deep:
-        vectors, which = "output weights", "output IPR"
-    return [
-        Score("periodicity", which, ipr.format(vectors)),
-        Score("norm", "norm", f"L2 norm of its {vectors}"),
-        Score("frequency", "frequency", f"strongest in its {vectors}, cycles per period"),
-        *(
-            Score(
-                f"writes_{subset}",
-                f"writes to {words} labels",
-                f"what it adds to the label's logit above the mean logit, mean over {words} pairs",
-            )
-            for subset, words in DISJOINT.items()
-        ),
-    ]
 
 
 @short_repr
@@ -63,7 +34,7 @@ class Payload:
 
     about: dict[str, Any]  # plain data, for JSON
     arrays: dict[str, np.ndarray]
-    over_steps: dict[str, np.ndarray]  # the weights of earlier networks, [step, ...]
+    over_steps: dict[str, np.ndarray]  # [step, ...], rounded to 16 bits
 
 
 @unaffected()
@@ -71,75 +42,96 @@ def gather(run: Run, *, name: str) -> Payload:
     """Everything that the page shows.
 
     Args:
-        run: a run of an MLP on one-hot pairs, without layer norms.
+        run: a run of any network that lists its units.
         name: of the run, for the heading.
 
     Raises:
-        ValueError: another architecture, a network too large, or no network at all is stored.
+        ValueError: no units, a network too large, or no network at all is stored.
     """
-    config, p = run.config.model, run.config.data.p
-    if not isinstance(config, MLPConfig):
-        raise ValueError(
-            f"the explorer runs MLPs on one-hot pairs (gi.MLPConfig), {name} has {config}; "
-            "grokinterp analyse --list names what there is for any network"
-        )
-    networks = list(stored_networks(run))
-    if not networks:
+    stored = list(stored_networks(run))
+    if not stored:
         raise ValueError(f"{name} {run.ending}, so there is no network to explore")
-    chosen = parts(
-        weights=sum(weight.size for weight in plain_weights(networks[-1].model).values()),
-        steps=[stored.step for stored in networks],
-        products=p**2 * config.d_mlp * (p + (config.n_layers - 1) * config.d_mlp),
-        logits=p**3,
+    last = network_on_pairs(stored[-1].model)
+    if not last.units:
+        raise ValueError(
+            f"{name} is a {last.anatomy.description}, which lists no units, so there is nothing to "
+            "switch off; name them (gi.wrap(net, neurons=...)), or override neuron_hooks"
+        )
+    weights = plain_weights(last.model) if has_plain_weights(last.model) else None
+    chosen = _room_for(weights, stored)
+    stored = [stored[place] for place in chosen.networks]
+    data, order, room = run.dataset, periodic_order(run.config.data), Room()
+    room.notes += chosen.notes
+    networks = Networks(
+        run,
+        [network_on_pairs(of.model) for of in stored],
+        order,
+        runs=chosen.runs,
+        removes=chosen.removes,
     )
-    networks = [networks[place] for place in chosen.networks]
-    weights = [plain_weights(stored.model) for stored in networks]
-    data, order = run.dataset, periodic_order(run.config.data)
+    over_steps: dict[str, np.ndarray] = {}
+    runs = {}
+    if weights is not None and chosen.runs:
+        earlier = [plain_weights(of.model) for of in stored[:-1]]
+        over_steps = {
+            f"earlier_{key}": np.stack([one[key] for one in earlier])
+            for key in (weights if earlier else ())
+        }
+        room.exact |= weights
+        runs = {"act": run.config.model.act, "layers": len(last.anatomy.neuron_hooks)}
+    kinds = []
+    for unit in _by_importance(last):
+        is_run = runs and unit == f"neurons.{len(last.neuron_hooks) - 1}"
+        of = kind_from_weights(networks, unit, room) | runs if is_run else None
+        kinds.append(of or kind(networks, unit, room))
+    answers = np.stack([as_classes(network.logits(), network.p) for network in networks.stored])
+    has_answers = room.put("answers", answers, "answers to all pairs")
+    logits = [of["name"] for of in kinds if of["source"] != "stored"] or (
+        chosen.removes and room.put("logits", last.logits().numpy(), "logits of all pairs")
+    )
+    steps = [of.step for of in stored]
+    circles = embedding(run, steps, room)
+    about = _about(run, name, steps) | {
+        "order": order.tolist(),
+        "units": sorted(kinds, key=lambda of: list(last.units).index(of["name"])),
+        "first": kinds[0]["name"],
+        "runs": any(of["source"] != "stored" for of in kinds),
+        "subsets": DISJOINT,
+        "answers": has_answers,
+        "logits": bool(logits),
+        "embedding": circles,
+        "circle": circles["strongest"] if circles else 0,
+        "attention": attention(last, room),
+        "notes": room.notes,
+    }
     arrays = {
         "labels": data.labels.numpy().astype(np.uint16),
         "clean_labels": data.clean_labels.numpy().astype(np.uint16),
         "subsets": subset_codes(data),
-        "scores": np.stack([unit_scores(stored.model, data, order) for stored in networks]),
-        **weights[-1],
+        **room.exact,
     }
-    over_steps = {
-        f"earlier_{key}": np.stack([earlier[key] for earlier in weights[:-1]])
-        for key in (weights[-1] if weights[:-1] else ())
-    }
-    about = _about(run, name, networks) | {
-        "order": order.tolist(),
-        "runs": chosen.runs,
-        "notes": chosen.notes,
-    }
-    return Payload(about, arrays, over_steps)
+    return Payload(about, arrays, over_steps | room.rounded)
 
 
-def periodic_order(task: DataConfig) -> Tensor:
-    """Residues in the order in which a task is periodic (``probes.task_basis``), if it is known."""
-    known = has_basis(task.operation, task.p)
-    return task_basis(task.operation, task.p).order if known else torch.arange(task.p)
+def _room_for(weights: dict[str, np.ndarray] | None, stored: Sequence[StoredNetwork]) -> Parts:
+    """How many of the stored networks the page holds, and whether it runs them."""
+    network = network_on_pairs(stored[-1].model)
+    size = sum(units.count for units in network.units.values())
+    products = network.p**3 * network.units[_by_importance(network)[0]].count
+    if weights is not None:
+        size = sum(weight.size for weight in weights.values())
+        matrices = [w for name, w in weights.items() if name[:3] in ("W_i", "W_U")]
+        products = network.p**2 * sum(matrix.size for matrix in matrices)
+    steps = [of.step for of in stored]
+    return parts(weights=size, steps=steps, products=products, logits=network.p**3)
 
 
-@unaffected()
-def unit_scores(model: HookedMLP, data: Dataset, order: Tensor) -> np.ndarray:
-    """:func:`scores_of` the last layer's neurons: float32 [score, unit], NaN for a dead neuron's.
-
-    Periodicity, norm and effects are those of ``probes.unit_periodicity``, ``model_neuron_norms``
-    and ``direct_effects``. ``order`` is that of the residues.
-    """
-    last = len(model.layers) - 1
-    vectors = model.W_U.detach()[None] if last else torch.stack(tuple(neuron_weights(model)))
-    living = only_living(vectors.double()[..., order], ALIVE)
-    shares = power_shares(living).mean(dim=0)
-    frequency = shares.nan_to_num(0.0).argmax(dim=-1).double()
-    effects = direct_effects(model, data, f"neurons.{last}")
-    values = [
-        ipr(living).mean(dim=0),
-        vectors.double().square().sum(dim=(0, 2)).sqrt(),
-        frequency.masked_fill(shares.isnan().any(dim=-1), float("nan")),
-        *(effects[subset] for subset in DISJOINT),
-    ]
-    return torch.stack([value.double() for value in values]).float().numpy()
+def _by_importance(network: NetworkOnPairs) -> list[str]:
+    """The last neurons, other neurons, heads and hidden units, and all the rest."""
+    ranks = {"neurons": 0, "hidden": 0, "heads": 1, "frequencies": 2}
+    names = list(network.units)
+    names.reverse()  # of several layers the last one first
+    return sorted(names, key=lambda unit: ranks.get(kind_of(unit), 3))
 
 
 def subset_codes(data: Dataset) -> np.ndarray:
@@ -150,9 +142,8 @@ def subset_codes(data: Dataset) -> np.ndarray:
     return codes
 
 
-def _about(run: Run, name: str, networks: Sequence[StoredNetwork]) -> dict[str, Any]:
-    data, config = run.config.data, run.config.model
-    history = run.history
+def _about(run: Run, name: str, steps: Sequence[int]) -> dict[str, Any]:
+    data, history = run.config.data, run.history
     keep = np.unique(
         np.linspace(0, max(0, history.sizes["step"] - 1), _CURVE_POINTS).round().astype(int)
     )
@@ -161,15 +152,11 @@ def _about(run: Run, name: str, networks: Sequence[StoredNetwork]) -> dict[str, 
         "name": name,
         "operation": getattr(data.operation, "name", data.operation),
         "p": data.p,
-        "width": config.d_mlp,
-        "layers": config.n_layers,
-        "act": config.act,
         "network": run.model.description,
         "train_fraction": data.train_fraction,
         "corruption": data.corruption,
         "ending": run.ending,
-        "steps": [stored.step for stored in networks],
-        "scores": [score._asdict() for score in scores_of(run.model)],
+        "steps": list(steps),
         "threshold": IPR_MEMORISES_BELOW,
         "history": {
             "step": curves.step.values.tolist(),

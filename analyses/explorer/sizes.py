@@ -18,7 +18,8 @@ class Parts:
     """What the page holds, and what it says about what is left out."""
 
     networks: list[int]  # places among the stored networks, rising; the last is always there
-    runs: bool  # whether the network runs in the page
+    runs: bool  # whether the network may run in the page
+    removes: bool  # whether there is room for answers and logits of all pairs
     notes: list[str]
 
 
@@ -26,9 +27,9 @@ def parts(weights: int, steps: Sequence[int], products: int, logits: int) -> Par
     """Choose what the page can hold.
 
     Args:
-        weights: number of weights of one network.
+        weights: numbers that each network needs: its weights, or its units' scores.
         steps: at which networks are stored.
-        products: that one pass through all pairs takes.
+        products: that one pass through all pairs takes; 0 for a network that does not run.
         logits: of all pairs.
 
     Raises:
@@ -49,10 +50,11 @@ def parts(weights: int, steps: Sequence[int], products: int, logits: int) -> Par
     ]
     earlier, room = len(steps) - 1, MOST_EARLIER_WEIGHTS // weights
     places, notes = list(range(earlier + 1)), []
+    removes = logits <= MOST_LOGITS
     if too_many:
+        instead = "Removals by rank are stored instead" if removes else "Removals are left out"
         notes.append(
-            f"The network is too large to run in a page: {' and '.join(too_many)}. Accuracies, "
-            "answers and activations are left out."
+            f"The network is too large to run in a page: {' and '.join(too_many)}. {instead}."
         )
     if not earlier:
         notes.append(
@@ -63,7 +65,7 @@ def parts(weights: int, steps: Sequence[int], products: int, logits: int) -> Par
         places = [*(round(i * earlier / room) for i in range(room)), earlier]
         notes.append(
             f"Of {len(steps)} stored networks {len(places)} are here, evenly spaced: a page holds "
-            f"{MOST_EARLIER_WEIGHTS:,} weights besides those of the last one, and each has "
-            f"{weights:,}."
+            f"{MOST_EARLIER_WEIGHTS:,} weights or scores besides those of the last one, and each "
+            f"has {weights:,}."
         )
-    return Parts(places, runs=not too_many, notes=notes)
+    return Parts(places, runs=not too_many, removes=removes, notes=notes)

@@ -104,11 +104,14 @@ def test_a_network_too_large_to_run(
     write_explorer(run, tmp_path / "page.html", name="large")
     page = opened(tmp_path / "page.html")
     told = page.locator("#over-time").inner_text()
-    assert "2,197 logits of all pairs, 2,000 at most" in told
+    assert "2,197 logits of all pairs, 2,000 at most. Removals are left out" in told
     assert page.locator("#scatter").is_visible()
-    assert page.locator("#circle").is_visible()
-    for gone in ("answers", "pairs", "one-pair", "activation", "toggle", "toggle-frequency"):
+    assert page.locator("#activation").is_visible()
+    for gone in ("logits-sum", "logits-first", "toggle", "toggle-frequency", "invert"):
         assert not page.locator(f"#{gone}").is_visible()
+    assert page.locator("#low").is_disabled()
+    whole = subset_accuracy(run.model(run.dataset.tokens), run.dataset)["test"]
+    assert page.locator("#now-test").inner_text() == f"{100 * whole:.1f} %"
     page.locator("#time").fill("0")
     assert page.locator("#step").inner_text() == "step 0"
 

@@ -29,7 +29,7 @@ export class Engine {
       this.blocks.push({ from, to, read: network.reader(from, to) });
     }
     this.off = new Uint8Array(network.width);
-    this.whole = this.#bias(this.stop - this.start);
+    this.whole = this.#rest(this.start, this.stop);
     this.#add(this.whole, range(network.width), 1);
     this.logits = this.whole.slice();
   }
@@ -47,7 +47,7 @@ export class Engine {
     const kept = range(off.length).filter((unit) => !off[unit]);
     const least = Math.min(changed.length, gone.length, kept.length);
     if (least === kept.length) {
-      this.logits = this.#bias(this.stop - this.start);
+      this.logits = this.#rest(this.start, this.stop);
       this.#add(this.logits, kept, 1);
     } else if (least === gone.length) {
       this.logits.set(this.whole);
@@ -93,8 +93,8 @@ export class Engine {
     for (const block of this.blocks) {
       const at = (block.from - this.start) * p;
       const whole = this.whole.subarray(at, at + (block.to - block.from) * p);
-      const bias = this.#bias(block.to - block.from);
-      const first = bias.slice(); // with the first units of the order only
+      const without = this.#rest(block.from, block.to);
+      const first = without.slice(); // with the first units of the order only
       const rest = new Float64Array(whole.length);
       let added = 0;
       const stops = new Set([...points, ...points.map((n) => width - n)]);
@@ -105,9 +105,9 @@ export class Engine {
         const removedHigh = points.indexOf(width - n);
         if (removedHigh >= 0) this.#count(first, block, high, removedHigh);
         if (removedLow < 0) continue;
-        // Without any unit the logits are the bias, which a difference would miss by its rounding.
-        if (n === width) rest.set(bias);
-        else for (let i = 0; i < rest.length; i++) rest[i] = whole[i] - first[i] + bias[i];
+        // Without any unit these are the logits; a difference would miss them by its rounding.
+        if (n === width) rest.set(without);
+        else for (let i = 0; i < rest.length; i++) rest[i] = whole[i] - first[i] + without[i];
         this.#count(rest, block, low, removedLow);
       }
       yield;
@@ -116,10 +116,10 @@ export class Engine {
   }
 
   /** Logits of some pairs without any unit. */
-  #bias(pairs) {
-    const { p, b_U } = this.network;
-    const logits = new Float64Array(pairs * p);
-    for (let at = 0; at < logits.length; at += p) logits.set(b_U, at);
+  #rest(from, to) {
+    const { p } = this.network;
+    const logits = new Float64Array((to - from) * p);
+    for (let pair = from; pair < to; pair++) logits.set(this.network.rest(pair), (pair - from) * p);
     return logits;
   }
 

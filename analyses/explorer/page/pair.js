@@ -133,8 +133,8 @@ export function decidingRows(found, scores, onOpen) {
     return html("tr", {},
       html("td", {}, open),
       html("td", { className: "number", textContent: short(difference) }),
-      html("td", { className: "number", textContent: short(scores.frequency[unit]) }),
-      html("td", { className: "number", textContent: short(scores.periodicity[unit]) }),
+      html("td", { className: "number", textContent: short(scores.frequency?.[unit]) }),
+      html("td", { className: "number", textContent: short(scores.periodicity?.[unit]) }),
       html("td", { textContent: without === found.answer ? "" : `answer becomes ${without}` }));
   });
 }

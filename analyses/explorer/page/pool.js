@@ -1,3 +1,4 @@
+import { shareOf } from "./recorded.js";
 import { service } from "./worker.js";
 
 const MOST_WORKERS = 4;
@@ -12,7 +13,7 @@ export class Pool {
    */
   static async start(source, task) {
     const wanted = Math.max(1, Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1));
-    const shares = Array.from({ length: wanted + 1 }, (_, i) =>
+    let shares = Array.from({ length: wanted + 1 }, (_, i) =>
       Math.round((i * task.labels.length) / wanted));
     let ports;
     let usesWorkers = true;
@@ -23,19 +24,26 @@ export class Pool {
     } catch {
       usesWorkers = false;
       ports = [localPort()];
-      await begin(ports, [0, task.labels.length], task);
+      shares = [0, task.labels.length];
+      await begin(ports, shares, task);
     }
-    return new Pool(ports, usesWorkers);
+    return new Pool(ports, shares, usesWorkers);
   }
 
-  constructor(ports, usesWorkers) {
-    this.ports = ports;
-    this.usesWorkers = usesWorkers;
+  constructor(ports, shares, usesWorkers) {
+    Object.assign(this, { ports, shares, usesWorkers });
   }
 
-  /** Take another network with all units on; the class it answers for each pair. */
+  /**
+   * Take another network with all units on; the class it answers for each pair.
+   *
+   * @param {import("./network.js").Weights | import("./recorded.js").Records} weights
+   */
   async load(weights) {
-    return joined(await this.#all({ kind: "load", weights }), "classes");
+    const share = (i) =>
+      weights.activations ? shareOf(weights, this.shares[i], this.shares[i + 1]) : weights;
+    const replies = this.ports.map((port, i) => port({ kind: "load", weights: share(i) }));
+    return joined(await Promise.all(replies), "classes");
   }
 
   /** Switch units off (1) and all others on; the class answered for each pair. */

@@ -34,7 +34,7 @@ export class Scatter {
    * @param {Float32Array} shown.x value of each unit
    * @param {Float32Array} shown.y
    * @param {number[]} shown.xRange
-   * @param {Float32Array} shown.frequency
+   * @param {Float32Array} [shown.frequency] where units have one
    * @param {Uint8Array} shown.off
    * @param {number} shown.unit the unit that is open
    */
@@ -54,6 +54,7 @@ export class Scatter {
       Number.isFinite(shown.y[unit]) ? y(shown.y[unit]) : area.bottom,
     ]);
     while (this.points.childElementCount < this.places.length) this.points.append(svg("circle", { r: 4 }));
+    while (this.points.childElementCount > this.places.length) this.points.lastChild.remove();
     this.places.forEach(([cx, cy], unit) => {
       const point = this.points.children[unit];
       point.setAttribute("cx", cx.toFixed(1));
@@ -75,7 +76,7 @@ export class Scatter {
 
   #colour(unit) {
     const { frequency, most } = this.shown;
-    return Number.isFinite(frequency[unit]) ? rgb(sequential(frequency[unit] / most)) : "#999";
+    return Number.isFinite(frequency?.[unit]) ? rgb(sequential(frequency[unit] / most)) : "#999";
   }
 
   #at(event) {

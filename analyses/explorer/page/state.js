@@ -2,6 +2,7 @@
  * What is looked at. All of it is in the URL's fragment, so that a view can be shared.
  *
  * @typedef {object} State
+ * @property {string} of name of the kind of units, such as "heads.0"
  * @property {number} at place of the network among the stored ones
  * @property {string} x score on the scatter's horizontal axis
  * @property {string} y score on its vertical axis
@@ -14,29 +15,49 @@
  * @property {number[]} pair the pair (a, b) that is shown
  * @property {string} split how its logits are split: by "periodicity", or by which units are "off"
  * @property {number} threshold periodicity from which on a unit belongs to the periodic ones
+ * @property {number} circle frequency at which the embedding is shown
+ * @property {number} layer whose attention is shown
+ * @property {number} from position from which it looks
  */
 
-/** @returns {State} */
-export function initialState(about) {
+/** A kind of units by its name, or the one that is shown first. */
+export function kindOf(about, name) {
+  return about.units.find((kind) => kind.name === name) ?? about.units.find((kind) => kind.name === about.first);
+}
+
+/** Keys of the scores by whose rank units of a kind can be switched off. */
+export function rankings(kind) {
+  if (kind.source === "stored") return kind.by;
+  return kind.scores.map((score) => score.key).filter((key) => key !== "frequency");
+}
+
+/** @returns {State} of a kind of units, the first one unless it is named */
+export function initialState(about, of = about.first) {
+  const kind = kindOf(about, of);
+  const keys = kind.scores.map((score) => score.key);
   return {
+    of: kind.name,
     at: about.steps.length - 1,
-    x: "periodicity",
-    y: "writes_test",
-    by: "periodicity",
+    x: keys[0],
+    y: ["writes_test", "effect_test"].find((key) => keys.includes(key)) ?? keys.at(-1),
+    by: rankings(kind)[0] ?? "",
     low: 0,
     high: 0,
     off: new Set(),
     on: new Set(),
     unit: 0,
     pair: [0, 0],
-    split: "periodicity",
+    split: keys[0] === "periodicity" ? "periodicity" : "off",
     threshold: about.threshold,
+    circle: about.circle,
+    layer: 0,
+    from: (about.attention?.positions.length ?? 1) - 1,
   };
 }
 
 /** The fragment of a state: what differs from the initial one. */
 export function toFragment(state, about) {
-  const initial = initialState(about);
+  const initial = { ...initialState(about, state.of), of: about.first };
   const words = Object.keys(initial).map((name) => [name, asText(state[name])]);
   const changed = words.filter(([name, word]) => word !== asText(initial[name]));
   return changed.map(([name, word]) => `${name}=${word}`).join("&");
@@ -44,12 +65,13 @@ export function toFragment(state, about) {
 
 /** The inverse of toFragment; what cannot be read keeps its initial value. */
 export function fromFragment(fragment, about) {
-  const state = initialState(about);
   const given = new URLSearchParams(fragment);
-  const scores = about.scores.map((score) => score.key);
-  const whole = (name, most) => {
+  const kind = kindOf(about, given.get("of"));
+  const state = initialState(about, kind.name);
+  const scores = kind.scores.map((score) => score.key);
+  const whole = (name, most, least = 0) => {
     const value = Number(given.get(name));
-    if (given.has(name) && Number.isInteger(value) && value >= 0 && value <= most) {
+    if (given.has(name) && Number.isInteger(value) && value >= least && value <= most) {
       state[name] = value;
     }
   };
@@ -57,19 +79,30 @@ export function fromFragment(fragment, about) {
     if (names.includes(given.get(name))) state[name] = given.get(name);
   };
   whole("at", about.steps.length - 1);
-  whole("low", about.width);
-  whole("high", about.width - state.low);
-  whole("unit", about.width - 1);
-  for (const name of ["x", "y", "by"]) choice(name, scores);
-  choice("split", ["periodicity", "off"]);
+  whole("low", kind.count);
+  whole("high", kind.count - state.low);
+  whole("unit", kind.count - 1);
+  whole("circle", about.embedding?.frequencies.at(-1) ?? 0, 1);
+  whole("layer", (about.attention?.layers.length ?? 1) - 1);
+  whole("from", (about.attention?.positions.length ?? 1) - 1);
+  for (const name of ["x", "y"]) choice(name, scores);
+  choice("by", rankings(kind));
+  if (scores.includes("periodicity")) choice("split", ["periodicity", "off"]);
   const threshold = Number(given.get("threshold") ?? NaN);
   if (threshold >= 0 && threshold <= 1) state.threshold = threshold;
-  for (const name of ["off", "on"]) state[name] = units(given.get(name) ?? "", about.width);
+  for (const name of ["off", "on"]) state[name] = units(given.get(name) ?? "", kind.count);
   const pair = (given.get("pair") ?? "").split(",").map(Number);
   if (pair.length === 2 && pair.every((r) => Number.isInteger(r) && r >= 0 && r < about.p)) {
     state.pair = pair;
   }
-  return state;
+  return kind.source === "stored" ? snapped(state, kind) : state;
+}
+
+/** A state of units whose removals are stored: from one end of the rank, at a stored number. */
+export function snapped(state, kind) {
+  const nearest = (n) => kind.points.reduce((best, m) => (Math.abs(m - n) < Math.abs(best - n) ? m : best));
+  const low = nearest(state.low);
+  return { ...state, low, high: low ? 0 : nearest(state.high), off: new Set(), on: new Set() };
 }
 
 /** Which units are off: 1 for each that is. */

@@ -4,34 +4,37 @@ import { planeSpectrum, powerShares } from "./fourier.js";
 const TALLEST = 230; // pixels
 
 /**
- * Weight vectors of a unit: of operand a, of operand b (in a first layer), and to the classes.
+ * A unit's weights, their spectrum, and what it writes; figures of vectors that it lacks are hidden.
  *
+ * @param {{U?: number[], V?: number[], W?: number[]}} vectors by residue: weights of a, of b, and to
+ *   the classes
+ * @param {number} frequency its strongest one
  * @param {number[]} order of the residues
  */
-function unitVectors(network, unit, order) {
-  const { p } = network;
-  const row = (table) => Float64Array.from(order, (residue) => table[unit * p + residue]);
-  const outer = { W: row(network.W_U) };
-  return network.isDeep ? outer : { U: row(network.first), V: row(network.second), ...outer };
-}
-
-/** A unit's weights, their spectrum, and what it writes. */
-export function drawUnit(network, unit, frequency, order) {
-  const { p } = network;
-  const vectors = unitVectors(network, unit, order);
-  drawCircle($("circle"), vectors, order.length, frequency || 1);
-  drawSpectrum($("spectrum"), vectors, order.length);
-  drawWrites($("writes"), network.W_U.subarray(unit * p, (unit + 1) * p), p);
+export function drawUnit(vectors, frequency, order) {
+  const names = Object.keys(vectors);
+  for (const name of ["U", "V", "W"]) $(`about-${name}`).hidden = !names.includes(name);
+  $("about-weights").hidden = !names.length;
+  figure("circle").hidden = figure("spectrum").hidden = !names.length;
+  figure("writes").hidden = !vectors.W;
+  if (!names.length) return;
+  const ordered = Object.fromEntries(
+    names.map((name) => [name, Float64Array.from(order, (residue) => vectors[name][residue])]));
+  drawCircle($("circle"), ordered, order.length, frequency || 1);
+  drawSpectrum($("spectrum"), ordered, order.length);
+  if (vectors.W) drawWrites($("writes"), vectors.W, vectors.W.length);
 }
 
 /**
  * A unit's activation over the pairs, and its two-dimensional Fourier transform.
  *
- * @param {Float64Array} activation [a, b]
+ * @param {Float64Array | null} activation [a, b]; null if it is not in the page
  * @param {number} residues how many there are
  * @param {number[]} order of those that are shown
  */
 export function drawActivation(activation, residues, order) {
+  figure("activation").hidden = figure("transform").hidden = !activation;
+  if (!activation) return;
   const p = order.length;
   const plane = Float64Array.from({ length: p * p }, (_, i) =>
     activation[order[Math.floor(i / p)] * residues + order[i % p]]);
@@ -48,6 +51,10 @@ export function drawActivation(activation, residues, order) {
     const k = ((i % p) - half + p) % p;
     return intensity(size[f * p + k] / largest);
   });
+}
+
+function figure(id) {
+  return $(id).closest("figure");
 }
 
 function sizeOf(root) {

@@ -1,5 +1,5 @@
 import { Engine } from "./engine.js";
-import { Network } from "./network.js";
+import { networkOf } from "./network.js";
 
 /**
  * Answers requests about one share of the pairs; the same in a worker and in the page itself.
@@ -31,7 +31,7 @@ export function service(reply) {
         return reply({ id });
       case "load":
         newest = 0;
-        engine.load(new Network(request.weights));
+        engine.load(networkOf(request.weights));
         return reply({ id, classes: engine.predictions() });
       case "remove":
         engine.remove(request.off);

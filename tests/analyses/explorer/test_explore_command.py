@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import grokinterp as gi
 from analyses.explorer import write_explorer
@@ -34,18 +35,15 @@ def test_markup_in_names_is_shown_not_read(tiny_run: gi.Run, tmp_path: Path) -> 
     assert text.count("</script>") == 4
 
 
-def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    config = gi.RunConfig(
-        data=gi.DataConfig(p=5),
-        model=gi.LSTMConfig(d_embed=4, d_hidden=4),
-        training=gi.TrainConfig(steps=1),
-    )
-    gi.train(config, progress=False, device="cpu").save(tmp_path / "lstm")
-    code, out, err = told("explore", tmp_path / "lstm")
-    assert (code, out) == (2, "")
-    assert "MLPs on one-hot pairs" in err
-    assert "LSTMConfig" in err
-    assert not (tmp_path / "lstm" / "explorer.html").exists()
+def test_a_network_without_units_is_refused(tiny_run: gi.Run, tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(22, 8), torch.nn.Tanh(), torch.nn.Linear(8, 11))
+    model = gi.wrap(net, p=11, inputs="one-hot")
+    data = tiny_run.dataset
+    pairs, labels = data.tokens[data.is_train], data.labels[data.is_train]
+    run = gi.as_run(model, pairs, labels, operation=gi.Table("own", 11, tuple([0] * 121)))
+    with pytest.raises(ValueError, match="lists no units, so there is nothing to switch off"):
+        write_explorer(run, tmp_path / "page.html", name="own")
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_a_run_without_any_network_is_refused(tiny_run: gi.Run, tmp_path: Path) -> None:

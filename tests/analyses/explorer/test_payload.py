@@ -7,16 +7,17 @@ import torch
 import grokinterp as gi
 from analyses.explorer import sizes
 from analyses.explorer.layers import plain_weights
-from analyses.explorer.payload import (
-    DISJOINT,
-    gather,
-    periodic_order,
-    scores_of,
-    subset_codes,
-    unit_scores,
+from analyses.explorer.payload import gather, subset_codes
+from analyses.explorer.scores import periodic_order, unit_scores
+from analyses.explorer.words import DISJOINT
+from grokinterp.data import Dataset, make_dataset
+from probes import (
+    direct_effects,
+    model_neuron_ipr,
+    model_neuron_norms,
+    network_on_pairs,
+    unit_periodicity,
 )
-from grokinterp.data import make_dataset
-from probes import direct_effects, model_neuron_ipr, model_neuron_norms, unit_periodicity
 
 P = 11
 
@@ -31,6 +32,12 @@ def network(task: gi.DataConfig = ADDITION, **model: object) -> gi.HookedMLP:
     return built.eval()
 
 
+def scores(model: gi.HookedMLP, data: Dataset, unit: str = "neurons.0") -> dict[str, np.ndarray]:
+    """The values of the scores by key, float32."""
+    found = unit_scores(network_on_pairs(model), data, unit, periodic_order(gi.DataConfig(p=P)))
+    return {score.key: values.float().numpy() for score, values in found.items()}
+
+
 def test_norms_are_multiplied_into_the_matrices() -> None:
     model = network(n_layers=3, norm="batch", act="relu")
     rng = torch.Generator().manual_seed(0)
@@ -41,6 +48,7 @@ def test_norms_are_multiplied_into_the_matrices() -> None:
     tokens = make_dataset(gi.DataConfig(p=P)).tokens
     a, b = tokens.T
     hidden = torch.relu(weights["W_E"][0][a] + weights["W_E"][1][b])
+    assert not weights["b_E"].any()
     for i in (1, 2):
         hidden = torch.relu(hidden @ weights[f"W_in{i}"] + weights[f"b_in{i}"])
     logits = hidden @ weights["W_U"] + weights["b_U"]
@@ -52,8 +60,7 @@ def test_norms_are_multiplied_into_the_matrices() -> None:
 
 def test_scores_are_those_of_the_probes(tiny_run: gi.Run) -> None:
     model, data = tiny_run.model, tiny_run.dataset
-    scores = unit_scores(model, data, torch.arange(P))
-    found = dict(zip([score.key for score in scores_of(model)], scores, strict=True))
+    found = scores(model, data)
     effects = direct_effects(model, data)
     expected = {
         "periodicity": model_neuron_ipr(model).ipr,
@@ -68,10 +75,11 @@ def test_scores_are_those_of_the_probes(tiny_run: gi.Run) -> None:
 
 def test_scores_of_a_deep_network() -> None:
     model, data = network(n_layers=2), make_dataset(gi.DataConfig(p=P, corruption=0.3))
-    found = unit_scores(model, data, torch.arange(P))
+    found = scores(model, data, "neurons.1")
     output = unit_periodicity(model, "neurons.1", "output_ipr").scores["output_ipr"]
-    np.testing.assert_allclose(found[0], output, rtol=1e-6)
-    assert scores_of(model)[0].label == "output IPR"
+    np.testing.assert_allclose(found["periodicity"], output, rtol=1e-6)
+    norm = model.W_U.detach().double().norm(dim=1)
+    np.testing.assert_allclose(found["norm"], norm, rtol=1e-6)
 
 
 def test_the_frequency_of_a_unit() -> None:
@@ -82,19 +90,20 @@ def test_the_frequency_of_a_unit() -> None:
         model.W_U.data[unit] = wave
     model.W_E.data[..., 3] = 0.0
     with torch.no_grad():
-        found = unit_scores(model, make_dataset(gi.DataConfig(p=P)), torch.arange(P))
+        found = scores(model, make_dataset(gi.DataConfig(p=P)))
     expected = [float(unit % 5 + 1) for unit in range(12)]
     expected[3] = np.nan  # a dead unit has none
-    np.testing.assert_array_equal(found[2], expected)
+    np.testing.assert_array_equal(found["frequency"], expected)
 
 
 def test_multiplication_is_periodic_in_the_powers_of_a_root() -> None:
     task = gi.DataConfig(operation="multiplication", p=P)
     model, data = network(task), make_dataset(task)
     order = periodic_order(task)
-    found = unit_scores(model, data, order)
+    found = unit_scores(network_on_pairs(model), data, "neurons.0", order)
+    values = {score.key: value for score, value in found.items()}
     expected = unit_periodicity(model, "neurons.0", "ipr").scores["ipr"]
-    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(values["periodicity"], expected, rtol=1e-6)
     assert order.tolist() == [1, 2, 4, 8, 5, 10, 9, 7, 3, 6]  # the powers of 2 mod 11
     assert periodic_order(gi.DataConfig(operation="a**2 + b", p=P)).tolist() == list(range(P))
 
@@ -105,11 +114,12 @@ def test_codes_name_each_pairs_subset(tiny_run: gi.Run) -> None:
         np.testing.assert_array_equal(codes == code, tiny_run.dataset.masks[subset].numpy())
 
 
-def test_a_layer_norm_is_refused(tiny_run: gi.Run) -> None:
+def test_behind_a_layer_norm_removals_are_stored(tiny_run: gi.Run) -> None:
     config = tiny_run.config.replace({"model.norm": "layer", "training.steps": 1})
     run = gi.train(config, progress=False, device="cpu")
-    with pytest.raises(ValueError, match="a layer norm does not allow"):
-        gather(run, name="run")
+    kinds = {kind["name"]: kind for kind in gather(run, name="run").about["units"]}
+    assert kinds["neurons.0"]["source"] == "stored"
+    assert kinds["neurons.0"]["by"][0] == "periodicity"
 
 
 def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,14 +129,14 @@ def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def parts(weights: int) -> sizes.Parts:
         return sizes.parts(weights, steps, products=1, logits=1)
 
-    assert parts(100) == sizes.Parts(list(range(11)), True, [])
+    assert parts(100) == sizes.Parts(list(range(11)), True, True, [])
     chosen = parts(250)
     assert (chosen.networks, chosen.runs) == ([0, 2, 5, 8, 10], True)
     assert chosen.notes[0].startswith("Of 11 stored networks 5 are here")
     with pytest.raises(ValueError, match="has 1,001 weights, and a page holds at most 1,000"):
         parts(1001)
     chosen = sizes.parts(1, [0, 7], products=10**10, logits=1)
-    assert (chosen.networks, chosen.runs) == ([0, 1], False)
+    assert (chosen.networks, chosen.runs, chosen.removes) == ([0, 1], False, True)
     products = "10,000,000,000 products in a pass through all pairs, 8,000,000,000 at most"
     assert products in chosen.notes[0]
     chosen = sizes.parts(1, [70], products=1, logits=1)

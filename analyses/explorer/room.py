@@ -1,0 +1,52 @@
+"""The arrays of a page, as long as there is room for them."""
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# Compressed bytes, which text makes a third larger: a page stays below 15 MB.
+MOST_BYTES = 11_000_000
+
+
+@dataclass
+class Room:
+    """Arrays by name, and what did not fit.
+
+    What is put first has the first claim. An array of floats that would take more than half of the
+    bytes that are left is rounded to 16 bits, and left out if it is still too large.
+    """
+
+    left: int = MOST_BYTES
+    exact: dict[str, np.ndarray] = field(default_factory=dict)
+    rounded: dict[str, np.ndarray] = field(default_factory=dict)  # [1, ...], see packing.pack
+    notes: list[str] = field(default_factory=list)
+
+    def put(self, name: str, array: np.ndarray, what: str) -> bool:
+        """Keep an array if there is room for it; ``what`` it is, for the note if there is none."""
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        size = _compressed(array)
+        is_float = array.dtype == np.float32
+        if size <= (self.left / 2 if is_float else self.left):
+            self.exact[name] = array
+        elif is_float and (size := _compressed(_rounded(array))) <= self.left:
+            self.rounded[name] = array[None]
+            self.notes.append(f"Rounded to 16 bits, to keep the page small: {what}.")
+        else:
+            self.notes.append(
+                f"Left out: {what}, {size:,} bytes; {self.left:,} of {MOST_BYTES:,} are left."
+            )
+            return False
+        self.left -= size
+        return True
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    most = float(np.abs(array).max(initial=0.0)) or 1.0
+    return np.round(array / most * (2**15 - 1)).astype(np.int16)
+
+
+def _compressed(array: np.ndarray) -> int:
+    by_significance = np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8).T
+    return len(zlib.compress(by_significance.tobytes(), 1))
