@@ -131,9 +131,10 @@ def first_order_changes(
     hooks = list(dict.fromkeys(hook for units in named.values() for hook in units.hooks))
     values, gradients = _with_gradients(network, hooks, quantity)
     found = {}
-    for name, units in named.items():
-        change = _of_frequencies if name == FREQUENCIES else _of_activations
-        found[name] = change(network, units, values, gradients, mode, seed).double().cpu()
+    with torch.no_grad():
+        for name, units in named.items():
+            change = _of_frequencies if name == FREQUENCIES else _of_activations
+            found[name] = change(network, units, values, gradients, mode, seed).double().cpu()
     return found
 
 

@@ -153,8 +153,10 @@ def direct_effects(
             name: neuron_attribution(post[mask], output.W, dataset.labels[mask])
             for name, mask in dataset.masks.items()
         }
-    parts = logit_attribution(network.model, dataset.tokens, dataset.labels).parts
     hook = units.last if output is None else output.hook
+    parts = {}
+    if network.anatomy.direct_path or not _some_write(network):
+        parts = logit_attribution(network.model, dataset.tokens, dataset.labels).parts
     if hook not in parts:
         raise ValueError(
             f"unit={unit!r} of {type(network.model).__name__} write to the logits only by way of "
@@ -162,6 +164,11 @@ def direct_effects(
             "probes.path_patching to one of these"
         )
     return {name: parts[hook][mask].mean(dim=0) for name, mask in dataset.masks.items()}
+
+
+def _some_write(network: NetworkOnPairs) -> bool:
+    """Whether any units of the network write to the logits."""
+    return any(direct_output(network, units) is not None for units in network.units.values())
 
 
 def check_same_p(network: NetworkOnPairs, dataset: Dataset) -> None:

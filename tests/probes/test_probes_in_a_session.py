@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import grokinterp as gi
 import probes
@@ -27,6 +27,8 @@ MODELS: dict[str, gi.HookedModel] = {
     ),
     "LSTM": gi.HookedLSTM(gi.LSTMConfig(d_embed=6, d_hidden=8), p=P),
 }
+for built in MODELS.values():
+    built.operation = "addition"  # so that the embedding's frequencies are units
 
 
 def asked(model: gi.HookedModel) -> dict[str, Callable[[], Any]]:
@@ -61,6 +63,7 @@ TRIPLES = torch.randint(P, (9, 3), generator=torch.Generator().manual_seed(0))
 def numbers(result: Any) -> list[float]:
     """All numbers in a probe's result, which it also gives as plain tensors on the CPU."""
     if isinstance(result, Tensor):
+        assert isinstance(result, nn.Parameter) or not result.requires_grad
         assert not result.is_inference()
         assert result.device.type == "cpu"
         return result.double().flatten().tolist()

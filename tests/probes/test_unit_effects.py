@@ -303,6 +303,9 @@ def test_what_does_not_fit_is_refused(models: dict[str, Any]) -> None:
             effect(models["mlp"], DATA, "heads.0")
     with pytest.raises(ValueError, match=r"unit='neurons.0' of HookedMLP write .* by way of later"):
         probes.direct_effects(models["normed"], DATA, "neurons.0")
+    for unit in ("hidden.0", "gate_o.1", "frequencies"):  # hidden.1 has direct effects
+        with pytest.raises(ValueError, match=rf"unit='{unit}' of HookedLSTM write .* by way of"):
+            probes.direct_effects(models["lstm"], DATA, unit)
     with pytest.raises(ValueError, match="mode='ones' is unknown"):
         probes.linear_effects(models["mlp"], DATA, mode="ones")
     with pytest.raises(ValueError, match="loss='l1' is unknown"):
