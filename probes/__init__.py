@@ -60,6 +60,7 @@ from probes.stationarity import Stationarity, stationarity
 from probes.symmetricity import GradientSymmetricity, gradient_symmetricity
 from probes.unit_effects import UnitEffects, direct_effects, exact_effects
 from probes.unit_halves import UnitHalves, unit_halves
+from probes.unit_norms import unit_norms
 from probes.unit_periodicity import UnitPeriodicity, rank_agreement, unit_periodicity
 from probes.unit_pruning import PruningCurve, unit_pruning_curve
 
@@ -157,6 +158,7 @@ __all__ = [
     "table_spectrum",
     "task_basis",
     "unit_halves",
+    "unit_norms",
     "unit_periodicity",
     "unit_pruning_curve",
     "weight_norms",

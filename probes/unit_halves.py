@@ -17,16 +17,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokinterp.checks import check_choice
-from grokinterp.interventions import FwdHooks, ablate
 from grokinterp.models.base import HookedModel
 from grokinterp.models.units import FREQUENCIES
 from grokinterp.short_text import short_repr
 from probes.network_on_pairs import network_on_pairs
+from probes.own_parameters import own_parameters
 from probes.probe import probe
 from probes.unit_pruning import Removals
 
 MODES = ("zero", "mean")
-_DRAWS = 3  # random networks on which dependence is measured
 
 
 @short_repr
@@ -127,10 +126,10 @@ def _with(taken_out: Removals, kept: Bool[Tensor, " unit"]) -> HookedModel:
     hooks, expected = taken_out.hooks(~kept), taken_out.logits(~kept)
     part = copy.deepcopy(model).eval()
     weights = {name: weight.detach().clone() for name, weight in part.named_parameters()}
-    idle = _idle(part, taken_out, ~kept)
+    (own,) = own_parameters(taken_out, [~kept])
     with torch.no_grad():
         for name, weight in part.named_parameters():
-            weight.masked_fill_(idle[name], 0.0)
+            weight.masked_fill_(own[name], 0.0)
     # Zero weights alone take the units out, unless a norm or a gate makes something of a zero.
     if taken_out.mode == "zero" and _same(network_on_pairs(part).logits(), expected):
         return part
@@ -140,59 +139,6 @@ def _with(taken_out: Removals, kept: Bool[Tensor, " unit"]) -> HookedModel:
         # An architecture in which something else uses these weights: then they all count.
         part.load_state_dict(part.state_dict() | weights)
     return part
-
-
-def _idle(
-    model: HookedModel, taken_out: Removals, gone: Bool[Tensor, " unit"]
-) -> dict[str, Bool[Tensor, "..."]]:
-    """Which entries of each parameter reach the logits only by way of removed units.
-
-    Measured on networks of this architecture with random weights, in which nothing is dead or
-    saturated: an entry that gets no gradient from the logits in any of them cannot reach them.
-    """
-    drawn = copy.deepcopy(model).double().requires_grad_(True)
-    drawn.reset_hooks()
-    rng = torch.Generator().manual_seed(0)
-    whole = [torch.zeros_like(w, dtype=torch.bool) for w in drawn.parameters()]
-    hooked = [mask.clone() for mask in whole]
-    for draw in range(_DRAWS):
-        hooks = _replaced(taken_out, gone, rng)
-        with torch.no_grad():
-            for weight in drawn.parameters():
-                random = torch.randn(weight.shape, generator=rng, dtype=torch.float64)
-                random = random.abs() if draw % 2 == 0 else random  # all positive: no ReLU is off
-                weight.copy_(random / max(1, weight.shape[0]) ** 0.5)
-        for found, added in ((whole, []), (hooked, hooks)):
-            for reached, gradient in zip(found, _gradients(drawn, added, rng), strict=True):
-                reached |= gradient != 0
-    names = [name for name, _ in drawn.named_parameters()]
-    return {
-        name: in_whole & ~in_part
-        for name, in_whole, in_part in zip(names, whole, hooked, strict=True)
-    }
-
-
-def _replaced(taken_out: Removals, gone: Bool[Tensor, " unit"], rng: torch.Generator) -> FwdHooks:
-    """Hooks that take units out; where they would insert means, insert random numbers."""
-    if taken_out.reference is None:
-        return taken_out.hooks(gone)
-    pairs = len(taken_out.network.pairs)
-    noise = {
-        hook: torch.randn((pairs, *mean.shape[1:]), generator=rng)
-        for hook, mean in taken_out.reference.items()
-    }
-    return ablate(gone, "resample", unit=taken_out.units.name, reference=noise)
-
-
-def _gradients(model: HookedModel, hooks: FwdHooks, rng: torch.Generator) -> list[Tensor]:
-    """Gradients of a random signed sum of all logits, one for each parameter."""
-    network = network_on_pairs(model)
-    weights = list(model.parameters())
-    with torch.enable_grad():
-        logits = network.run(network.pairs, hooks)
-        signs = torch.randn(logits.shape, generator=rng, dtype=torch.float64).to(logits)
-        total = (logits * signs).sum()
-        return list(torch.autograd.grad(total, weights, materialize_grads=True))
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -47,6 +47,9 @@ PROBES: dict[str, Callable[[Any, gi.Dataset, Any], Any]] = {
         for units in m.list_units().values()
         if units.name != "frequencies"
     ],
+    "unit_norms": lambda m, d, o: [
+        probes.unit_norms(m, unit) for unit in m.list_units() if unit != "frequencies"
+    ],
     "unit_periodicity": lambda m, d, o: [
         probes.unit_periodicity(m, unit, operation=o).scores
         for unit in m.list_units()
