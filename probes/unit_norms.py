@@ -33,6 +33,18 @@ def unit_norms(model: HookedModel, unit: str = "neurons.0") -> Float[Tensor, " u
 
     Raises:
         ValueError: the network lacks these units; frequencies.
+
+    Examples:
+        The four attention heads of a transformer, which has no biases:
+
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> from probes import unit_norms
+        >>> model = gi.HookedTransformer(gi.TransformerConfig(d_model=16, n_heads=4), p=13)
+        >>> parts = [model.W_Q, model.W_K, model.W_V, model.W_O]
+        >>> by_hand = torch.cat([part[0].flatten(1) for part in parts], dim=1).norm(dim=1)
+        >>> torch.allclose(unit_norms(model, "heads.0"), by_hand.double())
+        True
     """
     if unit == FREQUENCIES:
         raise ValueError(
