@@ -16,7 +16,7 @@ from analyses.pages.wrapping import wrapped
 from analyses.statistics.intervals import half_width
 
 _FIRST, _LAST = -0.3, 1.08  # ends of the map's axes
-_LETTER, _LINE = 0.0145, 0.055  # size of a letter of a label, in the units of the map's axes
+_LETTER, _LINE = 0.017, 0.055  # size of a letter of a label, in the units of the map's axes
 _SCORES = {
     "share": "share", "ipr": "IPR", "input_ipr": "IPR in", "output_ipr": "IPR out",
 }  # fmt: skip
@@ -133,7 +133,7 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
         scale = {"zmin": 0, "zmax": 1, "colorscale": SHARE_SCALE, "showscale": panel == 2}
         figure.add_heatmap(
             x=[f"{_SCORES[score]}, {mode}" for score, mode in columns],
-            y=[wrapped(name, 12) for name in names],
+            y=[wrapped(name, 24) for name in names],
             z=shown,
             text=words,
             texttemplate="%{text}",

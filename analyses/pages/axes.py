@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from analyses.pages.palette import GUIDE
 from analyses.pages.wrapping import count_lines, wrapped
 
-HEADING = 12  # size in pixels
+HEADING, HEADING_LINE = 12, 16  # size and height of a line, in pixels
 _LETTERS = 42  # of text of that size, side by side in the panels of a figure of 400 pixels
 
 
@@ -26,6 +26,49 @@ def arrange(figure: go.Figure) -> int:
     lines = _break_headings(figure)
     _mark_empty(figure)
     return lines
+
+
+def widen_gaps(figure: go.Figure, height: int) -> int:
+    """Give headings of several lines room below the panels above them.
+
+    A gap between two rows of panels is made for a heading of one line; each further line adds one.
+
+    Args:
+        figure: with broken headings, see :func:`arrange`.
+        height: of all rows and the gaps between them, in pixels.
+
+    Returns:
+        By how many pixels they are higher.
+    """
+    axes = [axis for _, axis in _named(figure, "y") if axis.domain is not None]
+    bottoms = sorted({axis.domain[0] for axis in axes})
+    added = dict.fromkeys(bottoms, 0)
+    for note in _headings(figure):
+        above = [bottom for bottom in bottoms if bottom > note.y + 1e-6]
+        if above:
+            further = HEADING_LINE * (count_lines(note.text) - 1)
+            added[above[0]] = max(added[above[0]], further)
+    total = sum(added.values())
+
+    def moved(y: float) -> float:
+        below = sum(pixels for bottom, pixels in added.items() if bottom <= y + 1e-6)
+        return (y * height + below) / (height + total)
+
+    if total:
+        for axis in axes:
+            axis.domain = [
+                moved(axis.domain[0]),
+                moved(axis.domain[0]) + _share(axis, height, total),
+            ]
+        for note in figure.layout.annotations:  # pyright: ignore[reportAttributeAccessIssue]
+            if note.yref == "paper":
+                note.y = moved(note.y)
+    return total
+
+
+def _share(axis: Any, height: int, added: int) -> float:
+    """A panel's share of the height after ``added`` pixels."""
+    return (axis.domain[1] - axis.domain[0]) * height / (height + added)
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list[str]]:
@@ -108,12 +151,16 @@ def _share_titles(figure: go.Figure) -> None:
                 axis.title.text = wrapped(title, _LETTERS // len(row))
 
 
-def _break_headings(figure: go.Figure) -> int:
-    headings = [
+def _headings(figure: go.Figure) -> list[Any]:
+    return [
         note
         for note in figure.layout.annotations  # pyright: ignore[reportAttributeAccessIssue]
         if (note.xref, note.yref, note.yanchor) == ("paper", "paper", "bottom") and note.text
     ]
+
+
+def _break_headings(figure: go.Figure) -> int:
+    headings = _headings(figure)
     side_by_side = max((len(row) for row in _rows(figure)), default=1)
     for note in headings:
         note.font.size = HEADING

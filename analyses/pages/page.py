@@ -79,15 +79,22 @@ def write_page(
 
 
 def _drawn(figure: go.Figure | None) -> dict[str, Any]:
-    """A figure as HTML, and whether it has panels or a legend beside each other."""
+    """A figure as HTML, and whether it needs width for panels, a legend or words beside another."""
     if figure is None:
         return {"figure": None, "is_wide": False}
     layout = figure.to_dict()["layout"]
     axes = [axis for name, axis in layout.items() if name.startswith("xaxis")]
     starts = {float(axis.get("domain", [0.0])[0]) for axis in axes}
-    is_wide = len(starts) > 1 or layout.get("margin", {}).get("r", 0) > _BESIDE
+    has_words = any(map(_has_words, figure.data))
+    is_wide = len(starts) > 1 or layout.get("margin", {}).get("r", 0) > _BESIDE or has_words
     html = figure.to_html(full_html=False, include_plotlyjs=False, config=_BUTTONS)
     return {"figure": html, "is_wide": is_wide}
+
+
+def _has_words(trace: Any) -> bool:
+    """Whether words stand at points or in cells, which overlap if the figure is squeezed."""
+    in_cells = trace.type == "heatmap" and trace.texttemplate
+    return bool(in_cells or (trace.type == "scatter" and "text" in (trace.mode or "")))
 
 
 _BESIDE = 120  # pixels right of the panels that hold a legend

@@ -25,7 +25,8 @@ IPR_BINS = {"start": 0, "end": 1.0001, "size": 0.025}  # of histograms; the last
 TEXT, TITLE = 13, 16  # sizes in pixels
 _EDGE = 12  # pixels between the border and what stands next to it
 _FIRST = 10  # pixels by which plotly places a title of several lines too high
-_TITLE_LINE, _SEEDS_LINE, _HEADING_LINE = 21, 17, 16  # heights in pixels
+_TITLE_LINE, _SEEDS_LINE = 21, 17  # heights in pixels
+_BOTTOM = 50  # pixels below the panels, without a legend
 _LETTERS = 43  # of a line of the title, so that it fits into 400 pixels
 
 
@@ -95,24 +96,25 @@ def finish(
 ) -> go.Figure:
     """Apply the common layout: title above, legend below, and room for both at any width.
 
-    Long titles and headings are broken into lines. Equal titles of the horizontal axes of three or
-    more panels in a row become one. Logarithmic axes get labels at every scale. A panel without a
-    number says so.
+    Long titles and headings are broken into lines; those between rows of panels make the figure
+    higher. Equal titles of the horizontal axes of three or more panels in a row become one.
+    Logarithmic axes get labels at every scale. A panel without a number says so.
 
     Args:
         figure: the figure; it is changed and returned.
         title: of the figure.
-        height: in pixels.
+        height: in pixels, without the further lines of headings between rows of panels.
         seeds: what the figure stands on in words (``labels.seeds_in_words``), below the title.
         layout: further settings of ``update_layout``, applied last.
     """
     headings = axes.arrange(figure)
     text = wrapped(title, _LETTERS)
-    top = _EDGE + 16 + _TITLE_LINE * count_lines(text) + _HEADING_LINE * headings
+    top = _EDGE + 16 + _TITLE_LINE * count_lines(text) + axes.HEADING_LINE * headings
     if seeds:
         small = wrapped(seeds, 52)
         text += "<br>" * bool(text) + f"<span style='font-size:13px'>{small}</span>"
         top += _SEEDS_LINE * count_lines(small)
+    height += axes.widen_gaps(figure, height - top - _BOTTOM)
     figure.update_layout(
         title={"text": text, "y": 1 - (_EDGE + _FIRST * ("<br>" in text)) / height},
         template=_template(),
@@ -152,7 +154,7 @@ def _plain_template() -> go.layout.Template:
             "font": {"size": 12},
             "tracegroupgap": 0,
         },
-        margin={"l": 60, "r": 20, "b": 50},
+        margin={"l": 60, "r": 20, "b": _BOTTOM},
         colorway=[look.color for look in SERIES],
         hovermode="closest",
         xaxis=axis,

@@ -105,18 +105,24 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert "intro text" in (tmp_path / "target.html").read_text(encoding="utf-8")
 
 
-def test_panels_beside_each_other_are_scrolled_on_a_narrow_screen(tmp_path: Path) -> None:
+def test_panels_and_words_beside_each_other_are_scrolled_on_a_narrow_screen(tmp_path: Path) -> None:
     below = make_subplots(rows=2, cols=1)
     beside = make_subplots(rows=1, cols=2)
     side_legend = go.Figure(layout={"margin": {"r": 250}})
-    figures = {"narrow": [go.Figure(), below], "wide": [beside, side_legend]}
+    at_points = go.Figure(go.Scatter(x=[0], y=[1], mode="markers+text", text=["word"]))
+    in_cells = go.Figure(go.Heatmap(z=[[1.0]], text=[["word"]], texttemplate="%{text}"))
+    below.add_scatter(x=[0], y=[1], mode="markers", text=["when hovered"])
+    figures = {
+        "narrow": [go.Figure(), below],
+        "wide": [beside, side_legend, at_points, in_cells],
+    }
     for kind, same in figures.items():
         sections = [Section(figure) for figure in same]
         path = tmp_path / f"{kind}.html"
         write_page(path, heading="heading", intro="", rows=[], sections=sections)
         text = path.read_text(encoding="utf-8")
         assert [text.count(f'<div class="{other}">') for other in figures] == [
-            2 * (other == kind) for other in figures
+            len(same) * (other == kind) for other in figures
         ]
 
 

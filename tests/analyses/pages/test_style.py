@@ -79,6 +79,24 @@ def test_the_title_makes_room_for_itself_and_for_headings() -> None:
     assert (legend.orientation, legend.yref, legend.y) == ("h", "container", 0)
 
 
+def test_headings_of_several_lines_have_room_below_the_panels_above_them() -> None:
+    def gaps(heading: str) -> tuple[list[float], list[float], float]:
+        """Pixels of panels and of the gaps between them, and of the last heading above its own."""
+        figure = make_subplots(rows=3, vertical_spacing=0.1, subplot_titles=["one", "two", heading])
+        finish(figure, title="title", height=700)
+        layout: Any = figure.layout
+        inner = layout.height - layout.margin.t - 50
+        ends = [layout[f"yaxis{n}"].domain for n in ("", 2, 3)]
+        panels = [inner * (top - bottom) for bottom, top in ends]
+        between = [inner * (ends[i][0] - ends[i + 1][1]) for i in (0, 1)]
+        return panels, between, inner * (layout.annotations[2].y - ends[2][1])
+
+    short, long = gaps("three"), gaps("words " * 21)  # three lines of 42 letters
+    np.testing.assert_allclose(long[0], short[0])
+    np.testing.assert_allclose(long[1], [short[1][0], short[1][1] + 2 * 16])
+    assert abs(long[2]) < 1e-6
+
+
 def test_a_panel_without_a_number_says_so() -> None:
     figure = make_subplots(cols=3)
     figure.add_scatter(x=[1.0], y=[np.nan], row=1, col=1)
