@@ -15,6 +15,7 @@ import griffe
 
 _ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`(~?)([\w.]+)`")
 _PROSE = re.compile(r"^(Returns|Yields):\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)", re.MULTILINE)
+_FACTORY = re.compile(r"^field\(default_factory=([\w.]+)\)$")
 _NOTE = re.compile(r"^(Source|Convention): ", re.MULTILINE)
 
 
@@ -42,8 +43,9 @@ def fields(cls: griffe.Class) -> str:
         if name.startswith("_") or not is_field:
             continue
         parts = [comment_of(field.source)]
-        if field.value is not None and "(" not in str(field.value):
-            parts.append(f"(default: `{field.value}`)")
+        if field.value is not None:
+            value = _FACTORY.sub(r"\1()", str(field.value))
+            parts.append(f"(default: `{value}`)" if not value.startswith("field(") else "")
         said[name] = " ".join(filter(None, parts))
     lines = [f"    {name}: {words}" for name, words in said.items() if words]
     return "\n".join(["", "", "Attributes:", *lines]) if lines else ""

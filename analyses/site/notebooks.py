@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "tutorials"
+_TABLE = re.compile(r"<table[^>]*class=\"dataframe.*?</table>", re.DOTALL)  # of pandas
 # A picture is enough of a figure that is also interactive; text is enough of a progress bar.
 _PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/svg+xml": "svg"}
+_FORMULA = re.compile(
+    r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL
+)
 _CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -40,7 +44,7 @@ def convert(path: Path) -> Notebook:
     parts: list[str] = []
     for cell in cells:
         if cell.cell_type != "code":
-            parts.append(cell.source)
+            parts.append(with_formulas(cell.source))
             continue
         if cell.source.strip():
             parts.append(fenced(cell.source, "python"))
@@ -66,9 +70,27 @@ def _shown(output: Any, name: str, pictures: dict[str, bytes]) -> list[str]:
             is_text = ending == "svg"
             pictures[file] = content.encode() if is_text else base64.b64decode(content)
             return [f"![Figure {len(pictures)}]({file})"]
+    if table := _TABLE.search(output.data.get("text/html", "")):
+        return [f'<div class="frame">\n{table[0]}\n</div>']
     text = plain(output.data.get("text/plain", ""))
     is_widget = any("widget" in kind or "plotly" in kind for kind in output.data)
     return [] if is_widget or not text else [fenced(text, "text")]
+
+
+def with_formulas(text: str) -> str:
+    """Markdown with its LaTeX as MathML, which browsers set without a script; code stays."""
+    from latex2mathml.converter import convert as mathml
+
+    def shown(found: re.Match[str]) -> str:
+        if found["code"]:
+            return found["code"]
+        is_block = found["block"] is not None
+        latex = found["block"] if is_block else found["inline"]
+        formula = mathml(latex.strip(), display="block" if is_block else "inline")
+        # A line that begins with <math> would be a paragraph of its own.
+        return formula if is_block else f"<span>{formula}</span>"
+
+    return _FORMULA.sub(shown, text)
 
 
 def plain(text: str) -> str:

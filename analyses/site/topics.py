@@ -23,6 +23,9 @@ OF_GROKINTERP = {
     "Figures in print": "save_figure",
 }
 
+# Title of the page -> modules of ``grokinterp`` for those who extend it.
+EXTENDING = {"Callbacks and own networks": "tracking models.prompt models.anatomy"}
+
 # Title of the page -> modules of ``probes`` whose public names it has.
 OF_PROBES = {
     "Spectra and IPR": "fourier ipr gini alive neuron_weights neuron_norms gamma",
@@ -45,6 +48,7 @@ OF_ANALYSES = {
     "One run: training": """
         one_run.phases one_run.training_curves one_run.grokking one_run.weight_norms
         one_run.norm_curves one_run.progress_measures one_run.stored_networks
+        one_run.summary
     """,
     "One run: neurons": """
         one_run.ipr_histogram one_run.pruning one_run.norm_gain one_run.units_by_frequency
@@ -60,10 +64,13 @@ OF_ANALYSES = {
         phase_diagrams.comparison
     """,
     "Hypothesis 2.2": """
-        hypothesis.evaluate hypothesis.evidence hypothesis.verdict hypothesis.figures
-        hypothesis.architectures
+        hypothesis.evaluate hypothesis.evidence hypothesis.filter hypothesis.verdict
+        hypothesis.figures hypothesis.architectures
     """,
-    "Dissociation": "dissociation",
+    "Dissociation": """
+        dissociation dissociation.selectivity dissociation.verdict dissociation.over_training
+        dissociation.label_places
+    """,
     "Circuit efficiency": """
         efficiency.circuits efficiency.mixing efficiency.model_efficiency
         efficiency.training_efficiency efficiency.data_efficiency efficiency.ungrokking
@@ -77,7 +84,7 @@ OF_ANALYSES = {
     "Statistics": """
         statistics.critical_size statistics.survival statistics.thresholds statistics.intervals
         statistics.agreement statistics.many_comparisons statistics.over_runs statistics.wilson
-        statistics.time_divergence statistics.joint statistics.coverage
+        statistics.time_divergence statistics.joint statistics.coverage statistics.curves
     """,
     "Pages and explorer": "pages.report pages.page explorer",
 }
