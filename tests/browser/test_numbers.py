@@ -82,8 +82,19 @@ def test_a_stored_network(run: gi.Run, explorer: Path, opened: Opened) -> None:
     check_accuracies(page, expected, run)
 
 
-def test_without_workers_the_page_works_itself(run: gi.Run, explorer: Path, opened: Opened) -> None:
-    page = opened(explorer, "#off=3", before="delete window.Worker")
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "delete window.Worker",
+        "window.Worker = class { constructor() { throw new DOMException('', 'SecurityError'); } }",
+        """window.Worker = class { postMessage() {
+            setTimeout(() => this.onerror(new ErrorEvent('error', { message: 'blocked' }))); } }""",
+    ],
+)
+def test_without_workers_the_page_works_itself(
+    refused: str, run: gi.Run, explorer: Path, opened: Opened
+) -> None:
+    page = opened(explorer, "#off=3", before=refused)
     assert not page.evaluate("explorer.pool.usesWorkers")
     expected = run.model.run_with_hooks(run.dataset.tokens, fwd_hooks=gi.ablate([3]))
     torch.testing.assert_close(logits_in(page, 13), expected.double(), rtol=0, atol=1e-5)
