@@ -13,10 +13,10 @@ from analyses._moved import OldPaths
 _ROOMS = {
     "hypothesis": "architectures",
     "one_run": """
-        corrupted_logits embedding_planes frequency_winners grokking ipr_histogram
-        logit_split norm_curves norm_gain phases progress_measures pruning row_ipr
-        solution_form spectral_surgery stored_networks summary training_curves
-        weight_norms
+        attention corrupted_logits embedding_planes embedding_spectrum frequency_winners
+        grokking ipr_histogram logit_split norm_curves norm_gain phases progress_measures
+        pruning row_ipr solution_form spectral_surgery stored_networks summary
+        training_curves units_by_frequency weight_norms
     """,
     "pages": "finding labels page report style",
     "phase_diagrams": """

@@ -3,6 +3,17 @@
 ``grokinterp run dissociation OUT`` trains networks that generalise and also know wrong labels,
 three seeds of each architecture, removes their units by periodicity, and says whether each of the
 two abilities can be removed without the other.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import dissociation
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = dissociation.compute({"MLP": [run]}, scores=["ipr"], modes=["zero"])
+    >>> bool(data.S_mem > 0.5), bool(data.S_gen > 0.5), data.verdict.item()
+    (True, True, 'separable')
+    >>> figure = dissociation.plot_map(data)
 """
 
 from collections.abc import Iterator, Sequence

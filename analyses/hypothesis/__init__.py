@@ -2,6 +2,15 @@
 
 :func:`compute` takes runs, :func:`compute_model` a network without a run; both give a verdict and
 the numbers behind it. :mod:`analyses.hypothesis.evaluate` states the hypothesis and the rule.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import hypothesis
+    >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+    >>> data = hypothesis.compute_model(solution, "addition", random_draws=3)
+    >>> data.verdict.item()
+    'supported'
+    >>> figure = hypothesis.plot_verdicts(data)
 """
 
 from analyses.hypothesis.evaluate import compute, compute_model, join

@@ -3,6 +3,14 @@
 ``grokinterp run architectures OUT`` trains the networks that are missing in OUT (a quarter of an
 hour on two cores for all of them) and tests the hypothesis on each. It can be interrupted and
 started again at any time.
+
+Examples:
+    >>> from analyses.hypothesis.architectures import SETTINGS, wanted
+    >>> list(SETTINGS)
+    ['quadratic MLP', '3-layer ReLU MLP', '1-layer transformer', '2-layer LSTM']
+    >>> runs = wanted(["quadratic MLP"], seeds=2)  # clean and corrupted
+    >>> [(named.config.data.corruption, named.config.seed) for named in runs]
+    [(0.0, 0), (0.0, 1), (0.2, 0), (0.2, 1)]
 """
 
 import dataclasses

@@ -34,6 +34,16 @@ embedding (:func:`analyses.hypothesis.filter.chosen_frequencies`). A ReLU networ
 in the embedding, because of harmonics. The more of all frequencies are key frequencies, the weaker
 are the last three tests: see ``n_kept``. For subtraction, multiplication and division, residues are
 taken in the order of the task's own basis (:func:`probes.task_basis`).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import hypothesis
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = hypothesis.compute([run], random_draws=3)
+    >>> data.verdict.values.tolist()
+    ['supported']
 """
 
 import json

@@ -1,4 +1,13 @@
-"""The measurements behind the verdict on Hypothesis 2.2, each with its controls."""
+"""The measurements behind the verdict on Hypothesis 2.2, each with its controls.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.hypothesis.evidence import Question, find_key_frequencies
+    >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+    >>> question = Question(solution, "addition", None, draws=3, seed=0)
+    >>> sorted(find_key_frequencies(question, question.network.logits()))
+    [1, 2, 3, 4, 5, 6]
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,15 @@
-"""Figures and a table of the dataset of :func:`analyses.hypothesis.compute`."""
+"""Figures and a table of the dataset of :func:`analyses.hypothesis.compute`.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import hypothesis
+    >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+    >>> data = hypothesis.compute_model(solution, "addition", random_draws=3)
+    >>> row = hypothesis.table(data)[0]
+    >>> row["architecture"], row["accuracy"], row["verdict"]
+    ('MLP 1x60 square', 1.0, 'supported')
+    >>> figure = hypothesis.plot_spectra(data)
+"""
 
 from collections.abc import Sequence
 from typing import Any

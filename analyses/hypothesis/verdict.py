@@ -5,6 +5,16 @@ bound lies in its 95 % Wilson interval for the number of judged pairs. For a mea
 if the bound lies in that interval or in the 95 % interval of the mean. All other quantities have no
 sampling noise; they are near if they are within 10 % (NEAR_WITHIN) of their bound. A verdict is
 borderline if reversing its near answers would change it.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import hypothesis
+    >>> from analyses.hypothesis.verdict import answers_of
+    >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+    >>> data = hypothesis.compute_model(solution, "addition", random_draws=3)
+    >>> answers = answers_of(data.isel(run=0), threshold=0.9)
+    >>> len(answers), answers["generalises"].why
+    (9, 'accuracy 1.000, at least 0.9')
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,14 @@
 from a folder, with cross-entropy. The paper states no more than that: widths, rates, batches,
 steps, corruption and the values that are scanned are our choice (``training.ImageConfig``,
 ``runs.SCANS``).
+
+Examples:
+    >>> from analyses import images
+    >>> from analyses.images.training import ImageConfig, train
+    >>> digits = images.load("digits")  # of scikit-learn
+    >>> data = train(digits, ImageConfig(n_train=200, n_layers=2, width=32, steps=20))
+    >>> data.accuracy.dims, data.attrs["n_test"]
+    (('step', 'subset'), 1597)
 """
 
 from collections.abc import Iterator

@@ -2,6 +2,15 @@
 
 The paper does not state the train fraction and the corruption; they are those of Fig. 4, 0.5 and
 0.35. Dropout acts before the activation and weight decay is 0, as in the authors' code.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.label_noise import dropout_curves
+    >>> wanted, few = dropout_curves.wanted("tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = dropout_curves.compute(runs)
+    >>> data.dropout.values.tolist(), dict(data.ipr.sizes)
+    ([0.0, 0.3, 0.6, 0.9], {'dropout': 4, 'seed': 1, 'neuron': 100})
 """
 
 from collections.abc import Iterator, Sequence

@@ -8,6 +8,15 @@ comparison.
 The published size is a network of Fig. 3 at train fraction 0.6 and corruption 0.3, one of the cells
 in which cross-entropy generalises. The grid doubles the decay from 0.5 to 32, at a learning rate of
 0.01. "small" and "tiny" are the networks of ``settings``.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.label_noise import inversion_band
+    >>> wanted, few = inversion_band.grid_runs("tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = inversion_band.compute(runs)
+    >>> data.loss.values.tolist(), dict(data.phase.sizes)
+    (['cross_entropy', 'mse'], {'loss': 2, 'decay': 7, 'seed': 1})
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,15 @@ that of the whole network; and, as a second reading, while it is at least 0.90.
 The published settings: learning rate 0.005, weight decay 1, train fraction 0.5, corruption 0.35,
 widths from 500 to 10,000. The paper has 40 seeds; the default here is five. The widths between, and
 2000 steps, are our choice.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.label_noise import pruned_width
+    >>> wanted, few = pruned_width.wanted("tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = pruned_width.compute(runs)
+    >>> data.width.values.tolist(), data.needed.dims
+    ([50, 100, 200], ('reading', 'width', 'seed'))
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,6 +12,16 @@ tried, with seed 0. The three-layer network mod 47 memorises at 3 and inverts fu
 transformer of four heads was to end with a test accuracy of at least 0.9. Mod 47 it memorises at 1,
 and ends with 0.65 at 2, 0.68 at 3, 0.85 at 5, 0.19 at 10 (3000 steps) and 0.55 at 7 (1500 steps);
 mod 59 with 0.98 at 3 and 0.59 at 5 (2000 steps).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import presets
+    >>> from analyses.label_noise import table_ipr
+    >>> wanted, few = table_ipr.wanted("fig14", "tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = table_ipr.compute(runs, presets.get("fig14").panel)
+    >>> data.value.values.tolist(), data.table.values.tolist()
+    (['standard', 'lazy'], ['input', 'output'])
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,17 @@
-"""Where every attention head looks, for all pairs (a, b): patterns of the last position."""
+"""Where every attention head looks, for all pairs (a, b): patterns of the last position.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import attention
+    >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+    >>> run = gi.train(config.replace({"data.p": 11, "training.steps": 20}))
+    >>> data = attention.compute(run)
+    >>> dict(data.attention.sizes)
+    {'head': 4, 'key': 3, 'a': 11, 'b': 11}
+    >>> bool((data.attention.sum("key").round(5) == 1).all())
+    True
+    >>> figure = attention.plot_attention(data)
+"""
 
 import numpy as np
 import plotly.graph_objects as go

@@ -3,6 +3,17 @@
 On such an example the logits have two peaks, at the wrong label that the network was trained on
 and at the true one. Which peak is higher depends on the phase. ``analyses.one_run.logit_split``
 shows which neurons produce them.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import corrupted_logits
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = corrupted_logits.compute([run])
+    >>> bool(data.share.sel(role="given") > 0.95)  # of the answers: nearly all are memorised
+    True
+    >>> figure = corrupted_logits.plot_logits(data)
 """
 
 from collections.abc import Sequence

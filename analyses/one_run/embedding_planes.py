@@ -4,6 +4,17 @@ For a key frequency k the cosine and sine parts of the embedding span a plane in
 vectors. In that plane of the final network the residues lie on a circle, on which x and x + 1 are k
 steps apart. The animation shows the embeddings of all stored steps in the planes of the final
 network, so that a circle can be seen as it forms.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import embedding_planes
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = embedding_planes.compute(run, n_frequencies=2)
+    >>> dict(data.position.sizes)
+    {'step': 2, 'table': 2, 'frequency': 2, 'place': 17, 'axis': 2}
+    >>> figure = embedding_planes.plot_planes(data)
 """
 
 import math

@@ -1,4 +1,18 @@
-"""Which frequencies the input and output tables have, at every stored step of a training."""
+"""Which frequencies the input and output tables have, at every stored step of a training.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import embedding_spectrum
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = embedding_spectrum.compute(run)
+    >>> data.step.values.tolist(), data.table.values.tolist()
+    ([0, 200], ['W_E[0]', 'W_E[1]', 'W_U'])
+    >>> bool((data.share.sum("frequency").round(6) == 1).all())
+    True
+    >>> figure = embedding_spectrum.plot_spectrum(data)
+"""
 
 import numpy as np
 import plotly.graph_objects as go

@@ -4,6 +4,18 @@ He, Wang, Chen and Yang 2026 (arXiv:2602.16849) find that frequencies compete wi
 that the winner is the one of large initial magnitude and well matched initial phases. Here each
 neuron's final frequency is ranked among all frequencies of its initial weights, by magnitude, by
 phase, and by the two together. The control ranks it in the initial weights of other neurons.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import frequency_winners
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = frequency_winners.compute(run, n_shuffles=100)
+    >>> chance = data.control_auc.sel(score="magnitude")
+    >>> bool(data.auc.sel(score="magnitude") > chance.max())  # from the initial weights
+    True
+    >>> figure = frequency_winners.plot_ranks(data)
 """
 
 from typing import Annotated, Any

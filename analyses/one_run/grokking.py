@@ -3,6 +3,16 @@
 The IPR at each step has to be measured during training::
 
     run = gi.train(config, probes=grokking.PROBES)
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import grokking
+    >>> changes = {"data.p": 11, "training.steps": 100}
+    >>> run = gi.train(gi.RunConfig().replace(changes), probes=grokking.PROBES)
+    >>> data = grokking.compute(run)
+    >>> data.mean_ipr.sizes["step"], dict(data.row.sizes)  # one neuron's weights before and after
+    (11, {'when': 2, 'residue': 11})
+    >>> figure = grokking.plot_over_time(data)
 """
 
 import numpy as np

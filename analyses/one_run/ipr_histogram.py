@@ -1,4 +1,16 @@
-"""How many neurons are periodic: the distribution of per-neuron IPR (Doshi et al. 2023, Fig. 4)."""
+"""How many neurons are periodic: the distribution of per-neuron IPR (Doshi et al. 2023, Fig. 4).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import ipr_histogram
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = ipr_histogram.compute([run])
+    >>> data.n_high.item() > 50, data.n_dead.item()  # neurons with an IPR above 0.5
+    (True, 0)
+    >>> figure = ipr_histogram.plot_histogram(data)
+"""
 
 from collections.abc import Sequence
 from typing import Any

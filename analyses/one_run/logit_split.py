@@ -2,6 +2,18 @@
 
 In a network with one hidden layer the logits are a sum over neurons. They split exactly into the
 contributions of memorising neurons (low IPR), of generalising neurons (high IPR) and of the rest.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import logit_split
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = logit_split.compute([run])
+    >>> periodic = data.part_mean.sel(part="generalising").squeeze()  # on corrupted examples
+    >>> bool(periodic.sel(role="true") > 2 * periodic.sel(role="other"))
+    True
+    >>> figure = logit_split.plot_parts(data)
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,16 @@
 The nine runs of the three figures::
 
     runs = gi.train_many(norm_curves.configs())
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import norm_curves
+    >>> configs = norm_curves.configs()  # of the three figures, here much smaller
+    >>> small = {"data.p": 11, "model.d_mlp": 50, "training.steps": 20}
+    >>> data = norm_curves.compute(gi.train_many([config.replace(small) for config in configs]))
+    >>> dict(data.accuracy.sizes)
+    {'run': 9, 'step': 2, 'subset': 5}
+    >>> figure = norm_curves.plot_norms(data)
 """
 
 from collections.abc import Sequence

@@ -5,6 +5,16 @@ neuron's periodicity is the IPR of its three weight vectors. In a deeper network
 layer has input weights over the residues, and only the last has output weights over them. For the
 layers between, periodicity is the share of the variance of a neuron's activation, over all pairs,
 that one frequency explains. That is not an IPR, and the axis says so.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import norm_gain
+    >>> changes = {"data.p": 11, "model.norm": "layer", "training.steps": 50}
+    >>> run = gi.train(gi.RunConfig().replace(changes))
+    >>> data = norm_gain.compute(run, n_bootstrap=20)
+    >>> dict(data.correlation.sizes)
+    {'layer': 1, 'coefficient': 2}
+    >>> figure = norm_gain.plot_gain(data)
 """
 
 from typing import Any

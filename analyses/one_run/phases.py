@@ -6,6 +6,19 @@ redrawing a label may return the true one. The history distinguishes Forgetting 
 Source: Doshi et al. 2023, arXiv:2310.13061, tables 1 and 2. The paper's rule uses the accuracy on
 all training labels instead; for small corruption its conditions overlap. It gives the "published"
 phase.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import phases
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> print(phases.classify(run))
+    coexistence
+    >>> data = phases.compute([run])
+    >>> data.changed_accuracy.item(), data.test_accuracy.item()
+    (1.0, 1.0)
+    >>> figure = phases.plot_phases(data)
 """
 
 import math
@@ -111,7 +124,16 @@ class EndPoints:
 
 
 def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
-    """The phase of a run at its last step."""
+    """The phase of a run at its last step.
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> from analyses import phases
+        >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 100})
+        >>> run = gi.train(config.replace({"data.corruption": 0.3}))
+        >>> print(phases.classify(run))
+        memorization
+    """
     return phase_of(EndPoint.of(run), thresholds)
 
 

@@ -12,6 +12,21 @@ checkpoints::
 
 How selectively memorisation and generalisation can be removed takes longer and is asked for:
 ``measures=`` of :mod:`analyses.dissociation.over_training`.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import progress_measures
+    >>> from analyses.one_run.stored_networks import checkpoints_at
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "model.d_mlp": 100}
+    >>> changes |= {"training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes), checkpoints=checkpoints_at([50, 100]))
+    >>> data = progress_measures.compute(run)
+    >>> data.step.values.tolist()
+    [0, 50, 100, 200]
+    >>> full, restricted, excluded = data.loss.sel(step=200, subset="test").values
+    >>> bool(restricted < full < excluded)  # the key frequencies alone do better
+    True
+    >>> figure = progress_measures.plot_progress(data)
 """
 
 import math

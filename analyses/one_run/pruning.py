@@ -3,6 +3,19 @@
 Units are removed in order of periodicity, least periodic first (memorising units) or most periodic
 first (generalising units). As controls, which the paper does not have, they are also removed in
 order of size, of their effect on the true label's logit, and at random.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import pruning
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = pruning.compute(run, random_seeds=1)
+    >>> without = pruning.curve(data, "ipr", "low").sel(removed=50)  # the least periodic are gone
+    >>> test, changed = without.accuracy.sel(subset=["test", "changed"]).values.tolist()
+    >>> test > 0.9, changed < 0.75
+    (True, True)
+    >>> figure = pruning.plot_controls(data)
 """
 
 from collections.abc import Sequence

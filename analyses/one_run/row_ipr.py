@@ -5,6 +5,16 @@ pairs the features are neurons. In an embedding they are coordinates of the resi
 have no meaning of their own: rotating the residual stream changes every row but not the network's
 function. The *total* IPR, of the power spectrum summed over features, is invariant under rotations
 and is given as well.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import row_ipr
+    >>> config = gi.RunConfig(model=gi.TransformerConfig(d_model=16))
+    >>> run = gi.train(config.replace({"data.p": 11, "training.steps": 20}))
+    >>> data = row_ipr.compute([run])
+    >>> data.table.values.tolist(), bool((data.mean_ipr < 0.9).all())
+    (['input', 'output'], True)
+    >>> figure = row_ipr.plot_rows(data)
 """
 
 from collections.abc import Sequence

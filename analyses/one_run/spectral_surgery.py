@@ -5,6 +5,18 @@ periodic part of the weights and memorisation is the rest, the surgery keeps tes
 the changed labels. The controls take as much energy out at random: out of each vector what it loses
 in the surgery, or the same share out of every vector. The first knows which neurons are periodic,
 for these lose least; the second knows nothing.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import spectral_surgery
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = spectral_surgery.compute(run, seeds=2)
+    >>> own = data.accuracy.sel(network="own frequencies")
+    >>> bool(own.sel(subset="test") > 0.9), bool(own.sel(subset="changed") < 0.2)
+    (True, True)
+    >>> figure = spectral_surgery.plot_surgery(data)
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,13 @@
-"""The networks that a run stored while it trained, in the order of their steps."""
+"""The networks that a run stored while it trained, in the order of their steps.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.one_run.stored_networks import checkpoints_at, stored_networks
+    >>> config = gi.RunConfig().replace({"data.p": 11, "training.steps": 40})
+    >>> run = gi.train(config, checkpoints=checkpoints_at([10, 20]))
+    >>> [stored.step for stored in stored_networks(run)]
+    [0, 10, 20, 40]
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

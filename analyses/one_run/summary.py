@@ -1,4 +1,15 @@
-"""The main numbers of a run, as the command line and the top of the report show them."""
+"""The main numbers of a run, as the command line and the top of the report show them.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import pruning, summary
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> found = summary.summarise(run, pruning.compute(run, random_seeds=1))
+    >>> found["phase"], found["network"], found["task"]["changed_labels"]
+    ('coexistence', 'MLP 1x100 square', 21)
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,16 @@
-"""Accuracies and losses against training steps (Doshi et al. 2023, Fig. 1)."""
+"""Accuracies and losses against training steps (Doshi et al. 2023, Fig. 1).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import training_curves
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> curves = training_curves.compute(run)
+    >>> curves.accuracy.sel(step=200, subset=["changed", "test"]).values.tolist()
+    [1.0, 1.0]
+    >>> figure = training_curves.plot_accuracy(curves)
+"""
 
 import plotly.graph_objects as go
 import xarray as xr

@@ -2,6 +2,17 @@
 
 A neuron belongs to the frequency that explains most of its activation's variance over all pairs
 (:func:`probes.neuron_spectrum`). How much that is says whether it is periodic at all.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import units_by_frequency
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = units_by_frequency.compute(run)
+    >>> dict(data.n_neurons.sizes), int(data.n_neurons.sum())
+    ({'layer': 1, 'frequency': 8}, 100)
+    >>> figure = units_by_frequency.plot_units(data)
 """
 
 import plotly.graph_objects as go

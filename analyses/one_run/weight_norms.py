@@ -2,6 +2,17 @@
 
 Under very strong weight decay all weights of a network collapse towards zero after it has
 generalised: the Forgetting phase.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import weight_norms
+    >>> run = gi.train(gi.RunConfig().replace({"data.p": 11, "training.steps": 100}))
+    >>> norms = weight_norms.compute(run)
+    >>> norms.weight.values.tolist(), norms.sizes["step"]
+    (['W_E[0]', 'W_E[1]', 'W_U'], 11)
+    >>> bool((norms.norm.sel(step=100) > norms.norm.sel(step=0)).all())
+    True
+    >>> figure = weight_norms.plot_norms(norms)
 """
 
 import numpy as np

@@ -1,6 +1,18 @@
 """The result of an experiment or an analysis: figures, the numbers behind them, and rows to print.
 
 Every command writes its result with :func:`write_finding`, so that all pages look alike.
+
+Examples:
+    >>> from pathlib import Path
+    >>> import plotly.graph_objects as go
+    >>> import xarray as xr
+    >>> from analyses import finding
+    >>> data = xr.Dataset({"square": ("x", [0.0, 1.0, 4.0])})
+    >>> figure = go.Figure(go.Scatter(y=data.square.values))
+    >>> result = finding.Finding(data=data, figures=[figure], rows=[{"largest": 4.0}])
+    >>> finding.write_finding(result, Path("squares.html"))
+    >>> sorted(file.name for file in Path().iterdir())
+    ['squares.html', 'squares.nc']
 """
 
 import math

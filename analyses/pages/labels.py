@@ -1,4 +1,13 @@
-"""Labels of runs that are shown together, and the number of seeds of a figure."""
+"""Labels of runs that are shown together, and the number of seeds of a figure.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import labels
+    >>> base = gi.RunConfig().replace({"data.p": 13})
+    >>> configs = [base.replace({"training.weight_decay": decay}) for decay in (0.0, 5.0)]
+    >>> labels.run_labels(configs)  # what distinguishes them
+    ['weight decay 0', 'weight decay 5']
+"""
 
 from collections.abc import Sequence
 from typing import Any

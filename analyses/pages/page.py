@@ -1,4 +1,16 @@
-"""One self-contained HTML page: a heading, a table of numbers, and figures with captions."""
+"""One self-contained HTML page: a heading, a table of numbers, and figures with captions.
+
+Examples:
+    >>> from pathlib import Path
+    >>> import plotly.graph_objects as go
+    >>> from analyses.pages.page import Section, write_page
+    >>> figure = go.Figure(go.Scatter(x=[0, 1, 2], y=[0, 1, 4]))
+    >>> sections = [Section(figure, sentence="It bends upwards.", title="A curve")]
+    >>> rows = [("points", "3")]
+    >>> write_page("page.html", heading="Curves", intro="One.", rows=rows, sections=sections)
+    >>> "It bends upwards." in Path("page.html").read_text()
+    True
+"""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,15 @@
-"""One self-contained HTML page about a run of any network: its main numbers, and figures."""
+"""One self-contained HTML page about a run of any network: its main numbers, and figures.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import report
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> found = report.write_report(run, "report.html")
+    >>> found["phase"], found["hypothesis"]["verdict"]
+    ('coexistence', 'supported')
+"""
 
 import os
 from collections.abc import Callable, Iterable

@@ -1,4 +1,12 @@
-"""How figures look: one layout for all, readable from 400 pixels up, and shared pieces."""
+"""How figures look: one layout for all, readable from 400 pixels up, and shared pieces.
+
+Examples:
+    >>> import plotly.graph_objects as go
+    >>> from analyses import style
+    >>> figure = style.finish(go.Figure(go.Scatter(y=[0, 1, 4])), title="Squares")
+    >>> figure.layout.title.text
+    'Squares'
+"""
 
 import copy
 import math

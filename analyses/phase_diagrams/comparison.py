@@ -2,6 +2,18 @@
 
 So are compared: another activation (Figs. 27, 28), width (29, 30), loss (26) or task (31) with
 Fig. 3.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import sweep_phases
+    >>> from analyses.phase_diagrams import comparison
+    >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+    >>> axes = {"data.corruption": [0.0, 0.3], "data.train_fraction": [0.3, 0.6]}
+    >>> one = sweep_phases.compute(gi.sweep(base, axes))
+    >>> comparison.alike(one, one)  # in the only panel
+    {'': 1.0}
+    >>> other = sweep_phases.compute(gi.sweep(base.replace({"training.lr": 1e-3}), axes))
+    >>> figure = comparison.plot_comparison(one, other, ["fast", "slow"])
 """
 
 import dataclasses

@@ -1,4 +1,15 @@
-"""A sweep as one HTML page: phase diagram, accuracies, IPR, and the number of cells per phase."""
+"""A sweep as one HTML page: phase diagram, accuracies, IPR, and the number of cells per phase.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import diagram_page
+    >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+    >>> axes = {"data.corruption": [0.0, 0.3], "data.train_fraction": [0.3, 0.6]}
+    >>> phases = diagram_page.phases_of(gi.sweep(base, axes))
+    >>> found = diagram_page.write_diagram(phases, "diagram.html", heading="Small", intro="p = 7.")
+    >>> sum(found["cells"][""].values())  # by phase, in the only panel
+    4
+"""
 
 import json
 import os

@@ -1,6 +1,15 @@
 """Measures of a run for ``gi.sweep(measure=...)``, besides what a sweep always stores.
 
 They are functions of a module, not lambdas, so that they can be sent to worker processes.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import measures
+    >>> base = gi.RunConfig().replace({"data.p": 7, "model.d_mlp": 16, "training.steps": 10})
+    >>> axes = {"data.corruption": [0.0, 0.3]}
+    >>> sweep = gi.sweep(base, axes, seeds=2, measure=measures.PER_NEURON)
+    >>> sweep.mean_ipr.dims, sweep.ipr.shape
+    (('data.corruption', 'seed'), (2, 2, 16))
 """
 
 from jaxtyping import Float

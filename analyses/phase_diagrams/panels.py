@@ -1,4 +1,16 @@
-"""A sweep with many axes as panels of a figure: the data of each panel, and the subplots."""
+"""A sweep with many axes as panels of a figure: the data of each panel, and the subplots.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import panels, sweep_phases
+    >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+    >>> axes = {"data.corruption": [0.0, 0.3], "data.train_fraction": [0.3, 0.6]}
+    >>> axes["training.weight_decay"] = [0.0, 5.0]
+    >>> phases = sweep_phases.compute(gi.sweep(base, axes))
+    >>> x, y, panel = "data.train_fraction", "data.corruption", "training.weight_decay"
+    >>> panels.split(phases, x=x, y=y, panel=panel, at=None).titles
+    ('weight decay 0 (lr·wd 0)', 'weight decay 5 (lr·wd 0.05)')
+"""
 
 import json
 from collections.abc import Mapping, Sequence

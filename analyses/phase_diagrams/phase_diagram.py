@@ -2,6 +2,16 @@
 
 phases = sweep_phases.compute(sweep)
 plot_diagram(phases).show()
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import phase_diagram, sweep_phases
+    >>> base = gi.RunConfig().replace({"data.p": 11, "training.steps": 50})
+    >>> axes = {"data.train_fraction": [0.3, 0.6], "data.corruption": [0.0, 0.3]}
+    >>> phases = sweep_phases.compute(gi.sweep(base, axes))
+    >>> figure = phase_diagram.plot_diagram(phases)
+    >>> figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+    ('train fraction α', 'corruption ξ')
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,6 +2,14 @@
 
 preset = presets.get("fig3a")
 sweep = gi.sweep(preset.config("small"), preset.axes("small"), measure=MEASURES)
+
+Examples:
+    >>> from analyses import presets
+    >>> preset = presets.get("fig3a")
+    >>> preset.figure, preset.panel, preset.values
+    ('Fig. 3a', 'training.weight_decay', (0.0, 5.0, 15.0, 20.0))
+    >>> {axis: len(values) for axis, values in preset.axes("tiny").items()}
+    {'training.weight_decay': 2, 'data.train_fraction': 3, 'data.corruption': 3}
 """
 
 from dataclasses import dataclass

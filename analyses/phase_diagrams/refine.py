@@ -3,6 +3,18 @@
 Phases fill connected regions, so a cell between two cells of the same phase most likely has that
 phase too. It is inferred instead of trained. The price: a region so small that it fits between the
 lines of the coarse grid is missed.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import refine, sweep_phases
+    >>> base = gi.RunConfig().replace({"data.p": 7, "training.steps": 10})
+    >>> axes = {"data.train_fraction": [0.2, 0.3, 0.4, 0.5, 0.6]}
+    >>> axes["data.corruption"] = [0.0, 0.1, 0.2, 0.3, 0.4]
+    >>> refinement = refine.Refinement()
+    >>> sweep = gi.sweep(base, axes, refine=refinement)
+    >>> phases = refinement.infer(sweep_phases.compute(sweep))
+    >>> int(sweep.done.sum()) < 25, bool((phases.majority != "").all())
+    (True, True)
 """
 
 from collections.abc import Sequence

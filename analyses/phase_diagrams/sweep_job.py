@@ -1,4 +1,15 @@
-"""The sweep of a preset with a user's options: what is left, how long it takes, training it."""
+"""The sweep of a preset with a user's options: what is left, how long it takes, training it.
+
+Examples:
+    >>> from pathlib import Path
+    >>> from analyses import presets, sweep_job
+    >>> preset = presets.get("fig3a")
+    >>> base, axes = sweep_job.settle(preset, "tiny", changes={"training.steps": 10}, values=[0.0])
+    >>> job = sweep_job.SweepJob(base=base, axes=axes, store=Path("small.zarr"))
+    >>> left = job.estimate()  # before anything is trained
+    >>> left.runs, left.steps
+    (9, 90)
+"""
 
 import json
 import math

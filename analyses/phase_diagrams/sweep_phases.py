@@ -2,6 +2,17 @@
 
 A cell is one combination of the axes' values; its runs differ only in the seed. Runs that diverged
 are counted separately and do not count towards a cell's phase.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import sweep_phases
+    >>> base = gi.RunConfig().replace({"data.p": 11, "training.steps": 50})
+    >>> axes = {"data.train_fraction": [0.3, 0.6], "data.corruption": [0.0, 0.3]}
+    >>> phases = sweep_phases.compute(gi.sweep(base, axes, seeds=2))
+    >>> phases.phase.dims
+    ('data.train_fraction', 'data.corruption', 'seed')
+    >>> phases.majority.sel({"data.train_fraction": 0.6, "data.corruption": 0.3}).item()
+    'memorization'
 """
 
 import json

@@ -1,4 +1,14 @@
-"""Whether the estimates of D_crit agree: a table, a sentence and a forest plot."""
+"""Whether the estimates of D_crit agree: a table, a sentence and a forest plot.
+
+Examples:
+    >>> from analyses.statistics import agreement
+    >>> from analyses.statistics.critical_size import CriticalSize
+    >>> one, other = CriticalSize(300.0, 250.0, 350.0), CriticalSize(330.0, 290.0, 380.0)
+    >>> estimates = {"crossing": one, "midpoint": other}
+    >>> agreement.agreement(estimates)
+    'The 2 intervals overlap, from 290 to 350 pairs: no disagreement is seen.'
+    >>> figure = agreement.plot_estimates(agreement.compute(estimates))
+"""
 
 import math
 from collections.abc import Mapping

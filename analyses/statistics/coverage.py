@@ -8,6 +8,13 @@ hours on one core at the default number of replicates, nearly all of it for the 
 
 The curves are those of :mod:`simulated_curves`. D_crit differs between seeds by 5 % around the
 common one, which is the truth.
+
+Examples:
+    >>> from analyses.statistics import coverage
+    >>> how = {"estimators": ("efficiency crossing",), "departures": ("as assumed",)}
+    >>> data = coverage.compute((3,), replicates=4, **how)
+    >>> data.coverage.dims, data.attrs["nominal"]
+    (('estimator', 'departure', 'seeds'), 0.95)
 """
 
 import time

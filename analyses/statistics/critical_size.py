@@ -15,6 +15,15 @@ share; so intervals resample whole seeds. Bootstrap intervals of few seeds are t
 rescale by sqrt(n / (n - 1)) and use Student-t quantiles; for curves that are shifted as a whole the
 interval is then exactly Student's. ``grokinterp run coverage OUT`` measures how often the intervals
 contain a known truth, and how often there is an estimate without a critical size.
+
+Examples:
+    >>> import numpy as np
+    >>> from analyses.statistics.critical_size import ungrokking_midpoint
+    >>> sizes = np.array([100, 200, 400, 800])  # of the training set
+    >>> seeds = [[0.02, 0.1, 0.9, 1.0], [0.03, 0.2, 0.95, 1.0], [0.02, 0.1, 0.85, 0.99]]
+    >>> found = ungrokking_midpoint(sizes, np.array(seeds))
+    >>> round(found.value), float(found.low), float(found.high)
+    (281, 200.0, 400.0)
 """
 
 import math

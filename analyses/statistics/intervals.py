@@ -1,4 +1,13 @@
-"""Student-t 95 % intervals for few units: of a mean, and of a profile likelihood."""
+"""Student-t 95 % intervals for few units: of a mean, and of a profile likelihood.
+
+Examples:
+    >>> import numpy as np
+    >>> from analyses.statistics.intervals import half_width
+    >>> values = np.array([1.0, 2.0, 3.0])
+    >>> error = values.std(ddof=1) / 3**0.5
+    >>> round(float(half_width(error, n=3) / error), 2)  # Student's t, not 1.96
+    4.3
+"""
 
 import math
 from collections.abc import Callable

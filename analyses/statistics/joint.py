@@ -11,6 +11,15 @@ where one of them excludes 1. Otherwise the farthest end of an interval bounds t
 the estimates agree within so many percent, or nothing can be said.
 
 :mod:`joint_power` measures how often the test finds a difference that is there, or is not.
+
+Examples:
+    >>> import numpy as np
+    >>> from analyses.statistics import joint, joint_power
+    >>> truth = {name: 300.0 for name in joint.ESTIMATORS}  # pairs: the same for all three
+    >>> experiments = joint_power.simulated(np.random.default_rng(0), 5, truth)
+    >>> test = joint.joint_test(experiments, n_boot=20)
+    >>> test.verdict, len(test.ratios)
+    ('cannot tell', 3)
 """
 
 import math

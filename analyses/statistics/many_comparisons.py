@@ -1,4 +1,12 @@
-"""Several comparisons at once: p values of paired differences, and Holm's correction."""
+"""Several comparisons at once: p values of paired differences, and Holm's correction.
+
+Examples:
+    >>> from analyses.statistics.many_comparisons import holm, paired_p
+    >>> round(paired_p([0.1, 0.3, 0.2]), 3)
+    0.074
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+"""
 
 from typing import Any
 

@@ -2,6 +2,16 @@
 
 The curves of all runs share one axis "step", with NaN where a run was not evaluated. Functions of
 one curve (:mod:`analyses.statistics.curves`) get the values of one run at a time, without the NaN.
+
+Examples:
+    >>> import xarray as xr
+    >>> from analyses.statistics.over_runs import crossings, t_interval
+    >>> steps = [0, 10, 20, 30, 40, 50, 60, 70]
+    >>> seeds = [[0.1, 0.2, 0.95, 1, 1, 1, 1, 1], [0.1, 0.1, 0.1, 0.95, 1, 1, 1, 1]]
+    >>> accuracy = xr.DataArray(seeds, {"seed": [0, 1], "step": steps}, ("seed", "step"))
+    >>> times = crossings(accuracy, 0.9)
+    >>> times.values.tolist(), t_interval(times)["mean"].item()
+    ([20.0, 30.0], 25.0)
 """
 
 from collections.abc import Callable

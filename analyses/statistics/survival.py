@@ -2,6 +2,12 @@
 
 A run without the event by its last step is *censored*: its time is larger than that step. A mean
 over the finished runs alone would be too small.
+
+Examples:
+    >>> from analyses.statistics.survival import median_time
+    >>> times, finished = [100, 200, 300, 400, 400], [True, True, True, False, False]
+    >>> median_time(times, finished)[0]  # the mean over the finished runs is 200
+    300.0
 """
 
 import math

@@ -1,4 +1,10 @@
-"""The accuracies used as thresholds, each named for what it decides."""
+"""The accuracies used as thresholds, each named for what it decides.
+
+Examples:
+    >>> from analyses.statistics import thresholds as t
+    >>> t.NOT_MEMORISED_TO < t.GENERALISED_FROM < t.FLAWLESS_FROM
+    True
+"""
 
 GENERALISED_FROM = 0.9  # a network with this test accuracy has generalised
 NOT_MEMORISED_TO = 0.1  # wrong labels with at most this accuracy are not memorised

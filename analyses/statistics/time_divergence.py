@@ -12,6 +12,16 @@ seed would bound it.
 The exponent b and the noise are the same for all seeds. Where exponents differ between seeds (by
 30 % in :mod:`coverage`), a critical size of each seed's own describes that better than one power
 law for all, and the test finds a divergence that is not there in about half of the data sets.
+
+Examples:
+    >>> import numpy as np
+    >>> from analyses.statistics.critical_size import divergence_of_time
+    >>> sizes = np.array([320, 360, 420, 500, 640, 800, 1000])
+    >>> noise = np.exp(0.1 * np.random.default_rng(0).standard_normal((4, 7)))
+    >>> times = 1e5 / (sizes - 300.0) * noise  # of four seeds; they diverge at 300 pairs
+    >>> found = divergence_of_time(sizes, times, times < 1e4, budget=1e4)
+    >>> bool(found.low < 300 < found.high)
+    True
 """
 
 import math

@@ -1,4 +1,13 @@
-"""Wilson's interval of a share of examples, and whether it contains a threshold (borderline)."""
+"""Wilson's interval of a share of examples, and whether it contains a threshold (borderline).
+
+Examples:
+    >>> from analyses.statistics.wilson import interval_holds, wilson_interval
+    >>> low, high = wilson_interval(0.9, 200)  # 180 of 200 examples are right
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.851, 0.934)
+    >>> bool(interval_holds(0.9, 200, [0.93]))  # borderline
+    True
+"""
 
 from collections.abc import Sequence
 from typing import Any

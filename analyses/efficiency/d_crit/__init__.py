@@ -5,6 +5,12 @@ same seeds, so that the three estimates are of the same D_crit: the size at whic
 generalising need the same norm; the size at which grokked networks, trained on with less data, lose
 half of their validation accuracy; and the size at which the time to grok diverges. A joint test
 says whether they are equal, and what the account assumes is tested on the same runs.
+
+Examples:
+    >>> from analyses.efficiency import d_crit
+    >>> needed = d_crit.wanted("tiny", seeds=1)
+    >>> len(needed), len({named.config.data.train_fraction for named in needed})
+    (15, 10)
 """
 
 from collections.abc import Iterator

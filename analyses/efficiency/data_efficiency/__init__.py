@@ -6,6 +6,13 @@ learning rates, as one sweep; if it is killed, the same command continues it.
 The published panels differ in more than their titles say: those with weight decay use AdamW, and
 batches and learning rates differ. Here every setting differs from one baseline in one thing, and is
 compared with it at the same learning rate, split by split.
+
+Examples:
+    >>> from pathlib import Path
+    >>> from analyses.efficiency import data_efficiency
+    >>> job = data_efficiency.job(Path("out"), "tiny", seeds=1, workers=1)
+    >>> job.grid.size, {axis: len(values) for axis, values in job.axes.items()}
+    (30, {'setting': 15, 'data.train_fraction': 2})
 """
 
 from collections.abc import Iterator

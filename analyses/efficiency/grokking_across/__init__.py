@@ -1,4 +1,14 @@
-"""Grokking in three architectures on three amounts of data (second paper, Figs. 1, 2 and 3)."""
+"""Grokking in three architectures on three amounts of data (second paper, Figs. 1, 2 and 3).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import grokking_across
+    >>> wanted, few = grokking_across.wanted("tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = grokking_across.compute(runs)
+    >>> data.network.values.tolist(), data.fraction.values.tolist()
+    (['transformer', 'lstm', 'mlp'], [0.3, 0.5, 0.7])
+"""
 
 from collections.abc import Iterator
 

@@ -4,6 +4,16 @@ A network in Coexistence has learned the rule and its wrong labels, and its neur
 groups: periodic ones with high IPR and others with low IPR (Doshi et al. 2023). With one hidden
 layer the logits are sums over neurons. So cutting the neurons at an IPR gives two smaller networks,
 a C_mem and a C_gen from one training, whose logits add up exactly to the whole network's.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import halves
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> accuracy = halves.compute([run]).accuracy.sel(subset="test", label="given").squeeze()
+    >>> bool(accuracy.sel(part="memorising") < 0.3), bool(accuracy.sel(part="generalising") > 0.9)
+    (True, True)
 """
 
 from collections.abc import Iterator

@@ -9,6 +9,20 @@ Splits are nested, as published: C_gen has seen what C_mem has seen, and neither
 10 % of the pairs. C_mem is trained without weight decay, so that it ends without training errors;
 the paper's was trained with a weight decay of 1 and had one error. C_gen has the weight decay of
 ``settings``, without which the small one does not generalise; the paper's had none.
+
+Examples:
+    >>> import dataclasses
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> from analyses.efficiency.mixing import mixture, tables
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> memorising = from_checkpoint(run, END, "memorising", definition="published")
+    >>> mixed = tables.tables_of(memorising, closed_form(config.data, d_mlp=200))
+    >>> training = dataclasses.replace(mixture.MixtureConfig().training, steps=20)
+    >>> data = mixture.compute(mixed, config=mixture.MixtureConfig(training=training))
+    >>> dict(data.weights.sizes)
+    {'start': 2, 'step': 21, 'circuit': 2}
 """
 
 import time

@@ -4,6 +4,16 @@ A run whose validation accuracy ends half-way has either stopped there for good,
 semi-grokking, or would have gone on rising. So ``grokinterp run semi_grokking OUT`` trains for two
 to six times the usual number of steps (``LONGER``) and judges every run at both lengths. Runs
 that end half-way are taken apart: do they hold a memorising and a generalising circuit?
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import semi_grokking
+    >>> few = {"training.steps": 50}
+    >>> wanted = semi_grokking.wanted("tiny", 1, "mlp")
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = semi_grokking.compute(runs, budgets=(25, 50))  # judged twice
+    >>> dict(data.outcome.sizes)
+    {'budget': 2, 'network': 1, 'fraction': 4, 'seed': 1}
 """
 
 from collections.abc import Iterator

@@ -5,6 +5,15 @@ down after grokking. ``grokinterp run stability OUT`` trains one-layer transform
 norms, at several learning rates and weight decays, judges every run by the criterion of
 :mod:`analyses.efficiency.stability.computation`, and names the setting that is taken for size
 "small". All settings that were tried are in the result.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import stability
+    >>> wanted, few = stability.wanted("tiny", seeds=1), {"training.steps": 10}
+    >>> runs = gi.train_many([named.config.replace(few) for named in wanted])
+    >>> data = stability.compute(runs)
+    >>> data.network.values.tolist(), stability.chosen(data)  # ten steps are too few
+    (['none', 'none, small weights', 'pre', 'post'], None)
 """
 
 from collections.abc import Iterator

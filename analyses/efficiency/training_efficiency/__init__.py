@@ -4,6 +4,15 @@ The second paper says that C_mem is learned faster than C_gen. Training accuracy
 labels cannot show this, because a generalising network raises it too; training on random labels
 with the same learning rate, weight decay and batches can. This experiment uses the runs of
 ``model_efficiency``, in the same folder.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import training_efficiency
+    >>> wanted = training_efficiency.wanted("tiny", 1, "mlp")[-2:]  # the task and random labels
+    >>> configs = [named.config.replace({"training.steps": 150}) for named in wanted]
+    >>> steps = training_efficiency.compute(gi.train_many(configs)).time.squeeze()
+    >>> bool(steps.sel(event="generalised") > steps.sel(event="fitted"))
+    True
 """
 
 from collections.abc import Iterator

@@ -3,6 +3,18 @@
 ``grokinterp run ungrokking OUT`` trains networks until they grok (the starts), continues each of
 them with smaller and smaller parts of its data, and finds the size at which validation accuracy is
 lost.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import ungrokking
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "model.d_mlp": 100}
+    >>> changes |= {"training.steps": 200, "training.weight_decay": 5.0}
+    >>> start = gi.train(gi.RunConfig().replace(changes))
+    >>> less = ungrokking.continued(start, fraction=0.1, weight_decay=5.0, steps=200, level=0.9)
+    >>> run = gi.train(less.config, start=less.start)
+    >>> final = ungrokking.compute([run], [start]).final.item()
+    >>> start.history.test_accuracy[-1].item() > 0.9, final < 0.3  # it has lost the rule
+    (True, True)
 """
 
 from collections.abc import Iterator
