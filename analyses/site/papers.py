@@ -13,7 +13,7 @@ from analyses.ledger.verdicts import Row, rows
 from analyses.site import paper_figures
 from analyses.site.content import Content
 from analyses.site.paper_figures import PAPER, Page
-from analyses.site.pictures import DRAWN
+from analyses.site.pictures import DRAWN, KEPT
 
 SCRIPT = "assets/plotly.min.js"
 _BUTTONS = {"displaylogo": False, "responsive": True}
@@ -49,10 +49,16 @@ def nav() -> list[Any]:
 
 
 def _page(page: Page) -> str:
-    name, drawing = DRAWN.get((page.paper, page.title), ("", None))
-    data = _result(name) if drawing is not None else None
-    figures = drawing(data) if drawing is not None and data is not None else []
-    return paper_figures.markdown(page, _rows(), _embedded(figures))
+    place = (page.paper, page.title)
+    figures: list[go.Figure] = []
+    for name, drawing in DRAWN.get(place, {}).items():
+        if (data := _result(name)) is not None:
+            figures += drawing(data)
+    shown = _embedded(figures)
+    if place in KEPT:
+        picture, words = KEPT[place]
+        shown += [f"![{words}](../../{picture})", f"*{words}*"]
+    return paper_figures.markdown(page, _rows(), shown)
 
 
 def _index(paper: int, listed: Sequence[Page]) -> str:

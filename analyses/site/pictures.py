@@ -6,6 +6,9 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
+from analyses.pages.palette import PHASE_COLOR
+from analyses.pages.style import finish
+from analyses.phase_diagrams import presets
 from grokinterp.data import SUBSETS
 
 Drawing = Callable[[xr.Dataset], Sequence[go.Figure]]
@@ -62,15 +65,41 @@ def norms(data: xr.Dataset) -> list[go.Figure]:
     return [*accuracies(data), shown]
 
 
-# (paper, title of the page) -> name of the source, and what draws its result.
-DRAWN: dict[tuple[int, str], tuple[str, Drawing]] = {
-    (1, "Fig. 1"): ("fig1", accuracies),
-    (1, "Fig. 2"): ("fig2", over_time),
-    (1, "Fig. 4"): ("fig1", histograms),
-    (1, "Fig. 6"): ("fig1", lambda data: pruned(data.isel(weight_decay=[0]))),
-    (1, "Fig. 8"): ("fig8", norms),
-    (1, "Fig. 17"): ("fig1", lambda data: pruned(data.isel(weight_decay=[1, 2]))),
-    (1, "Fig. 18"): ("fig1", pruned_losses),
+def by_norm(data: xr.Dataset) -> list[go.Figure]:
+    """Training curves of the first seed, a figure for each norm; of one train fraction."""
+    runs = data.isel(seed=0, train_fraction=0)
+    return [
+        training_curves.plot_accuracy(_curves(runs.sel(norm=norm)), title=f"Norm: {norm}, seed 0")
+        for norm in data.norm.values
+    ]
+
+
+def cells(data: xr.Dataset) -> list[go.Figure]:
+    """How many cells of each panel of a diagram are in which phase; a figure for each preset."""
+    return [_cells(data.sel(preset=name)) for name in data.preset.values]
+
+
+# (paper, title of the page) -> names of sources, each with what draws its result.
+DRAWN: dict[tuple[int, str], dict[str, Drawing]] = {
+    (1, "Fig. 1"): {"fig1": accuracies},
+    (1, "Fig. 2"): {"fig2": over_time},
+    (1, "Fig. 3"): {"fig3a": cells, "fig3b": cells},
+    (1, "Fig. 4"): {"fig1": histograms},
+    (1, "Fig. 5"): {"fig5": by_norm},
+    (1, "Fig. 6"): {"fig1": lambda data: pruned(data.isel(weight_decay=[0]))},
+    (1, "Fig. 8"): {"fig8": norms},
+    (1, "Fig. 17"): {"fig1": lambda data: pruned(data.isel(weight_decay=[1, 2]))},
+    (1, "Fig. 18"): {"fig1": pruned_losses},
+    (1, "Fig. 24"): {"fig3a": cells},
+    (1, "Fig. 25"): {"fig3a": cells},
+    **{(1, f"Fig. {number}"): {f"fig{number}": cells} for number in range(26, 32)},
+}
+# (paper, title of the page) -> a picture of docs/, and what it shows: not a result of the ledger.
+KEPT = {
+    (1, "Fig. 3"): (
+        "phase_diagram.png",
+        "One seed per cell at the paper's size, on a coarser grid; not what the ledger compares.",
+    ),
 }
 
 
@@ -79,6 +108,20 @@ def _first_seed(data: xr.Dataset) -> list[tuple[float, xr.Dataset]]:
         (float(decay), data.sel(weight_decay=decay).isel(seed=0))
         for decay in data.weight_decay.values
     ]
+
+
+def _cells(one: xr.Dataset) -> go.Figure:
+    preset = presets.get(str(one.preset.item()))
+    panels = [f"{preset.panel.rpartition('.')[2]} {value}" for value in preset.values]
+    figure = go.Figure()
+    for phase in one.phase.values.tolist():
+        count = one.cells.sel(phase=phase).values[: len(panels)]
+        if count.any():
+            color = PHASE_COLOR[phase]
+            figure.add_bar(x=panels, y=count, name=phase, marker_color=color, marker_line_width=0)
+    figure.update_yaxes(title="cells")
+    title = f"{preset.figure}: cells in each phase, by majority of the seeds"
+    return finish(figure, title=title, barmode="stack")
 
 
 def _curves(one: xr.Dataset) -> xr.Dataset:

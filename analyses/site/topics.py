@@ -40,7 +40,7 @@ OF_PROBES = {
     "Removing units": """
         unit_pruning pruning_curve unit_effects linear_effects path_patching halves unit_halves
     """,
-    "Norms": "parameter_norms needed_norm stationarity",
+    "Norms": "parameter_norms unit_norms needed_norm stationarity",
 }
 
 # Title of the page -> modules whose public functions and classes it has.

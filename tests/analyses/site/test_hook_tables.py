@@ -7,6 +7,7 @@ import torch
 
 import grokinterp as gi
 from analyses.site.hook_tables import ARCHITECTURES, Architecture, general, hooks, weights
+from grokinterp.models.registry import MODELS
 
 P, BATCH = 13, 5
 # Other sizes than those that the tables are made from. Axes -> size.
@@ -25,6 +26,13 @@ CONFIGS: dict[str, tuple[Any, dict[str, int]]] = {
         {"d_embed": 6, "2 d_embed": 12, "hidden[0]": 19, "hidden[1]": 23},
     ),
 }
+
+
+def test_every_architecture_has_a_table() -> None:
+    ours = {
+        model.__name__ for model in MODELS.values() if model.__module__.startswith("grokinterp")
+    }
+    assert {one.name for one in ARCHITECTURES} == ours == set(CONFIGS)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda one: one.name)

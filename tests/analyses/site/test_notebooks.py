@@ -53,6 +53,7 @@ def test_a_notebook_without_a_heading(tmp_path: Path) -> None:
 def test_formulas_become_mathml() -> None:
     text = with_formulas("$c_k$ costs `$5`:\n\n$$\n\\cos w\n$$\n")
     assert text.count("<math ") == 2
+    assert text.startswith("<span><math ")  # else the line would be a paragraph of its own
     assert "<msub><mi>c</mi><mi>k</mi></msub>" in text
     assert 'display="block"' in text
     assert "`$5`" in text

@@ -1,13 +1,16 @@
 """Pages of the papers' figures: which there are, and what is on them."""
 
 import re
+from typing import Any
 
 import pytest
+import xarray as xr
 
 from analyses.ledger.catalogue import entries
 from analyses.ledger.verdicts import Row, rows_of
+from analyses.phase_diagrams import presets
 from analyses.site.paper_figures import ELSEWHERE, Page, index, markdown, numbers, pages
-from analyses.site.pictures import DRAWN
+from analyses.site.pictures import DRAWN, cells
 
 FIGURES = {1: 32, 2: 9}  # figures of each paper
 
@@ -83,5 +86,19 @@ def test_pictures_belong_to_pages_and_sources(made: list[Page]) -> None:
     used = {
         (page.paper, page.title): {entry.source.name for entry in page.entries} for page in made
     }
-    for place, (source, _) in DRAWN.items():
-        assert source in used[place]
+    for place, sources in DRAWN.items():
+        assert set(sources) <= used[place]
+
+
+def test_cells_of_a_phase_diagram_by_panel() -> None:
+    names = ["coexistence", "memorization", "confusion"]
+    counts = xr.DataArray(
+        [[[4, 5, 0]] * 4], dims=("preset", "panel", "phase"), coords={"preset": ["fig3a"]}
+    )
+    (figure,) = cells(xr.Dataset({"cells": counts.assign_coords(phase=names)}))
+    drawn: Any = figure.data
+    assert {bar.name: list(bar.y) for bar in drawn} == {
+        "coexistence": [4] * 4,
+        "memorization": [5] * 4,
+    }
+    assert len(drawn[0].x) == len(presets.get("fig3a").values)
