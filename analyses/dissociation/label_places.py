@@ -1,4 +1,11 @@
-"""Where the labels of a scatter plot go so that they do not lie on each other."""
+"""Where the labels of a scatter plot go so that they do not lie on each other.
+
+Examples:
+    >>> from analyses.dissociation.label_places import label_places
+    >>> points, sizes = [(2.0, 2.0), (2.2, 2.1)], [(2.0, 0.5), (2.0, 0.5)]
+    >>> label_places(points, sizes, frame=(2.0, 2.0, 8.0, 4.0))  # neither covers the other
+    ['top right', 'bottom left']
+"""
 
 from collections.abc import Sequence
 

@@ -5,6 +5,17 @@ For example::
     from analyses.dissociation.over_training import measures
 
     data = progress_measures.compute(run, measures=measures("neurons.0", "heads.0"))
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses import progress_measures
+    >>> from analyses.dissociation.over_training import measures
+    >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
+    >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
+    >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
+    >>> data = progress_measures.compute(run, measures=measures("neurons.0"))
+    >>> data.name.values.tolist(), bool((data.measure.sel(step=200) > 0.5).all())
+    (['S_mem, neurons.0', 'S_gen, neurons.0'], True)
 """
 
 from collections.abc import Callable

@@ -1,4 +1,14 @@
-"""One word on where memorisation and generalisation sit in a network."""
+"""One word on where memorisation and generalisation sit in a network.
+
+Examples:
+    >>> from analyses.dissociation.verdict import verdict
+    >>> whole = {"test": 1.0, "changed": 1.0}  # accuracies
+    >>> control = {"control_mem": [-0.1, 0.1, 0.0], "control_gen": [0.1, 0.0, 0.2]}
+    >>> verdict(**whole, s_mem=0.8, s_gen=0.9, **control).word
+    'separable'
+    >>> verdict(**whole, s_mem=0.1, s_gen=0.1, **control).word
+    'entangled'
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,18 @@
-"""The causal tests of Hypothesis 2.2: logits with only some frequencies in the embedding."""
+"""The causal tests of Hypothesis 2.2: logits with only some frequencies in the embedding.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.hypothesis.evidence import Question, find_key_frequencies
+    >>> from analyses.hypothesis.filter import chosen_frequencies, filtered_logits
+    >>> solution = gi.closed_form_mlp(p=13, d_mlp=60)
+    >>> question = Question(solution, "addition", None, draws=3, seed=0)
+    >>> key = find_key_frequencies(question, question.network.logits())
+    >>> chosen = chosen_frequencies(question, None, key)
+    >>> question.accuracies(filtered_logits(question, chosen, keep=True))[2]  # over all pairs
+    1.0
+    >>> question.accuracies(filtered_logits(question, chosen, keep=False))[2] < 0.2
+    True
+"""
 
 from collections.abc import Iterator
 

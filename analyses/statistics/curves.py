@@ -3,6 +3,17 @@
 A curve has a row for every evaluated step; the spacing does not matter. NaN marks a diverged run;
 it is below every level and never flat. But a run that stopped early because it diverged has a
 shorter history without NaN, so check ``run.diverged_at`` before asking for an outcome.
+
+Examples:
+    >>> import numpy as np
+    >>> from analyses.statistics.curves import outcome, sustained_crossing
+    >>> steps = np.arange(0, 1000, 50)
+    >>> accuracy = np.where(steps < 400, 0.1, 0.99)
+    >>> accuracy[3] = 0.95  # a jump that does not last
+    >>> sustained_crossing(steps, accuracy, 0.9)
+    400.0
+    >>> print(outcome(steps, accuracy))
+    grokked
 """
 
 from collections.abc import Sequence
