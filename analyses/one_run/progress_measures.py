@@ -72,8 +72,6 @@ from probes.unit_pruning import REMOVALS
 
 Measure = Callable[[Any, Dataset], float]  # of a hooked network and the run's data set
 
-# Further measures, by name, that every call of ``compute`` takes.
-MEASURES: dict[str, Measure] = {}
 VARIANTS = ("full", "restricted", "excluded")  # all of the logits, key frequencies, the rest
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -137,8 +135,7 @@ def of_networks(
         frequencies: key frequencies at every step; by default those of the last network, chosen by
             :func:`probes.key_frequencies`.
         follow: use at each step the key frequencies of that step instead.
-        measures: further numbers, each a function of the hooked network and the data set, in
-            addition to ``MEASURES``.
+        measures: further numbers, each a function of the hooked network and the data set.
 
     Returns:
         Dataset:
@@ -174,7 +171,7 @@ def of_networks(
     if frequencies is not None and follow:
         raise ValueError("frequencies are given, so follow=True has no effect; leave one out")
     check_choice("loss", loss, LOSSES)
-    more = MEASURES | dict(measures or {})
+    more = dict(measures or {})
     for name, measure in more.items():
         if not callable(measure):
             raise TypeError(f"measures[{name!r}] must be a function of a network and its data set")

@@ -275,13 +275,18 @@ def analysis(
     unit: Annotated[str, typer.Option(help="such as neurons.1, heads.0, hidden.0")] = "neurons.0",
     mode: Annotated[str, typer.Option(help="zero, mean or resample")] = "zero",
     random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
+    iterative: Annotated[
+        bool, typer.Option("--iterative", help="rank the units that are left again after each step")
+    ] = False,
 ) -> Finding:
     """The page of ``grokinterp analyse``, for one order."""
     if order is None:
         network = network_on_pairs(run.model)
         units_of(network, unit)
         order = default_orders(network, unit)[0]
-    data = compute(run, unit=unit, orders=[order], mode=mode, random_seeds=random_seeds)
+    data = compute(
+        run, unit=unit, orders=[order], mode=mode, random_seeds=random_seeds, iterative=iterative
+    )
     figures = [plot_pruning(data, quantity=q) for q in ("accuracy", "loss")]
     rows = [
         {

@@ -61,6 +61,15 @@ def test_it_writes_a_page_and_the_numbers(
     assert gi.Run.load(folder).config == normed.config  # its folder is still a run
 
 
+def test_pruning_ranks_again_if_asked(
+    folder: Path, corrupted_run: gi.Run, command: Command
+) -> None:
+    command("analyse", folder, "pruning", "--order", "norm", "--iterative", "--random-seeds", 1)
+    expected = pruning.compute(corrupted_run, orders=["norm"], random_seeds=1, iterative=True)
+    assert expected.attrs["iterative"] == 1
+    assert_holds(folder / "figures" / "pruning.nc", expected)
+
+
 @pytest.mark.slow
 def test_options_of_an_analysis(
     folder: Path, corrupted_run: gi.Run, tmp_path: Path, shell: Callable[..., Any]

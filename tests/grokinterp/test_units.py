@@ -182,3 +182,34 @@ def test_what_would_change_nothing_is_refused() -> None:
                 model.run_with_hooks(PAIRS[:1], fwd_hooks=gi.ablate([0], mode, unit=unit))
     with pytest.raises(ValueError, match="reference is not for frequencies"):
         gi.ablate([0], "mean", unit="frequencies", reference=torch.zeros(3, 2, 6))
+
+
+def without_half(model: gi.HookedModel) -> float:
+    """Mean square of the logits without the neurons that write least."""
+    sizes = model.get_parameter("W_U").detach().norm(dim=1)
+    taken_out = gi.ablate(gi.lowest(sizes, 0.5), "mean")
+    with torch.no_grad():
+        return float(model.run_with_hooks(PAIRS, fwd_hooks=taken_out).square().mean())
+
+
+def of_run(run: gi.Run) -> float:
+    return without_half(run.model)
+
+
+def test_ranks_are_taken_out_while_training_and_in_a_sweep() -> None:
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=P),
+        model=gi.MLPConfig(d_mlp=6),
+        training=gi.TrainConfig(steps=4, eval_every=2),
+    )
+    run = gi.train(config, probes={"without_half": without_half}, progress=False, device="cpu")
+    assert run.history.without_half.dims == ("step",)
+    assert run.history.without_half[-1] == pytest.approx(without_half(run.model))
+    start = gi.build_model(config)
+    assert run.history.without_half[0] == pytest.approx(without_half(start))
+    assert len(set(run.history.without_half.values.tolist())) == 3
+    axes = {"training.weight_decay": [0.0, 5.0]}
+    swept = gi.sweep(config, axes, seeds=1, measure={"without_half": of_run}, progress=False)
+    assert swept.without_half.values.flatten()[0] == pytest.approx(without_half(run.model))
+    assert len(set(swept.without_half.values.flatten().tolist())) == 2
+    assert not run.model.is_hooked

@@ -126,12 +126,10 @@ def test_gini_is_that_of_amplitudes(clocks: gi.Run) -> None:
     np.testing.assert_allclose(data.total_ipr, 0.8**2 + 0.2**2, atol=GAP)
 
 
-def test_further_measures_are_asked_at_every_step(
-    clocks: gi.Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(progress_measures.MEASURES, "pairs", lambda _, data: len(data.tokens))
+def test_further_measures_are_asked_at_every_step(clocks: gi.Run) -> None:
     asked: dict[str, progress_measures.Measure] = {
-        "W_U": lambda model, _: float(model.W_U.detach().norm())
+        "pairs": lambda _, data: len(data.tokens),
+        "W_U": lambda model, _: float(model.W_U.detach().norm()),
     }
     data = progress_measures.compute(clocks, measures=asked)
     assert data.measure.sel(name="pairs").values.tolist() == [P * P] * 4
