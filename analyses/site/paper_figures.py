@@ -85,8 +85,8 @@ def index(paper: int, made: Sequence[Page], rows: Mapping[str, Sequence[Row]]) -
         f"{in_words([row for of_entry in every.values() for row in of_entry])}.",
         "\n".join(
             [
-                "| | " + " | ".join(Verdict) + " | claims |",
-                "|---|" + "---|" * (len(Verdict) + 1),
+                "| | " + " | ".join(Verdict) + " |",
+                "|---|" + "---|" * len(Verdict),
                 *(_line(page, rows) for page in own),
             ]
         ),
@@ -99,8 +99,8 @@ def _line(page: Page, rows: Mapping[str, Sequence[Row]]) -> str:
     counts = [str(verdicts.count(verdict) or "") for verdict in Verdict]
     claims = list(dict.fromkeys(entry.claim for entry in page.entries))
     told = "; ".join(claims[:3]) + (f"; {len(claims) - 3} more" if len(claims) > 3 else "")
-    cells = [f"[{page.title}]({page.address.rpartition('/')[2]})", *counts, told]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    link = f"[{page.title}]({page.address.rpartition('/')[2]}): {told}"
+    return "| " + " | ".join([link.replace("|", "\\|"), *counts]) + " |"
 
 
 def _sources(page: Page, rows: Mapping[str, Sequence[Row]]) -> str:

@@ -72,10 +72,12 @@ OF_ANALYSES = {
         dissociation.label_places
     """,
     "Circuit efficiency": """
-        efficiency.circuits efficiency.mixing efficiency.model_efficiency
-        efficiency.training_efficiency efficiency.data_efficiency efficiency.ungrokking
-        efficiency.semi_grokking efficiency.d_crit efficiency.grokking_across
-        efficiency.stability efficiency.halves
+        efficiency.circuits.circuits efficiency.circuits.sources efficiency.circuits.label_scores
+        efficiency.mixing efficiency.mixing.mixture efficiency.mixing.variants
+        efficiency.mixing.gradient_flow efficiency.mixing.landscape efficiency.model_efficiency
+        efficiency.model_efficiency.trend efficiency.training_efficiency
+        efficiency.data_efficiency efficiency.ungrokking efficiency.semi_grokking
+        efficiency.d_crit efficiency.grokking_across efficiency.stability efficiency.halves
     """,
     "Label noise and images": """
         label_noise.table_ipr label_noise.deep_batchnorm label_noise.dropout_curves
