@@ -32,15 +32,16 @@ def faults(site: Path) -> Iterator[str]:
     The page for addresses that do not exist is left out: a server shows it anywhere, so its links
     begin at the server's root.
     """
+    site = site.resolve()
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     pages.pop(site / "404.html", None)
     for path, page in pages.items():
         for tag, address in page.links:
-            if (said := _fault(path, tag, address, pages)) is not None:
+            if (said := _fault(site, path, tag, address, pages)) is not None:
                 yield f"{path.relative_to(site)}: {said}"
 
 
-def _fault(path: Path, tag: str, address: str, pages: dict[Path, _Page]) -> str | None:
+def _fault(site: Path, path: Path, tag: str, address: str, pages: dict[Path, _Page]) -> str | None:
     parts = urlsplit(address)
     if parts.scheme == "data":
         return None
@@ -50,6 +51,8 @@ def _fault(path: Path, tag: str, address: str, pages: dict[Path, _Page]) -> str 
         return f"{address} works at the root of a server only"
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     target = target / "index.html" if target.is_dir() else target
+    if not target.is_relative_to(site):
+        return f"{address} leaves the site"
     if not target.exists():
         return f"{address} does not exist"
     place = unquote(parts.fragment)

@@ -32,6 +32,17 @@ def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     ]
 
 
+def test_links_out_of_a_site_that_is_reached_by_a_symbolic_link(tmp_path: Path) -> None:
+    site, reached = tmp_path / "site", tmp_path / "reached"
+    site.mkdir()
+    reached.symlink_to(site)
+    (tmp_path / "outside.txt").touch()
+    assert written(reached, first='<a href="../outside.txt">x</a><a href="#gone">y</a>') == [
+        "first.html: ../outside.txt leaves the site",
+        "first.html: #gone: first.html has no place 'gone'",
+    ]
+
+
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     body = '<script src="https://cdn.org/x.js"></script><link href="//fonts.org/f.css">'
     assert written(tmp_path, first=body) == [
