@@ -35,7 +35,7 @@ def examples() -> Iterator[doctest.DocTest]:
     parser = doctest.DocTestParser()
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for name, text in docstrings(ast.parse(path.read_text()), module):
+        for name, text in docstrings(ast.parse(path.read_text(encoding="utf-8")), module):
             variables = {"__name__": "__main__"}
             docstring = str(text.value)
             example = parser.get_doctest(docstring, variables, name, str(path), text.lineno - 1)

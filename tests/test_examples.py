@@ -30,6 +30,8 @@ def methods(owner: type) -> Iterator[tuple[str, str | None]]:
 
 def public_names() -> Iterator[tuple[str, str | None]]:
     """Names of the libraries and of their classes' methods, with their docstrings."""
+    for name in gi.models.__all__:
+        yield f"grokinterp.models.{name}", getattr(gi.models, name).__doc__
     for package in (gi, probes):
         for name in package.__all__:
             value = getattr(package, name)
@@ -46,7 +48,7 @@ def modules() -> Iterator[tuple[str, str | None]]:
         spec = find_spec(name)
         assert spec is not None
         assert spec.origin is not None
-        yield name, ast.get_docstring(ast.parse(Path(spec.origin).read_text()))
+        yield name, ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
 
 
 DOCSTRINGS = dict([*public_names(), *modules()])

@@ -45,6 +45,23 @@ class SnapshotsOfTraining:
         for epoch, model in snapshots.models(every=10):
             hits = model(data.tokens).argmax(dim=1) == data.labels
             print(epoch, hits[data.is_test].double().mean().item())
+
+    Examples:
+        >>> import grokinterp as gi
+        >>> import torch
+        >>> shapes = {"embed.W_E": (8, 14), "pos_embed.W_pos": (3, 8), "unembed.W_U": (8, 14)}
+        >>> shapes |= {f"blocks.0.attn.W_{name}": (2, 4, 8) for name in "KQV"}
+        >>> shapes |= {"blocks.0.attn.W_O": (8, 8), "blocks.0.mlp.W_in": (32, 8)}
+        >>> shapes |= {"blocks.0.mlp.b_in": (32,), "blocks.0.mlp.W_out": (8, 32)}
+        >>> shapes |= {"blocks.0.mlp.b_out": (8,)}
+        >>> state = {name: torch.rand(shape) for name, shape in shapes.items()}
+        >>> losses = {"train_losses": [2.6, 0.1], "test_losses": [2.6, 3.0]}
+        >>> torch.save({"state_dicts": [state, state], "epochs": [0, 100], **losses}, "theirs.pth")
+        >>> snapshots = gi.load_nanda2023("theirs.pth")
+        >>> len(snapshots), snapshots.at(100).template
+        (2, 'a b =')
+        >>> [epoch for epoch, model in snapshots.models()]
+        [0, 100]
     """
 
     epochs: Int[Tensor, " snapshot"]  # after which the networks were stored
