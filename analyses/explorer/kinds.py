@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,12 +18,16 @@ from grokinterp.short_text import short_repr
 from probes import exact_effects
 from probes.direct_output import direct_output
 from probes.network_on_pairs import NetworkOnPairs
+from probes.unit_effects import UnitEffects
 from probes.unit_pruning import Removals
 
-# Units that are removed one by one, at most: a forward pass each.
+# Networks without a single unit, at most: a forward pass each.
 MOST_ALONE = 600
+# Numbers, at most, of activations and rests with which units can be removed at earlier steps, too.
+MOST_EARLIER_RECORDS = 3_000_000
 # Scores by whose rank removals are stored.
 _RANKED_BY = ("periodicity", "norm", "effect_test", "effect_changed")
+_ACTIVATION = {"heads": "Length of the vector that it writes", FREQUENCIES: ""}
 
 
 @short_repr
@@ -48,43 +53,63 @@ def kind_from_weights(networks: Networks, unit: str, room: Room) -> dict[str, An
 
 
 def kind(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
-    """Units whose activations or removals the page holds, of the last network.
+    """Units whose activations or removals the page holds.
 
-    The logits may be a sum over the units and of a rest. With "activations", the rest and the
-    vectors that units write the page removes any of them, exactly. Otherwise, and where there is no
-    room for these, it holds the answers after removals by rank.
+    Where the logits are a sum over the units and of a rest, the page removes any of them, exactly,
+    with their activations, the vectors that they write and the rest: of the last network and, if
+    these are few numbers, of earlier ones. Elsewhere, and where there is no room for these, it
+    holds the answers of the last network after removals by rank.
     """
-    network, units = networks.last, networks.last.units[unit]
-    output = direct_output(network, units)
-    vectors = unit_vectors(network, unit)
+    output = direct_output(networks.last, networks.last.units[unit])
     if networks.runs and output is not None and output.is_exact:
-        rest = Removals(network, unit, "zero").logits(torch.arange(units.count)).numpy()
-        if (rest == rest[:1]).all():
-            rest = rest[:1]
-        words = units_in_words(unit, list(network.units))
-        activations = network.activations(output.hook).numpy()
-        if room.put(f"{unit}/rest", rest, f"the logits without {words}") and room.put(
-            f"{unit}/activations", activations, f"activations of {words}"
-        ):
-            _keep_vectors(vectors, unit, room)
-            return _described(networks, unit, room) | {"source": "activations"}
+        found = _recorded(networks, unit, room)
+        if found is not None:
+            return found
     return _stored(networks, unit, room)
+
+
+def _recorded(networks: Networks, unit: str, room: Room) -> dict[str, Any] | None:
+    """Activations and what units write; None if there is no room for them."""
+    words, earlier = units_in_words(unit, list(networks.last.units)), networks.stored[:-1]
+    last = _records(networks.last, unit)
+    for name, array in last.items():
+        if not room.put(f"{unit}/{name}", array, f"{name} of {words}"):
+            return None
+    if (rounded := room.rounded_values(f"{unit}/activations")) is not None:
+        error = np.abs((rounded - last["activations"]) @ last["W"]).max()
+        room.notes.append(f"With these the logits are off by up to {error:.1g}.")
+    found = _described(networks, unit, room) | {"source": "activations", "earlier": False}
+    if earlier and len(earlier) * sum(map(np.size, last.values())) <= MOST_EARLIER_RECORDS:
+        records = [_records(network, unit) for network in earlier]
+        for name in last:
+            rows = max(len(record[name]) for record in records)  # a rest may have one row for all
+            wide = [np.broadcast_to(r[name], (rows, *r[name].shape[1:])) for r in records]
+            room.put_over_steps(f"{unit}/earlier_{name}", np.stack(wide))
+        found["earlier"] = True
+    return found
+
+
+def _records(network: NetworkOnPairs, unit: str) -> dict[str, np.ndarray]:
+    """The parts of the sum that the logits are, see ``page/recorded.js``."""
+    output = direct_output(network, network.units[unit])
+    assert output is not None
+    units = torch.arange(network.units[unit].count)
+    rest = Removals(network, unit, "zero").logits(units).numpy()
+    return {
+        "activations": network.activations(output.hook).numpy(),
+        "rest": rest[:1] if (rest == rest[:1]).all() else rest,
+    } | {name: vectors.numpy() for name, vectors in unit_vectors(network, unit).items()}
 
 
 def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
     network, units = networks.last, networks.last.units[unit]
     words = units_in_words(unit, list(network.units))
-    # An LSTM's gates are many, and each has the hidden units that it serves.
-    is_gate = kind_of(unit).startswith("gate")
-    effects = None
-    if networks.removes and units.count <= MOST_ALONE and not is_gate:
-        loss = networks.run.config.training.loss
-        effects = exact_effects(network, networks.run.dataset, unit, loss=loss)
+    effects = _effects(networks, unit)
     described = _described(networks, unit, room, effects)
-    found = described | {"source": "stored", "by": [], "points": [0], "alone": effects is not None}
-    if effects is not None:
-        alone = torch.stack([effects.accuracy[subset] for subset in DISJOINT], dim=1)
-        found["alone"] = room.put(f"{unit}/alone", alone.numpy(), f"effects of single {words}")
+    found = described | {"source": "stored", "by": [], "points": [0]}
+    if effects and effects[-1] is not None:
+        alone = torch.stack([effects[-1].accuracy[subset] for subset in DISJOINT], dim=1)
+        room.put(f"{unit}/alone", alone.numpy(), f"effects of single {words}")
     if networks.removes:
         values = room.exact[f"{unit}/scores"][-1]
         keys = [score["key"] for score in described["scores"]]
@@ -92,42 +117,46 @@ def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
         removals = stored_removals(network, unit, ranked)
         if room.put(f"{unit}/answers", removals.answers, f"answers without some {words}"):
             found |= {"by": removals.by, "points": removals.points}
-    if unit != FREQUENCIES:
-        values = written(network, units)
-        assert values is not None
+    if (values := written(network, units)) is not None:
         size = values[..., 0] if values.shape[-1] == 1 else values.norm(dim=-1)
         room.put(f"{unit}/activations", size.numpy(), f"activations of {words}")
-    _keep_vectors(unit_vectors(network, unit), unit, room)
+    for name, vectors in unit_vectors(network, unit).items():
+        room.put(f"{unit}/{name}", vectors.numpy(), f"weights of {words}")
     return found
 
 
-def _keep_vectors(vectors: dict[str, Tensor], unit: str, room: Room) -> None:
-    for name, vector in vectors.items():
-        room.put(f"{unit}/{name}", vector.numpy(), f"weights of {unit}")
+def _effects(networks: Networks, unit: str) -> list[UnitEffects | None]:
+    """``probes.exact_effects`` in each network or, if that takes too long, in the last one alone.
+
+    Empty if it takes too long even there, and for an LSTM's gates, four in each layer.
+    """
+    count, loss = networks.last.units[unit].count, networks.run.config.training.loss
+    if not networks.removes or count > MOST_ALONE or kind_of(unit).startswith("gate"):
+        return []
+    measured = networks.stored if count * len(networks.stored) <= MOST_ALONE else [networks.last]
+    absent = [None] * (len(networks.stored) - len(measured))
+    data = networks.run.dataset
+    return [*absent, *(exact_effects(network, data, unit, loss=loss) for network in measured)]
 
 
-def _described(networks: Networks, unit: str, room: Room, effects: Any = None) -> dict[str, Any]:
+def _described(
+    networks: Networks, unit: str, room: Room, effects: Sequence[UnitEffects | None] = ()
+) -> dict[str, Any]:
     """Names and scores; the scores of all networks are put into the room, [step, score, unit]."""
     data, names = networks.run.dataset, list(networks.last.units)
     found = [unit_scores(network, data, unit, networks.order) for network in networks.stored]
-    scores = list(found[-1])
-    table = [torch.stack([of.get(score, _none(of)) for score in scores]) for of in found]
-    if effects is not None:  # of the last network alone: elsewhere they have no value
-        known = effect_scores(effects)
-        more = torch.stack(list(known.values()))
-        absent = torch.full_like(more, float("nan"))
-        table = [torch.cat([now, absent]) for now in table[:-1]] + [torch.cat([table[-1], more])]
-        scores += list(known)
+    for scores, effect in zip(found, effects, strict=bool(effects)):
+        if effect is not None:
+            scores |= effect_scores(effect)
+    none = torch.full((networks.last.units[unit].count,), float("nan"), dtype=torch.float64)
+    table = [torch.stack([of.get(score, none) for score in found[-1]]) for of in found]
     values = torch.stack(table).float().numpy()
     room.exact[f"{unit}/scores"] = values  # small, and everything else needs them
     room.left -= values.nbytes
     return {
         "name": unit,
         "words": units_in_words(unit, names),
+        "activation": _ACTIVATION.get(kind_of(unit), "Activation"),
         "count": networks.last.units[unit].count,
-        "scores": [score._asdict() for score in scores],
+        "scores": [score._asdict() for score in found[-1]],
     }
-
-
-def _none(of: dict[Any, Tensor]) -> Tensor:
-    return torch.full_like(next(iter(of.values())), float("nan"))

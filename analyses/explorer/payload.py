@@ -101,7 +101,7 @@ def gather(run: Run, *, name: str) -> Payload:
         "logits": bool(logits),
         "embedding": circles,
         "circle": circles["strongest"] if circles else 0,
-        "attention": attention(last, room),
+        "attention": attention(networks.stored, room),
         "notes": room.notes,
     }
     arrays = {

@@ -7,6 +7,7 @@ import numpy as np
 
 # Compressed bytes, which text makes a third larger: a page stays below 15 MB.
 MOST_BYTES = 11_000_000
+_LARGEST = 2**15 - 1  # of 16 bits, as in packing.pack
 
 
 @dataclass
@@ -41,10 +42,22 @@ class Room:
         self.left -= size
         return True
 
+    def rounded_values(self, name: str) -> np.ndarray | None:
+        """The values that the page gets of an array that is rounded; None for others."""
+        if name not in self.rounded:
+            return None
+        array = self.rounded[name][0]
+        return _rounded(array) * (float(np.abs(array).max(initial=0.0)) / _LARGEST)
+
+    def put_over_steps(self, name: str, array: np.ndarray) -> None:
+        """Keep an array [step, ...], rounded to 16 bits; the caller knows that it is small."""
+        self.rounded[name] = array
+        self.left -= _compressed(_rounded(array))
+
 
 def _rounded(array: np.ndarray) -> np.ndarray:
     most = float(np.abs(array).max(initial=0.0)) or 1.0
-    return np.round(array / most * (2**15 - 1)).astype(np.int16)
+    return np.round(array / most * _LARGEST).astype(np.int16)
 
 
 def _compressed(array: np.ndarray) -> int:

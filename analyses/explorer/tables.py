@@ -1,5 +1,6 @@
 """The circles of the embedding, and attention: what is shown of parts that are no units."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ from analyses.explorer.room import Room
 from analyses.one_run import embedding_planes, embedding_spectrum
 from grokinterp import Run
 from probes.network_on_pairs import NetworkOnPairs
+
+# Attention at earlier steps: numbers of a layer, at most.
+_MOST_EARLIER = 2_000_000
 
 
 def embedding(run: Run, steps: list[int], room: Room) -> dict[str, Any] | None:
@@ -35,20 +39,28 @@ def embedding(run: Run, steps: list[int], room: Room) -> dict[str, Any] | None:
     return {"tables": tables, "frequencies": frequencies, "strongest": strongest}
 
 
-def attention(network: NetworkOnPairs, room: Room) -> dict[str, Any] | None:
+def attention(stored: Sequence[NetworkOnPairs], room: Room) -> dict[str, Any] | None:
     """Where every head looks from every position; None for a network without attention.
 
-    Puts "attention/LAYER" [head, query, key, pair] of the last network into the room.
+    Puts "attention/LAYER" [head, query, key, pair] of the last network into the room and, if these
+    are few numbers, "attention/LAYER/earlier" of the others.
     """
-    hooks = [name for name in network.model.hook_dict if name.split(".")[-1] == "hook_pattern"]
-    if not hooks:
-        return None
+    network, model = stored[-1], stored[-1].model
+    hooks = [name for name in model.hook_dict if name.split(".")[-1] == "hook_pattern"]
     words = (network.anatomy.template or "a b").split()
     layers: list[dict[str, Any]] = []
     for layer, hook in enumerate(hooks):
-        patterns = [network.activations(hook, position=at) for at in range(len(words))]
-        pattern = np.stack([rows.numpy() for rows in patterns])  # [query, pair, head, key]
-        pattern = pattern.transpose(2, 0, 3, 1)
-        if room.put(f"attention/{layer}", pattern, f"attention of layer {layer}"):
-            layers.append({"layer": layer, "heads": len(pattern)})
+        last = _patterns(network, hook, len(words))
+        if not room.put(f"attention/{layer}", last, f"attention of layer {layer}"):
+            continue
+        earlier = 1 < len(stored) <= _MOST_EARLIER / last.size
+        if earlier:
+            patterns = [_patterns(other, hook, len(words)) for other in stored[:-1]]
+            room.put_over_steps(f"attention/{layer}/earlier", np.stack(patterns))
+        layers.append({"layer": layer, "heads": len(last), "earlier": earlier})
     return {"positions": words, "layers": layers} if layers else None
+
+
+def _patterns(network: NetworkOnPairs, hook: str, length: int) -> np.ndarray:
+    rows = [network.activations(hook, position=at).numpy() for at in range(length)]
+    return np.stack(rows).transpose(2, 0, 3, 1)  # [query, pair, head, key] before

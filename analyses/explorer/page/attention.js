@@ -12,18 +12,21 @@ export class Attention {
     $("attention-layer").parentElement.hidden = layers.length === 1;
   }
 
-  /** The pattern of a head from one position to another for all pairs. */
-  values({ layer, from }, head, to) {
+  /** The pattern of a head from one position to another for all pairs; null if it is not here. */
+  values({ at, layer, from }, head, to) {
     const { p, attention } = this.stored.about;
     const count = attention.positions.length;
-    const all = this.stored.arrays[`attention/${attention.layers[layer].layer}`].values;
-    const at = ((head * count + from) * count + to) * p * p;
-    return all.subarray(at, at + p * p);
+    const { layer: name, heads, earlier } = attention.layers[layer];
+    const isLast = this.stored.isLast(at);
+    if (!isLast && !earlier) return null;
+    const { values } = this.stored.arrays[isLast ? `attention/${name}` : `attention/${name}/earlier`];
+    const place = (((isLast ? 0 : at) * heads + head) * count + from) * count + to;
+    return values.subarray(place * p * p, (place + 1) * p * p);
   }
 
   draw(state) {
     const { p, attention } = this.stored.about;
-    const isHere = this.stored.isLast(state.at);
+    const isHere = this.values(state, 0, 0) !== null;
     $("attention-layer").value = state.layer;
     $("attention-from").value = state.from;
     $("attention-words").textContent = isHere ? "" : "Attention is stored for the last step only.";

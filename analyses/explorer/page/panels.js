@@ -60,6 +60,11 @@ export function showUnits(explorer, isOther) {
   const alone = stored.alone(kind, state.at, state.unit);
   const changes = alone && SUBSETS.map((subset, i) => `${stored.about.subsets[subset]} ${signed(alone[i])}`);
   $("alone").textContent = alone ? `Accuracy without it alone: ${changes.join(", ")}.` : "";
+  $("activation-title").textContent = `${kind.activation} on (a, b): row a, column b`;
+  const isHidden = explorer.answers.removes !== "any" && !stored.isLast(state.at);
+  $("unit-missing").textContent = kind.name === "frequencies"
+    ? "The residues in its plane are in the next panel."
+    : isHidden ? "Activations and weights of these units are stored for the last step only." : "";
 }
 
 export function showCurves(explorer) {

@@ -41,8 +41,8 @@ export class Stored {
   weights(kind, at) {
     const { p } = this.about;
     if (kind.source === "weights") return this.#weights(kind, at);
-    if (kind.source !== "activations" || !this.isLast(at)) return null;
-    const [activations, W_U, rest] = ["activations", "W", "rest"].map((name) => this.#of(kind, name));
+    if (kind.source !== "activations" || !(kind.earlier || this.isLast(at))) return null;
+    const [activations, W_U, rest] = ["activations", "W", "rest"].map((name) => this.#at(kind, name, at));
     return { p, activations, W_U, rest, start: 0 };
   }
 
@@ -85,20 +85,20 @@ export class Stored {
       const outer = { W: row(network.W_U) };
       return network.isDeep ? outer : { U: row(network.first), V: row(network.second), ...outer };
     }
-    const names = ["U", "V", "W"].filter((name) => this.isLast(at) && this.#of(kind, name));
-    return Object.fromEntries(names.map((name) => [name, row(this.#of(kind, name))]));
+    const names = ["U", "V", "W"].filter((name) => this.#at(kind, name, at));
+    return Object.fromEntries(names.map((name) => [name, row(this.#at(kind, name, at))]));
   }
 
   /** A unit's activation for all pairs, of units whose network does not run; null if it is not here. */
   activation(kind, at, unit) {
-    const values = this.isLast(at) && this.#of(kind, "activations");
+    const values = this.#at(kind, "activations", at);
     if (!values) return null;
     return Float64Array.from({ length: this.labels.length }, (_, i) => values[i * kind.count + unit]);
   }
 
   /** By how much the accuracy on each subset changes if a unit alone is removed; null if unknown. */
   alone(kind, at, unit) {
-    const values = this.isLast(at) && this.#of(kind, "alone");
+    const values = this.#at(kind, "alone", at);
     return values ? values.subarray(3 * unit, 3 * unit + 3) : null;
   }
 
@@ -127,6 +127,13 @@ export class Stored {
     const active = network.activations(a, b);
     return Float64Array.from(network.rest(pair), (rest, c) =>
       active.reduce((sum, value, unit) => sum + value * network.W_U[unit * p + c], rest));
+  }
+
+  /** An array of a kind of units at a step, if it is here. */
+  #at(kind, name, at) {
+    if (this.isLast(at)) return this.#of(kind, name);
+    const earlier = this.#of(kind, `earlier_${name}`);
+    return earlier && this.#atPlace(earlier, at, this.about.steps.length - 1);
   }
 
   #of(kind, name) {

@@ -6,8 +6,10 @@ import torch
 
 import grokinterp as gi
 from analyses.explorer import sizes
-from analyses.explorer.layers import plain_weights
+from analyses.explorer.layers import has_plain_weights, plain_weights
 from analyses.explorer.payload import gather, subset_codes
+from analyses.explorer.removals import stored_removals
+from analyses.explorer.room import Room
 from analyses.explorer.scores import periodic_order, unit_scores
 from analyses.explorer.words import DISJOINT
 from grokinterp.data import Dataset, make_dataset
@@ -17,6 +19,7 @@ from probes import (
     model_neuron_norms,
     network_on_pairs,
     unit_periodicity,
+    unit_pruning_curve,
 )
 
 P = 11
@@ -142,3 +145,64 @@ def test_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = sizes.parts(1, [70], products=1, logits=1)
     assert (chosen.networks, chosen.runs) == ([0], True)
     assert "--checkpoints 30" in chosen.notes[0]
+
+
+def test_the_frequency_of_a_head_is_that_of_what_it_writes() -> None:
+    config = gi.RunConfig(
+        data=ADDITION, model=gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=4, biases=False)
+    )
+    model = gi.build_model(config).eval()
+    wave = torch.cos(2 * torch.pi * 3 * torch.arange(P) / P)
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        weights["embed.W_E"].zero_()[:P, 0] = wave
+        weights["pos_embed.W_pos"].zero_()
+        weights["blocks.0.attn.W_Q"].zero_()  # it looks at all positions alike
+        weights["blocks.0.attn.W_O"][1] = 0.0  # a dead head
+    found = unit_scores(network_on_pairs(model), make_dataset(ADDITION), "heads.0", torch.arange(P))
+    values = {score.key: value for score, value in found.items()}
+    assert values["frequency"][0] == 3
+    assert values["frequency"][1].isnan()
+    assert values["periodicity"][0] == pytest.approx(1.0, abs=1e-6)
+
+
+class Doubled(gi.HookedMLP):
+    """Computes otherwise than its weights tell."""
+
+    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        return 2 * super().logits(tokens)
+
+
+def test_only_a_known_mlp_runs_from_its_weights() -> None:
+    assert has_plain_weights(network())
+    assert not has_plain_weights(Doubled(gi.MLPConfig(d_mlp=4), p=P))
+    assert not has_plain_weights(network(norm="layer"))
+
+
+def test_what_does_not_fit_is_rounded_or_left_out() -> None:
+    noise = torch.randn(1000, generator=torch.Generator().manual_seed(0)).numpy()
+    room = Room(left=9_000)
+    assert room.put("exact", noise, "noise")  # about 3.7 kB, less than half
+    assert room.put("rounded", noise, "more noise")
+    assert not room.put("out", np.tile(noise, 50) + np.arange(50_000) % 999, "too much")
+    assert room.exact.keys() == {"exact"}
+    assert room.rounded.keys() == {"rounded"}
+    values = room.rounded_values("rounded")
+    assert values is not None
+    np.testing.assert_allclose(values, noise, rtol=0, atol=np.abs(noise).max() / 65_534 * 1.01)
+    assert room.rounded_values("exact") is None
+    assert room.notes[0] == "Rounded to 16 bits, to keep the page small: more noise."
+    assert room.notes[1].startswith("Left out: too much, ")
+
+
+def test_removals_are_those_of_pruning() -> None:
+    model, data = network(norm="layer"), make_dataset(gi.DataConfig(p=P, corruption=0.3))
+    score = torch.randn(12, generator=torch.Generator().manual_seed(1)).numpy()
+    score[4] = np.nan  # of the lowest rank
+    found = stored_removals(network_on_pairs(model), "neurons.0", {"norm": score})
+    order = torch.from_numpy(np.nan_to_num(score, nan=-np.inf).argsort())
+    for end, by in enumerate((order, order.flip(0))):
+        expected = unit_pruning_curve(model, data, by)
+        right = torch.from_numpy(found.answers[0, end]) == data.labels
+        shown = torch.stack([right[:, data.masks[s]].double().mean(dim=1) for s in DISJOINT], dim=1)
+        torch.testing.assert_close(shown, expected.accuracy[found.points][:, [1, 2, 3]])
