@@ -51,7 +51,8 @@ from grokinterp.models.units import kind_of
 from grokinterp.training.as_run import OutsideRun
 from probes import network_on_pairs
 
-_RANDOM = 5  # random orders, where each removal takes a forward pass
+# Where each removal takes a forward pass: random orders, and removals scored in each order.
+_RANDOM, _REMOVALS = 5, 30
 # Training is squeezed on a linear axis if the training set is learned in this share of the steps,
 # and the test set takes this many times as long, or for ever.
 _SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
@@ -163,7 +164,8 @@ class Report:
         if not units:
             raise ValueError(f"{network.anatomy.description} names no units that could be removed")
         neurons = [name for name in units if kind_of(name) != "heads"]
-        return pruning.compute(self.run, unit=(neurons or units)[-1], random_seeds=_RANDOM)
+        unit = (neurons or units)[-1]
+        return pruning.compute(self.run, unit=unit, random_seeds=_RANDOM, removals=_REMOVALS)
 
     @cached_property
     def apart(self) -> xr.Dataset:

@@ -39,6 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few draws and few removals."""
     for module, changes in ((hypothesis, {"random_draws": 2}), (pruning, {"removals": 3})):
         monkeypatch.setattr(module, "compute", functools.partial(module.compute, **changes))
+    monkeypatch.setattr("analyses.pages.report._REMOVALS", 3)
 
 
 def trained(model: Any, **data: Any) -> gi.Run:
@@ -136,16 +137,24 @@ def test_a_page_escapes_markup_and_has_plotly_once(tmp_path: Path) -> None:
     assert summary["hypothesis"] is None
 
 
-def test_why_there_is_no_explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explorer_beside_the_report_or_why_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Report, "questions", {})
-    run = trained(gi.MLPConfig(d_mlp=4, norm="layer"))
-    summary = write_report(run, tmp_path / "one.html")
-    text = (tmp_path / "one.html").read_text(encoding="utf-8")
-    assert "a layer norm does not allow" in summary["not_shown"]["explorer"]
-    assert "a layer norm does not allow" in text
+    run = trained(gi.MLPConfig(d_mlp=4))
+    write_report(run, tmp_path / "one.html")
+    assert 'href="one-explorer.html"' in (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert (tmp_path / "one-explorer.html").exists()
+
+    def refuse(*given: Any, **options: Any) -> None:
+        raise ValueError("too wide for a page")
+
+    monkeypatch.setattr("analyses.explorer.write_explorer", refuse)
+    summary = write_report(run, tmp_path / "two.html")
+    text = (tmp_path / "two.html").read_text(encoding="utf-8")
+    assert summary["not_shown"]["explorer"] == "too wide for a page"
+    assert "too wide for a page" in text
     assert 'class="button"' not in text
-    write_report(trained(gi.MLPConfig(d_mlp=4)), tmp_path / "two.html")
-    assert 'href="two-explorer.html"' in (tmp_path / "two.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
