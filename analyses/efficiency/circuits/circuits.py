@@ -5,6 +5,19 @@ with its numbers. The second paper selects both by their training accuracy alone
 (``DEFINITIONS["published"]``), when C_mem has often begun to generalise. The validated definitions
 also bound the validation accuracy. Circuits come from checkpoints and constructions (``sources``)
 or from splitting one network into both (``halves``).
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.circuits import Circuit, CircuitError
+    >>> model, data = gi.closed_form_mlp(p=13, d_mlp=200), gi.make_dataset(gi.DataConfig(p=13))
+    >>> solution = {"source": "analytic", "model": model, "dataset": data, "seen": data.is_train}
+    >>> Circuit(kind="generalising", **solution).definition
+    'validated'
+    >>> try:
+    ...     circuit = Circuit(kind="memorising", **solution)
+    ... except CircuitError as error:
+    ...     print(str(error).split("; ")[0])
+    C_mem (analytic) must have train accuracy >= 0.99 and validation accuracy <= 0.05
 """
 
 import math

@@ -1,4 +1,14 @@
-"""Accuracy, logits and margins on each kind of example, for the given and the true label."""
+"""Accuracy, logits and margins on each kind of example, for the given and the true label.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.label_scores import label_scores
+    >>> model = gi.closed_form_mlp(p=13, d_mlp=200)  # it knows the rule, but no wrong label
+    >>> data = gi.make_dataset(gi.DataConfig(p=13, corruption=0.3))
+    >>> accuracy = label_scores(model(data.tokens).detach(), data).accuracy.sel(subset="changed")
+    >>> accuracy.sel(label="given").item(), accuracy.sel(label="true").item()
+    (0.0, 1.0)
+"""
 
 import numpy as np
 import xarray as xr

@@ -11,6 +11,16 @@ alternatives are cleaner; :func:`from_checkpoint` makes a circuit of each:
 - :func:`random_elsewhere`: the task's labels on the training pairs and random ones on all others.
   It answers like a perfect memoriser of the training set with confident errors elsewhere. Only its
   answers are certain: internally it may compute the rule and overrule it.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> closed_form(gi.DataConfig(p=13), d_mlp=200).kind
+    'generalising'
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> from_checkpoint(run, END, "memorising", definition="published").kind
+    'memorising'
 """
 
 import math

@@ -5,6 +5,22 @@ is the sum of the learning rates, warm-up included, so curves of different rates
 flow conserves ``w_m2^2 - w_m1^2`` and ``w_g2^2 - w_g1^2``, since the gradient of a function of the
 product w1 w2 is (w2, w1) times one number. So a second factor that starts large stays large and
 keeps its circuit fast: dw_mem/dt = -(w_m1^2 + w_m2^2) dL/dw_mem.
+
+Examples:
+    >>> import dataclasses
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> from analyses.efficiency.mixing.gradient_flow import predict
+    >>> from analyses.efficiency.mixing.mixture import MixtureConfig
+    >>> from analyses.efficiency.mixing.tables import tables_of
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> memorising = from_checkpoint(run, END, "memorising", definition="published")
+    >>> tables = tables_of(memorising, closed_form(config.data, d_mlp=200))
+    >>> training = dataclasses.replace(MixtureConfig().training, steps=20)
+    >>> flow = predict(tables, config=MixtureConfig(training=training))
+    >>> flow.attrs["flow"], dict(flow.weights.sizes)  # Adam's
+    ('sign', {'start': 2, 'step': 21, 'circuit': 2})
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,21 @@
-"""The delay of generalisation as a function of the two circuits' initial speeds."""
+"""The delay of generalisation as a function of the two circuits' initial speeds.
+
+Examples:
+    >>> import dataclasses
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> from analyses.efficiency.mixing.landscape import compute_landscape
+    >>> from analyses.efficiency.mixing.mixture import MixtureConfig
+    >>> from analyses.efficiency.mixing.tables import tables_of
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> memorising = from_checkpoint(run, END, "memorising", definition="published")
+    >>> tables = tables_of(memorising, closed_form(config.data, d_mlp=200))
+    >>> training = dataclasses.replace(MixtureConfig().training, steps=20)
+    >>> speeds, how = (1.0, 10.0), MixtureConfig(training=training)
+    >>> dict(compute_landscape(tables, speeds, speeds, how).delay.sizes)
+    {'w_m2': 2, 'w_g2': 2, 'factor': 2}
+"""
 
 from collections.abc import Sequence
 

@@ -7,6 +7,21 @@ a speed proportional to w_m2.
 
 Source: "Towards Understanding Grokking Phenomenon via Model and Training Efficiency" (2023),
 section 5.1 and Fig. 5, after Varma et al. 2023, arXiv:2309.02390.
+
+Examples:
+    >>> import dataclasses
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> from analyses.efficiency.mixing.mixture import MixtureConfig, compute
+    >>> from analyses.efficiency.mixing.tables import tables_of
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> memorising = from_checkpoint(run, END, "memorising", definition="published")
+    >>> tables = tables_of(memorising, closed_form(config.data, d_mlp=200))
+    >>> training = dataclasses.replace(MixtureConfig().training, steps=20)
+    >>> loss = compute(tables, config=MixtureConfig(training=training)).loss
+    >>> bool((loss.sel(step=20) < loss.sel(step=0)).all())
+    True
 """
 
 from collections.abc import Iterator, Mapping, Sequence

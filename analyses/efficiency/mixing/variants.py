@@ -1,4 +1,19 @@
-"""Ways to mix two circuits: what is mixed, loss, optimiser, and what weight decay acts on."""
+"""Ways to mix two circuits: what is mixed, loss, optimiser, and what weight decay acts on.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency.circuits.sources import END, closed_form, from_checkpoint
+    >>> from analyses.efficiency.mixing import variants
+    >>> from analyses.efficiency.mixing.tables import tables_of
+    >>> config = gi.RunConfig().replace({"data.p": 13, "data.train_fraction": 0.3})
+    >>> run = gi.train(config.replace({"training.steps": 200}))
+    >>> memorising = from_checkpoint(run, END, "memorising", definition="published")
+    >>> tables = tables_of(memorising, closed_form(config.data, d_mlp=200))
+    >>> two = {"Adam": variants.Variant(), "SGD": variants.Variant(sgd=True)}
+    >>> data = variants.compute([tables], two, steps=20)
+    >>> data.variant.values.tolist(), data.weights.dims
+    (['Adam', 'SGD'], ('variant', 'seed', 'start', 'step', 'circuit'))
+"""
 
 import math
 from collections.abc import Mapping, Sequence

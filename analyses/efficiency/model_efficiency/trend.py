@@ -2,6 +2,19 @@
 
 A cost that grows as a power of the number of training pairs, D^a, is a line of slope a in
 logarithms. We compare the slope of the published measure with those of the controlled ones.
+
+Examples:
+    >>> import grokinterp as gi
+    >>> from analyses.efficiency import model_efficiency
+    >>> from analyses.efficiency.circuits.sources import PUBLISHED_RULES
+    >>> from analyses.efficiency.model_efficiency import runs, trend
+    >>> few = {"training.steps": 100}
+    >>> configs = [named.config.replace(few) for named in runs.wanted("tiny", 1, "mlp")[-6:]]
+    >>> trained = gi.train_many(configs, checkpoints=PUBLISHED_RULES)
+    >>> slopes = trend.compute(model_efficiency.compute(trained))
+    >>> slope = slopes.slope.sel(measure="all parameters")
+    >>> bool(slope.sel(circuit="C_gen") < slope.sel(circuit="random labels, equal step"))
+    True
 """
 
 import math
