@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from einops import reduce
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
@@ -113,6 +114,7 @@ def first_order_changes(
     *,
     mode: str = "zero",
     seed: int = 0,
+    reference: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Float[Tensor, "pair unit"]]:
     """How a number of each pair changes, to first order, if a unit is removed; float64, on the CPU.
 
@@ -122,6 +124,7 @@ def first_order_changes(
         quantity: from the logits of all pairs to one number for each pair, such as its loss.
         mode: what a removed activation becomes.
         seed: of the other pairs in "resample".
+        reference: what activations become, by hook point, in the place of what ``mode`` says.
     """
     if not named:
         raise ValueError(
@@ -133,9 +136,23 @@ def first_order_changes(
     found = {}
     with torch.no_grad():
         for name, units in named.items():
-            change = _of_frequencies if name == FREQUENCIES else _of_activations
-            found[name] = change(network, units, values, gradients, mode, seed).double().cpu()
+            if name == FREQUENCIES:
+                changed = _of_frequencies(network, units, values, gradients, mode, seed)
+            else:
+                removed = reference or {h: replacement(values[h], mode, seed) for h in units.hooks}
+                changed = _of_activations(network, units, values, gradients, removed)
+            found[name] = changed.double().cpu()
     return found
+
+
+def label_above_mean(labels: Int[Tensor, " pair"]) -> Callable[[Tensor], Tensor]:
+    """From all pairs' logits to each pair's (label logit - mean logit)."""
+
+    def quantity(logits: Tensor) -> Tensor:
+        at_label = logits.gather(1, labels[:, None].long().to(logits.device))[:, 0]
+        return at_label - logits.mean(dim=1)
+
+    return quantity
 
 
 @probe
@@ -192,16 +209,13 @@ def _of_activations(
     units: Units,
     values: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
-    mode: str,
-    seed: int,
+    removed: Mapping[str, Tensor],
 ) -> Float[Tensor, "pair unit"]:
     """Estimated change of each pair's loss, added up over positions, steps and d_head."""
     total = torch.zeros(len(network.pairs), units.count, dtype=torch.float64)
     for hook in units.hooks:
-        value, gradient = values[hook].double(), gradients[hook].double()
-        change = (replacement(value, mode, seed) - value) * gradient
-        by_unit = change.movedim(units.axis, 1)
-        total += by_unit.reshape(len(value), units.count, -1).sum(dim=2).cpu()
+        change = (removed[hook].double() - values[hook].double()) * gradients[hook].double()
+        total += reduce(change.movedim(units.axis, 1), "pair unit ... -> pair unit", "sum").cpu()
     return total
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from grokinterp import Run, ablate
 from grokinterp.session import unaffected
 from probes import network_on_pairs
-from probes.linear_effects import first_order_changes
+from probes.linear_effects import first_order_changes, label_above_mean
 from probes.unit_periodicity import units_of
 
 # Numbers that may distinguish survivors, with the names that figures give them.
@@ -74,12 +74,7 @@ def contributions(run: Run, unit: str) -> Float[Tensor, "pair unit"]:
     """
     network = network_on_pairs(run.model)
     named = {unit: units_of(network, unit)}
-
-    def label_above_mean(logits: Tensor) -> Tensor:
-        labels = run.dataset.labels.to(logits.device)[:, None].long()
-        return logits.gather(1, labels)[:, 0] - logits.mean(dim=1)
-
-    return -first_order_changes(network, named, label_above_mean)[unit]
+    return -first_order_changes(network, named, label_above_mean(run.dataset.labels))[unit]
 
 
 def separation(data: xr.Dataset) -> dict[str, float]:
