@@ -9,7 +9,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from analyses.site.notebooks import convert, plain, with_formulas
-from analyses.site.pages import relinked
 
 
 def saved(folder: Path, cells: list[Any]) -> Path:
@@ -62,19 +61,3 @@ def test_formulas_become_mathml() -> None:
 
 def test_text_of_a_terminal() -> None:
     assert plain("a\r\nbar 10%\rbar 20%\n\x1b[31mred\x1b[0m\n") == "a\nbar 20%\nred"
-
-
-@pytest.mark.parametrize(
-    ("address", "link", "expected"),
-    [
-        ("explorer.md", "../tutorials/02_hooks.ipynb", "tutorials/02_hooks.md"),
-        ("how_to/cluster.md", "../../README.md", "../index.md"),
-        ("how_to/cluster.md", "../ledger.md#eq-2", "../ledger.md#eq-2"),
-        ("tutorials/02_hooks.md", "../docs/explorer.md", "../explorer.md"),
-        ("tutorials/02_hooks.md", "03_phase_diagram.ipynb", "03_phase_diagram.md"),
-        ("tutorials/02_hooks.md", "02_hooks-01.png", "02_hooks-01.png"),
-        ("explorer.md", "https://a.org/docs/x.md", "https://a.org/docs/x.md"),
-    ],
-)
-def test_links_of_the_repository(address: str, link: str, expected: str) -> None:
-    assert relinked(f"[text]({link})", address) == f"[text]({expected})"
