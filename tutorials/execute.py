@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,12 @@ from tutorials.committed import (
 
 TIMEOUT = 1800  # seconds, of one cell
 COLOURS = 256  # of an image
+AT_ONCE = 2  # notebooks that are checked side by side; much of each runs on one core
 LONG = 3  # seconds; cells that take longer are named
 ENVIRONMENT = {"PLOTLY_RENDERER": "plotly_mimetype"}  # figures as data
 
 
-def execute(notebook: Any) -> Any:
+def execute(notebook: Any, name: str = "") -> Any:
     """Run a copy of a notebook in a new kernel; its outputs without bars, warnings and widgets."""
     from nbclient import NotebookClient
 
@@ -55,7 +57,7 @@ def execute(notebook: Any) -> Any:
     def executed(cell: Any, cell_index: int, execute_reply: Any) -> None:
         seconds = time.monotonic() - started[cell_index]
         if seconds > LONG:
-            print(f"  cell {cell_index}: {seconds:.0f} s", flush=True)
+            print(f"{name} cell {cell_index}: {seconds:.0f} s", flush=True)
 
     NotebookClient(
         fresh,
@@ -109,6 +111,8 @@ def draw(notebook: Any) -> None:
         for output in cell.get("outputs", [])
         if FIGURE in output.get("data", {})
     ]
+    if not bundles:
+        return
     with tempfile.TemporaryDirectory() as folder:
         files: Any = [Path(folder) / f"{number}.png" for number in range(len(bundles))]
         figures = [bundle[FIGURE] for bundle in bundles]
@@ -143,7 +147,13 @@ def write(notebook: Any, path: Path) -> None:
 def check(path: Path) -> list[str]:
     """Everything that is wrong with a committed notebook."""
     committed = nbformat.read(path, 4)
-    return problems(committed) + differences(committed, execute(committed))
+    return problems(committed) + differences(committed, execute(committed, path.name))
+
+
+def renew(path: Path) -> list[str]:
+    """Execute a notebook and write it; what is wrong with it then."""
+    write(execute(nbformat.read(path, 4), path.name), path)
+    return problems(nbformat.read(path, 4))
 
 
 def main(arguments: list[str]) -> int:
@@ -153,16 +163,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("notebooks", nargs="*", type=Path, default=paths())
     options = parser.parse_args(arguments)
     wrong = 0
-    for path in options.notebooks:
-        print(path.name, flush=True)
-        if options.check:
-            found = check(path)
-        else:
-            write(execute(nbformat.read(path, 4)), path)
-            found = problems(nbformat.read(path, 4))
-        found += [f"{path.stat().st_size} bytes"] if path.stat().st_size > NOTEBOOK_BYTES else []
-        print("".join(f"  {what}\n" for what in found), end="", flush=True)
-        wrong += bool(found)
+    with ThreadPoolExecutor(AT_ONCE if options.check else 1) as pool:
+        results = pool.map(check if options.check else renew, options.notebooks)
+        for path, found in zip(options.notebooks, results, strict=True):
+            if path.stat().st_size > NOTEBOOK_BYTES:
+                found.append(f"{path.stat().st_size} bytes")
+            print(path.name, *found or ["as it should be"], sep="\n  ", flush=True)
+            wrong += bool(found)
     total = sum(path.stat().st_size for path in paths())
     print(f"{total / 1e6:.1f} MB in all")
     return wrong + (total > ALL_BYTES)

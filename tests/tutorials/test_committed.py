@@ -4,6 +4,7 @@ import ast
 import base64
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_every_cell_that_ends_in_a_figure_has_an_image(path: Path) -> None:
     assert drawn
     for cell in drawn:
         assert any(committed.IMAGE in output.get("data", {}) for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_line_of_a_paragraph_begins_a_list(path: Path) -> None:
+    """Such as "in a circle of p -", then "1. Next": Markdown takes that for an item."""
+    texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    paragraphs = [lines for text in texts for lines in re.split(r"\n\s*\n|^#.*$", text, flags=re.M)]
+    item = r"\s*(?:[-+*]|\d+[.)]) "
+    assert [
+        paragraph
+        for paragraph in paragraphs
+        if not re.match(item, paragraph.lstrip("\n")) and re.search(rf"\n{item}", paragraph.strip())
+    ] == []
 
 
 def draws(source: str) -> bool:
