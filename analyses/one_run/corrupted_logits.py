@@ -182,7 +182,7 @@ def plot_curves(
                 )
         figure.update_yaxes(title=f"{name}<br>logit" if name else "logit", row=row, col=1)
     # One scale for all rows; few ticks, so that their labels do not touch the next panel's.
-    figure.update_yaxes(matches="y")
+    figure.update_yaxes(matches="y").update_layout(yaxis_matches=None)
     figure.update_xaxes(tickvals=[0, data.sizes["residue"] // 2])
     figure.update_xaxes(title="residue", row=len(rows))
     return finish(figure, title=title, height=inner + 180)

@@ -70,6 +70,8 @@ def compute(run: Run) -> xr.Dataset:
 
 def plot_units(data: xr.Dataset, *, title: str = "Which frequencies do neurons have?") -> go.Figure:
     """Neurons by their best frequency, a panel for each layer; dark where they have little else."""
+    from plotly.colors import sample_colorscale
+
     count = data.sizes["layer"]
     titles = data.layer.values.tolist() if count > 1 else None
     figure, inner = stacked_panels(
@@ -80,7 +82,7 @@ def plot_units(data: xr.Dataset, *, title: str = "Which frequencies do neurons h
         figure.add_bar(
             x=data.frequency,
             y=layer.n_neurons,
-            marker={"color": layer.share.fillna(0.0), "coloraxis": "coloraxis"},
+            marker_color=sample_colorscale(ORDER_SCALE, layer.share.fillna(0.0).values.tolist()),
             customdata=layer.share,
             hovertemplate="frequency %{x}: %{y} neurons, %{customdata:.0%} of their variance"
             "<extra></extra>",
@@ -88,6 +90,9 @@ def plot_units(data: xr.Dataset, *, title: str = "Which frequencies do neurons h
             row=row + 1,
             col=1,
         )
+    # Only for the colour bar: plotly warns of bars whose colours are numbers.
+    scaled = {"color": [0.0], "coloraxis": "coloraxis"}
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=scaled, showlegend=False)
     figure.update_yaxes(title="neurons")
     figure.update_xaxes(title="frequency (cycles per period)", row=count)
     scale = {"colorscale": ORDER_SCALE, "cmin": 0, "cmax": 1}

@@ -11,6 +11,7 @@ import grokinterp as gi
 from analyses.explorer import sizes, write_explorer
 from analyses.pages.explorer_link import link_to
 from analyses.pages.page import write_page
+from analyses.pages.report import Report
 from grokinterp.data import make_dataset
 from probes import subset_accuracy, unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
@@ -57,6 +58,16 @@ def test_the_button_of_a_report_opens_it(explorer: Path, opened: Opened) -> None
     page.locator("a").click()
     page.wait_for_selector("body[data-ready=yes]")
     assert page.locator("h1").inner_text() == "addition mod 13"
+
+
+def test_a_report_is_drawn_without_a_warning(run: gi.Run, tmp_path: Path, opened: Opened) -> None:
+    questions = Report(run).questions
+    names = ("training curves", "units by frequency", "corrupted examples", "weight norms")
+    sections = [part for name in names for part in questions[name]()]
+    write_page(tmp_path / "report.html", heading="", intro="", rows=[], sections=sections)
+    page = opened(tmp_path / "report.html", until=".js-plotly-plot .main-svg", width=400)
+    assert page.locator(".main-svg").count() >= len(sections)
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
 
 
 def test_an_old_browser_is_told(explorer: Path, opened: Opened) -> None:
