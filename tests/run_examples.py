@@ -1,6 +1,7 @@
 """Every example in a docstring, run as a reader copies it: nothing is imported or made before.
 
-Not part of ``pytest tests``: ``pytest tests/run_examples.py``, as ``.ci/run`` does.
+Not part of ``pytest tests``: ``pytest -o addopts="" tests/run_examples.py``, as ``.ci/run`` does,
+without the hook that checks types, which readers do not have and which takes twice the time.
 ``tests/test_examples.py`` says which names need an example.
 """
 
