@@ -19,6 +19,8 @@ _LONGEST = 400  # letters of a command
 
 def go_on(sweep: xr.Dataset, store: Path) -> str:
     """What trains the missing runs of a store, as a sentence."""
+    if store.suffix == ".nc":
+        return "This file is a copy; go on with the store that it was made from."
     command = _preset_command(json.loads(sweep.attrs.get("identity", "{}")), store)
     if command is None:
         return (

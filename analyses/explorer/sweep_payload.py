@@ -1,52 +1,33 @@
 """What the explorer shows of a sweep: its axes, phases, numbers of every run, IPR histograms."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from analyses.explorer.sweep_commands import train_command
-from analyses.pages.palette import FAINT, PAPER, PHASE_COLOR, SHARE_SCALE, SUBSET_LABEL
-from analyses.pages.style import IPR_BINS
+from analyses.explorer.sweep_measures import (
+    HISTOGRAM,
+    along,
+    curves_of,
+    has_ipr,
+    in_words,
+    measures_of,
+)
+from analyses.pages.palette import FAINT, PAPER, PHASE_COLOR, SHARE_SCALE
 from analyses.phase_diagrams.diagram_page import describe, phases_of
 from analyses.phase_diagrams.panels import axis_label, value_label
 from analyses.phase_diagrams.phase_diagram import X, Y
 from analyses.phase_diagrams.sweep_phases import MIXED, NAMES
 from grokinterp.short_text import one_line
 from grokinterp.sweeps.reading import BOOKKEEPING
-from grokinterp.sweeps.rows import DESCRIPTION, KEPT
+from grokinterp.sweeps.rows import KEPT
 
 MOST_CELLS = 20_000  # each is a rectangle of the figure
 MOST_NUMBERS = 4_000_000  # of all runs: about 12 MB in the page
 _SHOWN_FIRST = ("test", "changed", "unchanged", "train")  # columns of the table of seeds
-_WORDS = {
-    "final_accuracy": "accuracy",
-    "best_accuracy": "best accuracy",
-    "final_loss": "loss",
-    "best_loss": "least loss",
-    "final_norm": "weight norm",
-    "largest_norm": "largest weight norm",
-    "largest_zero_loss_share": "largest share with loss 0",
-    "n_changed": "wrong labels",
-    "n_test": "test examples",
-    "diverged_at": "diverged at step",
-}
-_CURVE = "curve "  # begins the name of its array
-_SHARES = ("accuracy", "share", "ipr")  # measures whose axis goes from 0 to 1
 _TRAINED = {"": ("not trained", PAPER, "dotted")}
-
-
-class Measure(NamedTuple):
-    """A number of each run, in words."""
-
-    key: str
-    label: str
-    about: str
-    values: np.ndarray  # [cell, seed]; NaN where there is none
-
-    def __repr__(self) -> str:
-        return one_line(self)
 
 
 class SweepPayload(NamedTuple):
@@ -85,18 +66,20 @@ def gather_sweep(sweep: xr.Dataset, *, name: str, going_on: str) -> SweepPayload
         )
     notes: list[str] = []
     phases = _phases(sweep, notes)
-    measures = list(_measures(sweep, n_cells))
+    measures = list(measures_of(sweep, n_cells))
     codes, arrays = _cells(sweep, phases, n_cells)
     room = MOST_NUMBERS - sum(array.size for array in arrays.values())
     kept = measures[: max(0, room // sweep.done.size)]
     if len(kept) < len(measures):
         left = ", ".join(measure.label for measure in measures[len(kept) :])
         notes.append(f"Left out: {left}. A page holds {MOST_NUMBERS:,} numbers.")
-    numbers = [measure.values.astype(np.float32) for measure in kept]
+    with np.errstate(over="ignore"):  # of runs that diverged
+        numbers = [measure.values.astype(np.float32) for measure in kept]
+    counted = arrays["counted"] == 1
     arrays["runs"] = np.stack(numbers or [np.full((0, *codes["shape"]), np.nan, np.float32)])
     room -= arrays["runs"].size
     curves = []
-    for key, label, values in _along_a_dimension(sweep, n_cells):
+    for key, label, values in curves_of(sweep, n_cells):
         if values.size > room:
             notes.append(
                 f"{label} has {values.size:,} numbers, which do not fit into a page of "
@@ -105,8 +88,8 @@ def gather_sweep(sweep: xr.Dataset, *, name: str, going_on: str) -> SweepPayload
             continue
         room -= values.size
         arrays[key] = values
-        if key != "histogram":
-            curves.append({"key": key, "label": label, "along": _along(sweep, key)})
+        if key != HISTOGRAM:
+            curves.append({"key": key, "label": label, "along": along(sweep, key)})
     notes += _left_out(sweep, cells)
     labels = [measure.key for measure in kept]
     first = [f"final_accuracy {subset}" for subset in _SHOWN_FIRST] + ["mean_ipr", "dead_share"]
@@ -119,9 +102,9 @@ def gather_sweep(sweep: xr.Dataset, *, name: str, going_on: str) -> SweepPayload
         "seeds": sweep.seed.values.tolist(),
         "phases": codes["phases"],
         "by": "phase" if phases is not None else "trained",
-        "measures": [_measure_in_words(measure) for measure in kept],
+        "measures": [in_words(measure, counted) for measure in kept],
         "columns": [key for key in first if key in labels],
-        "histogram": "histogram" in arrays,
+        "histogram": HISTOGRAM in arrays,
         "curves": curves,
         "notes": [*_progress(sweep, phases, going_on), *notes],
         "train": train_command(sweep, cells),
@@ -168,59 +151,8 @@ def _first_cell(sweep: xr.Dataset) -> list[int]:
     return [*map(int, nearest)] + [0] * (2 - done.ndim)
 
 
-def _measures(sweep: xr.Dataset, n_cells: int) -> Iterator[Measure]:
-    """Accuracies first, then what the user measured, then the rest."""
-
-    def each(name: Hashable) -> Iterator[Measure]:
-        variable, key = sweep[name], str(name)
-        further = variable.dims[sweep.done.ndim :]
-        label, about = _WORDS.get(key, _in_words(key)), DESCRIPTION.get(key, "")
-        values = variable.values.reshape(n_cells, sweep.sizes["seed"], -1)
-        if not further:
-            number = values[..., 0]
-            if key == "diverged_at":
-                number = np.where(number < 0, np.nan, number)
-            yield Measure(key, label, about, number)
-        elif further == ("subset",):
-            for i, subset in enumerate(sweep.subset.values.tolist()):
-                words = f"{label}: {SUBSET_LABEL.get(subset, subset)}"
-                yield Measure(f"{key} {subset}", words, about, values[..., i])
-
-    own = [name for name in sweep.data_vars if name not in (*KEPT, *BOOKKEEPING)]
-    names = ["final_accuracy", *own, *(name for name in KEPT if name != "final_accuracy")]
-    found = [measure for name in names if name in sweep for measure in each(name)]
-    if _has_ipr(sweep):
-        neurons = sweep.ipr.values.reshape(n_cells, sweep.sizes["seed"], -1)
-        alive = np.isfinite(neurons).sum(axis=-1)
-        total = np.nansum(neurons, axis=-1)
-        mean = np.divide(total, alive, out=np.full(total.shape, np.nan), where=alive > 0)
-        dead = np.where(_done(sweep, n_cells), 1 - alive / neurons.shape[-1], np.nan)
-        place = sum(measure.key.startswith("final_accuracy") for measure in found)
-        known = {measure.key for measure in found}
-        also = [
-            Measure("mean_ipr", "mean IPR", "mean over living neurons", mean),
-            Measure("dead_share", "dead share", "share of dead neurons", dead),
-        ]
-        found[place:place] = [measure for measure in also if measure.key not in known]
-    yield from (measure for measure in found if np.isfinite(measure.values).any())
-
-
-def _has_ipr(sweep: xr.Dataset) -> bool:
-    return "ipr" in sweep and sweep.ipr.ndim == sweep.done.ndim + 1
-
-
 def _done(sweep: xr.Dataset, n_cells: int) -> np.ndarray:
     return sweep.done.values.astype(bool).reshape(n_cells, sweep.sizes["seed"])
-
-
-def _measure_in_words(measure: Measure) -> dict[str, Any]:
-    finite = measure.values[np.isfinite(measure.values)]
-    low, high = float(finite.min()), float(finite.max())
-    if low >= 0 and high <= 1 and any(word in measure.key for word in _SHARES):
-        low, high = 0.0, 1.0
-    is_log = low > 0 and high >= 1000 * low
-    about = {"key": measure.key, "label": measure.label, "about": measure.about}
-    return about | {"range": [low, high], "log": is_log}
 
 
 def _cells(
@@ -264,40 +196,12 @@ def _cells(
     return {"phases": words, "shape": shape}, arrays
 
 
-def _along_a_dimension(sweep: xr.Dataset, n_cells: int) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Measures with one further dimension: the neurons' IPR as counts, others as they are."""
-    seeds = sweep.sizes["seed"]
-    if _has_ipr(sweep):
-        neurons = sweep.ipr.values.reshape(n_cells * seeds, -1)
-        edges = np.linspace(0.0, 1.0, round(1 / IPR_BINS["size"]) + 1)
-        counts = [np.histogram(np.clip(row, 0, 1), edges)[0] for row in neurons]
-        values = np.array(counts, dtype=np.uint16).reshape(n_cells, seeds, -1)
-        yield "histogram", "The IPR of single neurons", values
-    for name, variable in sweep.data_vars.items():
-        further = variable.dims[sweep.done.ndim :]
-        is_own = name not in (*KEPT, *BOOKKEEPING, "ipr")
-        if is_own and len(further) == 1 and further != ("subset",):
-            values = variable.values.astype(np.float32).reshape(n_cells, seeds, -1)
-            yield f"{_CURVE}{name}", _in_words(name), values
-
-
-def _in_words(name: Hashable) -> str:
-    return str(name).replace("_", " ").replace("ipr", "IPR")
-
-
-def _along(sweep: xr.Dataset, key: str) -> str:
-    """The dimension of a curve; those of plain arrays are numbered and say nothing."""
-    name = key.removeprefix(_CURVE)
-    (dim,) = sweep[name].dims[sweep.done.ndim :]
-    return "entry" if dim == f"{name}_0" else _in_words(dim)
-
-
 def _left_out(sweep: xr.Dataset, cells: list[str]) -> Iterator[str]:
     for name, variable in sweep.data_vars.items():
         further = variable.ndim - len(cells) - 1
         if name not in (*KEPT, *BOOKKEEPING) and further > 1:
             yield f"{name} has {further} dimensions for each run and is left out."
-    if not _has_ipr(sweep):
+    if not has_ipr(sweep):
         yield (
             "The store has no IPR of single neurons, so there is no histogram; grokinterp sweep "
             "--per-neuron keeps it."

@@ -125,7 +125,7 @@ class SweepExplorer {
     const isShown = ({ name }) => looks.some(({ phase }) => phase.name === name);
     const marks = [];
     if (looks.some(({ mark }) => mark)) {
-      marks.push(`2/3 or cross: so many of the trained seeds agree, where not all ${sweep.seeds} do`);
+      marks.push(`n/m, or a cross: n of m trained seeds agree, where not all ${sweep.seeds} do`);
     }
     if (looks.some(({ dot }) => dot)) marks.push("dot: inferred, not trained");
     const phases = sweep.about.phases.filter((phase) => isShown(phase) && (!measure || phase.name === ""));

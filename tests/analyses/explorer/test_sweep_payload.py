@@ -65,6 +65,7 @@ def test_what_goes_on_with_a_preset(tmp_path: Path) -> None:
         "--precision bfloat16 --per-neuron --resume"
     )
     assert "gi.sweep with the same arguments" in go_on(sweep, tmp_path / "other.zarr")
+    assert "the store that it was made from" in go_on(sweep, tmp_path / "part.nc")
 
 
 def test_missing_runs_are_counted_and_the_first_cell_is_a_trained_one() -> None:
@@ -92,6 +93,20 @@ def test_what_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_payload, "MOST_CELLS", 5)
     with pytest.raises(ValueError, match="6 cells, and a page shows at most 5"):
         gathered(sweep)
+
+
+def test_what_diverged_does_not_stretch_a_scale() -> None:
+    sweep = fake_sweep(
+        [end(), end(), end(diverged=True)], {"model.act": ["relu", "gelu", "square"]}
+    )
+    sweep["final_norm"][:] = np.array([[1.0], [2.0], [1e300]])
+    about, arrays = gathered(sweep.assign(phase=sweep.final_norm + 1))
+    ranges = {measure["key"]: (measure["range"], measure["log"]) for measure in about["measures"]}
+    assert ranges["final_norm"] == ([1.0, 2.0], False)
+    assert ranges["phase, measured"] == ([2.0, 3.0], False)
+    assert ranges["final_accuracy test"] == ([0.0, 1.0], False)
+    place = list(ranges).index("final_norm")
+    np.testing.assert_array_equal(arrays["runs"][place, :, 0], [1, 2, np.inf])
 
 
 def test_without_what_phases_need() -> None:
