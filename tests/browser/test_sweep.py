@@ -122,6 +122,8 @@ def test_click_keys_and_menus(page_file: Path, opened: Opened) -> None:
     assert all(fill.startswith(("rgb(", "url(#dotted)")) for fill in page.evaluate(FILLS))
     page.locator("#x").select_option("0")
     assert page.locator("#plane [data-cell]").count() == 4
+    page.locator("#y").select_option("0")  # the two axes change places
+    assert page.evaluate("() => [explorer.state.x, explorer.state.y]") == [2, 0]
     page.locator("#seeds button").nth(2).click()
     assert fragment(page)["seed"] == "2"
     assert text(page, "histogram-words") == "IPR of the neurons, seed 2"

@@ -37,6 +37,7 @@ def test_the_command_repeats_the_run_of_a_cell_and_seed() -> None:
         texts = [train["base"], *(train["axes"][i][index[i]] for i in range(2))]
         words = shlex.split(" ".join([*texts, train["seeds"][index[2]]]))
         assert set(words[::2]) == {"--set"}
+        assert len({word.partition("=")[0] for word in words[1::2]}) == len(words) / 2
         assert _read_config(None, None, words[1::2]) == config
 
 
