@@ -24,8 +24,9 @@ def check(model: gi.HookedModel, unit: str, *parts: Tensor) -> None:
     )
 
 
-def test_neurons_with_one_hidden_layer_have_their_three_vectors() -> None:
-    model = far_from_zero(gi.HookedMLP(gi.MLPConfig(d_mlp=9), p=P), seed=1)
+@pytest.mark.parametrize("p", [P, 13])  # with 13, not all pairs are tried
+def test_neurons_with_one_hidden_layer_have_their_three_vectors(p: int) -> None:
+    model = far_from_zero(gi.HookedMLP(gi.MLPConfig(d_mlp=9), p=p), seed=1)
     expected = probes.model_neuron_norms(model)
     torch.testing.assert_close(probes.unit_norms(model), expected, rtol=1e-12, atol=0)
 
