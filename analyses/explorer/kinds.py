@@ -23,8 +23,8 @@ from probes.unit_pruning import Removals
 
 # Networks without a single unit, at most: a forward pass each.
 MOST_ALONE = 600
-# Numbers, at most, of activations and rests with which units can be removed at earlier steps, too.
-MOST_EARLIER_RECORDS = 3_000_000
+# Numbers, at most, of an array of all networks but the last.
+MOST_EARLIER = 3_000_000
 # Scores by whose rank removals are stored.
 _RANKED_BY = ("periodicity", "norm", "effect_test", "effect_changed")
 _ACTIVATION = {"heads": "Length of the vector that it writes", FREQUENCIES: ""}
@@ -79,14 +79,20 @@ def _recorded(networks: Networks, unit: str, room: Room) -> dict[str, Any] | Non
         error = np.abs((rounded - last["activations"]) @ last["W"]).max()
         room.notes.append(f"With these the logits are off by up to {error:.1g}.")
     found = _described(networks, unit, room) | {"source": "activations", "earlier": False}
-    if earlier and len(earlier) * sum(map(np.size, last.values())) <= MOST_EARLIER_RECORDS:
+    if earlier and len(earlier) * sum(map(np.size, last.values())) <= MOST_EARLIER:
         records = [_records(network, unit) for network in earlier]
-        for name in last:
-            rows = max(len(record[name]) for record in records)  # a rest may have one row for all
-            wide = [np.broadcast_to(r[name], (rows, *r[name].shape[1:])) for r in records]
-            room.put_over_steps(f"{unit}/earlier_{name}", np.stack(wide))
-        found["earlier"] = True
+        kept = [
+            room.put_over_steps(f"{unit}/earlier_{name}", _stacked([of[name] for of in records]))
+            for name in last
+        ]
+        found["earlier"] = all(kept)
     return found
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    """As one array [step, ...]; a rest may have one row for all pairs at some steps."""
+    rows = max(map(len, arrays))
+    return np.stack([np.broadcast_to(array, (rows, *array.shape[1:])) for array in arrays])
 
 
 def _records(network: NetworkOnPairs, unit: str) -> dict[str, np.ndarray]:
@@ -102,7 +108,7 @@ def _records(network: NetworkOnPairs, unit: str) -> dict[str, np.ndarray]:
 
 
 def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
-    network, units = networks.last, networks.last.units[unit]
+    network = networks.last
     words = units_in_words(unit, list(network.units))
     effects = _effects(networks, unit)
     described = _described(networks, unit, room, effects)
@@ -117,11 +123,21 @@ def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
         removals = stored_removals(network, unit, ranked)
         if room.put(f"{unit}/answers", removals.answers, f"answers without some {words}"):
             found |= {"by": removals.by, "points": removals.points}
-    if (values := written(network, units)) is not None:
-        size = values[..., 0] if values.shape[-1] == 1 else values.norm(dim=-1)
-        room.put(f"{unit}/activations", size.numpy(), f"activations of {words}")
-    for name, vectors in unit_vectors(network, unit).items():
-        room.put(f"{unit}/{name}", vectors.numpy(), f"weights of {words}")
+    for name, array in _pictures(network, unit).items():
+        room.put(f"{unit}/{name}", array, f"{name} of {words}")
+        if len(networks.stored) > 1 and len(networks.stored) * array.size <= MOST_EARLIER:
+            earlier = [_pictures(other, unit)[name] for other in networks.stored[:-1]]
+            room.put_over_steps(f"{unit}/earlier_{name}", np.stack(earlier))
+    return found
+
+
+def _pictures(network: NetworkOnPairs, unit: str) -> dict[str, np.ndarray]:
+    """Activations, of heads the lengths of what they write, and the vectors that units have."""
+    found = {name: vectors.numpy() for name, vectors in unit_vectors(network, unit).items()}
+    values = written(network, network.units[unit])
+    if values is not None:
+        one = values[..., 0] if values.shape[-1] == 1 else values.norm(dim=-1)
+        found["activations"] = one.numpy()
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.explorer.kinds import Networks, kind, kind_from_weights
+from analyses.explorer.kinds import MOST_EARLIER, Networks, kind, kind_from_weights
 from analyses.explorer.layers import has_plain_weights, plain_weights
 from analyses.explorer.removals import as_classes
 from analyses.explorer.room import Room
@@ -86,19 +86,18 @@ def gather(run: Run, *, name: str) -> Payload:
         kinds.append(of or kind(networks, unit, room))
     answers = np.stack([as_classes(network.logits(), network.p) for network in networks.stored])
     has_answers = room.put("answers", answers, "answers to all pairs")
-    logits = [of["name"] for of in kinds if of["source"] != "stored"] or (
-        chosen.removes and room.put("logits", last.logits().numpy(), "logits of all pairs")
-    )
+    runs_somewhere = any(of["source"] != "stored" for of in kinds)
+    has_logits = runs_somewhere or (chosen.removes and _put_logits(networks.stored, room))
     steps = [of.step for of in stored]
     circles = embedding(run, steps, room)
     about = _about(run, name, steps) | {
         "order": order.tolist(),
         "units": sorted(kinds, key=lambda of: list(last.units).index(of["name"])),
         "first": kinds[0]["name"],
-        "runs": any(of["source"] != "stored" for of in kinds),
+        "runs": runs_somewhere,
         "subsets": DISJOINT,
         "answers": has_answers,
-        "logits": bool(logits),
+        "logits": has_logits,
         "embedding": circles,
         "circle": circles["strongest"] if circles else 0,
         "attention": attention(networks.stored, room),
@@ -124,6 +123,16 @@ def _room_for(weights: dict[str, np.ndarray] | None, stored: Sequence[StoredNetw
         products = network.p**2 * sum(matrix.size for matrix in matrices)
     steps = [of.step for of in stored]
     return parts(weights=size, steps=steps, products=products, logits=network.p**3)
+
+
+def _put_logits(stored: Sequence[NetworkOnPairs], room: Room) -> bool:
+    """Keep the logits of all pairs, at earlier steps too if these are few; False without room."""
+    *earlier, last = stored
+    if not room.put("logits", last.logits().numpy(), "logits of all pairs"):
+        return False
+    if earlier and len(earlier) * last.p**3 <= MOST_EARLIER:
+        room.put_over_steps("earlier_logits", np.stack([of.logits().numpy() for of in earlier]))
+    return True
 
 
 def _by_importance(network: NetworkOnPairs) -> list[str]:

@@ -49,10 +49,14 @@ class Room:
         array = self.rounded[name][0]
         return _rounded(array) * (float(np.abs(array).max(initial=0.0)) / _LARGEST)
 
-    def put_over_steps(self, name: str, array: np.ndarray) -> None:
-        """Keep an array [step, ...], rounded to 16 bits; the caller knows that it is small."""
+    def put_over_steps(self, name: str, array: np.ndarray) -> bool:
+        """Keep an array [step, ...], rounded to 16 bits, if a quarter of what is left is enough."""
+        size = _compressed(_rounded(array))
+        if size > self.left / 4:
+            return False
         self.rounded[name] = array
-        self.left -= _compressed(_rounded(array))
+        self.left -= size
+        return True
 
 
 def _rounded(array: np.ndarray) -> np.ndarray:

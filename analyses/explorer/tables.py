@@ -56,7 +56,7 @@ def attention(stored: Sequence[NetworkOnPairs], room: Room) -> dict[str, Any] | 
         earlier = 1 < len(stored) <= _MOST_EARLIER / last.size
         if earlier:
             patterns = [_patterns(other, hook, len(words)) for other in stored[:-1]]
-            room.put_over_steps(f"attention/{layer}/earlier", np.stack(patterns))
+            earlier = room.put_over_steps(f"attention/{layer}/earlier", np.stack(patterns))
         layers.append({"layer": layer, "heads": len(last), "earlier": earlier})
     return {"positions": words, "layers": layers} if layers else None
 

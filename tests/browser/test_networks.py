@@ -104,6 +104,13 @@ def test_heads_are_removed_by_rank(transformer: tuple[gi.Run, Path], opened: Ope
     expected = run.model(torch.tensor([[2, 5]]))[0].double()
     torch.testing.assert_close(torch.tensor(logits).double(), expected, rtol=0, atol=1e-5)
     assert "no exact split" in text(page, "no-split")
+    lengths = "() => Array.from(explorer.stored.activation(explorer.kind, 1, 0))"  # at step 10
+    model = run.model_at("step_10")
+    z = network_on_pairs(model).activations("blocks.0.attn.hook_z")[:, 0]
+    expected = (z @ model.W_O[0, 0].double()).norm(dim=1)
+    largest = expected.max().item()
+    shown = torch.tensor(page.evaluate(lengths)).double()
+    torch.testing.assert_close(shown, expected, rtol=0, atol=1e-3 * largest)
 
 
 def test_on_a_narrow_screen(transformer: tuple[gi.Run, Path], opened: Opened) -> None:
@@ -157,7 +164,13 @@ def test_an_lstm(tmp_path: Path, opened: Opened) -> None:
     page.locator("#time").fill("1")
     settle(page)
     assert page.locator("#low").is_disabled()
-    check_accuracies(page, run.model_at("step_10")(run.dataset.tokens), run)
+    assert not page.locator("#curves").is_visible()
+    model = run.model_at("step_10")
+    check_accuracies(page, model(run.dataset.tokens), run)
+    logits = page.evaluate("() => Array.from(explorer.stored.logits(1, [2, 5]))")
+    expected = model(torch.tensor([[2, 5]]))[0].double()
+    largest = model(run.dataset.tokens).abs().max().item()
+    torch.testing.assert_close(torch.tensor(logits).double(), expected, rtol=0, atol=1e-3 * largest)
 
 
 def test_an_embedding_mlp(tmp_path: Path, opened: Opened) -> None:

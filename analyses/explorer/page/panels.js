@@ -61,10 +61,11 @@ export function showUnits(explorer, isOther) {
   const changes = alone && SUBSETS.map((subset, i) => `${stored.about.subsets[subset]} ${signed(alone[i])}`);
   $("alone").textContent = alone ? `Accuracy without it alone: ${changes.join(", ")}.` : "";
   $("activation-title").textContent = `${kind.activation} on (a, b): row a, column b`;
-  const isHidden = explorer.answers.removes !== "any" && !stored.isLast(state.at);
+  const isMissing = explorer.answers.removes !== "any" && !stored.activation(kind, state.at, state.unit);
+  const where = stored.isLast(state.at) ? "not stored" : "stored for the last step only";
   $("unit-missing").textContent = kind.name === "frequencies"
     ? "The residues in its plane are in the next panel."
-    : isHidden ? "Activations and weights of these units are stored for the last step only." : "";
+    : isMissing ? `The activation of these units is ${where}.` : "";
 }
 
 export function showCurves(explorer) {
@@ -77,6 +78,7 @@ export function showCurves(explorer) {
     $(`meter-${subset}`).style.setProperty("--share", now[i] || 0);
   });
   const curves = explorer.curves.get(explorer.curve);
+  $("curves").hidden = $("curve-words").hidden = answers.removes === "none";
   for (const [end, other] of [["low", "high"], ["high", "low"]]) {
     const removed = answers.removes === "none" ? 0 : state[end];
     const isHere = removed > 0 || state[other] === 0; // not if only the other end is off
@@ -113,7 +115,7 @@ export function showPair(explorer) {
   explorer.table.mark(state.pair);
   const logits = network ? null : stored.logits(state.at, state.pair);
   for (const element of document.getElementsByClassName("split")) element.hidden = !network;
-  $("logits-sum").toggleAttribute("hidden", !network && !logits);
+  for (const id of ["logits-sum", "pair-legend"]) $(id).toggleAttribute("hidden", !network && !logits);
   $("no-split").textContent = network ? "" : noSplit(explorer, logits);
   if (network) showSplit(explorer);
   else if (logits) showWhole(explorer, logits);

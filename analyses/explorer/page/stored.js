@@ -47,10 +47,7 @@ export class Stored {
   }
 
   #weights({ act, layers }, at) {
-    const table = (name) => {
-      if (this.isLast(at)) return this.arrays[name].values;
-      return this.#atPlace(this.arrays[`earlier_${name}`].values, at, this.about.steps.length - 1);
-    };
+    const table = (name) => this.#arrayAt(name, `earlier_${name}`, at);
     const hidden = Array.from({ length: layers - 1 }, (_, i) =>
       ({ W: table(`W_in${i + 1}`), b: table(`b_in${i + 1}`) }));
     const [W_E, b_E, W_U, b_U] = ["W_E", "b_E", "W_U", "b_U"].map(table);
@@ -119,8 +116,10 @@ export class Stored {
   logits(at, [a, b]) {
     const { p, units } = this.about;
     const pair = a * p + b;
-    const kept = this.arrays.logits?.values;
-    if (kept) return this.isLast(at) ? Float64Array.from(kept.subarray(pair * p, (pair + 1) * p)) : null;
+    if (this.arrays.logits) {
+      const all = this.#arrayAt("logits", "earlier_logits", at);
+      return all ? Float64Array.from(all.subarray(pair * p, (pair + 1) * p)) : null;
+    }
     const runs = units.find((kind) => kind.source !== "stored");
     const network = runs ? this.network(runs, at) : null;
     if (!network) return null;
@@ -130,10 +129,14 @@ export class Stored {
   }
 
   /** An array of a kind of units at a step, if it is here. */
-  #at(kind, name, at) {
-    if (this.isLast(at)) return this.#of(kind, name);
-    const earlier = this.#of(kind, `earlier_${name}`);
-    return earlier && this.#atPlace(earlier, at, this.about.steps.length - 1);
+  #at({ name: of }, name, at) {
+    return this.#arrayAt(`${of}/${name}`, `${of}/earlier_${name}`, at);
+  }
+
+  #arrayAt(last, earlier, at) {
+    if (this.isLast(at)) return this.arrays[last]?.values;
+    const all = this.arrays[earlier]?.values;
+    return all && this.#atPlace(all, at, this.about.steps.length - 1);
   }
 
   #of(kind, name) {
