@@ -167,8 +167,7 @@ def _described(
     none = torch.full((networks.last.units[unit].count,), float("nan"), dtype=torch.float64)
     table = [torch.stack([of.get(score, none) for score in found[-1]]) for of in found]
     values = torch.stack(table).float().numpy()
-    room.exact[f"{unit}/scores"] = values  # small, and everything else needs them
-    room.left -= values.nbytes
+    room.claim(exact={f"{unit}/scores": values}, over_steps={})  # everything else needs them
     return {
         "name": unit,
         "words": units_in_words(unit, names),

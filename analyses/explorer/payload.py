@@ -69,15 +69,12 @@ def gather(run: Run, *, name: str) -> Payload:
         runs=chosen.runs,
         removes=chosen.removes,
     )
-    over_steps: dict[str, np.ndarray] = {}
     runs = {}
     if weights is not None and chosen.runs:
         earlier = [plain_weights(of.model) for of in stored[:-1]]
-        over_steps = {
-            f"earlier_{key}": np.stack([one[key] for one in earlier])
-            for key in (weights if earlier else ())
-        }
-        room.exact |= weights
+        keys = weights if earlier else ()
+        over_steps = {f"earlier_{key}": np.stack([one[key] for one in earlier]) for key in keys}
+        room.claim(exact=weights, over_steps=over_steps)
         runs = {"act": run.config.model.act, "layers": len(last.anatomy.neuron_hooks)}
     kinds = []
     for unit in _by_importance(last):
@@ -109,7 +106,7 @@ def gather(run: Run, *, name: str) -> Payload:
         "subsets": subset_codes(data),
         **room.exact,
     }
-    return Payload(about, arrays, over_steps | room.rounded)
+    return Payload(about, arrays, room.rounded)
 
 
 def _room_for(weights: dict[str, np.ndarray] | None, stored: Sequence[StoredNetwork]) -> Parts:

@@ -1,6 +1,7 @@
 """The arrays of a page, as long as there is room for them."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,14 +50,29 @@ class Room:
         array = self.rounded[name][0]
         return _rounded(array) * (float(np.abs(array).max(initial=0.0)) / _LARGEST)
 
+    def claim(
+        self, *, exact: Mapping[str, np.ndarray], over_steps: Mapping[str, np.ndarray]
+    ) -> None:
+        """Keep arrays whatever room they need, by name; ``over_steps`` are [step, ...], rounded."""
+        self.exact |= exact
+        self.rounded |= over_steps
+        self.left -= sum(map(_compressed, exact.values()))
+        self.left -= sum(_compressed(_changes(array)) for array in over_steps.values())
+
     def put_over_steps(self, name: str, array: np.ndarray) -> bool:
         """Keep an array [step, ...], rounded to 16 bits, if a quarter of what is left is enough."""
-        size = _compressed(_rounded(array))
+        size = _compressed(_changes(array))
         if size > self.left / 4:
             return False
         self.rounded[name] = array
         self.left -= size
         return True
+
+
+def _changes(array: np.ndarray) -> np.ndarray:
+    """From one step to the next, as they are stored."""
+    whole = _rounded(array)
+    return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))
 
 
 def _rounded(array: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ export function initialState(about, of = about.first) {
     high: 0,
     off: new Set(),
     on: new Set(),
-    unit: 0,
+    unit: kind.name === "frequencies" && about.circle ? about.circle - 1 : 0,
     pair: [0, 0],
     split: keys[0] === "periodicity" ? "periodicity" : "off",
     threshold: about.threshold,
