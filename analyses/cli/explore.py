@@ -66,7 +66,7 @@ def _write_run(folder: Path, page: Path) -> tuple[dict[str, Any], str]:
     from analyses.cli.conduct import load_run
     from analyses.explorer import write_explorer
 
-    told = write_explorer(load_run(folder), page, name=folder.resolve().name)
+    told = write_explorer(load_run(folder), page, name=folder.resolve().name, progress=True)
     return told, "1 network" if told["networks"] == 1 else f"{told['networks']} networks"
 
 

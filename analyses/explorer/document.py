@@ -24,20 +24,26 @@ ANSWERS = {
 }
 
 
-def write_explorer(run: Run, path: str | os.PathLike[str], *, name: str) -> dict[str, Any]:
+def write_explorer(
+    run: Run, path: str | os.PathLike[str], *, name: str, progress: bool = False
+) -> dict[str, Any]:
     """Write the page and return its size: ``{"networks": ..., "bytes": ...}``.
+
+    Removals of units that do not run in the page take a forward pass each: a quarter of a minute
+    for an MLP of the paper's size, minutes for an LSTM with its gates.
 
     Args:
         run: a run of any network that lists its units; also one of :func:`grokinterp.as_run`.
         path: the HTML file; missing folders are made, an interrupt leaves no partial file.
         name: of the run, for the heading.
+        progress: show a progress bar.
 
     Raises:
         ValueError: no units, too large a network, or no network is stored.
     """
     from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
 
-    payload = gather(run, name=name)
+    payload = gather(run, name=name, progress=progress)
     packed = pack(payload.arrays, over_steps=payload.over_steps)
     size = fill_template(
         path,

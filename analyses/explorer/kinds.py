@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analyses.explorer.removals import stored_removals
+from analyses.explorer.removals import FEW_STRETCHES, STRETCHES, stored_removals
 from analyses.explorer.room import Room
 from analyses.explorer.scores import effect_scores, unit_scores, unit_vectors, written
 from analyses.explorer.words import DISJOINT, units_in_words
@@ -120,7 +120,9 @@ def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
         values = room.exact[f"{unit}/scores"][-1]
         keys = [score["key"] for score in described["scores"]]
         ranked = {key: values[keys.index(key)] for key in _RANKED_BY if key in keys}
-        removals = stored_removals(network, unit, ranked)
+        # A page has many gates and frequencies, and each removal takes a forward pass.
+        few = unit == FREQUENCIES or kind_of(unit).startswith("gate")
+        removals = stored_removals(network, unit, ranked, FEW_STRETCHES if few else STRETCHES)
         if room.put(f"{unit}/answers", removals.answers, f"answers without some {words}"):
             found |= {"by": removals.by, "points": removals.points}
     for name, array in _pictures(network, unit).items():

@@ -17,6 +17,7 @@ from analyses.explorer.words import DISJOINT
 from analyses.one_run.ipr_histogram import IPR_MEMORISES_BELOW
 from analyses.one_run.stored_networks import StoredNetwork, stored_networks
 from grokinterp import Run
+from grokinterp.bars import each
 from grokinterp.data import Dataset
 from grokinterp.models.units import kind_of
 from grokinterp.session import unaffected
@@ -38,12 +39,13 @@ class Payload:
 
 
 @unaffected()
-def gather(run: Run, *, name: str) -> Payload:
+def gather(run: Run, *, name: str, progress: bool = False) -> Payload:
     """Everything that the page shows.
 
     Args:
         run: a run of any network that lists its units.
         name: of the run, for the heading.
+        progress: show a progress bar.
 
     Raises:
         ValueError: no units, a network too large, or no network at all is stored.
@@ -77,7 +79,7 @@ def gather(run: Run, *, name: str) -> Payload:
         room.claim(exact=weights, over_steps=over_steps)
         runs = {"act": run.config.model.act, "layers": len(last.anatomy.neuron_hooks)}
     kinds = []
-    for unit in _by_importance(last):
+    for unit in each(_by_importance(last), "kinds of units", wanted=progress):
         is_run = runs and unit == f"neurons.{len(last.neuron_hooks) - 1}"
         of = kind_from_weights(networks, unit, room) | runs if is_run else None
         kinds.append(of or kind(networks, unit, room))

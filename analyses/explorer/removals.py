@@ -12,7 +12,8 @@ from grokinterp.short_text import short_repr
 from probes.network_on_pairs import NetworkOnPairs
 from probes.unit_pruning import Removals
 
-_STEPS = 20  # the numbers of removed units part the way from none to all into so many stretches
+# The numbers of removed units part the way from none to all into so many stretches.
+STRETCHES, FEW_STRETCHES = 20, 10
 
 
 @short_repr
@@ -26,7 +27,10 @@ class StoredRemovals:
 
 
 def stored_removals(
-    network: NetworkOnPairs, unit: str, scores: Mapping[str, np.ndarray]
+    network: NetworkOnPairs,
+    unit: str,
+    scores: Mapping[str, np.ndarray],
+    stretches: int = STRETCHES,
 ) -> StoredRemovals:
     """Remove units by the rank of each score, and keep the answers; a forward pass each.
 
@@ -34,10 +38,13 @@ def stored_removals(
         network: the network.
         unit: name of its units.
         scores: by key, float32 [unit]; NaN has the lowest rank, equal values that of their places.
+        stretches: how many numbers of removed units, besides 0, at most.
     """
     out = Removals(network, unit, "zero")
     count = out.units.count
-    points = np.unique(np.linspace(0, count, min(count, _STEPS) + 1).round().astype(int)).tolist()
+    points = np.unique(
+        np.linspace(0, count, min(count, stretches) + 1).round().astype(int)
+    ).tolist()
     known: dict[bytes, np.ndarray] = {}
 
     def answer(gone: Int[Tensor, " some"]) -> np.ndarray:
