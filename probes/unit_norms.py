@@ -59,10 +59,12 @@ def unit_norms(model: HookedModel, unit: str = "neurons.0") -> Float[Tensor, " u
     found = own_parameters(taken_out, [group for bit in bits for group in (bit, ~bit)])
     squares = torch.zeros(len(number), dtype=torch.float64)
     for name, weight in taken_out.network.model.named_parameters():
-        has_one = torch.ones_like(weight, dtype=torch.bool)
-        owner = torch.zeros_like(weight, dtype=torch.int64)
+        entries = weight.detach().double().cpu()
+        has_one = torch.ones_like(entries, dtype=torch.bool)
+        owner = torch.zeros_like(entries, dtype=torch.int64)
         for k, (with_bit, without_bit) in enumerate(zip(found[::2], found[1::2], strict=True)):
-            has_one &= with_bit[name] ^ without_bit[name]
-            owner += with_bit[name].long() << k
-        squares.index_add_(0, owner[has_one], weight.detach()[has_one].double().square())
+            own, other = with_bit[name].cpu(), without_bit[name].cpu()
+            has_one &= own ^ other
+            owner += own.long() << k
+        squares.index_add_(0, owner[has_one], entries[has_one].square())
     return squares.sqrt()
