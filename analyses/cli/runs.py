@@ -87,6 +87,9 @@ def train(
 def report(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN", help="folder of a saved run")],
     out: Annotated[Path | None, typer.Option(help="the HTML file; RUN/report.html")] = None,
+    explorer: Annotated[
+        bool, typer.Option(help="also write the explorer, which the report's button opens")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a saved run and print its summary."""
@@ -102,7 +105,7 @@ def report(
         run = Run.load(run_dir)
         if not run.history.sizes["step"]:
             raise ValueError(f"{run_dir} {run.ending}, so there is nothing to report")
-        _report(run, out or run_dir / "report.html", as_json)
+        _report(run, out or run_dir / "report.html", as_json, explorer=explorer)
 
 
 def _task(run: "Run") -> str:
@@ -188,14 +191,14 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
             raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
-def _report(run: "Run", out: Path, as_json: bool) -> None:
+def _report(run: "Run", out: Path, as_json: bool, *, explorer: bool = True) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from analyses.one_run.summary import table_rows
     from analyses.pages.report import write_report
 
-    summary = write_report(run, out, progress=not as_json)
+    summary = write_report(run, out, explorer=explorer, progress=not as_json)
     if as_json:
         typer.echo(json.dumps(summary | {"report": str(out)}, indent=2))
         return

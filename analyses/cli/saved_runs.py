@@ -18,7 +18,7 @@ _ALL = {
         shows="all about a run of any network on one page; the default without a NAME",
     )
 } | ANALYSES
-_FLAGS = ("--json", "--list", "--help")  # options that take no value
+_FLAGS = ("--json", "--list", "--help", "--explorer", "--no-explorer")  # options that take no value
 
 
 class Analyses(NamedCommands):

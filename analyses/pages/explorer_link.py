@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from analyses.pages.page import Link
 from grokinterp import Run
+from grokinterp.runs.folder import ABOUT
 
 FILE = "explorer.html"
 _WORDS = "Open the explorer of this run"
@@ -29,9 +30,12 @@ def write_beside(run: Run, report: Path) -> Link:
 
 
 def link_to(run_dir: Path, page: Path) -> Link:
-    """The link from another page of a saved run, or the command that writes the explorer."""
-    file = run_dir / FILE
-    if not file.exists():
+    """The link from a page to the explorer of a saved run, or the command that writes it.
+
+    An explorer that is older than the run is of one that was replaced.
+    """
+    file, run = run_dir / FILE, run_dir / ABOUT
+    if not file.exists() or (run.exists() and file.stat().st_mtime < run.stat().st_mtime):
         return Link(f"grokinterp explore {run_dir} writes an explorer of this run.")
     between = os.path.relpath(file.resolve(), page.resolve().parent)
     return Link(_WORDS, quote(Path(between).as_posix()))

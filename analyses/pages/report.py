@@ -39,7 +39,7 @@ from analyses.one_run import (
 from analyses.one_run.pruning_orders import NAMES
 from analyses.one_run.summary import has_one_layer, summarise, table_rows
 from analyses.pages.axes import tick_logarithms
-from analyses.pages.explorer_link import write_beside
+from analyses.pages.explorer_link import link_to, write_beside
 from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
 from analyses.pages.panels import LOG_STEPS
@@ -59,7 +59,7 @@ _SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
 
 
 def write_report(
-    run: Run, path: str | os.PathLike[str], *, progress: bool = False
+    run: Run, path: str | os.PathLike[str], *, explorer: bool = True, progress: bool = False
 ) -> dict[str, Any]:
     """Write the page and return the run's summary (:func:`analyses.one_run.summary.summarise`).
 
@@ -70,11 +70,13 @@ def write_report(
     Args:
         run: of any network; also one of :func:`grokinterp.as_run`.
         path: the HTML file.
+        explorer: write the explorer; False: the page leads to one that is in the same folder, or
+            names the command. It takes seconds, and minutes for a large network that is no MLP.
         progress: show a progress bar.
     """
-    report, link = Report(run), None
+    report, page, link = Report(run), Path(path), None
     try:
-        link = write_beside(run, Path(path))
+        link = write_beside(run, page) if explorer else link_to(page.parent, page)
     except (TypeError, ValueError) as error:
         report.not_shown["explorer"] = str(error)
     figures = report.sections(progress=progress)

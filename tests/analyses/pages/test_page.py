@@ -1,6 +1,7 @@
 """The HTML page: texts are shown, not read, and a file is there whole or not at all."""
 
 import errno
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,9 @@ def test_a_page_of_one_run_links_to_its_explorer_or_says_how_to_write_it(tmp_pat
     link = link_to(run, page)
     assert (page.parent / link.address).resolve() == run / "explorer.html"
     assert link_to(run, tmp_path / "page.html").address == "a%20run/explorer.html"
+    (run / "run.json").touch()
+    os.utime(run / "explorer.html", (0, 0))  # of a run that was replaced
+    assert link_to(run, page).address == ""
     write_page(page, heading="", intro="", rows=[], sections=[], link=Link(NASTY, '"<b>'))
     parser = Texts()
     parser.feed(page.read_text(encoding="utf-8"))
