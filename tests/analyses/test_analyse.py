@@ -132,6 +132,7 @@ def test_the_name_may_stand_anywhere_and_a_folder_may_have_one(
         ([".", "prunning", "--order", "ipr"], "nor an analysis; did you mean pruning?"),
         (["training-curves", "."], "did you mean training_curves"),
         ([".", "xyz"], "there is report, training_curves, grokking"),
+        (["--no-explorer", "xyz"], "there is report, training_curves, grokking"),
     ],
 )
 def test_mistakes_end_in_one_line_without_a_traceback(
