@@ -36,6 +36,7 @@ def link_to(run_dir: Path, page: Path) -> Link:
     """
     file, run = run_dir / FILE, run_dir / ABOUT
     if not file.exists() or (run.exists() and file.stat().st_mtime < run.stat().st_mtime):
-        return Link(f"grokinterp explore {run_dir} writes an explorer of this run.")
+        named = run_dir if run.exists() else "RUN"  # the page may be elsewhere
+        return Link(f"grokinterp explore {named} writes an explorer of this run.")
     between = os.path.relpath(file.resolve(), page.resolve().parent)
     return Link(_WORDS, quote(Path(between).as_posix()))

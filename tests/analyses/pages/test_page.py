@@ -129,7 +129,7 @@ def test_panels_and_words_beside_each_other_are_scrolled_on_a_narrow_screen(tmp_
 
 def test_a_page_of_one_run_links_to_its_explorer_or_says_how_to_write_it(tmp_path: Path) -> None:
     run, page = tmp_path / "a run", tmp_path / "a run" / "figures" / "page.html"
-    assert link_to(run, page) == (f"grokinterp explore {run} writes an explorer of this run.", "")
+    assert link_to(run, page) == ("grokinterp explore RUN writes an explorer of this run.", "")
     run.mkdir()
     (run / "explorer.html").touch()
     link = link_to(run, page)
@@ -137,7 +137,7 @@ def test_a_page_of_one_run_links_to_its_explorer_or_says_how_to_write_it(tmp_pat
     assert link_to(run, tmp_path / "page.html").address == "a%20run/explorer.html"
     (run / "run.json").touch()
     os.utime(run / "explorer.html", (0, 0))  # of a run that was replaced
-    assert link_to(run, page).address == ""
+    assert link_to(run, page) == (f"grokinterp explore {run} writes an explorer of this run.", "")
     write_page(page, heading="", intro="", rows=[], sections=[], link=Link(NASTY, '"<b>'))
     parser = Texts()
     parser.feed(page.read_text(encoding="utf-8"))
