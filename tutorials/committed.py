@@ -19,10 +19,11 @@ FIGURE_BYTES = 60_000  # of a figure's data; a larger one is committed as an ima
 BLANK_BYTES = 2_000  # an image that shows something is larger
 
 # Training amplifies rounding, so numbers differ between processors. This share of a notebook's
-# numbers has to agree, within a tenth of the value or a unit of the second decimal.
+# numbers has to agree, within a tenth of the value or a unit of the second decimal. (With two
+# threads instead of one 117 of 119 numbers of tutorial 08 and 119 of 120 of 09 do.)
 AGREEING, RELATIVE, ABSOLUTE = 0.6, 0.1, 0.01
 
-_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|usr|var|mnt|opt|private)/")
+_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|Users|usr|var|mnt|opt|private)/")
 _TIME = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|min|seconds|minutes)\b|it/s")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|\b(?:nan|inf)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -55,10 +56,10 @@ def _output_problems(output: Any) -> Iterator[str]:
     text = text_of(output)
     if output.output_type == "error":
         yield f"it failed: {output.ename}"
-    if _PATH.search(text):
-        yield f"its output names a path of one machine: {_PATH.search(text)}"
-    if _TIME.search(text):
-        yield f"its output depends on the machine's speed: {_TIME.search(text)}"
+    if (found := _PATH.search(text)) or str(FOLDER.parent) in text:
+        yield f"its output names a path of one machine: {found[0] if found else FOLDER.parent}"
+    if found := _TIME.search(text):
+        yield f"its output depends on the machine's speed: {found[0]}"
     data = output.get("data", {})
     if is_figure(output) and IMAGE not in data:
         yield "its figure has no image"

@@ -3,9 +3,9 @@
     python -m tutorials.execute [NOTEBOOK ...]            run them and write their outputs
     python -m tutorials.execute --check [NOTEBOOK ...]    run them and compare; nothing is written
 
-In a notebook that is written every figure is there twice: as its data, from which Jupyter draws it,
-and as an image, which code hosts show. Writing needs the extras ``figures`` and ``images`` and
-Chrome or Chromium, checking does not. Progress bars and warnings are left out.
+In a notebook that is written every figure is there twice: as its data, from which Jupyter draws it
+(unless they are large), and as an image, which code hosts show. Progress bars and warnings are left
+out. Writing needs the extras ``figures`` and ``images`` and Chrome or Chromium, checking does not.
 """
 
 import argparse
@@ -45,7 +45,10 @@ ENVIRONMENT = {"PLOTLY_RENDERER": "plotly_mimetype"}  # figures as data
 
 
 def execute(notebook: Any, name: str = "") -> Any:
-    """Run a copy of a notebook in a new kernel; its outputs without bars, warnings and widgets."""
+    """Run a copy of a notebook in a new kernel; its outputs without bars, warnings and widgets.
+
+    ``name`` is printed beside the times of cells that take long.
+    """
     from nbclient import NotebookClient
 
     fresh: Any = nbformat.from_dict(notebook)

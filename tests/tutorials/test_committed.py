@@ -127,7 +127,8 @@ PROBLEMS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no image and no data": (remove(committed.IMAGE, committed.FIGURE), "no image"),
     "blank": (set_image(BLANK), "shows nothing"),
     "another size": (set_image(png(700, 300)), "another size"),
-    "path": (set_text("saved to /home/someone/run"), "path"),
+    "path": (set_text("saved to /home/someone/run"), "path of one machine: /home/"),
+    "path of this folder": (set_text(f"{committed.FOLDER.parent}/run"), "path of one machine: /"),
     "timing": (set_text("trained in 12.3 s"), "speed"),
     "failed": (
         lambda notebook: notebook.cells[1].outputs.append(
