@@ -31,6 +31,7 @@ BLOCKS = {
 FIGURES = {  # shown by each page's blocks
     "README.md": 2,
     "index.md": 1,
+    "five_in_eight_lines.md": 2,
     "fourier_features.md": 1,
     "phase_diagram.md": 1,
     "switch_neurons_off.md": 1,
@@ -59,7 +60,9 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = gi.sweep
     # Files are written in test_printed_figures.py, with one browser for all.
     monkeypatch.setattr(gi, "save_figure", lambda figure, path, **options: for_print(figure))
-    monkeypatch.setattr(gi, "train", lambda config: train_many([config], progress=False)[0])
+    monkeypatch.setattr(
+        gi, "train", lambda config, **options: train_many([config], progress=False, **options)[0]
+    )
     monkeypatch.setattr(gi, "train_many", train_many)
     for name in ("compute", "compute_model"):
         few = functools.partial(getattr(hypothesis, name), random_draws=2)

@@ -66,6 +66,8 @@ def _line(
 def _draw_accuracy(figure: go.Figure, data: xr.Dataset, **place: Any) -> None:
     for subset in DRAWN_SUBSETS:
         values = data.accuracy.sel(variant="full", subset=subset)
+        if values.isnull().all():  # no such example
+            continue
         style = SUBSET_STYLE[subset]
         name = SUBSET_LABEL[subset]
         _line(figure, data.step, values, name, style["color"], style["dash"], **place)

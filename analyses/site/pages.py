@@ -13,6 +13,7 @@ from analyses.site.notebooks import FOLDER, notebooks
 
 _PAPERS = {"Results": "results.md", "Ledger": "ledger.md"}
 _HOW_TO = {  # in the order of the menu
+    "Five things in eight lines": "five_in_eight_lines",
     "Which neurons memorise?": "which_neurons_memorise",
     "Switch neurons off": "switch_neurons_off",
     "My own network": "my_own_network",

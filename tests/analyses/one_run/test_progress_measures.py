@@ -10,6 +10,7 @@ import torch
 import grokinterp as gi
 from analyses.one_run import progress_measures
 from analyses.one_run.stored_networks import checkpoints_at
+from analyses.pages.palette import SUBSET_LABEL
 from tests.analyses.one_run.clocks import P, clock_model, one_operand, run_of
 from tests.tolerance import rounding
 
@@ -218,6 +219,15 @@ def test_what_cannot_be_asked_is_refused(clocks: gi.Run) -> None:
     )
     with pytest.raises(ValueError, match="networks must hold at least one network"):
         progress_measures.compute(nothing)
+
+
+def test_a_subset_without_examples_is_not_in_the_figure(clocks: gi.Run) -> None:
+    data = progress_measures.compute(clocks)
+    everything: Any = progress_measures.plot_progress(data).data
+    data.accuracy.loc[{"subset": "changed"}] = np.nan
+    without: Any = progress_measures.plot_progress(data).data
+    shown, left = ({trace.name for trace in traces} for traces in (everything, without))
+    assert shown - left == {SUBSET_LABEL["changed"]}
 
 
 def test_the_page_says_how_many_steps(clocks: gi.Run) -> None:
