@@ -88,8 +88,9 @@ def report(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN", help="folder of a saved run")],
     out: Annotated[Path | None, typer.Option(help="the HTML file; RUN/report.html")] = None,
     explorer: Annotated[
-        bool, typer.Option(help="also write the explorer, which the report's button opens")
-    ] = True,
+        bool | None,
+        typer.Option(help="also write the explorer, for the report's button; by default of an MLP"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a saved run and print its summary."""
@@ -191,7 +192,7 @@ def _save(run: "Run", out: Path, *, overwrite: bool) -> Path:
             raise RunFolderError(f"{error}. The run is in {rescued} instead; move it") from error
 
 
-def _report(run: "Run", out: Path, as_json: bool, *, explorer: bool = True) -> None:
+def _report(run: "Run", out: Path, as_json: bool, *, explorer: bool | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 

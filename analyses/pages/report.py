@@ -24,6 +24,7 @@ import xarray as xr
 from analyses import dissociation, hypothesis
 from analyses.dissociation.computation import MODE, SCORE, units_of
 from analyses.dissociation.thresholds import CHANGED_FROM, TEST_FROM
+from analyses.explorer.layers import has_plain_weights
 from analyses.one_run import (
     attention,
     corrupted_logits,
@@ -59,22 +60,25 @@ _SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
 
 
 def write_report(
-    run: Run, path: str | os.PathLike[str], *, explorer: bool = True, progress: bool = False
+    run: Run, path: str | os.PathLike[str], *, explorer: bool | None = None, progress: bool = False
 ) -> dict[str, Any]:
     """Write the page and return the run's summary (:func:`analyses.one_run.summary.summarise`).
 
-    The run's explorer is written beside it, and the page has a button that opens it. Besides the
-    summary's entries, "not_shown" says for each question that this network does not answer, why. A
-    network of the paper's size takes about a minute.
+    A button on the page opens the run's explorer, which is written beside it. Besides the summary's
+    entries, "not_shown" says for each question that this network does not answer, why. A network of
+    the paper's size takes about a minute.
 
     Args:
         run: of any network; also one of :func:`grokinterp.as_run`.
         path: the HTML file.
         explorer: write the explorer; False: the page leads to one that is in the same folder, or
-            names the command. It takes seconds, and minutes for a large network that is no MLP.
+            names the command. None: write that of an MLP, which takes a quarter of a minute at the
+            paper's size; of a large LSTM it takes minutes.
         progress: show a progress bar.
     """
     report, page, link = Report(run), Path(path), None
+    if explorer is None:
+        explorer = has_plain_weights(run.model)
     try:
         link = write_beside(run, page) if explorer else link_to(page.parent, page)
     except (TypeError, ValueError) as error:

@@ -151,6 +151,11 @@ def test_an_explorer_beside_the_report_or_why_there_is_none(
     text = (tmp_path / "other.html").read_text(encoding="utf-8")
     assert "grokinterp explore RUN writes" in text
 
+    slow = trained(gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=8))
+    for explorer in (None, True):
+        write_report(slow, tmp_path / "slow.html", explorer=explorer)
+        assert (tmp_path / "slow-explorer.html").exists() == (explorer is True)
+
     def refuse(*given: Any, **options: Any) -> None:
         raise ValueError("too wide for a page")
 
