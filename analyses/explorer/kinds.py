@@ -69,9 +69,15 @@ def kind(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
 
 
 def _recorded(networks: Networks, unit: str, room: Room) -> dict[str, Any] | None:
-    """Activations and what units write; None if there is no room for them."""
+    """Activations and what units write; None if there is no room for them.
+
+    Also None if the logits are not the sum that an architecture of one's own says they are.
+    """
     words, earlier = units_in_words(unit, list(networks.last.units)), networks.stored[:-1]
-    last = _records(networks.last, unit)
+    last, logits = _records(networks.last, unit), networks.last.logits().numpy()
+    sums = last["activations"] @ last["W"] + last["rest"]
+    if not np.allclose(sums, logits, rtol=0, atol=1e-4 * np.abs(logits).max()):
+        return None
     for name, array in last.items():
         if not room.put(f"{unit}/{name}", array, f"{name} of {words}"):
             return None

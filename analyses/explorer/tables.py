@@ -30,12 +30,12 @@ def embedding(run: Run, steps: list[int], room: Room) -> dict[str, Any] | None:
     planes = embedding_planes.compute(run, frequencies=frequencies).sel(step=steps)
     tables = planes.table.values.tolist()
     circles = (planes.position / planes["size"]).fillna(0.0).values
-    shares = spectrum.share.sel(table=tables).values
+    shares = spectrum.share.sel(table=tables).fillna(0.0).values  # of a table of zeros
     if not room.put("embedding/shares", shares, "the spectrum of the embedding"):
         return None
     if not room.put("embedding/circles", circles, "circles of the embedding"):
         return None
-    strongest = frequencies[int(np.nan_to_num(shares[-1]).sum(axis=0).argmax())]
+    strongest = frequencies[int(shares[-1].sum(axis=0).argmax())]
     return {"tables": tables, "frequencies": frequencies, "strongest": strongest}
 
 

@@ -46,8 +46,9 @@ export function showUnits(explorer, isOther) {
   };
   if (explorer.differs("units", state.at, state.x, state.y) || isOther) explorer.scatter.draw(shown);
   else explorer.scatter.update(shown);
+  const space = explorer.answers.removes === "any" ? ", Space switches it off or on" : "";
   $("scatter").setAttribute("aria-label",
-    `${kind.count} ${kind.words} as points; arrow keys go from one to the next, Space switches it off or on`);
+    `${kind.count} ${kind.words} as points; arrow keys go from one to the next${space}`);
   const without = Array.from(shown.x).filter((x, unit) => !Number.isFinite(x + shown.y[unit])).length;
   $("no-value").textContent = without ? `${without} of ${kind.count} have no value here and are at the edge.` : "";
   const same = explorer.sameFrequency();

@@ -1,5 +1,7 @@
 """What goes into the explorer: weights with their norms, scores, and what there is room for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -169,14 +171,25 @@ def test_the_frequency_of_a_head_is_that_of_what_it_writes() -> None:
 class Doubled(gi.HookedMLP):
     """Computes otherwise than its weights tell."""
 
+    factor = 2.0
+
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        return 2 * super().logits(tokens)
+        return self.factor * super().logits(tokens)
 
 
 def test_only_a_known_mlp_runs_from_its_weights() -> None:
     assert has_plain_weights(network())
     assert not has_plain_weights(Doubled(gi.MLPConfig(d_mlp=4), p=P))
     assert not has_plain_weights(network(norm="layer"))
+
+
+def test_a_network_of_ones_own_runs_only_if_its_logits_are_the_sum(tiny_run: gi.Run) -> None:
+    for factor, expected in ((1.0, "activations"), (2.0, "stored")):
+        model = Doubled(gi.MLPConfig(d_mlp=16), p=P).eval()
+        model.factor = factor
+        run = dataclasses.replace(tiny_run, model=model, provenance={"start": {"step": 5}})
+        (neurons, *_) = gather(run, name="own").about["units"][::-1]
+        assert (neurons["name"], neurons["source"]) == ("neurons.0", expected)
 
 
 def test_what_does_not_fit_is_rounded_or_left_out() -> None:
