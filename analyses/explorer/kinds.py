@@ -27,7 +27,7 @@ MOST_ALONE = 600
 MOST_EARLIER = 3_000_000
 # Scores by whose rank removals are stored.
 _RANKED_BY = ("periodicity", "norm", "effect_test", "effect_changed")
-_ACTIVATION = {"heads": "Length of the vector that it writes", FREQUENCIES: ""}
+_ACTIVATION = {"heads": "Length of what it writes", FREQUENCIES: ""}
 
 
 @short_repr

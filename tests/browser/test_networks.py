@@ -114,7 +114,9 @@ def test_heads_are_removed_by_rank(transformer: tuple[gi.Run, Path], opened: Ope
 
 
 def test_on_a_narrow_screen(transformer: tuple[gi.Run, Path], opened: Opened) -> None:
-    page = opened(transformer[1], "#of=heads.0", width=400)
+    page = opened(transformer[1], "#of=heads.0&low=1&high=1&off=0", width=400)
+    state = "() => [explorer.state.low, explorer.state.high, explorer.state.off.size]"
+    assert page.evaluate(state) == [1, 0, 0]  # removals from one end only are stored
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     assert page.evaluate(OVER_THE_EDGE) == []
     assert page.evaluate(SMALL_LETTERS) == 0
