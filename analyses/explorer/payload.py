@@ -84,7 +84,7 @@ def gather(run: Run, *, name: str, progress: bool = False) -> Payload:
         of = kind_from_weights(networks, unit, room) | runs if is_run else None
         kinds.append(of or kind(networks, unit, room))
     answers = np.stack([as_classes(network.logits(), network.p) for network in networks.stored])
-    has_answers = room.put("answers", answers, "answers to all pairs")
+    room.put("answers", answers, "answers to all pairs")
     runs_somewhere = any(of["source"] != "stored" for of in kinds)
     has_logits = runs_somewhere or (chosen.removes and _put_logits(networks.stored, room))
     steps = [of.step for of in stored]
@@ -95,7 +95,6 @@ def gather(run: Run, *, name: str, progress: bool = False) -> Payload:
         "first": kinds[0]["name"],
         "runs": runs_somewhere,
         "subsets": DISJOINT,
-        "answers": has_answers,
         "logits": has_logits,
         "embedding": circles,
         "circle": circles["strongest"] if circles else 0,

@@ -36,8 +36,9 @@ class Room:
             self.rounded[name] = array[None]
             self.notes.append(f"Rounded to 16 bits, to keep the page small: {what}.")
         else:
+            left = max(0, self.left)
             self.notes.append(
-                f"Left out: {what}, {size:,} bytes; {self.left:,} of {MOST_BYTES:,} are left."
+                f"Left out: {what}, {size:,} bytes; {left:,} of {MOST_BYTES:,} are left."
             )
             return False
         self.left -= size
