@@ -172,6 +172,7 @@ def effect_agreement(
         >>> effect_agreement(linear, exact).spearman > 0.7
         True
     """
+    linear, exact = linear.detach(), exact.detach()
     both = ~(linear.isnan() | exact.isnan())
     x, y = (effect[both].double().cpu().numpy() for effect in (linear, exact))
     spearman, n = rank_agreement(linear, exact)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from itertools import product
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,18 @@ def scan_of(size: str, images: Images) -> Scan:
     return scan
 
 
-def file_of(out: Path, images: Images, config: ImageConfig) -> Path:
+def file_of(out: str | PathLike[str], images: Images, config: ImageConfig) -> Path:
     """Where the result of a run is stored."""
     words = ("decay", config.weight_decay, "dropout", config.dropout, "xi", config.corruption)
-    return out / f"{folder_name(images.name, *words, 'seed', config.seed)}.nc"
+    return Path(out) / f"{folder_name(images.name, *words, 'seed', config.seed)}.nc"
 
 
 def collect(
-    out: Path, images: Images, configs: Sequence[ImageConfig], *, progress: bool = True
+    out: str | PathLike[str],
+    images: Images,
+    configs: Sequence[ImageConfig],
+    *,
+    progress: bool = True,
 ) -> list[xr.Dataset]:
     """The histories of runs, in order; each that is missing from ``out`` is trained and stored.
 
@@ -113,7 +118,7 @@ def _identity(images: Images, config: ImageConfig) -> dict[str, str]:
     return {"config": json.dumps(dataclasses.asdict(config)), "images": images.digest}
 
 
-def _load(out: Path, images: Images, config: ImageConfig) -> xr.Dataset | None:
+def _load(out: str | PathLike[str], images: Images, config: ImageConfig) -> xr.Dataset | None:
     path = file_of(out, images, config)
     if not path.exists():
         return None

@@ -21,6 +21,7 @@ Examples:
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,9 @@ def brackets(inverts: Mapping[float, bool]) -> dict[str, tuple[float, float]]:
     return found | ({"upper": (band[1], above[0])} if above else {})
 
 
-def scan(out: Path, size: str, seeds: int) -> list[Run]:
+def scan(out: str | PathLike[str], size: str, seeds: int) -> list[Run]:
     """All runs: of the coarse grid, then of ``ROUNDS`` bisections of every edge that is there."""
+    out = Path(out)
     runs = collect(out, grid_runs(size, seeds))
     for turn in range(1, ROUNDS + 1):
         decays = {

@@ -129,7 +129,8 @@ def split(
     for name, axis in (("x", x), ("y", y), ("panel", panel)):
         if axis is not None and axis not in axes:
             raise ValueError(
-                f"{name}={short(axis)} is not an axis of the sweep; axes are {', '.join(axes)}"
+                f"{name}={short(axis)} is not an axis of the sweep; choose x= and y= from its "
+                f"axes {', '.join(axes)}"
             )
     if len({x, y, panel}) < 3:
         raise ValueError(f"x, y and panel must be different axes, got {x!r}, {y!r} and {panel!r}")

@@ -1,13 +1,20 @@
 """What to do where a probe needs a part that a wrapped network was not told of."""
 
+from torch import nn
+
 
 def unnamed(model: object, *parts: str) -> str:
     """A sentence on each of these parts of ``gi.wrap`` that is not named; empty for other networks.
+
+    A network without hooks is to be wrapped first.
 
     Args:
         model: any network.
         parts: "first", "neurons" or "readout".
     """
+    if isinstance(model, nn.Module) and not hasattr(model, "hook_dict"):
+        needed = ", ".join(f"{part}=..." for part in parts)
+        return f" For a network without hooks, make model = gi.wrap(network, p=..., {needed})."
     named = getattr(model, "named_parts", None)
     missing = [] if named is None else [part for part in parts if part not in named]
     return "".join(

@@ -254,6 +254,8 @@ def test_agreement_of_known_values() -> None:
     assert found.pearson == pytest.approx(8 / (2 * 32.666666666) ** 0.5)
     assert found.n == 3
     assert torch.tensor(probes.effect_agreement(x, torch.ones(4))[:2]).isnan().all()
+    needs = torch.arange(4.0).requires_grad_()
+    assert probes.effect_agreement(needs, needs).pearson == pytest.approx(1.0)
 
 
 def test_direct_effects_of_the_last_neurons() -> None:

@@ -5,7 +5,7 @@ Examples:
     >>> from analyses.efficiency.circuits.label_scores import label_scores
     >>> model = gi.closed_form_mlp(p=13, d_mlp=200)  # it knows the rule, but no wrong label
     >>> data = gi.make_dataset(gi.DataConfig(p=13, corruption=0.3))
-    >>> accuracy = label_scores(model(data.tokens).detach(), data).accuracy.sel(subset="changed")
+    >>> accuracy = label_scores(model(data.tokens), data).accuracy.sel(subset="changed")
     >>> accuracy.sel(label="given").item(), accuracy.sel(label="true").item()
     (0.0, 1.0)
 """
@@ -45,6 +45,7 @@ def label_scores(logits: Float[Tensor, "pair classes"], dataset: Dataset) -> xr.
             f"the dataset has {len(dataset.labels)} pairs of {dataset.p} residues, but logits are "
             f"{list(logits.shape)}; use the dataset that the network was made for"
         )
+    logits = logits.detach()
     names = ("accuracy", "mean_logit", "median_logit", "mean_margin", "median_margin")
     found = np.full((len(names), len(SUBSETS), len(LABELS)), np.nan)
     for j, labels in enumerate((dataset.labels, dataset.clean_labels)):

@@ -6,6 +6,7 @@ within thousands of steps from about 40 % on.
 """
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import grokinterp as gi
@@ -71,7 +72,7 @@ def wanted(
 
 
 def collect_runs(
-    out: Path,
+    out: str | PathLike[str],
     size: str,
     seeds: int,
     network: str = "mlp",
@@ -94,6 +95,7 @@ def collect_runs(
     Raises:
         ValueError: no start has grokked.
     """
+    out = Path(out)
     config = base(network, size, weight_decay)
     level = ungrokking.START_FROM[size] if level is None else level
     costs = collect(out, _costs(size, seeds, config), checkpoints=PUBLISHED_RULES)

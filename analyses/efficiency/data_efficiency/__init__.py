@@ -8,9 +8,8 @@ batches and learning rates differ. Here every setting differs from one baseline 
 compared with it at the same learning rate, split by split.
 
 Examples:
-    >>> from pathlib import Path
     >>> from analyses.efficiency import data_efficiency
-    >>> job = data_efficiency.job(Path("out"), "tiny", seeds=1, workers=1)
+    >>> job = data_efficiency.job("out", "tiny", seeds=1, workers=1)
     >>> job.grid.size, {axis: len(values) for axis, values in job.axes.items()}
     (30, {'setting': 15, 'data.train_fraction': 2})
 """

@@ -1,5 +1,6 @@
 """The sweep of a size, and what is measured on each run."""
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class Job(SweepJob):
         return dict(GROK_MEASURES)
 
 
-def job(out: Path, size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
+def job(out: str | PathLike[str], size: str, seeds: int = settings.SEEDS, workers: int = 1) -> Job:
     """The sweep of a size in folder ``out``, not started."""
     grid = get(size)
-    store = out / "data_efficiency.zarr"
+    store = Path(out) / "data_efficiency.zarr"
     return Job(base=grid.base, axes=grid.axes, seeds=seeds, store=store, workers=workers)

@@ -43,7 +43,7 @@ from analyses.efficiency.mixing.mixture import (
     starting_scalars,
     surface_of,
 )
-from analyses.efficiency.mixing.tables import Tables
+from analyses.efficiency.mixing.tables import Tables, check_tables
 from grokinterp.session import unaffected
 
 _Speed = Callable[[Float[Tensor, "start 4"]], Float[Tensor, "start 4"]]
@@ -71,6 +71,7 @@ def predict(
         ValueError: arguments that ``mixture.compute`` refuses, momentum, weight decay towards the
             initial values, or a flow that cannot be solved.
     """
+    check_tables(tables)
     config = config or MixtureConfig()
     training = config.training
     if training.momentum or training.decay == "decoupled_init":

@@ -37,7 +37,7 @@ from torch import Tensor
 import grokinterp as gi
 from analyses.efficiency.mixing.loss_surface import MIXED, LossSurface, loss_surface
 from analyses.efficiency.mixing.sectors import Sectors
-from analyses.efficiency.mixing.tables import SPLITS, Tables
+from analyses.efficiency.mixing.tables import SPLITS, Tables, check_tables
 from grokinterp.checks import check_choice, check_int, check_type
 from grokinterp.frozen import frozen_config
 from grokinterp.randomness import generator
@@ -122,9 +122,11 @@ def compute(
         each circuit by itself, with a weight of 1.
 
     Raises:
+        TypeError: tables of several pairs of circuits, or something else.
         ValueError: no start or one of another length, or weight decay of circuits whose norms are
             unknown or which would overshoot zero.
     """
+    check_tables(tables)
     config = config or MixtureConfig()
     first = starting_scalars(starts)
     scalars = torch.stack(list(_trained(tables, first, config)), dim=1)  # [start, step, scalar]

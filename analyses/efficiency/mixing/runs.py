@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 import grokinterp as gi
@@ -47,11 +48,11 @@ def wanted(size: str, seeds: int) -> list[Named]:
     return runs
 
 
-def collect_runs(out: Path, size: str, seeds: int) -> list[dict[str, gi.Run]]:
+def collect_runs(out: str | PathLike[str], size: str, seeds: int) -> list[dict[str, gi.Run]]:
     """For every seed its two networks by kind; those missing in ``out`` are trained."""
     both = wanted(size, seeds)
     rules = PUBLISHED_RULES | {SETTLED: _settled(both[-1].config.training.steps // 2)}
-    runs = iter(collect(out, both, checkpoints=rules))
+    runs = iter(collect(Path(out), both, checkpoints=rules))
     return [dict(zip(FRACTIONS, (next(runs), next(runs)), strict=True)) for _ in range(seeds)]
 
 

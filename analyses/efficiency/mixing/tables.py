@@ -15,7 +15,7 @@ from torch import Tensor
 from analyses.efficiency.circuits.circuits import Circuit, check_compatible
 from grokinterp.checks import check_choice
 from grokinterp.session import unaffected
-from grokinterp.short_text import short_repr
+from grokinterp.short_text import short, short_repr
 
 SPLITS = ("train", "test")
 _ASKED = ("refused", "allowed")
@@ -85,6 +85,15 @@ class Tables:
             tables = (table.softmax(dim=1) for table in tables)
         memorising, generalising = tables
         return memorising, generalising, self.labels[mask]
+
+
+def check_tables(tables: object) -> None:
+    """Raise TypeError unless these are the tables of one pair of circuits."""
+    if not isinstance(tables, Tables):
+        raise TypeError(
+            f"tables must be the Tables of one pair of circuits, got {short(tables)}; pass one "
+            "seed's, or make them with tables_of(memorising, generalising)"
+        )
 
 
 @unaffected()

@@ -4,6 +4,7 @@ Each network is trained twice on each amount of data, with the same settings: on
 and on random ones, which can only be memorised.
 """
 
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -59,7 +60,12 @@ def scaled_start(config: gi.RunConfig, scale: float) -> gi.Checkpoint:
 
 
 def collect_runs(
-    out: Path, size: str, seeds: int, name: str = "mlp", *, initial_scale: float = 1.0
+    out: str | PathLike[str],
+    size: str,
+    seeds: int,
+    name: str = "mlp",
+    *,
+    initial_scale: float = 1.0,
 ) -> list[gi.Run]:
     """Train the runs of :func:`wanted` that are missing in ``out``, and return all.
 
@@ -68,4 +74,4 @@ def collect_runs(
     steps = network(name, size).training.steps
     rules = {f"{AT_STEP}{n}": gi.at_step(n) for n in (steps // 2**i for i in range(4, 0, -1))}
     runs = wanted(size, seeds, name, initial_scale=initial_scale)
-    return collect(out, runs, checkpoints=PUBLISHED_RULES | rules)
+    return collect(Path(out), runs, checkpoints=PUBLISHED_RULES | rules)

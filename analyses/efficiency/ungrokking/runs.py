@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 import grokinterp as gi
@@ -156,7 +157,7 @@ def _steps(size: str, weight_decay: float) -> int:
 
 
 def collect_runs(
-    out: Path,
+    out: str | PathLike[str],
     size: str,
     seeds: int,
     *,
@@ -177,6 +178,7 @@ def collect_runs(
     Raises:
         ValueError: a start has not grokked.
     """
+    out = Path(out)
     level = START_FROM[size] if level is None else level
     rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
     starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)

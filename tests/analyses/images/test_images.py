@@ -196,7 +196,7 @@ def test_results_of_other_settings_or_damaged_are_refused(images: Images, tmp_pa
     brighter = dataclasses.replace(images, pixels=images.pixels * 0.5)
     with pytest.raises(ValueError, match=r"was made with other images; choose another folder"):
         collect(tmp_path, brighter, [config])
-    file_of(tmp_path, images, config).write_bytes(b"no netCDF")
+    file_of(str(tmp_path), images, config).write_bytes(b"no netCDF")
     with pytest.raises(ValueError, match=r"is damaged .*; remove it to train again"):
         collect(tmp_path, images, [config])
 

@@ -80,7 +80,7 @@ def test_a_band_beyond_the_grid_has_no_edge(
 ) -> None:
     monkeypatch.setitem(BANDS, "mse", (0.1, 5.0))
     monkeypatch.setitem(BANDS, "cross_entropy", (3.0, 3.5))  # between two decays of the grid
-    data = band.compute(band.scan(tmp_path, "tiny", 1))
+    data = band.compute(band.scan(str(tmp_path), "tiny", 1))
     mse, missed = data.sel(loss="mse"), data.sel(loss="cross_entropy")
     assert float(mse.inside.sel(edge="lower")) == 0.5
     assert np.isnan(mse.outside.sel(edge="lower"))

@@ -230,7 +230,7 @@ def test_errors_name_axes_and_remedies(phases: xr.Dataset) -> None:
         plot_diagram(both, panel="training.weight_decay")
     with pytest.raises(ValueError, match="are left"):
         plot_diagram(both)
-    with pytest.raises(ValueError, match=r"x='model.d_mlp' is not an axis"):
+    with pytest.raises(ValueError, match=r"x='model.d_mlp' is not an axis.*choose x= and y= from"):
         plot_diagram(phases, x="model.d_mlp")
     with pytest.raises(ValueError, match="different axes"):
         plot_diagram(phases, x="data.corruption")

@@ -29,6 +29,13 @@ def test_a_part_that_is_not_named_is_asked_for(part: str) -> None:
             PROBES[name](model, DATA, "addition")
 
 
+def test_a_network_that_is_not_wrapped_is_told_how() -> None:
+    with pytest.raises(
+        TypeError, match=r"model = gi.wrap\(network, p=..., first=..., readout=...\)"
+    ):
+        PROBES["model_neuron_ipr"](relu_mlp(), DATA, "addition")
+
+
 class Reads(nn.Module):
     """Reads its input through a map that is not linear in one-hots."""
 

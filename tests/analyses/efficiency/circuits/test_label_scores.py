@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import grokinterp as gi
 from analyses.efficiency.circuits.label_scores import label_scores
@@ -81,6 +82,12 @@ def test_a_class_that_is_no_residue_can_win(dataset: gi.Dataset) -> None:
     logits = torch.zeros(P * P, P + 2)
     logits[:, -1] = 1.0
     assert (label_scores(logits, dataset).accuracy == 0).all()
+
+
+def test_logits_may_need_gradients(dataset: gi.Dataset) -> None:
+    logits = torch.randn(P * P, P, generator=torch.Generator().manual_seed(0))
+    found = label_scores(logits.clone().requires_grad_(), dataset)
+    xr.testing.assert_identical(found, label_scores(logits, dataset))
 
 
 def test_an_empty_subset_is_nan() -> None:

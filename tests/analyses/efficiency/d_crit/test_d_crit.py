@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(folder: Path) -> tuple[list[gi.Run], ...]:
     """A toy that learns nothing, as the command would train it."""
-    return d_crit_runs.collect_runs(folder, "tiny", 1, level=0.0)
+    return d_crit_runs.collect_runs(str(folder), "tiny", 1, level=0.0)
 
 
 def test_nothing_is_detected_where_nothing_was_learned(

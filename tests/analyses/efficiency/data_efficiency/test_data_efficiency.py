@@ -60,6 +60,11 @@ def at(data: xr.Dataset, factor: str, rate: str) -> xr.Dataset:
     return data.sel(factor=factor, rate=rate, reading="final")
 
 
+def test_a_folder_may_be_a_string(tmp_path: Path) -> None:
+    found, expected = (de.job(out, "tiny", 1).store for out in (str(tmp_path), tmp_path))
+    assert found == expected
+
+
 def test_intervals_are_students(accuracy: np.ndarray) -> None:
     data = de.compute(make_sweep(accuracy))
     for i, name in enumerate(SETTINGS):

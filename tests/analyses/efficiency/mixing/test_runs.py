@@ -83,7 +83,7 @@ def test_circuits_of_a_seed_have_nested_splits_and_their_weight_decays(
         return [named.folder for named in wanted]
 
     monkeypatch.setattr(runs, "collect", recorded)
-    found = runs.collect_runs(tmp_path, "small", 2)
+    found = runs.collect_runs(str(tmp_path), "small", 2)
     assert found[1] == {
         "memorising": "mixture-small-memorising-seed-1",
         "generalising": "mixture-small-generalising-seed-1",

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 
 import grokinterp as gi
 from analyses.efficiency.circuits.circuits import Circuit
+from analyses.efficiency.mixing import mixture
+from analyses.efficiency.mixing.gradient_flow import predict
+from analyses.efficiency.mixing.landscape import compute_landscape
 from analyses.efficiency.mixing.tables import Tables, published_tables, tables_of
 
 P = 11
@@ -33,6 +36,16 @@ def circuit(kind: str, seen: torch.Tensor, *, wrong: int = 0, p: int = P) -> Cir
 def first(share: float) -> torch.Tensor:
     """A mask of the pairs with the smallest numbers; nested."""
     return torch.arange(P * P) < share * P * P
+
+
+@pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize("ask", [mixture.compute, compute_landscape, predict])
+def test_tables_of_several_seeds_are_refused(ask: Any) -> None:
+    tables = tables_of(circuit("memorising", first(0.2)), circuit("generalising", first(0.2)))
+    with pytest.raises(
+        TypeError, match=r"tables must be the Tables of one pair.*got \[.*one seed's"
+    ):
+        ask([tables])
 
 
 def test_by_default_validation_is_what_neither_has_seen() -> None:

@@ -267,7 +267,7 @@ def test_runs_are_those_of_the_task_and_of_random_labels(
         return []
 
     monkeypatch.setattr("analyses.efficiency.model_efficiency.runs.collect", note)
-    collect_runs(tmp_path, "published", 2)
+    collect_runs(str(tmp_path), "published", 2)
     configs = [named.config for named in asked["wanted"]]
     assert len({named.folder for named in asked["wanted"]}) == 2 * (7 + 10)
     assert sum(config.data.corruption == 1 for config in configs) == 20

@@ -210,6 +210,6 @@ def test_a_start_without_moments_has_no_control_that_keeps_them(
         return [made_start() if named.start is None else named for named in wanted]
 
     monkeypatch.setattr("analyses.efficiency.ungrokking.runs.collect", collected)
-    _, wanted = ungrokking.collect_runs(tmp_path, "tiny", 1, networks=["mlp"], level=0.9)
+    _, wanted = ungrokking.collect_runs(str(tmp_path), "tiny", 1, networks=["mlp"], level=0.9)
     decays, fractions = WEIGHT_DECAYS["tiny"], FRACTIONS["tiny"]
     assert len(wanted) == len(decays) * len(fractions)
