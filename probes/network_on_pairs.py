@@ -359,7 +359,8 @@ def network_on_pairs(
         if not hasattr(model, name):
             raise TypeError(
                 f"{_name(model)} has no {name}; probes need TransformerLens' hook surface: "
-                "a model that can be called, with run_with_cache and hook_dict"
+                "a model that can be called, with run_with_cache and hook_dict; gi.wrap makes one "
+                "of any nn.Module"
             )
     if isinstance(model, HookedModel) and model.p is not None:
         if prompt is not None:
