@@ -1,18 +1,19 @@
 """The orders in which a network's units can be removed, by the name of what ranks them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
-from einops import rearrange, reduce
+from einops import reduce
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
 from grokinterp.models.read_out import Heads, Neurons
 from grokinterp.models.units import FREQUENCIES
 from grokinterp.randomness import generator
-from probes import logit_attribution, model_neuron_norms, unit_periodicity
+from probes import logit_attribution, model_neuron_norms, unit_norms, unit_periodicity
+from probes.linear_effects import first_order_changes, label_above_mean
 from probes.network_on_pairs import NetworkOnPairs
 from probes.neuron_weights import has_neuron_weights
 from probes.unit_periodicity import DEFINITIONS, units_of
@@ -38,7 +39,6 @@ ORDERS = tuple(NAMES)
 
 def default_orders(network: NetworkOnPairs, unit: str) -> tuple[str, ...]:
     """The first periodicity, norm and effect that these units have, and a random order."""
-    whole = has_neuron_weights(network.model)
     writes = _written_at(network, unit) is not None
     try:
         periodic = next(iter(unit_periodicity(network, unit).scores))
@@ -46,7 +46,7 @@ def default_orders(network: NetworkOnPairs, unit: str) -> tuple[str, ...]:
         periodic = None
     found = (
         periodic,
-        "norm" if whole else "activation",
+        "norm" if _has_vectors(network.model, unit) else "activation",
         "attribution" if writes else "effect",
         RANDOM,
     )
@@ -106,11 +106,11 @@ def scores(taken_out: Removals, dataset: gi.Dataset, order: str) -> Float[Tensor
     Args:
         taken_out: the network, its units, and what a removed activation becomes.
         dataset: whose training pairs effects and attributions are averaged over.
-        order: one of ``ORDERS`` but "random". "norm": joint norm of a neuron's input and output
-            weights. "activation": root mean square over all pairs (of a frequency, the norm of its
-            part of the embedding). "attribution": what a unit writes straight to the true label's
-            logit above the mean logit. "effect": what its removal takes from it, to first order in
-            the removal, by all paths.
+        order: one of ``ORDERS`` but "random". "norm": of a neuron's input and output weights; of
+            other units see :func:`probes.unit_norms`. "activation": root mean square over all pairs
+            (of a frequency, the norm of its part of the embedding). "attribution": what a unit
+            writes straight to the true label's logit above the mean logit. "effect": what its
+            removal takes from it, to first order in the removal, by all paths.
 
     Raises:
         ValueError: these units have no such score.
@@ -122,7 +122,13 @@ def scores(taken_out: Removals, dataset: gi.Dataset, order: str) -> Float[Tensor
 
 
 def _norm(taken_out: Removals, dataset: gi.Dataset) -> Tensor:
-    return model_neuron_norms(taken_out.network.model)
+    model, unit = taken_out.network.model, taken_out.units.name
+    # Quick; and behind a norm the neurons' output weights count, too.
+    return model_neuron_norms(model) if _has_vectors(model, unit) else unit_norms(model, unit)
+
+
+def _has_vectors(model: Any, unit: str) -> bool:
+    return unit == "neurons.0" and has_neuron_weights(model)
 
 
 def _size(taken_out: Removals, dataset: gi.Dataset) -> Tensor:
@@ -162,38 +168,18 @@ def _written_at(network: NetworkOnPairs, unit: str) -> str | None:
 
 
 def _effect(taken_out: Removals, dataset: gi.Dataset) -> Tensor:
-    return linear_effect(taken_out, *_training(dataset))
-
-
-def linear_effect(taken_out: Removals, tokens: Tensor, labels: Tensor) -> Float[Tensor, " unit"]:
-    """First-order loss of (label logit - mean logit) if a unit is removed, mean over examples.
-
-    One backward pass: the gradient with respect to a factor on each unit's difference from what it
-    would become. Attribution patching, https://www.neelnanda.io/attribution-patching.
-    """
+    """How (label logit - mean logit) falls, to first order, if a unit is removed."""
     network, units = taken_out.network, taken_out.units
     # Of the pairs that a resampled activation may come from, the mean is what is expected.
     means = taken_out if taken_out.mode == "zero" else Removals(network, units.name, "mean")
-    reference = means.reference
-    weight = next(network.model.parameters())
-    factor = torch.ones(units.count, dtype=weight.dtype, device=weight.device, requires_grad=True)
-    if units.name == FREQUENCIES:
-        hooks = gi.scale(range(units.count), factor, unit=FREQUENCIES)
-    else:
-
-        def scaled(activation: Tensor, hook: HookPoint) -> Tensor:
-            shaped = factor if units.axis == -1 else rearrange(factor, "unit -> unit 1")
-            removed = 0.0
-            if reference is not None:
-                removed = reference[str(hook.name)].to(activation)
-            return removed + shaped * (activation - removed)
-
-        hooks = [(hook, scaled) for hook in units.hooks]
-    with torch.enable_grad():
-        logits = network.run(tokens, hooks).double()
-        at_label = logits.gather(1, labels[:, None].to(logits.device))[:, 0]
-        (gradient,) = torch.autograd.grad((at_label - logits.mean(dim=1)).mean(), factor)
-    return gradient.double().cpu()
+    changes = first_order_changes(
+        network,
+        {units.name: units},
+        label_above_mean(dataset.clean_labels),
+        mode=means.mode,
+        reference=means.reference,
+    )
+    return -changes[units.name][dataset.is_train].mean(dim=0)
 
 
 def _training(dataset: gi.Dataset) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import xarray as xr
 import grokinterp as gi
 import probes
 from analyses.one_run import pruning
-from analyses.one_run.pruning_orders import linear_effect, scores
+from analyses.one_run.pruning_orders import scores
 from probes.unit_pruning import Removals
 
 P, WIDTH = 7, 40
@@ -92,9 +92,8 @@ def test_a_linear_effect_is_the_slope_of_the_removal(run: gi.Run, unit: str) -> 
         logits = run.model.run_with_hooks(tokens, fwd_hooks=hooks)[:, :P].double()
         return (logits.gather(1, labels[:, None])[:, 0] - logits.mean(dim=1)).mean().item()
 
-    found = linear_effect(
-        Removals(probes.network_on_pairs(run.model), unit, "zero"), tokens, labels
-    )
+    taken_out = Removals(probes.network_on_pairs(run.model), unit, "zero")
+    found = scores(taken_out, data, "effect")
     for i in range(len(found))[:4]:
         up, down = (margin(gi.scale([i], 1 + s * small, unit=unit)) for s in (1, -1))
         assert float(found[i]) == pytest.approx((up - down) / (2 * small), rel=1e-5, abs=1e-9)
@@ -157,6 +156,19 @@ def test_sizes_of_units() -> None:
     torch.testing.assert_close(found, sizes)
 
 
+def test_units_of_any_network_are_ranked_by_their_norm(run: gi.Run) -> None:
+    found = pruning.compute(run, unit="heads.0", orders=["norm"])
+    rising = probes.unit_norms(run.model, "heads.0").argsort().tolist()
+    assert found.neuron.values.tolist() == [rising, rising[::-1]]
+
+
+def test_frequencies_of_a_network_with_one_layer_have_orders(corrupted_run: gi.Run) -> None:
+    found = pruning.compute(corrupted_run, unit="frequencies", random_seeds=1, removals=4)
+    assert dict.fromkeys(found.order.values.tolist()) == dict.fromkeys(
+        ["activation", "effect", "random"]
+    )
+
+
 def test_figures_name_the_units(run: gi.Run) -> None:
     data = pruning.compute(run, unit="heads.0", random_seeds=1)
     assert data.order.values.tolist()[:6:2] == ["share", "activation", "attribution"]
@@ -175,8 +187,8 @@ def test_what_a_network_lacks_is_refused(run: gi.Run) -> None:
         pruning.compute(run, orders=["ipr"])
     with pytest.raises(ValueError, match=r"'attribution': frequencies of .* take 'effect'"):
         pruning.compute(run, unit="frequencies", orders=["attribution"])
-    with pytest.raises((TypeError, ValueError), match="one hidden layer"):
-        pruning.compute(run, orders=["norm"])
+    with pytest.raises(ValueError, match="'frequencies' have no parameters of their own"):
+        pruning.compute(run, unit="frequencies", orders=["norm"])
     with pytest.raises(ValueError, match="mode='none' is unknown"):
         pruning.compute(run, mode="none")
     with pytest.raises(ValueError, match="removals must be at least 2"):
