@@ -30,7 +30,7 @@ def write_explorer(
     """Write the page and return its size: ``{"networks": ..., "bytes": ...}``.
 
     Removals of units that do not run in the page take a forward pass each: a quarter of a minute
-    for an MLP of the paper's size, minutes for an LSTM with its gates.
+    for an MLP of the paper's size, over ten minutes for the second paper's LSTM with its gates.
 
     Args:
         run: a run of any network that lists its units; also one of :func:`grokinterp.as_run`.
