@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from grokinterp.short_text import short_repr
+
 # Compressed bytes, which text makes a third larger: a page stays below 15 MB.
 MOST_BYTES = 11_000_000
 _LARGEST = 2**15 - 1  # of 16 bits, as in packing.pack
 
 
+@short_repr
 @dataclass
 class Room:
     """Arrays by name, and what did not fit.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import grokinterp as gi
+from grokinterp.short_text import short_repr
 
 BATCH, P = 7, 11
 # A vocabulary of p residues and "=", or p alone, as the prompt has it.
@@ -24,6 +25,7 @@ _LAYER = (
 )
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A kind of network, with the words for its sizes."""

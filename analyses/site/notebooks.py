@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grokinterp.short_text import short_repr
+
 FOLDER = "tutorials"
 _TABLE = re.compile(r"<table[^>]*class=\"dataframe.*?</table>", re.DOTALL)  # of pandas
 # A picture is enough of a figure that is also interactive; text is enough of a progress bar.
@@ -16,6 +18,7 @@ _FORMULA = re.compile(
 _CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Notebook:
     """A notebook as a page."""

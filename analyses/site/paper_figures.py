@@ -9,6 +9,7 @@ from analyses.ledger.entry import Entry, Source
 from analyses.ledger.table import in_words, section
 from analyses.ledger.verdicts import Row, Verdict
 from analyses.registry import ANALYSES, EXPERIMENTS
+from grokinterp.short_text import short_repr
 
 PAPER = {1: "first paper", 2: "second paper"}
 ELSEWHERE = "Equations, tables and claims"
@@ -16,6 +17,7 @@ _FIGURES = re.compile(r"Figs?\. ((?:\d+[a-z]?(?:-\d+)?(?:, )?)+)")
 _RANGE = re.compile(r"(\d+)[a-z]?(?:-(\d+))?")
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """A page: the entries of one figure."""

@@ -31,7 +31,7 @@ CONFIGS: dict[str, tuple[Any, dict[str, int]]] = {
 def test_every_architecture_has_a_table() -> None:
     ours = {
         model.__name__ for model in MODELS.values() if model.__module__.startswith("grokinterp")
-    }
+    } - {"WrappedModule"}  # the hooks of a network from elsewhere are its own
     assert {one.name for one in ARCHITECTURES} == ours == set(CONFIGS)
 
 
