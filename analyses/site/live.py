@@ -1,6 +1,6 @@
 """The explorer on the start page: a small network, trained while the site is built.
 
-p 31 and 256 neurons keep it to two seconds of one core and 0.7 MB with nine networks on the way;
+p 31 and 256 neurons keep it to two seconds of one core and 1 MB with nine networks on the way;
 the page loads it after everything else. It is the quadratic MLP of the page on results, which does
 both, knows the rule and the wrong labels, for every seed that was tried.
 """
