@@ -12,7 +12,7 @@ from grokinterp.models.hidden_layers import HiddenLayer
 from grokinterp.models.mlp import HookedMLP
 from grokinterp.models.norms import BatchNorm
 from grokinterp.session import unaffected
-from grokinterp.short_text import short_repr
+from grokinterp.short_text import short, short_repr
 
 
 @short_repr
@@ -39,7 +39,15 @@ def plain_weights(model: HookedMLP | HookedEmbeddingMLP) -> dict[str, np.ndarray
     [width before, width] and ``b_in{i}`` [width]; ``W_U`` [width, p] and ``b_U`` [p]. A batch norm
     is multiplied into the matrix behind it, so activations are those of ``hook_post``, before it.
     ``b_E`` is what enters the first layer besides the operands: biases and other tokens.
+
+    Raises:
+        TypeError: a network of which :func:`has_plain_weights` is false.
     """
+    if not has_plain_weights(model):
+        raise TypeError(
+            f"model={short(model)} is no MLP whose norms, if any, are batch norms; "
+            "explorer.kinds has what a page holds of other networks"
+        )
     layers = _layers(model)
     read = [table.detach() for table in model.input_weights]
     found, after = {"W_E": torch.stack([read[0], read[-1]])}, _norm(layers[0].norm)

@@ -46,8 +46,9 @@ def questions() -> dict[str, Callable[..., Any]]:
         for name, function in vars(importlib.import_module(module.name)).items():
             own = inspect.isfunction(function) and function.__module__ == module.name
             if own and not name.startswith(("_", "analysis", "collect", "write")):
-                first = next(iter(inspect.signature(function).parameters), "")
-                if first in ("run", "runs", "model"):
+                parameters = list(inspect.signature(function).parameters)
+                # What fills the room of an explorer's page is asked as a part of the page.
+                if "room" not in parameters and parameters[:1] in (["run"], ["runs"], ["model"]):
                     found[f"{module.name.removeprefix('analyses.')}.{name}"] = function
     return found
 

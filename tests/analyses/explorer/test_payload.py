@@ -181,6 +181,8 @@ def test_only_a_known_mlp_runs_from_its_weights() -> None:
     assert has_plain_weights(network())
     assert not has_plain_weights(Doubled(gi.MLPConfig(d_mlp=4), p=P))
     assert not has_plain_weights(network(norm="layer"))
+    with pytest.raises(TypeError, match="batch norms"):
+        plain_weights(network(norm="layer"))
 
 
 def test_a_network_of_ones_own_runs_only_if_its_logits_are_the_sum(tiny_run: gi.Run) -> None:
