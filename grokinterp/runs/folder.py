@@ -160,13 +160,15 @@ def _check_contents(path: Path, *, overwrite: bool) -> None:
                 "or choose another one"
             )
         return
-    if path.is_dir() and stored(path, ABOUT).is_file():
+    strange = not path.is_dir() or any(_is_strange(entry.name) for entry in path.iterdir())
+    # Looked for last: another process may be moving its run into place, run.json at the end.
+    if path.is_dir() and (stored(path, ABOUT).is_file() or (path / ABOUT).is_file()):
         if not overwrite:
             raise RunFolderError(
                 f"{path} already holds a run; choose another folder or pass overwrite=True "
                 "(--overwrite on the command line)"
             )
-    elif not path.is_dir() or any(_is_strange(entry.name) for entry in path.iterdir()):
+    elif strange:
         raise RunFolderError(f"{path} exists and is not a run folder; choose another folder")
 
 
