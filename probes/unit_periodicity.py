@@ -131,7 +131,7 @@ def unit_periodicity(
     wanted = DEFINITIONS if definition is None else (definition,)
     if {"ipr", "input_ipr", "output_ipr"} & set(wanted):
         found |= _iprs(network, units, operation, alive_from)
-    for name, activations in {"share": _activations, "normalized_share": _normalized}.items():
+    for name, activations in {"share": unit_activations, "normalized_share": _normalized}.items():
         if name in wanted:
             found |= _share(name, activations, network, units, operation, alive_from)
     scores = {name: found[name] for name in wanted if name in found}
@@ -232,8 +232,8 @@ def _share(
     return {name: share.masked_fill(dead, math.nan)}
 
 
-def _activations(network: NetworkOnPairs, units: Units) -> Float[Tensor, "pair unit d"] | None:
-    """Each unit's activation; for a head, the vector that it writes."""
+def unit_activations(network: NetworkOnPairs, units: Units) -> Float[Tensor, "pair unit d"] | None:
+    """Each unit's activation; for a head, the vector that it writes. None for frequencies."""
     if units.name == FREQUENCIES:
         return None
     values = network.activations(units.last)

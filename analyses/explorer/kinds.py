@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analyses.explorer.removals import FEW_STRETCHES, STRETCHES, stored_removals
 from analyses.explorer.room import Room
-from analyses.explorer.scores import effect_scores, unit_scores, unit_vectors, written
+from analyses.explorer.scores import effect_scores, unit_scores, unit_vectors
 from analyses.explorer.words import DISJOINT, units_in_words
 from grokinterp import Run
 from grokinterp.models.units import FREQUENCIES, kind_of
@@ -19,6 +19,7 @@ from probes import exact_effects
 from probes.direct_output import direct_output
 from probes.network_on_pairs import NetworkOnPairs
 from probes.unit_effects import UnitEffects
+from probes.unit_periodicity import unit_activations
 from probes.unit_pruning import Removals
 
 # Networks without a single unit, at most: a forward pass each.
@@ -142,7 +143,7 @@ def _stored(networks: Networks, unit: str, room: Room) -> dict[str, Any]:
 def _pictures(network: NetworkOnPairs, unit: str) -> dict[str, np.ndarray]:
     """Activations, of heads the lengths of what they write, and the vectors that units have."""
     found = {name: vectors.numpy() for name, vectors in unit_vectors(network, unit).items()}
-    values = written(network, network.units[unit])
+    values = unit_activations(network, network.units[unit])
     if values is not None:
         one = values[..., 0] if values.shape[-1] == 1 else values.norm(dim=-1)
         found["activations"] = one.numpy()

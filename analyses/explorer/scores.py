@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,7 +12,6 @@ from analyses.explorer.words import DISJOINT
 from analyses.one_run.pruning_orders import scores as ranking
 from grokinterp.basis import has_basis, task_basis
 from grokinterp.data import DataConfig, Dataset
-from grokinterp.models.read_out import Heads
 from grokinterp.models.units import FREQUENCIES, Units
 from grokinterp.session import unaffected
 from probes import direct_effects, neuron_spectrum, power_shares, unit_periodicity
@@ -20,6 +19,7 @@ from probes.alive import ALIVE, only_living
 from probes.direct_output import direct_output
 from probes.network_on_pairs import NetworkOnPairs
 from probes.unit_effects import UnitEffects
+from probes.unit_periodicity import unit_activations
 from probes.unit_pruning import Removals
 
 _PERIODICITY = {
@@ -113,20 +113,6 @@ def periodic_order(task: DataConfig) -> Tensor:
     return task_basis(task.operation, task.p).order if known else torch.arange(task.p)
 
 
-def written(network: NetworkOnPairs, units: Units) -> Float[Tensor, "pair unit d"] | None:
-    """Each unit's activation; of a head the vector that it writes. None for frequencies."""
-    if units.name == FREQUENCIES:
-        return None
-    values = network.activations(units.last)
-    if units.axis != -2:
-        return values[..., None]
-    for part in network.anatomy.direct_path:
-        if isinstance(part, Heads) and part.hook == units.last:
-            W_O = part.W_O.detach().double().cpu()
-            return einsum(values, W_O, "pair head d_head, head d_head d -> pair head d")
-    return values  # of a network without a known output matrix
-
-
 def _periodicity(network: NetworkOnPairs, unit: str) -> tuple[str, Tensor] | None:
     for definition in _PERIODICITY:
         try:
@@ -146,7 +132,7 @@ def _frequency(
         shares = power_shares(living).mean(dim=0)
         frequency = shares.nan_to_num(0.0).argmax(dim=-1).double()
         return frequency.masked_fill(shares.isnan().any(dim=-1), float("nan"))
-    values, operation = written(network, units), network.anatomy.operation
+    values, operation = unit_activations(network, units), network.anatomy.operation
     if values is None or not has_basis(operation, network.p):
         return None
     plane = rearrange(values, "(a b) unit d -> a b (unit d)", a=network.p)
