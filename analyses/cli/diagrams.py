@@ -45,8 +45,7 @@ def diagram(
         choice: dict[str, Any] = {"x": x, "y": y, "panel": panel}
         if against is not None:
             other = diagram_page.phases_of(diagram_page.load(against), refinement)
-            name = against.parent.name if against.name == "sweep.zarr" else against.stem
-            choice["against"] = name, other
+            choice["against"] = diagram_page.name_of(against), other
         summary = diagram_page.write_diagram(
             phases,
             out,

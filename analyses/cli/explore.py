@@ -9,7 +9,6 @@ import typer
 from analyses.errors import clear_errors
 from analyses.options import AsJson
 
-_SWEEP = "sweep.zarr"  # in the folder of ``grokinterp sweep``
 _ARRAYS = (".zmetadata", ".zattrs", "done")  # of a store, one of which may be lost
 
 
@@ -49,11 +48,13 @@ def explore(
 
 def _sweep_at(path: Path) -> Path:
     """The store or file of a sweep at a path, or in the folder there."""
+    from analyses.phase_diagrams.diagram_page import STORE
+
     if path.suffix in (".nc", ".zarr") or any((path / name).exists() for name in _ARRAYS):
         return path
-    if (path / _SWEEP).exists():
-        return path / _SWEEP
-    found = f"it has no run.json, no {_ARRAYS[0]} and no {_SWEEP}"
+    if (path / STORE).exists():
+        return path / STORE
+    found = f"it has no run.json, no {_ARRAYS[0]} and no {STORE}"
     if not path.is_dir():
         found = "it is a file" if path.exists() else "it does not exist"
     raise ValueError(
@@ -72,9 +73,8 @@ def _write_run(folder: Path, page: Path) -> tuple[dict[str, Any], str]:
 
 def _write_sweep(store: Path, page: Path) -> tuple[dict[str, Any], str]:
     from analyses.explorer import write_sweep_explorer
-    from analyses.phase_diagrams.diagram_page import load
+    from analyses.phase_diagrams import diagram_page
 
-    where = store.resolve()
-    name = where.parent.name if where.name == _SWEEP else where.stem
-    told = write_sweep_explorer(load(store), page, name=name, store=store)
+    name = diagram_page.name_of(store.resolve())
+    told = write_sweep_explorer(diagram_page.load(store), page, name=name, store=store)
     return told, f"{told['runs']:,} of {told['of']:,} runs"

@@ -104,7 +104,7 @@ def _settle(
     change: list[str] | None,
     **options: Any,
 ) -> "tuple[SweepJob, Path, Preset]":
-    from analyses.phase_diagrams import presets
+    from analyses.phase_diagrams import diagram_page, presets
     from analyses.phase_diagrams.sweep_job import SweepJob, settle
 
     if name is None:
@@ -117,7 +117,7 @@ def _settle(
         values=None if panels is None else _numbers(panels),
     )
     folder = out or Path("sweeps") / f"{name}-{size}"
-    job = SweepJob(base=base, axes=axes, store=folder / "sweep.zarr", **options)
+    job = SweepJob(base=base, axes=axes, store=folder / diagram_page.STORE, **options)
     return job, folder, chosen
 
 

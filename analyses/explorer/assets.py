@@ -6,6 +6,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from analyses.explorer.words import DISJOINT
 from grokinterp.files import replacing
 
 
@@ -42,6 +43,16 @@ def scripts(*names: str) -> Any:
 def in_script(value: Any) -> Any:
     """JSON that cannot end the script element that it is in."""
     return _markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
+
+
+def subset_looks() -> dict[str, dict[str, str]]:
+    """Colours and words of the subsets, as the templates name them."""
+    from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
+
+    return {
+        "colours": {subset: SUBSET_STYLE[subset]["color"] for subset in DISJOINT},
+        "subset_words": {subset: SUBSET_LABEL[subset] for subset in DISJOINT},
+    }
 
 
 def _markup(text: str) -> Any:

@@ -3,16 +3,15 @@
 import os
 from typing import Any
 
-from analyses.explorer.assets import fill_template, in_script, scripts, style
+from analyses.explorer.assets import fill_template, in_script, scripts, style, subset_looks
 from analyses.explorer.packing import pack
 from analyses.explorer.payload import gather
-from analyses.explorer.words import DISJOINT
 from grokinterp import Run
 
 # In the order in which they use each other. The engine runs in the page and in its workers.
 ENGINE = ("activations", "recorded", "network", "engine", "worker")
 VIEW = (
-    *("unpack", "fourier", "state", "drawing", "pool", "stored", "curves", "answers"),
+    *("unpack", "fourier", "state", "drawing", "open_page", "pool", "stored", "curves", "answers"),
     *("scatter", "unit", "pair", "circles", "attention", "panels", "controls", "explorer", "app"),
 )
 
@@ -41,8 +40,6 @@ def write_explorer(
     Raises:
         ValueError: no units, too large a network, or no network is stored.
     """
-    from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
-
     payload = gather(run, name=name, progress=progress)
     packed = pack(payload.arrays, over_steps=payload.over_steps)
     size = fill_template(
@@ -52,8 +49,7 @@ def write_explorer(
         data=in_script(payload.about | {"manifest": packed.manifest}),
         arrays=packed.text,
         style=style("explorer"),
-        colours={subset: SUBSET_STYLE[subset]["color"] for subset in DISJOINT},
-        subset_words={subset: SUBSET_LABEL[subset] for subset in DISJOINT},
+        **subset_looks(),
         answer_words=ANSWERS,
         engine=scripts(*ENGINE),
         view=scripts(*VIEW),

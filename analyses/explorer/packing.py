@@ -35,13 +35,12 @@ def pack(arrays: Mapping[str, np.ndarray], *, over_steps: Mapping[str, np.ndarra
     manifest, parts = [], []
     for name, array in arrays.items():
         manifest.append(_entry(name, array))
-        parts.append(_by_significance(array))
+        parts.append(by_significance(array))
     for name, array in over_steps.items():
-        scale = float(np.abs(array).max(initial=0.0)) / _LARGEST or 1.0
-        whole = np.round(array / scale).astype(np.int16)
-        changes = np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))  # wraps around
-        manifest.append(_entry(name, changes) | {"scale": scale})
-        parts.append(_by_significance((changes << 1) ^ (changes >> 15)))  # small ones: high byte 0
+        whole, scale = rounded(array)
+        changed = changes(whole)
+        manifest.append(_entry(name, changed) | {"scale": scale})
+        parts.append(by_significance((changed << 1) ^ (changed >> 15)))  # small ones: high byte 0
     data = gzip.compress(b"".join(parts), mtime=0)  # no date: the same page from the same run
     return Packed(manifest, base64.b64encode(data).decode("ascii"))
 
@@ -50,6 +49,18 @@ def _entry(name: str, array: np.ndarray) -> dict[str, Any]:
     return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
 
 
-def _by_significance(array: np.ndarray) -> bytes:
+def rounded(array: np.ndarray) -> tuple[np.ndarray, float]:
+    """Floats as 16-bit integers, and the number by which these are multiplied."""
+    scale = float(np.abs(array).max(initial=0.0)) / _LARGEST or 1.0
+    return np.round(array / scale).astype(np.int16), scale
+
+
+def changes(whole: np.ndarray) -> np.ndarray:
+    """From one step to the next, of integers [step, ...]; wraps around."""
+    return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))
+
+
+def by_significance(array: np.ndarray) -> bytes:
+    """All first bytes, all second ones, ..."""
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return little.reshape(-1, 1).view(np.uint8).T.tobytes()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analyses.explorer.packing import by_significance, changes, rounded
 from grokinterp.short_text import short_repr
 
 # Compressed bytes, which text makes a third larger: a page stays below 15 MB.
 MOST_BYTES = 11_000_000
-_LARGEST = 2**15 - 1  # of 16 bits, as in packing.pack
 
 
 @short_repr
@@ -35,7 +35,7 @@ class Room:
         is_float = array.dtype == np.float32
         if size <= (self.left / 2 if is_float else self.left):
             self.exact[name] = array
-        elif is_float and (size := _compressed(_rounded(array))) <= self.left:
+        elif is_float and (size := _compressed(rounded(array)[0])) <= self.left:
             self.rounded[name] = array[None]
             self.notes.append(f"Rounded to 16 bits, to keep the page small: {what}.")
         else:
@@ -51,8 +51,8 @@ class Room:
         """The values that the page gets of an array that is rounded; None for others."""
         if name not in self.rounded:
             return None
-        array = self.rounded[name][0]
-        return _rounded(array) * (float(np.abs(array).max(initial=0.0)) / _LARGEST)
+        whole, scale = rounded(self.rounded[name][0])
+        return whole * scale
 
     def claim(
         self, *, exact: Mapping[str, np.ndarray], over_steps: Mapping[str, np.ndarray]
@@ -61,11 +61,11 @@ class Room:
         self.exact |= exact
         self.rounded |= over_steps
         self.left -= sum(map(_compressed, exact.values()))
-        self.left -= sum(_compressed(_changes(array)) for array in over_steps.values())
+        self.left -= sum(_compressed(changes(rounded(array)[0])) for array in over_steps.values())
 
     def put_over_steps(self, name: str, array: np.ndarray) -> bool:
         """Keep an array [step, ...], rounded to 16 bits, if a quarter of what is left is enough."""
-        size = _compressed(_changes(array))
+        size = _compressed(changes(rounded(array)[0]))
         if size > self.left / 4:
             return False
         self.rounded[name] = array
@@ -73,17 +73,5 @@ class Room:
         return True
 
 
-def _changes(array: np.ndarray) -> np.ndarray:
-    """From one step to the next, as they are stored."""
-    whole = _rounded(array)
-    return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))
-
-
-def _rounded(array: np.ndarray) -> np.ndarray:
-    most = float(np.abs(array).max(initial=0.0)) or 1.0
-    return np.round(array / most * _LARGEST).astype(np.int16)
-
-
 def _compressed(array: np.ndarray) -> int:
-    by_significance = np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8).T
-    return len(zlib.compress(by_significance.tobytes(), 1))
+    return len(zlib.compress(by_significance(array), 1))

@@ -8,11 +8,11 @@ from typing import Any
 
 import xarray as xr
 
+from analyses.phase_diagrams.diagram_page import STORE
 from analyses.phase_diagrams.presets import PRESETS, SIZES
 from grokinterp import MLPConfig, RunConfig
 from grokinterp.config import config_paths
 
-_STORE = "sweep.zarr"  # in the folder of ``grokinterp sweep --out``
 _DEFAULT = {"data": {"corruption": 0.35}}  # of ``grokinterp train``
 _LONGEST = 400  # letters of a command
 
@@ -32,7 +32,7 @@ def go_on(sweep: xr.Dataset, store: Path) -> str:
 
 def _preset_command(identity: Mapping[str, Any], store: Path) -> str | None:
     """The ``grokinterp sweep`` that began a store, if it was a preset without changes."""
-    if store.name != _STORE or not identity:
+    if store.name != STORE or not identity:
         return None
     axes = dict(identity["axes"])
     seeds = axes.pop("seed")

@@ -6,14 +6,13 @@ from typing import Any
 
 import xarray as xr
 
-from analyses.explorer.assets import fill_template, in_script, scripts, style
+from analyses.explorer.assets import fill_template, in_script, scripts, style, subset_looks
 from analyses.explorer.packing import pack
 from analyses.explorer.sweep_commands import go_on
 from analyses.explorer.sweep_payload import gather_sweep
 
 # In the order in which they use each other.
-SCRIPTS = ("unpack", "drawing", "sweep", "sweep_state", "plane", "cell", "sweep_app")
-LINES = ("test", "changed", "unchanged")
+SCRIPTS = ("unpack", "drawing", "open_page", "sweep", "sweep_state", "plane", "cell", "sweep_app")
 
 
 def write_sweep_explorer(
@@ -34,8 +33,6 @@ def write_sweep_explorer(
     Raises:
         ValueError: it is not the dataset of a sweep, or it is too large for a page.
     """
-    from analyses.pages.palette import SUBSET_LABEL, SUBSET_STYLE
-
     about, arrays = gather_sweep(sweep, name=name, going_on=go_on(sweep, Path(store)))
     packed = pack(arrays)
     size = fill_template(
@@ -45,8 +42,7 @@ def write_sweep_explorer(
         data=in_script(about | {"manifest": packed.manifest}),
         arrays=packed.text,
         style=style("explorer", "sweep"),
-        colours={subset: SUBSET_STYLE[subset]["color"] for subset in LINES},
-        subset_words={subset: SUBSET_LABEL[subset] for subset in LINES},
+        **subset_looks(),
         view=scripts(*SCRIPTS),
     )
     return {"runs": int(sweep.done.sum()), "of": int(sweep.done.size), "bytes": size}

@@ -15,6 +15,7 @@ from analyses.explorer.sweep_measures import (
     in_words,
     measures_of,
 )
+from analyses.explorer.words import DISJOINT
 from analyses.pages.palette import FAINT, PAPER, PHASE_COLOR, SHARE_SCALE
 from analyses.phase_diagrams.diagram_page import describe, phases_of
 from analyses.phase_diagrams.panels import axis_label, value_label
@@ -26,7 +27,7 @@ from grokinterp.sweeps.rows import KEPT
 
 MOST_CELLS = 20_000  # each is a rectangle of the figure
 MOST_NUMBERS = 4_000_000  # of all runs: about 12 MB in the page
-_SHOWN_FIRST = ("test", "changed", "unchanged", "train")  # columns of the table of seeds
+_SHOWN_FIRST = (*DISJOINT, "train")  # columns of the table of seeds
 _TRAINED = {"": ("not trained", PAPER, "dotted")}
 
 
@@ -151,15 +152,12 @@ def _first_cell(sweep: xr.Dataset) -> list[int]:
     return [*map(int, nearest)] + [0] * (2 - done.ndim)
 
 
-def _done(sweep: xr.Dataset, n_cells: int) -> np.ndarray:
-    return sweep.done.values.astype(bool).reshape(n_cells, sweep.sizes["seed"])
-
-
 def _cells(
     sweep: xr.Dataset, phases: xr.Dataset | None, n_cells: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Codes of the phases, and by cell [cell] and run [cell, seed] what the plane is drawn from."""
-    done, shape = _done(sweep, n_cells), (n_cells, sweep.sizes["seed"])
+    shape = n_cells, sweep.sizes["seed"]
+    done = sweep.done.values.astype(bool).reshape(shape)
     if phases is None:
         looks = {"trained": ("trained", FAINT, "")} | _TRAINED
         run = np.where(done, "trained", "")

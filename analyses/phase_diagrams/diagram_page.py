@@ -31,7 +31,13 @@ from grokinterp import SweepStoreError, open_sweep
 from grokinterp.models.registry import MODELS
 from grokinterp.sweeps.fingerprint import fingerprint
 
+STORE = "sweep.zarr"  # in the folder of ``grokinterp sweep --out``
 _WIDTH = 1240  # pixels; four panels next to each other
+
+
+def name_of(path: Path) -> str:
+    """What a stored sweep is called: its folder's name, where the store has the usual one."""
+    return path.parent.name if path.name == STORE else path.stem
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:

@@ -1,9 +1,9 @@
+import { openPage } from "./open_page.js";
 import { SUBSETS, drawAcross, drawHistogram, drawSeeds, drawStored } from "./cell.js";
 import { $, channels, extent, html, mixed, paint, rgb, short } from "./drawing.js";
 import { Plane, drawLegend, drawTable } from "./plane.js";
 import { Sweep } from "./sweep.js";
 import { choose, sweepFragment, sweepStateOf } from "./sweep_state.js";
-import { unpack } from "./unpack.js";
 
 const MOST_PANELS = 12; // small planes of the next axis
 
@@ -231,13 +231,4 @@ class SweepExplorer {
   }
 }
 
-async function start() {
-  const about = JSON.parse($("data").textContent);
-  window.explorer = new SweepExplorer(new Sweep(about, await unpack($("arrays").textContent, about.manifest)));
-}
-
-start().catch((error) => {
-  $("problem").hidden = false;
-  $("problem").textContent =
-    `The page could not start (${error.message}). It needs a browser of 2023 or later.`;
-});
+openPage((about, arrays) => new SweepExplorer(new Sweep(about, arrays)));
