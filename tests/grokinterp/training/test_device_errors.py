@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -88,15 +89,22 @@ def test_a_single_run_that_does_not_fit_is_an_error_with_its_need(
     assert tried == [4, 2, 1]
 
 
-def test_a_device_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(self: Stack) -> None:
+def test_a_device_that_fails_in_training_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU stands in for the device; the trainer asks for its errors to be named."""
+    asked: list[torch.device] = []
+
+    def lost(stack: Stack) -> None:
         raise device_errors._FAILED("CUDA error: device is lost\nCompile with TORCH_USE_CUDA_DSA")
 
-    with (
-        pytest.raises(RuntimeError, match=r"'cuda:0' failed in training .* device is lost\. Train"),
-        device_errors.named_device_errors(torch.device("cuda:0")),
-    ):
-        lost(None)  # pyright: ignore[reportArgumentType]
+    def as_on_cuda(place: torch.device) -> AbstractContextManager[None]:
+        asked.append(place)
+        return device_errors.named_device_errors(torch.device("cuda:0"))
+
+    monkeypatch.setattr(Stack, "step", lost)
+    monkeypatch.setattr(trainer, "named_device_errors", as_on_cuda)
+    with pytest.raises(RuntimeError, match=r"'cuda:0' failed .* device is lost\. Train"):
+        gi.train(SMALL, device="cpu", progress=False)
+    assert asked == [torch.device("cpu")]
 
 
 @pytest.mark.parametrize("error", [ValueError("CUDA"), RuntimeError("a probe's own")])

@@ -13,7 +13,9 @@ from scipy.special import logsumexp
 import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.training.evaluation import Evaluation
-from grokinterp.training.passes import PASSES, Passes
+from grokinterp.training.passes import PASSES, Passes, deal
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
@@ -138,23 +140,45 @@ def test_of_equal_logits_the_first_is_the_answer() -> None:
         assert torch.equal(scores._correct[0], logits.argmax(dim=1) == data.labels)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "change",
-    [{}, {"training.dropout": 0.5}, {"training.weight_noise": 0.1}],
-    ids=["plain", "dropout", "noise"],
+    ("passes", "change", "is_shared"),
+    [
+        (HandWrittenPasses, {}, True),
+        (HandWrittenPasses, {"training.dropout": 0.5}, False),
+        (HandWrittenPasses, {"training.weight_noise": 0.1}, False),
+        (SmallRunsPasses, {}, False),
+        (SmallRunsPasses, {"training.weight_noise": 0.1}, False),
+    ],
+    ids=["by hand", "by hand, dropout", "by hand, noise", "small runs", "small runs, noise"],
 )
-def test_a_row_changes_nothing_in_training(change: dict[str, object], precision: str) -> None:
-    """Its logits are those of the next step, unless that has dropout or noise on the weights."""
+def test_a_row_changes_nothing_in_training(
+    passes: type[Passes],
+    change: dict[str, object],
+    is_shared: bool,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By hand, its logits are those of the next step, unless that has dropout or noisy weights.
+
+    The examples of both runs are in three shares, of two blocks each.
+    """
+    monkeypatch.setattr(deal, "_WORTH_SHARING", 1)
     config = gi.RunConfig(
-        data=gi.DataConfig(p=11, corruption=0.3, train_fraction=0.6),
-        model=gi.MLPConfig(d_mlp=10), training=gi.TrainConfig(steps=6),
-    ).replace(change)  # fmt: skip
+        data=gi.DataConfig(p=17, corruption=0.3),
+        model=gi.MLPConfig(d_mlp=10),
+        training=gi.TrainConfig(steps=6),
+    ).replace(change)
     resources = Resources(device="cpu", precision=precision)
-    with torch.no_grad(), Team(1) as team:
-        looked_at, other = (Stack([config, config], resources, team) for _ in range(2))
+    with torch.no_grad(), Team(3) as team:
+        looked_at, other = (
+            Stack([config, config], resources, team, passes=passes) for _ in range(2)
+        )
+        assert len(looked_at.state.grads) == 3
         for _ in range(3):
             rows = looked_at.evaluate(), looked_at.evaluate()
+            assert looked_at._has_gradients == is_shared
             torch.testing.assert_close(*rows, rtol=0, atol=0, equal_nan=True)
             looked_at.passes.score()
             torch.testing.assert_close(looked_at.state.evaluation.metrics(), rows[0])

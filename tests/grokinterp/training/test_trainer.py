@@ -54,6 +54,7 @@ def plain_loop(config: gi.RunConfig) -> tuple[torch.Tensor, torch.Tensor, list[f
     return first.weight.detach(), second.weight.detach(), losses
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("weight_decay", [0.0, 5.0])
 def test_training_is_the_plain_loops(weight_decay: float) -> None:
     config = SMALL.replace({"training.weight_decay": weight_decay, "training.eval_every": 1})
@@ -65,6 +66,7 @@ def test_training_is_the_plain_loops(weight_decay: float) -> None:
     np.testing.assert_allclose(run.history.train_loss[:-1], losses, rtol=1e-7)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_history_is_what_the_final_model_gives() -> None:
     run = train(SMALL)
     data, last = run.dataset, run.history.isel(step=-1)
@@ -116,6 +118,7 @@ def assert_same(one: gi.Run, other: gi.Run) -> None:
     torch.testing.assert_close(one.model.W_U, other.model.W_U, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_a_run_is_the_same_alone_in_a_stack_and_in_another_order() -> None:
     configs = varied()
     together = gi.train_many(configs, precision="float64", progress=False)
@@ -191,6 +194,7 @@ def test_probes_are_recorded_at_every_evaluated_step() -> None:
     np.testing.assert_allclose(run.history["size"], run.history.norm.sel(weight="W_U"), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_a_diverging_run_stops_says_when_and_leaves_its_neighbours_alone() -> None:
     wild = SMALL.replace({"training.lr": 1e18, "training.steps": 200})
     tame = SMALL.replace({"training.steps": 200})
