@@ -54,7 +54,10 @@ def unaffected() -> Iterator[None]:
 def flushed_denormals() -> Iterator[None]:
     """Context manager in which this thread treats denormal numbers (below 1e-38 in float32) as 0.
 
-    Strong weight decay leaves such numbers everywhere, and many CPUs are very slow on them.
+    Strong weight decay leaves such numbers everywhere, and many CPUs are very slow on them. Torch
+    can flush them on x86 with SSE3 and on AArch64. On other CPUs nothing changes: results are as
+    good, but late steps may be slow, of which :class:`~grokinterp.team.Team` warns. CUDA needs no
+    such mode.
 
     Operations use a single thread here: torch's intra-op threads (of OpenMP) keep the settings that
     the thread which started them had then, and these cannot be changed from outside.

@@ -11,7 +11,7 @@ from grokinterp.short_text import short
 from grokinterp.team import available_threads, usable_cores
 from grokinterp.training.memory import parse_bytes
 
-# Name -> dtype of weights and activations, and dtype of the operands of matrix products.
+# Name -> dtype of weights, gradients and losses, and dtype of the operands of matrix products.
 PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "float64": (torch.float64, torch.float64),
@@ -26,6 +26,10 @@ class Resources:
 
     Raises:
         ValueError: the device or precision is unavailable, or the memory or threads are invalid.
+
+    Warns:
+        RuntimeWarning: ``threads`` is more than the cores that this process may use, or (once per
+            process) ``precision`` is "bfloat16" on a CPU without bfloat16 instructions.
     """
 
     device: str | torch.device | None = None  # None: CUDA if available in the process that trains
@@ -64,12 +68,16 @@ class Resources:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of weights and activations."""
+        """The dtype of weights, gradients, the optimiser's moments and losses."""
         return PRECISIONS[self.precision][0]
 
     @property
     def matmul_dtype(self) -> torch.dtype:
-        """The dtype of the operands of matrix products."""
+        """The dtype of the operands of matrix products, and of what the passes keep like them.
+
+        Those of an MLP keep everything from the first layer to the logits, those of a transformer
+        the neurons. Other networks are computed under ``torch.autocast``.
+        """
         return PRECISIONS[self.precision][1]
 
     @property

@@ -94,8 +94,11 @@ def train_many(
     Args:
         configs: one per run.
         device: where to train; None takes CUDA if available. Results are on the CPU.
-        precision: "float32"; "bfloat16" (float32 weights, matrix products of bfloat16 operands);
-            "float64"; or, only on CUDA, "tf32".
+        precision: "float32"; "bfloat16"; "float64"; or, only on CUDA, "tf32". In "bfloat16",
+            weights, gradients, losses and the optimiser are stored in float32. An MLP is in
+            bfloat16 from its tables to its logits, and back; of a transformer on a CPU, the matrix
+            products and the neurons are. All other networks, also an MLP with a norm or in
+            mini-batches, are computed under ``torch.autocast``.
         probes: name -> function of the hooked model, called at every evaluated step. It returns a
             number or an array, which becomes a variable of ``run.history``.
         checkpoints: name -> rule, such as ``reached(train_accuracy=0.99)`` or ``at_step(500)``.
@@ -129,6 +132,10 @@ def train_many(
         ZeroLossWarning: at least half of a run's training examples reached a loss of exactly 0 in
             this precision, so they no longer train; ``zero_loss_share`` in the history is the
             share at each step.
+        RuntimeWarning: results are the same, but training takes longer than it could: ``threads``
+            is more than the cores; or, once per process, this CPU has no bfloat16 instructions, or
+            torch cannot flush denormal numbers on it; or the training step could not be captured
+            as a CUDA graph.
 
     Examples:
         >>> import grokinterp as gi
@@ -184,7 +191,8 @@ def train_each(
     One stack is in memory at a time, so thousands of runs can be processed one after another.
     Invalid arguments raise at the call, not at the first iteration. ``observer`` is notified of
     steps and evaluations. ``stop`` is called after every step; once it returns True, the runs of
-    this stack are yielded unfinished and no more stacks begin. No warnings are given.
+    this stack are yielded unfinished and no more stacks begin. There are no warnings of divergence
+    or of losses of 0.
     """
     stacks = plan(configs, resources)
     job = _Job(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp import team
 from grokinterp.session import float32_products
 from grokinterp.team import Team, use_threads
 from grokinterp.training.dropout import dropout_mask
@@ -84,6 +85,17 @@ def test_threads_that_torch_starts_while_it_trains_do_not_keep_flushing() -> Non
 
     with ThreadPoolExecutor(1) as new_thread:
         assert new_thread.submit(train_first).result() == [True, True]
+
+
+def test_a_cpu_that_cannot_flush_denormals_trains_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: False)
+    team._warn_of_kept_denormals.cache_clear()
+    two_stacks = [SMALL, SMALL.replace({"training.steps": 3})]
+    with pytest.warns(RuntimeWarning, match="cannot flush denormal numbers") as caught:
+        gi.train_many(two_stacks, device="cpu", threads=1, progress=False)
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])

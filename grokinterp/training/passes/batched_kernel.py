@@ -48,7 +48,7 @@ class BatchedKernel:
         runs: most runs at once.
         examples: most examples at once, those of all runs together.
         dtype: of weights, gradients and the loss.
-        matmul_dtype: of the matrix products' operands, and of activations.
+        matmul_dtype: of activations, logits and the matrix products' operands.
         device: where the buffers live.
         class_major: whether :meth:`logits` keeps those of a class together, not those of a pair.
     """

@@ -37,8 +37,8 @@ class MLPKernel:
         config: the architecture.
         p: the modulus.
         loss: a name in ``LOSSES``.
-        dtype: of weights, logits and gradients.
-        matmul_dtype: of activations and of the matrix products' operands.
+        dtype: of weights, gradients and the loss, to which the logits are converted for it.
+        matmul_dtype: of activations, logits and the matrix products' operands.
     """
 
     def __init__(

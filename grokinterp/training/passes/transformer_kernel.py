@@ -43,8 +43,8 @@ class TransformerKernel:
         config: the architecture.
         p: the modulus.
         loss: a name in ``LOSSES``; one without ``residual_`` goes through autograd by itself.
-        dtype: of weights, residual stream and gradients.
-        matmul_dtype: of the matrix products' operands, and of the neurons.
+        dtype: of weights, residual stream, attention, norms, logits and gradients.
+        matmul_dtype: in which matrix products are computed, and of the neurons.
     """
 
     def __init__(
@@ -350,7 +350,7 @@ class _NoNorm:
 
 
 class _Products:
-    """Matrix products of operands in one precision, with results in another."""
+    """Matrix products in one precision, whose results are converted to another."""
 
     def __init__(self, dtype: torch.dtype, low_dtype: torch.dtype) -> None:
         self.dtype, self.low_dtype = dtype, low_dtype
