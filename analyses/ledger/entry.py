@@ -35,6 +35,7 @@ class Source:
     settings: Mapping[str, Any] = field(default_factory=dict)  # arguments of the function
     seeds: int = 1
     networks: tuple[str, ...] = ("mlp",)  # architectures of its runs, from ``NETWORKS``
+    runs: str | None = None  # folder of its runs, if sources share one; None for one of its own
     missing: str = ""  # what has to be written or provided before it can run
 
     def __post_init__(self) -> None:

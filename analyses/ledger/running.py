@@ -2,7 +2,9 @@
 
 Every finished source is stored at once, so the command can be killed at any moment and goes on
 where it was. Experiments also keep their trained networks in ``work``, in a folder named by the key
-of the code that trains, so that networks of other code are never taken for these.
+of the code that trains, so that networks of other code are never taken for these. In it each source
+has a folder of its own, unless it says which one it shares: the name of a run holds neither its
+steps nor the size of its network, so runs of two sources may have one name.
 """
 
 import importlib
@@ -117,4 +119,9 @@ def compute(source: Source, work: Path) -> xr.Dataset:
         raise ValueError(f"{source.name} cannot be run yet: {source.missing}")
     module, _, name = source.compute.partition(":")
     function = getattr(importlib.import_module(module), name)
-    return function(seeds=source.seeds, work=work / training_key(source), **source.settings)
+    return function(seeds=source.seeds, work=work / place(source), **source.settings)
+
+
+def place(source: Source) -> Path:
+    """The folder of a source's runs, below ``work``."""
+    return Path(training_key(source), source.name if source.runs is None else source.runs)

@@ -25,6 +25,7 @@ def _source(
         seeds=seeds,
         tier=tier,
         minutes=minutes,
+        runs="",  # they share the sweep of Fig. 3a
     )
 
 

@@ -16,6 +16,7 @@ def _source(name: str, size: str, seeds: int, tier: str, minutes: float, **more:
         tier=tier,
         minutes=minutes,
         networks=("embedding_mlp",),
+        runs=f"model_efficiency_{size}",  # the times are those of the same runs
     )
 
 
