@@ -1,0 +1,45 @@
+"""What the stages found, in a file that is written anew whenever a task begins or ends."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Results:
+    """The results by stage and task, and which task is running.
+
+    Args:
+        path: the file, read if it exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def running(self) -> dict[str, Any] | None:
+        """The running task's "stage" and "key", and when it must have ended: "until", a time."""
+        return self.found.get("running")
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """What the tasks of a stage gave."""
+        return self.found.setdefault(name, {})
+
+    def begin(self, stage: str, key: str, until: float) -> None:
+        """Note that a task begins."""
+        self.found["running"] = {"stage": stage, "key": key, "until": until}
+        self.write()
+
+    def end(self, value: Any = None) -> None:
+        """Keep what the running task gave; None: it did nothing."""
+        task = self.found.pop("running")
+        if value is not None:
+            self.stage(task["stage"])[task["key"]] = value
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file."""
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.found, indent=1) + "\n")
+        os.replace(fresh, self._path)
