@@ -170,7 +170,7 @@ def test_it_runs_on_a_cpu(tmp_path: Path) -> None:
         assert 0 < parity.pop(f"{kind}, float32")["weights"] < 1e-5  # 5 steps of 1e-7 each
         low = parity.pop(f"{kind}, bfloat16")
         assert 1e-5 < low["weights"] < 0.1
-        assert low.pop("on the CPU in bfloat16") == low | {"phases": low["phases"]}
+        assert low == {**low.pop("on the CPU in bfloat16"), "too large": []}
     assert parity == {}
 
     timings = stages["timings"]
