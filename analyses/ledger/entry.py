@@ -62,11 +62,23 @@ class Read:
     variable: str
     at: Mapping[str, Any] = field(default_factory=dict)  # axis -> value, or -> list of values
     times: float = 1.0  # such as 100 where the paper has percent
+    low: str = ""  # the variables that hold the ends of its interval, for a value that is made of
+    high: str = ""  # all seeds at once; "" where there is none
+    seeds: int | None = None  # how many such a value is made of; None for all of the source
 
 
-def read(variable: str, times: float = 1.0, /, **at: Any) -> Read:
+def read(
+    variable: str,
+    times: float = 1.0,
+    /,
+    *,
+    low: str = "",
+    high: str = "",
+    seeds: int | None = None,
+    **at: Any,
+) -> Read:
     """Short for :class:`Read`."""
-    return Read(variable=variable, at=at, times=times)
+    return Read(variable=variable, at=at, times=times, low=low, high=high, seeds=seeds)
 
 
 @short_repr

@@ -19,8 +19,9 @@ computes what has no valid result. PASS: within a tolerance that was fixed befor
 reason stands beside each entry in `analyses/ledger/`). FAIL: outside. DIFFERS: reproduced, and what
 is published found wrong or confounded; the note says how. OPEN: no valid result; the note says what
 it needs. Ours is the mean over seeds ± half of its 95 % interval; of steps, the median and the
-range over seeds; of curves, how many of the published points they meet. "One run's spread" is the
-95 % prediction interval of one more run like ours. The published values with their sources are in
+range over seeds; of curves, how many of the published points they meet; in square brackets, the
+95 % interval of a value that is made of all seeds at once. "One run's spread" is the 95 %
+prediction interval of one more run like ours. The published values with their sources are in
 `analyses/ledger/targets/`.
 
 A result is valid for the code that computes it: the definitions that the computation reaches,

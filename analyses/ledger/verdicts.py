@@ -86,12 +86,15 @@ def _judged(
     """Ours, its seeds, the verdict and a note, for one part of a result."""
     ours = select(result.data, part)
     judged = entry.comparison.judge(ours, published["value"] if published else None)
+    told = judged.ours
+    if (ends := interval(result.data, part)) is not None:
+        told += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
     verdict, note = Verdict.FAIL, judged.note
     if judged.agrees:
         verdict = Verdict.DIFFERS if entry.differs else Verdict.PASS
         note = " ".join(filter(None, (entry.differs, judged.note)))
-    seeds = ours.sizes.get("seed", 1)
-    return {"ours": judged.ours, "seeds": seeds, "verdict": verdict, "note": note}
+    seeds = ours.sizes.get("seed", part.seeds or result.about["seeds"])
+    return {"ours": told, "seeds": seeds, "verdict": verdict, "note": note}
 
 
 def is_published(name: str) -> bool:
@@ -101,11 +104,23 @@ def is_published(name: str) -> bool:
 
 def select(data: xr.Dataset, part: Read) -> xr.DataArray:
     """A part of a result."""
-    if part.variable not in data:
+    return _select(data, part.variable, part)
+
+
+def interval(data: xr.Dataset, part: Read) -> tuple[float, float] | None:
+    """The ends of the interval of a value that is made of all seeds; None if none is stored."""
+    if not (part.low and part.high):
+        return None
+    low, high = (_select(data, name, part) for name in (part.low, part.high))
+    return float(low), float(high)
+
+
+def _select(data: xr.Dataset, variable: str, part: Read) -> xr.DataArray:
+    if variable not in data:
         raise ValueError(
-            f"the result has no {part.variable}, only {', '.join(map(str, data.data_vars))}"
+            f"the result has no {variable}, only {', '.join(map(str, data.data_vars))}"
         )
-    chosen = data[part.variable].sel({axis: _plain(value) for axis, value in part.at.items()})
+    chosen = data[variable].sel({axis: _plain(value) for axis, value in part.at.items()})
     return chosen if part.times == 1 else chosen * part.times
 
 

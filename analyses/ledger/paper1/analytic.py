@@ -91,7 +91,7 @@ ENTRIES = (
         figure="Eq. 3",
         claim="the IPR lies between 1/p and 1",
         source=PERIODICITY,
-        reads={"p1.eq3.range": read("smallest")},
+        reads={"p1.eq3.range": read("smallest", seeds=1)},
         comparison=Value(equals=1 / 49, absolute=1e-9),
         reason="closed form: a single spike has equal shares in all 49 frequencies",
         says="1/p",
@@ -104,7 +104,7 @@ ENTRIES = (
         figure="Eq. 3",
         claim="a pure cosine has IPR 1",
         source=PERIODICITY,
-        reads={"IPR of a pure cosine": read("largest")},
+        reads={"IPR of a pure cosine": read("largest", seeds=1)},
         comparison=Value(equals=1.0, absolute=1e-9),
         reason="closed form",
         says="1",
@@ -124,7 +124,7 @@ ENTRIES = (
         claim="training pairs, redrawn labels, and redrawn labels that stayed true",
         source=DATA,
         reads={
-            f"{beginning}.{name}": read(variable, cell=cell)
+            f"{beginning}.{name}": read(variable, cell=cell, seeds=1)
             for beginning, cell in _CELLS.items()
             for name, variable in _COUNTS.items()
         },
@@ -136,7 +136,9 @@ ENTRIES = (
         figure="Sec. 1.1",
         claim="train accuracy when only the changed labels are missed",
         source=DATA,
-        reads={"p1.data.alpha0.65.xi0.2.full_inversion_floor": read("floor", cell="0.65, 0.2")},
+        reads={
+            "p1.data.alpha0.65.xi0.2.full_inversion_floor": read("floor", cell="0.65, 0.2", seeds=1)
+        },
         comparison=Value(absolute=1e-9),
         reason="a count",
     ),
@@ -157,7 +159,7 @@ ENTRIES = (
         figure="Sec. 1.1",
         claim="loss of a network whose outputs are all zero",
         source=DATA,
-        reads={"p1.loss.zero_output_mse": read("zero_mse")},
+        reads={"p1.loss.zero_output_mse": read("zero_mse", seeds=1)},
         comparison=Value(absolute=1e-7),
         reason="float32 rounding of 1/97",
     ),

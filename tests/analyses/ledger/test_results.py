@@ -1,5 +1,6 @@
 """Stored results: they come back as they were, and what was tampered with is refused."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import xarray as xr
 
 from analyses.ledger import results, running
 from analyses.ledger.comparisons import Value
-from analyses.ledger.entry import Entry, Source, read
+from analyses.ledger.entry import Entry, Read, Source, read
 from analyses.ledger.results import ResultError, load, store
 from analyses.ledger.verdicts import rows
 
@@ -53,6 +54,32 @@ def test_a_result_comes_back(stored: Path) -> None:
     assert {"torch", "numpy", "python", "grokinterp"} <= about["versions"].keys()
     assert about["device"]
     assert load(stored, source("another")) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "ours", "seeds"),
+    [
+        (read("share"), "0.25", 3),  # made of all seeds of the source
+        (read("share", low="low", high="high"), "0.25 [0.1, 0.5]", 3),
+        (read("share", 100, low="low", high="high"), "25 [10, 50]", 3),
+        (read("share", seeds=1), "0.25", 1),
+        (read("per_axis", low="low_by", high="high_by", axis="b"), "2 [1.5, 2.5]", 3),
+        (read("per_seed"), "2 ± 2.5", 3),
+    ],
+)
+def test_a_row_says_how_many_seeds_and_which_interval(
+    part: Read, ours: str, seeds: int, tmp_path: Path
+) -> None:
+    axis = {"axis": ["a", "b"]}
+    by_axis = {"per_axis": [1.0, 2.0], "low_by": [0.5, 1.5], "high_by": [1.5, 2.5]}
+    data = xr.Dataset(
+        {"share": 0.25, "low": 0.1, "high": 0.5, "per_seed": ("seed", [1.0, 2.0, 3.0])}
+        | {name: ("axis", values) for name, values in by_axis.items()},
+        coords=axis,
+    )
+    store(tmp_path, source(), data, 1.0, results.key_of(source()))
+    (row,) = rows([dataclasses.replace(of(source()), reads={"it": part})], tmp_path)
+    assert (row.ours, row.seeds) == (ours, seeds)
 
 
 def test_numbers_edited_by_hand_are_refused(stored: Path) -> None:
