@@ -64,6 +64,5 @@ def test_step(batch: int, compare: Callable[..., None]) -> None:
             "nn.LSTM": step(plain, sentences, labels),
             "no hook points": step(bare, pairs, labels),
         },
-        rounds=12,
         burst=max(1, 1500 // batch),
     )

@@ -26,6 +26,5 @@ def test_pruning_curve(compare: Callable[..., None]) -> None:
     compare(
         lambda: pruning_curve(model, data, order),
         {"hooked forward pass": hooked_forward, "bare forward pass": bare_forward},
-        rounds=12,
         burst=2,
     )

@@ -34,7 +34,7 @@ def test_unequal_training_sets(threads: int, compare: Callable[..., None]) -> No
     with Team(threads) as team:
         stack = Stack(mixed, CPU, team)
         largest = Stack([mixed[-1]] * len(mixed), CPU, team)
-        compare(stack.step, {"as many of the largest": largest.step}, rounds=10, burst=2)
+        compare(stack.step, {"as many of the largest": largest.step}, burst=2)
 
 
 def test_small_runs(threads: int, compare: Callable[..., None]) -> None:
@@ -67,5 +67,4 @@ def test_many_small_runs(threads: int, compare: Callable[..., None]) -> None:
         compare(
             lambda: interval(at_once),
             {"one run after another": lambda: interval(one_by_one)},
-            rounds=8,
         )

@@ -1,4 +1,4 @@
-"""One training step at the papers' default setting (p 97, N 500, alpha 0.5, two threads).
+"""One training step at the papers' default setting (p 97, N 500, alpha 0.5).
 
 Alone, and per run in a stack of 16.
 
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 import grokinterp as gi
 from grokinterp.team import Team
+from grokinterp.training.recorder import Recorder
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
@@ -68,6 +69,7 @@ def products(dtype: torch.dtype) -> Callable[[], object]:
     return three
 
 
+@pytest.mark.parametrize("threads", [2, 1], indirect=True)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_step(precision: str, threads: int, compare: Callable[..., None]) -> None:
     baselines = {"plain loop": plain_loop(), "products": products(PRECISIONS[precision])}
@@ -75,6 +77,27 @@ def test_step(precision: str, threads: int, compare: Callable[..., None]) -> Non
     with Team(threads) as team:
         stack = Stack([DEFAULT], on_cpu, team)
         compare(stack.step, baselines, burst=10)
+
+
+@pytest.mark.parametrize("threads", [2, 1], indirect=True)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_history(precision: str, threads: int, compare: Callable[..., None]) -> None:
+    """Ten steps and a row of the history."""
+    on_cpu = Resources(device="cpu", precision=precision)
+
+    def ten(stack: Stack) -> None:
+        for _ in range(10):
+            stack.step()
+
+    with Team(threads) as team:
+        recorded, plain = (Stack([DEFAULT], on_cpu, team) for _ in range(2))
+        recorder = Recorder(recorded, {}, {}, [0])
+
+        def ten_and_a_row() -> None:
+            ten(recorded)
+            recorder.record(recorded.steps_done)
+
+        compare(ten_and_a_row, {"ten steps": lambda: ten(plain)})
 
 
 def made_late(stack: Stack) -> None:
@@ -118,7 +141,7 @@ def test_long_run(weight_decay: float, precision: str, compare: Callable[..., No
         gi.train(config, precision=precision, progress=False)
 
     without = {"weight decay 0": lambda: train(small)}
-    compare(lambda: train(decayed), without, rounds=5)
+    compare(lambda: train(decayed), without)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -136,7 +159,6 @@ def test_stack_of_16(precision: str, threads: int, compare: Callable[..., None])
                 "products": products(PRECISIONS[precision]),
             },
             burst=3,
-            rounds=12,
             per=RUNS,
         )
 
@@ -155,4 +177,4 @@ def test_train_with_its_evaluations(
     with Team(threads) as team:
         stack = Stack([config], Resources(device="cpu", precision=precision), team)
         baselines = {"plain loop": plain_loop(), "step": stack.step}
-        compare(train, baselines, rounds=5, burst=1, per=steps)
+        compare(train, baselines, per=steps)

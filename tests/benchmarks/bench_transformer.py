@@ -1,4 +1,4 @@
-"""One training step of a transformer (p 97, alpha 0.5, two threads), on 4704 pairs and on 512.
+"""One training step of a transformer (p 97, alpha 0.5), on 4704 pairs and on 512.
 
 What ``gi.train`` does in a step, optimiser included. Baselines, timed in turn with the subject: the
 same step by autograd; TransformerLens' network of this size (``boot_native``; with norms in front
@@ -89,14 +89,19 @@ def plain(config: TransformerConfig, pairs: int) -> Callable[[], object]:
     return training(model, lambda: model(tokens), pairs)
 
 
+def training_run(name: str, batch_size: int | None) -> gi.RunConfig:
+    steps = gi.TrainConfig(loss="cross_entropy", batch_size=batch_size)
+    data = gi.DataConfig(p=97, train_fraction=0.5)
+    return gi.RunConfig(data=data, model=CONFIGS[name], training=steps)
+
+
+@pytest.mark.parametrize("threads", [2, 1], indirect=True)
 @pytest.mark.parametrize("batch_size", [None, 512])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_step(
     name: str, batch_size: int | None, threads: int, compare: Callable[..., None]
 ) -> None:
-    model, pairs = CONFIGS[name], batch_size or len(PAIRS)
-    steps = gi.TrainConfig(loss="cross_entropy", batch_size=batch_size)
-    run = gi.RunConfig(data=gi.DataConfig(p=97, train_fraction=0.5), model=model, training=steps)
+    model, pairs, run = CONFIGS[name], batch_size or len(PAIRS), training_run(name, batch_size)
     with Team(threads) as team, torch.no_grad():
         subject, autograd = (
             Stack([run], Resources(device="cpu"), team, passes=passes)
@@ -113,6 +118,20 @@ def test_training_step(
         if name == "paper 2":
             baselines["nn.TransformerEncoderLayer"] = with_gradients(plain(model, pairs))
         compare(subject.step, baselines, burst=3 if batch_size else 1)
+
+
+@pytest.mark.parametrize("batch_size", [None, 512])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_bfloat16_products(
+    name: str, batch_size: int | None, threads: int, compare: Callable[..., None]
+) -> None:
+    run = training_run(name, batch_size)
+    with Team(threads) as team:
+        low, plain = (
+            Stack([run], Resources(device="cpu", precision=precision), team)
+            for precision in ("bfloat16", "float32")
+        )
+        compare(low.step, {"float32": plain.step}, burst=3 if batch_size else 1)
 
 
 def without_hook_points(config: TransformerConfig) -> Callable[[], object]:

@@ -1,28 +1,55 @@
 """Ratios between timings that were taken in turn, in one process: these survive a noisy machine."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from tests.benchmarks.machine import machine
+
 THREADS = 2
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--ratios", type=Path, help="JSON file for medians and ratios")
+
+
+@pytest.fixture(scope="session")
+def ratios(pytestconfig: pytest.Config) -> Callable[[str, dict[str, Any]], None]:
+    """Keep what a benchmark gave, in the file of ``--ratios``, at once."""
+    path: Path | None = pytestconfig.getoption("--ratios")
+    found: dict[str, Any] = {"about": machine()}
+
+    def keep(name: str, figures: dict[str, Any]) -> None:
+        found[name] = figures
+        if path is not None:
+            path.write_text(json.dumps(found, indent=1) + "\n")
+
+    return keep
+
+
 @pytest.fixture
-def threads() -> Iterator[int]:
-    """Torch uses this many threads while a benchmark runs."""
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Torch uses this many threads while a benchmark runs: two, or its parameter."""
+    count: int = getattr(request, "param", THREADS)
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    yield THREADS
+    torch.set_num_threads(count)
+    yield count
     torch.set_num_threads(before)
 
 
 @pytest.fixture
 def compare(
-    threads: int, benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
+    threads: int,
+    benchmark: BenchmarkFixture,
+    capsys: pytest.CaptureFixture[str],
+    ratios: Callable[[str, dict[str, Any]], None],
 ) -> Callable[..., None]:
     """``compare(subject, baselines)``: time both in turn and print the ratio of medians."""
 
@@ -57,10 +84,12 @@ def compare(
             return
         median = benchmark.stats["median"] / (burst * per)
         lines = [f"\n{benchmark.name}: {median * 1e3:.2f} ms"]
+        figures: dict[str, Any] = {"ms": median * 1e3, "rounds": rounds, "against": {}}
         for name, taken in times.items():
             base = statistics.median(taken[1:])
-            benchmark.extra_info[f"ratio to {name}"] = median / base
+            figures["against"][name] = {"ms": base * 1e3, "ratio": median / base}
             lines.append(f"  {median / base:6.3f} x {name} ({base * 1e3:.2f} ms)")
+        ratios(benchmark.fullname.removeprefix("tests/benchmarks/"), figures)
         with capsys.disabled():
             print("\n".join(lines))
 

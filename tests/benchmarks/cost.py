@@ -12,8 +12,6 @@ import argparse
 import heapq
 import itertools
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -29,11 +27,11 @@ import torch
 
 import grokinterp as gi
 from analyses.phase_diagrams import presets
-from grokinterp.runs import provenance
 from grokinterp.session import own_session
 from grokinterp.team import Team, usable_cores
 from grokinterp.training.resources import PRECISIONS, Resources
 from grokinterp.training.stack import Stack
+from tests.benchmarks.machine import machine
 
 ROUNDS = {"full": 20, "toy": 2}
 DEFAULT = gi.RunConfig(data=gi.DataConfig(corruption=0.35))
@@ -73,10 +71,11 @@ def steps(size: str) -> dict[str, Any]:
             if size == "toy":
                 configs = dict([*configs.items()][:2])
             with Team(max(_threads())) as team:
-                ms = _time(
-                    {key: _step([config], precision, team) for key, config in configs.items()}, size
-                )
-            found[f"{precision}, {path}"] = ms
+                found[f"{precision}, {path}"] = _time_steps(configs, precision, team, size)
+            if path == "data.train_fraction":
+                with Team(1) as team:
+                    alone = _time_steps(configs, precision, team, size)
+                found[f"{precision}, {path}, 1 thread"] = alone
         for name, config in {"default": base, "small": SWEPT}.items():
             for threads in _threads():
                 with Team(threads) as team:
@@ -115,18 +114,16 @@ def cluster(measured: Mapping[str, Any]) -> dict[str, Any]:
     """Simulated: the whole grid of Fig. 3a on nodes like this machine's cores, one thread a run.
 
     Blocks of as many runs as a sweep chooses go to the next free worker. The scheduler hands them
-    out one by one, each in the time measured for a block on this machine, which includes storing
-    it: the driver stores.
+    out one by one, each in the time that this machine took for a block of one run of one step: that
+    includes storing it, which the driver does, and the step itself.
     """
     preset = presets.get("fig3a")
     config, axes = preset.config("full"), preset.axes("full")
     fractions = np.array([*axes["data.train_fraction"]])
     cells = np.prod([len([*axis]) for axis in axes.values()]) / len(fractions)
-    by_fraction = measured["steps"]["bfloat16, data.train_fraction"]
+    by_fraction = measured["steps"]["bfloat16, data.train_fraction, 1 thread"]
     known = np.array([float(key) for key in by_fraction])
-    # Two threads work on one run there; a worker has one.
-    run_s = np.interp(fractions, known, [*by_fraction.values()])
-    run_s *= max(_threads()) * config.training.steps / 1e3
+    run_s = np.interp(fractions, known, [*by_fraction.values()]) * config.training.steps / 1e3
     costs = np.repeat(run_s, int(cells))
     [per_block] = [
         seconds
@@ -179,6 +176,12 @@ def _step(configs: Sequence[gi.RunConfig], precision: str, team: Team) -> Callab
     resources = Resources(device="cpu", precision=precision, threads=team.size)
     with own_session():
         return Stack(configs, resources, team).step
+
+
+def _time_steps(
+    configs: Mapping[str, gi.RunConfig], precision: str, team: Team, size: str
+) -> dict[str, float]:
+    return _time({key: _step([one], precision, team) for key, one in configs.items()}, size)
 
 
 def _sweep(config: gi.RunConfig, runs: int, chunk: int, executor: Executor | None) -> float:
@@ -239,22 +242,6 @@ def _time(
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def _about() -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    named = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = named.get("flags", "").split()
-    made = provenance(device="cpu", precision="", wall_time_s=0.0, stack_size=0)
-    return {
-        "processor": named.get("model name", platform.processor()),
-        "cores": usable_cores(),
-        "instructions": [name for name in ("avx2", "avx512_bf16", "amx_bf16") if name in flags],
-        "load before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        **{name: made[name] for name in ("created", "versions")},
-    }
-
-
 def main() -> None:
     """Run the stages and write what they give."""
     parser = argparse.ArgumentParser(description="What a step costs on this CPU")
@@ -262,7 +249,7 @@ def main() -> None:
     parser.add_argument("--size", choices=ROUNDS, default="full")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {"about": _about()}
+    results: dict[str, Any] = {"about": machine()}
     stages: dict[str, Callable[[], dict[str, Any]]] = {
         "peaks": lambda: peaks(args.size),
         "steps": lambda: steps(args.size),
