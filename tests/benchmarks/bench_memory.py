@@ -5,6 +5,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,9 @@ def peak_mib(what: str, runs: int, chunk: int) -> float:
     return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
-def test_memory(capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory(
+    capsys: pytest.CaptureFixture[str], ratios: Callable[[str, dict[str, Any]], None]
+) -> None:
     measured = {
         f"{what}, {runs} runs, chunk {chunk}": peak_mib(what, runs, chunk)
         for what, runs, chunk in [
@@ -44,6 +48,7 @@ def test_memory(capsys: pytest.CaptureFixture[str]) -> None:
             ("sweep", 256, 64),
         ]
     }
+    ratios("memory", measured)
     with capsys.disabled():
         print("\npeak memory above that of one run:")
         for name, mib in measured.items():

@@ -19,6 +19,106 @@ _TABLE = re.compile(r"(<!-- table ([\w ]+) of (\S+) -->\n\n)(.*?)(\n<!-- end of 
 Rows = Iterator[Sequence[str]]
 
 
+def _both(test: str) -> list[str]:
+    return [test.format(precision) for precision in PRECISIONS]
+
+
+def _batches(name: str, threads: int) -> list[str]:
+    return [f"transformer.py::test_training_step[{name}-{size}-{threads}]" for size in BATCHES]
+
+
+PRECISIONS, BATCHES = ("float32", "bfloat16"), ("None", "512")
+# Words for a row of the table of ratios, and its benchmarks.
+SUBJECTS: Sequence[tuple[str, Sequence[str]]] = [
+    ("a training step: float32, bfloat16", _both("step.py::test_step[{}-2]")),
+    ("the same on one thread", _both("step.py::test_step[{}-1]")),
+    ("a run's step in a stack of 16", _both("step.py::test_stack_of_16[{}]")),
+    (
+        "`gi.train`, set-up and a row every 10 steps included, per step",
+        _both("step.py::test_train_with_its_evaluations[{}]"),
+    ),
+    ("ten steps and a row of the history", _both("step.py::test_history[{}-2]")),
+    ("the same on one thread", _both("step.py::test_history[{}-1]")),
+    (
+        "a step with dying neurons, as after 1500 steps of weight decay 15",
+        _both("step.py::test_late_step[{}]"),
+    ),
+    (
+        "2000 steps of weight decay 15 (p 31, 128 neurons)",
+        _both("step.py::test_long_run[15.0-{}]"),
+    ),
+    ("2000 steps of weight decay 20", _both("step.py::test_long_run[20.0-{}]")),
+    (
+        "a step of two runs with dropout: .3, .9",
+        ["stack.py::test_dropout[0.3]", "stack.py::test_dropout[0.9]"],
+    ),
+    ("a step of nine runs, train fractions .1 to .9", ["stack.py::test_unequal_training_sets"]),
+    ("a run's step in a stack of 16, p 31 and 64 neurons", ["stack.py::test_small_runs"]),
+    ("ten steps and a row of 256 such runs", ["stack.py::test_many_small_runs"]),
+    ("a sweep of 64 runs of 200 steps (p 47, 128 neurons)", ["sweep.py::test_sweep_of_64"]),
+    (
+        "27 runs of the data-efficiency grid (p 31, 1-layer transformer) as one sweep",
+        ["data_efficiency.py::test_sample_of_the_small_grid"],
+    ),
+    (
+        'a step of the 1-layer transformer ("a b ="): full batch, 512',
+        _batches("three tokens", 2),
+    ),
+    ("the same on one thread", _batches("three tokens", 1)),
+    ('of the first paper\'s transformer ("a b", bidirectional)', _batches("paper 1", 2)),
+    ("the same on one thread", _batches("paper 1", 1)),
+    (
+        'of the second paper\'s transformer (2 layers, "eos a + b =")',
+        _batches("paper 2", 2),
+    ),
+    ("the same on one thread", _batches("paper 2", 1)),
+    (
+        "with bfloat16 products: 1 layer, full batch and 512; 2 layers, full batch and 512",
+        [
+            f"transformer.py::test_bfloat16_products[{name}-{size}]"
+            for name in ("three tokens", "paper 2")
+            for size in BATCHES
+        ],
+    ),
+    (
+        "a hooked transformer in a loop of one's own: the three above",
+        [
+            f"transformer.py::test_step_of_ones_own[{name}]"
+            for name in ("three tokens", "paper 1", "paper 2")
+        ],
+    ),
+    (
+        "a step of the LSTM in a loop of one's own: full batch, 512",
+        ["lstm.py::test_step[4704]", "lstm.py::test_step[512]"],
+    ),
+    ("a pruning curve: 500 neurons of an MLP", ["pruning.py::test_pruning_curve"]),
+    (
+        "512 neurons of a transformer: no norm, a norm, a norm and a layer behind",
+        [f"unit_pruning.py::test_unit_pruning[{kind}]" for kind in ("None-1", "LN-1", "LN-2")],
+    ),
+]
+
+
+def ratios(folder: Path) -> Rows:
+    """Every benchmark against its baselines."""
+    found = _read(folder, "ratios")
+    yield "what", "ms", "against", "ratio"
+    for words, tests in SUBJECTS:
+        timed = [found[f"bench_{test}"] for test in tests]
+        first = words, ", ".join(f"{one['ms']:.3g}" for one in timed)
+        for baseline in timed[0]["against"]:
+            each = [one["against"][baseline]["ratio"] for one in timed]
+            yield *first, baseline, ", ".join(f"{ratio:.2f}" for ratio in each)
+            first = "", ""
+
+
+def memory(folder: Path) -> Rows:
+    """Peak memory above that of one run."""
+    yield "", "MiB"
+    for name, mib in _read(folder, "ratios")["memory"].items():
+        yield name, f"{mib:.0f}"
+
+
 def against(folder: Path) -> Rows:
     """The present version and an older one, in turn."""
     yield "call", "before, s", "now, s", "now / before", "its quartiles"
@@ -136,9 +236,10 @@ def gpu_experiments(folder: Path) -> Rows:
     )
 
 
-PRECISIONS = "float32", "bfloat16"
 PRODUCTS = 3 * 2 * 4704 * 500 * 97 / 1e9  # of the default run's step: GFLOP
 TABLES: Mapping[str, Callable[[Path], Rows]] = {
+    "ratios": ratios,
+    "memory": memory,
     "against": against,
     "parts": parts,
     "blocks": blocks,
