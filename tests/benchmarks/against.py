@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.machine import ROOT, machine
+from tests.benchmarks.checkout import ROOT
+from tests.benchmarks.machine import machine
 
 CALLS = Path(__file__).parent / "calls.py"
 ROUNDS = {"full": 20, "toy": 2}

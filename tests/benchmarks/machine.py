@@ -2,14 +2,12 @@
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from grokinterp.runs import provenance
 from grokinterp.team import usable_cores
-
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.checkout import commit
 
 
 def machine() -> dict[str, Any]:
@@ -28,18 +26,3 @@ def machine() -> dict[str, Any]:
         "commit": commit(),
         **{name: made[name] for name in ("created", "versions")},
     }
-
-
-def commit() -> str:
-    """Of this checkout, with "+" if files were changed; empty without git."""
-    try:
-        made = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=7", "--exclude=*"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return made.stdout.strip()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.machine import ROOT
+from tests.benchmarks.checkout import ROOT
 
 PAGE, RESULTS = ROOT / "docs/performance.md", ROOT / "tests/benchmarks/results"
 _TABLE = re.compile(r"(<!-- table ([\w ]+) of (\S+) -->\n\n)(.*?)(\n<!-- end of table -->)", re.S)
