@@ -62,6 +62,7 @@ def test_parts_of_a_step(tmp_path: Path) -> None:
         assert blocks["time by factor"]["1"] == 1.0
 
 
+@pytest.mark.skipif(not commit(), reason="needs the git repository")
 def test_a_version_against_itself(tmp_path: Path) -> None:
     run("against", "HEAD", str(tmp_path))
     found = result(tmp_path / "against.json")
