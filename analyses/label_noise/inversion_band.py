@@ -152,7 +152,9 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
         Over "loss" and "edge" ("lower", "upper"): ``inside`` and ``outside``, the neighbouring
         decays between which the edge lies; NaN if there is no band, and ``outside`` also if all
         decays on that side invert. Over "loss": ``width``, the ratio of the edges, each taken at
-        the geometric middle of its bracket; NaN if one is not known.
+        the geometric middle of its bracket, NaN if one is not known; ``least_width``, the ratio of
+        the outermost decays that invert, NaN if none does; ``most_width``, that of the neighbours
+        that do not, infinite if one is not known.
     """
     decays = sorted({run.config.training.weight_decay for run in runs})
     seeds = sorted({run.config.seed for run in runs})
@@ -177,6 +179,8 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
             edges[1, i, EDGES.index(edge)] = min(bracket) if edge == "lower" else max(bracket)
     per_run = ("loss", "decay", "seed")
     middle = np.sqrt(edges[0] * edges[1])
+    least, most = (ends[:, 1] / ends[:, 0] for ends in edges)
+    most = np.where(np.isfinite(least) & np.isnan(most), np.inf, most)
     return xr.Dataset(
         {"phase": (per_run, phase.astype(str))}
         | {name: (per_run, values) for name, values in numbers.items()}
@@ -184,6 +188,8 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
             "inside": (("loss", "edge"), edges[0]),
             "outside": (("loss", "edge"), edges[1]),
             "width": ("loss", middle[:, 1] / middle[:, 0]),
+            "least_width": ("loss", least),
+            "most_width": ("loss", most),
         },
         coords={"loss": list(LOSSES), "decay": decays, "seed": seeds, "edge": list(EDGES)},
     )

@@ -42,7 +42,7 @@ from analyses.pages.labels import seeds_in_words
 from analyses.phase_diagrams import presets
 from analyses.phase_diagrams.panels import axis_label, value_label
 from analyses.statistics.over_runs import t_interval
-from grokinterp import Run
+from grokinterp import Run, RunConfig
 from grokinterp.checks import check_choice
 from grokinterp.sweeps.collect import Named, collect
 
@@ -72,16 +72,21 @@ _LAYERS: dict[str, dict[str, Any]] = {
 def wanted(figure: str, size: str, seeds: int) -> list[Named]:
     """The runs of a figure: every value of its preset with seeds 0, 1, ..."""
     check_choice("figure", figure, CELLS)
-    check_choice("size", size, _LAYERS)
     preset = presets.get(figure)
-    base = preset.config("full")
+    cell: dict[str, float] = dict(zip((presets.X, presets.Y), CELLS[figure], strict=True))
+    values = preset.values[:2] if size == "tiny" else preset.values
+    return grid(figure, network(figure, size).replace(cell), preset.panel, values, seeds)
+
+
+def network(figure: str, size: str) -> RunConfig:
+    """A figure's network and training at a size; its cell and panels are those of the preset."""
+    check_choice("size", size, _LAYERS)
+    base = presets.get(figure).config("full")
     has_layers = base.to_dict()["model"]["kind"] == "mlp"
     smaller = (_LAYERS if has_layers else _TRANSFORMER)[size]
     if size == "small" and base.training.weight_decay:
         smaller = smaller | {"training.weight_decay": 10.0 if has_layers else 3.0}
-    base = base.replace(dict(zip((presets.X, presets.Y), CELLS[figure], strict=True)))
-    values = preset.values[:2] if size == "tiny" else preset.values
-    return grid(figure, base.replace(smaller), preset.panel, values, seeds)
+    return base.replace(smaller)
 
 
 def compute(runs: Sequence[Run], path: str) -> xr.Dataset:

@@ -34,8 +34,8 @@ def deep_dropout(
 
     Returns:
         Dataset over "dropout": ``train``, ``test`` and ``changed`` accuracies at the end (dropout,
-        alpha, xi, seed); ``confusion``, the number of cells with that majority phase;
-        ``largest_train`` and ``largest_changed``, of all runs.
+        alpha, xi, seed); ``confusion`` and ``full_inversion``, the numbers of cells with that
+        majority phase; ``largest_train`` and ``largest_changed``, of all runs.
     """
     axes = {DROPOUT: dropouts, X: train_fractions, Y: corruptions}
     config = presets.get("fig7b").config(size)
@@ -45,12 +45,18 @@ def deep_dropout(
     new = {DROPOUT: "dropout", X: "alpha", Y: "xi"}
     accuracy = sweep.final_accuracy.rename(new)
     ends = {name: accuracy.sel(subset=name, drop=True) for name in ("train", "test", "changed")}
-    confused = (phases.majority == str(Phase.CONFUSION)).rename(new)
-    over = ("alpha", "xi", "seed")
+    majority, over = phases.majority.rename(new), ("alpha", "xi", "seed")
+    cells = {
+        name: (majority == str(phase)).sum(over[:2]).astype(float)
+        for name, phase in (
+            ("confusion", Phase.CONFUSION),
+            ("full_inversion", Phase.FULL_INVERSION),
+        )
+    }
     return xr.Dataset(
         {
             **ends,
-            "confusion": confused.sum(over[:2]).astype(float),
+            **cells,
             "largest_train": ends["train"].max(over),
             "largest_changed": ends["changed"].max(over),
         }

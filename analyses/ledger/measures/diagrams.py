@@ -11,11 +11,13 @@ from analyses.one_run.phases import Phase
 from analyses.phase_diagrams import presets, sweep_phases
 from analyses.phase_diagrams.measures import ipr
 from analyses.phase_diagrams.presets import X, Y
+from analyses.phase_diagrams.refine import Refinement
 from grokinterp.sweeps.rows import Measure
 
-_INVERSION = ("partial inversion", "full inversion")
+INVERSION = ("partial inversion", "full inversion")
 _PRESENT = ["memorization", "coexistence", "partial inversion"]
-_GENERALISES = ("coexistence", *_INVERSION, "clean generalization")
+_GENERALISES = ("coexistence", *INVERSION, "clean generalization")
+_LITTLE_NOISE = 0.15  # below it, table 2's phases overlap
 
 
 def diagrams(
@@ -25,6 +27,7 @@ def diagrams(
     names: Sequence[str],
     size: str,
     grids: Mapping[str, str] | None = None,
+    adaptive: Sequence[str] = (),
     precision: str = "float32",
     neurons: bool = False,
 ) -> xr.Dataset:
@@ -37,36 +40,65 @@ def diagrams(
         size: of their grid, from ``presets.SIZES``.
         grids: preset -> the finer size in which it is trained, because other results need that;
             only the cells of ``size`` are used here.
+        adaptive: presets of which only the cells where phases meet are trained, see ``Refinement``.
         precision: of the matrix products, as for ``grokinterp.sweep``.
         neurons: also store every neuron's IPR, of networks with one hidden layer.
 
     Returns:
-        Dataset of the cells' majority phases: ``cells`` (preset, panel, phase); ``inversion`` and
-        ``generalising`` (preset, panel), numbers of cells; ``mean_alpha`` (preset, panel, phase);
-        ``boundary`` (preset, panel), the smallest train fraction that generalises, median over
-        corruptions; ``largest_xi`` (preset, panel); ``xi_falls``, the most grid steps by which the
-        largest corruption that generalises falls when the train fraction grows; ``corner``, the
-        share of the cells with alpha up to .2 and xi from .5 in Memorization; ``plateau_error``,
-        the largest difference of train accuracy and 1 - xi + xi/p in Full Inversion; ``forgot``,
-        the number of runs that memorised, never generalised, and lost it; ``same`` (preset, panel),
-        the share of cells with the phase of the first preset; ``least_present``, the cells of the
-        rarest of Memorization, Coexistence and Partial Inversion; ``consistent``, 1 if where all
-        seeds agree, accuracies are those of the phase. Over "preset": ``most_xi``, the largest
-        corruption that generalises in any panel; ``generalising_share`` and ``confusion_share``,
-        such cells over those of the first preset. With ``neurons``: ``mean_ipr``.
+        See :func:`compared`.
     """
     found = []
     for name in names:
-        grid = (grids or {}).get(name, size)
-        measure = {"ipr": ipr} if neurons else None
-        found.append(_cells(_trained(name, seeds, work, grid, precision, measure), name, size))
+        grid, measure = (grids or {}).get(name, size), {"ipr": ipr} if neurons else None
+        refinement = Refinement() if name in adaptive else None
+        sweep = _trained(name, seeds, work, grid, precision, measure, refinement)
+        found.append(_cells(sweep, name, size, refinement))
+    return compared(found, names)
+
+
+def compared(found: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
+    """Counts on diagrams, and on each against the first.
+
+    Args:
+        found: from :func:`cells_of`.
+        names: of the diagrams.
+
+    Returns:
+        Dataset of the cells' majority phases: ``cells`` (preset, panel, phase); ``inversion`` and
+        ``generalising`` (preset, panel), numbers of cells; ``mean_alpha`` (preset, panel, phase);
+        ``boundary`` (preset, panel), the smallest train fraction that generalises, median over the
+        corruptions at which any panel generalises; ``largest_xi`` (preset, panel), NaN if no cell
+        generalises, and so is ``xi_falls``, the most grid steps by which the largest corruption
+        that generalises falls when the train fraction grows; ``corner``, the share of the cells
+        with alpha up to .2 and xi from .5 in Memorization; ``plateau_error``, the largest
+        difference of train accuracy and 1 - xi + xi/p in Full Inversion; ``forgot``, the number of
+        runs that memorised, never generalised, and lost it, and ``forgot_share`` of those that
+        memorised and never generalised; ``same`` (preset, panel), the share of cells with the phase
+        of the first preset; ``least_present``, the cells of the rarest of Memorization, Coexistence
+        and Partial Inversion; ``consistent``, 1 if where all seeds agree, accuracies are those of
+        the phase.
+
+        Over "preset": ``most_xi``, the largest corruption that generalises in any panel;
+        ``generalising_anywhere``, cells of all panels; ``generalising_share`` and
+        ``confusion_share``, such cells over those of the first preset; ``same_share`` and
+        ``plateau_error_anywhere``, of all panels; ``first_inverting``, the smallest value of the
+        panels' setting at which a cell inverts. ``moved`` (preset, cut), the share of cells with
+        another phase if .9 and .1 are .7 and .15 ("0.7"), or .5 and .05 ("0.5"). ``table_differs``
+        (preset, noise): of runs on wrong labels that generalise, the share with another phase by
+        the paper's table, for xi "below 0.15" and "from 0.15". NaN where there is nothing to
+        measure.
+    """
     first = found[0].majority
     counted = [_count(data.assign(same=data.majority == first.values)) for data in found]
     both = xr.concat(counted, xr.Variable("preset", list(names)), join="outer")
     return both.assign(
         most_xi=both.largest_xi.max("panel"),
+        generalising_anywhere=both.generalising.sum("panel"),
         generalising_share=_relative(both.generalising),
         confusion_share=_relative(both.cells.sel(phase=str(Phase.CONFUSION), drop=True)),
+        same_share=both.same.mean("panel"),
+        plateau_error_anywhere=both.plateau_error.max("panel"),
+        first_inverting=both.setting.where(both.inversion > 0).min("panel"),
     )
 
 
@@ -83,28 +115,51 @@ def _trained(
     size: str,
     precision: str,
     measure: Mapping[str, Measure] | None,
+    refinement: Refinement | None,
 ) -> xr.Dataset:
     """A preset's sweep, stored in ``work`` and resumed from there."""
     preset = presets.get(name)
-    store = work / f"{name}-{size}-{seeds}-{precision}{'-neurons' if measure else ''}.zarr"
+    kind = f"{'-neurons' if measure else ''}{'-adaptive' if refinement else ''}"
+    store = work / f"{name}-{size}-{seeds}-{precision}{kind}.zarr"
+    config, axes = preset.config(size), preset.axes(size)
     return gi.sweep(
-        preset.config(size), preset.axes(size), seeds, measure, store, precision=precision
+        config, axes, seeds, measure, store, refine=refinement, precision=precision
     ).load()
 
 
-def _cells(sweep: xr.Dataset, name: str, size: str) -> xr.Dataset:
-    """Phases and end points over "panel", train fraction and corruption, of the cells of a size."""
+def _cells(
+    sweep: xr.Dataset, name: str, size: str, refinement: Refinement | None = None
+) -> xr.Dataset:
+    """The cells of a size, of a preset's sweep that may have more."""
     preset = presets.get(name)
     sweep = sweep.sel({path: list(values) for path, values in preset.axes(size).items()})
+    return cells_of(sweep, preset.panel, preset.config(size).data.p, refinement)
+
+
+def cells_of(
+    sweep: xr.Dataset, panel: str, p: int, refinement: Refinement | None = None
+) -> xr.Dataset:
+    """Phases and end points over "panel", train fraction "alpha" and corruption "xi".
+
+    Args:
+        sweep: over train fraction, corruption, ``panel`` and "seed".
+        panel: dotted path of the setting that differs between panels.
+        p: modulus.
+        refinement: of a sweep that was trained adaptively; phases of other cells are inferred.
+    """
     data = sweep_phases.compute(sweep)
+    if refinement is not None:
+        data = refinement.infer(data)
     data["best_train"] = sweep.best_accuracy.sel(subset="train", drop=True)
     data["best_test"] = sweep.best_accuracy.sel(subset="test", drop=True)
     data["last_train"] = sweep.final_accuracy.sel(subset="train", drop=True)
-    if "ipr" in sweep:
-        data["mean_ipr"] = sweep.ipr.mean("ipr_0")
-    data = data.rename({preset.panel: "panel", X: "alpha", Y: "xi"})
-    return data.assign_coords(panel=np.arange(data.sizes["panel"])).assign_attrs(
-        p=preset.config(size).data.p
+    cuts = sweep_phases.moved(sweep)
+    data["moved"] = cuts.share.assign_coords(cut=[f"{cut:g}" for cut in cuts.learned.values])
+    data = data.drop_vars(["learned", "not_memorised"], errors="ignore")
+    data = data.rename({panel: "panel", X: "alpha", Y: "xi"})
+    values = data.panel.values
+    return data.assign_coords(panel=np.arange(len(values))).assign(
+        setting=("panel", values.astype(float)), p=p
     )
 
 
@@ -115,29 +170,35 @@ def _count(data: xr.Dataset) -> xr.Dataset:
     works = data.majority.isin(_GENERALISES)
     alpha, xi = data.alpha, data.xi
     grid = float(np.diff(xi).min()) if xi.size > 1 else 1.0
-    largest = xi.where(works).max("xi").fillna(-grid)  # per panel and alpha
+    largest = xi.where(works).max("xi")  # per panel and alpha
+    falls = -largest.fillna(-grid).diff("alpha") / grid
     corner = (alpha <= 0.2) & (xi >= 0.5)
     full = data.majority == str(Phase.FULL_INVERSION)
-    plateau = 1 - xi + xi / data.attrs["p"]
+    plateau = 1 - xi + xi / data.p
     train = data.mean_accuracy.sel(subset="train", drop=True)
-    lost = (data.best_test < 0.9) & (data.best_train >= 0.9) & (data.last_train < 0.5)
+    never = (data.best_test < 0.9) & (data.best_train >= 0.9)
+    over, runs = ("alpha", "xi"), ("alpha", "xi", "seed")
+    lost = (never & (data.last_train < 0.5)).sum(runs)
+    smallest = alpha.where(works).min("alpha").fillna(1.0)
     numbers = {
-        "cells": is_phase.sum(("alpha", "xi")),
-        "mean_alpha": alpha.where(is_phase).mean(("alpha", "xi")),
-        "inversion": data.majority.isin(_INVERSION).sum(("alpha", "xi")),
-        "generalising": works.sum(("alpha", "xi")),
-        "boundary": alpha.where(works).min("alpha").fillna(1.0).median("xi"),
+        "setting": data.setting,
+        "cells": is_phase.sum(over),
+        "mean_alpha": alpha.where(is_phase).mean(over),
+        "inversion": data.majority.isin(INVERSION).sum(over),
+        "generalising": works.sum(over),
+        "boundary": smallest.where(works.any(("panel", "alpha"))).median("xi"),
         "largest_xi": largest.max("alpha"),
-        "xi_falls": (-largest.diff("alpha") / grid).max("alpha").clip(min=0),
-        "corner": is_phase.sel(phase="memorization", drop=True).where(corner).mean(("alpha", "xi")),
-        "plateau_error": abs(train - plateau).where(full).max(("alpha", "xi")),
-        "forgot": lost.sum(("alpha", "xi", "seed")),
-        "same": data.same.mean(("alpha", "xi")),
-        "least_present": is_phase.sel(phase=_PRESENT).sum(("alpha", "xi")).min("phase"),
-        "consistent": _consistent(data, works).all(("alpha", "xi")),
+        "xi_falls": falls.max("alpha").clip(min=0).where(works.any(over)),
+        "corner": is_phase.sel(phase="memorization", drop=True).where(corner).mean(over),
+        "plateau_error": abs(train - plateau).where(full).max(over),
+        "forgot": lost,
+        "forgot_share": lost / never.sum(runs).where(lambda count: count > 0),
+        "same": data.same.mean(over),
+        "least_present": is_phase.sel(phase=_PRESENT).sum(over).min("phase"),
+        "consistent": _consistent(data, works).all(over),
+        "moved": data.moved,
+        "table_differs": _table_differs(data),
     }
-    if "mean_ipr" in data:
-        numbers["mean_ipr"] = data.mean_ipr.mean(("alpha", "xi"))
     return xr.Dataset({name: one.astype(float) for name, one in numbers.items()})
 
 
@@ -147,4 +208,14 @@ def _consistent(data: xr.Dataset, works: xr.DataArray) -> xr.DataArray:
         data[f"{end}_accuracy"].sel(subset="test", drop=True) for end in ("lowest", "highest")
     )
     agreed = xr.where(works, least >= 0.9, most < 0.9)
-    return agreed | (data.agreement < 1) | (data.n_diverged > 0)
+    return agreed | (data.agreement < 1) | (data.n_diverged > 0) | (data.n_seeds == 0)
+
+
+def _table_differs(data: xr.Dataset) -> xr.DataArray:
+    """Share of the runs on wrong labels that generalise, with another phase by table 2 (noise)."""
+    works = data.phase.isin(_GENERALISES) & (data.phase != str(Phase.CLEAN_GENERALIZATION))
+    other = (data.phase != data.published_phase).astype(float)
+    little = data.xi < _LITTLE_NOISE
+    shares = [float(other.where(works & where).mean()) for where in (little, ~little)]
+    names = [f"{word} {_LITTLE_NOISE:g}" for word in ("below", "from")]
+    return xr.DataArray(shares, {"noise": names})

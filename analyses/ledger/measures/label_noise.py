@@ -7,10 +7,13 @@ import torch
 import xarray as xr
 
 from analyses.label_noise.deep_batchnorm import chosen
-from analyses.label_noise.table_ipr import wanted
+from analyses.label_noise.table_ipr import network
 from analyses.ledger.measures.experiments import findings, without_text
 from analyses.statistics.thresholds import GENERALISED_FROM
+from grokinterp import MLPConfig
 from probes import ipr
+
+KINDS = ("transformer", "layers")
 
 
 def dropout_curves(*, seeds: int, work: Path, size: str) -> xr.Dataset:
@@ -24,24 +27,32 @@ def table_ipr(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Figs. 7, 12-14, over "figure", "place" (of the value in its list) and "seed".
 
     ``input_ipr`` and ``output_ipr``, means over living rows; ``test`` accuracy. Over "figure":
-    ``largest_change``, of the mean input IPR between the first value and another;
+    ``largest_change``, of the mean input IPR between the first value and another, as a share of
+    what the first has above noise. Over "kind" ("transformer", "layers"), of all figures:
     ``least_periodic``, the smallest mean input IPR of a network that generalises, over that of
-    noise.
+    noise; NaN if none generalises.
     """
     parts: list[xr.Dataset] = []
+    kinds: list[str] = []
     names: list[str] = []
     for one in findings("table_ipr", work, size=size, seeds=seeds):
         names.append(str(one.name).removeprefix("table_ipr-"))
         data = one.data.assign_coords(value=np.arange(one.data.sizes["value"]))
         tables = {f"{t}_ipr": data.mean_ipr.sel(table=t, drop=True) for t in ("input", "output")}
-        p = wanted(names[-1], size, 1)[0].config.data.p
-        generalises = data.test >= GENERALISED_FROM
-        gain = (tables["input_ipr"] / _of_noise(p)).where(generalises).min()
-        found = xr.Dataset({**tables, "test": data.test, "least_periodic": gain})
+        config = network(names[-1], size)
+        kinds.append("layers" if isinstance(config.model, MLPConfig) else "transformer")
+        noise, mean = _of_noise(config.data.p), tables["input_ipr"].mean("seed")
+        first = mean.isel(value=0, drop=True)
+        above, change = first - noise, abs(mean - first).max()
+        gain = (tables["input_ipr"] / noise).where(data.test >= GENERALISED_FROM).min()
+        numbers = {"largest_change": change / above.where(above > 0), "gain": gain}
+        found = xr.Dataset({**tables, **numbers, "test": data.test})
         parts.append(found.rename(value="place"))
     both = xr.concat(parts, xr.Variable("figure", names), join="outer")
-    mean = both.input_ipr.mean("seed")
-    return both.assign(largest_change=abs(mean - mean.isel(place=0)).max("place"))
+    least = [both.gain.isel(figure=np.array(kinds) == kind).min() for kind in KINDS]
+    return both.drop_vars("gain").assign(
+        least_periodic=xr.concat(least, xr.Variable("kind", list(KINDS)))
+    )
 
 
 def _of_noise(p: int) -> float:
@@ -54,7 +65,8 @@ def deep_batchnorm(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Fig. 15 at the smallest weight decay at which most seeds generalise (all, if there is none).
 
     ``decay``, NaN if none; ``coexistence`` (seed), 1 or 0; ``ipr`` (seed, table) and
-    ``correlation`` (seed, norm), NaN where no network generalises.
+    ``correlation`` (seed, norm), NaN where no network generalises. ``inverts_without_decay``
+    (seed): 1 if the network without weight decay is in Full Inversion.
     """
     data = findings("deep_batchnorm", work, size=size, seeds=seeds)[0].data
     decay = chosen(data)
@@ -67,7 +79,10 @@ def deep_batchnorm(*, seeds: int, work: Path, size: str) -> xr.Dataset:
         }
     ).drop_vars("weight_decay")
     kept = found if decay is not None else found * np.nan
-    return kept.assign(decay=np.nan if decay is None else decay)
+    inverts = data.phase.sel(weight_decay=0.0, drop=True) == "full inversion"
+    return kept.assign(
+        decay=np.nan if decay is None else decay, inverts_without_decay=inverts.astype(float)
+    )
 
 
 def images(*, seeds: int, work: Path, size: str) -> xr.Dataset:
@@ -102,11 +117,21 @@ def images(*, seeds: int, work: Path, size: str) -> xr.Dataset:
 def inversion_band(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Fig. 26, over "loss": ``width`` of the band of decays that invert, ``inside``, ``outside``.
 
+    ``closed``: 1 if there is such a band, and a decay below and one above it do not invert.
+    ``ends`` ("cross-entropy, at most", "squared error, at least"): the ratio of the band's edges.
     ``forgetting``: runs that forget with cross-entropy.
     """
     data = findings("inversion_band", work, size=size, seeds=seeds)[0].data
     forgets = (data.phase.sel(loss="cross_entropy") == "forgetting").sum()
-    return without_text(data).assign(forgetting=float(forgets))
+    ends = {
+        "cross-entropy, at most": data.most_width.sel(loss="cross_entropy", drop=True),
+        "squared error, at least": data.least_width.sel(loss="mse", drop=True),
+    }
+    return without_text(data).assign(
+        closed=data.outside.notnull().all("edge").astype(float),
+        ends=xr.concat([*ends.values()], xr.Variable("end", [*ends])),
+        forgetting=float(forgets),
+    )
 
 
 def pruned_width(*, seeds: int, work: Path, size: str) -> xr.Dataset:

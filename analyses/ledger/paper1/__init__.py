@@ -4,9 +4,12 @@ PARTS = (
     "analytic",
     "label_corruption",
     "neurons",
+    "hypothesis",
     "norms",
     "collapse",
     "phase_diagrams",
+    "diagram_variants",
     "other_networks",
+    "further_networks",
     "errata",
 )

@@ -224,7 +224,7 @@ ENTRIES = (
         source=PHASES,
         reads={"table 2 gives Partial Inversion": read("notebook_partial")},
         comparison=Value(equals=0.0),
-        reason="the rule is a formula",
+        reason="a formula on printed numbers: nothing is trained, and the row cannot fail",
         says="Partial Inversion",
         differs="By table 2 the printed accuracies, .8185 and 1.0 at xi = .2, are Full Inversion: "
         ".8185 is below 1.05 - .2.",
@@ -236,7 +236,7 @@ ENTRIES = (
         source=BATCHES,
         reads={"steps taken at batch size -1": read("steps", batch=-1)},
         comparison=Value(equals=0.0),
-        reason="the rule is a formula",
+        reason="a formula on printed numbers: nothing is trained, and the row cannot fail",
         says="2000",
         differs="The released sweep takes 2000 * 256 / B steps, and full batches are B = -1: its "
         "loop never runs, and the column holds uninitialised memory. No conclusion rests on it.",

@@ -9,7 +9,7 @@ FIG8 = Source(
     settings={"decays": [[20.0, 5000]], "log_every": 100, "corruption": 0.35},
     seeds=3,
     tier="cpu",
-    minutes=6,
+    minutes=4,
 )
 FIRST_STEP = Source(  # as Fig. 8, with a row of the history after every update
     name="fig8_first_step",
@@ -45,7 +45,7 @@ SGD = Source(
     },
     seeds=3,
     tier="cpu",
-    minutes=5,
+    minutes=38,
 )
 _BEGIN = "p1.fig8.wd20"
 _NAMES = {"train_acc": "train_accuracy", "test_acc": "test_accuracy"}

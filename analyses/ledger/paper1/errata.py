@@ -37,7 +37,8 @@ ENTRIES = (
         source=GRIDS,
         reads={"values of xi in the released sweeps": read("corruptions", seeds=1)},
         comparison=Value(equals=17.0),
-        reason="the grid is a formula",
+        reason="the grid is a formula in the released code: nothing is trained, and the row cannot "
+        "fail",
         says="19, from 0",
         differs="The released sweeps take 17 corruptions, from .1 to .9. The rows of xi 0 and .05 "
         "in the text's grid cannot come from them; in the rest both grids agree.",
@@ -65,7 +66,8 @@ ENTRIES = (
         source=ENDS,
         reads={"phases that fit the end of the run of Fig. 8": read("phases")},
         comparison=Value(equals=2.0),
-        reason="a count",
+        reason="a count by the rule for phases on two printed numbers: nothing is trained, and the "
+        "row cannot fail",
         says="1",
         differs="The sweeps keep accuracies at the end alone. Forgetting and Confusion end alike, "
         "so which of them a cell is in needs the largest test accuracy, too.",
@@ -117,8 +119,9 @@ ENTRIES = (
         comparison=Bound(high=800),
         reason="a fifth of the run before its end",
         says="an end state",
-        differs="Coexistence is not stationary: test accuracy is largest around step 500 and falls "
-        "from there, so the step must be stated with the number.",
+        differs="Coexistence is not stationary: test accuracy is largest well before the end of "
+        "training (published at step 540 of 1000) and falls from there, so the step must be stated "
+        "with the number.",
     ),
     Entry(
         id="1/E14-partial",

@@ -24,7 +24,7 @@ DECAYS = Source(
     },
     seeds=5,
     tier="quick",
-    minutes=6,
+    minutes=4,
 )
 CLEAN = Source(
     name="fig2",
@@ -33,6 +33,14 @@ CLEAN = Source(
     seeds=5,
     tier="quick",
     minutes=0.3,
+)
+WRONG_ONLY = Source(
+    name="wrong_labels_only",
+    compute="analyses.ledger.measures.memory_controls:wrong_labels_only",
+    settings={"decays": [[0.0, 1000], [5.0, 500], [15.0, 500]], "corruption": 0.35},
+    seeds=5,
+    tier="quick",
+    minutes=1.5,
 )
 
 _SPREAD = "the published value is one run whose initial weights are not known: it may lie within "
@@ -251,6 +259,41 @@ ENTRIES = (
             "read from a figure to .15; runs differ by a few per cent",
         )
         for figure, begin, decay, steps, _ in _PANELS[:3]
+    ),
+    _one(
+        "fig1-wrong-plateau",
+        "Fig. 1c",
+        "with wrong labels only, train accuracy in Full Inversion is 1 - xi",
+        {
+            "train accuracy minus 1 - xi, every redrawn label wrong": read(
+                "over_plateau", weight_decay=15.0
+            )
+        },
+        Bound(low=-0.001, high=0.001, every=True),
+        "five of 4704 labels; with labels redrawn from all classes the difference is xi / p, .0036",
+        source=WRONG_ONLY,
+        says="100 (1 - xi) %",
+    ),
+    *(
+        _one(
+            f"fig1-wrong-{decay:g}",
+            figure,
+            f"the phase is {phase}, too, with wrong labels only",
+            {
+                f"{phase}, weight decay {decay:g}, every redrawn label wrong": read(
+                    "in_phase", weight_decay=decay, phase=phase
+                )
+            },
+            Holds(share=0.5),
+            "the phase of most seeds",
+            source=WRONG_ONLY,
+            says="no control",
+        )
+        for figure, decay, phase in (
+            ("Fig. 1a", 0.0, "coexistence"),
+            ("Fig. 1b", 5.0, "partial inversion"),
+            ("Fig. 1c", 15.0, "full inversion"),
+        )
     ),
     _one(
         "fig1c-balance",

@@ -4,7 +4,7 @@ from typing import Any
 
 from analyses.ledger.comparisons import Bound, Curve, Distribution, Holds, Order, Value
 from analyses.ledger.entry import Entry, Source, read
-from analyses.ledger.paper1.label_corruption import CLEAN, DECAYS
+from analyses.ledger.paper1.label_corruption import DECAYS
 
 DROPOUT = Source(
     name="dropout_curves",
@@ -67,6 +67,19 @@ ENTRIES = (
         reads={"p1.fig4a.wd0.bimodal": read("n_between", weight_decay=0.0)},
         comparison=Bound(high=25),
         reason="published 5; five times as many is still bimodal",
+    ),
+    Entry(
+        id="1/fig4a-sides",
+        figure="Fig. 4a",
+        claim="and many on either side",
+        source=DECAYS,
+        reads={
+            f"neurons with an IPR {words}, no weight decay": read(name, weight_decay=0.0)
+            for name, words in (("n_low", "below .2"), ("n_high", "above .5"))
+        },
+        comparison=Bound(low=50),
+        reason="a tenth of the neurons; else few between would not make two groups",
+        says="bimodal",
     ),
     Entry(
         id="1/fig4a-shift",
@@ -193,65 +206,6 @@ ENTRIES = (
         reason="published minimum 93.8",
     ),
     Entry(
-        id="1/hyp2.1",
-        figure="Hypothesis 2.1",
-        claim="high-IPR neurons generalise, low-IPR neurons memorise",
-        source=DECAYS,
-        reads={"p1.hyp2.1": read("hypothesis", weight_decay=0.0)},
-        comparison=Holds(),
-        reason="a claim about every network; its four bounds are those of the published value",
-    ),
-    Entry(
-        id="1/hyp2.1-control",
-        figure="Hypothesis 2.1",
-        claim="removal by IPR keeps more of the test set than as many neurons at random",
-        source=DECAYS,
-        reads={
-            "test accuracy after 60 %, by IPR minus at random": read(
-                "beats_random", weight_decay=0.0
-            )
-        },
-        comparison=Bound(low=0.1, every=True),
-        reason="the paper has no control; a tenth is far above the spread",
-        says="no control",
-    ),
-    Entry(
-        id="1/hyp2.1-norm",
-        figure="Hypothesis 2.1",
-        claim="removal by weight norm does nearly as well",
-        source=DECAYS,
-        reads={
-            "test accuracy after removing the 60 % of smallest norm": read(
-                "pruned_accuracy",
-                weight_decay=0.0,
-                order="norm",
-                end="low",
-                subset="test",
-                fraction=0.6,
-            )
-        },
-        comparison=Bound(low=0.95),
-        reason="95 % is what removal by IPR must keep in Fig. 17",
-        says="no control",
-        differs="In these networks neurons of low IPR are also small, and pruning by norm gives "
-        "nearly the same curves, so that pruning curves alone do not show that periodicity is "
-        "what matters.",
-    ),
-    Entry(
-        id="1/conclusion",
-        figure="Conclusion",
-        claim="memorising neurons can be pruned for perfect generalisation",
-        source=DECAYS,
-        reads={
-            "test accuracy with 65 % pruned": read(
-                "pruned_accuracy", **_pruned("low", "test", fraction=0.65)
-            )
-        },
-        comparison=Bound(low=0.99),
-        reason="read as 100 % from the figure, to half a point",
-        says="100 %",
-    ),
-    Entry(
         id="1/fig17b",
         figure="Fig. 17b",
         claim="in Partial Inversion, removing high-IPR neurons raises accuracy on redrawn labels",
@@ -351,27 +305,5 @@ ENTRIES = (
         reads={"p1.fig23.wd15.order": read("true_above_given", weight_decay=15.0)},
         comparison=Bound(low=0.99),
         reason="of all changed examples instead of four; the bound is ours",
-    ),
-    Entry(
-        id="1/sec3.2-frequencies",
-        figure="Sec. 3.2",
-        claim="frequencies among periodic neurons",
-        source=CLEAN,
-        reads={"p1.sec3.2.frequencies_used": read("n_frequencies", weight_decay=5.0)},
-        comparison=Bound(high=48, every=True),
-        reason="there are 48 non-zero frequencies mod 97",
-    ),
-    Entry(
-        id="1/sec3.2-dropout",
-        figure="Sec. 3.2",
-        claim="generalisation tolerates the loss of random neurons, memory does not",
-        source=DECAYS,
-        reads={
-            "p1.sec3.2.dropout_robustness": read(
-                "kept_at_random", weight_decay=0.0, subset=["test", "changed"]
-            )
-        },
-        comparison=Order(ascending=False),
-        reason="the sign of the difference of the means, 30 % removed",
     ),
 )

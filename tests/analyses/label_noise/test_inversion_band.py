@@ -59,6 +59,7 @@ def test_edges_are_bracketed_to_nine_percent(trained: list[Named], tmp_path: Pat
         assert float(lower.inside / lower.outside) == pytest.approx(2 ** (1 / 8))
         assert float(upper.outside / upper.inside) == pytest.approx(2 ** (1 / 8))
         assert float(here.width) == pytest.approx(high / low, rel=0.1)
+        assert float(here.least_width) <= high / low < float(here.most_width)
     row = band.table(data)[0]
     assert row["below"] == f"{row['below'].split()[0]} coexistence"  # pyright: ignore[reportAttributeAccessIssue]
     assert row["above"] == f"{row['above'].split()[0]} confusion"  # pyright: ignore[reportAttributeAccessIssue]
@@ -86,7 +87,11 @@ def test_a_band_beyond_the_grid_has_no_edge(
     assert np.isnan(mse.outside.sel(edge="lower"))
     assert np.isfinite(mse.outside.sel(edge="upper"))
     assert np.isnan(mse.width)
+    assert float(mse.least_width) == float(mse.inside.sel(edge="upper")) / 0.5
+    assert mse.most_width == np.inf
     assert np.isnan(missed.inside).all()
+    assert np.isnan(missed.least_width)
+    assert np.isnan(missed.most_width)
     rows = band.table(data)
     assert rows[0]["below"] == "3 coexistence, 4 confusion"
     assert rows[0]["above"] == rows[1]["below"] == "nothing tried"

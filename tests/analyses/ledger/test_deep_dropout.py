@@ -37,3 +37,4 @@ def test_accuracies_are_those_of_single_runs(
     assert float(ours) == pytest.approx(float(run.history.train_accuracy[-1]))
     assert float(data.largest_train[0]) == float(data.train.sel(dropout=0.0).max())
     assert data.confusion.values.tolist() == [2, 2]  # thirty steps teach nothing
+    assert data.full_inversion.values.tolist() == [0, 0]

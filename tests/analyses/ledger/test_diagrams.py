@@ -1,4 +1,4 @@
-"""What the ledger counts on phase diagrams, on the sweep that comes with the tutorials."""
+"""What the ledger counts on phase diagrams: drawn by hand, and the one of the tutorials."""
 
 from pathlib import Path
 
@@ -7,7 +7,19 @@ import pytest
 import xarray as xr
 
 from analyses.ledger.measures import diagrams
+from analyses.one_run.phases import EndPoint
+from analyses.phase_diagrams.refine import Refinement
+from tests.analyses.end_points import end, fake_sweep
 
+P = 97
+ALPHAS, XIS = [0.1, 0.2, 0.5, 0.9], [0.1, 0.3, 0.5]
+# One letter a cell; rows are train fractions, columns corruptions.
+DRAWN = {
+    0.0: ["MMM", "MMM", "CMM", "PCM"],
+    5.0: ["M..", "FMM", "FFM", "FfL"],
+    15.0: ["...", "...", "CCC", "CMM"],
+    20.0: ["...", "LLM", "MMM", "..."],
+}
 SWEEP = Path(__file__).parents[3] / "tutorials" / "data" / "phase_diagram.nc"
 
 
@@ -34,8 +46,107 @@ def test_counts_of_cells(sweep: xr.Dataset, size: str, shape: tuple[int, int]) -
         works = int((test.sel({"training.weight_decay": decay}) >= 0.9).sum())
         assert counted.generalising[panel] == works
     assert (counted.same == 1).all()
-    rows = cells.mean_ipr.isel(seed=0).transpose("panel", ...).values.reshape(4, -1)
-    assert counted.mean_ipr.isel(seed=0).values == pytest.approx(np.nanmean(rows, 1))
+
+
+def ended(letter: str, xi: float) -> EndPoint:
+    """Coexistence, Partial or Full Inversion, Memorization, Confusion (.), Lost what it knew."""
+    floor = 1 - xi + xi / P  # train accuracy of a network that knows no wrong label
+    known = {
+        "C": {},
+        "P": {"changed": 0.8, "train": 1 - 0.2 * (xi - xi / P)},
+        "F": {"changed": 0.0, "train": floor},
+        "f": {"changed": 0.06, "train": floor + 0.06 * (xi - xi / P)},
+        "M": {"test": 0.2},
+        ".": {"test": 0.2, "changed": 0.3, "unchanged": 0.6, "train": 0.55},
+        "L": {"test": 0.1, "changed": 0.1, "unchanged": 0.1, "train": 0.1, "max_test": 0.4},
+    }
+    return end(corruption=xi, **known[letter])
+
+
+@pytest.fixture(scope="module")
+def drawn() -> xr.Dataset:
+    ends = [
+        ended(letter, xi)
+        for rows in DRAWN.values()
+        for row in rows
+        for letter, xi in zip(row, XIS, strict=True)
+    ]
+    axes = {
+        "training.weight_decay": [*DRAWN],
+        "data.train_fraction": ALPHAS,
+        "data.corruption": XIS,
+    }
+    return fake_sweep(ends, axes)
+
+
+def counts(*sweeps: xr.Dataset) -> xr.Dataset:
+    cells = [diagrams.cells_of(sweep, "training.weight_decay", P) for sweep in sweeps]
+    return diagrams.compared(cells, [f"number {i}" for i in range(len(cells))])
+
+
+def test_counts_on_diagrams_drawn_by_hand(drawn: xr.Dataset) -> None:
+    found = counts(drawn).isel(preset=0, drop=True)
+    assert found.cells.sel(phase="memorization").values.tolist() == [9, 4, 2, 4]
+    assert found.inversion.values.tolist() == [1, 5, 0, 0]
+    assert found.generalising.values.tolist() == [3, 5, 4, 0]
+    assert found.generalising_anywhere == 12
+    assert found.least_present.values.tolist() == [1, 0, 0, 0]
+    assert found.mean_alpha.sel(panel=0, phase="coexistence") == pytest.approx(0.7)
+    assert found.mean_alpha.sel(panel=0, phase="partial inversion") == pytest.approx(0.9)
+    assert found.corner.values.tolist() == [1, 0.5, 0, 0.5]
+    # Columns .1 and .3 of the first panel: .5, .9 and nowhere; all generalise in some panel.
+    assert found.boundary.values.tolist() == [0.9, 0.5, 0.5, 1.0]
+    assert found.largest_xi[:3].values.tolist() == [0.3, 0.3, 0.5]
+    assert found.xi_falls[:3].values.tolist() == pytest.approx([0, 0, 2])
+    assert found.most_xi == 0.5
+    assert found.first_inverting == 0.0
+    assert found.forgot.values.tolist() == [0, 1, 0, 2]
+    # Of those that memorised and never generalised; every run here once fits its training set.
+    assert found.forgot_share.values.tolist() == pytest.approx([0, 1 / 7, 0, 2 / 12])
+    assert float(found.plateau_error_anywhere) == pytest.approx(0.06 * 0.3 * 96 / 97)
+    assert (found.consistent == 1).all()
+    # By the cut .7 the partial inversion is coexistence; by .05, "f" is no full inversion any more.
+    assert found.moved.sel(cut="0.7") == pytest.approx(1 / 48)
+    assert found.moved.sel(cut="0.5") == pytest.approx(2 / 48)
+    # At xi .1 train accuracy is above .90 in all seven: P and three F look like coexistence.
+    assert found.table_differs.sel(noise="below 0.15") == pytest.approx(4 / 7)
+    assert found.table_differs.sel(noise="from 0.15") == 0
+
+
+def test_diagrams_are_compared_with_the_first(drawn: xr.Dataset) -> None:
+    other = drawn.isel({"training.weight_decay": [1, 1, 2, 3]})
+    other = other.assign_coords({"training.weight_decay": [3.0, 5.0, 15.0, 20.0]})
+    second = counts(drawn, other).isel(preset=1)
+    alike = sum(a == b for a, b in zip("MMMMMMCMMPCM", "M..FMMFFMFfL", strict=True))
+    assert second.same.values.tolist() == [alike / 12, 1, 1, 1]
+    assert second.same_share == pytest.approx((alike / 12 + 3) / 4)
+    assert second.generalising_share == 14 / 12
+    assert second.first_inverting == 3.0
+
+
+def test_where_nothing_generalises_there_is_no_boundary(drawn: xr.Dataset) -> None:
+    nothing = drawn.isel({"training.weight_decay": [3, 3]})
+    found = counts(nothing).isel(preset=0)
+    for name in ("boundary", "largest_xi", "xi_falls", "most_xi", "plateau_error_anywhere"):
+        assert found[name].isnull().all(), name
+    for name in ("first_inverting", "table_differs"):
+        assert found[name].isnull().all(), name
+    assert found.generalising_anywhere == 0
+
+
+def test_cells_that_were_not_trained_are_inferred(drawn: xr.Dataset) -> None:
+    """Between two of the same phase; at each end of the first row and in its middle it is M."""
+    fields = [name for name in drawn.data_vars if name not in ("done", "diverged_at")]
+    here = {"data.train_fraction": 0.1, "data.corruption": 0.3}
+    skipped = drawn.copy(deep=True)
+    skipped.done.loc[here | {"training.weight_decay": 0.0}] = False
+    for name in fields:
+        skipped[name].loc[here | {"training.weight_decay": 0.0}] = np.nan
+    refinement = Refinement(stride=2)
+    cells = diagrams.cells_of(skipped, "training.weight_decay", P, refinement)
+    found = diagrams.compared([cells], ["a"]).isel(preset=0)
+    assert found.cells.sel(phase="memorization").values.tolist() == [9, 4, 2, 4]
+    assert (found.consistent == 1).all()
 
 
 def test_a_finer_grid_serves_a_coarser_one(
