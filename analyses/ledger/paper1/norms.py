@@ -18,7 +18,7 @@ FIG5 = Source(
     },
     seeds=5,
     tier="quick",
-    minutes=2,
+    minutes=1,
 )
 FIG20 = Source(
     name="fig20",

@@ -63,20 +63,25 @@ def ended(letter: str, xi: float) -> EndPoint:
     return end(corruption=xi, **known[letter])
 
 
-@pytest.fixture(scope="module")
-def drawn() -> xr.Dataset:
+def swept(drawn: dict[float, list[str]]) -> xr.Dataset:
+    """A sweep that ended as drawn; " " was not trained."""
     ends = [
-        ended(letter, xi)
-        for rows in DRAWN.values()
+        None if letter == " " else ended(letter, xi)
+        for rows in drawn.values()
         for row in rows
         for letter, xi in zip(row, XIS, strict=True)
     ]
     axes = {
-        "training.weight_decay": [*DRAWN],
+        "training.weight_decay": [*drawn],
         "data.train_fraction": ALPHAS,
         "data.corruption": XIS,
     }
     return fake_sweep(ends, axes)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> xr.Dataset:
+    return swept(DRAWN)
 
 
 def counts(*sweeps: xr.Dataset) -> xr.Dataset:
@@ -134,16 +139,10 @@ def test_where_nothing_generalises_there_is_no_boundary(drawn: xr.Dataset) -> No
     assert found.generalising_anywhere == 0
 
 
-def test_cells_that_were_not_trained_are_inferred(drawn: xr.Dataset) -> None:
-    """Between two of the same phase; at each end of the first row and in its middle it is M."""
-    fields = [name for name in drawn.data_vars if name not in ("done", "diverged_at")]
-    here = {"data.train_fraction": 0.1, "data.corruption": 0.3}
-    skipped = drawn.copy(deep=True)
-    skipped.done.loc[here | {"training.weight_decay": 0.0}] = False
-    for name in fields:
-        skipped[name].loc[here | {"training.weight_decay": 0.0}] = np.nan
-    refinement = Refinement(stride=2)
-    cells = diagrams.cells_of(skipped, "training.weight_decay", P, refinement)
+def test_cells_that_were_not_trained_are_inferred() -> None:
+    """Between two of the same phase."""
+    skipped = swept(DRAWN | {0.0: ["M M", "MMM", "CMM", "PCM"]})
+    cells = diagrams.cells_of(skipped, "training.weight_decay", P, Refinement(stride=2))
     found = diagrams.compared([cells], ["a"]).isel(preset=0)
     assert found.cells.sel(phase="memorization").values.tolist() == [9, 4, 2, 4]
     assert (found.consistent == 1).all()

@@ -27,7 +27,7 @@ def untaught(corruption: float = 0.35) -> EndPoint:
 
 @pytest.fixture
 def swept(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """ "ends" of a run, by config, values on the axes, seed; "asked" configs and axes."""
+    """The "ends" of runs, by config, values on the axes and seed, and what was "asked" for."""
     told: dict[str, Any] = {"asked": []}
 
     def sweep(
@@ -74,6 +74,7 @@ def test_cells_of_each_norm_and_batch_size_are_counted_by_seed(
 
     def ends(base: gi.RunConfig, _: float, alpha: float, xi: float, seed: int) -> EndPoint:
         place = 2 * CELLS["train_fractions"].index(alpha) + CELLS["corruptions"].index(xi)
+        assert base.training.batch_size is not None
         enough = place < many[base.model.norm][base.training.batch_size] - seed  # pyright: ignore[reportAttributeAccessIssue]
         return inverted(xi) if enough else untaught(xi)
 
