@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.precision STORE OUT [--share 0.05]
 
-STORE is a sweep of the preset fig3a in bfloat16. OUT receives the sweep of the chosen cells in
-float32, which a second call of the command resumes, and ``precision.json``: how many runs and cells
-have the phase that they have in STORE, and by how much accuracies differ. For comparison, how many
-pairs of seeds in STORE have the same phase.
+STORE is a sweep in bfloat16 over the axes of the preset fig3a, of any size. OUT receives the sweep
+of the chosen cells in float32, which a second call of the command resumes, and ``precision.json``:
+how many runs and cells have the phase that they have in STORE, and by how much accuracies differ.
+For comparison, how many pairs of seeds in STORE have the same phase.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 import grokinterp as gi
-from analyses.phase_diagrams import presets, sweep_phases
+from analyses.phase_diagrams import sweep_phases
 from analyses.phase_diagrams.presets import WEIGHT_DECAY, X, Y
 from grokinterp.files import replacing
 
@@ -75,11 +75,10 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--share", type=float, default=0.05)
-    parser.add_argument("--toy", action="store_true", help="STORE has the size tiny")
     given = parser.parse_args()
     low = gi.open_sweep(given.store).load()
     cells = choose(low, given.share)
-    config = presets.get("fig3a").config("tiny" if given.toy else "small")
+    config = gi.RunConfig.from_dict(json.loads(low.attrs["base"]))
     high = gi.sweep(config, {"cell": cells}, low.seed.values.tolist(), store=given.out / "float32")
     found = compare(low, high.load(), cells)
     with replacing(given.out / "precision.json") as file:
