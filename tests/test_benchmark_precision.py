@@ -11,7 +11,8 @@ import grokinterp as gi
 from analyses.phase_diagrams import presets, sweep_phases
 from analyses.phase_diagrams.presets import WEIGHT_DECAY, X, Y
 
-SMALL = {"data.p": 13, "model.d_mlp": 32, "training.steps": 60}
+# Stopped while the networks learn: some cells memorise, and accuracies depend on the precision.
+SMALL = {"data.p": 13, "model.d_mlp": 32, "training.steps": 25, "training.eval_every": 5}
 Shell = Callable[..., ForkServerProcess]
 
 
@@ -51,6 +52,7 @@ def test_precision_counts_the_phases_that_differ(tmp_path: Path, shell: Shell) -
     assert 0 <= found["pairs of seeds with the same phase, share"] <= 1
     median, largest = found["difference of accuracy, median and largest"]["train"]
     assert 0 <= median <= largest == pytest.approx(off)
+    assert largest > 0
 
     run(shell, tmp_path, *words)  # everything is there already
     assert (tmp_path / "precision.json").read_text() == text
