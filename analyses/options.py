@@ -16,6 +16,9 @@ Network = Annotated[str, typer.Option("--network", "--name", help="transformer, 
 Networks = Annotated[
     list[str] | None, typer.Option("--network", "--name", help="transformer, lstm, mlp; repeatable")
 ]
+Fractions = Annotated[
+    list[float] | None, typer.Option("--fraction", help="of all pairs; repeatable")
+]
 EstimateOnly = Annotated[
     bool, typer.Option("--estimate-only", "--dry-run", help="print how long it takes, and stop")
 ]

@@ -101,9 +101,7 @@ def collect_runs(
     costs = collect(out, _costs(size, seeds, config), checkpoints=PUBLISHED_RULES)
     rules = {ungrokking.START: gi.reached(train_accuracy=level, test_accuracy=level)}
     starts = collect(out, _starts(size, seeds, config), checkpoints=rules)
-    grokked = [start for start in starts if _has_grokked(start, level)]
-    if not grokked:
-        ungrokking.grokked(starts[0], level)
+    grokked = ungrokking.have_grokked(starts, level)
     decay, steps = _second_training(size, config)
     options = {"level": level, "fewer_than_classes": size == "published"}
     reduced = [
@@ -112,14 +110,6 @@ def collect_runs(
         for fraction in REDUCED[size]
     ]
     return costs, grokked, collect(out, reduced), collect(out, _timed(size, seeds, config))
-
-
-def _has_grokked(start: gi.Run, level: float) -> bool:
-    try:
-        ungrokking.grokked(start, level)
-    except ValueError:
-        return False
-    return True
 
 
 def _second_training(size: str, config: gi.RunConfig) -> tuple[float, int]:

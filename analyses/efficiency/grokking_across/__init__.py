@@ -20,17 +20,22 @@ from analyses.efficiency.grokking_across.figures import (
     plot_networks,
 )
 from analyses.efficiency.grokking_across.runs import wanted
-from analyses.options import Out, Seeds, Size
+from analyses.options import Fractions, Networks, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from grokinterp.sweeps.collect import collect
 
 
 def experiment(
-    out: Out, size: Size = "small", seeds: Seeds = 3
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = 3,
+    network: Networks = None,
+    fraction: Fractions = None,
 ) -> Iterator[Announcement | Finding]:
     """Train the three networks on three amounts of data, and see which generalise late."""
-    yield Announcement.of(out, wanted(size, seeds))
-    data = compute(collect(out, wanted(size, seeds)))
+    needed = wanted(size, seeds, networks=network, fractions=fraction)
+    yield Announcement.of(out, needed)
+    data = compute(collect(out, needed))
     by_fraction = [plot_fractions(data, network=network) for network in data.network.values]
     figures = [plot_networks(data), *by_fraction, plot_crossings(data)]
     yield Finding(data=data, figures=figures, rows=table(data))

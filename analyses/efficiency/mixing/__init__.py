@@ -3,7 +3,8 @@
 ``grokinterp run mixture OUT`` trains for every seed a C_mem on 20 % of the pairs and a C_gen on
 90 %, mixes them, and does the same with the two halves of networks in Coexistence. Two controls
 change one thing each in the published mixture: the pairs that it is validated on, or the training
-pairs that C_mem gets wrong. If it is killed, the same command continues it.
+pairs that C_mem gets wrong. The published mixture is also begun with other factors of C_mem
+(``FACTORS``), such as the code's 1000. If it is killed, the same command continues it.
 
 Splits are nested, as published: C_gen has seen what C_mem has seen, and neither has seen the last
 10 % of the pairs. C_mem is trained without weight decay, so that it ends without training errors;
@@ -50,6 +51,7 @@ from analyses.efficiency.mixing.runs import (
 from analyses.efficiency.mixing.tables import Tables
 from analyses.efficiency.mixing.variants import (
     EFFICIENT,
+    FACTORS,
     OF_HALVES,
     PUBLISHED,
     SGD,
@@ -81,7 +83,7 @@ def experiment(
     mixing = seeds * _seconds(halved[0].config.data.p, steps)
     yield Announcement.of(out, [*wanted(size, seeds), *halved], afterwards=mixing)
     pairs = _usable(collect_runs(out, size, seeds), protocols, "C_mem and C_gen")
-    networks = _usable(collect(out, halved), halves_tables, "halves")
+    networks = _usable(collect(out, halved), halves_tables, "halves", needed=False)
     groups = {
         name: (
             {seed: pair[name] for seed, pair in pairs.items()},
@@ -89,7 +91,9 @@ def experiment(
         )
         for name in next(iter(pairs.values()))
     }
-    groups["halves of one network"] = (networks, OF_HALVES)
+    yield _with_factors(groups["as published"][0], steps, seeds)
+    if networks:
+        groups["halves of one network"] = (networks, OF_HALVES)
     for name, (tables, variants) in groups.items():
         data = compute(tables, variants, steps=steps, progress=True).assign_attrs(n_wanted=seeds)
         found = summary(data)
@@ -117,8 +121,24 @@ def _predicted(seed: int, tables: Tables, steps: int, name: str) -> list[go.Figu
     return [*figures, plot_landscape(compute_landscape(tables, config=config), seed=seed)]
 
 
-def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> dict[int, _Made]:
-    """``make`` of each seed's networks, by seed; seeds that it refuses are named and left out."""
+def _with_factors(tables: Mapping[int, Tables], steps: int, seeds: int) -> Finding:
+    """The published mixture with other factors of C_mem, evaluated at every step."""
+    data = compute(tables, {PUBLISHED: Variant()}, steps=steps, starts=FACTORS, every=1)
+    data = data.assign_attrs(n_wanted=seeds)
+    found = summary(data)
+    title = "When losses have fallen by 10 times (open: not by the end), by the factor of C_mem"
+    rows = [{"circuits": "as published, other factors", **row} for row in table(found)]
+    figures = [plot_variants(found, title=title)]
+    return Finding(data=data.merge(found), figures=figures, rows=rows, name="mixture-factors")
+
+
+def _usable(
+    found: Sequence[_T], make: Callable[[_T], _Made], what: str, *, needed: bool = True
+) -> dict[int, _Made]:
+    """``make`` of each seed's networks, by seed; seeds that it refuses are named and left out.
+
+    If all are and they are ``needed``, the last reason is raised.
+    """
     made, error = {}, None
     for seed, one in enumerate(found):
         try:
@@ -126,7 +146,7 @@ def _usable(found: Sequence[_T], make: Callable[[_T], _Made], what: str) -> dict
         except ValueError as reason:
             error = reason
             typer.echo(f"seed {seed} is left out, its networks are not {what}: {reason}", err=True)
-    if error is not None and not made:
+    if needed and error is not None and not made:
         raise error
     return made
 

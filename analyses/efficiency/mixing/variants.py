@@ -45,11 +45,13 @@ class Variant:
     sgd: bool = False
     decay: str | None = None
 
-    def config(self, tables: Tables, *, steps: int = 1500) -> mixture.MixtureConfig:
-        """The settings of this variant for two circuits, evaluated every 5 steps."""
+    def config(self, tables: Tables, *, steps: int = 1500, every: int = 5) -> mixture.MixtureConfig:
+        """The settings of this variant for two circuits, evaluated ``every`` so many steps."""
         classes = tables.memorising.shape[1]
         start = math.log(classes) if self.loss == "cross_entropy" else 1 / classes
-        training = replace(mixture.PUBLISHED_TRAINING, loss=self.loss, steps=steps, eval_every=5)
+        training = replace(
+            mixture.PUBLISHED_TRAINING, loss=self.loss, steps=steps, eval_every=every
+        )
         if self.sgd:
             training = replace(training, optimizer="sgd", lr=classes / 400, batch_size=None)
         if self.decay == "scalars":
@@ -64,6 +66,8 @@ class Variant:
 
 
 PUBLISHED = "probabilities, MSE"
+# (w_m2, w_g2): the text has 10 and the code 1000.
+FACTORS = {f"{factor}:1": (float(factor), 1.0) for factor in (1, 3, 10, 30, 1000)}
 EFFICIENT = "probabilities, MSE, decay of circuits"
 SGD = "probabilities, MSE, SGD"
 _EFFICIENT_NLL = Variant(loss="cross_entropy", decay="circuits")
@@ -94,6 +98,8 @@ def compute(
     variants: Mapping[str, Variant] = VARIANTS,
     *,
     steps: int = 1500,
+    starts: Mapping[str, Sequence[float]] = mixture.STARTS,
+    every: int = 5,
     progress: bool = False,
 ) -> xr.Dataset:
     """``mixture.compute`` of all variants and seeds, over ("variant", "seed", ...).
@@ -102,6 +108,8 @@ def compute(
         tables: by seed, or a list for seeds 0, 1, ...
         variants: by name.
         steps: of every mixture.
+        starts: initial scalars by name, as for ``mixture.compute``.
+        every: so many steps the mixture is evaluated.
         progress: show a bar over the variants.
     """
     by_seed = tables if isinstance(tables, Mapping) else dict(enumerate(tables))
@@ -112,7 +120,8 @@ def compute(
     found = []
     for variant in each(list(variants.values()), "variants", wanted=progress):
         curves = [
-            mixture.compute(t, config=variant.config(t, steps=steps)) for t in by_seed.values()
+            mixture.compute(t, starts, config=variant.config(t, steps=steps, every=every))
+            for t in by_seed.values()
         ]
         found.append(axis("seed", curves, list(by_seed)))
     return axis("variant", found, list(variants))

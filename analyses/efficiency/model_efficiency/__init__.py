@@ -30,7 +30,7 @@ from analyses.efficiency.model_efficiency.computation import CIRCUITS, NORM_KIND
 from analyses.efficiency.model_efficiency.figures import plot_efficiency, plot_layers, plot_trend
 from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
 from analyses.efficiency.settings import SEEDS
-from analyses.options import Network, Out, Seeds, Size
+from analyses.options import Fractions, Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 
 __all__ = ["CIRCUITS", "NORM_KINDS", "compute", "experiment"]
@@ -42,10 +42,12 @@ def experiment(
     seeds: Seeds = SEEDS,
     network: Network = "mlp",
     initial_scale: Annotated[float, typer.Option(help="factor on all initial weights")] = 1.0,
+    fraction: Fractions = None,
 ) -> Iterator[Announcement | Finding]:
     """Compare the norms that memorising and generalising need, over training sets of many sizes."""
-    yield Announcement.of(out, wanted(size, seeds, network, initial_scale=initial_scale))
-    data = compute(collect_runs(out, size, seeds, network, initial_scale=initial_scale))
+    chosen = {"initial_scale": initial_scale, "fractions": fraction}
+    yield Announcement.of(out, wanted(size, seeds, network, **chosen))
+    data = compute(collect_runs(out, size, seeds, network, **chosen))
     slopes = trend.compute(data)
     figures = [plot_efficiency(data), plot_layers(data), plot_trend(slopes)]
     rows = [*trend.table(slopes), trend.sentence(slopes)]

@@ -4,6 +4,7 @@ Each network is trained twice on each amount of data, with the same settings: on
 and on random ones, which can only be memorised.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -21,7 +22,14 @@ AT_STEP = "step-"  # prefix of the checkpoints at planned steps
 _VOCABULARY = 239 / 97  # the paper's tokens per residue
 
 
-def wanted(size: str, seeds: int, name: str = "mlp", *, initial_scale: float = 1.0) -> list[Named]:
+def wanted(
+    size: str,
+    seeds: int,
+    name: str = "mlp",
+    *,
+    initial_scale: float = 1.0,
+    fractions: Sequence[float] | None = None,
+) -> list[Named]:
     """The runs of this experiment: both kinds of labels, every fraction and seed.
 
     At every size, the same share of the embedding's rows is unused as in the paper.
@@ -32,16 +40,18 @@ def wanted(size: str, seeds: int, name: str = "mlp", *, initial_scale: float = 1
         name: one of ``settings.NETWORKS``.
         initial_scale: factor on all initial weights. With 1 the norm of a network that has just
             memorised may be mostly what is left of them.
+        fractions: of all pairs, with both kinds of labels; None: ``FRACTIONS``, and random labels
+            on ``SMALL_FRACTIONS``, too.
     """
     check_number("initial_scale", initial_scale, minimum=0.0, strict=True)
     words = [] if initial_scale == 1 else ["init", f"{initial_scale:g}"]
     runs = []
     for seed in range(seeds):
-        for fraction in (*SMALL_FRACTIONS, *FRACTIONS):
+        for fraction in fractions or (*SMALL_FRACTIONS, *FRACTIONS):
             config = with_fraction(seeded(network(name, size), seed), fraction)
             config = config.replace({"model.d_vocab": round(_VOCABULARY * config.data.p)})
             both = {"random": random_labels(config)}
-            if fraction in FRACTIONS:
+            if fraction in (fractions or FRACTIONS):
                 both["task"] = config
             start = scaled_start(config, initial_scale) if words else None
             for labels, labelled in both.items():
@@ -66,6 +76,7 @@ def collect_runs(
     name: str = "mlp",
     *,
     initial_scale: float = 1.0,
+    fractions: Sequence[float] | None = None,
 ) -> list[gi.Run]:
     """Train the runs of :func:`wanted` that are missing in ``out``, and return all.
 
@@ -73,5 +84,5 @@ def collect_runs(
     """
     steps = network(name, size).training.steps
     rules = {f"{AT_STEP}{n}": gi.at_step(n) for n in (steps // 2**i for i in range(4, 0, -1))}
-    runs = wanted(size, seeds, name, initial_scale=initial_scale)
+    runs = wanted(size, seeds, name, initial_scale=initial_scale, fractions=fractions)
     return collect(Path(out), runs, checkpoints=PUBLISHED_RULES | rules)

@@ -43,15 +43,16 @@ def compute(data: xr.Dataset) -> xr.Dataset:
 
     Returns:
         Dataset over "circuit" and "measure": ``slope``, ``low`` and ``high`` (95 %; NaN for fewer
-        than two seeds) and ``n_seeds``. ``share``: the slope divided by that of the published C_mem
-        and norm, NaN unless the latter's interval excludes 0. ``verdict``: "rises", "falls",
-        "no trend seen" or "not detected: why".
+        than two seeds), ``n_seeds``, and ``each`` (..., seed), the slopes themselves. ``share``:
+        the slope divided by that of the published C_mem and norm, NaN unless the latter's interval
+        excludes 0. ``verdict``: "rises", "falls", "no trend seen" or "not detected: why".
     """
     wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
     logs = np.log(wide.n_train), np.log(wide.cost)
     slopes = xr.apply_ufunc(_slope, *logs, input_core_dims=[["fraction"]] * 2, vectorize=True)
     slopes = slopes.transpose("circuit", "measure", "seed")
-    found = t_interval(slopes).rename(mean="slope").assign(n_seeds=slopes.count("seed"))
+    found = t_interval(slopes).rename(mean="slope")
+    found = found.assign(n_seeds=slopes.count("seed"), each=slopes)
     verdict = [
         [
             _verdict(found.sel(circuit=c, measure=m), wide.sel(circuit=c, measure=m))

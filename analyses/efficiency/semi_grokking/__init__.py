@@ -2,8 +2,8 @@
 
 A run whose validation accuracy ends half-way has either stopped there for good, which is
 semi-grokking, or would have gone on rising. So ``grokinterp run semi_grokking OUT`` trains for two
-to six times the usual number of steps (``LONGER``) and judges every run at both lengths. Runs
-that end half-way are taken apart: do they hold a memorising and a generalising circuit?
+to twelve times the usual number of steps (``runs.steps``) and judges every run at both lengths.
+Runs that end half-way are taken apart: do they hold a memorising and a generalising circuit?
 
 Examples:
     >>> import grokinterp as gi
@@ -29,7 +29,7 @@ from analyses.efficiency.semi_grokking.figures import (
     plot_outcomes,
     plot_trajectories,
 )
-from analyses.efficiency.semi_grokking.runs import LONGER, wanted
+from analyses.efficiency.semi_grokking.runs import steps, wanted
 from analyses.options import Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.statistics.curves import Outcome
@@ -45,7 +45,7 @@ def experiment(
     yield Announcement.of(out, needed)
     usual = settings.network(network, size).training.steps
     runs = collect(out, needed)
-    data = compute(runs, budgets=(usual, LONGER[size] * usual))
+    data = compute(runs, budgets=(usual, steps(size, network)))
     figures = [plot(data, network=network) for plot in (plot_trajectories, plot_outcomes)]
     yield Finding(data=data, figures=figures, rows=_counts(data))
     if places := both_circuits.half_way(runs):

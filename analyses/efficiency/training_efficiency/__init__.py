@@ -16,21 +16,27 @@ Examples:
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from analyses.announcement import Announcement
 from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
 from analyses.efficiency.settings import SEEDS
 from analyses.efficiency.training_efficiency.computation import compute
 from analyses.efficiency.training_efficiency.figures import plot_ratios, plot_times
-from analyses.options import Networks, Out, Seeds, Size
+from analyses.options import Fractions, Networks, Out, Seeds, Size
 from analyses.pages.finding import Finding
 
 
 def experiment(
-    out: Out, size: Size = "small", seeds: Seeds = SEEDS, network: Networks = None
+    out: Out,
+    size: Size = "small",
+    seeds: Seeds = SEEDS,
+    network: Networks = None,
+    fraction: Fractions = None,
 ) -> Iterator[Announcement | Finding]:
     """Compare how long memorising and generalising take, for the MLP unless others are named."""
     networks = network or ["mlp"]
-    yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one)])
-    data = compute([run for one in networks for run in collect_runs(out, size, seeds, one)])
+    of: dict[str, Any] = {"fractions": fraction}
+    yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one, **of)])
+    data = compute([run for one in networks for run in collect_runs(out, size, seeds, one, **of)])
     yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)])

@@ -33,6 +33,8 @@ from analyses.pages.finding import Finding
 
 __all__ = ["collect_runs", "compute", "continued", "experiment", "locate", "wanted"]
 
+_NOT_SEEDS = ("moments", "weight_decay", "fraction")
+
 
 def experiment(
     out: Out,
@@ -40,21 +42,26 @@ def experiment(
     seeds: Seeds = 3,
     network: Networks = None,
     level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
+    controls: Annotated[bool, typer.Option(help="all weight decays, and kept moments")] = True,
 ) -> Iterator[Announcement | Finding]:
     """Grok networks, all three unless some are named, and locate where less data undoes it."""
-    yield Announcement.of(out, wanted(size, seeds, networks=network))
-    starts, runs = collect_runs(out, size, seeds, networks=network, level=level)
+    yield Announcement.of(out, wanted(size, seeds, networks=network, controls=controls))
+    which = {"networks": network, "controls": controls}
+    starts, runs = collect_runs(out, size, seeds, **which, level=level)
     data = locate(compute(runs, starts))
     figures = [plots.plot_final(data)]
     for name in data.network.values:
         figures.append(plots.plot_decay(data, network=name))
         figures.append(plots.plot_trajectories(data, network=name))
-    yield Finding(data=data, figures=figures, rows=_sentences(data))
+    yield Finding(data=data, figures=figures, rows=_sentences(data, seeds))
 
 
-def _sentences(data: xr.Dataset) -> Iterator[str]:
+def _sentences(data: xr.Dataset, seeds: int) -> Iterator[str]:
     """Whether each network ungroks, where, and what keeping the optimiser's moments changes."""
     for network in data.network.values:
+        grokked = int(data.last_step.sel(network=network).notnull().any(_NOT_SEEDS).sum())
+        if grokked < seeds:
+            yield f"{network}: {seeds - grokked} of {seeds} starts did not grok and are left out"
         for moments in data.moments.values:
             here = data.sel(network=network, moments=moments)
             for claim in (here.appears.item(), here.place.item()):

@@ -12,11 +12,11 @@ import xarray as xr
 from jaxtyping import Float
 
 from analyses.statistics.critical_size import ungrokking_midpoint
-from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 
 _STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
 _CURVES = ("moments", "network", "weight_decay")
+_LEVEL = 0.05  # of tests; intervals hold with 95 %
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
           than a half from one size to the next, the 50 % point may lie anywhere between the two,
           and the interval is widened accordingly. NaN if both points are known for fewer than two
           seeds, and ``ratio_reason`` says so;
+        * ``shifts``: 1 where the 50 % point is another than at the reference, 0 where that is not
+          shown; NaN where there is no ratio. It is by the interval of the ratio, made so wide that
+          those of all decays of a network hold at once with 95 % (Bonferroni);
         * ``n_runs``, and how many of them are unfinished, ``n_unfinished``.
 
         Over "network" and "weight_decay": ``kept``, ``kept_low``, ``kept_high`` and
@@ -70,6 +73,7 @@ def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
     ]
     shape = [data.sizes[axis] for axis in _CURVES]
     midpoints, ratios = (np.empty(shape, dtype=object) for _ in range(2))
+    shifts = np.full(shape, np.nan)
     final = data.final.transpose(*_CURVES, "seed", "fraction").values
     by_seed = np.full((*final.shape[:-1], 3), np.nan)
     for at in np.ndindex(*shape):
@@ -78,7 +82,14 @@ def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         midpoints[at] = ungrokking_midpoint(sizes, curves)
         by_seed[at] = [_place_of(sizes, curve) for curve in curves]
     for at in np.ndindex(*shape):
-        ratios[at] = _ratio(by_seed[at], by_seed[(*at[:2], decays.index(references[at[1]]))])
+        chosen = decays.index(references[at[1]])
+        reference_places = by_seed[(*at[:2], chosen)]
+        ratios[at] = _ratio(by_seed[at], reference_places)
+        if at[2] != chosen:
+            others = int(np.isfinite(by_seed[at[:2]]).any(axis=(1, 2)).sum()) - 1
+            wide = _ratio(by_seed[at], reference_places, level=_LEVEL / max(1, others))
+            if not math.isnan(wide.value):
+                shifts[at] = float(not wide.low <= 1 <= wide.high)
     kept = np.empty(shape[1:], dtype=object)
     moments = data.moments.values.tolist()
     absent = np.full_like(by_seed[0], np.nan)
@@ -93,6 +104,7 @@ def locate(data: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         | _variables("kept", _CURVES[1:], kept)
     ).assign(
         reference=("network", references),
+        shifts=(_CURVES, shifts),
         n_runs=exists.sum(("fraction", "seed")),
         n_unfinished=(exists & ~data.flat).sum(("fraction", "seed")),
     )
@@ -135,15 +147,26 @@ def _place_of(sizes: np.ndarray, curve: np.ndarray) -> tuple[float, float, float
     return place, sizes[right - 1], sizes[right]
 
 
-def _ratio(places: Float[np.ndarray, "seed 3"], reference: Float[np.ndarray, "seed 3"]) -> Ratio:
-    """The ratio of 50 % points to the same seeds' reference points, with a paired interval."""
+def _ratio(
+    places: Float[np.ndarray, "seed 3"],
+    reference: Float[np.ndarray, "seed 3"],
+    *,
+    level: float = _LEVEL,
+) -> Ratio:
+    """The ratio of 50 % points to the same seeds' reference points, with a paired interval.
+
+    It holds with a probability of 1 - ``level``.
+    """
+    from scipy import stats
+
     logs = np.log(places / reference[:, [0, 2, 1]])  # lower bound: reference at its upper one
     logs = logs[np.isfinite(logs).all(axis=1)]
     if len(logs) < 2:
         known = "one seed shows" if len(logs) else "no seed shows"
         return Ratio(math.nan, reason=f"not detected: {known} both 50 % points, and two are needed")
     mean, least, most = logs.mean(axis=0)
-    half = half_width(logs[:, 0].std(ddof=1) / len(logs) ** 0.5, len(logs))
+    error = logs[:, 0].std(ddof=1) / len(logs) ** 0.5
+    half = stats.t.ppf(1 - level / 2, len(logs) - 1) * error
     low, high = min(mean - half, least), max(mean + half, most)
     return Ratio(*np.exp([mean, low, high]).tolist())
 

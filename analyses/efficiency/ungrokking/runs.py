@@ -58,6 +58,27 @@ def grokked(start: gi.Run, level: float = FLAWLESS_FROM) -> gi.Checkpoint:
     return checkpoint
 
 
+def have_grokked(starts: Sequence[gi.Run], level: float) -> list[gi.Run]:
+    """The starts that have grokked, see :func:`grokked`.
+
+    Raises:
+        ValueError: none of some network has; the message has the first one's numbers.
+    """
+    found, failed = [], {}
+    for start in starts:
+        try:
+            grokked(start, level)
+        except ValueError as error:
+            failed.setdefault(network_of(start.config), error)
+        else:
+            found.append(start)
+    kept = {network_of(start.config) for start in found}
+    for network, error in failed.items():
+        if network not in kept:
+            raise error
+    return found
+
+
 def continued(
     start: gi.Run,
     fraction: float,
@@ -167,6 +188,8 @@ def collect_runs(
 ) -> tuple[list[gi.Run], list[gi.Run]]:
     """Train the missing runs of ``out``; return the starts and the runs that continue them.
 
+    A start that has not grokked is left out, with its continuations.
+
     Args:
         out: a folder with one folder per run.
         size: as for :func:`wanted`; so are ``seeds``, ``networks`` and ``controls``.
@@ -176,12 +199,12 @@ def collect_runs(
         level: accuracy that a start must have; None: that of the size.
 
     Raises:
-        ValueError: a start has not grokked.
+        ValueError: no start of some network has grokked.
     """
     out = Path(out)
     level = START_FROM[size] if level is None else level
     rules = {START: gi.reached(train_accuracy=level, test_accuracy=level)}
-    starts = collect(out, _starts(size, seeds, networks), checkpoints=rules)
+    starts = have_grokked(collect(out, _starts(size, seeds, networks), checkpoints=rules), level)
     options = {"level": level, "fewer_than_classes": size == "published"}
     needed = [
         continued(start, fraction, decay, _steps(size, decay), kept=kept, **options)

@@ -168,7 +168,8 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
     tables = runs.protocols(pair)["leak-free"]
     monkeypatch.setattr(mixing, "collect_runs", lambda out, size, seeds: [bad, pair][:seeds])
     clean = runs.protocols
-    monkeypatch.setattr(mixing, "protocols", lambda runs: {"leak-free": clean(runs)["leak-free"]})
+    name = "as published"
+    monkeypatch.setattr(mixing, "protocols", lambda runs: {name: clean(runs)["leak-free"]})
     monkeypatch.setattr(mixing, "collect", lambda out, wanted: [pair])
     monkeypatch.setattr(mixing, "halves_tables", lambda run: tables)
 
@@ -186,12 +187,16 @@ def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
         "seed 0 is left out, its networks are not C_mem and C_gen: the run has no" in result.output
     )
     assert "time in all: " in result.output
-    for group in ("leak-free", "halves-of-one-network"):
+    for group in ("as-published", "factors", "halves-of-one-network"):
         assert "Plotly.newPlot" in (tmp_path / f"mixture-{group}.html").read_text()
         with xr.open_dataset(tmp_path / f"mixture-{group}.nc", engine="h5netcdf") as data:
             assert {"loss", "fall_step", "verdict"} <= data.keys()
             assert data.sizes["seed"] == 1
-    lines = [line for line in result.output.splitlines() if line.startswith("circuits leak-free  ")]
+            if group == "factors":
+                assert data.start.values.tolist() == ["1:1", "3:1", "10:1", "30:1", "1000:1"]
+                assert data.step.values.tolist() == list(range(51))
+    start = f"circuits {name}  "
+    lines = [line for line in result.output.splitlines() if line.startswith(start)]
     assert len(lines) == 4
     none = command(*words, 1)
     assert none.exit_code == 2
@@ -218,3 +223,15 @@ def test_halves_are_asked_for_the_labels_that_were_given(
     answers = found.memorising.argmax(dim=1), found.generalising.argmax(dim=1)
     assert torch.equal(answers[0][found.is_train], dataset.labels[found.is_train])
     assert torch.equal(answers[1], dataset.tokens.sum(dim=1) % P)
+
+
+def test_halves_that_are_none_do_not_stop_the_mixtures() -> None:
+    def refused(network: int) -> int:
+        if network < 2:
+            raise ValueError("no halves")
+        return network
+
+    assert mixing._usable([0, 2], refused, "halves") == {1: 2}
+    assert mixing._usable([0, 1], refused, "halves", needed=False) == {}
+    with pytest.raises(ValueError, match="no halves"):
+        mixing._usable([0, 1], refused, "halves")

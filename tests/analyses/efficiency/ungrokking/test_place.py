@@ -255,3 +255,26 @@ def test_a_weight_decay_whose_runs_all_diverged_is_named() -> None:
     said = locate(gone).appears.item()
     assert said.startswith("ungrokking appears not at weight decay 1 (")
     assert "1: none" in said
+
+
+def test_shifts_are_shown_by_intervals_that_hold_at_once() -> None:
+    """Ratios with the same interval are shown to differ from 1, or not, by how many there are."""
+    places = np.array([300.0, 300.0, 330.0])[:, None] * SEEDS
+    places[2] *= [1.0, 1.02, 0.98]
+    found = locate(made(places[None]), reference=0.01).squeeze()
+    logs = np.log(
+        [
+            locate(made(places[None, :, [i]])).midpoint.squeeze().values[[0, 2]]
+            for i in range(len(SEEDS))
+        ]
+    )
+    wide = stats.ttest_rel(logs[:, 1], logs[:, 0]).confidence_interval(1 - 0.05 / 2)
+    assert found.shifts[0].isnull()  # the reference
+    assert found.shifts[1] == 0
+    assert found.shifts[2] == float(wide.low > 0)
+    assert found.ratio_low[2] > 1  # alone it would be
+    steady = places.copy()
+    steady[2] = 330 * SEEDS
+    assert locate(made(steady[None]), reference=0.01).squeeze().shifts[2] == 1
+    lost = np.array([300.0, 300.0, 3.0])[:, None] * SEEDS
+    assert locate(made(lost[None]), reference=0.01).squeeze().shifts[2].isnull()

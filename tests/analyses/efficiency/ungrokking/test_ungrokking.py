@@ -14,7 +14,12 @@ import xarray as xr
 import grokinterp as gi
 from analyses.efficiency import settings, ungrokking
 from analyses.efficiency.ungrokking import compute, continued
-from analyses.efficiency.ungrokking.runs import FRACTIONS, WEIGHT_DECAYS, grokked
+from analyses.efficiency.ungrokking.runs import (
+    FRACTIONS,
+    WEIGHT_DECAYS,
+    grokked,
+    have_grokked,
+)
 from grokinterp.sweeps.collect import collect
 
 P = 13
@@ -213,3 +218,10 @@ def test_a_start_without_moments_has_no_control_that_keeps_them(
     _, wanted = ungrokking.collect_runs(str(tmp_path), "tiny", 1, networks=["mlp"], level=0.9)
     decays, fractions = WEIGHT_DECAYS["tiny"], FRACTIONS["tiny"]
     assert len(wanted) == len(decays) * len(fractions)
+
+
+def test_a_start_that_has_not_grokked_leaves_its_seed_out() -> None:
+    good, bad = made_start(), made_start(seed=1, test=0.5)
+    assert have_grokked([bad, good], 0.9) == [good]
+    with pytest.raises(ValueError, match=r"seed 1\) has not grokked: .* test accuracy 0\.5000"):
+        have_grokked([bad, bad], 0.9)
