@@ -12,14 +12,24 @@ import numpy as np
 import xarray as xr
 
 from analyses.efficiency.d_crit import runs as d_crit_runs
-from analyses.efficiency.mixing.variants import PUBLISHED
+from analyses.efficiency.data_efficiency.grids import BASELINE
+from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from analyses.efficiency.model_efficiency import trend
 from analyses.pages.finding import Finding
 from analyses.registry import resolve
+from analyses.statistics.curves import Outcome
 from analyses.statistics.over_runs import median_times
+from analyses.statistics.thresholds import TIMED_AT
+from analyses.statistics.wilson import wilson_interval
 
 LEVELS = (0.5, 0.9, 0.99)
 _POINTS = 120  # of a stored curve, at evenly spaced logarithms of the step
+_MEM, _GEN = (
+    "random labels, equal step",
+    "C_gen, validation high",
+)  # circuits that are what they say
+_LIMITED = 0.05  # largest validation accuracy of a validated C_mem
+_GENERALISES_FROM = 0.5  # fraction with which all small networks find the rule
 
 
 def findings(name: str, work: Path, **options: Any) -> list[Finding]:
@@ -28,16 +38,36 @@ def findings(name: str, work: Path, **options: Any) -> list[Finding]:
     return [step for step in steps if isinstance(step, Finding)]
 
 
-def grokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
+def grokking(
+    *,
+    seeds: int,
+    work: Path,
+    size: str,
+    network: str | None = None,
+    fraction: float | None = None,
+) -> xr.Dataset:
     """Figs. 1-3, over "network", "fraction", "seed", "split" and "level".
 
-    ``first_step``: first evaluated step at a level, NaN if never; ``final`` and ``best`` accuracy;
-    ``test_at_learned``; ``delay``; ``lowest_after`` 99 % validation accuracy; ``plateau``, the
-    median validation accuracy from step 600 to half of the step at which it reaches .9;
-    ``accuracy`` (..., step), thinned. Without seeds: ``time`` (network, fraction, split), the
-    Kaplan-Meier median step of 99 %, ``typical_delay`` and ``typical_plateau`` (network, fraction).
+    ``first_step``: first evaluated step at a level, NaN if never; ``late``, 1 if validation never
+    reaches 90 %; ``final`` and ``best`` accuracy; ``test_at_learned``; ``delay``; ``lowest_after``
+    99 % validation accuracy; ``plateau``, the median validation accuracy from step 600, as in the
+    published figures, to half of the step at which it reaches .9; ``accuracy`` (..., step),
+    thinned. Without seeds: ``time`` (network, fraction, split), the Kaplan-Meier median step of
+    99 %, and (network, fraction) ``typical_delay`` and ``typical_waiting``, the median over seeds
+    of :func:`waiting`.
+
+    Args:
+        seeds: how many.
+        work: a folder.
+        size: one of the experiment's.
+        network: only this one.
+        fraction: only this one.
     """
-    data = findings("grokking_across", work, size=size, seeds=seeds)[0].data
+    options: dict[str, Any] = {
+        "network": network and [network],
+        "fraction": fraction and [fraction],
+    }
+    data = findings("grokking_across", work, size=size, seeds=seeds, **options)[0].data
     accuracy = data.accuracy
     level = xr.DataArray(list(LEVELS), {"level": list(LEVELS)})
     above = accuracy >= level
@@ -45,14 +75,15 @@ def grokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     first = step.where(above.any("step"))
     test = accuracy.sel(split="test", drop=True)
     ripe = first.sel(split="test", level=0.9, drop=True).fillna(2 * data.last_step)
-    waiting = test.where((test.step >= 600) & (test.step <= ripe / 2))
+    plateau = test.where((test.step >= 600) & (test.step <= ripe / 2)).median("step")
+    learned = first.sel(split="train", level=0.99, drop=True)
     after = test.where(test.step > first.sel(split="test", level=0.99, drop=True))
     time = median_times(data.crossing.sel(level=0.99), data.last_step)["median"]
-    plateau = waiting.median("step")
     kept = np.unique(np.geomspace(max(1, int(data.step[1])), int(data.step[-1]), _POINTS).round())
     return xr.Dataset(
         {
             "first_step": first,
+            "late": first.sel(split="test", level=0.9, drop=True).isnull().astype(float),
             "final": accuracy.isel(step=-1, drop=True),
             "best": accuracy.max("step"),
             "test_at_learned": data.test_at_learned,
@@ -62,123 +93,155 @@ def grokking(*, seeds: int, work: Path, size: str) -> xr.Dataset:
             "accuracy": accuracy.sel(step=kept, method="nearest").drop_duplicates("step"),
             "time": time,
             "typical_delay": data.delay_median,
-            "typical_plateau": plateau.median("seed"),
+            "typical_waiting": waiting(test, learned, ripe).median("seed", skipna=False),
             "train_at_leaving": data.train_at_leaving,
         }
     )
 
 
-def data_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
-    """Fig. 4: the experiment's dataset, with ``first_fraction`` over settings, and their gains."""
-    return without_text(findings("data_efficiency", work, size=size, seeds=seeds)[0].data)
+def waiting(test: xr.DataArray, learned: xr.DataArray, ripe: xr.DataArray) -> xr.DataArray:
+    """Each run's validation accuracy between learning and generalising: its plateau, if it has one.
 
+    The median from the step at which training has reached 99 % to half-way, in log time, to the
+    step at which validation reaches 90 %. A run that generalises before has what validation has
+    when training has learned; NaN if that never happens.
 
-def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
-    """Fig. 5 over "circuits" (of ``protocols``, dashed), "start" ("10:1", "1:1") and "seed".
-
-    Of the published way to mix: ``loss`` and ``accuracy`` (split, step); ``first_step`` (split,
-    level) of .5 and 1; ``peak_loss`` and ``peak_at`` of validation, and ``train_loss_at_peak``;
-    ``zero_step``, where validation loss falls below 1e-5; ``loss_when_fitted``, validation loss
-    when train loss falls to 1.1e-5; ``groks`` and ``falls_together`` (1 or 0); ``gen_share``, the
-    last weight of C_gen over the sum of both. ``fit``: the train loss of C_mem alone over that of
-    C_gen alone. Over "variant", too: ``delay_ratio`` (factor), and ``peak`` over the start. A seed
-    whose networks do not qualify as circuits is missing.
+    Args:
+        test: validation accuracy, over "step" and the axes of runs.
+        learned: step of 99 % in training, NaN if never.
+        ripe: step of 90 % in validation.
     """
-    found = findings("mixture", work, size=size, seeds=seeds)
-    parts: list[xr.Dataset] = []
-    circuits = []
-    for one in found:
-        if one.name == "mixture-halves-of-one-network":
-            continue
-        circuits.append(str(one.name).removeprefix("mixture-"))
-        own = one.data.sel(variant=PUBLISHED, drop=True)
-        last, alone = own.weights.isel(step=-1, drop=True), own.alone.sel(split="train", drop=True)
-        mixed = _mixed(own[["loss", "accuracy"]]).assign(
-            gen_share=last.sel(circuit="generalising", drop=True) / last.sum("circuit"),
-            fit=alone.sel(circuit="memorising", drop=True)
-            / alone.sel(circuit="generalising", drop=True),
-        )
-        parts.append(mixed.merge(one.data[["delay_ratio", "peak"]]))
-    axis = xr.Variable("circuits", circuits)
-    return xr.concat(parts, axis, combine_attrs="drop", join="outer")  # controls: one variant
+    half_way = np.maximum(learned, np.sqrt(learned * ripe))
+    return test.where((test.step >= learned) & (test.step <= half_way)).median("step")
 
 
-def _mixed(curves: xr.Dataset) -> xr.Dataset:
-    """The numbers of :func:`mixture` from its curves."""
-    train, test = (curves.sel(split=split, drop=True) for split in ("train", "test"))
-    level = xr.DataArray([0.5, 1.0], {"level": [0.5, 1.0]})
-    above = curves.accuracy >= level
-    peak = test.loss.idxmax("step")
-    start = test.loss.isel(step=0, drop=True)
-    zero = (test.loss < 1e-5).where(test.step > 0, False)
-    fitted = (train.loss <= 1.1e-5).idxmax("step")
-    early = train.loss < 0.01 * train.loss.isel(step=0)
-    late = test.step >= 7
-    gap = abs(test.accuracy - train.accuracy).where(late).max("step")
-    falls = (test.loss.diff("step") <= 0).all("step") & (gap <= 0.10)
-    groks = (
-        (test.loss.max("step") / start >= 1.2)
-        & (peak > early.idxmax("step"))
-        & (test.loss.isel(step=-1, drop=True) < 1e-5)
-    )
-    return curves.assign(
-        first_step=above.idxmax("step").where(above.any("step")),
-        peak_loss=test.loss.max("step"),
-        peak_at=peak,
-        train_loss_at_peak=train.loss.sel(step=peak).drop_vars("step"),
-        zero_step=zero.idxmax("step").where(zero.any("step")),
-        loss_when_fitted=test.loss.sel(step=fitted).drop_vars("step"),
-        groks=groks.astype(float),
-        falls_together=falls.astype(float),
-    )
+def data_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
+    """Fig. 4: the experiment's dataset, with ``first_fraction`` over settings, and their gains.
+
+    Also, over "factor", "rate", "seed" and "reading": ``by_seed``, the mean over fractions, and
+    ``gain_by_seed``, less that of Adam at the same rate. ``told`` (factor, rate, reading): 1 if a
+    change helps, -1 if it hurts, NaN if neither can be told.
+    """
+    data = without_text(findings("data_efficiency", work, size=size, seeds=seeds)[0].data)
+    by_seed = data.accuracy.mean("fraction", skipna=False)
+    gain = by_seed - by_seed.sel(factor=BASELINE, drop=True)
+    return data.assign(by_seed=by_seed, gain_by_seed=gain, told=data.helps.where(data.helps != 0))
 
 
 def model_efficiency(
-    *, seeds: int, work: Path, size: str, initial_scale: float = 1.0
+    *,
+    seeds: int,
+    work: Path,
+    size: str,
+    initial_scale: float = 1.0,
+    fraction: Sequence[float] | None = None,
 ) -> xr.Dataset:
-    """Fig. 6: norms and logits of all circuits, with the slopes of :mod:`trend`."""
-    options = {"size": size, "seeds": seeds, "initial_scale": initial_scale}
+    """Fig. 6: norms and logits of all circuits, with the slopes of :mod:`trend`, and of each seed.
+
+    ``norm``, of all parameters; ``norm_range``, the largest over the smallest mean norm of C_gen as
+    published, over the published fractions, and ``norm_range_validated``, of a C_gen that is known
+    to generalise, from half of the pairs on; NaN if a seed lacks it at some fraction.
+    ``least_efficiency_ratio`` (seed): logit per norm of C_gen over that of C_mem, both as
+    published, at the fraction where it is least. ``saving`` (measure, fraction, seed): what
+    memorising random labels costs, over what generalising does. ``unused_share`` (circuit,
+    fraction, seed): share of the squared norm that is in embedding rows of tokens that never occur.
+    ``both_exist`` (fraction, seed): 1 if random labels are learned, with validation near chance,
+    and the task's labels in training and validation. ``falls_and_flat``: 1 if the least norm rises
+    with the data for random labels, and the interval of its slope for C_gen contains 0; ``steeper``
+    (seed), the difference of these slopes.
+    """
+    options = {"size": size, "seeds": seeds, "initial_scale": initial_scale, "fraction": fraction}
     data = findings("model_efficiency", work, **options)[0].data
-    slopes = trend.compute(data)
-    norm = data.cost.sel(measure="all parameters")
+    slopes = without_text(trend.compute(data))
+    norm = data.cost.sel(measure="all parameters", drop=True)
+    used = data.cost.sel(measure="used parameters", drop=True)
     per_norm = data.median_logit / norm
-    ratio = per_norm.sel(circuit="C_gen", drop=True) / per_norm.sel(circuit="C_mem", drop=True)
-    generalising = norm.sel(circuit="C_gen", drop=True).mean("seed")
+    ratio = _wide(
+        per_norm.sel(circuit="C_gen", drop=True) / per_norm.sel(circuit="C_mem", drop=True)
+    )
+    least = slopes.sel(measure="least")
+    rises = least.low.sel(circuit=_MEM, drop=True) > 0
+    flat = least.low.sel(circuit=_GEN, drop=True) <= 0
+    flat &= least.high.sel(circuit=_GEN, drop=True) >= 0
     return (
         without_text(data)
         .assign(
             norm=norm,
-            mean_norm=norm.mean("seed"),
-            norm_range=generalising.max("fraction") / generalising.min("fraction"),
-            least_efficiency_ratio=ratio.min("fraction"),
+            norm_range=_range(_wide(norm.sel(circuit="C_gen", drop=True))),
+            norm_range_validated=_range(
+                _wide(norm.sel(circuit=_GEN, drop=True), _GENERALISES_FROM)
+            ),
+            least_efficiency_ratio=ratio.min("fraction", skipna=False),
+            saving=data.cost.sel(circuit=_MEM, drop=True) / data.cost.sel(circuit=_GEN, drop=True),
+            unused_share=1 - (used / norm) ** 2,
+            both_exist=_both_exist(data),
+            steeper=least.each.sel(circuit=_MEM, drop=True)
+            - least.each.sel(circuit=_GEN, drop=True),
+            falls_and_flat=(rises & flat).astype(float),
             norm_by_percent=_by_percent(norm),
             logit_by_percent=_by_percent(data.median_logit),
             ratio_by_percent=_by_percent(per_norm),
         )
-        .merge(
-            without_text(slopes).rename({name: f"trend_{name}" for name in without_text(slopes)})
-        )
+        .merge(slopes.rename({name: f"trend_{name}" for name in slopes}))
     )
 
 
-def training_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
-    """Section 4.1: steps to memorise random labels, to fit, and to generalise."""
-    return without_text(findings("training_efficiency", work, size=size, seeds=seeds)[0].data)
+def _wide(values: xr.DataArray, least: float = min(efficiency_runs.FRACTIONS)) -> xr.DataArray:
+    """At the fractions from ``least`` on."""
+    return values.sel(fraction=[f for f in values.fraction.values if f >= least])
+
+
+def _range(values: xr.DataArray) -> xr.DataArray:
+    """The largest over the smallest mean over seeds; NaN if a value is missing."""
+    mean = values.mean("seed", skipna=False)
+    return mean.max("fraction", skipna=False) / mean.min("fraction", skipna=False)
+
+
+def _both_exist(data: xr.Dataset) -> xr.DataArray:
+    """1 where a seed has a memorising and a generalising circuit by its accuracies, else 0."""
+    random, task = (data.sel(circuit=name, drop=True) for name in ("random labels", "C_gen"))
+    memorises = (random.train_accuracy >= TIMED_AT) & (random.test_accuracy <= _LIMITED)
+    generalises = (task.train_accuracy >= TIMED_AT) & (task.test_accuracy >= TIMED_AT)
+    return (memorises & generalises).astype(float)
+
+
+def training_efficiency(
+    *, seeds: int, work: Path, size: str, fraction: Sequence[float] | None = None
+) -> xr.Dataset:
+    """Section 4.1: steps to memorise random labels, to fit, and to generalise.
+
+    With ``ratio_least`` and ``ratio_most`` (over, ...), bounds on the time to generalise over the
+    others: the ratio itself where both are known, otherwise by the last step of the run that did
+    not get there.
+    """
+    options = {"size": size, "seeds": seeds, "fraction": fraction}
+    data = without_text(findings("training_efficiency", work, **options)[0].data)
+    return data.assign(
+        ratio_least=data.ratio.fillna(data.ratio_above),
+        ratio_most=data.ratio.fillna(data.ratio_below),
+    )
 
 
 def ungrokking(
-    *, seeds: int, work: Path, size: str, network: str, level: float | None = None
+    *,
+    seeds: int,
+    work: Path,
+    size: str,
+    network: str,
+    level: float | None = None,
+    controls: bool = True,
 ) -> xr.Dataset:
     """Figs. 7 and 8: accuracy after training on with less data.
 
-    The experiment's dataset without curves, and ``percent_at`` (moments, network, weight_decay,
-    level, seed): the percentage of all pairs at which final accuracy crosses .1, .5 and .9,
-    linearly between fractions; ``moved`` (moments, network): the range of its mean at .5 over
-    weight decays; ``finished`` (moments, network, weight_decay): the share of runs that end on a
-    plateau.
+    The experiment's dataset without curves, over the seeds whose starts have grokked, and
+    ``starts``, their number; ``percent_at`` (moments, network, weight_decay, level, seed): the
+    percentage of all pairs at which final accuracy crosses .1, .5 and .9, linearly between
+    fractions; ``shifted`` (moments, network): at how many weight decays the 50 % point is shown to
+    be another than at the middle one, NaN if it is known at none; ``finished`` (moments, network,
+    weight_decay): the share of runs that end on a plateau.
     """
     options = {"size": size, "seeds": seeds, "network": [network], "level": level}
-    data = findings("ungrokking", work, **options)[0].data
+    data = findings("ungrokking", work, **options, controls=controls)[0].data
     levels = [0.1, 0.5, 0.9]
     percent = xr.apply_ufunc(
         lambda final: np.array([_crossing(100 * data.fraction.values, final, at) for at in levels]),
@@ -187,12 +250,12 @@ def ungrokking(
         output_core_dims=[["level"]],
         vectorize=True,
     ).assign_coords(level=levels)
-    middle = percent.sel(level=0.5, drop=True).mean("seed")
     small = data.drop_vars([name for name in data.data_vars if "step" in data[name].dims])
     return without_text(small).assign(
         final_by_percent=_by_percent(data.final),
         percent_at=percent,
-        moved=middle.max("weight_decay") - middle.min("weight_decay"),
+        starts=float(data.sizes["seed"]),
+        shifted=data.shifts.sum("weight_decay", min_count=1),
         finished=1 - data.n_unfinished / data.n_runs,
     )
 
@@ -213,10 +276,12 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
 
     ``late``: 1 if 90 % is not reached by the first budget;
     ``final`` accuracy at each budget, ``first_step`` (level, fraction, seed), ``best``, ``share``
-    (ending) of the outcomes; ``semi_grokked``, the share of all runs that end so, with its Wilson
-    interval, ``semi_grokked_low`` and ``semi_grokked_high``. Of the runs that end so between 15 and
-    90 %, without axes: their number ``taken_apart``; the means of ``S_mem`` and ``S_gen``; and
-    ``both_circuits``, the share in which both are found; NaN if there are none.
+    (ending) of the outcomes at each fraction. Over "budget": ``unfinished``, the share of all runs
+    that are too short to be judged; of the others, ``judged`` in number, ``semi_grokked``, the
+    share that ends so, with its Wilson interval, ``semi_grokked_low`` and ``semi_grokked_high``;
+    NaN if there are none. Of the runs that end so between 15 and 90 %, without axes: their number
+    ``taken_apart``; the means of ``S_mem`` and ``S_gen``; and ``both_circuits``, the share in which
+    both are found, with its Wilson interval; NaN if there are none.
     """
     found = findings("semi_grokking", work, size=size, seeds=seeds, network=network)
     data = found[0].data.squeeze("network", drop=True)
@@ -225,7 +290,6 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
     step = data.step.isel(step=above.argmax("step")).drop_vars("step")
     kept = np.unique(np.geomspace(max(1, int(data.step[1])), int(data.step[-1]), _POINTS).round())
     early = int(data.budget[0])
-    semi = data.sel(ending="semi-grokked", drop=True)
     return xr.Dataset(
         {
             "final": data["last"],
@@ -235,25 +299,39 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
                 ~above.sel(level=0.9, drop=True).where(data.step <= early, False).any("step")
             ).astype(float),
             "share": data.share,
-            "semi_grokked": semi.overall,
-            "semi_grokked_low": semi.overall_low,
-            "semi_grokked_high": semi.overall_high,
             "accuracy": data.test_accuracy.sel(step=kept, method="nearest").drop_duplicates("step"),
         }
-    ).assign(_taken_apart([one.data for one in found[1:]]))
+    ).assign(judged_ends(data.outcome), **_taken_apart([one.data for one in found[1:]]))
+
+
+def judged_ends(outcome: xr.DataArray) -> dict[str, xr.DataArray]:
+    """The shares of :func:`semi_grokking` from the outcome of every run, "" where there is none."""
+    runs = ("fraction", "seed")
+    exists = (outcome != "").sum(runs)
+    unfinished = (outcome == Outcome.UNFINISHED).sum(runs)
+    judged = exists - unfinished
+    semi = (outcome == Outcome.SEMI_GROKKED).sum(runs) / judged.where(judged > 0)
+    low, high = wilson_interval(semi.values, judged.values)
+    return {
+        "unfinished": unfinished / exists,
+        "judged": judged.astype(float),
+        "semi_grokked": semi,
+        "semi_grokked_low": semi.copy(data=low),
+        "semi_grokked_high": semi.copy(data=high),
+    }
 
 
 def _taken_apart(found: Sequence[xr.Dataset]) -> dict[str, float]:
     """The numbers of :func:`semi_grokking` on the semi-grokked runs that were taken apart."""
-    names = ("S_mem", "S_gen", "both_circuits")
+    names = ("S_mem", "S_gen", "both_circuits", "both_circuits_low", "both_circuits_high")
     runs = [data.isel(run=data.outcome.values == "semi-grokked") for data in found]
     if not sum(data.sizes["run"] for data in runs):
         return {"taken_apart": 0.0} | dict.fromkeys(names, float("nan"))
     (data,) = runs
-    both = data.assign(both_circuits=data.verdict == "both")
-    return {"taken_apart": float(data.sizes["run"])} | {
-        name: float(both[name].mean()) for name in names
-    }
+    number, both = data.sizes["run"], float((data.verdict == "both").mean())
+    low, high = wilson_interval(both, number)
+    values = (float(data.S_mem.mean()), float(data.S_gen.mean()), both, float(low), float(high))
+    return {"taken_apart": float(number)} | dict(zip(names, values, strict=True))
 
 
 def d_crit(
@@ -262,7 +340,8 @@ def d_crit(
     """Section 4.2: three estimates of D_crit, ``value``, ``low``, ``high`` over "estimator".
 
     With the joint test and what the account assumes, see the experiment. ``spread``: the largest
-    over the smallest estimate, NaN unless all three exist; like the others, without seeds.
+    over the smallest estimate, NaN unless all three exist; ``censored_at_least``: the share of runs
+    that did not grok with the fewest pairs whose time is measured. All without seeds.
 
     Args:
         seeds: how many.
@@ -275,7 +354,8 @@ def d_crit(
     options = {"size": size, "seeds": seeds, "network": [network], "weight_decay": [decay]}
     data = findings("d_crit", work, **options)[0].data
     largest, least = (getattr(data.value, end)("estimator", skipna=False) for end in ("max", "min"))
-    return without_text(data).assign(spread=largest / least)
+    censored = data.censored.isel(time_size=0, drop=True)
+    return without_text(data).assign(spread=largest / least, censored_at_least=censored)
 
 
 def without_text(data: xr.Dataset) -> xr.Dataset:

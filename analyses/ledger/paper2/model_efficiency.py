@@ -1,26 +1,45 @@
 """Fig. 6 and sections 4.1, 4.2: the norm and the time that circuits need."""
 
-from analyses.ledger.comparisons import Bound, Curve, Order
+from typing import Any
+
+from analyses.ledger.comparisons import Bound, Curve, Holds, Order, Value
 from analyses.ledger.entry import Entry, Source, read
 
 _MEASURES = "analyses.ledger.measures.experiments"
 
 
-def _source(name: str, size: str, seeds: int, tier: str, minutes: float, **more: str) -> Source:
+_SINGLE = (0.5, 0.7, 0.9)  # fractions of single runs at the published size
+
+
+def _source(
+    experiment: str,
+    size: str,
+    seeds: int,
+    tier: str,
+    minutes: float,
+    single: str = "",
+    **more: tuple[float, ...],
+) -> Source:
     return Source(
-        name=f"{name}_{size}",
-        compute=f"{_MEASURES}:{name}",
-        experiment=name,
+        name=f"{experiment}_{size}{single}",
+        compute=f"{_MEASURES}:{experiment}",
+        experiment=experiment,
         settings={"size": size, **more},
         seeds=seeds,
         tier=tier,
         minutes=minutes,
         networks=("embedding_mlp",),
-        runs=f"model_efficiency_{size}",  # the times are those of the same runs
+        runs=f"model_efficiency_{size}{single}",  # the times are those of the same runs
     )
 
 
-PUBLISHED = _source("model_efficiency", "published", 3, "gpu", 900)
+PUBLISHED = _source("model_efficiency", "published", 3, "gpu", 20)
+SINGLE = _source(  # six runs of 1e5 steps, 5 to 9 ms each
+    "model_efficiency", "published", 1, "cpu", 80, single="_single", fraction=_SINGLE
+)
+SINGLE_TIMES = _source(
+    "training_efficiency", "published", 1, "cpu", 1, single="_single", fraction=_SINGLE
+)
 SMALL = _source("model_efficiency", "small", 3, "cpu", 6)
 SMALL_INIT = Source(
     name="small_init",
@@ -32,11 +51,29 @@ SMALL_INIT = Source(
     minutes=5,
     networks=("embedding_mlp",),
 )
-TIMES = _source("training_efficiency", "small", 3, "cpu", 6)
+TIMES = _source("training_efficiency", "small", 3, "cpu", 1)
 _KINDS = {"mem": "C_mem", "gen": "C_gen"}
 _PERCENTS = (30, 40, 50, 60, 70, 80, 90)
 _ALL = [percent / 100 for percent in _PERCENTS]
-_RANDOM = {"circuit": "random labels, equal step", "measure": "least"}
+_RANDOM: dict[str, Any] = {"circuit": "random labels, equal step", "measure": "least"}
+_LOGITS = (("mem", "C_mem", 3.0), ("gen", "C_gen", 1.5))  # with tolerances
+_VALIDATED: dict[str, Any] = {"circuit": "C_gen, validation high", "measure": "least"}
+
+
+def _norm(short: str, published: float, relative: float) -> Entry:
+    """A circuit's norm at half of the pairs, of a single run."""
+    kind = _KINDS[short]
+    return Entry(
+        id=f"2/fig6-{short}-point",
+        figure="Fig. 6",
+        claim=f"norm of {kind} at 50 % of the pairs",
+        source=SINGLE,
+        reads={f"norm of {kind}, one run at 50 %": read("norm", circuit=kind, fraction=0.5)},
+        comparison=Value(equals=published, relative=relative),
+        reason="as for the curve",
+        says=f"{published:g}",
+    )
+
 
 ENTRIES = (
     Entry(
@@ -69,11 +106,62 @@ ENTRIES = (
                     "logits", circuit=kind, fraction=percent / 100
                 )
                 for percent in _PERCENTS
+                if percent / 100 not in _SINGLE
             },
             comparison=Curve(absolute=tolerance, share=0.85),
             reason=f"{tolerance} per point, as published fractions differ among themselves",
         )
-        for short, kind, tolerance in (("mem", "C_mem", 3.0), ("gen", "C_gen", 1.5))
+        for short, kind, tolerance in _LOGITS
+    ),
+    *(
+        Entry(
+            id=f"2/fig6-{short}-logits-single",
+            figure="Fig. 6",
+            claim=f"20 ranks of the correct logits of {kind}, one run for each fraction",
+            source=SINGLE,
+            reads={
+                f"p2.fig6.{short}.pct{100 * fraction:.0f}.logits": read(
+                    "logits", circuit=kind, fraction=fraction
+                )
+                for fraction in _SINGLE
+            },
+            comparison=Curve(absolute=tolerance, share=0.85),
+            reason=f"{tolerance} per point, as published fractions differ among themselves",
+        )
+        for short, kind, tolerance in _LOGITS
+    ),
+    _norm("mem", 68.52, 0.15),
+    _norm("gen", 33.5, 0.10),
+    Entry(
+        id="2/F13-unused",
+        figure="Fig. 6 left",
+        claim="the norm of C_mem is what the circuit needs",
+        source=SINGLE,
+        reads={
+            f"share of C_mem's squared norm in rows that never occur, {fraction:.0%}": read(
+                "unused_share", circuit="C_mem", fraction=fraction
+            )
+            for fraction in _SINGLE[1:]
+        },
+        comparison=Bound(low=0.5),
+        reason="more than half",
+        says="140 and 168",
+        differs="At 70 and 90 % of the pairs most of the squared norm of C_mem as published is in "
+        "embedding rows of tokens that never occur, which only decay.",
+    ),
+    Entry(
+        id="2/sec4.1-slower-point",
+        figure="Sec. 4.1",
+        claim="C_gen is learned more slowly, at the published size",
+        source=SINGLE_TIMES,
+        reads={
+            "time to generalise over time to memorise random labels, at 50 %, at least": read(
+                "ratio_least", network="mlp", over="gap", fraction=0.5
+            )
+        },
+        comparison=Bound(low=1.0, every=True),
+        reason="as for the small size",
+        says="slower",
     ),
     *(
         Entry(
@@ -92,36 +180,41 @@ ENTRIES = (
         figure="Fig. 6 left",
         claim="C_mem needs a larger norm with more data, as published",
         source=SMALL,
-        reads={"p2.fig6.mem_norm_grows": read("mean_norm", circuit="C_mem", fraction=_ALL)},
+        reads={"p2.fig6.mem_norm_grows": read("norm", circuit="C_mem", fraction=_ALL)},
         comparison=Order(ascending=True),
         reason="the means over seeds are in strict order",
     ),
     Entry(
         id="2/F13-controlled",
         figure="Fig. 6 left",
-        claim="the norm as published follows the step at which training was stopped",
+        claim="memorising three times the data takes nearly three times the norm",
         source=SMALL,
         reads={
             "slope of log norm in log data, random labels, least norm at equal steps": read(
-                "trend_slope", **_RANDOM
+                "trend_each", **_RANDOM
             )
         },
-        comparison=Bound(low=0.05),
-        reason="a norm that grows by 5 % when the data doubles would give .07",
+        comparison=Bound(low=0.05, high=0.5),
+        reason="it grows, by more than 6 % from 30 to 90 %, and as at most half of the published "
+        "power, .96",
         says="rises from 58 to 168",
-        differs="The norms of 140, 165 and 168 at 70 to 90 % are those of dead embedding rows "
-        "that have decayed for fewer steps. That memorising costs more with more data is true: "
-        "with random labels, equal steps, a common margin and without dead rows its norm grows, "
-        "but as a power of about .3 and not threefold.",
+        differs="With random labels, equal steps, a common margin and no dead rows the norm of a "
+        "memorising circuit grows with the data, but as at most half of the published power: a "
+        "part of the published trend is that of initial weights that have decayed.",
     ),
     Entry(
         id="2/fig6-gen-flat",
         figure="Fig. 6 right",
         claim="the norm of C_gen does not depend on the data",
         source=SMALL,
-        reads={"p2.fig6.gen_norm_flat": read("norm_range")},
+        reads={
+            "p2.fig6.gen_norm_flat": read("norm_range"),
+            "the same of a C_gen that generalises, from 50 to 90 %": read("norm_range_validated"),
+        },
         comparison=Bound(high=1.1),
-        reason="the published range is 1.075; of our mean over seeds",
+        reason="the published range is 1.075; of our mean over seeds. By the published rule C_gen "
+        "is the end of training, where small networks with 30 % of the pairs have not generalised",
+        says="at most 1.1",
     ),
     Entry(
         id="2/fig6-more-efficient",
@@ -135,18 +228,29 @@ ENTRIES = (
         reason="larger than 1 in every seed, at the fraction where it is least",
     ),
     Entry(
+        id="2/fig6-more-efficient-controlled",
+        figure="Fig. 6",
+        claim="C_gen needs less norm than C_mem for the same logit, controlled",
+        source=SMALL,
+        reads={
+            f"norm of random labels over that of C_gen, at a common logit, {fraction:.0%}": read(
+                "saving", measure="matched logit", fraction=fraction
+            )
+            for fraction in (0.5, 0.6)
+        },
+        comparison=Bound(low=1.0, every=True),
+        reason="in every seed; where both circuits exist and the next entry does not look",
+        says="2.5 to 9.5",
+    ),
+    Entry(
         id="2/sec4.1-existence",
         figure="Sec. 4.1",
         claim="both circuits exist and are reached",
-        source=TIMES,
-        reads={
-            "p2.sec4.1.condition_existence": read(
-                "time", network="mlp", fraction=0.7, event="generalised"
-            )
-        },
-        comparison=Bound(high=1e6, every=True),
-        reason="at 70 % of the pairs every seed reaches 99 % in validation, and random labels in "
-        "training",
+        source=SMALL,
+        reads={"p2.sec4.1.condition_existence": read("both_exist", fraction=0.5)},
+        comparison=Holds(),
+        reason="in every seed, at half of the pairs: random labels reach 99 % in training with a "
+        "validation accuracy of at most 5 %, the task's labels 99 % in both",
     ),
     Entry(
         id="2/sec4.1-efficient",
@@ -155,14 +259,16 @@ ENTRIES = (
         source=SMALL,
         reads={
             "p2.sec4.1.condition_model_efficiency": read(
-                "cost",
-                measure="least",
-                fraction=0.9,
-                circuit=["C_gen, validation high", "random labels, equal step"],
-            )
+                "saving", measure="matched logit", fraction=0.7
+            ),
+            "the same of the least norm at a common margin": read(
+                "saving", measure="least", fraction=0.7
+            ),
         },
-        comparison=Order(ascending=True),
-        reason="a smaller least norm at a common margin, at the largest fraction",
+        comparison=Bound(low=1.0, every=True),
+        reason="random labels need more norm than C_gen, in every seed; at 70 %, the largest "
+        "fraction at which three earlier seeds memorised random labels within the usual steps",
+        says="larger margin or smaller norm",
     ),
     Entry(
         id="2/sec4.1-slower",
@@ -171,7 +277,7 @@ ENTRIES = (
         source=TIMES,
         reads={
             "p2.sec4.1.condition_training_efficiency": read(
-                "ratio", network="mlp", over="gap", fraction=0.5
+                "ratio_least", network="mlp", over="gap", fraction=0.5
             )
         },
         comparison=Bound(low=1.0, every=True),
@@ -183,36 +289,44 @@ ENTRIES = (
         claim="C_gen is learned more slowly, at every amount of data",
         source=TIMES,
         reads={
-            "time to generalise over time to memorise, at 70 %": read(
-                "ratio", network="mlp", over="gap", fraction=0.7
+            "time to generalise over time to memorise, at 70 %, at most": read(
+                "ratio_most", network="mlp", over="gap", fraction=0.7
             )
         },
-        comparison=Bound(high=1.0),
-        reason="a mean ratio below 1",
+        comparison=Bound(high=1.0, every=True),
+        reason="below 1 in every seed",
         says="slower",
-        differs="Which circuit is slower depends on the amount of data: with random labels to "
-        "measure it, memorising is quicker at half of the pairs and slower than finding the rule "
-        "at 70 %.",
+        differs="Which circuit is slower depends on the amount of data: at 70 % of the pairs "
+        "finding the rule is quicker than memorising as many random labels.",
     ),
     Entry(
         id="2/sec4.2-falls",
         figure="Sec. 4.2",
         claim="the efficiency of C_mem falls with the data, that of C_gen does not",
         source=SMALL,
-        reads={"p2.sec4.2.mem_efficiency_falls": read("trend_low", **_RANDOM)},
-        comparison=Bound(low=0.0),
-        reason="the 95 % interval of the slope of its norm lies above 0",
+        reads={"p2.sec4.2.mem_efficiency_falls": read("falls_and_flat")},
+        comparison=Holds(),
+        reason="the 95 % interval of the slope of the norm that random labels need lies above 0, "
+        "and that of C_gen contains 0",
+    ),
+    Entry(
+        id="2/sec4.2-steeper",
+        figure="Sec. 4.2",
+        claim="C_mem's cost grows more steeply than C_gen's",
+        source=SMALL,
+        reads={
+            "slope of log norm in log data of random labels, less that of C_gen": read("steeper")
+        },
+        comparison=Bound(low=0.05, every=True),
+        reason="in every seed; a difference of .05 is 6 % from 30 to 90 %",
+        says="falls, flat",
     ),
     Entry(
         id="2/sec4.2-flat",
         figure="Sec. 4.2",
         claim="the efficiency of C_gen does not fall",
         source=SMALL,
-        reads={
-            "slope of log norm of C_gen in log data": read(
-                "trend_slope", circuit="C_gen, validation high", measure="least"
-            )
-        },
+        reads={"slope of log norm of C_gen in log data": read("trend_each", **_VALIDATED)},
         comparison=Bound(low=-0.1, high=0.1),
         reason="a third of the slope that random labels have",
         says="flat",
@@ -224,7 +338,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             "slope of log norm in log data, C_mem, all parameters": read(
-                "trend_slope", circuit="C_mem", measure="all parameters"
+                "trend_each", circuit="C_mem", measure="all parameters"
             )
         },
         comparison=Bound(high=0.0),
@@ -241,7 +355,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             f"slope of log norm in log data, {words}": read(
-                "trend_slope", circuit=circuit, measure=measure
+                "trend_each", circuit=circuit, measure=measure
             )
             for words, circuit, measure in (
                 ("without rows that never occur", "C_mem", "used parameters"),
@@ -261,9 +375,9 @@ ENTRIES = (
         source=SMALL_INIT,
         reads={
             "slope of log norm in log data, all weights begun at half": read(
-                "trend_slope", circuit="C_mem", measure="all parameters"
+                "trend_each", circuit="C_mem", measure="all parameters"
             ),
-            "the same of random labels, least norm at equal steps": read("trend_slope", **_RANDOM),
+            "the same of random labels, least norm at equal steps": read("trend_each", **_RANDOM),
         },
         comparison=Bound(low=0.05),
         reason="as for all controls together; with a quarter or a tenth of the initial weights "
@@ -277,7 +391,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             f"slope of log norm in log data, random labels, {words}": read(
-                "trend_slope", circuit="random labels, equal step", measure=measure
+                "trend_each", circuit="random labels, equal step", measure=measure
             )
             for words, measure in (
                 ("read-out scaled to a common logit", "matched logit"),

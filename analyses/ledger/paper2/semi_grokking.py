@@ -1,7 +1,11 @@
 """Fig. 9: training near the critical amount of data."""
 
-from analyses.ledger.comparisons import Bound, Curve, Value
-from analyses.ledger.entry import Entry, Source, read
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from analyses.ledger.comparisons import Bound, Comparison, Curve, Value
+from analyses.ledger.entry import Entry, Read, Source, read
+from analyses.ledger.paper2.grokking import PUBLISHED as SINGLE
 
 FIGURE = Source(
     name="published_fig9",
@@ -24,31 +28,105 @@ def _source(size: str, network: str, seeds: int, tier: str, minutes: float) -> S
     )
 
 
-PUBLISHED = _source("published", "transformer", 3, "gpu", 1500)
-SMALL = {  # 48 runs of 18,000 and 36,000 steps, 1.5 to 2 ms a step on one core
-    "MLP": _source("small", "mlp", 8, "cpu", 20),
-    "transformer": _source("small", "transformer", 8, "cpu", 30),
+PUBLISHED = _source("published", "transformer", 3, "gpu", 90)  # 33 runs of 3e5 steps
+SMALL = {  # 48 runs of 36,000 steps, 1.5 to 2 ms a step on one core; then half-way runs taken apart
+    "MLP": _source("small", "mlp", 8, "cpu", 45),
+    "transformer": _source("small", "transformer", 8, "cpu", 45),
 }
-_STEPS = {"MLP": 18_000, "transformer": 36_000}  # of the small runs
-_PERCENTS = range(20, 31)
-_FIRST = {"budget": 100_000}  # the paper's number of steps
+_STEPS = 36_000  # of the small runs
+_FIRST = 100_000  # the paper's number of steps
 
 
-def _small(network: str) -> Entry:
-    """Whether runs end semi-grokked at all, judged after six times the usual number of steps."""
-    at = {"budget": _STEPS[network]}
-    return Entry(
+def _published(percents: Iterable[int]) -> Iterator[tuple[int, Source, dict[str, Any]]]:
+    """Where runs with these percentages of the pairs are: one source with three seeds and three
+    times the steps, or a single run of its own.
+    """
+    for percent in percents:
+        single = SINGLE.get(("transformer", percent / 100))
+        at: dict[str, Any] = {"fraction": percent / 100}
+        if single is None:
+            yield percent, PUBLISHED, at
+        else:
+            yield percent, single, at | {"network": "transformer"}
+
+
+def _of_percents(
+    name: str,
+    claim: str,
+    percents: Iterable[int],
+    make: Callable[[int, Source, dict[str, Any]], tuple[str, Read]],
+    comparison: Comparison,
+    reason: str,
+) -> Iterator[Entry]:
+    """An entry for the runs of three seeds, and one for each single run."""
+    by_source: dict[str, tuple[Source, dict[str, Read]]] = {}
+    for percent, source, at in _published(percents):
+        published, part = make(percent, source, at)
+        by_source.setdefault(source.name, (source, {}))[1][published] = part
+    for source, reads in by_source.values():
+        single = source is not PUBLISHED
+        percent = f"{100 * source.settings['fraction']:.0f}" if single else ""
+        yield Entry(
+            id=f"2/fig9-{name}" + (f"-{percent}" if single else ""),
+            figure="Fig. 9",
+            claim=claim + (f" ({percent} %)" if single else ""),
+            source=source,
+            reads=reads,
+            comparison=comparison,
+            reason=reason,
+        )
+
+
+def _curve(percent: int, source: Source, at: dict[str, Any]) -> tuple[str, Read]:
+    split: dict[str, Any] = {} if source is PUBLISHED else {"split": "test"}
+    return f"p2.fig9.pct{percent}.curve", read("accuracy", 100, **at, **split)
+
+
+def _final(percent: int, source: Source, at: dict[str, Any]) -> tuple[str, Read]:
+    more: dict[str, Any] = {"budget": _FIRST} if source is PUBLISHED else {"split": "test"}
+    return f"p2.fig9.pct{percent}.final", read("final", 100, **at, **more)
+
+
+def _late(percent: int, source: Source, at: dict[str, Any]) -> tuple[str, Read]:
+    del source
+    return f"p2.fig9.pct{percent}.censored_90", read("late", **at)
+
+
+def _crossing(percent: int, source: Source, at: dict[str, Any]) -> tuple[str, Read]:
+    split: dict[str, Any] = {} if source is PUBLISHED else {"split": "test"}
+    return f"p2.fig9.pct{percent}.step_ge_90", read("first_step", level=0.9, **at, **split)
+
+
+def _small(network: str) -> Iterator[Entry]:
+    """Whether runs end semi-grokked at all, and how many can be judged."""
+    at: dict[str, Any] = {"budget": _STEPS}
+    yield Entry(
         id=f"2/fig9-small-{network.lower()}",
         figure="Fig. 9",
         claim=f"semi-grokking near the critical amount of data, {network}",
         source=SMALL[network],
         reads={
-            f"share of runs that end flat and half-way, {network}": read("semi_grokked", **at),
+            f"share of runs that end flat and half-way, of those long enough, {network}": read(
+                "semi_grokked", low="semi_grokked_low", high="semi_grokked_high", **at
+            ),
             f"lower end of its 95 % interval, {network}": read("semi_grokked_low", **at),
         },
         comparison=Bound(low=0.05),
         reason="one run of twenty; surely so if the lower end of Wilson's interval is there, too",
         says="at 23-27 %",
+    )
+    yield Entry(
+        id=f"2/fig9-long-enough-{network.lower()}",
+        figure="Fig. 9",
+        claim=f"runs are long enough to tell where they end, {network}",
+        source=SMALL[network],
+        reads={
+            f"share of runs that still rise, or are shorter than three times what the next larger "
+            f"fraction needs, {network}": read("unfinished", **at)
+        },
+        comparison=Bound(high=0.25),
+        reason="three quarters of the runs can be judged",
+        says="all of 1e5 steps",
     )
 
 
@@ -61,7 +139,7 @@ def _mixed(network: str) -> Entry:
         source=SMALL[network],
         reads={
             f"share of semi-grokked runs that come apart into both, {network}": read(
-                "both_circuits"
+                "both_circuits", low="both_circuits_low", high="both_circuits_high"
             )
         },
         comparison=Bound(low=0.5),
@@ -71,68 +149,54 @@ def _mixed(network: str) -> Entry:
 
 
 ENTRIES = (
-    Entry(
-        id="2/fig9-curves",
-        figure="Fig. 9",
-        claim="validation accuracy against steps",
-        source=PUBLISHED,
-        reads={
-            f"p2.fig9.pct{percent}.curve": read("accuracy", 100, fraction=percent / 100)
-            for percent in _PERCENTS
-        },
-        comparison=Curve(absolute=10, stretch=0.5, share=0.8),
-        reason="one run per fraction: a factor of 1.5 in steps and ten points; spikes are no "
-        "target",
+    *_of_percents(
+        "curves",
+        "validation accuracy against steps, below 27 %",
+        range(20, 27),
+        _curve,
+        Curve(absolute=5, stretch=0.5, share=0.8),
+        "one run per fraction: a factor of 1.5 in steps and five points, less than most of these "
+        "curves are above chance; spikes are no target",
     ),
-    Entry(
-        id="2/fig9-final",
-        figure="Fig. 9",
-        claim="validation accuracy at 1e5 steps, below 27 %",
-        source=PUBLISHED,
-        reads={
-            f"p2.fig9.pct{percent}.final": read("final", 100, fraction=percent / 100, **_FIRST)
-            for percent in range(20, 27)
-        },
-        comparison=Value(absolute=5, spread=True),
-        reason="five points, or the spread of our runs",
+    *_of_percents(
+        "curves-above",
+        "validation accuracy against steps, from 27 % on",
+        range(27, 31),
+        _curve,
+        Curve(absolute=10, stretch=0.5, share=0.8),
+        "one run per fraction: a factor of 1.5 in steps and ten points; spikes are no target",
     ),
-    Entry(
-        id="2/fig9-final-above",
-        figure="Fig. 9",
-        claim="validation accuracy at 1e5 steps, from 27 % on",
-        source=PUBLISHED,
-        reads={
-            f"p2.fig9.pct{percent}.final": read("final", 100, fraction=percent / 100, **_FIRST)
-            for percent in range(27, 31)
-        },
-        comparison=Value(absolute=5, spread=True),
-        reason="these hang on the timing near the end of the budget, so on the spread of our runs",
+    *_of_percents(
+        "final",
+        "validation accuracy at 1e5 steps, below 27 %",
+        range(20, 27),
+        _final,
+        Value(absolute=5, spread=True),
+        "five points, or the spread of our runs",
     ),
-    Entry(
-        id="2/fig9-censored",
-        figure="Fig. 9",
-        claim="90 % is not reached within 1e5 steps up to 27 %",
-        source=PUBLISHED,
-        reads={
-            f"p2.fig9.pct{percent}.censored_90": read("late", fraction=percent / 100)
-            for percent in range(20, 28)
-        },
-        comparison=Bound(low=0.5),
-        reason="in most seeds; the published value is a time of censoring",
+    *_of_percents(
+        "final-above",
+        "validation accuracy at 1e5 steps, from 27 % on",
+        range(27, 31),
+        _final,
+        Value(absolute=5, spread=True),
+        "these hang on the timing near the end of the budget, so on the spread of our runs",
     ),
-    Entry(
-        id="2/fig9-crossings",
-        figure="Fig. 9",
-        claim="first step at 90 % from 28 % on",
-        source=PUBLISHED,
-        reads={
-            f"p2.fig9.pct{percent}.step_ge_90": read(
-                "first_step", level=0.9, fraction=percent / 100
-            )
-            for percent in (28, 29, 30)
-        },
-        comparison=Value(factor=1.5, median=True),
-        reason="one run per fraction: a factor of 1.5",
+    *_of_percents(
+        "censored",
+        "90 % is not reached within 1e5 steps up to 27 %",
+        range(20, 28),
+        _late,
+        Bound(low=0.5),
+        "in most seeds; the published value is a time of censoring",
+    ),
+    *_of_percents(
+        "crossings",
+        "first step at 90 % from 28 % on",
+        range(28, 31),
+        _crossing,
+        Value(factor=1.5, median=True),
+        "one run per fraction: a factor of 1.5",
     ),
     Entry(
         id="2/fig9-above",
@@ -155,6 +219,6 @@ ENTRIES = (
         "next larger fraction needs, and the 27 % run still rises, from 17 to 59 % over its last "
         "fifth. They are unfinished, not stuck.",
     ),
-    *(_small(network) for network in SMALL),
+    *(entry for network in SMALL for entry in _small(network)),
     *(_mixed(network) for network in SMALL),
 )
