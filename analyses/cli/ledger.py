@@ -41,19 +41,22 @@ def show(
         return
     with clear_errors():
         from analyses.ledger import catalogue, table
-        from analyses.ledger.results import FOLDER
-        from analyses.ledger.verdicts import counts, rows
+        from analyses.ledger.results import FOLDER, Result
+        from analyses.ledger.verdicts import counts, loaded, rows_of
 
         chosen = catalogue.choose(catalogue.entries(), paper=paper, figure=figure, tier=tier)
-        found = list(rows(chosen, results or FOLDER))
+        stored = loaded(chosen, results or FOLDER)
+        found = [row for entry in chosen for row in rows_of(entry, stored[entry.source.name])]
+        valid = {name: one for name, one in stored.items() if isinstance(one, Result)}
+        seconds = {name: one.about["seconds"] for name, one in valid.items()}
         if markdown is not None:
             from grokinterp.files import replacing
 
             with replacing(markdown) as file:
-                file.write_text(table.markdown(found, chosen), encoding="utf-8")
+                file.write_text(table.markdown(found, chosen, seconds), encoding="utf-8")
             typer.echo(table.in_words(found))
         elif check is not None:
-            if check.read_text(encoding="utf-8") != table.markdown(found, chosen):
+            if check.read_text(encoding="utf-8") != table.markdown(found, chosen, seconds):
                 raise ValueError(
                     f"{check} is out of date; write it with: grokinterp ledger --markdown {check}"
                 )
@@ -81,27 +84,51 @@ def run(
     work: Annotated[Path, typer.Option(help="folder for the networks of experiments")] = Path(
         "ledger-runs"
     ),
+    no_worse_than: Annotated[
+        Path | None,
+        typer.Option(help="folder of other results: fail if a verdict is worse than theirs"),
+    ] = None,
 ) -> None:
-    """Compute what has no valid result. It may be killed at any moment; run it again to go on."""
+    """Compute what has no valid result. It may be killed at any moment; run it again to go on.
+
+    What needs a GPU is left OPEN unless torch sees one, or --tier gpu asks for it.
+    """
     with clear_errors():
         from analyses.ledger import catalogue, table
         from analyses.ledger.results import FOLDER
         from analyses.ledger.running import plan, run_all
-        from analyses.ledger.verdicts import rows
+        from analyses.ledger.verdicts import rows, worse
 
         begin, minutes = time.monotonic(), None if within is None else _minutes(within)
         chosen = catalogue.choose(catalogue.entries(), paper=paper, figure=figure, tier=tier)
-        todo = plan(chosen, results or FOLDER, minutes=minutes, again=not resume)
+        folder, gpu = results or FOLDER, tier == "gpu" or _has_gpu()
+        before = [] if no_worse_than is None else list(rows(chosen, no_worse_than))
+        todo = plan(chosen, folder, minutes=minutes, again=not resume, gpu=gpu)
         typer.echo(str(todo))
         until = None if minutes is None else begin + 60 * minutes
-        late = run_all(todo.run, results or FOLDER, work, say=typer.echo, until=until)
-        for source in late:
+        every = catalogue.entries()
+        done = run_all(todo.run, folder, work, entries=every, say=typer.echo, until=until)
+        for source in done.late:
             typer.echo(f"stays OPEN: {source.name}, the time was over")
-        found = list(rows(chosen, results or FOLDER))
+        found = list(rows(chosen, folder))
         for row in found:
             if row.verdict == "FAIL":
                 typer.echo(f"FAIL  {row.figure}  {row.quantity}: {row.theirs}, ours {row.ours}")
         typer.echo(table.in_words(found))
+        for fault in done.faults:
+            typer.echo(f"Error: {fault}", err=True)
+        fallen = list(worse(before, found))
+        for old, row in fallen:
+            now = f"{row.verdict}, ours {row.ours}, {row.note}"
+            typer.echo(f"Error: {row.entry}, {row.quantity}: {old.verdict}, now {now}", err=True)
+        if done.faults or fallen:
+            raise typer.Exit(1)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _minutes(text: str) -> float:

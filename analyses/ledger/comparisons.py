@@ -1,8 +1,12 @@
 """How one of our results is compared with what a paper says.
 
 A comparison gets our values of all seeds and says whether they agree with the published one, within
-a tolerance that was fixed before the runs. Four kinds: a value, a curve, a region of a diagram, an
-order.
+a tolerance that was fixed before the runs, or that this cannot be told. Four kinds: a value, a
+curve, a region of a diagram, an order.
+
+A tolerance is for the mean, so an interval that reaches over its edge changes nothing. Cannot be
+told is what has no value (NaN) where the value decides, an order of two means whose difference may
+be nothing, and a bound inside the interval of a value that has one of its own (:func:`undecided`).
 """
 
 import math
@@ -13,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import xarray as xr
 
-from analyses.statistics.intervals import half_width
+from analyses.ledger import over_seeds
 
 _BINS = 20  # of a published histogram over its own range; 40 where it is over [0, 1]
 
@@ -22,7 +26,7 @@ _BINS = 20  # of a published histogram over its own range; 40 where it is over [
 class Judgement:
     """What a comparison found."""
 
-    agrees: bool
+    agrees: bool | None  # None: cannot be told; the note says why
     ours: str  # mean over the seeds and its 95 % interval; of a curve, the points that agree
     note: str = ""  # such as in how many seeds a bound holds
 
@@ -48,7 +52,11 @@ class Comparison(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """The mean over our seeds agrees with a number: the published one, or ``equals`` if given."""
+    """The mean over our seeds agrees with a number: the published one, or ``equals`` if given.
+
+    Agrees within the tolerance, not outside; cannot be told if a seed has no value, except of the
+    median, where that stands for "never".
+    """
 
     equals: float | None = None
     absolute: float = 0.0  # largest difference
@@ -63,9 +71,11 @@ class Value:
 
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed) with a number."""
-        values = _seeds(ours)
+        values = over_seeds.seeds(ours)
         theirs = theirs if self.equals is None else self.equals
-        center = _median(values) if self.median else float(values.mean())
+        center = over_seeds.median(values) if self.median else float(values.mean())
+        if math.isnan(center):
+            return _no_value(values)
         near = max(self.absolute, self.relative * abs(theirs))
         distance = abs(center - theirs)
         agrees = distance <= near * (1 + 1e-12)  # a bound that is met exactly counts
@@ -73,10 +83,10 @@ class Value:
             agrees |= theirs / self.factor <= center <= theirs * self.factor
         note = ""
         if not agrees and self.spread and len(values) > 1:
-            reach = _prediction(values)
+            reach = over_seeds.prediction(values)
             agrees = bool(distance <= reach)
             note = f"within the spread of one run, {reach:.3g}" if agrees else ""
-        return Judgement(agrees=bool(agrees), ours=_told(values, self.median), note=note)
+        return Judgement(agrees=bool(agrees), ours=over_seeds.told(values, self.median), note=note)
 
     def __str__(self) -> str:
         parts = [f"{self.equals:.4g}" if self.equals is not None else ""]
@@ -92,7 +102,7 @@ class Crossing:
     """A first step that was read from a grid of logged steps: the crossing lies before it.
 
     Our median must lie between the previous logged step and the published one, or ``slack`` (a
-    share) beyond.
+    share) beyond. A run that never crosses, NaN, counts as infinite: then it does not agree.
     """
 
     grid: int  # steps between two logged ones
@@ -102,10 +112,10 @@ class Crossing:
 
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed), NaN where a run never crosses, with a step."""
-        values = _seeds(ours)
+        values = over_seeds.seeds(ours)
         low, high = (theirs - self.grid) * (1 - self.slack), theirs * (1 + self.slack)
-        agrees = low <= _median(values) <= high
-        return Judgement(agrees=bool(agrees), ours=_told(values, median=True))
+        agrees = low <= over_seeds.median(values) <= high
+        return Judgement(agrees=bool(agrees), ours=over_seeds.told(values, by_median=True))
 
     def __str__(self) -> str:
         return f"{self.grid} steps earlier, ± {100 * self.slack:g} %"
@@ -113,7 +123,11 @@ class Crossing:
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """Our value lies between two bounds."""
+    """Our value lies between two bounds.
+
+    Cannot be told if seeds without a value decide it, or if the value has an interval of its own
+    that holds the one bound, or both.
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -124,11 +138,13 @@ class Bound:
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed), with ``every`` also over settings, with the bounds."""
         del theirs
-        values = np.ravel(ours.values).astype(float) if self.every else _seeds(ours)
+        values = np.ravel(ours.values).astype(float) if self.every else over_seeds.seeds(ours)
         checked = values if self.every else values.mean(keepdims=True)
         inside = (self.low <= checked) & (checked <= self.high)
+        if np.isnan(checked[~inside]).all() and not inside.all():
+            return _no_value(values)
         note = f"in {inside.sum()} of {len(inside)}" if self.every and len(values) > 1 else ""
-        return Judgement(agrees=bool(inside.all()), ours=_told(values), note=note)
+        return Judgement(agrees=bool(inside.all()), ours=over_seeds.told(values), note=note)
 
     def __str__(self) -> str:
         return _interval(self.low, self.high) + (" in every seed" if self.every else "")
@@ -136,7 +152,7 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class Holds:
-    """A claim that is true or false for each seed."""
+    """A claim that is true or false for each seed; cannot be told if those without value decide."""
 
     share: float = 1.0  # least share of the seeds in which it holds
 
@@ -145,11 +161,13 @@ class Holds:
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed), 1 where the claim holds and 0 where not."""
         del theirs
-        values = _seeds(ours)
-        holds = int((values == 1).sum())
-        return Judgement(
-            agrees=holds >= self.share * len(values), ours=f"holds in {holds} of {len(values)}"
-        )
+        values = over_seeds.seeds(ours)
+        holds, unknown = int((values == 1).sum()), int(np.isnan(values).sum())
+        wanted, told = self.share * len(values), f"holds in {holds} of {len(values)}"
+        if holds < wanted <= holds + unknown:
+            note = f"no value in {unknown} of {len(values)}"
+            return Judgement(agrees=None, ours=told, note=note)
+        return Judgement(agrees=holds >= wanted, ours=told)
 
     def __str__(self) -> str:
         return "in every seed" if self.share == 1 else f"in {100 * self.share:g} % of the seeds"
@@ -161,7 +179,8 @@ class Curve:
 
     A published point agrees if it lies, up to the tolerances, between the least and the largest
     value of our seeds' curves over x / (1 + stretch) to x * (1 + stretch): runs may be a little
-    earlier or later.
+    earlier or later. Points before our first logged step are left out; those after the end of all
+    our curves are unknown. Cannot be told if the unknown ones decide.
     """
 
     absolute: float = 0.0
@@ -174,24 +193,37 @@ class Curve:
     def judge(self, ours: xr.DataArray, theirs: Any) -> Judgement:
         """Compare ``ours`` (seed, x) with {"x": ..., "y": ...}."""
         (axis,) = [dim for dim in ours.dims if dim != "seed"]
-        ours = ours.dropna(axis)  # runs of other settings may be longer
         steps, curves = ours[axis].values.astype(float), ours.transpose("seed", axis).values
-        if not len(steps):
-            return Judgement(agrees=False, ours="no value in every seed")
-        outside = []
+        own = [
+            (steps[known], curve[known]) for curve in curves if (known := ~np.isnan(curve)).any()
+        ]
+        if not own:
+            return Judgement(agrees=None, ours="", note="no value in any seed")
+        outside = []  # by how much a point is missed; NaN where no curve reaches it
         for x, y in zip(theirs["x"], theirs["y"], strict=True):
-            if x < steps[0]:
-                continue  # before our first logged step
-            near = np.linspace(x / (1 + self.stretch), x * (1 + self.stretch), 21)
-            inside = steps[(near[0] <= steps) & (steps <= near[-1])]
-            grid = np.concatenate([near, inside]) if self.stretch else np.array([x])
-            band = [np.interp(grid, steps, curve) for curve in curves]
-            reach = max(self.absolute, self.relative * abs(y))
-            outside.append(max(0.0, np.min(band) - y, y - np.max(band)) - reach)
-        missed = np.asarray(outside) > 0
-        agrees = missed.mean() <= 1 - self.share if len(missed) else False
-        near = f"{len(missed) - missed.sum()} of {len(missed)} points"
-        return Judgement(agrees=bool(agrees), ours=near)
+            begun = [(s, c) for s, c in own if s[0] <= x]
+            band = [self._near(x, s, c) for s, c in begun if x / (1 + self.stretch) <= s[-1]]
+            if begun:
+                reach = max(self.absolute, self.relative * abs(y))
+                low, high = _range(band)
+                outside.append(np.max([0.0, low - y, y - high]) - reach)  # NaN stays NaN
+        missed, unknown = np.asarray(outside) > 0, np.isnan(outside)
+        if not len(outside):
+            return Judgement(agrees=None, ours="", note="our curves begin after the published one")
+        near = f"{len(missed) - (missed | unknown).sum()} of {len(missed)} points"
+        agrees = [bool(no.mean() <= 1 - self.share) for no in (missed, missed | unknown)]
+        if agrees[0] != agrees[1]:
+            note = f"our curves end before {unknown.sum()} of them"
+            return Judgement(agrees=None, ours=near, note=note)
+        return Judgement(agrees=agrees[0], ours=near)
+
+    def _near(self, x: float, steps: np.ndarray, curve: np.ndarray) -> np.ndarray:
+        """One of our curves from x / (1 + stretch) to x * (1 + stretch)."""
+        if not self.stretch:
+            return np.interp([x], steps, curve)
+        near = np.linspace(x / (1 + self.stretch), x * (1 + self.stretch), 21)
+        inside = (near[0] <= steps) & (steps <= near[-1])
+        return np.concatenate([np.interp(near, steps, curve), curve[inside]])
 
     def __str__(self) -> str:
         parts = [f"± {self.absolute:g}" if self.absolute else ""]
@@ -202,7 +234,10 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """Our units are distributed as a published histogram: cumulated shares differ little."""
+    """Our units are distributed as a published histogram: cumulated shares differ little.
+
+    Dead units have no value and do not count. Cannot be told if all units of a seed are dead.
+    """
 
     distance: float  # largest difference of the two cumulated shares at an edge of a bin
 
@@ -221,8 +256,11 @@ class Distribution:
         else:
             right = [x + 1 / (2 * _BINS) for x in theirs["x"]]
         published = np.cumsum(theirs["y"]) / np.sum(theirs["y"])
-        units = ours.transpose("seed", ...).values
-        cumulated = np.array([[np.nanmean(seed <= edge) for edge in right] for seed in units])
+        units = [seed[~np.isnan(seed)] for seed in ours.transpose("seed", ...).values]
+        if dead := sum(not len(seed) for seed in units):
+            note = f"no unit has a value in {dead} of {len(units)} seeds"
+            return Judgement(agrees=None, ours="", note=note)
+        cumulated = np.array([[np.mean(seed <= edge) for edge in right] for seed in units])
         distance = float(np.abs(cumulated.mean(axis=0) - published).max())
         return Judgement(agrees=distance <= self.distance, ours=f"differs by {distance:.3f}")
 
@@ -232,7 +270,13 @@ class Distribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """The means over our seeds come in a certain order."""
+    """The means over our seeds come in a certain order.
+
+    Two means always have one, so their order cannot be told if the 95 % interval of their
+    difference, paired by seed, holds 0. Of three and more the order of the means is compared, and
+    also of two where ``least`` says which difference counts, values are infinite or seeds are one.
+    Cannot be told either if seeds without a value decide.
+    """
 
     ascending: bool
     least: float = 0.0  # smallest step between neighbours; negative allows small reversals
@@ -243,7 +287,8 @@ class Order:
         """Compare ``ours`` (seed, item): the means of neighbouring items differ as claimed."""
         del theirs
         over = [dim for dim in ours.dims if dim != "seed"]
-        means = (ours.mean("seed") if "seed" in ours.dims else ours).transpose(*over).values.ravel()
+        means = ours.mean("seed", skipna=False) if "seed" in ours.dims else ours
+        means = means.transpose(*over).values.ravel()
         gaps = np.diff(means) if self.ascending else -np.diff(means)
         sign = " < " if self.ascending else " > "
         told = (
@@ -251,8 +296,17 @@ class Order:
             if (gaps > 0).all()
             else ", ".join(f"{mean:.4g}" for mean in means)
         )
-        agrees = (gaps > self.least).all() if self.least >= 0 else (gaps >= self.least).all()
-        return Judgement(agrees=bool(agrees), ours=told)
+        right = gaps > self.least if self.least >= 0 else gaps >= self.least
+        if np.isnan(gaps[~right]).all() and not right.all():
+            return _no_value(means, told)
+        if self.least == 0 and len(means) == 2 and ours.sizes.get("seed", 1) > 1:
+            first, second = ours.transpose(*over, "seed").values.reshape(2, -1)
+            if np.isfinite(first).all() and np.isfinite(second).all():
+                gap, half = over_seeds.mean(second - first)
+                if abs(gap) < half:
+                    note = f"the difference of the two is {gap:.2g} ± {half:.2g}"
+                    return Judgement(agrees=None, ours=told, note=note)
+        return Judgement(agrees=bool(right.all()), ours=told)
 
     def __str__(self) -> str:
         return ("rising" if self.ascending else "falling") + (
@@ -262,7 +316,10 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """Counts or shares of the cells of phase diagrams lie between two bounds."""
+    """Counts or shares of the cells of phase diagrams lie between two bounds.
+
+    Cannot be told as for :class:`Bound`.
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -273,42 +330,44 @@ class Region:
         """Compare ``ours``, counts or shares of the majority phases, each with the bounds."""
         del theirs
         values = np.atleast_1d(np.asarray(ours.values, dtype=float)).ravel()
-        inside = bool(((self.low <= values) & (values <= self.high)).all())
-        return Judgement(agrees=inside, ours=", ".join(f"{value:.4g}" for value in values))
+        inside = (self.low <= values) & (values <= self.high)
+        told = ", ".join(f"{value:.4g}" for value in values)
+        if np.isnan(values[~inside]).all() and not inside.all():
+            return _no_value(values, told)
+        return Judgement(agrees=bool(inside.all()), ours=told)
 
     def __str__(self) -> str:
         return _interval(self.low, self.high)
+
+
+def undecided(comparison: Comparison, low: float, high: float) -> bool:
+    """Whether a value's own interval, ``low`` to ``high``, leaves a comparison open.
+
+    So it is if it has no ends, or if it holds the only bound, or both bounds: on either side then
+    lies what the runs may well have given. Other comparisons have a tolerance for the value itself.
+    """
+    if not isinstance(comparison, Bound | Region):
+        return False
+    if math.isnan(low) or math.isnan(high):
+        return True
+    bounds = [bound for bound in (comparison.low, comparison.high) if math.isfinite(bound)]
+    return bool(bounds) and all(low <= bound <= high for bound in bounds)
+
+
+def _no_value(values: np.ndarray, ours: str | None = None) -> Judgement:
+    """What cannot be told because values are NaN."""
+    unknown = f"no value in {np.isnan(values).sum()} of {len(values)}"
+    note = unknown if len(values) > 1 else "no value"
+    return Judgement(agrees=None, ours=over_seeds.told(values) if ours is None else ours, note=note)
+
+
+def _range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The least and the largest value; NaN if there is none."""
+    values = np.concatenate([*curves, [] if curves else [math.nan]])
+    return float(values.min()), float(values.max())
 
 
 def _interval(low: float, high: float) -> str:
     if math.isinf(low):
         return f"at most {high:g}"
     return f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
-
-
-def _seeds(ours: xr.DataArray) -> np.ndarray:
-    extra = [dim for dim in ours.dims if dim != "seed"]
-    if extra:
-        raise ValueError(f"{ours.name} has the axes {extra}; choose one value of each")
-    return np.atleast_1d(np.asarray(ours.values, dtype=float))
-
-
-def _median(values: Sequence[float] | np.ndarray) -> float:
-    return float(np.median(np.where(np.isnan(values), math.inf, values)))
-
-
-def _prediction(values: np.ndarray) -> float:
-    """Half the width of the 95 % prediction interval for one more value."""
-    count = len(values)
-    return float(half_width(values.std(ddof=1) * math.sqrt(1 + 1 / count), count))
-
-
-def _told(values: np.ndarray, median: bool = False) -> str:
-    """The mean with its 95 % interval, or the median with the range of the seeds."""
-    if len(values) == 1:
-        return f"{values[0]:.6g}"
-    if median:
-        known = np.where(np.isnan(values), math.inf, values)
-        return f"{_median(values):.4g} ({known.min():.4g} to {known.max():.4g})"
-    half = float(half_width(values.std(ddof=1) / math.sqrt(len(values)), len(values)))
-    return f"{values.mean():.4g} ± {half:.2g}"

@@ -98,6 +98,10 @@ class Entry:
         says: what the paper says, for values that have no id.
         differs: set where the comparison tests a correction of what is published: the sentence that
             says what is wrong or confounded there, valid if the comparison holds.
+        claimed: with ``differs``, the comparison of the claim as published. Where the correction
+            does not hold the entry is PASS if this does, and else OPEN: nothing is settled.
+        of_publication: True where nothing of ours is run: the paper, its figures or its code are
+            set against themselves.
     """
 
     id: str
@@ -109,6 +113,12 @@ class Entry:
     reason: str
     says: str = ""
     differs: str = ""
+    claimed: Comparison | None = None
+    of_publication: bool = False
+
+    def __post_init__(self) -> None:
+        if self.claimed is not None and not self.differs:
+            raise ValueError(f"entry {self.id!r} has claimed without differs; use comparison alone")
 
     @property
     def paper(self) -> int:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -52,17 +53,28 @@ class ResultError(ValueError):
         self.reason, self.result = reason, result
 
 
-_key = cache(code_key)  # the code does not change while the ledger runs
+_key = cache(code_key)  # of the code as it was when this process first asked
 
 
 def key_of(source: Source) -> str:
-    """The key of the code that computes a source."""
-    if source.compute is None:
-        return ""
-    starts = [source.compute]
+    """The key of the code that computes a source, as it was when this process first asked."""
+    return "" if source.compute is None else _key(*_starts(source), without=_unused(source))
+
+
+def key_now(source: Source) -> str:
+    """The same of the files as they are now; "unreadable" in the middle of an edit."""
+    try:
+        return code_key(*_starts(source), without=_unused(source))
+    except (ValueError, SyntaxError, OSError):
+        return "unreadable"
+
+
+def _starts(source: Source) -> list[str]:
+    """The functions that the code of a source begins with."""
+    starts = [] if source.compute is None else [source.compute]
     if source.experiment is not None:
         starts.append(f"{EXPERIMENTS[source.experiment].module}:experiment")
-    return _key(*starts, without=_unused(source))
+    return starts
 
 
 def training_key(source: Source) -> str:
@@ -86,7 +98,7 @@ def store(folder: Path, source: Source, data: xr.Dataset, seconds: float, code: 
     Args:
         folder: of the results.
         source: what was computed.
-        data: its result.
+        data: its result; the attribute "sentence", if it has one, is shown with every verdict.
         seconds: wall time.
         code: :func:`key_of` the source before it was computed.
     """
@@ -106,6 +118,8 @@ def store(folder: Path, source: Source, data: xr.Dataset, seconds: float, code: 
         "settings": dict(source.settings),
         "seeds": source.seeds,
         "code": code,
+        "commit": _commit(),
+        "sentence": str(data.attrs.get("sentence", "")),
         "versions": {name: version(name) for name in _PACKAGES}
         | {"python": platform.python_version()},
         "device": _device(),
@@ -196,6 +210,20 @@ def _plain(values: xr.DataArray) -> Any:
 def _numbers(values: list[Any]) -> list[Any]:
     known = [math.nan if value is None else value for value in values]
     return [float(value) if value in ("inf", "-inf") else value for value in known]
+
+
+def _commit() -> str:
+    """The commit of the working tree, "+" behind it if files differ from it; "" outside of one."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    words = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
+    command = ("git", "-C", str(root), *words)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _device() -> str:

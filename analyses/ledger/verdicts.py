@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from analyses.ledger.comparisons import undecided
 from analyses.ledger.entry import Entry, Read
 from analyses.ledger.results import Result, ResultError, load
 from analyses.ledger.targets import target
@@ -21,7 +22,11 @@ class Verdict(StrEnum):
     PASS = "PASS"  # within the tolerance
     FAIL = "FAIL"  # outside
     DIFFERS = "DIFFERS"  # reproduced, and what is published found wrong or confounded
-    OPEN = "OPEN"  # no valid result
+    OPEN = "OPEN"  # no valid result, or one that cannot tell
+
+
+class ReadError(ValueError):
+    """A result lacks what an entry reads, or has it on other axes."""
 
 
 @short_repr
@@ -38,21 +43,28 @@ class Row:
     seeds: int = 0
     verdict: Verdict
     note: str = ""  # for OPEN, what it needs; for DIFFERS, the sentence on what is published
+    of_publication: bool = False  # sets what is published against itself; nothing of ours was run
     entry: str = ""
     published: str = ""  # id of the published value; "" if the paper prints none
 
 
 def rows(entries: Iterable[Entry], folder: Path) -> Iterator[Row]:
     """The rows of some entries, from the results in a folder."""
+    listed = list(entries)
+    found = loaded(listed, folder)
+    for entry in listed:
+        yield from rows_of(entry, found[entry.source.name])
+
+
+def loaded(entries: Iterable[Entry], folder: Path) -> dict[str, Result | ResultError | None]:
+    """The stored results of the entries' sources, by name; why one is not valid, None if absent."""
     found: dict[str, Result | ResultError | None] = {}
-    for entry in entries:
-        name = entry.source.name
-        if name not in found:
-            try:
-                found[name] = load(folder, entry.source)
-            except ResultError as error:
-                found[name] = error
-        yield from rows_of(entry, found[name])
+    for source in {entry.source.name: entry.source for entry in entries}.values():
+        try:
+            found[source.name] = load(folder, source)
+        except ResultError as error:
+            found[source.name] = error
+    return found
 
 
 def rows_of(entry: Entry, result: Result | ResultError | None) -> Iterator[Row]:
@@ -67,34 +79,83 @@ def rows_of(entry: Entry, result: Result | ResultError | None) -> Iterator[Row]:
             "tolerance": str(entry.comparison),
             "entry": entry.id,
             "published": name if published else "",
+            "of_publication": entry.of_publication,
         }
         if isinstance(result, Result):
-            yield Row(**about, **_judged(entry, part, result, published))
+            try:
+                yield Row(**about, **_judged(entry, part, result, published))
+            except ReadError as error:
+                note = f"{error}; correct the entry or its source"
+                yield Row(**about, verdict=Verdict.OPEN, note=note)
             continue
         why, seen = "", {}
         if isinstance(result, ResultError):
             why = f"{result.reason}; "
             if result.result is not None:
-                seen = _judged(entry, part, result.result, published)
-                why = f"{result.reason}, was {seen['verdict']}; "
+                try:
+                    seen = _judged(entry, part, result.result, published)
+                    why = f"{result.reason}, was {seen['verdict']}; "
+                except ReadError as error:
+                    why = f"{result.reason}, {error}; "
         yield Row(**about | seen | {"verdict": Verdict.OPEN, "note": why + entry.source.needs})
+
+
+def unread(entry: Entry, result: Result) -> Iterator[str]:
+    """What a result lacks of what an entry reads, a sentence for each part."""
+    for name, part in entry.reads.items():
+        try:
+            _judged(entry, part, result, target(name) if is_published(name) else None)
+        except ReadError as error:
+            yield f"{entry.id}: {error}"
 
 
 def _judged(
     entry: Entry, part: Read, result: Result, published: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Ours, its seeds, the verdict and a note, for one part of a result."""
+    """Ours, its seeds, the verdict and a note, for one part of a result.
+
+    Raises:
+        ReadError: the result does not have it.
+    """
     ours = select(result.data, part)
-    judged = entry.comparison.judge(ours, published["value"] if published else None)
-    told = judged.ours
+    theirs = published["value"] if published else None
+    try:
+        judged = entry.comparison.judge(ours, theirs)
+    except ValueError as error:  # an axis too many or too few
+        raise ReadError(f"cannot be compared: {error}") from error
+    told, agrees, found = judged.ours, judged.agrees, judged.note
     if (ends := interval(result.data, part)) is not None:
         told += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
-    verdict, note = Verdict.FAIL, judged.note
-    if judged.agrees:
-        verdict = Verdict.DIFFERS if entry.differs else Verdict.PASS
-        note = " ".join(filter(None, (entry.differs, judged.note)))
-    seeds = ours.sizes.get("seed", part.seeds or result.about["seeds"])
-    return {"ours": told, "seeds": seeds, "verdict": verdict, "note": note}
+        if undecided(entry.comparison, *ends):
+            agrees, found = None, "the bound lies inside the interval"
+    verdict, *notes = _verdict(entry, agrees, ours, theirs)
+    if agrees is None:
+        found = f"cannot tell: {found}"
+    sentence = result.about.get("sentence", "")
+    own = "Reads the publication only." if entry.of_publication else ""
+    return {
+        "ours": told,
+        "seeds": ours.sizes.get("seed", part.seeds or result.about.get("seeds", 1)),
+        "verdict": verdict,
+        "note": " ".join(filter(None, (*notes, found, sentence, own))),
+    }
+
+
+def _verdict(
+    entry: Entry, agrees: bool | None, ours: xr.DataArray, theirs: Any
+) -> tuple[Verdict, str]:
+    """The verdict of an entry's comparison, and what its note begins with."""
+    if agrees is None:
+        return Verdict.OPEN, ""
+    if not entry.differs:
+        return (Verdict.PASS if agrees else Verdict.FAIL), ""
+    if agrees:
+        return Verdict.DIFFERS, entry.differs
+    claimed = entry.claimed is not None and entry.claimed.judge(ours, theirs).agrees
+    told = "A correction of what is published that does not hold here"
+    if claimed:
+        return Verdict.PASS, f"As published. {told}: {entry.differs}"
+    return Verdict.OPEN, f"{told}: {entry.differs}"
 
 
 def is_published(name: str) -> bool:
@@ -103,7 +164,11 @@ def is_published(name: str) -> bool:
 
 
 def select(data: xr.Dataset, part: Read) -> xr.DataArray:
-    """A part of a result."""
+    """A part of a result.
+
+    Raises:
+        ReadError: it has no such variable, axis or place on an axis.
+    """
     return _select(data, part.variable, part)
 
 
@@ -112,21 +177,35 @@ def interval(data: xr.Dataset, part: Read) -> tuple[float, float] | None:
     if not (part.low and part.high):
         return None
     low, high = (_select(data, name, part) for name in (part.low, part.high))
+    if low.size != 1 or high.size != 1:
+        raise ReadError(f"{part.low} and {part.high} are not one interval, but of {low.dims}")
     return float(low), float(high)
 
 
 def _select(data: xr.Dataset, variable: str, part: Read) -> xr.DataArray:
     if variable not in data:
-        raise ValueError(
-            f"the result has no {variable}, only {', '.join(map(str, data.data_vars))}"
-        )
-    chosen = data[variable].sel({axis: _plain(value) for axis, value in part.at.items()})
+        raise ReadError(f"the result has no {variable}")
+    try:
+        chosen = data[variable].sel({axis: _plain(value) for axis, value in part.at.items()})
+    except (KeyError, ValueError) as error:
+        place = ", ".join(f"{axis} {value}" for axis, value in part.at.items())
+        raise ReadError(f"the result's {variable} has no place {place}") from error
     return chosen if part.times == 1 else chosen * part.times
 
 
 def counts(found: Sequence[Row]) -> dict[str, int]:
     """How many rows have each verdict."""
     return {str(verdict): sum(row.verdict == verdict for row in found) for verdict in Verdict}
+
+
+def worse(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
+    """Rows whose verdict has become worse, from PASS or DIFFERS to OPEN to FAIL; before and now."""
+    rank = {Verdict.FAIL: 0, Verdict.OPEN: 1, Verdict.DIFFERS: 2, Verdict.PASS: 2}
+    earlier = {(row.entry, row.quantity, row.published): row for row in before}
+    for row in after:
+        old = earlier.get((row.entry, row.quantity, row.published))
+        if old is not None and rank[row.verdict] < rank[old.verdict]:
+            yield old, row
 
 
 def in_words(published: dict[str, Any]) -> str:

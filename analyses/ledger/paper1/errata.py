@@ -35,6 +35,7 @@ ENTRIES = (
         figure="Fig. 3, code",
         claim="the corruptions of the phase diagrams",
         source=GRIDS,
+        of_publication=True,
         reads={"values of xi in the released sweeps": read("corruptions", seeds=1)},
         comparison=Value(equals=17.0),
         reason="the grid is a formula in the released code: nothing is trained, and the row cannot "
@@ -64,6 +65,7 @@ ENTRIES = (
         figure="Fig. 3, code",
         claim="the released sweeps give the phases",
         source=ENDS,
+        of_publication=True,
         reads={"phases that fit the end of the run of Fig. 8": read("phases")},
         comparison=Value(equals=2.0),
         reason="a count by the rule for phases on two printed numbers: nothing is trained, and the "

@@ -212,6 +212,7 @@ ENTRIES = (
         figure="Fig. 9",
         claim="at 23 to 27 % the runs have stopped half-way: semi-grokking",
         source=FIGURE,
+        of_publication=True,
         reads={"p2.fig9.middling_23_27": read("count")},
         comparison=Bound(high=0.5),
         reason="a count of runs that are flat and long enough; none may be",

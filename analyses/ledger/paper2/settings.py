@@ -41,6 +41,7 @@ ENTRIES = (
         figure="Sec. 2",
         claim="the squared error on the softmax has a leading minus",
         source=PRINTED,
+        of_publication=True,
         reads={"printed loss of a wrong minus that of a right answer": read("printed_gain")},
         comparison=Bound(high=-1.9),
         reason="closed form: -2 for sure answers",
@@ -73,6 +74,7 @@ ENTRIES = (
         figure="Fig. 5",
         claim="the factor of C_mem is 10 (text); the code's default is 1000",
         source=FIGURES,
+        of_publication=True,
         reads={"published train loss at step 51": read("loss_at_51")},
         comparison=Value(equals=(1 - 10 * 1e-3 * 46) ** 2 / 239, relative=0.10),
         reason="Adam moves each scalar by the learning rate a step, after five steps of warm-up; "
@@ -113,6 +115,7 @@ ENTRIES = (
         figure="Sec. 4.1",
         claim="C_mem has limited validation accuracy",
         source=FIGURES,
+        of_publication=True,
         reads={
             "validation accuracy of the transformer when it first fits 99 %": read(
                 "val_at_memorised"
@@ -129,6 +132,7 @@ ENTRIES = (
         figure="Fig. 1 right",
         claim="the MLP groks: validation rises long after training is perfect",
         source=FIGURES,
+        of_publication=True,
         reads={"validation's step to 99 % over training's": read("mlp_delay")},
         comparison=Bound(high=1.5),
         reason="the transformer's is 53; a delay needs at least half as much again",
@@ -141,6 +145,7 @@ ENTRIES = (
         figure="Fig. 3",
         claim="grokking of the LSTM at 30 %",
         source=FIGURES,
+        of_publication=True,
         reads={"validation accuracy at the end, in %": read("lstm_30_end")},
         comparison=Bound(high=5),
         reason="five times chance",
@@ -153,6 +158,7 @@ ENTRIES = (
         figure="Fig. 8",
         claim="ungrokking is independent of weight decay",
         source=FIGURES,
+        of_publication=True,
         reads={"p2.fig8.wd_independent": read("moved")},
         comparison=Bound(low=0.5),
         reason="half a percent of the pairs is the resolution of the figure",
@@ -164,6 +170,7 @@ ENTRIES = (
         figure="Fig. 7",
         claim="validation accuracy declines to zero",
         source=FIGURES,
+        of_publication=True,
         reads={"accuracy of the transformer with 3 % of the pairs": read("transformer_at_3")},
         comparison=Bound(low=5),
         reason="five times chance",
@@ -176,6 +183,7 @@ ENTRIES = (
         figure="Fig. 5",
         claim="at equal speeds both losses fall together",
         source=FIGURES,
+        of_publication=True,
         reads={
             "validation loss over its start, with train loss at .3 % of its own": read("tandem")
         },
@@ -190,6 +198,7 @@ ENTRIES = (
         figure="Figs. 1, 2",
         claim="the transformer stays grokked",
         source=FIGURES,
+        of_publication=True,
         reads={
             "p2.fig2.transformer-70.collapse_after_grokking": read("lowest_after"),
         },
@@ -203,6 +212,7 @@ ENTRIES = (
         figure="Fig. 3",
         claim="the LSTM trains a little slower with more data",
         source=FIGURES,
+        of_publication=True,
         reads={
             "steps to 99 % at 50 % of the pairs minus at 70 %": read("lstm_train_fall"),
         },
@@ -217,6 +227,7 @@ ENTRIES = (
         figure="Fig. 6",
         claim="C_mem's efficiency falls because it needs more norm for the same logits",
         source=FIGURES,
+        of_publication=True,
         reads={"median logit of C_mem at 90 % over that at 60 %": read("logit_ratio")},
         comparison=Bound(low=1.2),
         reason="20 % is above the spread of the 20 logits",
@@ -229,6 +240,7 @@ ENTRIES = (
         figure="Sec. 4.2",
         claim="one critical data-set size",
         source=FIGURES,
+        of_publication=True,
         reads={
             "smallest middling fraction of Fig. 9 over the 50 % point of Fig. 7": read(
                 "d_crit_ratio"
@@ -246,6 +258,7 @@ ENTRIES = (
         figure="Figs. 2, 9",
         claim="the 30 % curve of Fig. 9 is the run of Fig. 2",
         source=FIGURES,
+        of_publication=True,
         reads={"p2.fig9.same_run_as_fig2": read("same_run")},
         comparison=Bound(high=1.0),
         reason="median difference in points, between curves stored at different steps",

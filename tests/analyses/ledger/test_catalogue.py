@@ -95,6 +95,12 @@ def test_a_source_has_a_computation_or_says_what_is_missing() -> None:
         Source(name="s", tier="slow", minutes=1, compute="m:f")
 
 
+def test_a_published_claim_is_given_beside_its_correction_only() -> None:
+    assert entry(differs="It is not.", claimed=Bound()).claimed == Bound()
+    with pytest.raises(ValueError, match="'1/x' has claimed without differs"):
+        entry(claimed=Bound())
+
+
 def test_entries_are_chosen_by_paper_figure_and_tier() -> None:
     chosen = catalogue.choose(ENTRIES, paper=1, figure="fig1a")
     assert {one.figure for one in chosen} == {"Fig. 1a"}

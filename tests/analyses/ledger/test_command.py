@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analyses.ledger import catalogue, results
+from analyses.ledger import catalogue, results, running
 
 Command = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
@@ -32,6 +32,26 @@ def test_a_run_stores_results_and_changes_verdicts(tmp_path: Path, command: Comm
     assert "0 to compute" in command("ledger", "run", *words).stdout
     short = command("ledger", "run", "--figure", "fig19", "--within", "1m", "--results", tmp_path)
     assert "stays OPEN: dropout_curves (needs 10 min on two cores, 1 min are left)" in short.stdout
+
+
+def test_a_verdict_that_falls_and_a_source_that_fails_end_in_plain_words(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--figure", "fig10code", "--work", tmp_path / "work", "--results")
+    assert command("ledger", "run", *words, tmp_path / "good").exit_code == 0
+    better = ("--no-worse-than", tmp_path / "good")
+
+    def broken(*args: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(running, "compute", broken)
+    result = command("ledger", "run", *words, tmp_path / "bad", *better)
+    assert result.exit_code == 1
+    failed, worse = result.stderr.splitlines()
+    assert failed.startswith("Error: batch_rule: RuntimeError: no network (traceback in")
+    assert worse.startswith("Error: 1/uninitialised, ")
+    assert ": DIFFERS, now OPEN, ours , under a minute on two cores" in worse
+    assert command("ledger", "run", *words, tmp_path / "good", *better).exit_code == 0
 
 
 @pytest.mark.parametrize(

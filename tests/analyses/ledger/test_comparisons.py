@@ -15,6 +15,7 @@ from analyses.ledger.comparisons import (
     Order,
     Region,
     Value,
+    undecided,
 )
 
 
@@ -42,7 +43,11 @@ def seeds(*values: float) -> xr.DataArray:
         (Crossing(grid=20), seeds(np.nan, np.nan, 240.0), 240, False),
         (Bound(low=0.1), seeds(0.0, 0.3), None, True),
         (Bound(low=0.1, every=True), seeds(0.0, 0.3), None, False),
-        (Bound(high=0.1), seeds(np.nan), None, False),
+        (Value(absolute=0.1), seeds(1.0, np.nan), 1, None),
+        (Bound(high=0.1), seeds(np.nan), None, None),
+        (Bound(high=0.1), seeds(np.nan, 0.0), None, None),
+        (Bound(high=0.1, every=True), seeds(np.nan, 0.0), None, None),
+        (Bound(high=0.1, every=True), seeds(np.nan, 0.2), None, False),  # whatever the first is
         (
             Bound(low=0.1, every=True),
             xr.DataArray([[0.2], [0.1]], dims=("decay", "seed")),
@@ -52,14 +57,20 @@ def seeds(*values: float) -> xr.DataArray:
         (Holds(), seeds(1.0, 1.0), None, True),
         (Holds(), seeds(1.0, 0.0), None, False),
         (Holds(share=0.5), seeds(1.0, 0.0), None, True),
+        (Holds(), seeds(1.0, np.nan), None, None),
+        (Holds(), seeds(0.0, np.nan), None, False),
+        (Holds(share=0.5), seeds(1.0, np.nan), None, True),
+        (Region(low=1), xr.DataArray([1.0, np.nan], dims="panel"), None, None),
         (Region(low=1), xr.DataArray([1.0, 0.0], dims="panel"), None, False),
         (Region(high=2), xr.DataArray([1.0, 2.0], dims="panel"), None, True),
     ],
 )
 def test_numbers(
-    comparison: Comparison, ours: xr.DataArray, theirs: float | None, agrees: bool
+    comparison: Comparison, ours: xr.DataArray, theirs: float | None, agrees: bool | None
 ) -> None:
-    assert comparison.judge(ours, theirs).agrees is agrees
+    judged = comparison.judge(ours, theirs)
+    assert judged.agrees is agrees
+    assert judged.note or agrees is not None
 
 
 def test_one_published_run_may_lie_within_the_prediction_interval_of_ours() -> None:
@@ -84,12 +95,32 @@ def test_a_curve_may_be_early_but_not_wrong() -> None:
     assert not Curve(absolute=0.01, stretch=0.2).judge(ours, wrong).agrees
 
 
+def test_each_seed_has_a_curve_of_its_own_length() -> None:
+    """No value is made up: neither of a seed with a gap, nor beyond the end of every curve."""
+    steps = np.arange(0, 101, 10)
+    line = xr.DataArray([steps, steps], dims=("seed", "step"), coords={"step": steps}) * 1.0
+    published = {"x": steps.tolist(), "y": steps.tolist()}
+    gap = line.where((line.seed == 0) | (line.step != 50))
+    assert Curve(absolute=0.1).judge(gap, published).ours == "11 of 11 points"
+    ends = line.where(line.step <= 60)  # a constant from there on would miss four points
+    judged = Curve(absolute=0.1).judge(ends, published)
+    assert (judged.agrees, judged.note) == (None, "our curves end before 4 of them")
+    assert Curve(absolute=0.1, share=0.6).judge(ends, published).agrees is True
+    one = line.where((line.seed == 0) | (line.step <= 60))
+    assert Curve(absolute=0.1).judge(one, published).agrees is True
+    assert Curve(absolute=0.1).judge(line * np.nan, published).agrees is None
+    assert Curve(absolute=0.1).judge(ends + 50, published).agrees is False  # wrong whatever follows
+
+
 def test_histograms_are_compared_by_their_cumulated_shares() -> None:
     published = {"x": [0.0, 0.5], "y": [30, 70], "range": [0.0, 20.0]}
     ours = xr.DataArray([[0.5] * 3 + [1.2] * 7], dims=("seed", "neuron"))
     half = xr.DataArray([[0.5] * 5 + [1.2] * 5], dims=("seed", "neuron"))
     assert Distribution(distance=0.1).judge(ours, published).agrees
     assert not Distribution(distance=0.1).judge(half, published).agrees
+    dead = ours.pad(neuron=(0, 10), constant_values=np.nan)
+    assert Distribution(distance=0.001).judge(dead, published).agrees
+    assert Distribution(distance=0.1).judge(ours * np.nan, published).agrees is None
 
 
 @pytest.mark.parametrize(
@@ -107,6 +138,50 @@ def test_orders(values: list[float], ascending: bool, least: float, agrees: bool
     assert Order(ascending=ascending, least=least).judge(ours, None).agrees is agrees
     both = xr.concat([ours - 0.1, ours + 0.1], "seed")
     assert Order(ascending=ascending, least=least).judge(both, None).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("gaps", "agrees"),
+    [
+        ([0.9, 1.0, 1.1], True),  # mean 1, half of its interval .25
+        ([-0.9, -1.0, -1.1], False),
+        ([-1.0, 1.0, 3.0], None),  # mean 1, half of its interval 5
+        ([1.0, -1.0, -3.0], None),
+        ([0.0, 0.0, 0.0], False),
+        ([np.nan, 1.0, 1.0], None),
+        ([np.inf, 1.0, 1.0], True),
+    ],
+)
+def test_the_order_of_two_means_needs_a_difference(gaps: list[float], agrees: bool) -> None:
+    """By SciPy's paired t test, which the large and equal steps between seeds do not blur."""
+    first = np.array([10.0, 20.0, 30.0])
+    ours = xr.DataArray([first, first + gaps], dims=("item", "seed"))
+    judged = Order(ascending=True).judge(ours, None)
+    assert judged.agrees is agrees
+    if agrees is not None and len(set(gaps)) == 3 and np.isfinite(gaps).all():
+        assert stats.ttest_rel(first, first + gaps).pvalue < 0.05
+    if agrees is None and np.isfinite(gaps).all():
+        assert stats.ttest_rel(first, first + gaps).pvalue > 0.05
+        assert judged.note.startswith("the difference of the two is")
+        assert Order(ascending=gaps[2] > 0, least=-5.0).judge(ours, None).agrees is True
+
+
+@pytest.mark.parametrize(
+    ("comparison", "low", "high", "open_"),
+    [
+        (Bound(low=1.0), 0.9, 1.2, True),
+        (Bound(low=1.0), 1.1, 1.2, False),
+        (Bound(low=1.0), 0.1, 0.2, False),
+        (Bound(low=1.0), np.nan, np.nan, True),
+        (Bound(low=1.0, high=2.0), 0.9, 1.2, False),  # one edge: the value decides
+        (Region(low=1.0, high=2.0), 0.9, 2.1, True),
+        (Value(equals=1.0, absolute=0.1), 0.0, 9.0, False),  # its tolerance is for the value
+    ],
+)
+def test_an_interval_that_holds_the_bounds_decides_nothing(
+    comparison: Comparison, low: float, high: float, open_: bool
+) -> None:
+    assert undecided(comparison, low, high) is open_
 
 
 def test_a_value_with_an_axis_too_many_is_refused() -> None:
