@@ -17,6 +17,7 @@ from tests.benchmarks.gpu import __main__ as command
 from tests.benchmarks.gpu import worker
 from tests.benchmarks.gpu.results import Results
 from tests.benchmarks.gpu.stage import OutOfTime, Stage, Task
+from tests.benchmarks.gpu.stages import _TimeLimit
 from tests.gpu.parity import KINDS, Gap
 
 
@@ -33,10 +34,11 @@ def test_a_new_process_goes_on_after_one_that_ends_or_hangs(
 ) -> None:
     found = called(monkeypatch, tmp_path, "tests.children.gpu_worker")
     assert found["parity"] == {
+        "first": {"value": 1},
         "crashes": {"error": "the process ended with 11"},
         "hangs": {"error": "the process ended with -9"},
         "loses the device": {"error": "the task's own"},
-        "works": {"value": 1},
+        "last": {"value": 1},
     }
     assert "running" not in found
 
@@ -46,6 +48,25 @@ def test_a_process_that_cannot_begin_is_not_started_again(
 ) -> None:
     found = called(monkeypatch, tmp_path, "tests.children.not_there")
     assert found["error"] == "the process ended with 1"
+
+
+def test_no_more_processes_are_started_when_the_device_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = called(monkeypatch, tmp_path, "tests.children.gpu_worker_without_device")
+    assert found["error"] == "3 processes in a row ended without a result"
+    assert found["parity"] == {f"task {i}": {"error": "no device"} for i in range(3)}
+
+
+def test_a_sweep_ends_when_there_is_no_time_for_another_block(tmp_path: Path) -> None:
+    stage = Stage("fig3a", "cpu", "toy", tmp_path, time.time() + 600, {})
+    limit = _TimeLimit(stage)
+    limit.on_step(1)  # took no time
+    limit._left = stage.left + 590  # as if the next block had taken 590 s, of which 600 are left
+    limit.on_step(1)
+    limit._left = stage.left + 610
+    with pytest.raises(OutOfTime):
+        limit.on_step(1)
 
 
 def test_it_fits_into_eight_minutes() -> None:

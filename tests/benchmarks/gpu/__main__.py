@@ -7,7 +7,7 @@ OUT receives ``gpu.json``, written anew after every result, and netCDF files of 
 Each stage has its share of the time, and what the ones before it left; an experiment that uses it
 up stores what is finished. A task that fails leaves its error in its place. The tasks run in a
 process of their own: if it ends or hangs, or if the device fails and this process cannot use it
-again, a new one goes on with the next task.
+again, a new one goes on with the next task, unless three in a row had no result.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from pathlib import Path
 from tests.benchmarks.checkout import commit
 from tests.benchmarks.gpu.results import Results
 
-BUDGET = {"parity": 82, "timings": 23, "paper2": 226, "fig3a": 136}  # seconds
+BUDGET = {"parity": 82, "timings": 23, "paper2": 230, "fig3a": 132}  # seconds
 SIZES = ("full", "toy")
 GRACE = 12  # seconds after a stage's end in which its last task may finish
+MOST_IN_VAIN = 3  # processes in a row without a result, after which the device counts as lost
 AGAIN = 75  # exit status of a process that kept a task's error and cannot use the device any more
 
 
@@ -48,16 +49,20 @@ def main(worker: str = "tests.benchmarks.gpu.worker") -> None:
     end = started + args.time * sum(BUDGET[name] for name in args.stages)
     words = [*sys.argv[1:], "--commit", args.commit]
     command = [sys.executable, "-m", worker, str(started), *words]
+    worked, in_vain = 0, 0
     while code := ended(subprocess.Popen(command), path, end):
-        if code == AGAIN:
-            continue
         results, why = Results(path), f"the process ended with {code}"
         print(why, flush=True)
-        if results.running is None:  # it did not even begin
-            results.found["error"] = why
-            results.write()
+        if code != AGAIN and results.running is None:  # it did not even begin
+            results.fail(why)
             break
-        results.end({"error": why})
+        if code != AGAIN:
+            results.end({"error": why})
+        in_vain = in_vain + 1 if results.worked == worked else 0
+        worked = results.worked
+        if in_vain == MOST_IN_VAIN:
+            results.fail(f"{in_vain} processes in a row ended without a result")
+            break
     shutil.rmtree(work, ignore_errors=True)
     results = Results(path)
     results.found["seconds"] = round(time.time() - started, 1)

@@ -22,6 +22,13 @@ class Results:
         """The running task's "stage" and "key", and when it must have ended: "until", a time."""
         return self.found.get("running")
 
+    @property
+    def worked(self) -> int:
+        """How many tasks gave a result, and not an error."""
+        stages = [self.found[name] for name in self.found if name not in ("about", "error")]
+        values = [value for stage in stages for value in stage.values()]
+        return sum("error" not in value for value in values if isinstance(value, dict))
+
     def stage(self, name: str) -> dict[str, Any]:
         """What the tasks of a stage gave."""
         return self.found.setdefault(name, {})
@@ -36,6 +43,11 @@ class Results:
         task = self.found.pop("running")
         if value is not None:
             self.stage(task["stage"])[task["key"]] = value
+        self.write()
+
+    def fail(self, why: str) -> None:
+        """Keep why nothing more was done."""
+        self.found["error"] = why
         self.write()
 
     def write(self) -> None:

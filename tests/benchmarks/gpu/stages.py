@@ -52,7 +52,10 @@ def parity(stage: Stage) -> Iterator[tuple[str, Task]]:
 
 
 def _gap(kind: str, precision: str, stage: Stage) -> dict[str, Any]:
-    """Of the device; for comparison, of the CPU itself in the nearest precision that it has."""
+    """Of the device; for comparison, of the CPU itself in the nearest precision that it has.
+
+    "too large" names the gaps that the tests of a device do not accept.
+    """
     steps = PARITY_STEPS[stage.size]
     exact, on_cpu = trained_on_cpu(kind, "float64", steps), None
     gap = Gap.between(trained(runs_of(kind, steps), stage.device, precision), exact)
@@ -208,11 +211,12 @@ def _of_paper2(network: str, size: str, seeds: int) -> list[Named]:
 
 
 class _TimeLimit(Callback):
-    """Ends a sweep after the block in which the stage's time was up."""
+    """Ends a sweep after a block if there is no time for another one."""
 
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+        self._stage, self._left = stage, stage.left
 
     def on_step(self, updates: int) -> None:
-        if self._stage.left < 0:
+        before, self._left = self._left, self._stage.left
+        if self._left < before - self._left:  # what the block took
             raise OutOfTime
