@@ -14,6 +14,9 @@ import grokinterp as gi
 from analyses.ledger.measures.curves import accuracy_claims, first_steps, histories
 from analyses.ledger.measures.neurons import corrupted_answers, neurons, phases, pruned
 from analyses.one_run.grokking import PROBES
+from analyses.one_run.phases import Phase
+
+_SLACK = 0.05  # of the memorised share, around a threshold between phases
 
 
 def runs_by_decay(
@@ -99,6 +102,43 @@ def norm_runs(
         ipr_difference=data.mean_ipr_at_end.diff("norm").isel(norm=0, drop=True),
         above_floor=data.final_train - floor,
     )
+
+
+def norm_phases(
+    *,
+    seeds: int,
+    work: Path,
+    norms: Sequence[str],
+    train_fractions: Sequence[float],
+    corruption: float,
+    steps: int,
+    log_every: int,
+) -> xr.Dataset:
+    """:func:`norm_runs`, with ``near_phase`` (phase, norm, train_fraction, seed).
+
+    It is 1 for the phase of a run that generalises, and also for the next phase if the accuracy on
+    changed labels is within .05 of the threshold between them; else 0.
+    """
+    data = norm_runs(
+        seeds=seeds,
+        work=work,
+        norms=norms,
+        train_fractions=train_fractions,
+        corruption=corruption,
+        steps=steps,
+        log_every=log_every,
+    )
+    test, known = (
+        data[f"{name}_accuracy"].isel(step=-1, drop=True) for name in ("test", "changed")
+    )
+    near = {
+        Phase.COEXISTENCE: known >= 0.9 - _SLACK,
+        Phase.PARTIAL_INVERSION: (known >= 0.1 - _SLACK) & (known <= 0.9 + _SLACK),
+        Phase.FULL_INVERSION: known <= 0.1 + _SLACK,
+    }
+    found = [(test >= 0.9) & one for one in near.values()]
+    names = xr.Variable("phase", [str(phase) for phase in near])
+    return data.drop_dims("phase").assign(near_phase=xr.concat(found, names).astype(float))
 
 
 def train(config: gi.RunConfig, seeds: int) -> list[gi.Run]:

@@ -10,7 +10,7 @@ CONTROLS = Source(
     settings={"steps": 1000, "corruption": 0.35},
     seeds=5,
     tier="quick",
-    minutes=1.5,
+    minutes=2,
 )
 
 ENTRIES = (

@@ -1,5 +1,7 @@
 """Figs. 1 and 2 and the abstract: accuracies, losses, norms and IPR of four trained networks."""
 
+from typing import Any
+
 from analyses.ledger.comparisons import (
     Bound,
     Comparison,
@@ -59,7 +61,7 @@ def _of_panel(
 ) -> list[Entry]:
     """Final values, curves and crossings of one panel."""
     name = "1/" + begin.removeprefix("p1.").replace(".", "-")
-    here = {"weight_decay": decay}
+    here: dict[str, Any] = {"weight_decay": decay}
     never = {("p1.fig1.wd0", "test", 0.99)}  # the published run does not reach it
 
     def final(names: dict[str, str]) -> dict[str, Read]:

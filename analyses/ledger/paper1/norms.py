@@ -22,7 +22,7 @@ FIG5 = Source(
 )
 FIG20 = Source(
     name="fig20",
-    compute=_NORM_RUNS,
+    compute="analyses.ledger.measures.published_runs:norm_phases",
     settings={
         "norms": ["batch", "layer", "none"],
         "train_fractions": [0.4, 0.5, 0.8],
@@ -49,8 +49,8 @@ FIG9 = Source(
     tier="cpu",
     minutes=130,
 )
-_NORMS = {"bn": {"norm": "batch"}, "nonorm": {"norm": "none"}}
-_HERE = {"train_fraction": 0.65}
+_NORMS: dict[str, dict[str, Any]] = {"bn": {"norm": "batch"}, "nonorm": {"norm": "none"}}
+_HERE: dict[str, Any] = {"train_fraction": 0.65}
 
 
 def _reads(variables: dict[str, str], what: str, **at: Any) -> dict[str, Read]:
@@ -218,11 +218,12 @@ ENTRIES = (
             source=FIG20,
             reads={
                 f"p1.fig{figure}.alpha{fraction:g}.phase": read(
-                    "in_phase", norm=norm, train_fraction=fraction, phase=phase
+                    "near_phase", norm=norm, train_fraction=fraction, phase=phase
                 )
             },
             comparison=Holds(share=0.5),
-            reason="the phase of most seeds",
+            reason="the phase of most seeds; the next one counts, too, where the memorised share "
+            "is within .05 of a threshold",
         )
         for figure, norm in ((20, "batch"), (21, "layer"), (22, "none"))
         for fraction, phase in (

@@ -33,7 +33,8 @@ def source(
 DECAY = source("fig3a", 180, names=["fig3a"], size="small", neurons=True)
 DROPOUT = source("fig3b", 65, names=["fig3b"], size="coarse", neurons=True)
 
-_3A, _3B = {"preset": "fig3a"}, {"preset": "fig3b"}
+_3A: dict[str, Any] = {"preset": "fig3a"}
+_3B: dict[str, Any] = {"preset": "fig3b"}
 _SIGN = "the panels are lost; the text gives the order alone"
 
 ENTRIES = (
