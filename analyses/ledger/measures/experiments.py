@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 
 from analyses.efficiency.d_crit import runs as d_crit_runs
-from analyses.efficiency.data_efficiency.grids import BASELINE
 from analyses.efficiency.model_efficiency import runs as efficiency_runs
 from analyses.efficiency.model_efficiency import trend
 from analyses.pages.finding import Finding
@@ -118,14 +117,12 @@ def waiting(test: xr.DataArray, learned: xr.DataArray, ripe: xr.DataArray) -> xr
 def data_efficiency(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Fig. 4: the experiment's dataset, with ``first_fraction`` over settings, and their gains.
 
-    Also, over "factor", "rate", "seed" and "reading": ``by_seed``, the mean over fractions, and
-    ``gain_by_seed``, less that of Adam at the same rate. ``told`` (factor, rate, reading): 1 if a
-    change helps, -1 if it hurts, NaN if neither can be told.
+    Also ``by_seed`` (factor, rate, seed, reading), the mean over fractions, and ``told`` (factor,
+    rate, reading): 1 if a change helps, -1 if it hurts, NaN if neither can be told.
     """
     data = without_text(findings("data_efficiency", work, size=size, seeds=seeds)[0].data)
     by_seed = data.accuracy.mean("fraction", skipna=False)
-    gain = by_seed - by_seed.sel(factor=BASELINE, drop=True)
-    return data.assign(by_seed=by_seed, gain_by_seed=gain, told=data.helps.where(data.helps != 0))
+    return data.assign(by_seed=by_seed, told=data.helps.where(data.helps != 0))
 
 
 def model_efficiency(
@@ -147,8 +144,8 @@ def model_efficiency(
     fraction, seed): share of the squared norm that is in embedding rows of tokens that never occur.
     ``both_exist`` (fraction, seed): 1 if random labels are learned, with validation near chance,
     and the task's labels in training and validation. ``falls_and_flat``: 1 if the least norm rises
-    with the data for random labels, and the interval of its slope for C_gen contains 0; ``steeper``
-    (seed), the difference of these slopes.
+    with the data for random labels, and the interval of its slope for C_gen contains 0; NaN if the
+    first cannot be told; ``steeper`` (seed), the difference of these slopes.
     """
     options = {"size": size, "seeds": seeds, "initial_scale": initial_scale, "fraction": fraction}
     data = findings("model_efficiency", work, **options)[0].data
@@ -160,9 +157,9 @@ def model_efficiency(
         per_norm.sel(circuit="C_gen", drop=True) / per_norm.sel(circuit="C_mem", drop=True)
     )
     least = slopes.sel(measure="least")
-    rises = least.low.sel(circuit=_MEM, drop=True) > 0
-    flat = least.low.sel(circuit=_GEN, drop=True) <= 0
-    flat &= least.high.sel(circuit=_GEN, drop=True) >= 0
+    memorising, generalising = (least.sel(circuit=name, drop=True) for name in (_MEM, _GEN))
+    rises, falls = memorising.low > 0, memorising.high < 0
+    flat = (generalising.low <= 0) & (generalising.high >= 0)
     return (
         without_text(data)
         .assign(
@@ -175,9 +172,8 @@ def model_efficiency(
             saving=data.cost.sel(circuit=_MEM, drop=True) / data.cost.sel(circuit=_GEN, drop=True),
             unused_share=1 - (used / norm) ** 2,
             both_exist=_both_exist(data),
-            steeper=least.each.sel(circuit=_MEM, drop=True)
-            - least.each.sel(circuit=_GEN, drop=True),
-            falls_and_flat=(rises & flat).astype(float),
+            steeper=memorising.each - generalising.each,
+            falls_and_flat=(rises & flat).astype(float).where(rises | falls),
             norm_by_percent=_by_percent(norm),
             logit_by_percent=_by_percent(data.median_logit),
             ratio_by_percent=_by_percent(per_norm),
@@ -340,8 +336,9 @@ def d_crit(
     """Section 4.2: three estimates of D_crit, ``value``, ``low``, ``high`` over "estimator".
 
     With the joint test and what the account assumes, see the experiment. ``spread``: the largest
-    over the smallest estimate, NaN unless all three exist; ``censored_at_least``: the share of runs
-    that did not grok with the fewest pairs whose time is measured. All without seeds.
+    over the smallest estimate, NaN unless all three exist, with ``spread_low`` and ``spread_high``,
+    the least and the largest that it can be by the joint test; ``censored_at_least``: the share of
+    runs that did not grok with the fewest pairs whose time is measured. All without seeds.
 
     Args:
         seeds: how many.
@@ -355,7 +352,13 @@ def d_crit(
     data = findings("d_crit", work, **options)[0].data
     largest, least = (getattr(data.value, end)("estimator", skipna=False) for end in ("max", "min"))
     censored = data.censored.isel(time_size=0, drop=True)
-    return without_text(data).assign(spread=largest / least, censored_at_least=censored)
+    ends = data.ratio_low.values if data.sizes.get("pair") else np.array([np.nan])
+    return without_text(data).assign(
+        spread=largest / least,
+        spread_low=max(1.0, float(ends.max())),
+        spread_high=data.within,
+        censored_at_least=censored,
+    )
 
 
 def without_text(data: xr.Dataset) -> xr.Dataset:

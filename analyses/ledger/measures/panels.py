@@ -27,10 +27,11 @@ def panels(
     """Final validation accuracy with some of the changes of Fig. 4, and what each adds.
 
     Over "factor", "fraction" and "seed": ``accuracy``. If full-batch Adam is among the factors,
-    also ``gain`` (factor, seed): the mean over fractions, less that of Adam with the same seed; and
-    (factor) ``gain_low`` and ``gain_high``, its 95 % intervals, which hold at once for all factors
-    (Bonferroni), and ``told``: 1 if a gain is positive and its p value below 5 % after Holm's
-    correction for the other factors, -1 if it is negative, NaN if neither can be told.
+    also ``gain`` (factor, seed): the mean over fractions, less that of Adam with the same seed;
+    over "factor" its ``gain_mean``, with ``gain_low`` and ``gain_high``, 95 % intervals that hold
+    at once for all factors (Bonferroni), and ``told``: 1 if a gain is positive and its p value
+    below 5 % after Holm's correction for the other factors, -1 if it is negative, NaN if neither
+    can be told.
 
     Args:
         seeds: how many, each with its own split and weights.
@@ -76,7 +77,8 @@ def gains(accuracy: xr.DataArray) -> dict[str, xr.DataArray]:
     half = error * stats.t.ppf(1 - tail, np.maximum(count - 1, 1))
     p = xr.apply_ufunc(paired_p, gain, input_core_dims=[["seed"]], vectorize=True)
     told = xr.where(mean > 0, 1.0, -1.0).where(p.copy(data=holm(p)) < _LEVEL)
-    return {"gain": gain, "gain_low": mean - half, "gain_high": mean + half, "told": told}
+    ends = {"gain_mean": mean, "gain_low": mean - half, "gain_high": mean + half}
+    return {"gain": gain, **ends, "told": told}
 
 
 def smallest_gain_found(*, seeds: int, work: Path, comparisons: int) -> xr.Dataset:

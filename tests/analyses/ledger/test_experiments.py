@@ -1,5 +1,7 @@
 """What is read from the second paper's experiments, on made-up results of known numbers."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,19 +75,44 @@ def test_runs_that_are_too_short_are_no_evidence_against_semi_grokking() -> None
     np.testing.assert_allclose(found.semi_grokked_high, [NAN, 0.7923], atol=5e-5)
 
 
+def found_by(monkeypatch: pytest.MonkeyPatch, data: xr.Dataset) -> None:
+    """Experiments find these numbers."""
+    finding = SimpleNamespace(data=data)
+    monkeypatch.setattr(experiments, "findings", lambda *_, **__: [finding])
+
+
+@pytest.mark.parametrize(
+    ("ratio_low", "within", "told"), [([0.9, 1.2, 1.1], 1.8, 1.2), ([0.8, 0.9, 0.7], 1.3, 1.0)]
+)
+def test_three_sizes_differ_by_at_least_what_the_joint_test_shows(
+    ratio_low: list[float], within: float, told: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = xr.Dataset(
+        {
+            "value": ("estimator", [100.0, 150.0, 120.0]),
+            "ratio_low": ("pair", ratio_low),
+            "within": within,
+            "censored": ("time_size", [0.9, 0.1]),
+            "reason": ("estimator", ["", "", ""]),
+        }
+    )
+    found_by(monkeypatch, data)
+    found = experiments.d_crit(seeds=3, work=Path(), size="small", network="mlp")
+    assert (found.spread, found.spread_low, found.spread_high) == (1.5, told, within)
+    assert found.censored_at_least == 0.9
+    assert "reason" not in found
+    found_by(monkeypatch, data.isel(pair=[]).assign(value=("estimator", [100.0, NAN, 120.0])))
+    assert experiments.d_crit(seeds=3, work=Path(), size="small", network="mlp").spread.isnull()
+
+
 def of_times(**found: Any) -> xr.Dataset:
     return xr.Dataset({name: over_seeds(*values) for name, values in found.items()})
 
 
 def test_a_time_that_is_not_reached_bounds_a_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     data = of_times(ratio=[2, NAN, NAN], ratio_above=[NAN, 4, NAN], ratio_below=[NAN, NAN, 0.5])
-
-    class Found:
-        def __init__(self) -> None:
-            self.data = data
-
-    monkeypatch.setattr(experiments, "findings", lambda *_, **__: [Found()])
-    found = experiments.training_efficiency(seeds=3, work=None, size="small")  # pyright: ignore[reportArgumentType]
+    found_by(monkeypatch, data)
+    found = experiments.training_efficiency(seeds=3, work=Path(), size="small")
     np.testing.assert_array_equal(found.ratio_least, [2, 4, NAN])
     np.testing.assert_array_equal(found.ratio_most, [2, NAN, 0.5])
 

@@ -38,6 +38,7 @@ def test_gains_are_paired_and_their_intervals_hold_at_once() -> None:
         interval = test.confidence_interval(level)
         ends = [float(one.gain_low), float(one.gain_high)]
         np.testing.assert_allclose(ends, [interval.low, interval.high], atol=1e-12)
+        assert float(one.gain_mean) == pytest.approx(sum(ends) / 2)
         np.testing.assert_allclose(one.gain, np.subtract(ACCURACY[factor], ACCURACY[PLAIN]))
     assert found.told.sel(factor="dropout") == 1
     assert found.told.sel(factor="decay to zero") == -1
