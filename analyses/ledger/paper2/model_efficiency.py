@@ -147,6 +147,7 @@ ENTRIES = (
         comparison=Bound(low=0.5),
         reason="more than half",
         says="140 and 168",
+        claimed=Bound(high=0.1),
         differs="At 70 and 90 % of the pairs most of the squared norm of C_mem as published is in "
         "embedding rows of tokens that never occur, which only decay.",
     ),
@@ -199,6 +200,7 @@ ENTRIES = (
         reason="it grows, by more than 6 % from 30 to 90 %, and as at most half of the published "
         "power, .96",
         says="rises from 58 to 168",
+        claimed=Bound(low=0.75),
         differs="With random labels, equal steps, a common margin and no dead rows the norm of a "
         "memorising circuit grows with the data, but as at most half of the published power: a "
         "part of the published trend is that of initial weights that have decayed.",
@@ -314,6 +316,7 @@ ENTRIES = (
         comparison=Bound(high=1.0, every=True),
         reason="below 1 in every seed",
         says="slower",
+        claimed=Bound(low=1.0, every=True),
         differs="Which circuit is slower depends on the amount of data: at 70 % of the pairs "
         "finding the rule is quicker than memorising as many random labels.",
     ),
@@ -364,6 +367,7 @@ ENTRIES = (
         comparison=Bound(high=0.0),
         reason="a sign; written after a look at the four smallest of the seven fractions",
         says="rises from 58 to 168",
+        claimed=Bound(low=0.0),
         differs="Here larger sets are fitted later, not earlier as in the paper, and the norm as "
         "published falls with the data where the paper's rises: its trend is that of the step at "
         "which training is stopped, through weights that only decay.",

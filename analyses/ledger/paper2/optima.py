@@ -71,6 +71,7 @@ ENTRIES = (
         comparison=Bound(low=0.5, every=True),
         reason="the sine of the angle between the data's push and the weights; .5 is 30 degrees",
         says="at the optimum",
+        claimed=Bound(high=0.1, every=True),
         differs="The runs behind the argument end at no optimum of a loss with an L2 penalty, "
         "however large: the gradient of the loss is not parallel to the weights. Adam with "
         "decoupled decay balances another quantity.",
