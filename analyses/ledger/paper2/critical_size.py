@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 from analyses.ledger.comparisons import Bound, Region
 from analyses.ledger.entry import Entry, Source, read
@@ -41,7 +42,7 @@ COVERAGE = (
     _coverage("ungrokking midpoint", 200, (3, 5, 10), 2),
     _coverage("divergence of time", 60, (5, 10), 45),
 )
-_ENDS = {"low": "spread_low", "high": "spread_high"}  # by the joint test
+_ENDS: dict[str, Any] = {"low": "spread_low", "high": "spread_high"}  # by the joint test
 ESTIMATORS = tuple(source.settings["estimator"] for source in COVERAGE)
 DEPARTURES = (
     "as assumed",
