@@ -1,5 +1,6 @@
 """Checkpoints kept while training, and training that starts from one."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,13 @@ import pytest
 import torch
 
 import grokinterp as gi
+from grokinterp.training import trainer
+from grokinterp.training.passes import Passes
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.run_by_run import RunByRunPasses
+from grokinterp.training.passes.small import SmallRunsPasses
+from grokinterp.training.passes.transformers import TransformerPasses
+from grokinterp.training.stack import Stack
 
 CONFIG = gi.RunConfig(
     data=gi.DataConfig(p=11),
@@ -15,12 +23,14 @@ CONFIG = gi.RunConfig(
     training=gi.TrainConfig(steps=30, eval_every=5, weight_decay=0.5),
 )
 HALF = {"half": gi.at_step(15)}
-ARCHITECTURES = {
-    "by hand": CONFIG,
-    "transformer": CONFIG.replace({"model": gi.TransformerConfig(d_model=8, n_heads=2, d_head=4)}),
-    "batch norm": CONFIG.replace({"model.norm": "batch"}),
-    "sgd": CONFIG.replace({"training.optimizer": "sgd", "training.momentum": 0.9}),
-    "adam, l2": CONFIG.replace({"training.optimizer": "adam"}),
+SGD: dict[str, object] = {"training.optimizer": "sgd", "training.momentum": 0.9}
+WAYS: dict[str, tuple[dict[str, object], type[Passes]]] = {
+    "by hand": ({}, HandWrittenPasses),
+    "small runs": ({}, SmallRunsPasses),
+    "transformer": ({"model": gi.TransformerConfig(d_model=8, n_heads=2)}, TransformerPasses),
+    "batch norm": ({"model.norm": "batch"}, RunByRunPasses),
+    "sgd": (SGD, SmallRunsPasses),
+    "adam, l2": ({"training.optimizer": "adam"}, SmallRunsPasses),
 }
 
 
@@ -28,9 +38,14 @@ def train(config: gi.RunConfig, **how: object) -> gi.Run:
     return gi.train(config, progress=False, precision="float64", **how)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_going_on_from_a_checkpoint_is_not_having_stopped(config: gi.RunConfig) -> None:
+@pytest.mark.parametrize(("changes", "passes"), WAYS.values(), ids=WAYS)
+def test_going_on_from_a_checkpoint_is_not_having_stopped(
+    changes: dict[str, object], passes: type[Passes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half of the steps, then the other half with kept moments: the same as all at once."""
+    monkeypatch.setattr(trainer, "Stack", functools.partial(Stack, passes=passes))
+    config = CONFIG.replace(changes)
+    assert passes.suits(config, torch.device("cpu"))
     whole = train(config, checkpoints=HALF)
     rest = train(config.replace({"training.steps": 15}), start=whole.checkpoints["half"])
     for name, weight in rest.model.state_dict().items():
@@ -40,6 +55,7 @@ def test_going_on_from_a_checkpoint_is_not_having_stopped(config: gi.RunConfig) 
     assert rest.provenance["start"]["step"] == 15
 
 
+@pytest.mark.usefixtures("each_way")
 def test_moments_count_the_updates_of_all_parts(tmp_path: Path) -> None:
     """Thirty steps in three parts, each saved and loaded, are thirty steps to the last bit."""
     part, end = CONFIG.replace({"training.steps": 10}), None
@@ -172,7 +188,7 @@ def test_bad_input() -> None:
     with pytest.raises(
         ValueError, match=r"moments of another optimiser; start from checkpoint.fresh\(\)"
     ):
-        train(ARCHITECTURES["sgd"], start=half)
+        train(CONFIG.replace(SGD), start=half)
     with pytest.raises(ValueError, match="checkpoint='half' is unknown"):
         run.model_at("half")
     with pytest.raises(ValueError, match=r"metric='accuracy' is unknown.*train_accuracy"):

@@ -66,6 +66,7 @@ def interrupted(call: Callable[[], object]) -> list[gi.Run | None]:
     return caught.value.runs
 
 
+@pytest.mark.usefixtures("each_way")
 def test_an_interrupted_run_is_the_one_with_fewer_steps() -> None:
     pressed = Pressed(0, 20)
     (run,) = interrupted(lambda: train_many(CONFIG, callbacks=[pressed]))

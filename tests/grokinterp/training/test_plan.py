@@ -12,7 +12,10 @@ import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.training.memory import parse_bytes, run_bytes
-from grokinterp.training.passes import small
+from grokinterp.training.passes import Passes, small
+from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.small import SmallRunsPasses
+from grokinterp.training.passes.transformers import TransformerPasses
 from grokinterp.training.plan import plan
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
@@ -68,12 +71,12 @@ def tensor_bytes() -> dict[int, int]:
     return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
 
 
-def stack_bytes(config: gi.RunConfig, runs: int) -> int:
+def stack_bytes(config: gi.RunConfig, passes: type[Passes], runs: int) -> int:
     """What a stack of so many runs holds after its first step and evaluation."""
     configs = [config.replace({"seed": seed, "data.seed": seed}) for seed in range(runs)]
     before = tensor_bytes()
     with torch.no_grad(), Team(1) as team:
-        stack = Stack(configs, Resources(device="cpu"), team)
+        stack = Stack(configs, Resources(device="cpu"), team, passes=passes)
         stack.step()
         stack.evaluate()
         held = tensor_bytes()
@@ -81,17 +84,19 @@ def stack_bytes(config: gi.RunConfig, runs: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "passes"),
     [
-        {},
-        {"data.train_fraction": 0.9},
-        {"model.d_mlp": 400},
-        {"data.p": 31},
-        {"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)},
+        ({}, SmallRunsPasses),
+        ({"data.train_fraction": 0.9}, SmallRunsPasses),
+        ({"model.d_mlp": 400}, SmallRunsPasses),
+        ({"data.p": 31}, SmallRunsPasses),
+        ({"data.train_fraction": 0.9}, HandWrittenPasses),
+        ({"data.p": 31}, HandWrittenPasses),
+        ({"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)}, TransformerPasses),
     ],
 )
 def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
-    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, object], passes: type[Passes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted without the finished model: a sixth of what its weights take.
 
@@ -99,7 +104,7 @@ def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
     """
     monkeypatch.setattr(small, "_GROUP_BYTES", 1)
     config = SMALL.replace(changes)
-    added = (stack_bytes(config, 10) - stack_bytes(config, 4)) / 6
+    added = (stack_bytes(config, passes, 10) - stack_bytes(config, passes, 4)) / 6
     assert added < run_bytes(config, 4) < 1.4 * added
 
 

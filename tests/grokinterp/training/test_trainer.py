@@ -226,6 +226,7 @@ def test_a_diverging_single_run_ends_at_the_next_row(monkeypatch: pytest.MonkeyP
     assert len(steps) == 8
 
 
+@pytest.mark.usefixtures("each_way")
 def test_the_step_of_divergence_is_exact() -> None:
     config = SMALL.replace({"training.lr": 1e18, "training.steps": 60, "training.eval_every": 1})
     coarse = config.replace({"training.eval_every": 60})
