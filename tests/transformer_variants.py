@@ -21,6 +21,10 @@ VARIANTS: dict[str, TransformerConfig] = {
     ),
     "pizza": TransformerConfig(**TINY, attn_rate=0.3, prompt="a b", attention_dir="bidirectional"),
     "causal pizza": TransformerConfig(**TINY, attn_rate=0.3, n_layers=2),
+    "own scales": TransformerConfig(
+        **TINY, normalization_type="LN", eps=0.1, attn_scale=1.7, mup=0.5
+    ),
+    "no attention scale": TransformerConfig(**TINY, use_attn_scale=False),
     "tied": TransformerConfig(**TINY, tie_embedding=True),
     "swapped operands": TransformerConfig(**TINY, prompt="= b + a", n_layers=2),
     "repeated symbols": TransformerConfig(**TINY, prompt="x a x b x"),

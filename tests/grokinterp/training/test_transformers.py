@@ -86,12 +86,21 @@ def test_every_loss(loss: str) -> None:
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-@pytest.mark.parametrize("variant", ["default", "paper 1", "paper 2"])
-def test_pieces_and_shares_add_up(variant: str, runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variant", "loss"),
+    [
+        ("default", "cross_entropy"),
+        ("paper 1", "mse_softmax"),
+        ("paper 2", "cross_entropy_float64"),
+    ],
+)
+def test_pieces_and_shares_add_up(
+    variant: str, loss: str, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transformer_kernel, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(transformers, "_WORTH_SHARING", 1)
     several = [
-        config(VARIANTS[variant], p=17, weight_noise=0.1).replace({"seed": seed})
+        config(VARIANTS[variant], p=17, weight_noise=0.1, loss=loss).replace({"seed": seed})
         for seed in range(runs)
     ]
     with Team(2) as team, torch.no_grad():
