@@ -29,8 +29,9 @@ def test_an_experiment_has_what_entries_read(compute: str, tmp_path: Path) -> No
     for entry in catalogue.entries():
         if entry.source.compute == compute:
             for part in entry.reads.values():
-                assert part.variable in data, entry.id
-                assert set(part.at) <= set(data[part.variable].dims), (entry.id, part)
+                for variable in filter(None, (part.variable, part.low, part.high)):
+                    assert variable in data, (entry.id, variable)
+                    assert set(part.at) <= set(data[variable].dims), (entry.id, part)
 
 
 def test_only_semi_grokked_runs_count_among_those_taken_apart() -> None:
