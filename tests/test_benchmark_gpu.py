@@ -17,7 +17,7 @@ from tests.benchmarks.gpu import __main__ as command
 from tests.benchmarks.gpu import worker
 from tests.benchmarks.gpu.results import Results
 from tests.benchmarks.gpu.stage import OutOfTime, Stage, Task
-from tests.benchmarks.gpu.stages import _TimeLimit
+from tests.benchmarks.gpu.stages import _diagram, _TimeLimit
 from tests.gpu.parity import KINDS, Gap
 
 
@@ -67,6 +67,23 @@ def test_a_sweep_ends_when_there_is_no_time_for_another_block(tmp_path: Path) ->
     limit._left = stage.left + 610
     with pytest.raises(OutOfTime):
         limit.on_step(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [OutOfTime(), RuntimeError("CUDA error: lost")])
+def test_a_diagram_is_stored_as_far_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def after_a_block(limit: _TimeLimit, updates: int) -> None:
+        raise error
+
+    monkeypatch.setattr(_TimeLimit, "on_step", after_a_block)
+    monkeypatch.setattr("grokinterp.sweeps.chunks._MOST", 6)  # runs in a block
+    found = _diagram(0, Stage("fig3a", "cpu", "toy", tmp_path, time.time() + 600, {}))
+    assert (found["runs"], found["of"], sum(found["phases"].values())) == (6, 18, 6)
+    assert ("error" in found) == isinstance(error, RuntimeError)
+    with xr.open_dataset(tmp_path / "fig3a.nc", engine="h5netcdf") as diagram:
+        assert diagram.done.sum() == diagram.mean_ipr.notnull().sum() == 6
 
 
 def test_it_fits_into_eight_minutes() -> None:
