@@ -115,6 +115,10 @@ def fail() -> None:
     raise ValueError("no good")
 
 
+def fail_like_cuda() -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
 def wait_longer() -> None:
     raise OutOfTime
 
@@ -147,6 +151,7 @@ def test_a_process_ends_if_its_device_has_failed(
     do: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(worker, "_has_failed", lambda: True)
+    monkeypatch.setattr(worker.torch.cuda, "empty_cache", fail_like_cuda)
     monkeypatch.setattr(worker.os, "_exit", lambda status: sys.exit(status))
     with pytest.raises(SystemExit) as ended:
         do({"first": lambda: 1.0, "second": fail, "third": lambda: 3.0}, device="cuda")

@@ -77,8 +77,9 @@ NOT_REPLAYED = ("mlp, dropout", "mlp, noise", "mlp, jiggle")
 
 
 def runs_of(kind: str, steps: int = BASE.training.steps) -> list[gi.RunConfig]:
-    """Four runs for one stack: other seeds, data, warm-ups, betas and, unless the kind has its own,
-    weight decays.
+    """Four runs for one stack: other seeds, data, warm-ups and betas.
+
+    Their weight decays differ, too, unless the kind has one.
     """
     own: list[dict[str, Any]] = [
         {},

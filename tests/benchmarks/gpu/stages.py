@@ -1,6 +1,7 @@
 """The four stages, each a list of tasks: parity, timings, and two experiments at full size."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -33,10 +34,7 @@ PARITY_STEPS = {"full": 200, "toy": 5}
 SEEDS = {"full": 3, "toy": 2}  # at most, of the phase diagram
 PRESET_SIZE = {"full": "full", "toy": "tiny"}
 PAPER2_SIZE = {"full": "published", "toy": "tiny"}
-SHORT: dict[str, dict[str, int]] = {
-    "full": {},
-    "toy": {"training.steps": 20},
-}  # of both experiments
+SHORT: dict[str, dict[str, int]] = {"full": {}, "toy": {"training.steps": 20}}  # experiments
 
 
 def parity(stage: Stage) -> Iterator[tuple[str, Task]]:
@@ -177,13 +175,14 @@ def _diagram(seed: int, stage: Stage) -> dict[str, Any]:
     except OutOfTime:
         pass
     except Exception as failed:  # what is finished is stored all the same
+        traceback.print_exc()
         error = {"error": f"{type(failed).__name__}: {failed}"}
+        if not stores[-1].exists():
+            return error
     took = time.time() - started
     sweeps = [gi.open_sweep(store).load() for store in stores if store.exists()]
-    if not sweeps or not sweeps[-1].done.any():
-        if error:
-            return error
-        raise OutOfTime
+    if not sweeps[-1].done.any():  # it failed in the first block
+        return error
     whole = xr.concat(sweeps, "seed", combine_attrs="drop_conflicts")
     phase = sweep_phases.compute(whole).phase
     kept = whole[["final_accuracy", "diverged_at", "mean_ipr", "dead_share", "done"]]

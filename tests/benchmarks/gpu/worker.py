@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -25,8 +26,8 @@ def main() -> None:
     results.found.setdefault("about", _about(args.device, args.size, args.commit))
     for name in args.stages:
         end += BUDGET[name] * args.time
-        found = results.found.setdefault(name, {})
-        do(Stage(name, args.device, args.size, args.out, end, found), results)
+        stage = Stage(name, args.device, args.size, args.out, end, results.stage(name))
+        do(stage, results)
 
 
 def do(stage: Stage, results: Results) -> None:
@@ -65,8 +66,8 @@ def _value(task: Task, stage: Stage) -> Any:
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         gc.collect()  # hooked models are reference cycles
-        if stage.device != "cpu":
-            torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # of a device that has failed
+            torch.cuda.empty_cache()  # nothing without CUDA
 
 
 def _has_failed() -> bool:
