@@ -166,10 +166,11 @@ def test_a_row_changes_nothing_in_training(
     """
     monkeypatch.setattr(deal, "_WORTH_SHARING", 1)
     config = gi.RunConfig(
-        data=gi.DataConfig(p=17, corruption=0.3),
+        data=gi.DataConfig(p=23, corruption=0.3),
         model=gi.MLPConfig(d_mlp=10),
         training=gi.TrainConfig(steps=6),
     ).replace(change)
+    assert 3 * 64 < config.data.n_train <= 3 * 128
     resources = Resources(device="cpu", precision=precision)
     with torch.no_grad(), Team(3) as team:
         looked_at, other = (
