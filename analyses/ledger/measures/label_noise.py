@@ -27,10 +27,10 @@ def table_ipr(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     """Figs. 7, 12-14, over "figure", "place" (of the value in its list) and "seed".
 
     ``input_ipr`` and ``output_ipr``, means over living rows; ``test`` accuracy. Over "figure":
-    ``largest_change``, of the mean input IPR between the first value and another, as a share of
-    what the first has above noise. Over "kind" ("transformer", "layers"), of all figures:
-    ``least_periodic``, the smallest mean input IPR of a network that generalises, over that of
-    noise; NaN if none generalises.
+    ``largest_change``, of the mean input IPR between the first value and another, and
+    ``relative_change``, the same as a share of what the first has above noise. Over "kind"
+    ("transformer", "layers"), of all figures: ``least_periodic``, the smallest mean input IPR of a
+    network that generalises, over that of noise; NaN if none generalises.
     """
     parts: list[xr.Dataset] = []
     kinds: list[str] = []
@@ -45,7 +45,11 @@ def table_ipr(*, seeds: int, work: Path, size: str) -> xr.Dataset:
         first = mean.isel(value=0, drop=True)
         above, change = first - noise, abs(mean - first).max()
         gain = (tables["input_ipr"] / noise).where(data.test >= GENERALISED_FROM).min()
-        numbers = {"largest_change": change / above.where(above > 0), "gain": gain}
+        numbers = {
+            "largest_change": change,
+            "relative_change": change / above.where(above > 0),
+            "gain": gain,
+        }
         found = xr.Dataset({**tables, **numbers, "test": data.test})
         parts.append(found.rename(value="place"))
     both = xr.concat(parts, xr.Variable("figure", names), join="outer")

@@ -42,7 +42,8 @@ def test_changes_of_ipr_are_shares_of_what_is_above_noise(monkeypatch: pytest.Mo
     assert data.input_ipr.sel(figure="fig7a", place=1).values.tolist() == [0.20, 0.14]
     assert data.output_ipr.sel(figure="fig7a", place=1).values.tolist() == [0.40, 0.28]
     # Means .15, .17, .10 with noise .05; means .25, .275; nothing above noise.
-    change = data.largest_change
+    change, absolute = data.relative_change, data.largest_change
+    assert absolute.values.tolist() == pytest.approx([0.05, 0.025, 0.01])
     assert change.sel(figure="fig7a") == pytest.approx(0.05 / 0.10)
     assert change.sel(figure="fig12-heads") == pytest.approx(0.025 / 0.20)
     assert change.sel(figure="fig14").isnull()
