@@ -309,9 +309,9 @@ class Order:
         return Judgement(agrees=bool(right.all()), ours=told)
 
     def __str__(self) -> str:
-        return ("rising" if self.ascending else "falling") + (
-            f", up to {-self.least:g}" if self.least < 0 else ""
-        )
+        steps = f", by more than {self.least:g}" if self.least > 0 else ""
+        steps = f", up to {-self.least:g}" if self.least < 0 else steps
+        return ("rising" if self.ascending else "falling") + steps
 
 
 @dataclass(frozen=True, kw_only=True)

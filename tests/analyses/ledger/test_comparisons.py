@@ -187,3 +187,9 @@ def test_an_interval_that_holds_the_bounds_decides_nothing(
 def test_a_value_with_an_axis_too_many_is_refused() -> None:
     with pytest.raises(ValueError, match=r"has the axes \['step'\]"):
         Value().judge(xr.DataArray([[1.0, 2.0]], dims=("seed", "step")), 1.0)
+
+
+def test_an_order_says_which_steps_count() -> None:
+    assert str(Order(ascending=True)) == "rising"
+    assert str(Order(ascending=False, least=0.02)) == "falling, by more than 0.02"
+    assert str(Order(ascending=False, least=-0.1)) == "falling, up to 0.1"
