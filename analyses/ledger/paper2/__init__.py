@@ -6,6 +6,7 @@ PARTS = (
     "data_efficiency",
     "mixture",
     "model_efficiency",
+    "conditions",
     "critical_size",
     "optima",
     "ungrokking",

@@ -1,13 +1,11 @@
-"""Fig. 6 and sections 4.1, 4.2: the norm and the time that circuits need."""
+"""Fig. 6: the norm that circuits need, and what is left of its trend with controls."""
 
 from typing import Any
 
-from analyses.ledger.comparisons import Bound, Curve, Holds, Order, Value
+from analyses.ledger.comparisons import Bound, Curve, Order, Value
 from analyses.ledger.entry import Entry, Source, read
 
 _MEASURES = "analyses.ledger.measures.experiments"
-
-
 _SINGLE = (0.5, 0.7, 0.9)  # fractions of single runs at the published size
 
 
@@ -55,11 +53,11 @@ TIMES = _source("training_efficiency", "small", 3, "cpu", 1)
 _KINDS = {"mem": "C_mem", "gen": "C_gen"}
 _PERCENTS = (30, 40, 50, 60, 70, 80, 90)
 _ALL = [percent / 100 for percent in _PERCENTS]
-_RANDOM: dict[str, Any] = {"circuit": "random labels, equal step", "measure": "least"}
+RANDOM: dict[str, Any] = {"circuit": "random labels, equal step", "measure": "least"}
 _LOGITS = (("mem", "C_mem", 3.0), ("gen", "C_gen", 1.5))  # with tolerances
 _AS_PUBLISHED: dict[str, Any] = {"circuit": "C_mem", "measure": "all parameters"}
-_ENDS: dict[str, Any] = {"low": "trend_low", "high": "trend_high"}
-_VALIDATED: dict[str, Any] = {"circuit": "C_gen, validation high", "measure": "least"}
+ENDS: dict[str, Any] = {"low": "trend_low", "high": "trend_high"}
+VALIDATED: dict[str, Any] = {"circuit": "C_gen, validation high", "measure": "least"}
 
 
 def _norm(short: str, published: float, relative: float) -> Entry:
@@ -152,20 +150,6 @@ ENTRIES = (
         differs="At 70 and 90 % of the pairs most of the squared norm of C_mem as published is in "
         "embedding rows of tokens that never occur, which only decay.",
     ),
-    Entry(
-        id="2/sec4.1-slower-point",
-        figure="Sec. 4.1",
-        claim="C_gen is learned more slowly, at the published size",
-        source=SINGLE_TIMES,
-        reads={
-            "time to generalise over time to memorise random labels, at 50 %, at least": read(
-                "ratio_least", network="mlp", over="gap", fraction=0.5
-            )
-        },
-        comparison=Bound(low=1.0, every=True),
-        reason="as for the small size",
-        says="slower",
-    ),
     *(
         Entry(
             id=f"2/fig6-{short}-ratio",
@@ -194,7 +178,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             "slope of log norm in log data, random labels, least norm at equal steps": read(
-                "trend_slope", **_ENDS, **_RANDOM
+                "trend_slope", **ENDS, **RANDOM
             )
         },
         comparison=Bound(low=0.05, high=0.5),
@@ -229,8 +213,8 @@ ENTRIES = (
             f"seeds with {words}": read("trend_n_seeds", **at)
             for words, at in (
                 ("C_mem as published", _AS_PUBLISHED),
-                ("memorised random labels at equal steps", _RANDOM),
-                ("a C_gen that generalises", _VALIDATED),
+                ("memorised random labels at equal steps", RANDOM),
+                ("a C_gen that generalises", VALIDATED),
             )
         },
         comparison=Value(equals=3),
@@ -264,105 +248,13 @@ ENTRIES = (
         says="2.5 to 9.5",
     ),
     Entry(
-        id="2/sec4.1-existence",
-        figure="Sec. 4.1",
-        claim="both circuits exist and are reached",
-        source=SMALL,
-        reads={"p2.sec4.1.condition_existence": read("both_exist", fraction=0.5)},
-        comparison=Holds(),
-        reason="in every seed, at half of the pairs: random labels reach 99 % in training with a "
-        "validation accuracy of at most 5 %, the task's labels 99 % in both",
-    ),
-    Entry(
-        id="2/sec4.1-efficient",
-        figure="Sec. 4.1",
-        claim="C_gen is more efficient than C_mem",
-        source=SMALL,
-        reads={
-            "p2.sec4.1.condition_model_efficiency": read(
-                "saving", measure="matched logit", fraction=0.7
-            ),
-            "the same of the least norm at a common margin": read(
-                "saving", measure="least", fraction=0.7
-            ),
-        },
-        comparison=Bound(low=1.0, every=True),
-        reason="random labels need more norm than C_gen, in every seed; at 70 %, the largest "
-        "fraction at which three earlier seeds memorised random labels within the usual steps",
-        says="larger margin or smaller norm",
-    ),
-    Entry(
-        id="2/sec4.1-slower",
-        figure="Sec. 4.1",
-        claim="C_gen is learned more slowly",
-        source=TIMES,
-        reads={
-            "p2.sec4.1.condition_training_efficiency": read(
-                "ratio_least", network="mlp", over="gap", fraction=0.5
-            )
-        },
-        comparison=Bound(low=1.0, every=True),
-        reason="longer than memorising random labels, in every seed, at half of the data",
-    ),
-    Entry(
-        id="2/sec4.1-slower-everywhere",
-        figure="Sec. 4.1",
-        claim="C_gen is learned more slowly, at every amount of data",
-        source=TIMES,
-        reads={
-            "time to generalise over time to memorise, at 70 %, at most": read(
-                "ratio_most", network="mlp", over="gap", fraction=0.7
-            )
-        },
-        comparison=Bound(high=1.0, every=True),
-        reason="below 1 in every seed",
-        says="slower",
-        claimed=Bound(low=1.0, every=True),
-        differs="Which circuit is slower depends on the amount of data: at 70 % of the pairs "
-        "finding the rule is quicker than memorising as many random labels.",
-    ),
-    Entry(
-        id="2/sec4.2-falls",
-        figure="Sec. 4.2",
-        claim="the efficiency of C_mem falls with the data, that of C_gen does not",
-        source=SMALL,
-        reads={"p2.sec4.2.mem_efficiency_falls": read("falls_and_flat")},
-        comparison=Holds(),
-        reason="the 95 % interval of the slope of the norm that random labels need lies above 0, "
-        "and that of C_gen contains 0",
-    ),
-    Entry(
-        id="2/sec4.2-steeper",
-        figure="Sec. 4.2",
-        claim="C_mem's cost grows more steeply than C_gen's",
-        source=SMALL,
-        reads={
-            "slope of log norm in log data of random labels, less that of C_gen": read("steeper")
-        },
-        comparison=Bound(low=0.05, every=True),
-        reason="in every seed; a difference of .05 is 6 % from 30 to 90 %",
-        says="falls, flat",
-    ),
-    Entry(
-        id="2/sec4.2-flat",
-        figure="Sec. 4.2",
-        claim="the efficiency of C_gen does not fall",
-        source=SMALL,
-        reads={
-            "slope of log norm of C_gen in log data": read("trend_slope", **_ENDS, **_VALIDATED)
-        },
-        comparison=Bound(low=-0.1, high=0.1),
-        reason="a third of the slope that random labels have",
-        says="flat",
-    ),
-    Entry(
         id="2/F13-sign",
         figure="Fig. 6 left",
         claim="the norm as published rises with the data",
         source=SMALL,
         reads={
             "slope of log norm in log data, C_mem, all parameters": read(
-                "trend_slope", **_ENDS, circuit="C_mem", measure="all parameters"
+                "trend_slope", **ENDS, circuit="C_mem", measure="all parameters"
             )
         },
         comparison=Bound(high=0.0),
@@ -380,7 +272,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             f"slope of log norm in log data, {words}": read(
-                "trend_slope", **_ENDS, circuit=circuit, measure=measure
+                "trend_slope", **ENDS, circuit=circuit, measure=measure
             )
             for words, circuit, measure in (
                 ("without rows that never occur", "C_mem", "used parameters"),
@@ -400,10 +292,10 @@ ENTRIES = (
         source=SMALL_INIT,
         reads={
             "slope of log norm in log data, all weights begun at half": read(
-                "trend_slope", **_ENDS, circuit="C_mem", measure="all parameters"
+                "trend_slope", **ENDS, circuit="C_mem", measure="all parameters"
             ),
             "the same of random labels, least norm at equal steps": read(
-                "trend_slope", **_ENDS, **_RANDOM
+                "trend_slope", **ENDS, **RANDOM
             ),
         },
         comparison=Bound(low=0.05),
@@ -418,7 +310,7 @@ ENTRIES = (
         source=SMALL,
         reads={
             f"slope of log norm in log data, random labels, {words}": read(
-                "trend_slope", **_ENDS, circuit="random labels, equal step", measure=measure
+                "trend_slope", **ENDS, circuit="random labels, equal step", measure=measure
             )
             for words, measure in (
                 ("read-out scaled to a common logit", "matched logit"),
@@ -428,19 +320,5 @@ ENTRIES = (
         comparison=Bound(low=0.05),
         reason="as for the least norm",
         says="more norm",
-    ),
-    Entry(
-        id="2/F6-controlled",
-        figure="Sec. 4.1",
-        claim="there is a C_mem with limited validation accuracy: one trained on random labels",
-        source=SMALL,
-        reads={
-            "validation accuracy of networks that memorised random labels": read(
-                "test_accuracy", circuit="random labels", fraction=0.5
-            )
-        },
-        comparison=Bound(high=0.05, every=True),
-        reason="the bound of a validated C_mem, in every seed",
-        says="limited",
     ),
 )
