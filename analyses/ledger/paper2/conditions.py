@@ -1,4 +1,4 @@
-"""Sections 4.1, 4.2: both circuits exist, C_gen is more efficient and slower, C_mem's cost grows."""
+"""Sections 4.1, 4.2: circuits exist, C_gen is more efficient and slower, C_mem's cost rises."""
 
 from analyses.ledger.comparisons import Bound, Holds
 from analyses.ledger.entry import Entry, read
