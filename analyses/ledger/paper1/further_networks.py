@@ -83,7 +83,7 @@ ENTRIES = (
         source=IMAGES,
         reads={"p1.fig16.large_wd_confusion": read("confusion")},
         comparison=Holds(),
-        reason="there is such a decay in the scan",
+        reason="there is such a decay in the scan, above one that inverts",
     ),
     Entry(
         id="1/fig16-dropout",

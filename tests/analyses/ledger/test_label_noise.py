@@ -101,3 +101,39 @@ def test_batchnorm_is_read_where_networks_generalise(
     np.testing.assert_equal(read.coexistence.values.tolist(), [1.0 if works else np.nan])
     np.testing.assert_equal(read.ipr.values.tolist(), [0.3 if works else np.nan])
     assert read.inverts_without_decay.values.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("phases", "full", "confused"),
+    [
+        (["memorization", "full inversion", "confusion"], 1, 1),
+        (["confusion", "full inversion", "full inversion"], 1, 0),  # not by too much decay
+        (["confusion", "confusion", "confusion"], 0, 0),
+    ],
+)
+def test_too_much_decay_is_more_than_what_inverts(
+    phases: list[str], full: int, confused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans, values = ["weight_decay"] * 3 + ["dropout"] * 2, [0.0, 1.0, 9.0, 0.0, 0.5]
+    ends = [[[phase]] for phase in [*phases, "coexistence", "coexistence"]]
+    test = np.reshape([0.9, 0.8, 0.7, 0.6, 0.5], (5, 1, 1, 1, 1))
+    data = xr.Dataset(
+        {
+            "phase": (("setting", "corruption", "seed"), ends),
+            "accuracy": (
+                ("setting", "corruption", "seed", "step", "subset"),
+                np.concatenate([test, test + 0.05], axis=-1),
+            ),
+        },
+        coords={
+            "corruption": [0.4],
+            "subset": ["test", "train"],
+            "scan": ("setting", scans),
+            "value": ("setting", values),
+        },
+    )
+    found(monkeypatch, ("", data))
+    read = label_noise.images(seeds=1, work=NOWHERE, size="small")
+    assert (read.full_inversion, read.confusion) == (full, confused)
+    assert read.test.sel(dropout=0.5).item() == 0.5
+    assert read.train.sel(dropout=[0.0, 0.5]).values.ravel().tolist() == pytest.approx([0.65, 0.55])
