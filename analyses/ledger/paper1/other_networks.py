@@ -30,7 +30,7 @@ def _diagram(name: str, values: list[float], minutes: float, network: str) -> So
     )
 
 
-TRANSFORMER = _diagram("fig7a", [0.0, 1.0, 3.0], 25, "transformer")
+TRANSFORMER = _diagram("fig7a", [0.0, 1.0, 3.0], 10, "transformer")
 THREE_LAYERS = _diagram("fig7b", [0.0, 3.0, 10.0], 12, "mlp")
 TRANSFORMER_DROPOUT = _diagram("fig13", [0.0, 0.1, 0.2], 45, "transformer")
 NOTEBOOK = Source(
@@ -38,7 +38,7 @@ NOTEBOOK = Source(
     compute="analyses.ledger.measures.architectures:notebook_run",
     seeds=3,
     tier="cpu",
-    minutes=10,
+    minutes=5,
     networks=("transformer",),
 )
 PARAMETERS = Source(
@@ -55,7 +55,7 @@ TABLES = Source(
     settings={"size": "small"},
     seeds=3,
     tier="cpu",
-    minutes=40,
+    minutes=20,
     networks=("transformer", "mlp"),
 )
 DEEP_DROPOUT = Source(
