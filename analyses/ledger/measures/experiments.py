@@ -206,16 +206,23 @@ def training_efficiency(
 ) -> xr.Dataset:
     """Section 4.1: steps to memorise random labels, to fit, and to generalise.
 
-    With ``ratio_least`` and ``ratio_most`` (over, ...), bounds on the time to generalise over the
-    others: the ratio itself where both are known, otherwise by the last step of the run that did
-    not get there.
+    With ``ratio_told`` (over, ...): the time to generalise over the others; where one of them was
+    not reached, the bound on it by that run's last step, if this shows on which side of 1 it is.
     """
     options = {"size": size, "seeds": seeds, "fraction": fraction}
     data = without_text(findings("training_efficiency", work, **options)[0].data)
-    return data.assign(
-        ratio_least=data.ratio.fillna(data.ratio_above),
-        ratio_most=data.ratio.fillna(data.ratio_below),
-    )
+    return data.assign(ratio_told=told(data.ratio, data.ratio_above, data.ratio_below))
+
+
+def told(ratio: xr.DataArray, above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Ratios, or where they are unknown a bound that shows on which side of 1 they are; else NaN.
+
+    Args:
+        ratio: NaN where unknown.
+        above: lower bounds; NaN where there is none.
+        below: upper bounds.
+    """
+    return ratio.fillna(above.where(above >= 1)).fillna(below.where(below <= 1))
 
 
 def ungrokking(

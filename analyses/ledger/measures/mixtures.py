@@ -7,7 +7,7 @@ import xarray as xr
 
 from analyses.efficiency.mixing.delay import Verdict
 from analyses.efficiency.mixing.variants import PUBLISHED
-from analyses.ledger.measures.experiments import findings
+from analyses.ledger.measures.experiments import findings, told
 from analyses.statistics.over_runs import values_at
 
 _FACTORS = "factors"  # the finding with other factors of C_mem
@@ -25,7 +25,7 @@ def mixture(*, seeds: int, work: Path, size: str) -> xr.Dataset:
     ``kept`` (circuits): seeds whose networks qualify as circuits; the others are missing. Over
     "variant", too: :func:`of_delays`. As published, over "factor_of_mem" (1 to 1000) and "seed":
     ``factor_train_fall``, the step at which train loss is at a tenth, and ``factor_growth``, the
-    delay over that with the next smaller factor, at least (see :func:`of_delays`).
+    delay over that with the next smaller factor, see :func:`growth`.
     """
     found = {
         str(one.name).removeprefix("mixture-"): one.data
@@ -94,37 +94,49 @@ def of_curves(curves: xr.Dataset) -> xr.Dataset:
 def of_delays(data: xr.Dataset) -> xr.Dataset:
     """How much later validation loss falls, over "variant", from ``delay.summary``.
 
-    ``delay_growth`` (factor by which losses fall): the delay at 10:1 over that at 1:1, a delay
-    being validation's step over training's. Where validation loss at 10:1 has not fallen by the
-    end, the delay is at least the last step over training's, and that is taken; where it has not
-    at 1:1, NaN. ``delayed``: 1 where validation loss stays or rises and falls later, else 0.
+    ``delay_growth`` (factor by which losses fall): the delay at 10:1 over that at 1:1, see
+    :func:`growth`. ``delayed``: 1 where validation loss stays or rises and falls later, else 0.
     ``peak``, over the start.
     """
-    least, exact = _at_least(data), data.delay_ratio
+    smaller, larger = (data.sel(start=start, drop=True) for start in ("1:1", "10:1"))
     return xr.Dataset(
         {
-            "delay_growth": least.sel(start="10:1", drop=True) / exact.sel(start="1:1", drop=True),
+            "delay_growth": growth(smaller, larger, float(data.step[-1])),
             "delayed": (data.verdict == Verdict.DELAYED).astype(float),
             "peak": data["peak"],
         }
     )
 
 
+def growth(smaller: xr.Dataset, larger: xr.Dataset, last: float) -> xr.DataArray:
+    """The delay of one mixture over that of another.
+
+    A delay is the step at which validation loss falls, over that at which training loss does. If
+    validation loss has not fallen by the last step, it is at least that step over training's.
+    This bound is taken if it shows on which side of 1 the ratio is, else NaN.
+
+    Args:
+        smaller: ``fall_step`` over "split" and other axes.
+        larger: likewise.
+        last: step.
+    """
+    exact, least = [], []
+    for data in (smaller, larger):
+        train, test = (data.fall_step.sel(split=split, drop=True) for split in ("train", "test"))
+        exact.append(test / train)
+        least.append(test.fillna(last) / train)
+    return told(exact[1] / exact[0], least[1] / exact[0], exact[1] / least[0])
+
+
 def _by_factor(data: xr.Dataset) -> dict[str, xr.DataArray]:
     """The numbers of :func:`mixture` over the factor of C_mem."""
     factor = [float(start.partition(":")[0]) for start in data.start.values.tolist()]
     named = data.assign_coords(start=factor).rename(start="factor_of_mem")
-    tenth = named.sel(factor=10.0, drop=True)
-    smaller = tenth.delay_ratio.shift(factor_of_mem=1)
+    tenth = named[["fall_step"]].sel(factor=10.0, drop=True)
     return {
         "factor_train_fall": tenth.fall_step.sel(split="train", drop=True),
-        "factor_growth": _at_least(tenth) / smaller,
+        "factor_growth": growth(tenth.shift(factor_of_mem=1), tenth, float(data.step[-1])),
     }
-
-
-def _at_least(data: xr.Dataset) -> xr.DataArray:
-    train, test = (data.fall_step.sel(split=split, drop=True) for split in ("train", "test"))
-    return test.fillna(float(data.step[-1])) / train
 
 
 def _first(true: xr.DataArray) -> xr.DataArray:

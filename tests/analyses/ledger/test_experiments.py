@@ -110,11 +110,15 @@ def of_times(**found: Any) -> xr.Dataset:
 
 
 def test_a_time_that_is_not_reached_bounds_a_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = of_times(ratio=[2, NAN, NAN], ratio_above=[NAN, 4, NAN], ratio_below=[NAN, NAN, 0.5])
+    data = of_times(
+        ratio=[2.0, NAN, NAN, NAN, NAN],
+        ratio_above=[NAN, 4.0, 0.5, NAN, NAN],
+        ratio_below=[NAN, NAN, NAN, 0.5, 4.0],
+    )
     found_by(monkeypatch, data)
-    found = experiments.training_efficiency(seeds=3, work=Path(), size="small")
-    np.testing.assert_array_equal(found.ratio_least, [2, 4, NAN])
-    np.testing.assert_array_equal(found.ratio_most, [2, NAN, 0.5])
+    found = experiments.training_efficiency(seeds=5, work=Path(), size="small")
+    # More than .5 may be less than 1 or not; less than 4, likewise.
+    np.testing.assert_array_equal(found.ratio_told, [2, 4, NAN, 0.5, NAN])
 
 
 def test_a_network_at_chance_has_none_of_the_published_curves() -> None:

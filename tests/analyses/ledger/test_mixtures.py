@@ -69,7 +69,7 @@ def delays(train_steps: list[int], test_steps: list[int], names: list[str]) -> x
     return data.merge(delay.summary(data))
 
 
-def test_a_delay_without_an_end_is_at_least_the_last_step() -> None:
+def test_a_delay_without_an_end_counts_if_its_bound_tells() -> None:
     at = {"factor": 10.0}
     both = mixtures.of_delays(delays([10, 20], [50, 40], ["10:1", "1:1"])).sel(at)
     assert both.delay_growth == 2.5  # 5 over 2
@@ -77,6 +77,12 @@ def test_a_delay_without_an_end_is_at_least_the_last_step() -> None:
     assert censored.delay_growth == 5  # at least 10, over 2
     unknown = mixtures.of_delays(delays([10, 20], [999, 999], ["10:1", "1:1"])).sel(at)
     assert np.isnan(unknown.delay_growth)  # that of 1:1 may be any
+    early = mixtures.of_delays(delays([10, 80], [20, 999], ["10:1", "1:1"])).sel(at)
+    assert np.isnan(early.delay_growth)  # 2, over at least 1.25
+    sure = mixtures.of_delays(delays([10, 20], [20, 999], ["10:1", "1:1"])).sel(at)
+    assert sure.delay_growth == 0.4  # 2, over at least 5
+    open_end = mixtures.of_delays(delays([80, 10], [999, 40], ["10:1", "1:1"])).sel(at)
+    assert np.isnan(open_end.delay_growth)  # at least 1.25, over 4
     less = mixtures.of_delays(delays([10, 10], [20, 40], ["10:1", "1:1"])).sel(at)
     assert less.delay_growth == 0.5
 
