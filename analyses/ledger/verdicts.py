@@ -128,7 +128,7 @@ def _judged(
         told += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
         if undecided(entry.comparison, *ends):
             agrees, found = None, "the bound lies inside the interval"
-    verdict, *notes = _verdict(entry, agrees, ours, theirs)
+    verdict, said = _verdict(entry, agrees, ours, theirs)
     if agrees is None:
         found = f"cannot tell: {found}"
     sentence = result.about.get("sentence", "")
@@ -137,7 +137,7 @@ def _judged(
         "ours": told,
         "seeds": ours.sizes.get("seed", part.seeds or result.about.get("seeds", 1)),
         "verdict": verdict,
-        "note": " ".join(filter(None, (*notes, found, sentence, own))),
+        "note": " ".join(filter(None, (said, found, sentence, own))),
     }
 
 

@@ -24,7 +24,7 @@ def test_the_table_has_every_row_and_counts_them(tmp_path: Path, command: Comman
 
 
 def test_a_run_stores_results_and_changes_verdicts(tmp_path: Path, command: Command) -> None:
-    words = ("--figure", "fig10code", "--results", tmp_path)
+    words = ("--figure", "1/uninitialised", "--results", tmp_path)
     ran = command("ledger", "run", *words, "--within", "10m", "--work", tmp_path / "work").stdout
     assert "1 to compute" in ran
     assert "[1/1] batch_rule stored" in ran
@@ -37,7 +37,7 @@ def test_a_run_stores_results_and_changes_verdicts(tmp_path: Path, command: Comm
 def test_a_verdict_that_falls_and_a_source_that_fails_end_in_plain_words(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--figure", "fig10code", "--work", tmp_path / "work", "--results")
+    words = ("--figure", "1/uninitialised", "--work", tmp_path / "work", "--results")
     assert command("ledger", "run", *words, tmp_path / "good").exit_code == 0
     better = ("--no-worse-than", tmp_path / "good")
 
