@@ -241,7 +241,7 @@ ENTRIES = (
     ),
     Entry(
         id="1/E11-column",
-        figure="Fig. 10, code",
+        figure="Fig. 10",
         claim="the full-batch column of the sweep without a norm, when it is trained",
         source=DECAY,
         reads={"cells that generalise at full batches": read("generalising", **_3A, panel=0)},
