@@ -33,6 +33,9 @@ one more run like ours. Rows that read the publication only set the paper, its f
 against themselves: nothing of ours was run. The published values with their sources are in
 `analyses/ledger/targets/`.
 
+Expected times are of an idle machine. What computations took is the wall time that is stored with
+their results, of whatever machine they ran on and with whatever else ran there.
+
 A result is valid for the code that computes it: the definitions that the computation reaches,
 without comments, docstrings, annotations and the text of error messages
 (`analyses/ledger/code_key.py`).

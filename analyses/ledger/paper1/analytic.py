@@ -21,24 +21,26 @@ PERIODICITY = Source(
     compute=f"{_MEASURES}:periodicity_range",
     seeds=5,
     tier="quick",
-    minutes=0.1,
+    minutes=0.02,
 )
 DATA = Source(
-    name="data_sets", compute=f"{_MEASURES}:data_sets", seeds=5, tier="quick", minutes=0.1
+    name="data_sets", compute=f"{_MEASURES}:data_sets", seeds=5, tier="quick", minutes=0.02
 )
-PHASES = Source(name="phase_tables", compute=f"{_MEASURES}:phase_tables", tier="quick", minutes=0.1)
+PHASES = Source(
+    name="phase_tables", compute=f"{_MEASURES}:phase_tables", tier="quick", minutes=0.02
+)
 IGNORING = Source(
     name="ignoring_network",
     compute=f"{_MEASURES}:network_that_ignores_wrong_labels",
     seeds=5,
     tier="quick",
-    minutes=0.1,
+    minutes=0.02,
 )
 BATCHES = Source(
     name="batch_rule",
     compute="analyses.ledger.measures.released_code:batch_rule",
     tier="quick",
-    minutes=0.1,
+    minutes=0.02,
 )
 
 _COUNTS = {"n_train": "n_train", "n_noise": "n_selected", "n_unchanged": "n_unchanged"}

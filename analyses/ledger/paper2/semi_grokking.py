@@ -11,7 +11,7 @@ FIGURE = Source(
     name="published_fig9",
     compute="analyses.ledger.measures.published_curves:figure_9",
     tier="quick",
-    minutes=0.1,
+    minutes=0.02,
 )
 
 

@@ -6,10 +6,10 @@ from analyses.ledger.paper1.other_networks import PARAMETERS
 
 _MEASURES = "analyses.ledger.measures.published_curves"
 PRINTED = Source(
-    name="printed_loss", compute=f"{_MEASURES}:printed_loss", tier="quick", minutes=0.1
+    name="printed_loss", compute=f"{_MEASURES}:printed_loss", tier="quick", minutes=0.02
 )
 FIGURES = Source(
-    name="published_figures", compute=f"{_MEASURES}:figures_1_to_8", tier="quick", minutes=0.1
+    name="published_figures", compute=f"{_MEASURES}:figures_1_to_8", tier="quick", minutes=0.02
 )
 
 ENTRIES = (
