@@ -6,7 +6,7 @@ from analyses.ledger.comparisons import Bound, Curve, Order, Value
 from analyses.ledger.entry import Entry, Source, read
 
 _MEASURES = "analyses.ledger.measures.experiments"
-_SINGLE = (0.5, 0.7, 0.9)  # fractions of single runs at the published size
+_SINGLE = [0.5, 0.7, 0.9]  # fractions of single runs at the published size
 
 
 def _source(
@@ -16,7 +16,7 @@ def _source(
     tier: str,
     minutes: float,
     single: str = "",
-    **more: tuple[float, ...],
+    **more: list[float],
 ) -> Source:
     return Source(
         name=f"{experiment}_{size}{single}",
