@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import binomtest
 
 from analyses.ledger import catalogue
 from analyses.ledger.measures import experiments
@@ -42,8 +43,16 @@ def test_only_semi_grokked_runs_count_among_those_taken_apart() -> None:
     }
     ends = ("run", ["semi-grokked", "unfinished", "semi-grokked"])
     found = experiments._taken_apart([xr.Dataset(runs, coords={"outcome": ends})])
+    low, high = binomtest(1, 2).proportion_ci(method="wilson")
     assert found == pytest.approx(
-        {"taken_apart": 2, "S_mem": 0.7, "S_gen": 0.7, "both_circuits": 0.5}
+        {
+            "taken_apart": 2,
+            "S_mem": 0.7,
+            "S_gen": 0.7,
+            "both_circuits": 0.5,
+            "both_circuits_low": low,
+            "both_circuits_high": high,
+        }
     )
     for none in ([], [xr.Dataset(runs, coords={"outcome": ends}).isel(run=[1])]):
         told = experiments._taken_apart(none)

@@ -282,8 +282,12 @@ def test_runs_are_those_of_the_task_and_of_random_labels(
 @pytest.mark.parametrize("network", ["mlp", "transformer"])
 def test_networks_begin_at_scaled_weights(network: str, tmp_path: Path) -> None:
     usual, small = (
-        [named for named in wanted("tiny", 1, network, **scale) if "0.5" in named.folder]
-        for scale in ({}, {"initial_scale": 0.1})
+        [
+            named
+            for named in wanted("tiny", 1, network, initial_scale=scale)
+            if "0.5" in named.folder
+        ]
+        for scale in (1.0, 0.1)
     )
     assert {named.folder for named in usual}.isdisjoint(named.folder for named in small)
     assert [named.config for named in small] == [named.config for named in usual]
