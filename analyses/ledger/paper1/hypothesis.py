@@ -9,7 +9,7 @@ CONTROLS = Source(
     compute="analyses.ledger.measures.memory_controls:pruning_controls",
     settings={"steps": 1000, "corruption": 0.35},
     seeds=5,
-    tier="quick",
+    tier="cpu",
     minutes=2,
 )
 

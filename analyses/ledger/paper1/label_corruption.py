@@ -41,7 +41,7 @@ WRONG_ONLY = Source(
     compute="analyses.ledger.measures.memory_controls:wrong_labels_only",
     settings={"decays": [[0.0, 1000], [5.0, 500], [15.0, 500]], "corruption": 0.35},
     seeds=5,
-    tier="quick",
+    tier="cpu",
     minutes=1.5,
 )
 
