@@ -49,7 +49,12 @@ def test_cost(tmp_path: Path) -> None:
     run("cost", str(tmp_path))
     found = result(tmp_path / "cost.json")
     assert set(found) == {"peaks", "steps", "workers", "cluster"}
-    assert found["cluster"]["1 nodes of 16 cores, s"] > found["cluster"]["64 nodes of 16 cores, s"]
+    cluster = found["cluster"]
+    for nodes in (1, 4, 16, 64):
+        ideal = cluster["core hours"] * 3600 / nodes / 16
+        share = ideal / cluster[f"{nodes} nodes of 16 cores, s"]
+        assert cluster[f"{nodes} nodes of 16 cores, efficiency"] == pytest.approx(share)
+        assert 0 < share <= 1
 
 
 def test_parts_of_a_step(tmp_path: Path) -> None:
