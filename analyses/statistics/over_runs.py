@@ -55,6 +55,12 @@ def crossings(curves: xr.DataArray, level: float | xr.DataArray) -> xr.DataArray
     return read_each(sustained_crossing, curves, level)
 
 
+def first_steps(true: xr.DataArray) -> xr.DataArray:
+    """The first step at which something is true of each run; NaN if at none."""
+    steps = true.step.isel(step=true.argmax("step")).drop_vars("step")
+    return steps.where(true.any("step")).astype(np.float64)
+
+
 def values_at(curves: xr.DataArray, steps: xr.DataArray) -> xr.DataArray:
     """The value of each curve at its own step; NaN where the step is NaN."""
     return curves.where(curves.step == steps).max("step")

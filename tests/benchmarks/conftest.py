@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from tests.benchmarks.in_turn import torch_threads
 from tests.benchmarks.machine import machine
 
 THREADS = 2
@@ -38,10 +38,8 @@ def ratios(pytestconfig: pytest.Config) -> Callable[[str, dict[str, Any]], None]
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Torch uses this many threads while a benchmark runs: two, or its parameter."""
     count: int = getattr(request, "param", THREADS)
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    yield count
-    torch.set_num_threads(before)
+    with torch_threads(count):
+        yield count
 
 
 @pytest.fixture
@@ -65,14 +63,12 @@ def compare(
         times: dict[str, list[float]] = {name: [] for name in baselines}
 
         def time_baselines() -> None:
-            outside = torch.get_num_threads()
-            torch.set_num_threads(threads)
-            for name, baseline in baselines.items():
-                start = time.perf_counter()
-                for _ in range(burst):
-                    baseline()
-                times[name].append((time.perf_counter() - start) / burst)
-            torch.set_num_threads(outside)
+            with torch_threads(threads):
+                for name, baseline in baselines.items():
+                    start = time.perf_counter()
+                    for _ in range(burst):
+                        baseline()
+                    times[name].append((time.perf_counter() - start) / burst)
             time.sleep(0.005)  # let the baseline's helper threads stop spinning
 
         def subjects() -> None:

@@ -10,14 +10,13 @@ many workers are simulated from these.
 
 import argparse
 import heapq
-import itertools
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from grokinterp.session import own_session
 from grokinterp.team import Team, usable_cores
 from grokinterp.training.resources import PRECISIONS, Resources
 from grokinterp.training.stack import Stack
+from tests.benchmarks.in_turn import milliseconds, torch_threads
 from tests.benchmarks.machine import machine
 
 ROUNDS = {"full": 20, "toy": 2}
@@ -53,10 +53,10 @@ def peaks(size: str) -> dict[str, Any]:
     for threads in _threads():
         for precision in ("float32", "bfloat16"):
             a, b, out = (torch.ones(n, n, dtype=PRECISIONS[precision][1]) for _ in range(3))
-            ms = _time({"": lambda a=a, b=b, out=out: torch.mm(a, b, out=out)}, size, threads)[""]
+            ms = _ms(partial(torch.mm, a, b, out=out), size, threads)
             found[f"{precision}, {threads} threads, GFLOP/s"] = 2 * n**3 / ms / 1e6
         source, target = torch.ones(n * n * 8), torch.empty(n * n * 8)
-        ms = _time({"": lambda s=source, t=target: t.copy_(s)}, size, threads)[""]
+        ms = _ms(partial(target.copy_, source), size, threads)
         found[f"copy, {threads} threads, GB/s"] = 2 * source.nbytes / ms / 1e6
     return found
 
@@ -83,7 +83,7 @@ def steps(size: str) -> dict[str, Any]:
                     subjects = {
                         f"{runs}": _step(_seeds(config, runs), precision, team) for runs in counts
                     }
-                    ms = _time(subjects, size)
+                    ms = milliseconds(subjects, ROUNDS[size])
                 found[f"{precision}, {name}, runs in a stack, {threads} threads"] = {
                     runs: taken / int(runs) for runs, taken in ms.items()
                 }
@@ -158,14 +158,8 @@ def _threads() -> list[int]:
     return [2**k for k in range(usable_cores().bit_length())]
 
 
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _ms(subject: Callable[[], object], size: str, threads: int) -> float:
+    return milliseconds({"": subject}, ROUNDS[size], threads=threads)[""]
 
 
 def _seeds(config: gi.RunConfig, runs: int) -> list[gi.RunConfig]:
@@ -181,12 +175,13 @@ def _step(configs: Sequence[gi.RunConfig], precision: str, team: Team) -> Callab
 def _time_steps(
     configs: Mapping[str, gi.RunConfig], precision: str, team: Team, size: str
 ) -> dict[str, float]:
-    return _time({key: _step([one], precision, team) for key, one in configs.items()}, size)
+    steps_of = {key: _step([one], precision, team) for key, one in configs.items()}
+    return milliseconds(steps_of, ROUNDS[size])
 
 
 def _sweep(config: gi.RunConfig, runs: int, chunk: int, executor: Executor | None) -> float:
     """Seconds, with one thread a worker."""
-    with tempfile.TemporaryDirectory() as folder, _torch_threads(1):
+    with tempfile.TemporaryDirectory() as folder, torch_threads(1):
         started = time.perf_counter()
         gi.sweep(
             config,
@@ -221,25 +216,6 @@ def _dask(count: int) -> Iterator[Executor]:
         Client(cluster) as client,
     ):
         yield client.get_executor()
-
-
-def _time(
-    subjects: Mapping[str, Callable[[], object]], size: str, threads: int = 1
-) -> dict[str, float]:
-    """Milliseconds of each: medians of rounds in which all are timed in turn.
-
-    ``threads`` are those of one operation; a stack's team has its own.
-    """
-    times: dict[str, list[float]] = {name: [] for name in subjects}
-    burst = 5
-    with own_session(), _torch_threads(threads):
-        for round_, (name, subject) in itertools.product(range(ROUNDS[size] + 1), subjects.items()):
-            started = time.perf_counter()
-            for _ in range(burst):
-                subject()
-            if round_:  # the first is for warming up
-                times[name].append((time.perf_counter() - started) / burst * 1e3)
-    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def main() -> None:

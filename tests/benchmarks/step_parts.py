@@ -10,9 +10,8 @@ those of the size in use; with ``--compile``, elementwise parts with and without
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +27,7 @@ from grokinterp.team import Team
 from grokinterp.training.passes import mlp_kernel, run_by_run, small, transformer_kernel
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
+from tests.benchmarks.in_turn import milliseconds
 from tests.benchmarks.machine import machine
 
 ROUNDS = {"full": 20, "toy": 2}
@@ -86,7 +86,7 @@ def parts(size: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, (runs, precision) in configs(size).items():
         stack = _stack(runs, precision)
-        step = _time({"": stack.step}, size)[""]
+        step = milliseconds({"": stack.step}, ROUNDS[size])[""]
         with own_session(), profile(activities=[ProfilerActivity.CPU]) as profiled:
             for _ in range(ROUNDS[size]):
                 stack.step()
@@ -118,7 +118,7 @@ def block_sizes(size: str) -> dict[str, Any]:
             setattr(module, constant, int(used * factor))
             stacks[f"{factor:g}"] = _stack(runs, precision)
         setattr(module, constant, used)
-        ms = _time({factor: stack.step for factor, stack in stacks.items()}, size)
+        ms = milliseconds({key: stack.step for key, stack in stacks.items()}, ROUNDS[size])
         found[name] = {
             "bytes in use": used,
             "time by factor": {factor: round(taken / ms["1"], 3) for factor, taken in ms.items()},
@@ -165,7 +165,7 @@ def compiled(size: str) -> dict[str, Any]:
         with own_session():
             fused()
         first = time.perf_counter() - started
-        ms = _time({"as it is, ms": plain, "compiled, ms": fused}, size)
+        ms = milliseconds({"as it is, ms": plain, "compiled, ms": fused}, ROUNDS[size])
         found[name] = {"first call, s": first, **ms}
     return found
 
@@ -181,20 +181,6 @@ def _stack(runs: Sequence[gi.RunConfig], precision: str) -> Stack:
     for _ in range(2):
         stack.step()
     return stack
-
-
-def _time(subjects: Mapping[str, Callable[[], object]], size: str) -> dict[str, float]:
-    """Milliseconds of each on one thread: medians of rounds in which all are timed in turn."""
-    times: dict[str, list[float]] = {name: [] for name in subjects}
-    burst = 3
-    with own_session():
-        for _ in range(ROUNDS[size] + 1):
-            for name, subject in subjects.items():
-                started = time.perf_counter()
-                for _ in range(burst):
-                    subject()
-                times[name].append((time.perf_counter() - started) / burst * 1e3)
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
 
 
 def main() -> None:

@@ -17,16 +17,13 @@ from analyses.efficiency.model_efficiency import trend
 from analyses.pages.finding import Finding
 from analyses.registry import resolve
 from analyses.statistics.curves import Outcome
-from analyses.statistics.over_runs import median_times
+from analyses.statistics.over_runs import first_steps, median_times
 from analyses.statistics.thresholds import TIMED_AT
 from analyses.statistics.wilson import wilson_interval
 
 LEVELS = (0.5, 0.9, 0.99)
 _POINTS = 120  # of a stored curve, at evenly spaced logarithms of the step
-_MEM, _GEN = (
-    "random labels, equal step",
-    "C_gen, validation high",
-)  # circuits that are what they say
+_MEM, _GEN = "random labels, equal step", "C_gen, validation high"  # are what they say
 _LIMITED = 0.05  # largest validation accuracy of a validated C_mem
 _GENERALISES_FROM = 0.5  # fraction with which all small networks find the rule
 
@@ -70,15 +67,13 @@ def grokking(
     accuracy = data.accuracy
     level = xr.DataArray(list(LEVELS), {"level": list(LEVELS)})
     above = accuracy >= level
-    step = data.step.isel(step=above.argmax("step")).drop_vars("step")
-    first = step.where(above.any("step"))
+    first = first_steps(above)
     test = accuracy.sel(split="test", drop=True)
     ripe = first.sel(split="test", level=0.9, drop=True).fillna(2 * data.last_step)
     plateau = test.where((test.step >= 600) & (test.step <= ripe / 2)).median("step")
     learned = first.sel(split="train", level=0.99, drop=True)
     after = test.where(test.step > first.sel(split="test", level=0.99, drop=True))
     time = median_times(data.crossing.sel(level=0.99), data.last_step)["median"]
-    kept = np.unique(np.geomspace(max(1, int(data.step[1])), int(data.step[-1]), _POINTS).round())
     return xr.Dataset(
         {
             "first_step": first,
@@ -89,13 +84,20 @@ def grokking(
             "delay": data.delay,
             "lowest_after": after.min("step"),
             "plateau": plateau,
-            "accuracy": accuracy.sel(step=kept, method="nearest").drop_duplicates("step"),
+            "accuracy": _thinned(accuracy),
             "time": time,
             "typical_delay": data.delay_median,
             "typical_waiting": waiting(test, learned, ripe).median("seed", skipna=False),
             "train_at_leaving": data.train_at_leaving,
         }
     )
+
+
+def _thinned(curves: xr.DataArray) -> xr.DataArray:
+    """Curves at evenly spaced logarithms of the step."""
+    first, last = max(1, int(curves.step[1])), int(curves.step[-1])
+    kept = np.unique(np.geomspace(first, last, _POINTS).round())
+    return curves.sel(step=kept, method="nearest").drop_duplicates("step")
 
 
 def waiting(test: xr.DataArray, learned: xr.DataArray, ripe: xr.DataArray) -> xr.DataArray:
@@ -290,19 +292,17 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
     data = found[0].data.squeeze("network", drop=True)
     level = xr.DataArray([0.5, 0.9], {"level": [0.5, 0.9]})
     above = data.test_accuracy >= level
-    step = data.step.isel(step=above.argmax("step")).drop_vars("step")
-    kept = np.unique(np.geomspace(max(1, int(data.step[1])), int(data.step[-1]), _POINTS).round())
     early = int(data.budget[0])
     return xr.Dataset(
         {
             "final": data["last"],
-            "first_step": step.where(above.any("step")),
+            "first_step": first_steps(above),
             "best": data.test_accuracy.max("step"),
             "late": (
                 ~above.sel(level=0.9, drop=True).where(data.step <= early, False).any("step")
             ).astype(float),
             "share": data.share,
-            "accuracy": data.test_accuracy.sel(step=kept, method="nearest").drop_duplicates("step"),
+            "accuracy": _thinned(data.test_accuracy),
         }
     ).assign(judged_ends(data.outcome), **_taken_apart([one.data for one in found[1:]]))
 

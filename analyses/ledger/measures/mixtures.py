@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from analyses.efficiency.mixing.delay import Verdict
 from analyses.efficiency.mixing.variants import PUBLISHED
 from analyses.ledger.measures.experiments import findings, told
-from analyses.statistics.over_runs import values_at
+from analyses.statistics.over_runs import first_steps, values_at
 
 _FACTORS = "factors"  # the finding with other factors of C_mem
 _HALVES = "halves-of-one-network"
@@ -68,22 +67,22 @@ def of_curves(curves: xr.Dataset) -> xr.Dataset:
     exists = test.loss.notnull().all("step")
     level = xr.DataArray([0.5, 1.0], {"level": [0.5, 1.0]})
     start, top = test.loss.isel(step=0, drop=True), test.loss.max("step")
-    peak_at = _first(test.loss == top)
+    peak_at = first_steps(test.loss == top)
     train_start = train.loss.isel(step=0, drop=True)
-    fitted = values_at(test.loss, _first(train.loss <= _FITTED))
-    nearly = values_at(test.loss, _first(train.loss <= _FITTED / _START * train_start))
-    learned = _first(train.loss < 0.01 * train_start)
+    fitted = values_at(test.loss, first_steps(train.loss <= _FITTED))
+    nearly = values_at(test.loss, first_steps(train.loss <= _FITTED / _START * train_start))
+    learned = first_steps(train.loss < 0.01 * train_start)
     gap = abs(test.accuracy - train.accuracy).where(test.step >= 7).max("step")
     falls = (test.loss.diff("step") <= 0).all("step") & (gap <= 0.10)
     groks = (
         (top / start >= 1.2) & (peak_at > learned) & (test.loss.isel(step=-1, drop=True) < _ZERO)
     )
     return curves.assign(
-        first_step=_first(curves.accuracy >= level),
+        first_step=first_steps(curves.accuracy >= level),
         peak_loss=top,
         peak_at=peak_at,
         train_loss_at_peak=values_at(train.loss, peak_at),
-        zero_step=_first((test.loss < _ZERO).where(test.step > 0, False)),
+        zero_step=first_steps((test.loss < _ZERO).where(test.step > 0, False)),
         loss_when_fitted=fitted,
         tandem=nearly / start,
         groks=groks.astype(float).where(exists),
@@ -137,9 +136,3 @@ def _by_factor(data: xr.Dataset) -> dict[str, xr.DataArray]:
         "factor_train_fall": tenth.fall_step.sel(split="train", drop=True),
         "factor_growth": growth(tenth.shift(factor_of_mem=1), tenth, float(data.step[-1])),
     }
-
-
-def _first(true: xr.DataArray) -> xr.DataArray:
-    """The first step at which something is true; NaN if at none."""
-    steps = true.step.isel(step=true.argmax("step")).drop_vars("step")
-    return steps.where(true.any("step")).astype(np.float64)

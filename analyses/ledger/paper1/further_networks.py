@@ -4,25 +4,13 @@ What Fig. 32b shows is lost with its caption.
 """
 
 from analyses.ledger.comparisons import Bound, Holds, Order
-from analyses.ledger.entry import Entry, Read, Source, read
+from analyses.ledger.entry import Entry, Read, read
+from analyses.ledger.label_noise import experiment
 
-
-def _experiment(name: str, size: str, seeds: int, tier: str, minutes: float) -> Source:
-    return Source(
-        name=name,
-        compute=f"analyses.ledger.measures.label_noise:{name}",
-        experiment=name,
-        settings={"size": size},
-        seeds=seeds,
-        tier=tier,
-        minutes=minutes,
-    )
-
-
-DEEP_NORM = _experiment("deep_batchnorm", "published", 3, "cpu", 20)
-IMAGES = _experiment("images", "small", 3, "cpu", 60)
+DEEP_NORM = experiment("deep_batchnorm", "published", 3, 20)
+IMAGES = experiment("images", "small", 3, 60)
 # 29,000 neurons in all, 58 times the default run's: 5 x 58 x 2000 steps of 9 to 10 ms.
-WIDTHS = _experiment("pruned_width", "published", 5, "cpu", 120)
+WIDTHS = experiment("pruned_width", "published", 5, 120)
 
 
 def _exponent(reading: str) -> Read:

@@ -3,18 +3,11 @@
 from typing import Any
 
 from analyses.ledger.comparisons import Bound, Curve, Distribution, Holds, Order, Value
-from analyses.ledger.entry import Entry, Source, read
+from analyses.ledger.entry import Entry, read
+from analyses.ledger.label_noise import experiment
 from analyses.ledger.paper1.label_corruption import DECAYS
 
-DROPOUT = Source(
-    name="dropout_curves",
-    compute="analyses.ledger.measures.label_noise:dropout_curves",
-    experiment="dropout_curves",
-    settings={"size": "published"},
-    seeds=5,
-    tier="cpu",
-    minutes=10,
-)
+DROPOUT = experiment("dropout_curves", "published", 5, 10)
 _DECAYS = (("wd0", 0.0), ("wd5", 5.0), ("wd15", 15.0))
 _SUBSETS = {"train": "train", "test": "test", "corrupted": "selected", "uncorrupted": "unchanged"}
 _READ = "read from a figure; "

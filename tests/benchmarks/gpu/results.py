@@ -1,9 +1,10 @@
 """What the stages found, in a file that is written anew whenever a task begins or ends."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from grokinterp.files import replacing
 
 
 class Results:
@@ -52,6 +53,5 @@ class Results:
 
     def write(self) -> None:
         """Replace the file."""
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(self.found, indent=1) + "\n")
-        os.replace(fresh, self._path)
+        with replacing(self._path) as file:
+            file.write_text(json.dumps(self.found, indent=1) + "\n")
