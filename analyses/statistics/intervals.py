@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 
-def half_width(error: Any, n: Any) -> np.ndarray:
+def half_width(error: Any, n: Any, outside: float = 0.05) -> np.ndarray:
     """Half the width of the 95 % interval of a mean of ``n`` units; NaN for fewer than two.
 
     Where all units agree (``error`` 0) the width is 0; ``scipy.stats.t.interval`` gives NaN there.
@@ -24,11 +24,13 @@ def half_width(error: Any, n: Any) -> np.ndarray:
     Args:
         error: standard error of the mean, of any shape.
         n: number of units, of a shape that broadcasts with ``error``.
+        outside: probability that the interval misses; 5 % over the number of intervals for all of
+            them to hold at once with 95 % (Bonferroni).
     """
     from scipy import stats
 
     error, n = np.broadcast_arrays(np.asarray(error, dtype=float), n)
-    return np.where(n > 1, stats.t.ppf(0.975, np.maximum(n - 1, 1)) * error, np.nan)
+    return np.where(n > 1, stats.t.ppf(1 - outside / 2, np.maximum(n - 1, 1)) * error, np.nan)
 
 
 def student_drop(n: int) -> float:

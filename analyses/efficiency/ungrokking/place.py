@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from analyses.statistics.critical_size import ungrokking_midpoint
+from analyses.statistics.intervals import half_width
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_GENERALISED_BELOW
 
 _STEEP = 0.5  # a larger change from one size to the next cannot be interpolated
@@ -157,8 +158,6 @@ def _ratio(
 
     It holds with a probability of 1 - ``level``.
     """
-    from scipy import stats
-
     logs = np.log(places / reference[:, [0, 2, 1]])  # lower bound: reference at its upper one
     logs = logs[np.isfinite(logs).all(axis=1)]
     if len(logs) < 2:
@@ -166,7 +165,7 @@ def _ratio(
         return Ratio(math.nan, reason=f"not detected: {known} both 50 % points, and two are needed")
     mean, least, most = logs.mean(axis=0)
     error = logs[:, 0].std(ddof=1) / len(logs) ** 0.5
-    half = stats.t.ppf(1 - level / 2, len(logs) - 1) * error
+    half = half_width(error, len(logs), level)
     low, high = min(mean - half, least), max(mean + half, most)
     return Ratio(*np.exp([mean, low, high]).tolist())
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from analyses.efficiency import settings
 from analyses.efficiency.data_efficiency import grids
+from analyses.statistics.intervals import half_width
 from analyses.statistics.many_comparisons import holm, paired_p
 from grokinterp.sweeps.collect import Named, collect, folder_name
 
@@ -65,16 +66,13 @@ def panels(
 
 def gains(accuracy: xr.DataArray) -> dict[str, xr.DataArray]:
     """The gains of :func:`panels` from accuracies over "factor", "fraction" and "seed"."""
-    from scipy import stats
-
     overall = accuracy.mean("fraction", skipna=False)
     plain = overall.sel(factor=grids.BASELINE, drop=True)
     others = overall.factor != grids.BASELINE
     gain = (overall - plain).where(others)
     count, mean = gain.count("seed"), gain.mean("seed")
     error = gain.std("seed", ddof=1) / count**0.5
-    tail = _LEVEL / (2 * int(others.sum()))
-    half = error * stats.t.ppf(1 - tail, np.maximum(count - 1, 1))
+    half = error.copy(data=half_width(error, count, _LEVEL / int(others.sum())))
     p = xr.apply_ufunc(paired_p, gain, input_core_dims=[["seed"]], vectorize=True)
     told = xr.where(mean > 0, 1.0, -1.0).where(p.copy(data=holm(p)) < _LEVEL)
     ends = {"gain_mean": mean, "gain_low": mean - half, "gain_high": mean + half}
