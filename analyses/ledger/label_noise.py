@@ -3,7 +3,7 @@
 from analyses.ledger.entry import Source
 
 
-def experiment(
+def label_noise(
     name: str, size: str, seeds: int, minutes: float, networks: tuple[str, ...] = ("mlp",)
 ) -> Source:
     """An experiment on label noise, on a CPU."""

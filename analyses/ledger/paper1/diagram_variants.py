@@ -8,7 +8,7 @@ from typing import Any
 
 from analyses.ledger.comparisons import Order, Region
 from analyses.ledger.entry import Entry, Source, read
-from analyses.ledger.label_noise import experiment
+from analyses.ledger.label_noise import label_noise
 from analyses.ledger.paper1.phase_diagrams import source
 
 
@@ -27,7 +27,7 @@ def _pair(name: str, *names: str, minutes: float, tier: str = "cpu", **more: Any
     )
 
 
-BAND = experiment("inversion_band", "published", 3, 40)
+BAND = label_noise("inversion_band", "published", 3, 40)
 CROSS_ENTROPY = _pair("fig26", "fig3a", "fig26-weight-decay", "fig26-dropout", minutes=120)
 RELU = _pair("fig27", "fig3a", "fig27", minutes=60)
 RELU_DROPOUT = _pair("fig28", "fig3b", "fig28", minutes=65)

@@ -5,12 +5,12 @@ What Fig. 32b shows is lost with its caption.
 
 from analyses.ledger.comparisons import Bound, Holds, Order
 from analyses.ledger.entry import Entry, Read, read
-from analyses.ledger.label_noise import experiment
+from analyses.ledger.label_noise import label_noise
 
-DEEP_NORM = experiment("deep_batchnorm", "published", 3, 20)
-IMAGES = experiment("images", "small", 3, 60)
+DEEP_NORM = label_noise("deep_batchnorm", "published", 3, 20)
+IMAGES = label_noise("images", "small", 3, 60)
 # 29,000 neurons in all, 58 times the default run's: 5 x 58 x 2000 steps of 9 to 10 ms.
-WIDTHS = experiment("pruned_width", "published", 5, 120)
+WIDTHS = label_noise("pruned_width", "published", 5, 120)
 
 
 def _exponent(reading: str) -> Read:

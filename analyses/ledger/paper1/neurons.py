@@ -4,10 +4,10 @@ from typing import Any
 
 from analyses.ledger.comparisons import Bound, Curve, Distribution, Holds, Order, Value
 from analyses.ledger.entry import Entry, read
-from analyses.ledger.label_noise import experiment
+from analyses.ledger.label_noise import label_noise
 from analyses.ledger.paper1.label_corruption import DECAYS
 
-DROPOUT = experiment("dropout_curves", "published", 5, 10)
+DROPOUT = label_noise("dropout_curves", "published", 5, 10)
 _DECAYS = (("wd0", 0.0), ("wd5", 5.0), ("wd15", 15.0))
 _SUBSETS = {"train": "train", "test": "test", "corrupted": "selected", "uncorrupted": "unchanged"}
 _READ = "read from a figure; "

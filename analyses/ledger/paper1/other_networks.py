@@ -8,7 +8,7 @@ layers, where weight decays of 3 and 10 generalise. At the published size they n
 
 from analyses.ledger.comparisons import Bound, Order, Region, Value
 from analyses.ledger.entry import Entry, Source, read
-from analyses.ledger.label_noise import experiment
+from analyses.ledger.label_noise import label_noise
 from analyses.ledger.paper1.further_networks import DEEP_NORM
 
 _SIGN = "the panels and their weight decays are lost; the text gives the order alone"
@@ -49,7 +49,7 @@ PARAMETERS = Source(
     minutes=0.1,
     networks=("transformer", "lstm", "embedding_mlp"),
 )
-TABLES = experiment("table_ipr", "small", 3, 20, networks=("transformer", "mlp"))
+TABLES = label_noise("table_ipr", "small", 3, 20, networks=("transformer", "mlp"))
 DEEP_DROPOUT = Source(
     name="appG",
     compute="analyses.ledger.measures.deep_dropout:deep_dropout",
