@@ -10,7 +10,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from typing import Any
 
 import xarray as xr
 
+from analyses.checkout import checked_out
 from analyses.ledger.code_key import code_key
 from analyses.ledger.entry import NETWORKS, Source
 from analyses.registry import EXPERIMENTS
@@ -214,16 +214,8 @@ def _numbers(values: list[Any]) -> list[Any]:
 
 def _commit() -> str:
     """The commit of the working tree, "+" behind it if files differ from it; "" outside of one."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return ""
-    words = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
-    command = ("git", "-C", str(root), *words)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
+    head, changed = checked_out(Path(__file__).parents[2])
+    return head + "+" * changed
 
 
 def _device() -> str:
