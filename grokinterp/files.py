@@ -29,6 +29,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_netcdf(data: xr.Dataset, file: Path) -> None:
     """Write a dataset as netCDF.
 
-    The file is made in memory first: on a full disk the HDF5 library would end the process.
+    The file is made in memory first: on a full disk the HDF5 library would end the process. How a
+    part of the dataset was stored before is forgotten: words joined to shorter ones that came from
+    a file would be cut to the length of these.
     """
-    file.write_bytes(data.to_netcdf(engine="h5netcdf"))
+    file.write_bytes(data.drop_encoding().to_netcdf(engine="h5netcdf"))

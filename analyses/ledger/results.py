@@ -109,7 +109,7 @@ def store(folder: Path, source: Source, data: xr.Dataset, seconds: float, code: 
         packed = {
             name: {"zlib": True} for name in curves.data_vars if curves[name].dtype.kind in "if"
         }
-        content = curves.to_netcdf(engine="h5netcdf", encoding=packed)
+        content = curves.drop_encoding().to_netcdf(engine="h5netcdf", encoding=packed)
         checksum = hashlib.sha256(bytes(content)).hexdigest()
         with replacing(folder / f"{source.name}.{checksum[:8]}.nc") as file:
             file.write_bytes(content)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -94,3 +95,13 @@ def test_the_sentence_and_the_commit_of_a_result_are_kept(tmp_path: Path) -> Non
     assert re.fullmatch(
         "[0-9a-f]{40}[+]?" if (root / ".git").exists() else "", result.about["commit"]
     )
+
+
+def test_words_from_stored_parts_are_not_cut(tmp_path: Path) -> None:
+    # A coordinate that came from a file remembers how long the words there were.
+    names = xr.Variable("name", ["short", "rather longer"], encoding={"dtype": np.dtype("<U5")})
+    data = xr.Dataset({"x": ("name", [1.0, 2.0])}, coords={"name": names})
+    store(tmp_path, source(), data, 1.0, results.key_of(source()))
+    found = load(tmp_path, source())
+    assert found is not None
+    assert found.data.name.values.tolist() == ["short", "rather longer"]
