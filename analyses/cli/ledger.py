@@ -84,6 +84,10 @@ def run(
     work: Annotated[Path, typer.Option(help="folder for the networks of experiments")] = Path(
         "ledger-runs"
     ),
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="how many to compute at once; small networks leave cores idle"),
+    ] = 1,
     no_worse_than: Annotated[
         Path | None,
         typer.Option(help="folder of other results: fail if a verdict is worse than theirs"),
@@ -107,7 +111,8 @@ def run(
         typer.echo(str(todo))
         until = None if minutes is None else begin + 60 * minutes
         every = catalogue.entries()
-        done = run_all(todo.run, folder, work, entries=every, say=typer.echo, until=until)
+        options = {"say": typer.echo, "until": until, "processes": processes}
+        done = run_all(todo.run, folder, work, entries=every, **options)
         for source in done.late:
             typer.echo(f"stays OPEN: {source.name}, the time was over")
         found = list(rows(chosen, folder))

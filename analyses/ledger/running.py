@@ -1,4 +1,4 @@
-"""Compute the results that are missing, one source after the other, within a time if given.
+"""Compute the results that are missing, one or several sources at a time, within a time if given.
 
 Every finished source is stored at once, so the command can be killed at any moment and goes on
 where it was. Experiments also keep their trained networks in ``work``, in a folder named by the key
@@ -11,12 +11,15 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from analyses.ledger.entry import Entry, Source
+from analyses.ledger.lanes import done, with_output_in
 from analyses.ledger.results import (
     Result,
     ResultError,
@@ -102,6 +105,7 @@ def run_all(
     entries: Iterable[Entry],
     say: Callable[[str], object] = print,
     until: float | None = None,
+    processes: int = 1,
 ) -> Outcome:
     """Compute and store sources. One that fails does not stop the others.
 
@@ -109,48 +113,83 @@ def run_all(
     lacks what an entry reads, and one whose code was edited meanwhile, which is stale.
 
     Args:
-        sources: in this order.
+        sources: in this order, but those that share a folder of runs never at the same time.
         folder: of the stored results.
-        work: where experiments keep their networks, and what failed its traceback.
+        work: where experiments keep their networks, what failed its traceback, and sources that
+            have a process of their own what they print.
         entries: that read them.
         say: called with a line before and after each.
         until: ``time.monotonic()`` after which no further source is begun.
+        processes: how many to compute at once, each in a process of its own; 1 is this process.
     """
     late: list[Source] = []
     faults: list[str] = []
     before = {source.name: key_of(source) for source in sources}  # no measure is imported yet
+    places = {source.name: place(source) for source in sources}
+    heads = {one.name: f"[{i + 1}/{len(sources)}] {one.name}" for i, one in enumerate(sources)}
     readers = list(entries)
-    for i, source in enumerate(sources):
+
+    def begin(source: Source) -> tuple[Any, ...] | None:
         if until is not None and time.monotonic() + 60 * source.minutes > until:
             late.append(source)
-            continue
-        head = f"[{i + 1}/{len(sources)}] {source.name}"
-        say(f"{head}, about {source.minutes:.3g} min")
-        begin, wrong = time.perf_counter(), []
+            return None
+        line = f"{heads[source.name]}, about {source.minutes:.3g} min"
+        call = _one, source, before[source.name], folder, work
+        if processes == 1:
+            say(line)
+            return call
+        log = work / f"{source.name}.log"
+        say(f"{line}; it prints to {log}")
+        return with_output_in, log, *call
+
+    for source, future in done(
+        sources, begin, apart=lambda source: places[source.name], lanes=processes
+    ):
         try:
-            if key_now(source) != before[source.name]:
-                raise RuntimeError("its code was edited since this command began; run it again")
-            data = compute(source, work)
-            seconds, after = time.perf_counter() - begin, key_now(source)
-            if after == before[source.name]:
-                store(folder, source, data, seconds, after)
-            else:
-                store(folder, source, data, seconds, f"{before[source.name]}, then {after}")
-                wrong.append(
-                    "its code was edited while it ran, so the result is stored as stale; run it "
-                    "again from files that stay as they are, such as those of another worktree"
-                )
+            one = future.result()
+        except BrokenExecutor:
+            died = "a process died (killed, or out of memory): run it again, with fewer processes"
+            one = _Done(wrong=[died])
+        wrong = list(one.wrong)
+        if one.seconds is not None:
+            say(f"{heads[source.name]} stored after {one.seconds:.0f} s")
             wrong += _unread(source, folder, readers)
-            say(f"{head} stored after {seconds:.0f} s")
-        except Exception as error:  # one broken source must not cost the night's other results
-            file = work / f"{source.name}.error.txt"
-            work.mkdir(parents=True, exist_ok=True)
-            file.write_text(traceback.format_exc(), encoding="utf-8")
-            wrong.append(f"{type(error).__name__}: {error} (traceback in {file})")
         for fault in wrong:
-            say(f"{head}: {fault}")
+            say(f"{heads[source.name]}: {fault}")
             faults.append(f"{source.name}: {fault}")
     return Outcome(late=tuple(late), faults=tuple(faults))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What became of a source."""
+
+    seconds: float | None = None  # that it took; None if nothing was stored
+    wrong: Sequence[str] = ()
+
+
+def _one(source: Source, key: str, folder: Path, work: Path) -> _Done:
+    """Compute and store one source, whose code had this key when the command began."""
+    begin = time.perf_counter()
+    try:
+        if key_now(source) != key:
+            raise RuntimeError("its code was edited since this command began; run it again")
+        data = compute(source, work)
+        seconds, after = time.perf_counter() - begin, key_now(source)
+        if after == key:
+            store(folder, source, data, seconds, after)
+            return _Done(seconds=seconds)
+        store(folder, source, data, seconds, f"{key}, then {after}")
+        wrong = (
+            "its code was edited while it ran, so the result is stored as stale; run it "
+            "again from files that stay as they are, such as those of another worktree"
+        )
+        return _Done(seconds=seconds, wrong=[wrong])
+    except Exception as error:  # one broken source must not cost the night's other results
+        file = work / f"{source.name}.error.txt"
+        work.mkdir(parents=True, exist_ok=True)
+        file.write_text(traceback.format_exc(), encoding="utf-8")
+        return _Done(wrong=[f"{type(error).__name__}: {error} (traceback in {file})"])
 
 
 def _unread(source: Source, folder: Path, entries: Iterable[Entry]) -> list[str]:
