@@ -57,6 +57,10 @@ SUBJECTS: Sequence[tuple[str, Sequence[str]]] = [
     ("ten steps and a row of 256 such runs", ["stack.py::test_many_small_runs"]),
     ("a sweep of 64 runs of 200 steps (p 47, 128 neurons)", ["sweep.py::test_sweep_of_64"]),
     (
+        "8 runs of the second paper's small transformer, LSTM and MLP as a sweep in two processes",
+        [f"sweep.py::test_processes[{name}]" for name in ("transformer", "lstm", "mlp")],
+    ),
+    (
         "27 runs of the data-efficiency grid (p 31, 1-layer transformer) as one sweep",
         ["data_efficiency.py::test_sample_of_the_small_grid"],
     ),
