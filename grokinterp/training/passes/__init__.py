@@ -10,6 +10,7 @@ import torch
 from grokinterp.config import RunConfig
 from grokinterp.training.passes.batched import BatchedPasses
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.embedding_mlps import EmbeddingMLPPasses
 from grokinterp.training.passes.protocol import Passes
 from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.passes.small import SmallRunsPasses
@@ -24,6 +25,7 @@ PASSES: tuple[type[Passes], ...] = (
     BatchedPasses,
     VectorisedPasses,
     TransformerPasses,
+    EmbeddingMLPPasses,
     RunByRunPasses,
 )
 
