@@ -5,6 +5,9 @@ function, every name in a definition is followed to the function, class or const
 through imports and re-exports, within ``analyses``, ``probes`` and ``grokinterp``. Of a module that
 is reached this way, statements that are no definition (such as a registration) count too.
 
+A collection that a module lists, such as the ways to compute gradients, counts without the items
+that are not used with the settings at hand.
+
 Not in the key: comments, docstrings, annotations, the text of error messages, layout; code that
 shows results or progress instead of computing them (``NOT_COMPUTING`` and functions called
 ``plot_*``); installed packages, whose versions a result records; and definitions that only a string
@@ -13,6 +16,7 @@ on the version of Python.
 """
 
 import ast
+import copy
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +29,7 @@ NOT_COMPUTING = (
     "analyses.announcement",
     "analyses.cli",
     "analyses.errors",
+    "analyses.ledger.code_key",
     "analyses.options",
     "analyses.pages",
     "analyses.registry",
@@ -86,6 +91,8 @@ def reached(*starts: str, without: Sequence[str] = (), root: Path = ROOT) -> dic
             name, nodes = LOOSE, content.loose
         else:
             raise ValueError(f"{module}:{name} does not exist; correct the name or its import")
+        if without:
+            nodes = [_without_unused(node, content, tuple(without), root) for node in nodes]
         found[f"{module}:{name}"] = _digest(nodes)
         waiting.append((module, LOOSE))
         for node in nodes:
@@ -244,6 +251,34 @@ def _followed(
         yield module, path[0]
     elif _computes(module, ""):  # the module itself is the value
         yield from ((module, name) for name in _read(module, root).names)
+
+
+def _without_unused(
+    node: ast.stmt, content: _Module, without: tuple[str, ...], root: Path
+) -> ast.stmt:
+    """An assignment of a tuple, list or set, without the items whose modules are not used."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return node
+    if not isinstance(node.value, ast.Tuple | ast.List | ast.Set):
+        return node
+    used = [item for item in node.value.elts if not _is_unused(item, content, without, root)]
+    if len(used) == len(node.value.elts):
+        return node
+    shortened = copy.deepcopy(node)
+    assert isinstance(shortened.value, ast.Tuple | ast.List | ast.Set)
+    shortened.value.elts = used
+    return shortened
+
+
+def _is_unused(item: ast.expr, content: _Module, without: tuple[str, ...], root: Path) -> bool:
+    """Whether an expression is a name that was imported from one of these modules."""
+    if not isinstance(item, ast.Name | ast.Attribute):
+        return False
+    ((name, *attributes),) = _chains(item)
+    if name not in content.imports:
+        return False
+    meant = [*_followed(content.imports[name], attributes, root)]
+    return bool(meant) and all(module.startswith(without) for module, _ in meant)
 
 
 class _Plain(ast.NodeTransformer):

@@ -14,11 +14,17 @@ from grokinterp.short_text import short_repr
 
 TIERS = ("quick", "cpu", "gpu")
 MACHINE = {"quick": "two cores", "cpu": "two cores", "gpu": "one GPU"}
-NETWORKS = {  # modules of an architecture, by the beginning of their names
+_PASSES = "grokinterp.training.passes"
+NETWORKS = {  # modules that only an architecture needs, by the beginning of their names
     "mlp": ("grokinterp.models.mlp",),
-    "transformer": ("grokinterp.models.transformer", "grokinterp.models.attention"),
+    "transformer": (
+        "grokinterp.models.transformer",
+        "grokinterp.models.attention",
+        f"{_PASSES}.transformer",
+        f"{_PASSES}.prefixes",
+    ),
     "lstm": ("grokinterp.models.lstm",),
-    "embedding_mlp": ("grokinterp.models.embedding_mlp",),
+    "embedding_mlp": ("grokinterp.models.embedding_mlp", f"{_PASSES}.embedding_mlp"),
 }
 
 
