@@ -78,7 +78,7 @@ class EmbeddingMLPKernel:
         return Examples((pairs + of_run).flatten(0, 1).T.contiguous(), labels, n_total)
 
     def gradients(self, weights: Named, grads: Named, examples: Examples) -> Float[Tensor, " run"]:
-        """Overwrite ``grads`` with the losses' gradients; return the losses.
+        """Store the losses' gradients in ``grads``, which are 0; return the losses.
 
         Of a share of a batch, both are the share's part of the sum.
         """
@@ -173,7 +173,7 @@ class EmbeddingMLPKernel:
         self, weights: Named, grads: Named, delta: Float[Tensor, "run n width"], examples: Examples
     ) -> None:
         W_E, W = weights["embed.W_E"], self._by_position(weights["layers.0.W_in"])
-        of_E, of_W = grads["embed.W_E"].zero_(), grads["layers.0.W_in"].zero_()
+        of_E, of_W = grads["embed.W_E"], grads["layers.0.W_in"]
         of_W_at = self._by_position(of_W)
         for (position, first), chosen in zip(self._operands, examples.operands, strict=True):
             of_table = sums_by_row(delta.flatten(0, 1), chosen, len(delta) * self._p)

@@ -10,6 +10,9 @@ from an output row to the row of one of its keys. With p = 97 and 512 pairs the 
     behind a layer, causal         97   512   512
     behind a layer, bidirectional 512   512   512
     behind the last layer           0     0   512
+
+Several runs have as many rows each; rows, keys, queries, bags and edges are numbered through all
+runs, one run after the other.
 """
 
 from dataclasses import dataclass
@@ -32,39 +35,49 @@ _SINGLE, _PAIR = -1, 2  # contents of a position besides the operands 0 and 1
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """The edges of one layer's attention for some pairs.
+    """The edges of one layer's attention for some pairs of each run.
 
     A "key" is one head of one input row: number ``row * heads + head``. So is a "query", of the
     input rows from ``start`` on, and a "bag", of the output rows. The edges of a bag follow each
     other. All numbers are int32.
     """
 
+    runs: int
     heads: int
-    start: int  # the first input row that is a query
+    start: int  # a run's first input row that is a query
     # The query row of each output row; None: they are the same.
     queries: Int[Tensor, " output"] | None
     keys: Int[Tensor, " edge"]
-    query_of: Int[Tensor, " edge"] | None  # None: there is a single query row
+    query_of: Int[Tensor, " edge"] | None  # None: there is a single query row in a run
     bag_of: Int[Tensor, " edge"]
     firsts: Int[Tensor, " bag"]  # the first edge of each bag
-    groups: tuple[tuple[slice, int], ...]  # edges of bags of one size, and that size
-    # The edges sorted by head and key row, the first of each, their queries and their bags.
+    groups: tuple[tuple[slice, int], ...]  # a run's edges of bags of one size, and that size
+    # Each run's edges sorted by head and key row, the first of each, their queries and their bags.
     by_key: Int[Tensor, " edge"]
     firsts_by_key: Int[Tensor, " key"]
     queries_by_key: Int[Tensor, " edge"] | None
     bags_by_key: Int[Tensor, " edge"]
 
-    def continued(self, x: Float[Tensor, "input d"]) -> Float[Tensor, "output d"]:
+    def continued(self, x: Float[Tensor, "run input d"]) -> Float[Tensor, "run output d"]:
         """The input row that each output row continues."""
-        x = x[self.start :]
-        return x if self.queries is None else x.index_select(0, self.queries)
-
-    def add_continued(self, grad: Float[Tensor, "input d"], of: Float[Tensor, "output d"]) -> None:
-        """Add to the gradient of :meth:`continued`'s argument that ``of`` its result."""
+        x = x[:, self.start :]
         if self.queries is None:
-            grad[self.start :].add_(of)
+            return x
+        return x.flatten(0, 1).index_select(0, self.queries).view(self.runs, -1, x.shape[2])
+
+    def add_continued(
+        self, grad: Float[Tensor, "run input d"], of: Float[Tensor, "run output d"]
+    ) -> None:
+        """Add to the gradient of :meth:`continued`'s argument that ``of`` its result."""
+        own = grad[:, self.start :]
+        if self.queries is None:
+            own.add_(of)
+        elif own.is_contiguous():
+            own.flatten(0, 1).index_add_(0, self.queries, of.flatten(0, 1))
         else:
-            grad[self.start :].index_add_(0, self.queries, of)
+            rows = of.new_zeros(own.shape)
+            rows.flatten(0, 1).index_add_(0, self.queries, of.flatten(0, 1))
+            own.add_(rows)
 
     def scores(
         self, q: Float[Tensor, "query d"], k: Float[Tensor, "key d"]
@@ -72,7 +85,7 @@ class Edges:
         """Each edge's dot product of its query and its key."""
         if self.query_of is not None:
             return _dots(q, k, self.keys, self.firsts, self.query_of, 0)
-        by_key = (k.view(-1, *q.shape) * q).sum(dim=-1)
+        by_key = (self._by_row(k) * self._by_row(q)).sum(dim=-1)
         return by_key.flatten().index_select(0, self.keys)
 
     def scores_backward(
@@ -80,17 +93,20 @@ class Edges:
         grad: Float[Tensor, " edge"],
         q: Float[Tensor, "query d"],
         k: Float[Tensor, "key d"],
-    ) -> tuple[Float[Tensor, "query_row head_d"], Float[Tensor, "input head_d"]]:
+    ) -> tuple[Float[Tensor, "run query_row head_d"], Float[Tensor, "run input head_d"]]:
         """The gradients of both arguments of :meth:`scores`, with heads side by side."""
-        width = self.heads * q.shape[1]
+        runs, width = self.runs, self.heads * q.shape[1]
         if self.queries_by_key is None:
             by_key = k.new_zeros(len(k)).index_add_(0, self.keys, grad)[:, None]
-            dq = (by_key * k).view(-1, width).sum(dim=0, keepdim=True)
-            return dq, (by_key.view(-1, self.heads, 1) * q).view(-1, width)
+            dq = (by_key * k).view(runs, -1, width).sum(dim=1, keepdim=True)
+            return dq, (self._by_row(by_key) * self._by_row(q)).flatten(2)
         dq = self.sums(k, grad).view(-1, width)
         if self.queries is not None:
             dq = q.new_zeros(len(q) // self.heads, width).index_add_(0, self.queries, dq)
-        return dq, self.sums_by_key(q, self.queries_by_key, grad)
+        return dq.view(runs, -1, width), self.sums_by_key(q, self.queries_by_key, grad)
+
+    def _by_row(self, x: Float[Tensor, "vector d"]) -> Float[Tensor, "run row head d"]:
+        return x.view(self.runs, -1, self.heads, x.shape[1])
 
     def products(
         self, z: Float[Tensor, "bag d"], v: Float[Tensor, "key d"]
@@ -109,7 +125,7 @@ class Edges:
         vectors: Float[Tensor, "row d"],
         of: Int[Tensor, " edge"],
         weights: Float[Tensor, " edge"],
-    ) -> Float[Tensor, "input head_d"]:
+    ) -> Float[Tensor, "run input head_d"]:
         """Each key's sum over its edges of weight times vector.
 
         ``of`` are the vectors' numbers: ``queries_by_key`` or ``bags_by_key``.
@@ -117,13 +133,14 @@ class Edges:
         weights = weights.index_select(0, self.by_key)
         firsts = self.firsts_by_key
         sums = torch.embedding_bag(vectors, of, firsts, False, 0, False, weights)[0]
-        return sums.unflatten(0, (self.heads, -1)).transpose(0, 1).flatten(1)
+        return sums.view(self.runs, self.heads, -1, sums.shape[1]).transpose(1, 2).flatten(2)
 
     def softmax(self, scores: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
         """Softmax over the edges of each bag."""
         pattern = torch.empty_like(scores)
         for edges, size in self.groups:  # torch is slow where the last axis is short
-            pattern[edges].view(-1, size).T.copy_(scores[edges].view(-1, size).T.softmax(dim=0))
+            own = self._bags(scores, edges, size).movedim(-1, 0).softmax(dim=0)
+            self._bags(pattern, edges, size).movedim(-1, 0).copy_(own)
         return pattern
 
     def softmax_backward(
@@ -132,10 +149,16 @@ class Edges:
         """The gradient of :meth:`softmax`'s argument."""
         weighted = grad * pattern
         for edges, size in self.groups:
-            bags = weighted[edges].view(-1, size)
-            means = bags.sum(dim=1, keepdim=True)
-            bags.addcmul_(pattern[edges].view(-1, size), means, value=-1)
+            bags = self._bags(weighted, edges, size)
+            means = bags.sum(dim=-1, keepdim=True)
+            bags.addcmul_(self._bags(pattern, edges, size), means, value=-1)
         return weighted
+
+    def _bags(
+        self, x: Float[Tensor, " edge"], edges: slice, size: int
+    ) -> Float[Tensor, "run bag edge_of_bag"]:
+        """A view of a group's edges."""
+        return x.view(self.runs, -1)[:, edges].view(self.runs, -1, size)
 
 
 class Prefixes:
@@ -154,15 +177,15 @@ class Prefixes:
         self._causal, self._n_layers = causal, n_layers
         self._layers: dict[int, list[_Layer]] = {}  # by the number of pairs
 
-    def edges(self, pairs: Int[Tensor, "n 2"]) -> list[Edges]:
+    def edges(self, pairs: Int[Tensor, "run n 2"]) -> list[Edges]:
         """Each layer's edges. The last one's output has one row per pair, in their order."""
-        n = len(pairs)
+        runs, n, _ = pairs.shape
         if n not in self._layers:
             if len(self._layers) == _KEPT:
                 self._layers.clear()
             self._layers[n] = self._plan(n)
-        numbers = torch.arange(max(n, self._p))
-        values = torch.cat([numbers, pairs.T.flatten()]).int()
+        numbers = torch.arange(max(n, self._p)).expand(runs, -1)
+        values = torch.cat([numbers, pairs.mT.flatten(1)], dim=1).int()
         return [layer.edges(values) for layer in self._layers[n]]
 
     def _plan(self, n: int) -> list["_Layer"]:
@@ -253,38 +276,52 @@ class _Layer:
         of_head, of_edge = which // key.shape[1], which % key.shape[1]
         bag = torch.cat(bags)[of_edge]
         self._bag_of = (bag * heads + of_head).int()
-        self._key, self._keys = _Numbers(key), _Numbers(key[:, of_edge], heads, of_head)
+        self._key = _Numbers(key)
+        self._keys = _Numbers(key[:, of_edge], heads, of_head, of_run=heads * self._n_rows)
         self._queries = self._query_of = None
         if inputs is not outputs:
-            self._queries = _Numbers(query)
+            n_queries = self._n_rows - self._start
+            self._queries = _Numbers(query, of_run=n_queries)
             if len(wanted) > 1 or inputs.counts[wanted[0]] > 1:
-                self._query_of = _Numbers(query[:, bag], heads, of_head)
+                self._query_of = _Numbers(query[:, bag], heads, of_head, of_run=heads * n_queries)
         self._every_row = torch.arange(self._n_rows, dtype=torch.int32)
         self._first_of_head = (head[:, None] * key.shape[1]).int()
 
-    def edges(self, values: Int[Tensor, " value"]) -> Edges:
+    def edges(self, values: Int[Tensor, "run value"]) -> Edges:
         """The edges for the values of one batch."""
-        rows, order = self._key(values).sort(stable=True)
-        by_key = self._places.index_select(1, order).flatten()
-        firsts = torch.searchsorted(rows, self._every_row, out_int32=True) + self._first_of_head
-        queries, query_of = None, self._bag_of
+        runs, edges = len(values), len(self._bag_of)
+        rows, order = self._key(values).view(runs, -1).sort(dim=1, stable=True)
+        by_key = self._places.index_select(1, order.flatten()).view(self._heads, runs, -1)
+        by_key = _through_runs(by_key.transpose(0, 1), edges)
+        firsts = torch.searchsorted(rows, self._every_row.expand(runs, -1), out_int32=True)
+        bag_of = _through_runs(self._bag_of.expand(runs, -1), len(self._firsts))
+        queries, query_of = None, bag_of
         if self._queries is not None:
             queries = self._queries(values)
             query_of = None if self._query_of is None else self._query_of(values)
         return Edges(
+            runs=runs,
             heads=self._heads,
             start=self._start,
             queries=queries,
             keys=self._keys(values),
             query_of=query_of,
-            bag_of=self._bag_of,
-            firsts=self._firsts,
+            bag_of=bag_of,
+            firsts=_through_runs(self._firsts.expand(runs, -1), edges),
             groups=self._groups,
             by_key=by_key,
-            firsts_by_key=firsts.flatten(),
+            firsts_by_key=_through_runs(firsts[:, None] + self._first_of_head, edges),
             queries_by_key=None if query_of is None else query_of.index_select(0, by_key),
-            bags_by_key=self._bag_of.index_select(0, by_key),
+            bags_by_key=bag_of.index_select(0, by_key),
         )
+
+
+def _through_runs(numbers: Int[Tensor, "run *number"], of_run: int) -> Int[Tensor, " run_number"]:
+    """Numbers within each run, counted through all runs, of which each has ``of_run``."""
+    if len(numbers) == 1:
+        return numbers.flatten()
+    begins = torch.arange(len(numbers), dtype=torch.int32) * of_run
+    return (numbers.flatten(1) + begins[:, None]).flatten()
 
 
 class _Numbers:
@@ -294,15 +331,21 @@ class _Numbers:
         rows: as of ``_Stream.rows``.
         heads: the row numbers are multiplied by this,
         head: and this is added.
+        of_run: how many each run has.
     """
 
     def __init__(
-        self, rows: Int[Tensor, "2 number"], heads: int = 1, head: Tensor | int = 0
+        self,
+        rows: Int[Tensor, "2 number"],
+        heads: int = 1,
+        head: Tensor | int = 0,
+        *,
+        of_run: int = 0,
     ) -> None:
-        self._place, self._heads = rows[0].int(), heads
+        self._place, self._heads, self._of_run = rows[0].int(), heads, of_run
         self._constant = (rows[1] * heads + head).int()
 
-    def __call__(self, values: Int[Tensor, " value"]) -> Int[Tensor, " number"]:
+    def __call__(self, values: Int[Tensor, "run value"]) -> Int[Tensor, " run_number"]:
         """The numbers."""
-        chosen = values.index_select(0, self._place)
-        return torch.add(self._constant, chosen, alpha=self._heads)
+        chosen = values.index_select(1, self._place)
+        return _through_runs(torch.add(self._constant, chosen, alpha=self._heads), self._of_run)

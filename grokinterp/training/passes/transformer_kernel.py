@@ -1,10 +1,11 @@
-"""The transformer's forward and backward pass, written out.
+"""The transformer's forward and backward pass, written out, for several runs at once.
 
 Every part has a ``forward``, which keeps what the ``backward`` that follows it needs. Rows are
 those of :mod:`~grokinterp.training.passes.prefixes`; all parts but attention work row by row.
+Weights and gradients have the run as their first axis.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,16 +29,26 @@ Named = Mapping[str, Tensor]
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Some pairs of a batch."""
+    """Some pairs of a batch, as many of each run."""
 
     layers: list[Edges]  # of each layer's attention
-    labels: Int[Tensor, " n"]
+    labels: Int[Tensor, "run n"]
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Training examples of several runs."""
+
+    pieces: list[Piece]
+    n_total: int  # of each run's whole batch, of which these may be a share
 
 
 class TransformerKernel:
-    """Forward and backward pass of one architecture, with its own buffers.
+    """Forward and backward pass of several runs of one architecture, with its own buffers.
 
-    One kernel can process any number of runs, one after another; each thread needs its own.
+    One kernel can process any number of groups of runs, one after another; each thread needs its
+    own. ``weights`` and ``grads`` map names to tensors [run, ...].
 
     Args:
         config: the architecture.
@@ -66,58 +77,73 @@ class TransformerKernel:
         self._prefixes = Prefixes(
             model.prompt, p, causal=causal, n_layers=config.n_layers, heads=config.n_heads
         )
-        self._fixed = dict(model.named_buffers())
+        self._p = p
+        self._fixed = {name: buffer[None] for name, buffer in model.named_buffers()}
         self._loss_ = LOSSES[loss]
         self._scale = model.unembed.scale
         self._products = products = _Products(dtype, matmul_dtype)
         self._blocks = [_Block(config, i, products) for i in range(config.n_layers)]
         self._norm = _NoNorm() if model.ln_final is None else _Norm(config, "ln_final")
 
-    def batch(self, tokens: Int[Tensor, "n 2"], labels: Int[Tensor, " n"]) -> list[Piece]:
-        """Cut examples into pieces, ready for :meth:`gradients` and :meth:`logits`."""
-        count = -(-len(tokens) // self._rows)
-        if not count:
-            return []
-        pieces = zip(tokens.chunk(count), labels.chunk(count), strict=True)
-        return [Piece(self._prefixes.edges(pairs), given) for pairs, given in pieces]
+    def examples(
+        self, pairs: Int[Tensor, "run n 2"], labels: Int[Tensor, "run n"], n_total: int
+    ) -> Batch:
+        """Examples that are ready for :meth:`gradients`, cut into pieces."""
+        runs, n = labels.shape
+        if not n:
+            return Batch([], n_total)
+        count = -(-n // max(64, self._rows // runs))
+        pieces = zip(pairs.chunk(count, dim=1), labels.chunk(count, dim=1), strict=True)
+        return Batch([Piece(self._prefixes.edges(some), given) for some, given in pieces], n_total)
 
-    def logits(self, weights: Named, piece: Piece) -> Float[Tensor, "n classes"]:
-        """The logits of a piece's pairs."""
-        _, logits = self._forward(weights, piece)
-        return logits
+    def logits(
+        self, weights: Named, operands: slice
+    ) -> Iterator[tuple[slice, Float[Tensor, "run pair classes"]]]:
+        """Logits of all pairs with these first operands, some at a time, with their numbers."""
+        runs = len(weights["embed.W_E"])
+        start, stop = operands.start * self._p, operands.stop * self._p
+        step = max(64, self._rows // runs)
+        for first in range(start, stop, step):
+            some = torch.arange(first, min(first + step, stop))
+            pairs = torch.stack([some // self._p, some % self._p], dim=1).expand(runs, -1, -1)
+            _, logits = self._forward(weights, self._prefixes.edges(pairs))
+            yield slice(first, first + len(some)), logits
 
-    def gradients(self, weights: Named, grads: Named, batch: list[Piece], n_total: int) -> Tensor:
-        """Add the loss's gradients to ``grads``; return the loss (a scalar tensor).
+    def gradients(self, weights: Named, grads: Named, batch: Batch) -> Float[Tensor, " run"]:
+        """Add the losses' gradients to ``grads``; return the losses.
 
-        Both are the sum over the batch's examples divided by ``n_total``.
+        Of a share of a batch, both are the share's part of the sum.
         """
-        total = torch.zeros((), dtype=next(iter(weights.values())).dtype)
-        for piece in batch:
-            x, logits = self._forward(weights, piece)
-            loss, residual = self._loss(logits, piece, n_total)
-            total += loss
+        first = next(iter(weights.values()))
+        total = first.new_zeros(len(first))
+        for piece in batch.pieces:
+            x, logits = self._forward(weights, piece.layers)
+            losses, residual = self._loss(logits, piece, batch.n_total)
+            total += losses
             self._backward(weights, grads, piece, x, residual)
         return total
 
-    def _loss(self, logits: Tensor, piece: Piece, n_total: int) -> tuple[Tensor, Tensor]:
-        """The piece's part of the loss, and the gradient of its logits, which it may overwrite."""
-        loss, classes = self._loss_, logits.shape[1]
+    def _loss(
+        self, logits: Float[Tensor, "run n classes"], piece: Piece, n_total: int
+    ) -> tuple[Float[Tensor, " run"], Float[Tensor, "run n classes"]]:
+        """The piece's part of the losses, and the gradient of its logits; may overwrite them."""
+        loss, classes = self._loss_, logits.shape[-1]
         if loss.residual_ is None:
             with torch.enable_grad():
                 leaf = logits.requires_grad_()
-                share = loss.per_example(leaf, piece.labels).sum() / n_total
-                return share.detach(), torch.autograd.grad(share, leaf)[0]
-        at_label = torch.arange(0, logits.numel(), classes) + piece.labels
-        share = loss.residual_(logits, at_label) * (loss.loss_scale(classes) / n_total)
-        return share, logits.mul_(loss.grad_scale(n_total, classes))
+                losses = loss.per_example(leaf, piece.labels).sum(dim=1) / n_total
+                return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
+        at_label = torch.arange(0, logits.numel(), classes) + piece.labels.flatten()
+        losses = loss.residual_(logits, at_label) * (loss.loss_scale(classes) / n_total)
+        return losses, logits.mul_(loss.grad_scale(n_total, classes))
 
-    def _forward(self, weights: Named, piece: Piece) -> tuple[Tensor, Tensor]:
+    def _forward(self, weights: Named, layers: list[Edges]) -> tuple[Tensor, Tensor]:
         """The read-out's input and the logits."""
         pos = weights.get("pos_embed.W_pos", self._fixed.get("pos_embed.W_pos"))
         assert pos is not None
-        x = weights["embed.W_E"].index_select(0, self._tokens)
-        x.add_(pos.index_select(0, self._positions))
-        for layer, edges in zip(self._blocks, piece.layers, strict=True):
+        x = weights["embed.W_E"].index_select(1, self._tokens)
+        x.add_(pos.index_select(1, self._positions))
+        for layer, edges in zip(self._blocks, layers, strict=True):
             x = layer.forward(weights, x, edges)
         x = self._norm.forward(weights, x)
         logits = self._products.linear(x, self._unembedding(weights), weights.get("unembed.b_U"))
@@ -129,20 +155,20 @@ class TransformerKernel:
         if self._scale != 1:
             residual = residual * self._scale
         if "unembed.b_U" in grads:
-            grads["unembed.b_U"].add_(residual.sum(dim=0))
+            grads["unembed.b_U"].add_(residual.sum(dim=1))
         products, W_U = self._products, self._unembedding(weights)
         products.add(self._unembedding(grads), x, residual)
-        delta = self._norm.backward(weights, grads, products.linear(residual, W_U.T))
+        delta = self._norm.backward(weights, grads, products.linear(residual, W_U.mT))
         for layer, edges in zip(reversed(self._blocks), reversed(piece.layers), strict=True):
             delta = layer.backward(weights, grads, delta, edges)
-        grads["embed.W_E"].index_add_(0, self._tokens, delta)
+        grads["embed.W_E"].index_add_(1, self._tokens, delta)
         if "pos_embed.W_pos" in grads:
-            grads["pos_embed.W_pos"].index_add_(0, self._positions, delta)
+            grads["pos_embed.W_pos"].index_add_(1, self._positions, delta)
 
     def _unembedding(self, named: Named) -> Tensor:
         if not self.cfg.tie_embedding:
             return named["unembed.W_U"]
-        return named["embed.W_E"][: self.cfg.d_vocab_out].T
+        return named["embed.W_E"][:, : self.cfg.d_vocab_out].mT
 
 
 class _Block:
@@ -165,8 +191,8 @@ class _Block:
             self._mlp = _MLP(config, f"{name}.mlp", products)
 
     def forward(
-        self, weights: Named, x: Float[Tensor, "input d"], edges: Edges
-    ) -> Float[Tensor, "output d"]:
+        self, weights: Named, x: Float[Tensor, "run input d"], edges: Edges
+    ) -> Float[Tensor, "run output d"]:
         """The residual stream behind the layer."""
         attn_out = self._attn.forward(weights, self._before_attn.forward(weights, x), edges)
         x = self._after_attn.forward(weights, edges.continued(x) + attn_out)
@@ -176,8 +202,8 @@ class _Block:
         return self._after_mlp.forward(weights, x + mlp_out)
 
     def backward(
-        self, weights: Named, grads: Named, delta: Float[Tensor, "output d"], edges: Edges
-    ) -> Float[Tensor, "input d"]:
+        self, weights: Named, grads: Named, delta: Float[Tensor, "run output d"], edges: Edges
+    ) -> Float[Tensor, "run input d"]:
         """The gradient of the residual stream in front of the layer."""
         if self._mlp is not None:
             delta = self._after_mlp.backward(weights, grads, delta)
@@ -201,40 +227,40 @@ class _Attention:
         self._scale = scale if config.use_attn_scale else 1.0
 
     def forward(
-        self, weights: Named, x: Float[Tensor, "input d_model"], edges: Edges
-    ) -> Float[Tensor, "output d_model"]:
+        self, weights: Named, x: Float[Tensor, "run input d_model"], edges: Edges
+    ) -> Float[Tensor, "run output d_model"]:
         """The sum of all heads' outputs."""
         name, width = self._name, self._heads * self._d_head
         self._x = x
         self._W = {
-            letter: weights[f"{name}.W_{letter}"].transpose(0, 1).reshape(-1, width)
-            for letter in "QKV"
+            letter: weights[f"{name}.W_{letter}"].transpose(1, 2).flatten(2) for letter in "QKV"
         }
 
         def heads(letter: str, rows: Tensor) -> Tensor:
             bias = weights.get(f"{name}.b_{letter}")
-            bias = None if bias is None else bias.flatten()
+            bias = None if bias is None else bias.flatten(1)
             return self._products.linear(rows, self._W[letter], bias).view(-1, self._d_head)
 
-        self._q = heads("Q", x[edges.start :]).div_(self._scale)
+        self._q = heads("Q", x[:, edges.start :]).div_(self._scale)
         self._k, self._v = heads("K", x), heads("V", x)
         self._softmax = edges.softmax(edges.scores(self._q, self._k))
         self._pattern = self._softmax
         if self._rate != 1:
             self._pattern = self._softmax * self._rate + (1 - self._rate)
-        self._z = edges.sums(self._v, self._pattern).view(-1, width)
-        W_O = weights[f"{name}.W_O"].flatten(0, 1)
+        self._z = edges.sums(self._v, self._pattern).view(edges.runs, -1, width)
+        W_O = weights[f"{name}.W_O"].flatten(1, 2)
         return self._products.linear(self._z, W_O, weights.get(f"{name}.b_O"))
 
     def backward(
-        self, weights: Named, grads: Named, delta: Float[Tensor, "output d_model"], edges: Edges
-    ) -> Float[Tensor, "input d_model"]:
+        self, weights: Named, grads: Named, delta: Float[Tensor, "run output d_model"], edges: Edges
+    ) -> Float[Tensor, "run input d_model"]:
         """The gradient of the input."""
         name, products = self._name, self._products
         if f"{name}.b_O" in grads:
-            grads[f"{name}.b_O"].add_(delta.sum(dim=0))
-        products.add(grads[f"{name}.W_O"].flatten(0, 1), self._z, delta)
-        dz = products.linear(delta, weights[f"{name}.W_O"].flatten(0, 1).T).view(-1, self._d_head)
+            grads[f"{name}.b_O"].add_(delta.sum(dim=1))
+        products.add(grads[f"{name}.W_O"].flatten(1, 2), self._z, delta)
+        dz = products.linear(delta, weights[f"{name}.W_O"].flatten(1, 2).mT)
+        dz = dz.view(-1, self._d_head)
         dpattern = edges.products(dz, self._v)
         if self._rate != 1:
             dpattern = dpattern * self._rate
@@ -243,23 +269,24 @@ class _Attention:
         dv = edges.sums_by_key(dz, edges.bags_by_key, self._pattern)
         dx = self._back(grads, "V", self._x, dv)
         dx.add_(self._back(grads, "K", self._x, dk))
-        queries = slice(edges.start, None)
-        dx[queries].add_(self._back(grads, "Q", self._x[queries], dq.div_(self._scale)))
+        x = self._x[:, edges.start :]
+        dx[:, edges.start :].add_(self._back(grads, "Q", x, dq.div_(self._scale)))
         return dx
 
     def _back(
         self,
         grads: Named,
         letter: str,
-        x: Float[Tensor, "row d"],
-        grad: Float[Tensor, "row head_d"],
-    ) -> Float[Tensor, "row d"]:
+        x: Float[Tensor, "run row d"],
+        grad: Float[Tensor, "run row head_d"],
+    ) -> Float[Tensor, "run row d"]:
         """Through the projection to queries, keys or values: its input's gradient."""
         if f"{self._name}.b_{letter}" in grads:
-            grads[f"{self._name}.b_{letter}"].view(-1).add_(grad.sum(dim=0))
-        whole = self._products.linear(x.T, grad).view(-1, self._heads, self._d_head)
-        grads[f"{self._name}.W_{letter}"].add_(whole.transpose(0, 1))
-        return self._products.linear(grad, self._W[letter].T)
+            grads[f"{self._name}.b_{letter}"].flatten(1).add_(grad.sum(dim=1))
+        whole = self._products.linear(x.mT, grad)
+        whole = whole.view(*whole.shape[:2], self._heads, self._d_head)
+        grads[f"{self._name}.W_{letter}"].add_(whole.transpose(1, 2))
+        return self._products.linear(grad, self._W[letter].mT)
 
 
 class _MLP:
@@ -272,40 +299,42 @@ class _MLP:
         self._buffers = torch.empty(3, 0, dtype=products.low_dtype)
 
     def forward(
-        self, weights: Named, x: Float[Tensor, "row d_model"]
-    ) -> Float[Tensor, "row d_model"]:
+        self, weights: Named, x: Float[Tensor, "run row d_model"]
+    ) -> Float[Tensor, "run row d_model"]:
         """What the neurons add to the residual stream."""
         name, products = self._name, self._products
-        if self._buffers.shape[1] < len(x):
-            self._buffers = self._buffers.new_empty(3, len(x), self._width)
-        self._pre, self._post, self._delta = self._buffers[:, : len(x)].unbind()
+        runs, rows = x.shape[0], x.shape[1]
+        if self._buffers.shape[1] < runs * rows:
+            self._buffers = self._buffers.new_empty(3, runs * rows, self._width)
+        own = self._buffers[:, : runs * rows].view(3, runs, rows, self._width)
+        self._pre, self._post, self._delta = own.unbind()
         self._x = products.lower(x)
         W_in, b_in = products.lower(weights[f"{name}.W_in"]), weights.get(f"{name}.b_in")
         if b_in is None:
-            torch.mm(self._x, W_in, out=self._pre)
+            torch.bmm(self._x, W_in, out=self._pre)
         else:
-            torch.addmm(products.lower(b_in), self._x, W_in, out=self._pre)
+            torch.baddbmm(products.lower(b_in)[:, None], self._x, W_in, out=self._pre)
         self._act.forward_into(self._pre, self._post)
         return products.linear(self._post, weights[f"{name}.W_out"], weights.get(f"{name}.b_out"))
 
     def backward(
-        self, weights: Named, grads: Named, delta: Float[Tensor, "row d_model"]
-    ) -> Float[Tensor, "row d_model"]:
+        self, weights: Named, grads: Named, delta: Float[Tensor, "run row d_model"]
+    ) -> Float[Tensor, "run row d_model"]:
         """The gradient of the input."""
         name, products = self._name, self._products
         if f"{name}.b_out" in grads:
-            grads[f"{name}.b_out"].add_(delta.sum(dim=0))
+            grads[f"{name}.b_out"].add_(delta.sum(dim=1))
         delta = products.lower(delta)
         products.add(grads[f"{name}.W_out"], self._post, delta)
-        W_out = weights[f"{name}.W_out"].T
+        W_out = weights[f"{name}.W_out"].mT
         if self._act.gain != 1:
             W_out = W_out * self._act.gain
-        dpre = torch.mm(delta, products.lower(W_out), out=self._delta)
+        dpre = torch.bmm(delta, products.lower(W_out), out=self._delta)
         self._act.backward_(dpre, self._pre)
         if f"{name}.b_in" in grads:
-            grads[f"{name}.b_in"].add_(dpre.sum(dim=0))
+            grads[f"{name}.b_in"].add_(dpre.sum(dim=1))
         products.add(grads[f"{name}.W_in"], self._x, dpre)
-        return products.linear(dpre, weights[f"{name}.W_in"].T)
+        return products.linear(dpre, weights[f"{name}.W_in"].mT)
 
 
 class _Norm:
@@ -314,43 +343,56 @@ class _Norm:
     def __init__(self, config: TransformerConfig, name: str) -> None:
         self._name, self._eps, self._shape = name, config.eps, (config.d_model,)
 
-    def forward(self, weights: Named, x: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
+    def forward(self, weights: Named, x: Float[Tensor, "run row d"]) -> Float[Tensor, "run row d"]:
         """The normalised rows."""
-        w, b = (weights.get(f"{self._name}.{letter}") for letter in "wb")
-        y, *self._moments = torch.native_layer_norm(x, self._shape, w, b, self._eps)
-        self._x = x
-        return y
+        self._x, self._moments = x, []
+        rows: list[Tensor] = []
+        for run, one in enumerate(x):  # torch's norm has one gain and offset for all rows
+            w, b = self._of(weights, run)
+            y, *moments = torch.native_layer_norm(one, self._shape, w, b, self._eps)
+            self._moments.append(moments)
+            rows.append(y)
+        return rows[0][None] if len(rows) == 1 else torch.stack(rows)
 
     def backward(
-        self, weights: Named, grads: Named, delta: Float[Tensor, "row d"]
-    ) -> Float[Tensor, "row d"]:
+        self, weights: Named, grads: Named, delta: Float[Tensor, "run row d"]
+    ) -> Float[Tensor, "run row d"]:
         """The gradient of the input."""
-        w, b = (weights.get(f"{self._name}.{letter}") for letter in "wb")
-        dx, *of_weights = torch.ops.aten.native_layer_norm_backward(
-            delta, self._x, self._shape, *self._moments, w, b, [True, w is not None, b is not None]
-        )
-        for letter, grad in zip("wb", of_weights, strict=True):
-            if grad is not None:
-                grads[f"{self._name}.{letter}"].add_(grad)
-        return dx
+        rows: list[Tensor] = []
+        for run, (one, x, moments) in enumerate(zip(delta, self._x, self._moments, strict=True)):
+            w, b = self._of(weights, run)
+            wanted = [True, w is not None, b is not None]
+            dx, *of_weights = torch.ops.aten.native_layer_norm_backward(
+                one, x, self._shape, *moments, w, b, wanted
+            )
+            for own, grad in zip(self._of(grads, run), of_weights, strict=True):
+                if own is not None:
+                    own.add_(grad)
+            rows.append(dx)
+        return rows[0][None] if len(rows) == 1 else torch.stack(rows)
+
+    def _of(self, named: Named, run: int) -> tuple[Tensor | None, Tensor | None]:
+        """A run's gain and offset, or their gradients."""
+        w, b = (named.get(f"{self._name}.{letter}") for letter in "wb")
+        return None if w is None else w[run], None if b is None else b[run]
 
 
 class _NoNorm:
     """No norm: what goes in comes out."""
 
-    def forward(self, weights: Named, x: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
+    def forward(self, weights: Named, x: Float[Tensor, "run row d"]) -> Float[Tensor, "run row d"]:
         """The rows."""
         return x
 
     def backward(
-        self, weights: Named, grads: Named, delta: Float[Tensor, "row d"]
-    ) -> Float[Tensor, "row d"]:
+        self, weights: Named, grads: Named, delta: Float[Tensor, "run row d"]
+    ) -> Float[Tensor, "run row d"]:
         """Their gradient."""
         return delta
 
 
 class _Products:
-    """Matrix products in one precision, whose results are converted to another."""
+    """Matrix products of every run in one precision, whose results are converted to another."""
 
     def __init__(self, dtype: torch.dtype, low_dtype: torch.dtype) -> None:
         self.dtype, self.low_dtype = dtype, low_dtype
@@ -361,19 +403,25 @@ class _Products:
         return x.to(self.low_dtype)
 
     def linear(
-        self, x: Float[Tensor, "row n"], W: Float[Tensor, "n m"], b: Tensor | None = None
-    ) -> Float[Tensor, "row m"]:
-        """``x W + b``, with a vector or a matrix b."""
+        self,
+        x: Float[Tensor, "run row n"],
+        W: Float[Tensor, "run n m"],
+        b: Float[Tensor, "run m"] | None = None,
+    ) -> Float[Tensor, "run row m"]:
+        """``x W + b``."""
         if self._is_low:
-            out = torch.mm(self.lower(x), self.lower(W)).to(self.dtype)
-            return out if b is None else out.add_(b)
-        return torch.mm(x, W) if b is None else torch.addmm(b, x, W)
+            out = torch.bmm(self.lower(x), self.lower(W)).to(self.dtype)
+            return out if b is None else out.add_(b[:, None])
+        return torch.bmm(x, W) if b is None else torch.baddbmm(b[:, None], x, W)
 
     def add(
-        self, grad: Float[Tensor, "n m"], x: Float[Tensor, "row n"], delta: Float[Tensor, "row m"]
+        self,
+        grad: Float[Tensor, "run n m"],
+        x: Float[Tensor, "run row n"],
+        delta: Float[Tensor, "run row m"],
     ) -> None:
         """Add ``x^T delta`` to the gradient of W."""
         if self._is_low:
-            grad.add_(torch.mm(self.lower(x).T, self.lower(delta)))
+            grad.add_(torch.bmm(self.lower(x).mT, self.lower(delta)))
         else:
-            grad.addmm_(x.T, delta)
+            grad.baddbmm_(x.mT, delta)

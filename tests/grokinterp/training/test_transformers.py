@@ -28,7 +28,8 @@ def test_every_loss(loss: str) -> None:
     assert_hooked_gradients(config(VARIANTS["paper 2"], loss=loss), TransformerPasses)
 
 
-@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("batch_size", [None, 20])
+@pytest.mark.parametrize(("runs", "shares"), [(1, 2), (3, 2), (4, 1)])
 @pytest.mark.parametrize(
     ("variant", "loss"),
     [
@@ -37,16 +38,29 @@ def test_every_loss(loss: str) -> None:
         ("paper 2", "cross_entropy_float64"),
     ],
 )
-def test_pieces_and_shares_add_up(
-    variant: str, loss: str, runs: int, monkeypatch: pytest.MonkeyPatch
+def test_groups_pieces_and_shares_add_up(
+    variant: str,
+    loss: str,
+    runs: int,
+    shares: int,
+    batch_size: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Training sets of two sizes, noise on the weights, some pairs at a time."""
     monkeypatch.setattr(transformer_kernel, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(transformers, "_WORTH_SHARING", 1)
+    one = config(VARIANTS[variant], p=17, weight_noise=0.1, loss=loss, batch_size=batch_size)
     several = [
-        config(VARIANTS[variant], p=17, weight_noise=0.1, loss=loss).replace({"seed": seed})
+        one.replace({"seed": seed, "data.train_fraction": 0.8 if seed < 2 else 0.5})
         for seed in range(runs)
     ]
-    assert_run_by_run(several, TransformerPasses, shares=2)
+    assert_run_by_run(several, TransformerPasses, shares)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_runs_at_once_are_runs_one_by_one(variant: str) -> None:
+    runs = [config(VARIANTS[variant], p=7).replace({"seed": seed}) for seed in range(4)]
+    assert_run_by_run(runs, TransformerPasses, shares=1)
 
 
 @pytest.mark.parametrize("variant", ["default", "paper 2"])
@@ -59,12 +73,14 @@ def test_prefixes_are_computed_once() -> None:
     """In front of the second operand there is a row per first operand, and not one per pair."""
     words, heads = Prompt("eos a + b =", 5), 3
     prefixes = Prefixes(words, 5, causal=True, n_layers=2, heads=heads)
-    pairs = torch.arange(60).view(30, 2) % 5
+    pairs = torch.arange(60).view(1, 30, 2) % 5
     first, last = prefixes.edges(pairs)
     assert len(first.firsts) == heads * (1 + 5 + 5 + 30 + 30)
     assert len(last.firsts) == heads * 30
-    few, _ = prefixes.edges(pairs[:4])
+    few, _ = prefixes.edges(pairs[:, :4])
     assert len(few.firsts) == heads * (1 + 4 * 4)
+    both, _ = prefixes.edges(pairs.view(2, 15, 2))
+    assert len(both.firsts) == 2 * heads * (1 + 5 + 5 + 15 + 15)
 
 
 def test_who_is_trained_this_way() -> None:
