@@ -76,7 +76,8 @@ class Resources:
         """The dtype of the operands of matrix products, and of what the passes keep like them.
 
         Those of an MLP keep everything from the first layer to the logits, those of a transformer
-        the neurons. Other networks are computed under ``torch.autocast``.
+        the neurons, those of an embedding MLP nothing. Other networks are computed under
+        ``torch.autocast``.
         """
         return PRECISIONS[self.precision][1]
 

@@ -4,10 +4,14 @@ import itertools
 from collections.abc import Callable
 
 import pytest
+import torch
 
 import grokinterp as gi
+from analyses.efficiency import settings
 from grokinterp.team import Team
+from grokinterp.training.passes import embedding_mlps, transformers
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.run_by_run import RunByRunPasses
 from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
@@ -67,4 +71,23 @@ def test_many_small_runs(threads: int, compare: Callable[..., None]) -> None:
         compare(
             lambda: interval(at_once),
             {"one run after another": lambda: interval(one_by_one)},
+        )
+
+
+@pytest.mark.parametrize("network", ["transformer", "mlp"])
+def test_second_paper(
+    network: str, threads: int, compare: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 small networks of the second paper (p 43, batches of 101), against one after another."""
+    one = settings.network(network, "small")
+    configs = [settings.seeded(one, seed) for seed in range(48)]
+    with Team(threads) as team, torch.no_grad():
+        at_once, autograd = (Stack(configs, CPU, team, passes=p) for p in (None, RunByRunPasses))
+        for ways in (embedding_mlps, transformers):
+            monkeypatch.setattr(ways, "_GROUP_BYTES", 1)
+        one_by_one = Stack(configs, CPU, team)
+        compare(
+            at_once.step,
+            {"one run after another": one_by_one.step, "by autograd": autograd.step},
+            burst=3,
         )

@@ -55,6 +55,10 @@ SUBJECTS: Sequence[tuple[str, Sequence[str]]] = [
     ("a step of nine runs, train fractions .1 to .9", ["stack.py::test_unequal_training_sets"]),
     ("a run's step in a stack of 16, p 31 and 64 neurons", ["stack.py::test_small_runs"]),
     ("ten steps and a row of 256 such runs", ["stack.py::test_many_small_runs"]),
+    (
+        "a step of 48 of the second paper's small transformers, MLPs",
+        ["stack.py::test_second_paper[transformer]", "stack.py::test_second_paper[mlp]"],
+    ),
     ("a sweep of 64 runs of 200 steps (p 47, 128 neurons)", ["sweep.py::test_sweep_of_64"]),
     (
         "8 runs of the second paper's small transformer, LSTM and MLP as a sweep in two processes",

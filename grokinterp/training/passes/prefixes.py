@@ -293,7 +293,7 @@ class _Layer:
         rows, order = self._key(values).view(runs, -1).sort(dim=1, stable=True)
         by_key = self._places.index_select(1, order.flatten()).view(self._heads, runs, -1)
         by_key = _through_runs(by_key.transpose(0, 1), edges)
-        firsts = torch.searchsorted(rows, self._every_row.expand(runs, -1), out_int32=True)
+        firsts = torch.searchsorted(rows, self._every_row.repeat(runs, 1), out_int32=True)
         bag_of = _through_runs(self._bag_of.expand(runs, -1), len(self._firsts))
         queries, query_of = None, bag_of
         if self._queries is not None:

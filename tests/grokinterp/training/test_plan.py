@@ -12,8 +12,9 @@ import grokinterp as gi
 from grokinterp.team import Team
 from grokinterp.tracking import Callback
 from grokinterp.training.memory import parse_bytes, run_bytes
-from grokinterp.training.passes import Passes, small
+from grokinterp.training.passes import Passes, embedding_mlps, small, transformers
 from grokinterp.training.passes.by_hand import HandWrittenPasses
+from grokinterp.training.passes.embedding_mlps import EmbeddingMLPPasses
 from grokinterp.training.passes.small import SmallRunsPasses
 from grokinterp.training.passes.transformers import TransformerPasses
 from grokinterp.training.plan import plan
@@ -93,6 +94,7 @@ def stack_bytes(config: gi.RunConfig, passes: type[Passes], runs: int) -> int:
         ({"data.train_fraction": 0.9}, HandWrittenPasses),
         ({"data.p": 31}, HandWrittenPasses),
         ({"model": gi.TransformerConfig(d_model=32, n_heads=2, d_mlp=64)}, TransformerPasses),
+        ({"model": gi.EmbeddingMLPConfig(d_embed=16, hidden=(64, 64))}, EmbeddingMLPPasses),
     ],
 )
 def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
@@ -100,9 +102,10 @@ def test_the_estimate_of_memory_is_what_a_run_adds_to_a_stack(
 ) -> None:
     """Counted without the finished model: a sixth of what its weights take.
 
-    Nor the buffers of a group of small runs, which has one here. These need fewer indices.
+    Nor the buffers of a group of runs, which has one here. Small MLPs need fewer indices.
     """
-    monkeypatch.setattr(small, "_GROUP_BYTES", 1)
+    for ways in (small, embedding_mlps, transformers):
+        monkeypatch.setattr(ways, "_GROUP_BYTES", 1)
     config = SMALL.replace(changes)
     added = (stack_bytes(config, passes, 10) - stack_bytes(config, passes, 4)) / 6
     assert added < run_bytes(config, 4) < 1.4 * added
