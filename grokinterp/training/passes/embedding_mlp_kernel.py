@@ -39,7 +39,7 @@ class Examples:
 class EmbeddingMLPKernel:
     """Forward and backward pass of several runs of one architecture.
 
-    One kernel can process any number of runs, some after others. ``weights`` and ``grads`` map
+    One kernel can process any number of groups of runs. ``weights`` and ``grads`` map
     names to tensors [run, ...].
 
     Args:
