@@ -109,16 +109,16 @@ class TransformerKernel:
             _, logits = self._forward(weights, self._prefixes.edges(pairs))
             yield slice(first, first + len(some)), logits
 
-    def gradients(self, weights: Named, grads: Named, batch: Batch) -> Float[Tensor, " run"]:
+    def gradients(self, weights: Named, grads: Named, examples: Batch) -> Float[Tensor, " run"]:
         """Add the losses' gradients to ``grads``; return the losses.
 
         Of a share of a batch, both are the share's part of the sum.
         """
         first = next(iter(weights.values()))
         total = first.new_zeros(len(first))
-        for piece in batch.pieces:
+        for piece in examples.pieces:
             x, logits = self._forward(weights, piece.layers)
-            losses, residual = self._loss(logits, piece, batch.n_total)
+            losses, residual = self._loss(logits, piece, examples.n_total)
             total += losses
             self._backward(weights, grads, piece, x, residual)
         return total
