@@ -87,7 +87,9 @@ def test_every_command_has_something_to_show(
     name: str, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(finding, "write_finding", lambda found, page: drawn.extend(found.figures))
+    monkeypatch.setattr(
+        finding, "write_finding", lambda found, page, **_: drawn.extend(found.figures)
+    )
     result = command("run", name, tmp_path, "--size", "tiny")
     assert result.exit_code == 0, result.output
     assert "nan" not in result.output.split()
