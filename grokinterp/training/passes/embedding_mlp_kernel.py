@@ -20,6 +20,8 @@ from grokinterp.models.embedding_mlp import EmbeddingMLPConfig
 from grokinterp.models.prompt import vocabulary
 from grokinterp.short_text import short_repr
 from grokinterp.training.passes.batched_kernel import padded
+from grokinterp.training.passes.products import Products
+from grokinterp.training.passes.residuals import losses_and_residuals
 
 _SCORED_BYTES = 2**21  # activations of a layer on pairs that are scored together
 
@@ -60,9 +62,9 @@ class EmbeddingMLPKernel:
         matmul_dtype: torch.dtype,
     ) -> None:
         prompt, _, self._classes = vocabulary(config, p)
-        self._p, self._loss_, self._concat = p, LOSSES[loss], config.combine == "concat"
+        self._p, self._loss, self._concat = p, LOSSES[loss], config.combine == "concat"
         self._activation, self._widths = ACTIVATIONS[config.act], tuple(config.hidden)
-        self._dtype, self._matmul_dtype = dtype, matmul_dtype
+        self._products = Products(dtype, matmul_dtype)
         a, b = prompt.operands
         # Of each operand, its position and the first of its tokens.
         self._operands = (a, 0), (b, p if prompt.has_two_tables else 0)
@@ -87,17 +89,19 @@ class EmbeddingMLPKernel:
         pre = [sum_of_rows(tables, examples.operands).view(runs, n, -1)]
         post = self._hidden(weights, pre)
         logits = self._logits(weights, post[-1])
-        losses, delta = self._residual(logits, examples)
+        losses, delta = losses_and_residuals(
+            self._loss, logits, examples.labels, classes=self._classes, n_total=examples.n_total
+        )
         for i in reversed(range(len(pre))):
             name, bias = self._names(i + 1)
             if bias in grads:
                 torch.sum(delta[..., : grads[bias].shape[-1]], dim=1, out=grads[bias])
             W = weights[name]
-            of_W = self._product(post[i].mT, delta)
+            of_W = self._products.linear(post[i].mT, delta)
             grads[name].copy_(of_W[..., : W.shape[-1]])
             if self._activation.gain != 1:
                 W = W * self._activation.gain
-            delta = self._product(delta[..., : W.shape[-1]], W.mT)
+            delta = self._products.linear(delta[..., : W.shape[-1]], W.mT)
             delta = self._activation.backward_(delta, pre[i])
         self._backward_tables(weights, grads, delta, examples)
         return losses
@@ -122,7 +126,7 @@ class EmbeddingMLPKernel:
             if i:
                 W, b = (weights.get(name) for name in self._names(i))
                 assert W is not None
-                pre.append(self._product(post[-1], W, b))
+                pre.append(self._products.linear(post[-1], W, b))
             post.append(torch.empty_like(pre[i]))
             self._activation.forward_into(pre[i], post[i])
         return post
@@ -134,25 +138,11 @@ class EmbeddingMLPKernel:
         name, bias = self._names(len(self._widths))
         W, b, more = weights[name], weights.get(bias), padded(self._classes) - self._classes
         if not more:
-            return self._product(post, W, b)
-        absent = self._loss_.absent if self._loss_.residual_ is not None else 0.0
+            return self._products.linear(post, W, b)
+        absent = self._loss.absent if self._loss.residual_ is not None else 0.0
         columns = W.new_full((len(W), more), absent)
         b = torch.cat([W.new_zeros(len(W), self._classes) if b is None else b, columns], dim=1)
-        return self._product(post, torch.nn.functional.pad(W, (0, more)), b)
-
-    def _residual(
-        self, logits: Float[Tensor, "run n padded"], examples: Examples
-    ) -> tuple[Float[Tensor, " run"], Float[Tensor, "run n padded"]]:
-        """The losses, and the gradient of the logits, which it may overwrite."""
-        loss, classes, labels = self._loss_, self._classes, examples.labels
-        if loss.residual_ is None:
-            with torch.enable_grad():
-                leaf = logits.requires_grad_()
-                losses = loss.per_example(leaf[..., :classes], labels).sum(dim=1) / examples.n_total
-                return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
-        at_label = torch.arange(0, logits.numel(), logits.shape[-1]) + labels.flatten()
-        losses = loss.residual_(logits, at_label) * (loss.loss_scale(classes) / examples.n_total)
-        return losses, logits.mul_(loss.grad_scale(examples.n_total, classes))
+        return self._products.linear(post, torch.nn.functional.pad(W, (0, more)), b)
 
     def _tables(self, weights: Named) -> list[Float[Tensor, "run_p width"]]:
         """What residues add to the first pre-activations, as a (symbols, bias included) and as b.
@@ -162,11 +152,11 @@ class EmbeddingMLPKernel:
         W_E, W = weights["embed.W_E"], self._by_position(weights["layers.0.W_in"])
         rest = weights.get("layers.0.b_in")
         for position, token in self._symbols:
-            of_symbol = self._product(W_E[:, token, None], W(position))[:, 0]
+            of_symbol = self._products.linear(W_E[:, token, None], W(position))[:, 0]
             rest = of_symbol if rest is None else rest + of_symbol
         (a, from_a), (b, from_b) = self._operands
-        of_a = self._product(W_E[:, from_a : from_a + self._p], W(a), rest)
-        of_b = self._product(W_E[:, from_b : from_b + self._p], W(b))
+        of_a = self._products.linear(W_E[:, from_a : from_a + self._p], W(a), rest)
+        of_b = self._products.linear(W_E[:, from_b : from_b + self._p], W(b))
         return [of_a.flatten(0, 1), of_b.flatten(0, 1)]
 
     def _backward_tables(
@@ -178,14 +168,14 @@ class EmbeddingMLPKernel:
         for (position, first), chosen in zip(self._operands, examples.operands, strict=True):
             of_table = sums_by_row(delta.flatten(0, 1), chosen, len(delta) * self._p)
             of_table, rows = of_table.view(len(delta), self._p, -1), slice(first, first + self._p)
-            of_W_at(position).add_(self._product(W_E[:, rows].mT, of_table))
-            of_E[:, rows].add_(self._product(of_table, W(position).mT))
+            of_W_at(position).add_(self._products.linear(W_E[:, rows].mT, of_table))
+            of_E[:, rows].add_(self._products.linear(of_table, W(position).mT))
         total = delta.sum(dim=1)
         if "layers.0.b_in" in grads:
             grads["layers.0.b_in"].copy_(total)
         for position, token in self._symbols:
             of_W_at(position).add_(W_E[:, token, :, None] * total[:, None, :])
-            of_E[:, token].add_(self._product(total[:, None], W(position).mT)[:, 0])
+            of_E[:, token].add_(self._products.linear(total[:, None], W(position).mT)[:, 0])
 
     def _by_position(
         self, W_in: Float[Tensor, "run input width"]
@@ -199,18 +189,6 @@ class EmbeddingMLPKernel:
         if i == len(self._widths):
             return "unembed.W_U", "unembed.b_U"
         return f"layers.{i}.W_in", f"layers.{i}.b_in"
-
-    def _product(
-        self,
-        x: Float[Tensor, "run n inner"],
-        W: Float[Tensor, "run inner width"],
-        b: Float[Tensor, "run width"] | None = None,
-    ) -> Float[Tensor, "run n width"]:
-        """``x W + b`` of every run."""
-        if self._dtype != self._matmul_dtype:
-            out = torch.bmm(x.to(self._matmul_dtype), W.to(self._matmul_dtype)).to(self._dtype)
-            return out if b is None else out.add_(b[:, None])
-        return torch.bmm(x, W) if b is None else torch.baddbmm(b[:, None], x, W)
 
 
 def sum_of_rows(

@@ -4,11 +4,9 @@ import torch
 
 from grokinterp.config import RunConfig
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
-from grokinterp.models.registry import model_class
 from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.passes.embedding_mlp_kernel import EmbeddingMLPKernel
 from grokinterp.training.passes.grouped import GroupedPasses
-from grokinterp.training.state import StackState
 
 # Activations of a layer of a group in an update: enough to make the cost of calls small, few enough
 # for the cache.
@@ -18,30 +16,17 @@ _GROUP_BYTES = 2**21
 class EmbeddingMLPPasses(GroupedPasses):
     """Each worker puts groups of runs through an ``EmbeddingMLPKernel``."""
 
+    network, kernel = HookedEmbeddingMLP, EmbeddingMLPKernel
+
     @classmethod
     def suits(cls, config: RunConfig, device: torch.device) -> bool:
         """Whether this is a CPU, and the run an embedding MLP without norm and dropout."""
-        return (
-            device.type == "cpu"
-            and model_class(config.model) is HookedEmbeddingMLP
-            and config.model.norm is None
-            and not config.training.dropout
-        )
+        return super().suits(config, device) and config.model.norm is None
 
     @classmethod
     def bytes_per_run(cls, config: RunConfig, itemsize: int) -> int:
         """Those of the activations and their gradients, of all runs together at the worst."""
         return 3 * batch_rows(config) * sum(config.model.hidden) * itemsize
-
-    def _kernel(self, state: StackState) -> EmbeddingMLPKernel:
-        first = state.configs[0]
-        return EmbeddingMLPKernel(
-            first.model,
-            first.data.p,
-            first.training.loss,
-            dtype=state.dtype,
-            matmul_dtype=state.matmul_dtype,
-        )
 
     def _most_runs(self, config: RunConfig, itemsize: int) -> int:
         return _GROUP_BYTES // (batch_rows(config) * max(config.model.hidden) * itemsize)

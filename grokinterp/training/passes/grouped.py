@@ -5,16 +5,18 @@ calling them.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp.config import RunConfig
+from grokinterp.models.base import HookedModel
+from grokinterp.models.registry import model_class
 from grokinterp.short_text import short_repr
 from grokinterp.team import Team
 from grokinterp.training.minibatches import Minibatches, batch_rows
@@ -68,9 +70,17 @@ class _Group:
 class GroupedPasses(Passes):
     """Each worker puts groups of runs, or its share of their examples, through a kernel."""
 
+    network: ClassVar[type[HookedModel]]
+    kernel: ClassVar[Callable[..., Kernel]]  # of a model's config, the modulus, loss and precision
+
     def __init__(self, state: StackState, team: Team) -> None:
         self._state, self._team, self._shares = state, team, len(state.grads)
-        self._kernels = [self._kernel(state) for _ in range(team.size)]
+        first, precision = (
+            state.configs[0],
+            {"dtype": state.dtype, "matmul_dtype": state.matmul_dtype},
+        )
+        program = first.model, first.data.p, first.training.loss
+        self._kernels = [self.kernel(*program, **precision) for _ in range(team.size)]
         workers = max(1, team.size // self._shares)
         groups = [
             self._group(rows, share)
@@ -80,12 +90,17 @@ class GroupedPasses(Passes):
         self._todo = deal(groups, lambda group: group.labels.numel(), team.size)
 
     @abstractmethod
-    def _kernel(self, state: StackState) -> Kernel:
-        """A kernel for a thread."""
-
-    @abstractmethod
     def _most_runs(self, config: RunConfig, itemsize: int) -> int:
         """Most runs like ``config`` that are computed at once."""
+
+    @classmethod
+    def suits(cls, config: RunConfig, device: torch.device) -> bool:
+        """Whether this is a CPU, and the run has the network and no dropout."""
+        return (
+            device.type == "cpu"
+            and model_class(config.model) is cls.network
+            and not config.training.dropout
+        )
 
     @classmethod
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:

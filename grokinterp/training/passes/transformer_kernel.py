@@ -18,6 +18,8 @@ from grokinterp.models.transformer import HookedTransformer
 from grokinterp.models.transformer_config import TransformerConfig
 from grokinterp.short_text import short_repr
 from grokinterp.training.passes.prefixes import Edges, Prefixes
+from grokinterp.training.passes.products import Products
+from grokinterp.training.passes.residuals import losses_and_residuals
 
 # All activations of the pairs that are processed together, if every position were computed: what is
 # shared or not needed leaves about a third of it.
@@ -79,9 +81,9 @@ class TransformerKernel:
         )
         self._p = p
         self._fixed = {name: buffer[None] for name, buffer in model.named_buffers()}
-        self._loss_ = LOSSES[loss]
+        self._loss = LOSSES[loss]
         self._scale = model.unembed.scale
-        self._products = products = _Products(dtype, matmul_dtype)
+        self._products = products = Products(dtype, matmul_dtype)
         self._blocks = [_Block(config, i, products) for i in range(config.n_layers)]
         self._norm = _NoNorm() if model.ln_final is None else _Norm(config, "ln_final")
 
@@ -118,24 +120,16 @@ class TransformerKernel:
         total = first.new_zeros(len(first))
         for piece in examples.pieces:
             x, logits = self._forward(weights, piece.layers)
-            losses, residual = self._loss(logits, piece, examples.n_total)
+            losses, residual = losses_and_residuals(
+                self._loss,
+                logits,
+                piece.labels,
+                classes=logits.shape[-1],
+                n_total=examples.n_total,
+            )
             total += losses
             self._backward(weights, grads, piece, x, residual)
         return total
-
-    def _loss(
-        self, logits: Float[Tensor, "run n classes"], piece: Piece, n_total: int
-    ) -> tuple[Float[Tensor, " run"], Float[Tensor, "run n classes"]]:
-        """The piece's part of the losses, and the gradient of its logits; may overwrite them."""
-        loss, classes = self._loss_, logits.shape[-1]
-        if loss.residual_ is None:
-            with torch.enable_grad():
-                leaf = logits.requires_grad_()
-                losses = loss.per_example(leaf, piece.labels).sum(dim=1) / n_total
-                return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
-        at_label = torch.arange(0, logits.numel(), classes) + piece.labels.flatten()
-        losses = loss.residual_(logits, at_label) * (loss.loss_scale(classes) / n_total)
-        return losses, logits.mul_(loss.grad_scale(n_total, classes))
 
     def _forward(self, weights: Named, layers: list[Edges]) -> tuple[Tensor, Tensor]:
         """The read-out's input and the logits."""
@@ -174,7 +168,7 @@ class TransformerKernel:
 class _Block:
     """One layer; a :meth:`backward` follows a :meth:`forward` on the same edges."""
 
-    def __init__(self, config: TransformerConfig, layer: int, products: "_Products") -> None:
+    def __init__(self, config: TransformerConfig, layer: int, products: Products) -> None:
         name, is_post = f"blocks.{layer}", config.norm_position == "post"
 
         def norms(leaf: str) -> "tuple[_Norm | _NoNorm, _Norm | _NoNorm]":
@@ -219,7 +213,7 @@ class _Block:
 class _Attention:
     """Attention along edges, as in :class:`~grokinterp.models.attention.Attention`."""
 
-    def __init__(self, config: TransformerConfig, name: str, products: "_Products") -> None:
+    def __init__(self, config: TransformerConfig, name: str, products: Products) -> None:
         assert config.d_head is not None
         self._name, self._heads, self._d_head = name, config.n_heads, config.d_head
         self._rate, self._products = config.attn_rate, products
@@ -292,7 +286,7 @@ class _Attention:
 class _MLP:
     """The MLP of a block, as in :class:`~grokinterp.models.transformer_parts.MLP`."""
 
-    def __init__(self, config: TransformerConfig, name: str, products: "_Products") -> None:
+    def __init__(self, config: TransformerConfig, name: str, products: Products) -> None:
         assert config.d_mlp is not None
         self._name, self._products, self._width = name, products, config.d_mlp
         self._act = ACTIVATIONS[config.act_fn]
@@ -389,39 +383,3 @@ class _NoNorm:
     ) -> Float[Tensor, "run row d"]:
         """Their gradient."""
         return delta
-
-
-class _Products:
-    """Matrix products of every run in one precision, whose results are converted to another."""
-
-    def __init__(self, dtype: torch.dtype, low_dtype: torch.dtype) -> None:
-        self.dtype, self.low_dtype = dtype, low_dtype
-        self._is_low = dtype != low_dtype
-
-    def lower(self, x: Tensor) -> Tensor:
-        """An operand in the products' precision."""
-        return x.to(self.low_dtype)
-
-    def linear(
-        self,
-        x: Float[Tensor, "run row n"],
-        W: Float[Tensor, "run n m"],
-        b: Float[Tensor, "run m"] | None = None,
-    ) -> Float[Tensor, "run row m"]:
-        """``x W + b``."""
-        if self._is_low:
-            out = torch.bmm(self.lower(x), self.lower(W)).to(self.dtype)
-            return out if b is None else out.add_(b[:, None])
-        return torch.bmm(x, W) if b is None else torch.baddbmm(b[:, None], x, W)
-
-    def add(
-        self,
-        grad: Float[Tensor, "run n m"],
-        x: Float[Tensor, "run row n"],
-        delta: Float[Tensor, "run row m"],
-    ) -> None:
-        """Add ``x^T delta`` to the gradient of W."""
-        if self._is_low:
-            grad.add_(torch.bmm(self.lower(x).mT, self.lower(delta)))
-        else:
-            grad.baddbmm_(x.mT, delta)

@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from grokinterp.config import RunConfig
-from grokinterp.models.registry import model_class
 from grokinterp.models.transformer import HookedTransformer
 from grokinterp.training.minibatches import batch_rows
 from grokinterp.training.passes.deal import shares_per_run
 from grokinterp.training.passes.grouped import GroupedPasses
 from grokinterp.training.passes.transformer_kernel import TransformerKernel
-from grokinterp.training.state import StackState
 
 # Fewest products of examples and parameters in an update for which dividing it is worth it.
 _WORTH_SHARING = 2**26
@@ -23,14 +19,7 @@ _GROUP_BYTES = 2**20
 class TransformerPasses(GroupedPasses):
     """Each worker puts groups of runs, or its share of their examples, through a kernel."""
 
-    @classmethod
-    def suits(cls, config: RunConfig, device: torch.device) -> bool:
-        """Whether the device is a CPU and the run a transformer without dropout."""
-        return (
-            device.type == "cpu"
-            and model_class(config.model) is HookedTransformer
-            and not config.training.dropout
-        )
+    network, kernel = HookedTransformer, TransformerKernel
 
     @classmethod
     def shares_per_run(cls, configs: Sequence[RunConfig], workers: int) -> int:
@@ -47,16 +36,6 @@ class TransformerPasses(GroupedPasses):
         words, model = len(config.model.prompt.split()), config.model
         per_pair = words + (model.n_layers - 1) * words**2  # keys of the last layer and of others
         return config.data.n_train * per_pair * model.n_heads * _INT32_PER_EDGE * 4
-
-    def _kernel(self, state: StackState) -> TransformerKernel:
-        first = state.configs[0]
-        return TransformerKernel(
-            first.model,
-            first.data.p,
-            first.training.loss,
-            dtype=state.dtype,
-            matmul_dtype=state.matmul_dtype,
-        )
 
     def _most_runs(self, config: RunConfig, itemsize: int) -> int:
         widest = max(config.model.d_mlp or 4 * config.model.d_model, config.model.d_model)
