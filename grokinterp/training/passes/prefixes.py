@@ -69,15 +69,11 @@ class Edges:
         self, grad: Float[Tensor, "run input d"], of: Float[Tensor, "run output d"]
     ) -> None:
         """Add to the gradient of :meth:`continued`'s argument that ``of`` its result."""
-        own = grad[:, self.start :]
-        if self.queries is None:
-            own.add_(of)
-        elif own.is_contiguous():
-            own.flatten(0, 1).index_add_(0, self.queries, of.flatten(0, 1))
-        else:
-            rows = of.new_zeros(own.shape)
+        if self.queries is not None:
+            rows = of.new_zeros(self.runs, grad.shape[1] - self.start, of.shape[2])
             rows.flatten(0, 1).index_add_(0, self.queries, of.flatten(0, 1))
-            own.add_(rows)
+            of = rows
+        grad[:, self.start :].add_(of)
 
     def scores(
         self, q: Float[Tensor, "query d"], k: Float[Tensor, "key d"]
