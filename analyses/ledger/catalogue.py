@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from analyses.ledger.entry import Entry
+from analyses.ledger.entry import Entry, sources_of
 from analyses.ledger.targets import target, targets
 from analyses.ledger.verdicts import is_published
 from analyses.registry import EXPERIMENTS
@@ -45,12 +45,13 @@ def check(found: Sequence[Entry]) -> None:
     for name, count in Counter(entry.id for entry in found).items():
         if count > 1:
             raise ValueError(f"{count} entries are called {name!r}; give each a name of its own")
-    sources = {entry.source.name: entry.source for entry in found}
+    sources = {source.name: source for source in sources_of(found)}
     used: dict[str, str] = {}
     for entry in found:
         source = entry.source
-        if sources[source.name] != source:
-            raise ValueError(f"two sources are called {source.name!r}; give each its own name")
+        for one in source.with_parts:
+            if sources[one.name] != one:
+                raise ValueError(f"two sources are called {one.name!r}; give each its own name")
         if source.experiment is not None and source.experiment not in EXPERIMENTS:
             near = difflib.get_close_matches(source.experiment, EXPERIMENTS)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there is {[*EXPERIMENTS]}"

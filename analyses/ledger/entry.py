@@ -1,11 +1,13 @@
 """What an entry of the ledger declares, before anything is run.
 
 A :class:`Source` is a computation: a function, or an experiment of the registry, with its settings
-and seeds. Its result is a dataset. An :class:`Entry` names the published values that are compared
-with parts of that result, how, and how closely they must agree.
+and seeds. Its result is a dataset. It may be computed from the results of other sources, its parts,
+so that a day's computation is stored hour by hour, and what several need is computed once. An
+:class:`Entry` names the published values that are compared with parts of a result, how, and how
+closely they must agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +44,7 @@ class Source:
     seeds: int = 1
     networks: tuple[str, ...] = ("mlp",)  # architectures of its runs, from ``NETWORKS``
     runs: str | None = None  # folder of its runs, if sources share one; None for one of its own
+    parts: "tuple[Source, ...]" = ()  # sources whose results it is computed from
     missing: str = ""  # what has to be written or provided before it can run
 
     def __post_init__(self) -> None:
@@ -53,11 +56,20 @@ class Source:
             raise ValueError(f"source {self.name!r}: give either compute, or what is missing")
 
     @property
+    def with_parts(self) -> "tuple[Source, ...]":
+        """All that it is computed from, and then itself."""
+        return (*(one for part in self.parts for one in part.with_parts), self)
+
+    @property
     def needs(self) -> str:
-        """Time and machine, in words."""
-        time = f"{self.minutes:.0f} min" if self.minutes < 90 else f"{self.minutes / 60:.0f} h"
-        time = "under a minute" if self.minutes < 1 else time
-        return f"{time} on {MACHINE[self.tier]}" + (f"; {self.missing}" if self.missing else "")
+        """Time and machine, in words, its parts included."""
+        minutes = dict.fromkeys(MACHINE.values(), 0.0)
+        for one in self.with_parts:
+            minutes[MACHINE[one.tier]] += one.minutes
+        told = " and ".join(
+            f"{time_in_words(time)} on {on}" for on, time in minutes.items() if time
+        )
+        return f"{told}; {self.missing}" if self.missing else told
 
 
 @short_repr
@@ -130,3 +142,16 @@ class Entry:
     def paper(self) -> int:
         """1 or 2."""
         return int(self.id.partition("/")[0])
+
+
+def time_in_words(minutes: float) -> str:
+    """Rounded, such as "20 min" or "4 h"."""
+    if minutes < 1:
+        return "under a minute"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+
+
+def sources_of(entries: Iterable[Entry]) -> tuple[Source, ...]:
+    """The sources of entries, each once, after its parts."""
+    found = (one for entry in entries for one in entry.source.with_parts)
+    return tuple({source.name: source for source in found}.values())

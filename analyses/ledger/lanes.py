@@ -6,7 +6,7 @@ threads gain nothing, and more processes do.
 
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -32,6 +32,7 @@ def done(
     tasks: Sequence[Task],
     call: Callable[[Task], tuple[Any, ...] | None],
     *,
+    after: Callable[[Task], Collection[Task]],
     apart: Callable[[Task], Hashable],
     lanes: int,
 ) -> Iterator[tuple[Task, Future[Any]]]:
@@ -42,6 +43,7 @@ def done(
     Args:
         tasks: begun in this order, as lanes become free.
         call: asked when a task is to begin: a function and its arguments, or None to leave it out.
+        after: tasks that a task waits for, if they are among these.
         apart: tasks for which this is equal never run at the same time.
         lanes: how many tasks to do at once: 1 in this process, more in processes of their own.
     """
@@ -51,7 +53,14 @@ def done(
             broken = False
             while busy or (waiting and not broken):
                 taken = {apart(task) for task in busy.values()}
-                free = [] if broken else [task for task in waiting if apart(task) not in taken]
+                undone = [*waiting, *busy.values()]
+                free = [
+                    task
+                    for task in waiting
+                    if not broken
+                    and apart(task) not in taken
+                    and not any(other in undone for other in after(task))
+                ]
                 if free and len(busy) < lanes:
                     waiting.remove(free[0])
                     if (asked := call(free[0])) is None:

@@ -1,8 +1,9 @@
 """Stored results: a small JSON file for each source, and a netCDF file for its curves.
 
 The JSON holds the numbers per seed, the settings, the key of the code that computed them, versions,
-device and wall time, the checksum of the netCDF file, and its own. A file that was edited by hand
-is refused; a result of other code or other settings than the ledger now declares is stale.
+device and wall time, the checksums of the netCDF file and of the results it was computed from, and
+its own. A file that was edited by hand is refused; a result of other code or other settings than
+the ledger now declares, or of parts that have another result now, is stale.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -127,6 +128,8 @@ def store(folder: Path, source: Source, data: xr.Dataset, seconds: float, code: 
         "values": {str(name): _plain(data[name]) for name in own},
         "curves": checksum,
     }
+    if source.parts:
+        about["parts"] = _checksums(folder, source.parts)
     about["sha256"] = _digest(about)
     with replacing(folder / f"{source.name}.json") as file:
         file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -170,7 +173,23 @@ def load(folder: Path, source: Source) -> Result | None:
     if about["code"] != key_of(source):
         message = f"{path} was computed by other code ({about['code']}, now {key_of(source)})"
         raise ResultError("stale", message, result)
+    now = _checksums(folder, source.parts)
+    if changed := [name for name in now if about["parts"].get(name) != now[name]]:
+        message = f"{path} was computed from other results of {', '.join(changed)}; {again}"
+        raise ResultError("stale", message, result)
     return result
+
+
+def _checksums(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
+    """Of stored results, by the names of their sources; "" where there is no valid one."""
+    found: dict[str, str] = {}
+    for source in sources:
+        try:
+            result = load(folder, source)
+        except ResultError:
+            result = None
+        found[source.name] = "" if result is None else result.about["sha256"]
+    return found
 
 
 def _halved(values: xr.DataArray) -> xr.DataArray:

@@ -10,7 +10,7 @@ steps nor the size of its network, so runs of two sources may have one name.
 import importlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import xarray as xr
 
-from analyses.ledger.entry import Entry, Source
+from analyses.ledger.entry import Entry, Source, sources_of
 from analyses.ledger.lanes import done, with_output_in
 from analyses.ledger.results import (
     Result,
@@ -74,10 +74,13 @@ def plan(
     run: list[Source] = []
     left: list[tuple[Source, str]] = []
     used = 0.0
-    for source in {entry.source.name: entry.source for entry in entries}.values():
+    for source in sources_of(entries):
         if not again and is_valid(folder, source):
             continue
-        if source.compute is None:
+        absent = [part.name for part in source.parts if part in [one for one, _ in left]]
+        if absent:
+            left.append((source, f"needs {', '.join(absent)}, which will not be there"))
+        elif source.compute is None:
             left.append((source, source.missing))
         elif source.tier == "gpu" and not gpu:
             left.append((source, f"needs a GPU, {source.needs}; --tier gpu runs it without one"))
@@ -113,7 +116,8 @@ def run_all(
     lacks what an entry reads, and one whose code was edited meanwhile, which is stale.
 
     Args:
-        sources: in this order, but those that share a folder of runs never at the same time.
+        sources: in this order, but a source waits for its parts, and those that share a folder of
+            runs are never computed at the same time.
         folder: of the stored results.
         work: where experiments keep their networks, what failed its traceback, and sources that
             have a process of their own what they print.
@@ -143,7 +147,11 @@ def run_all(
         return with_output_in, log, *call
 
     for source, future in done(
-        sources, begin, apart=lambda source: places[source.name], lanes=processes
+        sources,
+        begin,
+        after=lambda source: source.parts,
+        apart=lambda source: places[source.name],
+        lanes=processes,
     ):
         try:
             one = future.result()
@@ -174,7 +182,7 @@ def _one(source: Source, key: str, folder: Path, work: Path) -> _Done:
     try:
         if key_now(source) != key:
             raise RuntimeError("its code was edited since this command began; run it again")
-        data = compute(source, work)
+        data = compute(source, work, _parts(source, folder))
         seconds, after = time.perf_counter() - begin, key_now(source)
         if after == key:
             store(folder, source, data, seconds, after)
@@ -204,13 +212,24 @@ def _unread(source: Source, folder: Path, entries: Iterable[Entry]) -> list[str]
     return [fault for entry in of_source for fault in unread(entry, result)]
 
 
-def compute(source: Source, work: Path) -> xr.Dataset:
-    """The result of a source, computed here and now."""
+def _parts(source: Source, folder: Path) -> dict[str, xr.Dataset]:
+    """The results that a source is computed from, by name."""
+    found: dict[str, xr.Dataset] = {}
+    for part in source.parts:
+        if (result := load(folder, part)) is None:
+            raise RuntimeError(f"{part.name}, which it is computed from, has no result yet")
+        found[part.name] = result.data
+    return found
+
+
+def compute(source: Source, work: Path, parts: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """The result of a source, computed here and now, given those of its parts by name."""
     if source.compute is None:
         raise ValueError(f"{source.name} cannot be run yet: {source.missing}")
     module, _, name = source.compute.partition(":")
     function = getattr(importlib.import_module(module), name)
-    return function(seeds=source.seeds, work=work / place(source), **source.settings)
+    given = {"parts": parts} if source.parts else {}
+    return function(seeds=source.seeds, work=work / place(source), **given, **source.settings)
 
 
 def place(source: Source) -> Path:

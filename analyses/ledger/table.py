@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from analyses.ledger.entry import MACHINE, TIERS, Entry
+from analyses.ledger.entry import MACHINE, TIERS, Entry, sources_of, time_in_words
 from analyses.ledger.verdicts import Row, Verdict, counts
 
 PAPERS = {
@@ -62,21 +62,17 @@ def markdown(rows: Sequence[Row], entries: Iterable[Entry], seconds: Mapping[str
 
 def _times(entries: Iterable[Entry], seconds: Mapping[str, float]) -> Iterator[str]:
     """How long each tier takes, how much of it can be run, and how long what was run took."""
-    sources = {entry.source.name: entry.source for entry in entries}.values()
+    sources = sources_of(entries)
     yield "| tier | computations | still to be written | expected time | on | run | they took |"
     yield "|---|---|---|---|---|---|---|"
     for tier in TIERS:
         ready = [one for one in sources if one.tier == tier and one.compute is not None]
         missing = sum(one.tier == tier and one.compute is None for one in sources)
-        expected = _time(sum(one.minutes for one in ready))
+        expected = time_in_words(sum(one.minutes for one in ready))
         took = [seconds[one.name] for one in ready if one.name in seconds]
-        measured = _time(sum(took) / 60) if took else ""
+        measured = time_in_words(sum(took) / 60) if took else ""
         cells = (tier, len(ready), missing, expected, MACHINE[tier], len(took), measured)
         yield f"| {' | '.join(map(str, cells))} |"
-
-
-def _time(minutes: float) -> str:
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
 
 
 def section(rows: Sequence[Row]) -> Iterator[str]:

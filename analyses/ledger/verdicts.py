@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from analyses.ledger.comparisons import undecided
-from analyses.ledger.entry import Entry, Read
+from analyses.ledger.entry import Entry, Read, sources_of
 from analyses.ledger.results import Result, ResultError, load
 from analyses.ledger.targets import target
 from grokinterp.short_text import short_repr
@@ -59,7 +59,7 @@ def rows(entries: Iterable[Entry], folder: Path) -> Iterator[Row]:
 def loaded(entries: Iterable[Entry], folder: Path) -> dict[str, Result | ResultError | None]:
     """The stored results of the entries' sources, by name; why one is not valid, None if absent."""
     found: dict[str, Result | ResultError | None] = {}
-    for source in {entry.source.name: entry.source for entry in entries}.values():
+    for source in sources_of(entries):
         try:
             found[source.name] = load(folder, source)
         except ResultError as error:

@@ -1,5 +1,6 @@
-"""Counts on the phase diagrams of one or several presets."""
+"""The runs of the paper's phase diagrams, and counts on one or several of them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,11 +9,9 @@ import xarray as xr
 
 import grokinterp as gi
 from analyses.one_run.phases import Phase
-from analyses.phase_diagrams import presets, sweep_phases
-from analyses.phase_diagrams.measures import ipr
+from analyses.phase_diagrams import measures, presets, sweep_phases
 from analyses.phase_diagrams.presets import X, Y
 from analyses.phase_diagrams.refine import Refinement
-from grokinterp.sweeps.rows import Measure
 
 INVERSION = ("partial inversion", "full inversion")
 _PRESENT = ["memorization", "coexistence", "partial inversion"]
@@ -20,40 +19,82 @@ _GENERALISES = ("coexistence", *INVERSION, "clean generalization")
 _LITTLE_NOISE = 0.15  # below it, table 2's phases overlap
 
 
+def trained(
+    *,
+    seeds: int,
+    work: Path,
+    name: str,
+    size: str,
+    panel: int | None = None,
+    adaptive: bool = False,
+    precision: str,
+    neurons: bool = False,
+) -> xr.Dataset:
+    """The runs of a preset's diagram, or of one of its panels.
+
+    Args:
+        seeds: per cell.
+        work: the sweep is stored here, and resumed.
+        name: of the preset.
+        size: of its grid, from ``presets.SIZES``.
+        panel: which one, from 0; None for all.
+        adaptive: train only the cells where phases meet, see ``Refinement``.
+        precision: of the matrix products, as for ``grokinterp.sweep``.
+        neurons: also keep the IPR of every neuron, of networks with one hidden layer.
+
+    Returns:
+        What ``grokinterp.sweep`` returns, with each run's ``mean_ipr`` and ``dead_share``, and with
+        ``ipr`` (..., neuron) if asked for.
+    """
+    preset = presets.get(name)
+    config, axes = preset.config(size), preset.axes(size)
+    if panel is not None:
+        axes[preset.panel] = axes[preset.panel][panel : panel + 1]
+    measure = measures.PER_NEURON if neurons else measures.MEASURES
+    kind = f"{'' if panel is None else f'-panel-{panel}'}{'-neurons' if neurons else ''}"
+    store = work / f"{name}-{size}-{seeds}-{precision}{kind}{'-adaptive' if adaptive else ''}.zarr"
+    refinement = Refinement() if adaptive else None
+    sweep = gi.sweep(config, axes, seeds, measure, store, refine=refinement, precision=precision)
+    names = {"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {}
+    return sweep.load().rename(names).drop_attrs()
+
+
+def joined(sweeps: Sequence[xr.Dataset], name: str) -> xr.Dataset:
+    """The sweep of a preset from those of its panels, in their order."""
+    preset = presets.get(name)
+    config = preset.config("full").replace({"seed": int(sweeps[0].seed[0])})
+    return xr.concat(sweeps, preset.panel).assign_attrs(base=json.dumps(config.to_dict()))
+
+
 def diagrams(
     *,
     seeds: int,
     work: Path,
-    names: Sequence[str],
+    parts: Mapping[str, xr.Dataset],
+    names: Mapping[str, Sequence[str]],
     size: str,
-    grids: Mapping[str, str] | None = None,
     adaptive: Sequence[str] = (),
-    precision: str = "float32",
-    neurons: bool = False,
 ) -> xr.Dataset:
     """What the paper says of phase diagrams, over "preset" and "panel" (0, 1, ...).
 
     Args:
-        seeds: per cell.
-        work: each preset's sweep is stored here, and resumed.
-        names: presets.
-        size: of their grid, from ``presets.SIZES``.
-        grids: preset -> the finer size in which it is trained, because other results need that;
-            only the cells of ``size`` are used here.
-        adaptive: presets of which only the cells where phases meet are trained, see ``Refinement``.
-        precision: of the matrix products, as for ``grokinterp.sweep``.
-        neurons: also store every neuron's IPR, of networks with one hidden layer.
+        seeds: per cell; those of the parts.
+        work: not used.
+        parts: from :func:`trained`.
+        names: preset -> the parts with its panels. Of a finer grid only the cells of ``size`` are
+            used.
+        size: of the grid, from ``presets.SIZES``.
+        adaptive: presets of which only the cells where phases meet were trained.
 
     Returns:
         See :func:`compared`.
     """
     found = []
-    for name in names:
-        grid, measure = (grids or {}).get(name, size), {"ipr": ipr} if neurons else None
+    for name, panels in names.items():
         refinement = Refinement() if name in adaptive else None
-        sweep = _trained(name, seeds, work, grid, precision, measure, refinement)
+        sweep = joined([parts[panel] for panel in panels], name)
         found.append(_cells(sweep, name, size, refinement))
-    return compared(found, names)
+    return compared(found, list(names))
 
 
 def compared(found: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
@@ -106,25 +147,6 @@ def _relative(cells: xr.DataArray) -> xr.DataArray:
     """Cells of all panels over those of the first preset."""
     total = cells.sum("panel")
     return total / total.isel(preset=0)
-
-
-def _trained(
-    name: str,
-    seeds: int,
-    work: Path,
-    size: str,
-    precision: str,
-    measure: Mapping[str, Measure] | None,
-    refinement: Refinement | None,
-) -> xr.Dataset:
-    """A preset's sweep, stored in ``work`` and resumed from there."""
-    preset = presets.get(name)
-    kind = f"{'-neurons' if measure else ''}{'-adaptive' if refinement else ''}"
-    store = work / f"{name}-{size}-{seeds}-{precision}{kind}.zarr"
-    config, axes = preset.config(size), preset.axes(size)
-    return gi.sweep(
-        config, axes, seeds, measure, store, refine=refinement, precision=precision
-    ).load()
 
 
 def _cells(

@@ -4,37 +4,37 @@ Settings, seeds and cells are as in ``phase_diagrams``. A count of zero also hol
 learn nothing, so next to each there is an entry that fails for these.
 """
 
-from typing import Any
-
 from analyses.ledger.comparisons import Order, Region
 from analyses.ledger.entry import Entry, Source, read
 from analyses.ledger.label_noise import label_noise
-from analyses.ledger.paper1.phase_diagrams import source
-
-
-def _pair(name: str, *names: str, minutes: float, tier: str = "cpu", **more: Any) -> Source:
-    """Diagrams that are compared with each other, at few cells."""
-    grids = {"fig3a": "small"} if "fig3a" in names else {}
-    return source(
-        name,
-        minutes,
-        tier=tier,
-        names=list(names),
-        size="coarse",
-        grids=grids,
-        neurons=True,
-        **more,
-    )
-
+from analyses.ledger.paper1.phase_diagrams import DECAYS, DROPOUTS, diagrams, trained
 
 BAND = label_noise("inversion_band", "published", 3, 40)
-CROSS_ENTROPY = _pair("fig26", "fig3a", "fig26-weight-decay", "fig26-dropout", minutes=120)
-RELU = _pair("fig27", "fig3a", "fig27", minutes=60)
-RELU_DROPOUT = _pair("fig28", "fig3b", "fig28", minutes=65)
-MULTIPLICATION = _pair("fig31", "fig3a", "fig31", minutes=60)
+RELU_CELLS = (trained("fig27", 60),)
+CROSS_ENTROPY = diagrams(
+    "fig26",
+    {
+        "fig3a": DECAYS,
+        "fig26-weight-decay": (trained("fig26-weight-decay", 75),),
+        "fig26-dropout": (trained("fig26-dropout", 50),),
+    },
+)
+RELU = diagrams("fig27", {"fig3a": DECAYS, "fig27": RELU_CELLS})
+RELU_DROPOUT = diagrams("fig28", {"fig3b": DROPOUTS, "fig28": (trained("fig28", 50),)})
+MULTIPLICATION = diagrams("fig31", {"fig3a": DECAYS, "fig31": (trained("fig31", 50),)})
 # 5000 neurons: a run takes 1 to 3 minutes of two cores, and half a second of an H200.
-WIDE = _pair("fig29", "fig3a", "fig29", minutes=15, tier="gpu", adaptive=["fig29"])
-WIDE_RELU = _pair("fig30", "fig27", "fig30", minutes=15, tier="gpu", adaptive=["fig30"])
+WIDE = diagrams(
+    "fig29",
+    {"fig3a": DECAYS, "fig29": (trained("fig29", 15, tier="gpu", adaptive=True),)},
+    tier="gpu",
+    adaptive=["fig29"],
+)
+WIDE_RELU = diagrams(
+    "fig30",
+    {"fig27": RELU_CELLS, "fig30": (trained("fig30", 15, tier="gpu", adaptive=True),)},
+    tier="gpu",
+    adaptive=["fig30"],
+)
 ACTIVATIONS = Source(
     name="least_decay",
     compute="analyses.ledger.measures.small_diagrams:least_decay",

@@ -12,26 +12,52 @@ from typing import Any
 from analyses.ledger.comparisons import Order, Region
 from analyses.ledger.entry import Entry, Source, read
 
-_DIAGRAMS = "analyses.ledger.measures.diagrams:diagrams"
+_MEASURES = "analyses.ledger.measures.diagrams"
 
 
-def source(
-    name: str, minutes: float, *, seeds: int = 3, tier: str = "cpu", **settings: Any
+def trained(
+    name: str, minutes: float, *, size: str = "coarse", tier: str = "cpu", **settings: Any
 ) -> Source:
-    """Diagrams with matrix products in bfloat16."""
+    """The runs of a preset's diagram, or of one panel, with matrix products in bfloat16."""
+    panel = f"_{settings['panel']}" if "panel" in settings else ""
     return Source(
-        name=name,
-        compute=_DIAGRAMS,
-        settings={"precision": "bfloat16", **settings},
-        seeds=seeds,
+        name=f"cells_{name.replace('-', '_')}{panel}",
+        compute=f"{_MEASURES}:trained",
+        settings={"name": name, "size": size, "precision": "bfloat16", **settings},
+        seeds=3,
         tier=tier,
         minutes=minutes,
-        runs="",  # they share the sweep of Fig. 3a
     )
 
 
-DECAY = source("fig3a", 180, names=["fig3a"], size="small", neurons=True)
-DROPOUT = source("fig3b", 65, names=["fig3b"], size="coarse", neurons=True)
+def diagrams(
+    name: str,
+    presets: dict[str, tuple[Source, ...]],
+    *,
+    size: str = "coarse",
+    tier: str = "cpu",
+    **settings: Any,
+) -> Source:
+    """Counts on diagrams, each from its runs, and on each against the first."""
+    return Source(
+        name=name,
+        compute=f"{_MEASURES}:diagrams",
+        settings={
+            "names": {preset: [part.name for part in parts] for preset, parts in presets.items()},
+            "size": size,
+            **settings,
+        },
+        seeds=3,
+        tier=tier,
+        minutes=0.1,
+        parts=tuple(part for parts in presets.values() for part in parts),
+    )
+
+
+DECAYS = tuple(trained("fig3a", 65, size="small", panel=panel, neurons=True) for panel in range(4))
+DROPOUTS = (trained("fig3b", 65),)
+DECAY = diagrams("fig3a", {"fig3a": DECAYS}, size="small")
+DROPOUT = diagrams("fig3b", {"fig3b": DROPOUTS})
 
 _3A: dict[str, Any] = {"preset": "fig3a"}
 _3B: dict[str, Any] = {"preset": "fig3b"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from analyses.ledger import catalogue, results, running
+from analyses.ledger.entry import sources_of
 
 Command = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
@@ -80,7 +81,7 @@ def test_a_page_that_is_out_of_date_fails(tmp_path: Path, command: Command) -> N
 
 def test_the_results_of_the_package_were_not_edited() -> None:
     """Stale ones are told of in the table; a broken checksum never is in order."""
-    for source in {entry.source.name: entry.source for entry in catalogue.entries()}.values():
+    for source in sources_of(catalogue.entries()):
         try:
             results.load(results.FOLDER, source)
         except results.ResultError as error:

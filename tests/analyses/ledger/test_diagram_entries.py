@@ -1,6 +1,6 @@
 """Entries on phase diagrams at both ends: networks that learn nothing, and just what is claimed."""
 
-import importlib
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
@@ -11,13 +11,14 @@ import pytest
 import xarray as xr
 
 import grokinterp as gi
-from analyses.ledger import catalogue
+from analyses.ledger import catalogue, running
+from analyses.ledger.entry import Source, sources_of
 from analyses.ledger.results import Result
 from analyses.ledger.verdicts import Row, rows_of
 from analyses.one_run.phases import EndPoint
 from tests.analyses.end_points import end, fake_sweep
 
-SOURCES = {entry.source.name: entry.source for entry in catalogue.entries()}
+SOURCES = {source.name: source for source in sources_of(catalogue.entries())}
 # Claims of absence, that Confusion is there, and checks of our own rule for phases.
 HOLD = {
     "fig3a": {"1/fig3a-no-forgetting", "1/fig24", "1/cuts"},
@@ -34,11 +35,15 @@ HOLD = {
 }
 
 
+def computed(source: Source, work: Path) -> xr.Dataset:
+    """From its parts, if it has any."""
+    parts = {part.name: computed(part, work) for part in source.parts}
+    return running.compute(source, work, parts)
+
+
 def verdicts(name: str, work: Path) -> list[Row]:
     """The rows of a source of which nothing is trained, as ``gi.sweep`` is replaced."""
-    module, _, function = str(SOURCES[name].compute).partition(":")
-    compute = getattr(importlib.import_module(module), function)
-    data = compute(seeds=1, work=work, **SOURCES[name].settings)
+    data = computed(dataclasses.replace(SOURCES[name], seeds=1), work)
     entries = [entry for entry in catalogue.entries() if entry.source.name == name]
     rows = [row for entry in entries for row in rows_of(entry, Result(data=data, about={}))]
     assert len(rows) >= len(entries) > 0

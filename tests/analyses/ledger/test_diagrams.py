@@ -148,25 +148,32 @@ def test_cells_that_were_not_trained_are_inferred() -> None:
     assert (found.consistent == 1).all()
 
 
-def test_a_finer_grid_serves_a_coarser_one(
-    sweep: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its sweep is trained once, in the size that ``grids`` says."""
-    asked = []
-
-    def trained(name: str, seeds: int, work: Path, size: str, *_: object) -> xr.Dataset:
-        asked.append((name, size))
-        return sweep
-
-    monkeypatch.setattr(diagrams, "_trained", trained)
-    both = diagrams.diagrams(
-        seeds=1,
-        work=tmp_path,
-        names=["fig3a", "fig31"],
-        size="coarse",
-        grids={"fig3a": "small"},
-        neurons=True,
-    )
-    assert asked == [("fig3a", "small"), ("fig31", "coarse")]
+def test_a_finer_grid_serves_a_coarser_one(sweep: xr.Dataset, tmp_path: Path) -> None:
+    coarse = diagrams.presets.get("fig31").axes("coarse")
+    parts = {
+        f"panel {panel}": sweep.isel({"training.weight_decay": [panel]}) for panel in range(4)
+    } | {"coarse": sweep.sel({path: list(values) for path, values in coarse.items()})}
+    names = {"fig3a": list(parts)[:4], "fig31": ["coarse"]}
+    both = diagrams.diagrams(seeds=1, work=tmp_path, parts=parts, names=names, size="coarse")
     assert (both.cells.sum("phase") == 25).all()
     assert (both.same == 1).all()
+
+
+def test_panels_trained_apart_are_the_diagram_trained_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = {"data.p": 7, "training.steps": 10, "training.eval_every": 5}
+    monkeypatch.setattr(diagrams.presets, "_TOY", toy)
+
+    def trained(panel: int | None) -> xr.Dataset:
+        return diagrams.trained(
+            seeds=2, work=tmp_path, name="fig3a", size="tiny", panel=panel, precision="float32",
+            neurons=True,
+        )  # fmt: skip
+
+    whole, parts = trained(None), {str(panel): trained(panel) for panel in range(2)}
+    assert whole.ipr.dims[-1] == "neuron"
+    joined = diagrams.joined(list(parts.values()), "fig3a")
+    xr.testing.assert_allclose(whole, joined.drop_attrs().transpose(*whole.dims))
+    assert diagrams.sweep_phases.compute(joined).attrs["base"] == joined.attrs["base"]
+    assert (joined.ipr.isnull().mean() < 1) & joined.done.all()

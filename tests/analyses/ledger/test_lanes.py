@@ -44,10 +44,20 @@ def wait_long() -> None:
     time.sleep(600)
 
 
-def results(calls: dict[str, tuple[Any, ...]], *, lanes: int = 2, **apart: str) -> dict[str, Any]:
+def results(
+    calls: dict[str, tuple[Any, ...]],
+    *,
+    lanes: int = 2,
+    after: dict[str, list[str]] | None = None,
+    **apart: str,
+) -> dict[str, Any]:
     """What calls return, or their error; those with the same word in ``apart`` never overlap."""
     found = done(
-        list(calls), calls.__getitem__, apart=lambda name: apart.get(name, name), lanes=lanes
+        list(calls),
+        calls.__getitem__,
+        after=lambda name: (after or {}).get(name, []),
+        apart=lambda name: apart.get(name, name),
+        lanes=lanes,
     )
     return {name: future.exception() or future.result() for name, future in found}
 
@@ -62,7 +72,7 @@ def test_one_lane_is_this_process(tmp_path: Path) -> None:
     assert isinstance(found["bad"], ValueError)
     asked: list[str] = []
     left_out: Callable[[str], None] = asked.append
-    assert not list(done(["a", "b"], left_out, apart=str, lanes=1))
+    assert not list(done(["a", "b"], left_out, after=lambda _: (), apart=str, lanes=1))
     assert asked == ["a", "b"]
 
 
@@ -72,6 +82,20 @@ def test_two_lanes_run_at_the_same_time_and_share_the_threads(tmp_path: Path) ->
     pids, threads = zip(*found.values(), strict=True)
     assert len({*pids, os.getpid()}) == 3
     assert set(threads) == {max(1, available_threads() // 2)}
+
+
+def test_a_task_waits_for_those_that_it_is_computed_from() -> None:
+    """Also for one that is listed behind it, and not for what is not among the tasks."""
+    calls: dict[str, tuple[Any, ...]] = {"c": (int, "3"), "a": (int, "1"), "b": (int, "2")}
+    found = results(calls, lanes=1, after={"c": ["a", "b"], "b": ["x"]})
+    assert list(found) == ["a", "b", "c"]
+
+
+@pytest.mark.slow
+def test_a_task_waits_for_one_that_is_running(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    calls = {"part": (alone, file), "whole": (file.exists,), "other": (int, "2")}
+    assert results(calls, after={"whole": ["part"]}) == {"other": 2, "part": None, "whole": False}
 
 
 @pytest.mark.slow
@@ -92,7 +116,7 @@ def test_a_process_that_dies_costs_what_was_running_and_no_more() -> None:
 def test_an_interrupt_ends_the_processes() -> None:
     def interrupted() -> None:
         calls = {"long": (wait_long,), "short": (int, "1")}
-        for _ in done(list(calls), calls.__getitem__, apart=str, lanes=2):
+        for _ in done(list(calls), calls.__getitem__, after=lambda _: (), apart=str, lanes=2):
             raise KeyboardInterrupt
 
     begin = time.monotonic()

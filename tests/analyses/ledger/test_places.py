@@ -9,9 +9,9 @@ import pytest
 import grokinterp as gi
 from analyses.announcement import Announcement
 from analyses.ledger import catalogue, running
-from analyses.ledger.entry import Source
+from analyses.ledger.entry import Source, sources_of
 
-SOURCES = {one.source.name: one.source for one in catalogue.entries() if one.source.compute}
+SOURCES = {one.name: one for one in sources_of(catalogue.entries()) if one.compute}
 
 
 class Stop(Exception):
@@ -46,19 +46,20 @@ def test_sources_that_share_a_folder_share_runs_and_never_clash(
         own = source.name if source.runs is None else source.runs
         shared[own, source.networks].append(source)
     together = [one for sources in shared.values() if len(sources) > 1 for one in sources]
-    assert {"fig3a", "model_efficiency_small"} <= {source.name for source in together}
+    assert {"training_efficiency_small", "model_efficiency_small"} <= {
+        source.name for source in together
+    }
     seen: dict[Path, Any] = {}
     for source in together:
         wanted.clear()
         with pytest.raises(Stop):
-            running.compute(source, tmp_path)
+            running.compute(source, tmp_path, {})
         for path, config in wanted.items():
             assert path.is_relative_to(tmp_path / running.place(source))
             assert seen.setdefault(path, config) == config, (source.name, path)
 
 
-def test_the_sweep_of_figure_3a_stays_where_it_is() -> None:
-    """Hours of computation are in the folder of the training code itself, for all that use it."""
-    for name in ("fig3a", "fig26", "fig27", "fig31"):
-        source = SOURCES[name]
-        assert running.place(source) == Path(running.training_key(source))
+def test_the_cells_of_figure_3a_are_trained_once_for_all_that_compare_with_them() -> None:
+    cells = tuple(SOURCES[f"cells_fig3a_{panel}"] for panel in range(4))
+    for name in ("fig3a", "fig26", "fig27", "fig29", "fig31"):
+        assert SOURCES[name].parts[:4] == cells

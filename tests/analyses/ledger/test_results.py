@@ -49,6 +49,24 @@ def test_curves_edited_by_hand_are_refused(stored: Path) -> None:
         load(stored, source())
 
 
+def test_a_result_is_stale_when_a_part_has_another(stored: Path) -> None:
+    """Also when the part's own is not valid any more, and until it is as it was."""
+    whole = source("whole", parts=(source(),))
+    store(stored, whole, DATA, 1.0, results.key_of(whole))
+    assert load(stored, whole) is not None
+    before = (stored / "one.json").read_text()
+    message = r"whole\.json was computed from other results of one; remove .* and run it again"
+    store(stored, source(), DATA + 1, 1.3, results.key_of(source()))
+    with pytest.raises(ResultError, match=message) as error:
+        load(stored, whole)
+    assert error.value.reason == "stale"
+    store(stored, source(), DATA, 1.3, "other code")
+    with pytest.raises(ResultError, match=message):
+        load(stored, whole)
+    (stored / "one.json").write_text(before)
+    assert load(stored, whole) is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -28,7 +28,7 @@ def test_a_run_takes_what_is_missing_and_fits(
     ]  # fmt: skip
     done: list[str] = []
 
-    def compute(one: Source, work: Path) -> xr.Dataset:
+    def compute(one: Source, work: Path, parts: object) -> xr.Dataset:
         done.append(one.name)
         if one.name == "long":
             raise RuntimeError("broken")
@@ -46,6 +46,42 @@ def test_a_run_takes_what_is_missing_and_fits(
     assert load(stored, source("short")) is not None
 
 
+def total(*, seeds: int, work: Path, parts: dict[str, xr.Dataset]) -> xr.Dataset:
+    return xr.Dataset({"whole": sum(part.whole for part in parts.values())})
+
+
+def test_parts_are_computed_first_and_given_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts = source("a", compute=f"{__name__}:one"), source("b", compute=f"{__name__}:one")
+    whole = source("whole", compute=f"{__name__}:total", parts=parts)
+    monkeypatch.setattr(running, "key_of", lambda one: one.name)
+    monkeypatch.setattr(running, "key_now", lambda one: one.name)
+    monkeypatch.setattr(results, "key_of", lambda one: one.name)
+    options = {"entries": [], "say": lambda _: None}
+    (fault,) = running.run_all([whole], tmp_path, tmp_path, **options).faults
+    assert "a, which it is computed from, has no result yet" in fault
+    todo = running.plan([of(whole), of(parts[1])], tmp_path).run
+    assert [one.name for one in todo] == ["a", "b", "whole"]
+    assert not running.run_all(todo[::-1], tmp_path, tmp_path, **options).faults
+    result = load(tmp_path, whole)
+    assert result is not None
+    assert result.data.whole == 2
+
+
+def one(*, seeds: int, work: Path) -> xr.Dataset:
+    return xr.Dataset({"whole": 1.0})
+
+
+def test_a_source_whose_part_is_left_is_left(tmp_path: Path) -> None:
+    part = source("part", tier="gpu", minutes=600)
+    whole = source("whole", minutes=90, tier="cpu", parts=(part, source("other", minutes=30)))
+    assert whole.needs == "2 h on two cores and 10 h on one GPU"
+    found = running.plan([of(whole)], tmp_path)
+    assert [one.name for one in found.run] == ["other"]
+    assert "stays OPEN: whole (needs part, which will not be there)" in str(found)
+
+
 def test_what_needs_a_gpu_is_left_unless_it_is_wanted(tmp_path: Path) -> None:
     wanted = [of(source("hours", tier="gpu", minutes=600))]
     assert "stays OPEN: hours (needs a GPU, 10 h on one GPU" in str(running.plan(wanted, tmp_path))
@@ -56,7 +92,7 @@ def test_a_result_that_lacks_something_is_stored_and_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Hours of computation are kept; the entry or the measure can be corrected afterwards."""
-    monkeypatch.setattr(running, "compute", lambda one, work: DATA)
+    monkeypatch.setattr(running, "compute", lambda one, work, parts: DATA)
     entries = [of(source()), entry_with(read("absent")), of(source("another"))]
     done = running.run_all([source()], tmp_path, tmp_path, entries=entries, say=lambda _: None)
     assert done.faults == ("one: 1/one: the result has no absent",)
@@ -71,7 +107,7 @@ def test_a_result_whose_code_was_edited_meanwhile_is_kept_but_not_valid(
     """Nor is a source begun whose code was edited since the command began."""
     now = {"one": results.key_of(source()), "next": results.key_of(source())}
 
-    def compute(one: Source, work: Path) -> xr.Dataset:
+    def compute(one: Source, work: Path, parts: object) -> xr.Dataset:
         now.update(one="edited", next="edited")
         return DATA
 
@@ -93,7 +129,7 @@ def test_a_result_whose_code_was_edited_meanwhile_is_kept_but_not_valid(
 def test_an_interrupt_leaves_the_earlier_result(
     stored: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def compute(one: Source, work: Path) -> xr.Dataset:
+    def compute(one: Source, work: Path, parts: object) -> xr.Dataset:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running, "compute", compute)
