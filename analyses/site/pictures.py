@@ -74,6 +74,22 @@ def by_norm(data: xr.Dataset) -> list[go.Figure]:
     ]
 
 
+def with_norm(norm: str) -> Drawing:
+    """Draws training curves of the first seed of a norm, a figure for each train fraction."""
+
+    def draw(data: xr.Dataset) -> list[go.Figure]:
+        runs = data.sel(norm=norm).isel(seed=0)
+        return [
+            training_curves.plot_accuracy(
+                _curves(runs.sel(train_fraction=fraction)),
+                title=f"Train fraction {fraction:g}, seed 0",
+            )
+            for fraction in runs.train_fraction.values
+        ]
+
+    return draw
+
+
 def cells(data: xr.Dataset) -> list[go.Figure]:
     """How many cells of each panel of a diagram are in which phase; a figure for each preset."""
     return [_cells(data.sel(preset=name)) for name in data.preset.values]
@@ -90,6 +106,9 @@ DRAWN: dict[tuple[int, str], dict[str, Drawing]] = {
     (1, "Fig. 8"): {"fig8": norms},
     (1, "Fig. 17"): {"fig1": lambda data: pruned(data.isel(weight_decay=[1, 2]))},
     (1, "Fig. 18"): {"fig1": pruned_losses},
+    (1, "Fig. 20"): {"fig20": with_norm("batch")},
+    (1, "Fig. 21"): {"fig20": with_norm("layer")},
+    (1, "Fig. 22"): {"fig20": with_norm("none")},
     (1, "Fig. 24"): {"fig3a": cells},
     (1, "Fig. 25"): {"fig3a": cells},
     **{(1, f"Fig. {number}"): {f"fig{number}": cells} for number in range(26, 32)},
