@@ -1,8 +1,10 @@
 """Draw the README's pictures (needs kaleido).
 
 python docs/figures.py pruning DEMO          a folder that ``grokinterp demo`` wrote
-python docs/figures.py phases SWEEP.zarr     the sweep of ``grokinterp sweep fig3a --per-neuron``;
-                                             also writes tutorials/data/phase_diagram.nc
+python docs/figures.py phases RESULTS        analyses/ledger/results, or where
+                                             ``grokinterp ledger run --figure fig3a`` put its own
+python docs/figures.py sweep SWEEP.zarr      the sweep of ``grokinterp sweep fig3a --per-neuron``;
+                                             writes tutorials/data/phase_diagram.nc alone
 python docs/figures.py hypothesis OUT        what ``grokinterp run architectures OUT`` wrote;
                                              also writes docs/hypothesis.nc
 python docs/figures.py dissociation OUT      what ``grokinterp run dissociation OUT`` wrote;
@@ -25,6 +27,9 @@ import xarray as xr
 
 from analyses import dissociation, hypothesis, phase_diagram, pruning, sweep_phases
 from analyses.efficiency import d_crit
+from analyses.ledger.measures.diagrams import joined
+from analyses.ledger.paper1.phase_diagrams import DECAY
+from analyses.ledger.results import parts_of
 from grokinterp import Run, open_sweep
 from grokinterp.files import replacing
 
@@ -38,8 +43,15 @@ def draw_pruning(run: str) -> None:
     figure.write_image(HERE / "pruning.png", width=980, height=460, scale=1.5)
 
 
-def draw_phases(store: str) -> None:
-    """The phase diagram, and its numbers as one small file."""
+def draw_phases(folder: str) -> None:
+    """The phase diagram of Fig. 3a that the ledger compares."""
+    sweep = joined(list(parts_of(Path(folder), DECAY).values()), "fig3a")
+    figure = phase_diagram.plot_diagram(sweep_phases.compute(sweep), title="")
+    figure.write_image(HERE / "phase_diagram.png", width=1100, height=420, scale=1.5)
+
+
+def store_sweep(store: str) -> None:
+    """The tutorial's sweep as one small file."""
     sweep = open_sweep(store).load()
     if not bool(sweep.done.all()):
         raise SystemExit(f"{store}: {int((~sweep.done).sum())} runs are not trained yet")
@@ -49,9 +61,6 @@ def draw_phases(store: str) -> None:
     named = sweep.rename({"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {})
     with replacing(target) as file:
         named.to_netcdf(file, engine="h5netcdf", encoding=packed)
-    phases = sweep_phases.compute(sweep)
-    figure = phase_diagram.plot_diagram(phases, title="")
-    figure.write_image(HERE / "phase_diagram.png", width=1100, height=420, scale=1.5)
     for session in json.loads(sweep.attrs["provenance"]):
         print(session)
 
@@ -113,6 +122,7 @@ if __name__ == "__main__":
     draw = {
         "pruning": draw_pruning,
         "phases": draw_phases,
+        "sweep": store_sweep,
         "hypothesis": draw_hypothesis,
         "dissociation": draw_dissociation,
         "d_crit": draw_d_crit,

@@ -28,7 +28,7 @@ def test_precision_counts_the_phases_that_differ(tmp_path: Path, shell: Shell) -
     axes = {WEIGHT_DECAY: (0.0, 5.0), X: (0.3, 0.9), Y: (0.0, 0.5)}
     config, store = presets.get("fig3a").config("tiny").replace(SMALL), tmp_path / "bfloat16"
     low = gi.sweep(config, axes, 2, store=store, precision="bfloat16", progress=False).load()
-    words = ("tests.benchmarks.precision", store, tmp_path, "--share", 0.5)
+    words = ("tests.benchmarks.precision", tmp_path, "--sweep", store, "--share", 0.5)
     run(shell, tmp_path, *words)
     text = (tmp_path / "precision.json").read_text()
     found = json.loads(text)

@@ -45,7 +45,7 @@ class ResultError(ValueError):
     """A result is not valid.
 
     Attributes:
-        reason: "altered", "damaged" or "stale".
+        reason: "altered", "damaged", "stale", or "absent" of what another needs.
         result: of a stale one, what other code or settings gave; else None.
     """
 
@@ -178,6 +178,21 @@ def load(folder: Path, source: Source) -> Result | None:
         message = f"{path} was computed from other results of {', '.join(changed)}; {again}"
         raise ResultError("stale", message, result)
     return result
+
+
+def parts_of(folder: Path, source: Source) -> dict[str, xr.Dataset]:
+    """The stored results that a source is computed from, by the names of its parts.
+
+    Raises:
+        ResultError: one of them is absent or not valid.
+    """
+    found: dict[str, xr.Dataset] = {}
+    for part in source.parts:
+        if (result := load(folder, part)) is None:
+            what = f"{source.name} is computed from {part.name}, which has no result in {folder}"
+            raise ResultError("absent", f"{what}; run it first: grokinterp ledger run")
+        found[part.name] = result.data
+    return found
 
 
 def _checksums(folder: Path, sources: Iterable[Source]) -> dict[str, str]:

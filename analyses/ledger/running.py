@@ -26,6 +26,7 @@ from analyses.ledger.results import (
     key_now,
     key_of,
     load,
+    parts_of,
     store,
     training_key,
 )
@@ -182,7 +183,7 @@ def _one(source: Source, key: str, folder: Path, work: Path) -> _Done:
     try:
         if key_now(source) != key:
             raise RuntimeError("its code was edited since this command began; run it again")
-        data = compute(source, work, _parts(source, folder))
+        data = compute(source, work, parts_of(folder, source))
         seconds, after = time.perf_counter() - begin, key_now(source)
         if after == key:
             store(folder, source, data, seconds, after)
@@ -210,16 +211,6 @@ def _unread(source: Source, folder: Path, entries: Iterable[Entry]) -> list[str]
         return ["it was stored, but cannot be read again"]
     of_source = (entry for entry in entries if entry.source.name == source.name)
     return [fault for entry in of_source for fault in unread(entry, result)]
-
-
-def _parts(source: Source, folder: Path) -> dict[str, xr.Dataset]:
-    """The results that a source is computed from, by name."""
-    found: dict[str, xr.Dataset] = {}
-    for part in source.parts:
-        if (result := load(folder, part)) is None:
-            raise RuntimeError(f"{part.name}, which it is computed from, has no result yet")
-        found[part.name] = result.data
-    return found
 
 
 def compute(source: Source, work: Path, parts: Mapping[str, xr.Dataset]) -> xr.Dataset:

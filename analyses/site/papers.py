@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.ledger import catalogue
+from analyses.ledger.entry import sources_of
 from analyses.ledger.results import FOLDER, ResultError, load
 from analyses.ledger.verdicts import Row, rows
 from analyses.site import paper_figures
@@ -51,9 +52,10 @@ def nav() -> list[Any]:
 def _page(page: Page) -> str:
     place = (page.paper, page.title)
     figures: list[go.Figure] = []
-    for name, drawing in DRAWN.get(place, {}).items():
-        if (data := _result(name)) is not None:
-            figures += drawing(data)
+    for names, drawing in DRAWN.get(place, {}).items():
+        data = [_result(name) for name in names]
+        if all(one is not None for one in data):
+            figures += drawing(*data)
     shown = _embedded(figures)
     if place in KEPT:
         picture, words = KEPT[place]
@@ -77,7 +79,7 @@ def _rows() -> dict[str, list[Row]]:
 @cache
 def _result(name: str) -> xr.Dataset | None:
     """The stored result of a source, of older code if there is no other; None if there is none."""
-    source = next(e.source for e in catalogue.entries() if e.source.name == name)
+    source = next(one for one in sources_of(catalogue.entries()) if one.name == name)
     try:
         found = load(FOLDER, source)
     except ResultError as error:

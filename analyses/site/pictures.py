@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import plotly.graph_objects as go
 import xarray as xr
 
+from analyses.ledger.measures.diagrams import joined
 from analyses.one_run import grokking, ipr_histogram, pruning, training_curves, weight_norms
-from analyses.pages.palette import PHASE_COLOR
-from analyses.pages.style import finish
-from analyses.phase_diagrams import presets
+from analyses.phase_diagrams import phase_diagram, presets, sweep_phases
+from analyses.phase_diagrams.refine import Refinement
 from grokinterp.data import SUBSETS
 
-Drawing = Callable[[xr.Dataset], Sequence[go.Figure]]
+Drawing = Callable[..., Sequence[go.Figure]]  # of a dataset, or of several
 _MATRICES = {"U": "W_E[0]", "V": "W_E[1]", "W": "W_U"}  # the ledger has the paper's names
 
 
@@ -90,28 +90,39 @@ def with_norm(norm: str) -> Drawing:
     return draw
 
 
-def cells(data: xr.Dataset) -> list[go.Figure]:
-    """How many cells of each panel of a diagram are in which phase; a figure for each preset."""
-    return [_cells(data.sel(preset=name)) for name in data.preset.values]
+def diagram(preset: str) -> Drawing:
+    """Draws which phase the cells of a preset have, given the runs of its panels."""
+    title = f"{presets.get(preset).figure}: the phase of most seeds"
+    return lambda *panels: [phase_diagram.plot_diagram(_phases(panels, preset), title=title)]
 
 
-# (paper, title of the page) -> names of sources, each with what draws its result.
-DRAWN: dict[tuple[int, str], dict[str, Drawing]] = {
-    (1, "Fig. 1"): {"fig1": accuracies},
-    (1, "Fig. 2"): {"fig2": over_time},
-    (1, "Fig. 3"): {"fig3a": cells, "fig3b": cells},
-    (1, "Fig. 4"): {"fig1": histograms},
-    (1, "Fig. 5"): {"fig5": by_norm},
-    (1, "Fig. 6"): {"fig1": lambda data: pruned(data.isel(weight_decay=[0]))},
-    (1, "Fig. 8"): {"fig8": norms},
-    (1, "Fig. 17"): {"fig1": lambda data: pruned(data.isel(weight_decay=[1, 2]))},
-    (1, "Fig. 18"): {"fig1": pruned_losses},
-    (1, "Fig. 20"): {"fig20": with_norm("batch")},
-    (1, "Fig. 21"): {"fig20": with_norm("layer")},
-    (1, "Fig. 22"): {"fig20": with_norm("none")},
-    (1, "Fig. 24"): {"fig3a": cells},
-    (1, "Fig. 25"): {"fig3a": cells},
-    **{(1, f"Fig. {number}"): {f"fig{number}": cells} for number in range(26, 32)},
+def accuracies_of_cells(preset: str) -> Drawing:
+    """Draws the accuracies of a preset's cells, given the runs of its panels."""
+    return lambda *panels: [phase_diagram.plot_accuracies(_phases(panels, preset))]
+
+
+_DECAYS = tuple(f"cells_fig3a_{panel}" for panel in range(4))
+# (paper, title of the page) -> names of sources, each with what draws their results.
+DRAWN: dict[tuple[int, str], dict[tuple[str, ...], Drawing]] = {
+    (1, "Fig. 1"): {("fig1",): accuracies},
+    (1, "Fig. 2"): {("fig2",): over_time},
+    (1, "Fig. 3"): {_DECAYS: diagram("fig3a"), ("cells_fig3b",): diagram("fig3b")},
+    (1, "Fig. 4"): {("fig1",): histograms},
+    (1, "Fig. 5"): {("fig5",): by_norm},
+    (1, "Fig. 6"): {("fig1",): lambda data: pruned(data.isel(weight_decay=[0]))},
+    (1, "Fig. 8"): {("fig8",): norms},
+    (1, "Fig. 17"): {("fig1",): lambda data: pruned(data.isel(weight_decay=[1, 2]))},
+    (1, "Fig. 18"): {("fig1",): pruned_losses},
+    (1, "Fig. 20"): {("fig20",): with_norm("batch")},
+    (1, "Fig. 21"): {("fig20",): with_norm("layer")},
+    (1, "Fig. 22"): {("fig20",): with_norm("none")},
+    (1, "Fig. 24"): {_DECAYS: accuracies_of_cells("fig3a")},
+    (1, "Fig. 25"): {("cells_fig3b",): accuracies_of_cells("fig3b")},
+    (1, "Fig. 26"): {
+        ("cells_fig26_weight_decay",): diagram("fig26-weight-decay"),
+        ("cells_fig26_dropout",): diagram("fig26-dropout"),
+    },
+    **{(1, f"Fig. {n}"): {(f"cells_fig{n}",): diagram(f"fig{n}")} for n in range(27, 32)},
 }
 # (paper, title of the page) -> a picture of docs/, and what it shows: not a result of the ledger.
 KEPT = {
@@ -129,18 +140,11 @@ def _first_seed(data: xr.Dataset) -> list[tuple[float, xr.Dataset]]:
     ]
 
 
-def _cells(one: xr.Dataset) -> go.Figure:
-    preset = presets.get(str(one.preset.item()))
-    panels = [f"{preset.panel.rpartition('.')[2]} {value}" for value in preset.values]
-    figure = go.Figure()
-    for phase in one.phase.values.tolist():
-        count = one.cells.sel(phase=phase).values[: len(panels)]
-        if count.any():
-            color = PHASE_COLOR[phase]
-            figure.add_bar(x=panels, y=count, name=phase, marker_color=color, marker_line_width=0)
-    figure.update_yaxes(title="cells")
-    title = f"{preset.figure}: cells in each phase, by majority of the seeds"
-    return finish(figure, title=title, barmode="stack")
+def _phases(panels: Sequence[xr.Dataset], preset: str) -> xr.Dataset:
+    """Of a preset's cells; those that were not trained are inferred."""
+    sweep = joined(panels, preset)
+    phases = sweep_phases.compute(sweep)
+    return phases if bool(sweep.done.all()) else Refinement().infer(phases)
 
 
 def _curves(one: xr.Dataset) -> xr.Dataset:

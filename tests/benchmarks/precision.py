@@ -1,11 +1,12 @@
 """Whether bfloat16 products change phases: random cells of a diagram, trained again in float32.
 
-    python -m tests.benchmarks.precision STORE OUT [--share 0.05]
+    python -m tests.benchmarks.precision OUT [--sweep STORE] [--share 0.05]
 
-STORE is a sweep in bfloat16 over the axes of the preset fig3a, of any size. OUT receives the sweep
-of the chosen cells in float32, which a second call of the command resumes, and ``precision.json``:
-how many runs and cells have the phase that they have in STORE, and by how much accuracies differ.
-For comparison, how many pairs of seeds in STORE have the same phase.
+The cells are of Fig. 3a as the ledger has it, or of STORE, a sweep in bfloat16 over the axes of the
+preset fig3a, of any size. OUT receives the sweep of the chosen cells in float32, which a second
+call of the command resumes, and ``precision.json``: how many runs and cells have the same phase in
+both, and by how much accuracies differ. For comparison, how many pairs of seeds have the same phase
+in bfloat16.
 """
 
 import argparse
@@ -18,6 +19,9 @@ import numpy as np
 import xarray as xr
 
 import grokinterp as gi
+from analyses.ledger.measures.diagrams import joined
+from analyses.ledger.paper1.phase_diagrams import DECAY
+from analyses.ledger.results import FOLDER, parts_of
 from analyses.phase_diagrams import sweep_phases
 from analyses.phase_diagrams.presets import WEIGHT_DECAY, X, Y
 from grokinterp.files import replacing
@@ -72,11 +76,14 @@ def compare(low: xr.Dataset, high: xr.Dataset, cells: dict[str, dict[str, float]
 def main() -> None:
     """Train the chosen cells and write the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--sweep", type=Path)
     parser.add_argument("--share", type=float, default=0.05)
     given = parser.parse_args()
-    low = gi.open_sweep(given.store).load()
+    if given.sweep is None:
+        low = joined(list(parts_of(FOLDER, DECAY).values()), "fig3a")
+    else:
+        low = gi.open_sweep(given.sweep).load()
     cells = choose(low, given.share)
     config = gi.RunConfig.from_dict(json.loads(low.attrs["base"]))
     high = gi.sweep(config, {"cell": cells}, low.seed.values.tolist(), store=given.out / "float32")

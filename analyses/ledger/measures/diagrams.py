@@ -28,7 +28,6 @@ def trained(
     panel: int | None = None,
     adaptive: bool = False,
     precision: str,
-    neurons: bool = False,
 ) -> xr.Dataset:
     """The runs of a preset's diagram, or of one of its panels.
 
@@ -40,23 +39,21 @@ def trained(
         panel: which one, from 0; None for all.
         adaptive: train only the cells where phases meet, see ``Refinement``.
         precision: of the matrix products, as for ``grokinterp.sweep``.
-        neurons: also keep the IPR of every neuron, of networks with one hidden layer.
 
     Returns:
-        What ``grokinterp.sweep`` returns, with each run's ``mean_ipr`` and ``dead_share``, and with
-        ``ipr`` (..., neuron) if asked for.
+        What ``grokinterp.sweep`` returns, with each run's ``mean_ipr`` and ``dead_share``.
     """
     preset = presets.get(name)
     config, axes = preset.config(size), preset.axes(size)
     if panel is not None:
         axes[preset.panel] = axes[preset.panel][panel : panel + 1]
-    measure = measures.PER_NEURON if neurons else measures.MEASURES
-    kind = f"{'' if panel is None else f'-panel-{panel}'}{'-neurons' if neurons else ''}"
-    store = work / f"{name}-{size}-{seeds}-{precision}{kind}{'-adaptive' if adaptive else ''}.zarr"
+    part = "" if panel is None else f"-panel-{panel}"
+    store = work / f"{name}-{size}-{seeds}-{precision}{part}{'-adaptive' if adaptive else ''}.zarr"
     refinement = Refinement() if adaptive else None
-    sweep = gi.sweep(config, axes, seeds, measure, store, refine=refinement, precision=precision)
-    names = {"ipr_0": "neuron"} if "ipr_0" in sweep.dims else {}
-    return sweep.load().rename(names).drop_attrs()
+    sweep = gi.sweep(
+        config, axes, seeds, measures.MEASURES, store, refine=refinement, precision=precision
+    )
+    return sweep.load().drop_attrs()
 
 
 def joined(sweeps: Sequence[xr.Dataset], name: str) -> xr.Dataset:

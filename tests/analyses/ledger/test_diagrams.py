@@ -168,12 +168,11 @@ def test_panels_trained_apart_are_the_diagram_trained_at_once(
     def trained(panel: int | None) -> xr.Dataset:
         return diagrams.trained(
             seeds=2, work=tmp_path, name="fig3a", size="tiny", panel=panel, precision="float32",
-            neurons=True,
         )  # fmt: skip
 
     whole, parts = trained(None), {str(panel): trained(panel) for panel in range(2)}
-    assert whole.ipr.dims[-1] == "neuron"
     joined = diagrams.joined(list(parts.values()), "fig3a")
     xr.testing.assert_allclose(whole, joined.drop_attrs().transpose(*whole.dims))
     assert diagrams.sweep_phases.compute(joined).attrs["base"] == joined.attrs["base"]
-    assert (joined.ipr.isnull().mean() < 1) & joined.done.all()
+    assert joined.done.all()
+    assert joined.mean_ipr.notnull().any()

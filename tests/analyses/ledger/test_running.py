@@ -60,7 +60,7 @@ def test_parts_are_computed_first_and_given_by_name(
     monkeypatch.setattr(results, "key_of", lambda one: one.name)
     options = {"entries": [], "say": lambda _: None}
     (fault,) = running.run_all([whole], tmp_path, tmp_path, **options).faults
-    assert "a, which it is computed from, has no result yet" in fault
+    assert "whole is computed from a, which has no result in" in fault
     todo = running.plan([of(whole), of(parts[1])], tmp_path).run
     assert [one.name for one in todo] == ["a", "b", "whole"]
     assert not running.run_all(todo[::-1], tmp_path, tmp_path, **options).faults

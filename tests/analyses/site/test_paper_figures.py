@@ -4,13 +4,15 @@ import re
 from typing import Any
 
 import pytest
-import xarray as xr
 
 from analyses.ledger.catalogue import entries
+from analyses.ledger.entry import sources_of
 from analyses.ledger.verdicts import Row, rows_of
 from analyses.phase_diagrams import presets
+from analyses.phase_diagrams.presets import WEIGHT_DECAY, X, Y
 from analyses.site.paper_figures import ELSEWHERE, Page, index, markdown, numbers, pages
-from analyses.site.pictures import DRAWN, cells
+from analyses.site.pictures import DRAWN, accuracies_of_cells, diagram
+from tests.analyses.end_points import end, fake_sweep
 
 FIGURES = {1: 32, 2: 9}  # figures of each paper
 
@@ -84,21 +86,29 @@ def test_the_list_of_a_paper(made: list[Page], open_rows: dict[str, list[Row]]) 
 
 def test_pictures_belong_to_pages_and_sources(made: list[Page]) -> None:
     used = {
-        (page.paper, page.title): {entry.source.name for entry in page.entries} for page in made
+        (page.paper, page.title): {source.name for source in sources_of(page.entries)}
+        for page in made
     }
-    for place, sources in DRAWN.items():
-        assert set(sources) <= used[place]
+    for place, drawn in DRAWN.items():
+        assert {name for names in drawn for name in names} <= used[place], place
 
 
-def test_cells_of_a_phase_diagram_by_panel() -> None:
-    names = ["coexistence", "memorization", "confusion"]
-    counts = xr.DataArray(
-        [[[4, 5, 0]] * 4], dims=("preset", "panel", "phase"), coords={"preset": ["fig3a"]}
-    )
-    (figure,) = cells(xr.Dataset({"cells": counts.assign_coords(phase=names)}))
+def test_a_phase_diagram_is_drawn_from_its_panels() -> None:
+    """One row of panels, a colour for each phase; cells that were not trained are inferred."""
+    alphas, xis, decays = [0.1, 0.5, 0.9], [0.1, 0.3], presets.get("fig31").values
+    panels = [
+        fake_sweep(
+            [end(corruption=xi, test=float(alpha > 0.3)) for alpha in alphas for xi in xis],
+            {WEIGHT_DECAY: [decay], X: alphas, Y: xis},
+        )
+        for decay in decays
+    ]
+    (figure,) = diagram("fig31")(*panels)
     drawn: Any = figure.data
-    assert {bar.name: list(bar.y) for bar in drawn} == {
-        "coexistence": [4] * 4,
-        "memorization": [5] * 4,
-    }
-    assert len(drawn[0].x) == len(presets.get("fig3a").values)
+    assert {trace.name for trace in drawn if trace.name} >= {"memorization", "coexistence"}
+    assert figure.layout.title.text.startswith("Fig. 31: the phase of most seeds")
+    assert len([note for note in figure.layout.annotations if "decay" in note.text]) == len(decays)
+    assert len(accuracies_of_cells("fig31")(*panels)) == 1
+    panels[0] = panels[0].assign(done=panels[0].done & (panels[0][X] != 0.9))
+    (inferred,) = diagram("fig31")(*panels)
+    assert len(inferred.data) > len(drawn)
