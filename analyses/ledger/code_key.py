@@ -198,15 +198,24 @@ def _imported(
 def _names(node: ast.stmt, module: str, content: _Module, root: Path) -> Iterator[tuple[str, str]]:
     """The definitions of the three packages that a statement refers to."""
     imports = dict(content.imports)
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Import | ast.ImportFrom):
-            is_package = (_file(module, root) or Path()).name == "__init__.py"
-            imports |= _imported(inner, module, is_package)
-    for name, *attributes in _chains(node):
+    is_package = (_file(module, root) or Path()).name == "__init__.py"
+    for inner in _imports_within(node):
+        imports |= _imported(inner, module, is_package)
+    for name, *attributes in _chains_within(node):
         if name in imports:
             yield from _followed(imports[name], attributes, root)
         elif name in content.definitions:
             yield module, name
+
+
+@cache  # of a parsed file, which is kept as well
+def _imports_within(node: ast.stmt) -> Sequence[ast.Import | ast.ImportFrom]:
+    return [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+
+
+@cache
+def _chains_within(node: ast.stmt) -> Sequence[Sequence[str]]:
+    return list(_chains(node))
 
 
 def _chains(node: ast.AST) -> Iterator[list[str]]:
@@ -308,7 +317,12 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _digest(nodes: Iterable[ast.AST]) -> str:
-    return hashlib.sha256(" ".join(map(_text, nodes)).encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join(map(_text_of, nodes)).encode()).hexdigest()[:16]
+
+
+@cache
+def _text_of(node: ast.AST) -> str:
+    return _text(node)
 
 
 def _text(node: object) -> str:
