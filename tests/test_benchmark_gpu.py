@@ -29,6 +29,7 @@ def called(monkeypatch: pytest.MonkeyPatch, out: Path, module: str) -> dict[str,
     return json.loads((out / "gpu.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_new_process_goes_on_after_one_that_ends_or_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_process_that_cannot_begin_is_not_started_again(
     assert found["error"] == "the process ended with 1"
 
 
+@pytest.mark.slow
 def test_no_more_processes_are_started_when_the_device_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
