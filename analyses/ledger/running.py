@@ -135,7 +135,8 @@ def run_all(
     readers = list(entries)
 
     def begin(source: Source) -> tuple[Any, ...] | None:
-        if until is not None and time.monotonic() + 60 * source.minutes > until:
+        is_late = until is not None and time.monotonic() + 60 * source.minutes > until
+        if is_late or any(part in late for part in source.parts):
             late.append(source)
             return None
         line = f"{heads[source.name]}, about {source.minutes:.3g} min"

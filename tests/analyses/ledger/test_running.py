@@ -69,6 +69,15 @@ def test_parts_are_computed_first_and_given_by_name(
     assert result.data.whole == 2
 
 
+def test_what_is_computed_from_a_part_that_is_late_is_late(tmp_path: Path) -> None:
+    part = source("part", minutes=600)
+    whole = source("whole", minutes=0, parts=(part,))
+    until = time.monotonic() + 600
+    options = {"entries": [], "say": lambda _: None, "until": until}
+    found = running.run_all([part, whole], tmp_path, tmp_path, **options)
+    assert found == running.Outcome(late=(part, whole), faults=())
+
+
 def one(*, seeds: int, work: Path) -> xr.Dataset:
     return xr.Dataset({"whole": 1.0})
 
