@@ -60,11 +60,16 @@ def too_little_memory(config: RunConfig, resources: Resources) -> MemoryError:
 
 @contextmanager
 def named_device_errors(place: torch.device) -> Iterator[None]:
-    """Context manager in which the failure of a CUDA device becomes an error that says so."""
+    """Context manager in which what a device cannot do becomes an error that says so."""
     try:
         yield
-    except _FAILED as error:
-        if place.type != "cuda" or "CUDA" not in str(error):
+    except RuntimeError as error:
+        if place.type == "cpu" and "could not create a primitive" in str(error):
+            raise RuntimeError(
+                "this CPU cannot train such a network in this precision: LSTMs need bfloat16 "
+                "instructions for precision='bfloat16'; use precision='float32'"
+            ) from error
+        if not isinstance(error, _FAILED) or place.type != "cuda" or "CUDA" not in str(error):
             raise
         raise RuntimeError(
             f"device {str(place)!r} failed in training and cannot be used again by this process: "

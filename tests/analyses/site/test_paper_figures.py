@@ -103,8 +103,9 @@ def test_a_phase_diagram_is_drawn_from_its_panels() -> None:
         )
         for decay in decays
     ]
+    figure: Any
     (figure,) = diagram("fig31")(*panels)
-    drawn: Any = figure.data
+    drawn = figure.data
     assert {trace.name for trace in drawn if trace.name} >= {"memorization", "coexistence"}
     assert figure.layout.title.text.startswith("Fig. 31: the phase of most seeds")
     assert len([note for note in figure.layout.annotations if "decay" in note.text]) == len(decays)

@@ -12,7 +12,7 @@ import torch
 import grokinterp as gi
 from grokinterp.tracking import Callback
 from grokinterp.training import device_errors, resources, trainer
-from grokinterp.training.device_errors import halved
+from grokinterp.training.device_errors import halved, named_device_errors
 from grokinterp.training.resources import Resources
 from grokinterp.training.stack import Stack
 
@@ -155,3 +155,11 @@ def test_bfloat16_without_instructions_works_with_one_warning(
     told = [str(warning.message) for warning in recwarn]
     assert len(told) == (not supported)
     assert all("has no bfloat16 instructions" in text for text in told)
+
+
+@pytest.mark.parametrize("told", ["could not create a primitive descriptor for the LSTM", "else"])
+def test_a_product_that_the_cpu_does_not_have_names_the_remedy(told: str) -> None:
+    named = named_device_errors(torch.device("cpu"))
+    message = "LSTMs need bfloat16 instructions .* use precision='float32'"
+    with pytest.raises(RuntimeError, match=message if "LSTM" in told else "^else$"), named:
+        raise RuntimeError(told)
