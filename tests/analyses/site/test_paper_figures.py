@@ -112,4 +112,5 @@ def test_a_phase_diagram_is_drawn_from_its_panels() -> None:
     assert len(accuracies_of_cells("fig31")(*panels)) == 1
     panels[0] = panels[0].assign(done=panels[0].done & (panels[0][X] != 0.9))
     (inferred,) = diagram("fig31")(*panels)
-    assert len(inferred.data) > len(drawn)
+    again: Any = inferred.data
+    assert len(again) > len(drawn)
