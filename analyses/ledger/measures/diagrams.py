@@ -59,8 +59,8 @@ def trained(
 def joined(sweeps: Sequence[xr.Dataset], name: str) -> xr.Dataset:
     """The sweep of a preset from those of its panels, in their order."""
     preset = presets.get(name)
-    config = preset.config("full").replace({"seed": int(sweeps[0].seed[0])})
-    return xr.concat(sweeps, preset.panel).assign_attrs(base=json.dumps(config.to_dict()))
+    base = json.dumps(preset.config("full").to_dict())
+    return xr.concat(sweeps, preset.panel).assign_attrs(base=base)
 
 
 def diagrams(
