@@ -34,6 +34,7 @@ from analyses.statistics.intervals import interval_end, student_drop, student_p
 from analyses.statistics.survival import censored_normal
 
 _NODES, _MOST_NODES = 101, 1601  # nodes of the integral over a seed's D_crit
+_SPREADS = (0.01, 0.05, 0.1, 0.2)  # of log D_crit over seeds, from which a search starts
 _OFFSETS, _OFFSET_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # nodes for a seed's offset
 _LOG_OFFSET_WEIGHTS = np.log(_OFFSET_WEIGHTS / _OFFSET_WEIGHTS.sum())
 _IMPOSSIBLE = -1e6  # log likelihood of a run that groks below its D_crit
@@ -214,13 +215,17 @@ class TimeLaw:
         nowhere = math.log(_NO_CRITICAL_SIZE)
         (best, least), without = self._resolved(nowhere)
         drop = student_drop(len(self.count))
-        # Far from the best D_crit a larger spread over seeds fits better, so start with one.
-        wide = np.array([best[0], best[1], max(best[2], math.log(0.05))])
+        # Far from the best D_crit a larger spread over seeds fits better. With little noise the
+        # loss has many minima, so the end that one start gives hangs on rounding.
+        starts = [np.array([*best[:2], max(best[2], math.log(tau))]) for tau in _SPREADS]
+
+        def lowest(log_critical: float) -> float:
+            return min(self.fit_at(log_critical, start)[1] for start in starts)
 
         def fall(log_critical: float) -> float:
-            return 2 * (self.fit_at(log_critical, wide)[1] - least) - drop
+            return 2 * (lowest(log_critical) - least) - drop
 
-        ratio = max(2 * (min(without, self.fit_at(nowhere, wide)[1]) - least), 0.0)
+        ratio = max(2 * (min(without, lowest(nowhere)) - least), 0.0)
         of_bent = max(2 * (self.bent() - least), 0.0)
         p_value = max(
             max(student_p(drop, len(self.count)), float(stats.chi2.sf(drop, lacking)))
