@@ -11,13 +11,21 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.benchmarks.in_turn import torch_threads
-from tests.benchmarks.machine import machine
+from tests.benchmarks.machine import BFLOAT16, machine
 
 THREADS = 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ratios", type=Path, help="JSON file for medians and ratios")
+
+
+@pytest.fixture(autouse=True)
+def has_instructions(request: pytest.FixtureRequest) -> None:
+    """Skip what times bfloat16 on a CPU without the instructions, where it takes many minutes."""
+    lacks = set(BFLOAT16).isdisjoint(machine()["instructions"])
+    if lacks and "bfloat16" in request.node.name:
+        pytest.skip("this CPU has no bfloat16 instructions")
 
 
 @pytest.fixture(scope="session")
