@@ -12,14 +12,20 @@ Examples:
     >>> figure = training_curves.plot_accuracy(curves)
 """
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from analyses.pages.finding import Finding
 from analyses.pages.palette import SUBSET_STYLE
 from analyses.pages.style import LEVEL, LOSS_LABEL, add_subset_lines, finish
+from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.data import SUBSETS
+
+# Training is squeezed on a linear axis if the training set is learned in this share of the steps,
+# and the test set takes this many times as long, or for ever.
+_SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
 
 
 def compute(run: Run) -> xr.Dataset:
@@ -45,6 +51,21 @@ def compute(run: Run) -> xr.Dataset:
             "share_uncorrupted": 1 - int(run.dataset.is_changed.sum()) / run.config.data.n_train,
         },
     )
+
+
+def is_squeezed(curves: xr.Dataset) -> bool:
+    """Whether late generalisation leaves early training no room on a linear axis of steps.
+
+    Args:
+        curves: the dataset of :func:`compute`.
+    """
+    steps = curves.step.values
+    first = {}
+    for subset in ("train", "test"):
+        learned = curves.accuracy.sel(subset=subset).values >= GENERALISED_FROM
+        first[subset] = float(steps[learned.argmax()]) if learned.any() else np.inf
+    early = max(first["train"], 1.0)
+    return bool(early <= _SQUEEZED_WITHIN * steps[-1] and first["test"] >= _LATER_BY * early)
 
 
 def plot_accuracy(curves: xr.Dataset, *, title: str = "Training curves") -> go.Figure:

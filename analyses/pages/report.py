@@ -54,9 +54,6 @@ from probes import network_on_pairs
 
 # Where each removal takes a forward pass: random orders, and removals scored in each order.
 _RANDOM, _REMOVALS = 5, 30
-# Training is squeezed on a linear axis if the training set is learned in this share of the steps,
-# and the test set takes this many times as long, or for ever.
-_SQUEEZED_WITHIN, _LATER_BY = 0.1, 5
 
 
 def write_report(
@@ -202,14 +199,15 @@ class Report:
         for one in (figure, loss):
             self._scale_steps(one)
         end = float(self.curves["loss"].sel(split="test")[-1])
+        on_log = _ON_LOG * training_curves.is_squeezed(self.curves)
         return [
-            Section(figure, self._about_curves() + _ON_LOG * is_squeezed(self.curves)),
+            Section(figure, self._about_curves() + on_log),
             Section(loss, f"The test loss ends at {end:.3g}."),
         ]
 
     def _scale_steps(self, figure: go.Figure) -> None:
         """A logarithmic axis of steps, where early training would have no room on a linear one."""
-        if is_squeezed(self.curves):
+        if training_curves.is_squeezed(self.curves):
             tick_logarithms(figure.update_xaxes(**LOG_STEPS))
 
     def _about_curves(self) -> str:
@@ -383,21 +381,6 @@ class Report:
                 "1 % the network has collapsed, as under strong weight decay after grokking.",
             )
         ]
-
-
-def is_squeezed(curves: xr.Dataset) -> bool:
-    """Whether late generalisation leaves early training no room on a linear axis of steps.
-
-    Args:
-        curves: the dataset of :func:`analyses.one_run.training_curves.compute`.
-    """
-    steps = curves.step.values
-    first = {}
-    for subset in ("train", "test"):
-        learned = curves.accuracy.sel(subset=subset).values >= GENERALISED_FROM
-        first[subset] = float(steps[learned.argmax()]) if learned.any() else np.inf
-    early = max(first["train"], 1.0)
-    return bool(early <= _SQUEEZED_WITHIN * steps[-1] and first["test"] >= _LATER_BY * early)
 
 
 _ON_LOG = " The axis of steps is logarithmic, because training is learned early."

@@ -46,7 +46,7 @@ def test_memory(
         ("sweep", 256, 16),
         ("sweep", 256, 64),
     ]
-    only_checked: bool = pytestconfig.getoption("benchmark_disable")
+    only_checked = bool(pytestconfig.getoption("benchmark_disable"))
     measured = {
         f"{what}, {runs} runs, chunk {chunk}": peak_mib(what, runs, chunk)
         for what, runs, chunk in bounded + ([] if only_checked else others)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+import xarray as xr
 
 import grokinterp as gi
 from analyses.one_run import training_curves
@@ -78,3 +79,17 @@ def test_the_loss_axis_names_the_loss(
 ) -> None:
     curves = training_curves.compute(corrupted_run).assign_attrs(loss="cross_entropy")
     assert "cross-entropy (nats)" in axis_titles(training_curves.plot_loss(curves))
+
+
+@pytest.mark.parametrize(
+    ("train_at", "test_at", "expected"),
+    [(50, 900, True), (50, None, True), (50, 200, False), (400, 900, False), (None, None, False)],
+)
+def test_steps_are_logarithmic_where_late_generalisation_squeezes_the_rest(
+    train_at: int | None, test_at: int | None, expected: bool
+) -> None:
+    steps = np.arange(0, 1001, 50)
+    learned = [steps >= (at or 2000) for at in (train_at, test_at)]
+    accuracy = (("step", "subset"), np.array(learned).T.astype(float))
+    curves = xr.Dataset({"accuracy": accuracy}, {"step": steps, "subset": ["train", "test"]})
+    assert training_curves.is_squeezed(curves) == expected

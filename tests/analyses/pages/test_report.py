@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import xarray as xr
 from torch import nn
@@ -16,7 +15,7 @@ from analyses import hypothesis
 from analyses.one_run import pruning
 from analyses.one_run.stored_networks import evenly_spaced
 from analyses.one_run.summary import table_rows
-from analyses.pages.report import Report, is_squeezed, write_report
+from analyses.pages.report import Report, write_report
 from tests.analyses.pages.test_page import NASTY, Texts
 
 P = 7
@@ -165,17 +164,3 @@ def test_an_explorer_beside_the_report_or_why_there_is_none(
     assert summary["not_shown"]["explorer"] == "too wide for a page"
     assert "too wide for a page" in text
     assert 'class="button"' not in text
-
-
-@pytest.mark.parametrize(
-    ("train_at", "test_at", "expected"),
-    [(50, 900, True), (50, None, True), (50, 200, False), (400, 900, False), (None, None, False)],
-)
-def test_steps_are_logarithmic_where_late_generalisation_squeezes_the_rest(
-    train_at: int | None, test_at: int | None, expected: bool
-) -> None:
-    steps = np.arange(0, 1001, 50)
-    learned = [steps >= (at or 2000) for at in (train_at, test_at)]
-    accuracy = (("step", "subset"), np.array(learned).T.astype(float))
-    curves = xr.Dataset({"accuracy": accuracy}, {"step": steps, "subset": ["train", "test"]})
-    assert is_squeezed(curves) == expected
