@@ -21,6 +21,8 @@ from grokinterp.short_text import short
 Numbers = Sequence[int | float] | np.ndarray
 Flags = Sequence[bool | int] | np.ndarray
 
+_CERTAIN = -9.0  # a normal number is larger than this but for 1e-19
+
 
 def median_time(times: Numbers, finished: Flags) -> tuple[float, float, float]:
     """Kaplan-Meier median of times, with a 95 % interval.
@@ -54,19 +56,16 @@ def median_time(times: Numbers, finished: Flags) -> tuple[float, float, float]:
     return median, min(low, median), high
 
 
-def censored_normal(z: np.ndarray, finished: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood of standardised normal times, and minus its derivative with respect to z.
+def log_survival(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log probability that a standard normal number is larger than z, and minus its derivative.
 
-    Args:
-        z: (time - mean) / sigma; for a censored run, of its lower bound.
-        finished: true: log density; false: log probability of a larger value.
+    The derivative is exact for any z, the logarithm to 1e-14 and to rounding.
     """
     from scipy import special
 
-    log_density = -(z**2 + math.log(2 * math.pi)) / 2
-    hazard = math.sqrt(2 / math.pi) / special.erfcx(z / math.sqrt(2))  # no cancellation for large z
-    larger = special.log_ndtr(-z)
-    return np.where(finished, log_density, larger), np.where(finished, z, hazard)
+    z = np.maximum(z, _CERTAIN)  # or erfcx would overflow
+    scaled = special.erfcx(z / math.sqrt(2))  # no cancellation for large z
+    return np.log(scaled / 2) - z**2 / 2, math.sqrt(2 / math.pi) / scaled
 
 
 def _halved(times: np.ndarray, left: np.ndarray) -> float:

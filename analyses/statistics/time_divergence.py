@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analyses.statistics.intervals import interval_end, student_drop, student_p
-from analyses.statistics.survival import censored_normal
+from analyses.statistics.survival import log_survival
 
 _NODES, _MOST_NODES = 101, 1601  # nodes of the integral over a seed's D_crit
 _SPREADS = (0.01, 0.05, 0.1, 0.2)  # of log D_crit over seeds, from which a search starts
@@ -140,7 +140,7 @@ class TimeLaw:
             x, x_slope = late.x - mean_x[:, seed], late.slope - mean_slope[:, seed]
             z = (self.late_logs[ever] - b * x) / sigma
             nodes = np.where(late.above, z, -np.inf) - self.offsets[:, None, ever]
-            log_larger, hazard = censored_normal(nodes, np.zeros(nodes.shape, bool))
+            log_larger, hazard = log_survival(nodes)
             log_q, share = _log_mean(
                 log_larger @ sums, _LOG_OFFSET_WEIGHTS[:, None, None]
             )  # over offsets

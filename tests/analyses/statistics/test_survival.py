@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyses.statistics.survival import censored_normal, median_time
+from analyses.statistics.survival import log_survival, median_time
 
 # Weeks of remission in leukaemia, Freireich et al. 1963, the standard example of survival analysis.
 TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -63,9 +63,18 @@ def test_the_mean_of_finished_runs_would_be_too_small() -> None:
 def test_censored_runs_far_from_the_mean() -> None:
     """Of z = 1e9 sigma, where densities underflow: Mills' ratio is z (1 + 1 / z^2)."""
     z = np.array([1e9, 1e5, 0.0, -1e9])
-    log_larger, slope = censored_normal(z, np.zeros(4, bool))
+    log_larger, slope = log_survival(z)
     assert slope == pytest.approx([1e9, 1e5 + 1e-5, np.sqrt(2 / np.pi), 0.0], rel=1e-14)
     assert log_larger[[0, 2, 3]] == pytest.approx([-5e17, np.log(0.5), 0.0], rel=1e-14)
+
+
+def test_survival_is_scipys() -> None:
+    z = np.linspace(-40, 40, 4001)
+    log_larger, slope = log_survival(z)
+    np.testing.assert_allclose(log_larger, stats.norm.logsf(z), rtol=1e-13, atol=2e-14)
+    np.testing.assert_allclose(
+        slope, np.exp(stats.norm.logpdf(z) - stats.norm.logsf(z)), rtol=1e-12, atol=1e-17
+    )
 
 
 @pytest.mark.parametrize(
