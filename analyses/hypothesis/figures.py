@@ -247,7 +247,7 @@ def plot_table(
     widths = [2.5, 0.6, 0.75, 0.95, *[1.2] * 3, 0.75, 1.2, 0.75, 0.85, 0.9, 1.5]
     figure = go.Figure(go.Table(columnwidth=widths, header=header, cells=cells))
     figure = finish(figure, title=title, height=150 + 44 * len(rows))
-    # Fourteen columns are not legible in less; a page that is narrower scrolls.
+    # Thirteen columns are not legible in less; a page that is narrower scrolls.
     return figure.update_layout(margin={"l": 10, "r": 10, "b": 10}, width=900)
 
 
