@@ -9,6 +9,8 @@ python docs/figures.py hypothesis OUT        what ``grokinterp run architectures
                                              also writes docs/hypothesis.nc
 python docs/figures.py dissociation OUT      what ``grokinterp run dissociation OUT`` wrote;
                                              also writes docs/dissociation.nc
+python docs/figures.py grokking OUT          what ``grokinterp run grokking_across OUT --size small``
+                                             wrote
 python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
 python docs/figures.py stability OUT         what ``grokinterp run stability OUT`` wrote;
@@ -26,7 +28,7 @@ from pathlib import Path
 import xarray as xr
 
 from analyses import dissociation, hypothesis, phase_diagram, pruning, sweep_phases
-from analyses.efficiency import d_crit
+from analyses.efficiency import d_crit, grokking_across
 from analyses.ledger.measures.diagrams import joined
 from analyses.ledger.paper1.phase_diagrams import DECAY
 from analyses.ledger.results import parts_of
@@ -84,6 +86,13 @@ def draw_hypothesis(out: str) -> None:
     figure.write_image(HERE / "hypothesis.png", width=950, scale=1.5)
 
 
+def draw_grokking(out: str) -> None:
+    """Accuracies of three networks on half of the pairs."""
+    with xr.open_dataset(Path(out) / "grokking_across.nc", engine="h5netcdf") as stored:
+        data = stored.load()
+    grokking_across.plot_networks(data).write_image(HERE / "grokking.png", width=900, scale=1.5)
+
+
 def draw_d_crit(out: str) -> None:
     """The curves behind the MLP's three estimates of D_crit, and their numbers."""
     with xr.open_dataset(Path(out) / "d_crit_mlp_1.nc", engine="h5netcdf") as stored:
@@ -125,6 +134,7 @@ if __name__ == "__main__":
         "sweep": store_sweep,
         "hypothesis": draw_hypothesis,
         "dissociation": draw_dissociation,
+        "grokking": draw_grokking,
         "d_crit": draw_d_crit,
         "stability": store_stability,
         "explorer": draw_explorer,
