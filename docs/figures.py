@@ -9,8 +9,8 @@ python docs/figures.py hypothesis OUT        what ``grokinterp run architectures
                                              also writes docs/hypothesis.nc
 python docs/figures.py dissociation OUT      what ``grokinterp run dissociation OUT`` wrote;
                                              also writes docs/dissociation.nc
-python docs/figures.py grokking OUT          what ``grokinterp run grokking_across OUT --size small``
-                                             wrote
+python docs/figures.py grokking OUT          what ``grokinterp run grokking_across OUT`` wrote, with
+                                             ``--size small``
 python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
 python docs/figures.py stability OUT         what ``grokinterp run stability OUT`` wrote;

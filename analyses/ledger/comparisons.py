@@ -289,7 +289,8 @@ class Order:
         over = [dim for dim in ours.dims if dim != "seed"]
         means = ours.mean("seed", skipna=False) if "seed" in ours.dims else ours
         means = means.transpose(*over).values.ravel()
-        gaps = np.diff(means) if self.ascending else -np.diff(means)
+        with np.errstate(invalid="ignore"):  # of two infinite means no difference is known
+            gaps = np.diff(means) if self.ascending else -np.diff(means)
         sign = " < " if self.ascending else " > "
         told = (
             sign.join(f"{mean:.4g}" for mean in means)
@@ -355,9 +356,11 @@ def undecided(comparison: Comparison, low: float, high: float) -> bool:
 
 
 def _no_value(values: np.ndarray, ours: str | None = None) -> Judgement:
-    """What cannot be told because values are NaN."""
-    unknown = f"no value in {np.isnan(values).sum()} of {len(values)}"
-    note = unknown if len(values) > 1 else "no value"
+    """What cannot be told because values are NaN, or infinite without any that is NaN."""
+    unknown, what = np.isnan(values), "no value"
+    if not unknown.any():
+        unknown, what = np.isinf(values), "not reached"
+    note = f"{what} in {unknown.sum()} of {len(values)}" if len(values) > 1 else what
     return Judgement(agrees=None, ours=over_seeds.told(values) if ours is None else ours, note=note)
 
 

@@ -140,6 +140,13 @@ def test_orders(values: list[float], ascending: bool, least: float, agrees: bool
     assert Order(ascending=ascending, least=least).judge(both, None).agrees is agrees
 
 
+def test_the_order_of_two_times_that_are_not_reached_cannot_be_told() -> None:
+    ours = xr.DataArray([[np.inf, np.inf], [np.inf, np.inf], [3.0, 2.0]], dims=("item", "seed"))
+    judged = Order(ascending=False).judge(ours, None)
+    assert judged.agrees is None
+    assert judged.note == "not reached in 2 of 3"
+
+
 @pytest.mark.parametrize(
     ("gaps", "agrees"),
     [
