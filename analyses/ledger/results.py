@@ -158,7 +158,9 @@ def load(folder: Path, source: Source) -> Result | None:
         )
     data = xr.Dataset(
         {
-            name: ((), value) if not isinstance(value, list) else ("seed", _numbers(value))
+            name: ("seed", [_number(one) for one in value])
+            if isinstance(value, list)
+            else ((), _number(value))
             for name, value in about["values"].items()
         }
     )
@@ -241,9 +243,11 @@ def _plain(values: xr.DataArray) -> Any:
     return [one(value) for value in listed] if isinstance(listed, list) else one(listed)
 
 
-def _numbers(values: list[Any]) -> list[Any]:
-    known = [math.nan if value is None else value for value in values]
-    return [float(value) if value in ("inf", "-inf") else value for value in known]
+def _number(value: Any) -> Any:
+    """What :func:`_plain` made this of."""
+    if value is None:
+        return math.nan
+    return float(value) if value in ("inf", "-inf") else value
 
 
 def _commit() -> str:

@@ -26,6 +26,17 @@ def test_a_result_comes_back(stored: Path) -> None:
     assert load(stored, source("another")) is None
 
 
+def test_numbers_that_json_does_not_have_come_back(tmp_path: Path) -> None:
+    """Alone, as ends of an interval are, and over seeds."""
+    odd = [np.nan, np.inf, -np.inf]
+    data = DATA.assign({"ends": ("seed", odd)} | {f"end {value}": value for value in odd})
+    store(tmp_path, source(), data, 1.26, results.key_of(source()))
+    result = load(tmp_path, source())
+    assert result is not None
+    xr.testing.assert_allclose(result.data, data)
+    assert all(result.data[name].dtype.kind == "f" for name in ("ends", "end nan", "end inf"))
+
+
 def test_numbers_edited_by_hand_are_refused(stored: Path) -> None:
     path = stored / "one.json"
     about = json.loads(path.read_text())
