@@ -304,7 +304,7 @@ def semi_grokking(*, seeds: int, work: Path, size: str, network: str) -> xr.Data
             "share": data.share,
             "accuracy": _thinned(data.test_accuracy),
         }
-    ).assign(judged_ends(data.outcome), **_taken_apart([one.data for one in found[1:]]))
+    ).assign({**judged_ends(data.outcome), **_taken_apart([one.data for one in found[1:]])})
 
 
 def judged_ends(outcome: xr.DataArray) -> dict[str, xr.DataArray]:
