@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from grokinterp.training import resources
 from tests.benchmarks.in_turn import torch_threads
-from tests.benchmarks.machine import BFLOAT16, machine
+from tests.benchmarks.machine import machine
 
 THREADS = 2
 
@@ -23,8 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(autouse=True)
 def has_instructions(request: pytest.FixtureRequest) -> None:
     """Skip what times bfloat16 on a CPU without the instructions, where it takes many minutes."""
-    lacks = set(BFLOAT16).isdisjoint(machine()["instructions"])
-    if lacks and "bfloat16" in request.node.name:
+    if "bfloat16" in request.node.name and not resources._has_bfloat16():
         pytest.skip("this CPU has no bfloat16 instructions")
 
 
