@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from analyses.ledger import catalogue
 from analyses.ledger.measures import experiments
+from analyses.pages.finding import Finding
 
 SOURCES = {
     entry.source.compute: entry.source
@@ -58,3 +59,23 @@ def test_only_semi_grokked_runs_count_among_those_taken_apart() -> None:
         told = experiments._taken_apart(none)
         assert told.pop("taken_apart") == 0
         assert np.isnan(list(told.values())).all()
+
+
+def test_semi_grokking_is_told_of_both_its_parts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ends of all runs, and what was taken apart: here nothing."""
+    ends = ("network", "budget", "fraction", "seed")
+    data = xr.Dataset(
+        {
+            "test_accuracy": (("network", "fraction", "seed", "step"), [[[[0.0, 1.0]]]]),
+            "last": (ends, [[[[1.0]]]]),
+            "share": (ends, [[[[1.0]]]]),
+            "outcome": (ends, [[[["grokked"]]]]),
+        },
+        {"network": ["mlp"], "budget": [10], "fraction": [0.5], "seed": [0], "step": [0, 10]},
+    )
+    found = [Finding(data=data, figures=[], rows=[])]
+    monkeypatch.setattr(experiments, "findings", lambda *_, **__: found)
+    told = experiments.semi_grokking(seeds=1, work=tmp_path, size="tiny", network="mlp")
+    assert (told.judged.item(), told.semi_grokked.item(), told.taken_apart.item()) == (1, 0, 0)
