@@ -123,6 +123,13 @@ def has_basis(operation: Operation | None, p: int | None) -> bool:
     return operation in ("addition", "subtraction") or is_prime(p)
 
 
+def residue_order(operation: Operation | None, p: int) -> Int[Tensor, " place"]:
+    """The residues in the order in which a task is periodic; 0, 1, ... where that is not known."""
+    if operation is not None and has_basis(operation, p):
+        return task_basis(operation, p).order
+    return torch.arange(p, device="cpu")
+
+
 def plain_integers(frequencies: Iterable[Any]) -> list[int]:
     """Frequencies as Python integers; raise for other values, such as 2.5, "2" or True."""
     if not isinstance(frequencies, Iterable) or getattr(frequencies, "ndim", 1) != 1:

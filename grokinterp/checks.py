@@ -67,14 +67,19 @@ def check_number(
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise unless ``value`` is one of ``known``; the message suggests one and lists all."""
+    """Raise unless ``value`` is one of ``known``; the message suggests one and lists all.
+
+    Words may follow the argument's name, as in "decay with optimizer='adam'".
+    """
     known = sorted(known)
+    argument, *condition = name.split(" ", 1)
     words = ", ".join(known)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {words}, got {_with_type(value)}")
     if value not in known:
         hint = nearest(value, known)
-        raise ValueError(f"{name}={short(value)} is unknown.{hint} Known: {words}")
+        what = " ".join([f"{argument}={short(value)}", *condition])
+        raise ValueError(f"{what} is unknown.{hint} Known: {words}")
 
 
 def check_names(name: str, value: object) -> None:
@@ -87,7 +92,9 @@ def check_names(name: str, value: object) -> None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence suggesting the known name most like ``word``; empty if none is similar."""
-    near = difflib.get_close_matches(word[:100], known, n=1)
+    known = list(known)
+    near = [name for name in known if name.lower() == word.lower()]
+    near = near or difflib.get_close_matches(word[:100], known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

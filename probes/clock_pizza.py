@@ -29,6 +29,7 @@ NEAR_SYMMETRICITY, NEAR_IRRELEVANCE = 0.066, 0.062
 # In other tasks the operands play different roles, so a symmetric gradient means nothing.
 _SYMMETRIC_TASKS = ("addition", "multiplication")
 _TRIPLES = 1000  # by default; the standard error of the mean cosine is then at most about 0.015
+_ROUNDING = 1e-4  # of a cosine
 _Z = 1.959963984540054  # half width of a two-sided 95 % normal interval, in standard errors
 
 
@@ -98,6 +99,8 @@ def clock_or_pizza(
     if min_accuracy > 1:
         raise ValueError(f"min_accuracy must be at most 1, got {min_accuracy}")
     symmetricity, irrelevance = gradient_symmetricity, distance_irrelevance
+    if abs(symmetricity) > 1 + _ROUNDING:
+        raise ValueError(f"gradient_symmetricity must be a mean cosine, -1..1, got {symmetricity}")
     is_borderline = False
     told = f"gradient symmetricity {symmetricity:.3f} and distance irrelevance {irrelevance:.3f}"
     if not accuracy >= min_accuracy:  # also refuses NaN

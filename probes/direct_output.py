@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokinterp.models.base import HookedModel
 from grokinterp.models.read_out import Neurons, Norm
 from grokinterp.models.units import Units
 from grokinterp.short_text import short_repr
@@ -58,6 +59,15 @@ def direct_output(network: NetworkOnPairs, units: Units) -> DirectOutput | None:
         # A recurrent layer's last state; earlier steps of a unit reach the logits by way of others.
         return DirectOutput(units.last, W_U, False, False, dtype)
     return None
+
+
+def as_built(network: NetworkOnPairs) -> bool:
+    """Whether the network computes what its weights say, so that a shortcut to its logits holds.
+
+    Not under a hook, or with a module put in another's place, such as a sparse autoencoder.
+    """
+    model = network.model
+    return not (model.is_hooked if isinstance(model, HookedModel) else network.is_hooked)
 
 
 def _has_norm(network: NetworkOnPairs) -> bool:

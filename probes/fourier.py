@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grokinterp.checks import check_int
 from grokinterp.short_text import short_repr
 from probes.alive import by_largest, is_dead
 from probes.probe import probe
@@ -29,6 +30,7 @@ def fourier_basis(p: int) -> Float[Tensor, "p p"]:
         >>> (basis @ cosine).abs().argmax().item()  # row 2k - 1
         5
     """
+    check_int("p", p, minimum=1)
     x = torch.arange(p, dtype=torch.float64)
     rows = [torch.full((p,), 1 / math.sqrt(p), dtype=torch.float64)]
     for k in range(1, (p - 1) // 2 + 1):

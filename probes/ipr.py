@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from grokinterp.basis import residue_order
+from grokinterp.models.anatomy import anatomy
 from grokinterp.short_text import short_repr
+from grokinterp.tasks import Operation
 from probes.alive import ALIVE, only_living
 from probes.fourier import DominantMode, dominant_mode, power_shares
 from probes.neuron_weights import neuron_weights
@@ -135,8 +138,29 @@ def neuron_ipr(
 
 
 @probe
-def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE) -> NeuronIPR:
-    """:func:`probes.neuron_ipr` of a hooked two-layer network.
+def model_neuron_ipr(
+    model: object,
+    operation: Operation | None = None,
+    *,
+    r: float = 2.0,
+    alive_from: float = ALIVE,
+) -> NeuronIPR:
+    """:func:`probes.neuron_ipr` of a network with one hidden layer, in its task's order.
+
+    Multiplication and division are periodic in the discrete logarithm of the residues, so their
+    weights are read in that order, without the residue 0, which has none. Where the operation is
+    not known, or not periodic, residues are in their natural order.
+
+    Args:
+        model: a network with one hidden layer.
+        operation: the task; by default the one that the network was built for.
+        r: the exponent of :func:`ipr`.
+        alive_from: the least norm of a living vector, relative to the largest of U, V or W.
+
+    Raises:
+        TypeError, ValueError: not one hidden layer.
+
+    Source: Doshi et al. 2023, arXiv:2310.13061, eqs. 3 and 4.
 
     Examples:
         >>> import grokinterp as gi
@@ -148,12 +172,20 @@ def model_neuron_ipr(model: object, *, r: float = 2.0, alive_from: float = ALIVE
         >>> int((ipr < 0.4).sum()) > 5, int((ipr > 0.7).sum()) > 20  # neurons of both kinds
         (True, True)
     """
-    return neuron_ipr(*neuron_weights(model), r=r, alive_from=alive_from)
+    weights = neuron_weights(model)
+    known = anatomy(model).operation if operation is None else operation
+    order = residue_order(known, weights.U.shape[1])
+    U, V, W = (rows[:, order.to(rows.device)] for rows in weights)
+    return neuron_ipr(U, V, W, r=r, alive_from=alive_from)
 
 
 @probe
-def mean_ipr(model: object) -> float:
+def mean_ipr(model: object, operation: Operation | None = None) -> float:
     """Mean IPR of a network's living neurons: one number, as ``gi.train(probes=...)`` needs.
+
+    Args:
+        model: a network with one hidden layer.
+        operation: the task, as for :func:`probes.model_neuron_ipr`.
 
     Examples:
         >>> import grokinterp as gi
@@ -164,4 +196,4 @@ def mean_ipr(model: object) -> float:
         >>> mean_ipr(gi.HookedMLP(solution.cfg, p=13)) < 0.4  # untrained
         True
     """
-    return model_neuron_ipr(model).mean
+    return model_neuron_ipr(model, operation).mean

@@ -55,7 +55,8 @@ def logit_parts(
             rest.
 
     Raises:
-        TypeError, ValueError: not one hidden layer, or tokens that are not pairs of residues.
+        TypeError, ValueError: not one hidden layer, tokens that are not pairs of residues, or
+            ``low`` above ``high``.
 
     Examples:
         >>> import grokinterp as gi
@@ -71,6 +72,10 @@ def logit_parts(
         (True, True)
     """
     neuron_weights(model, instead=_INSTEAD)
+    if not low <= high:
+        raise ValueError(
+            f"low={low} must not be above high={high}, or neurons between them are in both groups"
+        )
     ipr = model_neuron_ipr(model).ipr
     is_low, is_high = ipr < low, ipr > high
     members = torch.stack([is_low, is_high, ~(is_low | is_high)])

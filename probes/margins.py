@@ -10,6 +10,7 @@ from torch import Tensor
 from grokinterp import HookedModel
 from grokinterp.models.base import evaluated
 from probes.probe import probe
+from probes.scores import check_labels
 
 _BATCH = 4096  # bounds the memory of activations
 
@@ -37,7 +38,7 @@ def label_logits(
         >>> label_logits(logits, torch.tensor([1, 2])).tolist()
         [5.0, 3.0]
     """
-    return logits.gather(1, labels[:, None])[:, 0]
+    return logits.gather(1, _column(labels, logits))[:, 0]
 
 
 @probe
@@ -53,7 +54,7 @@ def label_margins(
         >>> label_margins(logits, torch.tensor([1, 2])).tolist()  # the second answer is wrong
         [3.0, -1.0]
     """
-    others = logits.scatter(1, labels[:, None], -torch.inf)
+    others = logits.scatter(1, _column(labels, logits), -torch.inf)
     return label_logits(logits, labels) - others.max(dim=1).values
 
 
@@ -89,3 +90,9 @@ def model_label_margins(
         True
     """
     return label_margins(all_logits(model, tokens), labels)
+
+
+def _column(labels: Int[Tensor, " example"], logits: Float[Tensor, "example classes"]) -> Tensor:
+    """The labels as ``gather`` takes them; raise unless each is a class of the logits."""
+    check_labels(labels, logits.shape[1])
+    return labels[:, None].to(logits.device, torch.int64)

@@ -360,7 +360,7 @@ def network_on_pairs(
             raise TypeError(
                 f"{_name(model)} has no {name}; probes need TransformerLens' hook surface: "
                 "a model that can be called, with run_with_cache and hook_dict; gi.wrap makes one "
-                "of any nn.Module"
+                f"of any nn.Module.{unnamed(model)}"
             )
     if isinstance(model, HookedModel) and model.p is not None:
         if prompt is not None:

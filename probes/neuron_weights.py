@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokinterp.models.anatomy import anatomy
+from grokinterp.models.base import evaluated
 from grokinterp.models.unnamed import unnamed
 from grokinterp.short_text import one_line
 from probes.probe import probe
@@ -99,8 +100,8 @@ def check_no_norm(model: object, probe: str, *, instead: str) -> None:
 def neuron_activations(
     model: Any, tokens: Int[Tensor, "example 2"]
 ) -> Float[Tensor, "example neuron"]:
-    """Activations of the neurons of a network with one hidden layer, in the network's dtype."""
-    hook = anatomy(model).neuron_hooks[0][-1]
-    with torch.no_grad():
-        _, cache = model.run_with_cache(tokens, names_filter=hook)
+    """Activations of a network's one hidden layer in evaluation mode, in the network's dtype."""
+    hook, device = anatomy(model).neuron_hooks[0][-1], next(model.parameters()).device
+    with torch.no_grad(), evaluated(model):
+        _, cache = model.run_with_cache(tokens.to(device), names_filter=hook)
     return cache[hook]

@@ -17,7 +17,7 @@ from grokinterp.interventions import ABLATIONS, ablate
 from grokinterp.interventions.chosen import other_examples
 from grokinterp.losses import LOSSES
 from grokinterp.team import Team
-from probes.direct_output import DirectOutput, direct_output
+from probes.direct_output import DirectOutput, as_built, direct_output
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
 from probes.unit_periodicity import units_of
@@ -131,7 +131,7 @@ def check_order(order: Int[Tensor, " unit"], width: int) -> None:
 def is_additive(network: NetworkOnPairs, unit: str) -> bool:
     """Whether the logits are a sum over these units and a rest that does not depend on them."""
     output = direct_output(network, units_of(network, unit))
-    return output is not None and output.is_exact
+    return output is not None and output.is_exact and as_built(network)
 
 
 def _additive(model: Any, unit: str) -> tuple[NetworkOnPairs, DirectOutput]:
@@ -145,6 +145,12 @@ def _additive(model: Any, unit: str) -> tuple[NetworkOnPairs, DirectOutput]:
             f"{type(network.model).__name__} computes on with them first. Use "
             "probes.unit_pruning_curve, or gi.ablate(units, unit=...) and "
             "probes.subset_scores(model, dataset) under these hooks, one removal at a time"
+        )
+    if not as_built(network):
+        raise ValueError(
+            f"this {type(network.model).__name__} has hooks or a module in another's place, behind "
+            "which the logits may be no sum over its units; take them off, or use "
+            "probes.unit_pruning_curve, which runs the network for each removal"
         )
     return network, output
 

@@ -1,4 +1,4 @@
-"""The logits without some of the last neurons behind which a layer norm is; from one forward pass.
+"""The logits without some neurons that are followed by a layer norm alone, from one forward pass.
 
 What is normalised is a sum over these neurons and of a rest. A removal takes away the change of
 their activations times the vectors that they write, and mean and variance are computed anew.

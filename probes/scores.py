@@ -62,7 +62,7 @@ def loss(
     """
     check_choice("kind", kind, LOSSES)
     check_labels(labels, logits.shape[1])
-    values = LOSSES[kind].per_example(logits.double(), labels)
+    values = LOSSES[kind].per_example(logits.detach().double(), labels.long())
     return float(values.mean() if mask is None else values[mask].mean())
 
 

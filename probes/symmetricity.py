@@ -26,6 +26,11 @@ _NOT_APPLICABLE = (
     "the angle between them depends on the choice of basis in each, which the function does not"
 )
 
+_NOT_KNOWN = (
+    "swapping the operands changes the logits, so each may have input weights of its own; if both "
+    'come from one table, give hook="hook_embed"'
+)
+
 
 @short_repr
 @dataclass(frozen=True, eq=False)
@@ -131,7 +136,8 @@ def gradient_symmetricity(
     p, chosen = network.p, _chosen(triples, network.p, seed)
     whole = chosen is None
     if hook is None and not network.anatomy.operands_share_input:
-        return GradientSymmetricity(torch.empty(0), not whole, _NOT_APPLICABLE)
+        reason = _NOT_KNOWN if len(network.anatomy.input_tables) == 1 else _NOT_APPLICABLE
+        return GradientSymmetricity(torch.empty(0), not whole, reason)
     hook = hook or "hook_embed"
     if chosen is None:
         pairs, classes = network.pairs, torch.arange(p).expand(p * p, p)

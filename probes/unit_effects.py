@@ -14,9 +14,10 @@ from torch import Tensor
 from grokinterp.checks import check_choice
 from grokinterp.data import Dataset
 from grokinterp.losses import LOSSES
+from grokinterp.models.units import FREQUENCIES
 from grokinterp.short_text import short_repr
 from probes.attribution import logit_attribution, neuron_attribution
-from probes.direct_output import DirectOutput, direct_output
+from probes.direct_output import DirectOutput, as_built, direct_output
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
 from probes.removed_at_end import replacement
@@ -70,7 +71,7 @@ def exact_effects(
         dataset: all pairs, with the labels given in training.
         unit: a name that ``model.list_units()`` lists.
         mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
-            pairs, or that of another pair ("resample"); these as they are in the whole network.
+            pairs, or that of another pair ("resample"). Both are taken from the intact network.
         loss: one of ``grokinterp.losses``.
         seed: of the other pairs in "resample".
 
@@ -95,7 +96,7 @@ def exact_effects(
     whole = removals.whole()
     before = scores_by_subset(whole, dataset, kind=loss)
     output = direct_output(network, removals.units)
-    if output is not None and output.is_exact and not network.is_hooked:
+    if output is not None and output.is_exact and as_built(network):
         alone = _without_each(network, output, whole, mode, seed)
     else:
         alone = map(removals.logits, torch.arange(removals.units.count).split(1))
@@ -155,7 +156,9 @@ def direct_effects(
         }
     hook = units.last if output is None else output.hook
     parts = {}
-    if network.anatomy.direct_path or not _some_write(network):
+    if units.name == FREQUENCIES:
+        hook = ""  # they make up what enters the network, and are no part of it
+    elif network.anatomy.direct_path or not _some_write(network):
         parts = logit_attribution(network.model, dataset.tokens, dataset.labels).parts
     if hook not in parts:
         raise ValueError(

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from einops import einsum, rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from grokinterp.basis import has_basis
+from grokinterp.basis import has_basis, residue_order
 from grokinterp.checks import check_choice
 from grokinterp.models.read_out import Heads
 from grokinterp.models.units import FREQUENCIES, Units
@@ -176,7 +176,8 @@ def units_of(network: NetworkOnPairs, unit: str) -> Units:
     if unit not in network.units:
         raise ValueError(
             f"unit={short(unit)}, but {type(network.model).__name__} has "
-            f"{', '.join(network.units) or 'no units'}.{unnamed(network.model, 'neurons')}"
+            f"{', '.join(network.units) or 'no units'}; give unit= one of these."
+            f"{unnamed(network.model, 'neurons')}"
         )
     return network.units[unit]
 
@@ -184,7 +185,8 @@ def units_of(network: NetworkOnPairs, unit: str) -> Units:
 def _iprs(
     network: NetworkOnPairs, units: Units, operation: Operation | None, alive_from: float
 ) -> dict[str, Tensor]:
-    order = _order(network, operation)
+    known = network.anatomy.operation if operation is None else operation
+    order = residue_order(known, network.p)
     hooks = network.anatomy.neuron_hooks
     tables: dict[str, list[Tensor]] = {"input_ipr": [], "output_ipr": []}
     if hooks and units.hooks == tuple(hooks[0]):
@@ -198,14 +200,6 @@ def _iprs(
     }
     found = {name: part.mean(dim=0) for name, part in parts.items()}
     return found | ({"ipr": torch.cat(list(parts.values())).mean(dim=0)} if len(parts) > 1 else {})
-
-
-def _order(network: NetworkOnPairs, operation: Operation | None) -> Int[Tensor, " place"]:
-    """Residues in the order of the task's basis, or 0, 1, ... where it has none."""
-    known = network.anatomy.operation if operation is None else operation
-    if has_basis(known, network.p):
-        return network.basis(known).order
-    return torch.arange(network.p)
 
 
 def _share(

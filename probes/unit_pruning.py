@@ -25,6 +25,7 @@ from grokinterp.losses import LOSSES
 from grokinterp.models.base import HookedModel
 from grokinterp.models.units import FREQUENCIES
 from grokinterp.short_text import short_repr
+from probes.direct_output import as_built
 from probes.network_on_pairs import NetworkOnPairs, network_on_pairs
 from probes.probe import probe
 from probes.pruning_curve import check_order, is_additive, pruning_curve
@@ -63,7 +64,7 @@ class Removals:
         network: the network.
         unit: name of the units.
         mode: what a removed activation becomes: "zero", its "mean" over all pairs, or that of
-            another pair ("resample"), as they are in the whole network.
+            another pair ("resample"). Both are taken from the intact network.
         seed: of the other pairs.
 
     Raises:
@@ -119,7 +120,7 @@ class Removals:
 
     def _without(self) -> Without | None:
         # Hooks that were added since may look at what the units do.
-        return None if self.network.is_hooked else self._at_end
+        return self._at_end if as_built(self.network) else None
 
     @cached_property
     def _at_end(self) -> Without | None:
@@ -147,7 +148,7 @@ def unit_pruning_curve(
         unit: a name that ``model.list_units()`` lists.
         loss: one of ``grokinterp.losses``.
         mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
-            pairs, or that of another pair ("resample"); these as they are in the whole network.
+            pairs, or that of another pair ("resample"). Both are taken from the intact network.
         seed: of the other pairs in "resample".
         removals: at most so many forward passes with some units removed. Where the logits
             are a sum over the units, all removals are scored without them.
@@ -162,7 +163,8 @@ def unit_pruning_curve(
         >>> changes = {"data.p": 17, "data.train_fraction": 0.8, "data.corruption": 0.1}
         >>> changes |= {"model.d_mlp": 100, "training.steps": 200, "training.weight_decay": 5.0}
         >>> run = gi.train(gi.RunConfig().replace(changes))  # it memorises and generalises
-        >>> order = unit_periodicity(run.model).scores["ipr"].argsort()
+        >>> ipr = unit_periodicity(run.model).scores["ipr"]
+        >>> order = ipr.nan_to_num(-1.0).argsort()  # dead units, which have none, first
         >>> curve = unit_pruning_curve(run.model, run.dataset, order)
         >>> _, test, changed, _, _ = curve.accuracy[curve.removed == 50][0].tolist()
         >>> test > 0.9, changed < 0.75  # without the 50 least periodic neurons

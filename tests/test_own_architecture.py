@@ -6,6 +6,7 @@ computes. So every number must be the ``HookedMLP``'s.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -232,7 +233,9 @@ def test_layers_of_neurons_are_ablated_by_number() -> None:
     same(*(model.run_with_hooks(DATA.tokens, fwd_hooks=hooks) for model in (own, theirs)))
 
 
-def test_it_is_registered_trained_and_analysed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_registered_trained_and_analysed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(MODELS, "own", Own)  # taken out again when the test is over
     gi.register_model("own", Own)
     config = gi.RunConfig(
@@ -244,3 +247,10 @@ def test_it_is_registered_trained_and_analysed(monkeypatch: pytest.MonkeyPatch) 
     assert float(run.history.ipr[-1]) == pytest.approx(probes.mean_ipr(run.model))
     (name,) = hypothesis.compute(run).architecture.values
     assert name == "Own 8"
+    run.save(tmp_path / "run")
+    assert gi.Run.load(tmp_path / "run").config == config
+    monkeypatch.delitem(MODELS, "own")  # as in another session
+    with pytest.raises(
+        gi.RunFolderError, match=r"'own', which is not registered; .*register_model"
+    ):
+        gi.Run.load(tmp_path / "run")

@@ -36,7 +36,7 @@ class NamedCommands(TyperGroup):
         """The command to run; for an unknown name the program ends and suggests similar ones."""
         name, *rest = args
         if name not in self.entries:
-            hint = f"{near(name, self.entries)} {ctx.command_path} --list describes all"
+            hint = f"{near(name, self.entries)}; {ctx.command_path} --list describes all"
             fail(f"{name!r:.80} is not {self.what}; {hint}")
         return name, self.make(name), rest
 

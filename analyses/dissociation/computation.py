@@ -7,20 +7,25 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from analyses.dissociation.selectivity import ABILITIES, best_cut, gap, selectivity
 from analyses.dissociation.verdict import verdict
 from analyses.one_run import pruning
+from analyses.runs_given import runs_of
 from grokinterp import Run
+from grokinterp.bars import each
+from grokinterp.checks import check_choice, check_int, check_names
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 from probes import NetworkOnPairs, network_on_pairs, unit_periodicity
+from probes.unit_periodicity import DEFINITIONS
 
 KINDS = ("neurons", "heads", "hidden")  # units that carry what a network computes
 MODES = ("zero", "mean", "resample")
 # The row of the main result: a score that every unit has, and the ablation that keeps a unit's mean
 # contribution.
 SCORE, MODE = "share", "mean"
+_FEWEST = 3  # random orders
 
 Row = tuple[str, str, str]  # unit, score, mode
 
@@ -41,7 +46,8 @@ def compute(
         scores: definitions of periodicity, of ``probes.unit_periodicity``; those that units do not
             have are left out.
         modes: of the ablation.
-        random_seeds: random orders, the control.
+        random_seeds: random orders, the control; at least three, since two leave the interval in
+            which another would lie too wide to be passed.
         progress: show a progress bar.
 
     Returns:
@@ -57,14 +63,35 @@ def compute(
           at random.
         - ``cut``: the best share of units to call memorising; ``at_cut``: S_mem + S_gen there.
         - ``verdict``: a word of :mod:`analyses.dissociation.verdict`.
+
+    Raises:
+        TypeError, ValueError: no networks, something else than runs, or scores and modes that do
+            not exist or that no units have.
     """
+    check_names("scores", scores)
+    check_names("modes", modes)
+    for score in scores:
+        check_choice("scores", score, DEFINITIONS)
+    for mode in modes:
+        check_choice("modes", mode, MODES)
+    if not (scores and modes):
+        raise ValueError("scores and modes must not be empty; leave them out for the usual ones")
+    check_int("random_seeds", random_seeds, minimum=_FEWEST)
+    if not isinstance(networks, Mapping):
+        raise TypeError(f"networks must map names to runs, got {short(networks)}")
     found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    networks = {setting: runs_of(runs) for setting, runs in networks.items()}
     every = [(setting, run) for setting, runs in networks.items() for run in runs]
     if not every:
         raise ValueError("networks is empty; give at least one run, as in {'MLP': [run]}")
-    for setting, run in tqdm(every, desc="networks taken apart", disable=not progress):
+    for setting, run in each(every, "networks taken apart", wanted=progress):
         for row, cell in _of_network(run, scores, modes, random_seeds):
             found.setdefault((setting, *row), []).append(cell)
+    if not found:
+        raise ValueError(
+            f"scores={short(scores)}: no units of these networks have such a score; "
+            "probes.unit_periodicity(model, unit).scores names those that there are"
+        )
     return _dataset(found)
 
 

@@ -39,8 +39,18 @@ def name_of(data: xr.Dataset, row: int) -> str:
 
 
 def primary(data: xr.Dataset) -> xr.Dataset:
-    """The rows of the score and ablation that were named before anything was trained."""
-    return data.isel(row=(data.score.values == SCORE) & (data["mode"].values == MODE))
+    """The rows of the score and ablation that were named before anything was trained.
+
+    Raises:
+        ValueError: there are none.
+    """
+    wanted = (data.score.values == SCORE) & (data["mode"].values == MODE)
+    if not wanted.any():
+        raise ValueError(
+            f"the data has no row with score={SCORE!r} and mode={MODE!r}, which this shows; "
+            "compute it with these among its scores and modes"
+        )
+    return data.isel(row=wanted)
 
 
 def judged(data: xr.Dataset) -> xr.Dataset:
@@ -106,7 +116,7 @@ def plot_map(
         title="S_gen: most periodic out,<br>test lost less wrong labels lost", range=[_FIRST, _LAST]
     )
     seeds = seeds_in_words(shown.sizes["seed"])
-    return finish(figure, title=title, height=700, seeds=f"bars: 95 % over {seeds}")
+    return finish(figure, title=title, height=700, note=f"bars: 95 % over {seeds}")
 
 
 def plot_dependence(data: xr.Dataset) -> go.Figure:
@@ -146,7 +156,7 @@ def plot_dependence(data: xr.Dataset) -> go.Figure:
     figure.update_yaxes(autorange="reversed")
     title = "By score and ablation: mean over seeds, ± its 95 % interval"
     seeds = seeds_in_words(data.sizes["seed"]) + "; empty: not applicable"
-    figure = finish(figure, title=title, height=260 + 90 * len(names), seeds=seeds)
+    figure = finish(figure, title=title, height=260 + 90 * len(names), note=seeds)
     figure.update_xaxes(showgrid=False, tickangle=90)
     return figure.update_yaxes(showgrid=False)
 

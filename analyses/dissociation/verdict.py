@@ -51,9 +51,9 @@ def verdict(
         changed: on wrong training labels.
         s_mem: selectivity of removing the least periodic units.
         s_gen: of removing the most periodic ones.
-        control_mem: the same as ``s_mem`` with as many units removed, several times at random. Not
-            each at its own best removal: wrong labels that hang on one unit each, beside a rule
-            that many units share, are lost first in any order, if only enough units go.
+        control_mem: the same as ``s_mem`` with as many units removed, several times at random.
+            They are not taken at their own best removal, because wrong labels that need one unit
+            each are lost before a rule that many units share, in any order.
         control_gen: the same as ``s_gen``.
     """
     if not (test >= TEST_FROM and changed >= CHANGED_FROM):

@@ -65,13 +65,21 @@ from analyses.hypothesis.evidence import (
     layers,
     projected_logits,
 )
-from analyses.hypothesis.figures import plot_spectra, plot_verdicts, table, verdict_line
+from analyses.hypothesis.figures import (
+    VERDICTS_CAPTION,
+    plot_spectra,
+    plot_verdicts,
+    table,
+    verdict_line,
+)
 from analyses.hypothesis.filter import chosen_frequencies, filtered_logits, random_frequencies
 from analyses.hypothesis.verdict import with_verdict
 from analyses.pages.finding import Finding
+from analyses.runs_given import runs_of
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run, build_model
 from grokinterp.bars import each
+from grokinterp.basis import plain_integers
 from grokinterp.checks import check_int, check_number
 from grokinterp.config import field_value
 from grokinterp.data import Dataset
@@ -140,11 +148,9 @@ def compute(
     Raises:
         ValueError: no run, a task without a periodic basis, or frequencies that do not exist.
     """
-    runs = [runs] if isinstance(runs, Run) else list(runs)
-    if not runs:
-        raise ValueError("runs is empty; give at least one run")
+    runs = runs_of(runs)
     options: dict[str, Any] = {"random_draws": random_draws, "threshold": threshold, "seed": seed}
-    options |= {"frequencies": None if frequencies is None else list(frequencies)}
+    options |= {"frequencies": None if frequencies is None else plain_integers(frequencies)}
     parts = []
     for run in each(runs, "networks", wanted=progress and len(runs) > 1):
         part = compute_model(
@@ -214,6 +220,8 @@ def compute_model(
     """
     check_int("random_draws", random_draws, minimum=1)
     check_number("threshold", threshold, minimum=0.0)
+    if threshold > 1:
+        raise ValueError(f"threshold must be an accuracy, 0..1, got {threshold}")
     question = Question(model, operation, dataset, draws=random_draws, seed=seed, progress=progress)
     basis, network = question.basis, question.network
     before = None if untrained is None else network_on_pairs(untrained)
@@ -318,8 +326,7 @@ def analysis(runs: Sequence[Run]) -> Finding:
     figures = [plot_verdicts(data), plot_spectra(data)]
     rows = [verdict_line(row) for row in table(data)]
     sentences = [
-        "Accuracy with some frequencies taken out of the embedding. If the hypothesis holds, the "
-        "key frequencies alone keep it, and it falls without them and not without others.",
+        VERDICTS_CAPTION,
         "A network that computes with few frequencies has few high bars, the same ones in the "
         "embedding and in the logits.",
     ]

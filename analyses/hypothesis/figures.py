@@ -22,6 +22,10 @@ from analyses.pages.palette import FAINT, GUIDE, INK, PLAIN, SERIES
 from analyses.pages.style import finish, stacked_panels
 from analyses.pages.wrapping import wrapped
 
+VERDICTS_CAPTION = (
+    "Accuracy with some frequencies taken out of the embedding. If the hypothesis holds, the key "
+    "frequencies alone keep it, and it falls without them and not without others."
+)
 VERDICT_COLOR = {"supported": PLAIN, "not supported": INK, "not applicable": GUIDE}
 # Columns of the table: heading, variable ("judged" is the accuracy on ``judged_on``) and position.
 _NUMBERS: dict[str, tuple[str, dict[str, str]]] = {

@@ -47,7 +47,7 @@ def plot_scans(data: xr.Dataset, *, title: str) -> "go.Figure":
     figure.update_yaxes(range=[lowest, ACCURACIES[1]], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(title="accuracy", col=1)
     seeds, height = seeds_in_words(data.sizes["seed"]), 200 + 330 * rows
-    return finished(figure, title, height=height, seeds=seeds)
+    return finished(figure, title, height=height, note=seeds)
 
 
 def plot_history(data: xr.Dataset, scan: str, corruption: float, *, title: str) -> "go.Figure":

@@ -51,4 +51,4 @@ def plot_curves(data: xr.Dataset, axis: str, *, title: str) -> go.Figure:
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy", col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    return finished(figure, title, height=430, seeds=seeds)
+    return finished(figure, title, height=430, note=seeds)

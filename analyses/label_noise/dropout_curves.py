@@ -88,7 +88,7 @@ def plot_ipr(data: xr.Dataset, *, title: str = "IPR of the neurons") -> go.Figur
     figure.update_xaxes(title="IPR (1 = one frequency)", range=[0, 1])
     figure.update_yaxes(title="% of neurons", col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    return finished(figure, title, height=430, seeds=seeds)
+    return finished(figure, title, height=430, note=seeds)
 
 
 def table(data: xr.Dataset) -> list[dict[str, object]]:

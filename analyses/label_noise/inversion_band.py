@@ -222,7 +222,7 @@ def plot_band(data: xr.Dataset, *, title: str = "Weight decays that invert") -> 
     figure.update_yaxes(range=[lowest, ACCURACIES[1]])
     figure.update_yaxes(title="accuracy", tickvals=[0, 0.25, 0.5, 0.75, 1], col=1)
     seeds = seeds_in_words(data.sizes["seed"])
-    return finished(figure, title, height=520, seeds=seeds)
+    return finished(figure, title, height=520, note=seeds)
 
 
 def _heading(data: xr.Dataset, loss: str) -> str:

@@ -159,7 +159,7 @@ def plot_needed(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
     seeds = seeds_in_words(data.n.values, of=data.sizes["seed"])
     title = title or "Neurons needed after pruning, lowest IPR first"
-    return finished(figure, title, height=480, seeds=seeds)
+    return finished(figure, title, height=480, note=seeds)
 
 
 def table(data: xr.Dataset) -> list[dict[str, object] | str]:

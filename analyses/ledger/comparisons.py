@@ -344,8 +344,8 @@ class Region:
 def undecided(comparison: Comparison, low: float, high: float) -> bool:
     """Whether a value's own interval, ``low`` to ``high``, leaves a comparison open.
 
-    So it is if it has no ends, or if it holds the only bound, or both bounds: on either side then
-    lies what the runs may well have given. Other comparisons have a tolerance for the value itself.
+    It does if an end is NaN, or if the interval contains the only bound, or both: the runs might
+    then have come out on either side. Comparisons without a bound have a tolerance for the value.
     """
     if not isinstance(comparison, Bound | Region):
         return False

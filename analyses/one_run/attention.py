@@ -45,7 +45,10 @@ def compute(run: Run) -> xr.Dataset:
     network = network_on_pairs(run.model)
     hooks = [name for name in network.model.hook_dict if name.split(".")[-1] == "hook_pattern"]
     if not hooks:
-        raise ValueError(f"{network.anatomy.description} has no attention")
+        raise ValueError(
+            f"{network.anatomy.description} has no attention; give a run of a transformer, such as "
+            "one with model=gi.TransformerConfig()"
+        )
     words = (network.anatomy.template or "a b").split()
     parts, heads = [], []
     for layer, hook in enumerate(hooks):

@@ -30,6 +30,7 @@ from analyses.pages.finding import Finding
 from analyses.pages.labels import run_labels
 from analyses.pages.palette import GENERALISING, GUIDE, INK, MEMORISING
 from analyses.pages.style import finish, stacked_panels
+from analyses.runs_given import runs_of
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import Dataset
@@ -63,8 +64,9 @@ def compute(
 
         - (run, example, role): ``logit`` at the "given" (wrong) label, at the "true" label and
           at the "other" class with the largest logit;
-        - (run, example): ``best_other``, that other class; ``top``, the role of the answer;
-        - (run, role): ``share`` of the examples with that answer;
+        - (run, example): ``best_other``, that other class; ``top``, the role of the answer, ""
+          where a logit is NaN;
+        - (run, role): ``share`` of the examples with that answer; NaN if an example has none;
         - (run, shown, residue): ``curve``, the logits at all classes of the kept examples.
 
         Coordinates: the names "run", the kept examples' indices "shown", and over "example" the
@@ -73,7 +75,7 @@ def compute(
     Raises:
         ValueError: no run, no changed label, or runs on different data.
     """
-    runs = [runs] if isinstance(runs, Run) else list(runs)
+    runs = runs_of(runs)
     check_int("examples", examples, minimum=1)
     data = _common_data(runs)
     changed = data.is_changed
@@ -84,14 +86,14 @@ def compute(
     # An answer that is neither of the two labels has the role "other".
     is_answer = logits.argmax(dim=2, keepdim=True) == classes[..., :2]
     role = torch.where(is_answer, torch.arange(2), 2).min(dim=2).values
+    role[logits.isnan().any(dim=2)] = len(ROLES)  # a diverged network gives no answer
+    share = torch.stack([(role == i).double().mean(dim=1) for i in range(len(ROLES))], dim=1)
+    share[(role == len(ROLES)).any(dim=1)] = torch.nan
     return xr.Dataset(
         {
             "logit": (("run", "example", "role"), logits.gather(2, classes)),
-            "top": (("run", "example"), np.asarray(ROLES)[role]),
-            "share": (
-                ("run", "role"),
-                torch.stack([(role == i).double().mean(dim=1) for i in range(len(ROLES))], dim=1),
-            ),
+            "top": (("run", "example"), np.asarray([*ROLES, ""])[role]),
+            "share": (("run", "role"), share),
             "best_other": (("run", "example"), classes[..., 2]),
             "curve": (("run", "shown", "residue"), logits[:, shown]),
         },
@@ -195,8 +197,6 @@ def _heading(run: xr.Dataset) -> str:
 
 
 def _common_data(runs: Sequence[Run]) -> Dataset:
-    if not runs:
-        raise ValueError("runs is empty; give at least one run")
     first = runs[0].dataset
     for run in runs[1:]:
         same = torch.equal(run.dataset.labels, first.labels)

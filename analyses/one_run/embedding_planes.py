@@ -208,7 +208,7 @@ def plot_planes(
         for i, step in enumerate(steps)
     ]
     figure = finish(
-        figure, title=title, height=inner + 250, seeds="circles: residues in their order"
+        figure, title=title, height=inner + 250, note="circles: residues in their order"
     )
     return figure.update_layout(
         margin={"b": 120, "l": 40, "r": 40},

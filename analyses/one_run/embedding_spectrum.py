@@ -48,7 +48,10 @@ def compute(run: Run) -> xr.Dataset:
         stored.step: model_table_spectra(stored.model, operation) for stored in stored_networks(run)
     }
     if not found:
-        raise ValueError(f"the run {run.ending}, so no network of it is stored")
+        raise ValueError(
+            f"the run {run.ending}, so no network of it is stored; give one that was "
+            "trained to its end"
+        )
     shares = [[table.shares.numpy() for table in spectra.values()] for spectra in found.values()]
     tables = next(iter(found.values()))
     data = xr.Dataset(

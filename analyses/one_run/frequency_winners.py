@@ -182,7 +182,7 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
 def plot_ranks(
     data: xr.Dataset, *, title: str = "Where a neuron's final frequency stood at the start"
 ) -> go.Figure:
-    """Histogram of the winners' initial ranks by each score; dashed, the mean of the controls."""
+    """Histogram of the winners' initial ranks by each score; dashed, chance."""
     bins, count = 20, data.attrs["n_winners"]
     figure = make_subplots(
         cols=len(SCORES),
@@ -205,7 +205,7 @@ def plot_ranks(
         figure.add_hline(100 / bins, line={"dash": "dash", "color": INK, "width": 1.5}, **place)
     figure.update_xaxes(title="rank among all frequencies", range=[0, 1.001])
     figure.update_yaxes(title=f"% of {count} periodic neurons", col=1)
-    return finish(figure, title=title, height=430, seeds="1: highest; dashed: chance")
+    return finish(figure, title=title, height=430, note="1: highest; dashed: chance")
 
 
 def _heading(data: xr.Dataset) -> str:
@@ -250,7 +250,7 @@ def plot_network(
     ]
     figure.update_xaxes(title="share of the initial weights' energy", tickformat=".2%")
     figure.update_yaxes(title="neurons won", rangemode="tozero")
-    return finish(figure, title=title, height=430, seeds=", ".join(numbers))
+    return finish(figure, title=title, height=430, note=", ".join(numbers))
 
 
 def in_words(data: xr.Dataset) -> list[dict[str, object]]:
@@ -280,7 +280,7 @@ def analysis(
     data = compute(run, periodic_from=periodic_from, n_shuffles=n_shuffles)
     sentences = [
         "Ranks that the neurons' final frequencies had in their initial weights, by each score; "
-        "the dashed line is what the controls have.",
+        "the dashed line is chance.",
         "A point is a frequency: its share of all initial weights' energy, and how many neurons "
         "have it after training.",
     ]

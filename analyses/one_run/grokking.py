@@ -23,7 +23,9 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import GUIDE, INK, PLAIN, SUBSET_LABEL, SUBSET_STYLE
 from analyses.pages.style import IPR_BINS, finish
+from analyses.runs_given import check_run
 from grokinterp import Run, build_model
+from grokinterp.basis import residue_order
 from grokinterp.session import unaffected
 from probes import NeuronIPR, dominant_mode, mean_ipr, model_neuron_ipr, neuron_weights
 
@@ -44,13 +46,14 @@ def compute(run: Run, *, neuron: int | None = None) -> xr.Dataset:
     Returns:
         Dataset with ``train_accuracy`` and ``test_accuracy`` (step); ``mean_ipr`` (step), if the
         run was trained with ``probes=PROBES``; ``row`` (when, residue), the neuron's weights from
-        the first operand; ``ipr`` (when, neuron), NaN for a dead neuron; ``n_dead`` (when).
-        "when" is "before" or "after" training. Attributes: ``neuron``, and ``frequency``, the
-        dominant one of its row after training.
+        the first operand, residues in the order in which the task is periodic; ``ipr`` (when,
+        neuron), NaN for a dead neuron; ``n_dead`` (when). "when" is "before" or "after" training.
+        Attributes: ``neuron``, and ``frequency``, the dominant one of its row after training.
 
     Raises:
         ValueError: the network has no neuron of that index.
     """
+    check_run(run)
     models = {"before": build_model(run.config), "after": run.model}
     found = {when: model_neuron_ipr(model) for when, model in models.items()}
     ipr = torch.stack([one.ipr for one in found.values()])
@@ -58,11 +61,13 @@ def compute(run: Run, *, neuron: int | None = None) -> xr.Dataset:
         neuron = _clearest_neuron(found["after"])
     if not 0 <= neuron < ipr.shape[1]:
         raise ValueError(f"neuron must lie in 0..{ipr.shape[1] - 1}, got {neuron}")
-    rows = torch.stack([neuron_weights(model).U[neuron] for model in models.values()])
+    order = residue_order(run.config.data.operation, run.config.data.p)
+    rows = torch.stack([neuron_weights(model).U[neuron, order] for model in models.values()])
     measured = ["train_accuracy", "test_accuracy"]
     measured += [name for name in PROBES if name in run.history]
     data = run.history[measured].assign_coords(when=list(models))
     data["row"] = ("when", "residue"), rows.numpy()
+    data["residue"] = "residue", order.numpy()
     data["ipr"] = ("when", "neuron"), ipr.numpy()
     data["n_dead"] = "when", [one.n_dead for one in found.values()]
     return data.assign_attrs(neuron=neuron, frequency=int(dominant_mode(rows[1]).frequency))
@@ -101,13 +106,19 @@ def plot_row(data: xr.Dataset, *, title: str = "One neuron's input weights") -> 
         figure.add_scatter(
             x=np.arange(data.sizes["residue"]),
             y=data.row.sel(when=when),
+            customdata=data.residue,
             name=f"{when} training",
             line={"color": colour},
             mode="lines+markers",
             marker_size=4,
-            hovertemplate="residue %{x}: %{y:.4f}",
+            hovertemplate="residue %{customdata}: %{y:.4f}",
         )
-    figure.update_xaxes(title="residue of the first operand")
+    is_log = bool((data.residue != np.arange(data.sizes["residue"])).any())
+    figure.update_xaxes(
+        title="discrete logarithm of the first operand"
+        if is_log
+        else "residue of the first operand"
+    )
     figure.update_yaxes(title=f"weight into neuron {data.attrs['neuron']}")
     return finish(figure, title=f"{title} (frequency {data.attrs['frequency']})")
 

@@ -23,6 +23,7 @@ from plotly.subplots import make_subplots
 from analyses.pages.finding import Finding
 from analyses.pages.palette import INK, PAPER, PLAIN
 from analyses.pages.style import IPR_BINS, explain, finish
+from analyses.runs_given import runs_of
 from grokinterp import Run
 from probes import model_neuron_ipr
 
@@ -50,9 +51,7 @@ def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
     Raises:
         ValueError: no run, runs of different widths, or a network without one hidden layer.
     """
-    runs = [runs] if isinstance(runs, Run) else list(runs)
-    if not runs:
-        raise ValueError("runs is empty; give at least one run")
+    runs = runs_of(runs)
     found = [model_neuron_ipr(run.model) for run in runs]
     widths = {len(neurons.ipr) for neurons in found}
     if len(widths) != 1:

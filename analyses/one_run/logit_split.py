@@ -31,6 +31,7 @@ from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_
 from analyses.pages.finding import Finding
 from analyses.pages.palette import GENERALISING, GUIDE, MEMORISING
 from analyses.pages.style import finish
+from analyses.runs_given import runs_of
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes.logit_parts import PARTS, logit_parts
@@ -68,7 +69,7 @@ def compute(
         TypeError, ValueError: a network without exactly one hidden layer; otherwise as
             ``corrupted_logits.compute``.
     """
-    runs = [runs] if isinstance(runs, Run) else list(runs)
+    runs = runs_of(runs)
     data = corrupted_logits.compute(runs, examples=examples, labels=labels)
     bounds = {"low": IPR_MEMORISES_BELOW, "high": IPR_GENERALISES_ABOVE}
     split = [

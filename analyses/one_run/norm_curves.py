@@ -26,6 +26,7 @@ from analyses.one_run import training_curves
 from analyses.one_run.phases import classify
 from analyses.pages.finding import Finding
 from analyses.pages.style import LEVEL, add_subset_lines, finish, stacked_panels
+from analyses.runs_given import runs_of
 from grokinterp import DataConfig, MLPConfig, Run, RunConfig, TrainConfig
 
 NORMS = ("batch", "layer", None)  # Figs. 20, 21, 22
@@ -54,7 +55,7 @@ def configs(*, seed: int = 0) -> list[RunConfig]:
     ]
 
 
-def compute(runs: Sequence[Run]) -> xr.Dataset:
+def compute(runs: Run | Sequence[Run]) -> xr.Dataset:
     """Accuracies against training steps, by norm and train fraction.
 
     Args:
@@ -72,8 +73,7 @@ def compute(runs: Sequence[Run]) -> xr.Dataset:
         ValueError: no run.
         TypeError: the config of a network has no field ``norm``.
     """
-    if not runs:
-        raise ValueError("runs is empty; give at least one run")
+    runs = runs_of(runs)
     for run in runs:
         if not hasattr(run.config.model, "norm"):
             raise TypeError(

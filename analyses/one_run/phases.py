@@ -34,6 +34,7 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import INK, PHASE_COLOR
 from analyses.pages.style import LEVEL, explain, finish
+from analyses.runs_given import runs_of
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_MEMORISED_TO
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
@@ -229,7 +230,7 @@ def compute(runs: Run | Sequence[Run], thresholds: Thresholds | None = None) -> 
         over its largest value (below 0.01 the network has collapsed). Coordinates:
         ``weight_decay``, ``train_fraction``, ``corruption`` and ``seed``.
     """
-    runs = [runs] if isinstance(runs, Run) else list(runs)
+    runs = runs_of(runs)
     ends = [EndPoint.of(run) for run in runs]
     cut = thresholds or Thresholds()
     n_tests = [int(run.dataset.is_test.sum()) for run in runs]

@@ -34,6 +34,7 @@ from analyses.pages.finding import Finding
 from analyses.pages.palette import GUIDE, INK, SERIES
 from analyses.pages.panels import draw_band
 from analyses.pages.style import LOSS_LABEL, add_subset_lines, finish
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.checks import check_bool, check_choice, check_int
 from grokinterp.data import SUBSETS
@@ -92,6 +93,7 @@ def compute(
     Raises:
         ValueError: the network lacks these units, or the units a score that is asked for.
     """
+    check_run(run)
     network, dataset = network_on_pairs(run.model), run.dataset
     units_of(network, unit)
     orders = default_orders(network, unit) if orders is None else orders
@@ -156,6 +158,11 @@ def curve(data: xr.Dataset, order: str, direction: str = "low", seed: int = -1) 
     return data.isel(curve=int(wanted.argmax("curve")))
 
 
+def at_share(data: xr.Dataset, share: float) -> xr.Dataset:
+    """The dataset of :func:`compute` at the scored removal that is nearest to a share of units."""
+    return data.isel(removed=int(np.abs(data.fraction.values - share).argmin()))
+
+
 def plot_pruning(
     data: xr.Dataset,
     *,
@@ -207,7 +214,8 @@ def plot_controls(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
         chance = accuracy.isel(curve=data.order.values == "random")
         if chance.sizes["curve"]:
             low, high = chance.min("curve").values, chance.max("curve").values
-            name = f"random ({chance.sizes['curve']} orders)"
+            count = chance.sizes["curve"]
+            name = f"random ({count} order{'s' * (count > 1)})"
             shown = {"name": name, "opacity": 0.5, "showlegend": column == 1}
             draw_band(figure, (1, column), x, low, high, GUIDE, **shown)
         for curve in range(data.sizes["curve"]):
@@ -279,29 +287,34 @@ def analysis(
         bool, typer.Option("--iterative", help="rank the units that are left again after each step")
     ] = False,
 ) -> Finding:
-    """The page of ``grokinterp analyse``, for one order."""
+    """The page of ``grokinterp analyse``, for one order next to random ones."""
     if order is None:
         network = network_on_pairs(run.model)
         units_of(network, unit)
         order = default_orders(network, unit)[0]
+    orders = list(dict.fromkeys([order, RANDOM]))
     data = compute(
-        run, unit=unit, orders=[order], mode=mode, random_seeds=random_seeds, iterative=iterative
+        run, unit=unit, orders=orders, mode=mode, random_seeds=random_seeds, iterative=iterative
     )
-    figures = [plot_pruning(data, quantity=q) for q in ("accuracy", "loss")]
+    areas = data["area"].groupby("direction").mean().sel(subset=["test", "changed"])
     rows = [
-        {
-            "removed first": f"{direction} {NAMES[order]}",
-            **{
-                f"area, {subset}": float(one["area"].sel(subset=subset))
-                for subset in ("test", "changed")
-            },
+        {"removed first": f"{direction} {NAMES[order]}" if direction != RANDOM else RANDOM}
+        | {
+            f"area, {name}": float(areas.sel(direction=direction, subset=name))
+            for name in areas.subset.values
         }
         for direction in dict.fromkeys(data.direction.values.tolist())
-        for one in [data.isel(curve=data.direction.values == direction).isel(curve=0)]
+    ]
+    figures = [
+        plot_pruning(data),
+        plot_controls(data, title=f"Removing {words_on(data)}, and as many at random"),
+        plot_pruning(data, quantity="loss"),
     ]
     sentences = [
         f"Accuracy with more and more {words_on(data)} gone. If the two abilities sit in different "
         "ones, one curve falls while the other stays; areas under the curves are above.",
+        f"The same next to {random_seeds} random orders, which the band spans and over which their "
+        "areas above are means.",
         "The loss of the same networks.",
     ]
     return Finding(data=data, figures=figures, rows=rows, sentences=sentences)

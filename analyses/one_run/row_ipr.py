@@ -153,7 +153,7 @@ def plot_rows(
     figure.update_xaxes(range=[0, 1])
     figure.update_xaxes(title="IPR of a row (1 = one frequency)", row=count)
     figure.update_yaxes(title="% of rows", rangemode="tozero", col=1)
-    return finish(figure, title=title, height=inner + 190, seeds=seeds)
+    return finish(figure, title=title, height=inner + 190, note=seeds)
 
 
 def _heading(here: xr.Dataset) -> str:

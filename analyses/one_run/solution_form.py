@@ -99,7 +99,8 @@ def compute(run: Run, *, n_shuffles: int = 1000, seed: int = 0) -> xr.Dataset:
     has = form.has_frequency.numpy()
     if not has.any():
         raise ValueError(
-            "no neuron has a frequency: in each a weight vector is dead, or all are constant"
+            "no neuron has a frequency: in each a weight vector is dead, or all are constant; "
+            "train longer, or with less weight decay"
         )
     energy = (form.energy / form.energy.sum()).numpy()
     purity, gap = form.purity.numpy(), form.phase_gap.numpy()

@@ -144,7 +144,7 @@ def plot_surgery(
     figure.update_xaxes(title="examples")
     figure.update_yaxes(title="accuracy", range=[0, 1.03])
     stays = f"energy that stays: {kept}; bars: range of {data.sizes['seed']} removals"
-    return finish(figure, title=title, height=460, seeds=stays)
+    return finish(figure, title=title, height=460, note=stays)
 
 
 def _kept(data: xr.Dataset) -> dict[str, float]:
@@ -159,12 +159,12 @@ def in_words(data: xr.Dataset) -> list[Mapping[str, object]]:
         numbers = {
             n: float(data.accuracy.sel(network=network, subset=s)) for s, n in subsets.items()
         }
-        rows.append({"network:": network} | numbers)
+        rows.append({"network": network} | numbers)
     for control in CONTROLS:
         values = data.random_accuracy.sel(control=control)
         for name, end in (("lowest", values.min("seed")), ("highest", values.max("seed"))):
             numbers = {n: float(end.sel(subset=s)) for s, n in subsets.items()}
-            rows.append({"network:": f"random removal {control}, {name}"} | numbers)
+            rows.append({"network": f"random removal {control}, {name}"} | numbers)
     return rows
 
 

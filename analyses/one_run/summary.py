@@ -21,7 +21,8 @@ import xarray as xr
 from analyses.hypothesis.verdict import answers_of
 from analyses.one_run import ipr_histogram, phases
 from analyses.one_run.ipr_histogram import IPR_GENERALISES_ABOVE, IPR_MEMORISES_BELOW
-from analyses.one_run.pruning import curve
+from analyses.one_run.pruning import at_share, curve
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.data import SUBSETS
 from grokinterp.models.anatomy import anatomy
@@ -53,6 +54,7 @@ def summarise(
         judged: its :func:`analyses.hypothesis.compute`, which gives "hypothesis".
         apart: its :func:`analyses.dissociation.compute`, which gives "dissociation".
     """
+    check_run(run)
     last = run.history.isel(step=-1)
     data, training = run.config.data, run.config.training
     # Histories saved by an earlier version lack the subset "selected". Which labels a network that
@@ -104,14 +106,16 @@ def _neurons(run: Run, pruned: xr.Dataset | None) -> dict[str, Any]:
             f"ipr_above_{IPR_GENERALISES_ABOVE}": n_high,
             "dead": n_dead,
         },
-        "pruning_by_ipr": None if pruned is None else _pruning(pruned, width),
+        "pruning_by_ipr": _pruning(pruned),
     }
 
 
-def _pruning(pruned: xr.Dataset, width: int) -> dict[str, Any]:
+def _pruning(pruned: xr.Dataset | None) -> dict[str, Any] | None:
+    if pruned is None or "ipr" not in pruned.order.values:
+        return None
     found = {}
     for direction, share in READ_AT.items():
-        accuracy = curve(pruned, "ipr", direction).accuracy.isel(removed=round(share * width))
+        accuracy = at_share(curve(pruned, "ipr", direction), share).accuracy
         found[direction] = {"fraction": share} | {
             subset: _defined(accuracy.sel(subset=subset)) for subset in SUBSETS
         }

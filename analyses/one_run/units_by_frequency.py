@@ -45,7 +45,10 @@ def compute(run: Run) -> xr.Dataset:
     """
     network = network_on_pairs(run.model)
     if not network.neuron_hooks:
-        raise ValueError(f"{network.anatomy.description} names no neurons")
+        raise ValueError(
+            f"{network.anatomy.description} names no neurons; name them with "
+            "gi.wrap(..., neurons=...), or look at its tables with analyses.row_ipr"
+        )
     basis = network.basis(run.config.data.operation)
     layers = []
     for hook in network.neuron_hooks:

@@ -125,14 +125,14 @@ def error_bars(middle: Any, low: Any, high: Any, **more: Any) -> dict[str, Any]:
 def draw_band(
     figure: Any, place: Place, x: Any, low: Any, high: Any, color: str, **more: Any
 ) -> None:
-    """The area between two curves; where either is NaN it is left out."""
+    """The area between two curves, a line where they are the same; left out where either is NaN."""
     known = ~(np.isnan(low) | np.isnan(high))
     x, low, high = x[known], low[known], high[known]
     figure.add_scatter(
         x=np.concatenate([x, x[::-1]]),
         y=np.concatenate([high, low[::-1]]),
         mode="lines",
-        line={"width": 0},
+        line={"width": 2 if np.array_equal(low, high) else 0, "color": color},
         fill="toself",
         fillcolor=color,
         hoverinfo="skip",
@@ -147,7 +147,7 @@ def level_line(figure: Any, y: Any, place: Place = (1, 1)) -> None:
     figure.add_hline(float(y), line_dash="dot", line_color=GUIDE, row=place[0], col=place[1])
 
 
-def finished(figure: Any, title: str, *, height: int, seeds: str = "", **layout: Any) -> go.Figure:
+def finished(figure: Any, title: str, *, height: int, note: str = "", **layout: Any) -> go.Figure:
     """The common layout (:func:`analyses.pages.style.finish`), each legend entry once."""
     shown = set[str]()
     for trace in figure.data:
@@ -155,7 +155,7 @@ def finished(figure: Any, title: str, *, height: int, seeds: str = "", **layout:
         if trace.showlegend is not False:
             trace.update(legendgroup=entry, showlegend=bool(entry) and entry not in shown)
             shown.add(entry)
-    return finish(figure, title=title, height=height, seeds=seeds).update_layout(**layout)
+    return finish(figure, title=title, height=height, note=note).update_layout(**layout)
 
 
 def seeds_of(*parts: xr.Dataset) -> str:

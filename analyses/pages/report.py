@@ -25,6 +25,7 @@ from analyses import dissociation, hypothesis
 from analyses.dissociation.computation import MODE, SCORE, units_of
 from analyses.dissociation.thresholds import CHANGED_FROM, TEST_FROM
 from analyses.explorer.layers import has_plain_weights
+from analyses.hypothesis.figures import VERDICTS_CAPTION
 from analyses.one_run import (
     attention,
     corrupted_logits,
@@ -159,7 +160,7 @@ class Report:
 
     @cached_property
     def pruned(self) -> xr.Dataset:
-        """Removing the last neurons, or what there is instead."""
+        """Removing the last neurons or, where there are none, other units."""
         if has_one_layer(self.run.model):
             return pruning.compute(self.run)
         network = network_on_pairs(self.run.model)
@@ -361,9 +362,7 @@ class Report:
             ),
             Section(
                 hypothesis.plot_verdicts(data),
-                "Accuracy with some frequencies taken out of the embedding. If the hypothesis "
-                "holds, the key frequencies alone keep it, and it falls without them and not "
-                "without others.",
+                VERDICTS_CAPTION,
             ),
         ]
 

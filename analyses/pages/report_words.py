@@ -1,6 +1,5 @@
 """Sentences of the report that put an analysis's numbers into words."""
 
-import numpy as np
 import xarray as xr
 
 from analyses.one_run import pruning
@@ -34,7 +33,7 @@ def about_removals(pruned: xr.Dataset, order: str) -> str:
     told = []
     for direction, share in READ_AT.items():
         one = pruning.curve(pruned, order, direction)
-        accuracy = one.accuracy.isel(removed=_place(pruned, share))
+        accuracy = pruning.at_share(one, share).accuracy
         left = {subset: float(accuracy.sel(subset=subset)) for subset in SUBSETS}
         which = {"low": "lowest", "high": "highest"}[direction]
         accuracy_is = "the accuracy is " if direction == "low" else ""
@@ -47,7 +46,7 @@ def about_removals(pruned: xr.Dataset, order: str) -> str:
 
 def about_controls(pruned: xr.Dataset) -> str:
     is_random = pruned.order.values == "random"
-    chance = pruned.isel(curve=is_random, removed=_place(pruned, READ_AT["low"])).accuracy
+    chance = pruning.at_share(pruned, READ_AT["low"]).accuracy.isel(curve=is_random)
     mean = {subset: float(chance.sel(subset=subset).mean()) for subset in SUBSETS}
     many = WORDS[kind_of(pruned.attrs["unit"])][0]
     return (
@@ -55,8 +54,3 @@ def about_controls(pruned: xr.Dataset) -> str:
         f"{in_words(mean) or 'not defined'} (mean of {chance.sizes['curve']} orders). In the other "
         f"curves the order depends on a property of the {many}."
     )
-
-
-def _place(pruned: xr.Dataset, share: float) -> int:
-    """Which of the scored removals is nearest to a share of the units."""
-    return int(np.abs(pruned.fraction.values - share).argmin())

@@ -92,7 +92,7 @@ def add_subset_lines(
 
 
 def explain(figure: go.Figure, name: str, **marker: Any) -> None:
-    """An entry of the legend for a mark that is no trace of its own, such as an open one."""
+    """An entry of the legend for what is not drawn as a trace of its own, such as a dashed line."""
     marker = {"color": INK, "size": 9} | marker
     figure.add_scatter(
         x=[math.nan], y=[math.nan], mode="markers", name=name, marker=marker, showlegend=True
@@ -100,7 +100,7 @@ def explain(figure: go.Figure, name: str, **marker: Any) -> None:
 
 
 def finish(
-    figure: go.Figure, *, title: str, height: int = 420, seeds: str = "", **layout: Any
+    figure: go.Figure, *, title: str, height: int = 420, note: str = "", **layout: Any
 ) -> go.Figure:
     """Apply the common layout: title above, legend below, and room for both at any width.
 
@@ -112,14 +112,15 @@ def finish(
         figure: the figure; it is changed and returned.
         title: of the figure.
         height: in pixels, without the further lines of headings between rows of panels.
-        seeds: what the figure stands on in words (``labels.seeds_in_words``), below the title.
+        note: a line below the title, such as what the figure stands on in words
+            (``labels.seeds_in_words``) or what a mark means.
         layout: further settings of ``update_layout``, applied last.
     """
     headings = axes.arrange(figure)
     text = wrapped(title, _LETTERS)
     top = _EDGE + 16 + _TITLE_LINE * count_lines(text) + axes.HEADING_LINE * headings
-    if seeds:
-        small = wrapped(seeds, 52)
+    if note:
+        small = wrapped(note, 52)
         text += "<br>" * bool(text) + f"<span style='font-size:13px'>{small}</span>"
         top += _SEEDS_LINE * count_lines(small)
     height += axes.widen_gaps(figure, height - top - _BOTTOM)

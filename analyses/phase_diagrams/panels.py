@@ -105,7 +105,7 @@ def finish_panels(figure: go.Figure, *, title: str, seeds: str = "") -> go.Figur
     layout: Any = figure.layout
     bottom = _BOTTOM if any(trace.showlegend for trace in figure.data) else _BOTTOM - 60  # pyright: ignore[reportAttributeAccessIssue]
     height = layout.height - _BOTTOM + bottom
-    return finish(figure, title=title, height=height, seeds=seeds)
+    return finish(figure, title=title, height=height, note=seeds)
 
 
 def split(

@@ -96,4 +96,4 @@ def plot_estimates(
     of = f" of {data.attrs['n_pairs']}" if "n_pairs" in data.attrs else ""
     figure.update_xaxes(title=f"D_crit (training pairs{of}, log scale), 95 % interval")
     figure.update_xaxes(type="log", showticklabels=bool(known.any()))
-    return finished(figure, title, height=180 + 90 * len(rows), seeds=seeds)
+    return finished(figure, title, height=180 + 90 * len(rows), note=seeds)

@@ -29,7 +29,7 @@ class Anatomy:
 
     @property
     def template(self) -> str | None:
-        """How it writes a pair as a sequence of tokens, such as "a b ="; None: as no sequence.
+        """How it writes a pair as a sequence of tokens, such as "a b ="; None if it reads none.
 
         See :class:`~grokinterp.models.prompt.Prompt`.
         """

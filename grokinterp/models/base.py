@@ -105,7 +105,7 @@ class HookedModel(Anatomy, OnTheHub):
             self.pairs_read = None
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
-        """The forward pass without token validation, as vectorised code needs it.
+        """The forward pass without token validation, which ``torch.vmap`` cannot run.
 
         Give ``torch.compile`` the network and not this method, whose compiled code would not see
         hooks that are added later.

@@ -90,7 +90,7 @@ class HookedModule(HookedModel):
         self.mod_dict = dict(self.hook_dict)
 
     def logits(self, tokens: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch classes"]:
-        """The forward pass without a look at the tokens' values, as vectorised code needs it."""
+        """The forward pass without token validation, which ``torch.vmap`` cannot run."""
         return self.hook_logits(self._answers(self.net(self._inputs(tokens))))
 
     def _inputs(self, pairs: Int[Tensor, "batch 2"]) -> Any:

@@ -1,5 +1,6 @@
 """All architectures, a user's own included, by their names in saved files."""
 
+from grokinterp.checks import check_text
 from grokinterp.models.base import HookedModel
 from grokinterp.models.embedding_mlp import HookedEmbeddingMLP
 from grokinterp.models.lstm import HookedLSTM
@@ -57,6 +58,7 @@ def register_model(kind: str, model: type[HookedModel]) -> None:
         >>> last.train_accuracy.item(), last.test_accuracy.item() < 0.5
         (1.0, True)
     """
+    check_text("kind", kind, example="look-up")
     if not (isinstance(model, type) and issubclass(model, HookedModel)):
         raise TypeError(f"model must be a subclass of HookedModel, got {short(model)}")
     config = getattr(model, "config_class", None)

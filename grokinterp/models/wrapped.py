@@ -260,6 +260,8 @@ class WrappedModule(HookedModule):
             return part
         name, found = find(self.net, "neurons", part)
         hook = f"{name}.hook_out"
+        if name in self._first_names and "hook_embed" in self.hook_dict:
+            hook = "hook_embed"
         if isinstance(found, Tensor) or hook not in self.hook_dict:
             what = "a parameter" if isinstance(found, Tensor) else "not called in a forward pass"
             ends = "".join(f" or {name}.hook_in, what it reads" for name in self._out_names)

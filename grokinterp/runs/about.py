@@ -9,6 +9,7 @@ from typing import Any
 from grokinterp.checkpoints import Checkpoint, check_names, to_json
 from grokinterp.config import RunConfig
 from grokinterp.json_files import read_json
+from grokinterp.models.registry import MODELS
 from grokinterp.runs.folder import ABOUT, RunFolderError, stored
 
 FORMAT = 3  # increased when older code could not read a new folder
@@ -79,6 +80,14 @@ def read_about(folder: Path) -> dict[str, Any]:
     if (signed is not None or written > _UNSIGNED) and signed != _digest(about):
         raise RunFolderError(
             f"{file} was altered: its checksum differs from its own contents; {REMEDY}"
+        )
+    network = about["config"].get("model")
+    kind = network.get("kind", "mlp") if isinstance(network, dict) else "mlp"
+    if isinstance(kind, str) and kind not in MODELS:
+        raise RunFolderError(
+            f"{folder} holds a run of the architecture {kind!r:.80}, which is not registered; in "
+            f"Python, first call gi.register_model with this name and its class. Registered: "
+            f"{', '.join(MODELS)}"
         )
     return about
 

@@ -10,7 +10,8 @@ from grokinterp.config import RunConfig, build_model
 from grokinterp.sweeps.executors import count_workers
 
 _FEWEST, _MOST = 8, 64
-_BLOCKS_PER_WORKER = 4  # keeps all workers busy until near the end
+_SHORTEST = 0.1  # of the work of a run of the paper's size: seconds, which may be lost
+_BLOCKS_PER_WORKER = 4  # keeps all workers busy until near the end; an interrupt loses a quarter
 
 
 def default_chunk(
@@ -19,16 +20,18 @@ def default_chunk(
     """Runs per block: enough to make a stack's overhead small, few enough to finish in minutes.
 
     On a GPU this is 64. A CPU gains nothing from stacking large runs, so it takes 8 runs of the
-    papers' size and up to 64 small ones, whose overhead per step is large.
+    papers' size and up to 64 small ones, whose overhead per step is large. A sweep that this would
+    make one block of is cut into a few, of some seconds each, so that an interrupt leaves most.
     """
-    chunk = _MOST
+    chunk, least = _MOST, 1
     if device.type == "cpu":
-        fits = _FEWEST * _work([RunConfig()]) / _work(configs)
-        chunk = min(_MOST, max(_FEWEST, math.floor(fits)))
+        of_published = _work([RunConfig()]) / _work(configs)
+        chunk = min(_MOST, max(_FEWEST, math.floor(_FEWEST * of_published)))
+        least = math.ceil(_SHORTEST * of_published)
     if executor is not None:
         share = len(configs) // (_BLOCKS_PER_WORKER * count_workers(executor))
-        chunk = max(1, min(chunk, share))
-    return chunk
+        return max(1, min(chunk, share))
+    return min(chunk, max(least, len(configs) // _BLOCKS_PER_WORKER))
 
 
 def _work(configs: Sequence[RunConfig]) -> int:

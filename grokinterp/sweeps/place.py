@@ -97,9 +97,9 @@ def locked(where: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        if made and set(os.listdir(where)) <= {_LOCK}:
-            (where / _LOCK).unlink(missing_ok=True)
-            with suppress(OSError):
+        with suppress(OSError):  # somebody may have moved the folder away
+            if made and set(os.listdir(where)) <= {_LOCK}:
+                (where / _LOCK).unlink(missing_ok=True)
                 where.rmdir()
         lock.release()
 

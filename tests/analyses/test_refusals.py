@@ -120,3 +120,32 @@ def test_what_is_named_takes_the_network(name: str, runs: dict[str, gi.Run]) -> 
             probes.logit_attribution(run.model, run.dataset.tokens, run.dataset.labels)
     else:
         probes.logit_attribution(run.model, run.dataset.tokens, run.dataset.labels)
+
+
+ONE_RUN = [analyses.pruning.compute, analyses.grokking.compute, analyses.summary.summarise]
+SEVERAL = [
+    analyses.corrupted_logits.compute,
+    analyses.hypothesis.compute,
+    analyses.ipr_histogram.compute,
+    analyses.phases.compute,
+]
+
+
+@pytest.mark.parametrize("analysis", [*ONE_RUN, *SEVERAL], ids=lambda a: a.__module__)
+@pytest.mark.usefixtures("no_type_checker")
+def test_a_network_is_not_a_run(analysis: Callable[[Any], Any], tiny_run: gi.Run) -> None:
+    name = "run" if analysis in ONE_RUN else "runs"
+    with pytest.raises(TypeError, match=rf"^{name} must be what gi.train .* the network HookedMLP"):
+        analysis(tiny_run.model)
+    if analysis in SEVERAL:
+        with pytest.raises(TypeError, match=r"^runs must be .* got the network HookedMLP"):
+            analysis([tiny_run, tiny_run.model])
+        with pytest.raises(ValueError, match="runs is empty"):
+            analysis([])
+
+
+@pytest.mark.parametrize("probe", [probes.model_neuron_ipr, probes.model_table_spectra])
+@pytest.mark.usefixtures("no_type_checker")
+def test_a_run_is_not_a_network(probe: Callable[[Any], Any], tiny_run: gi.Run) -> None:
+    with pytest.raises(TypeError, match=r"Of a Run give the network in it, .model"):
+        probe(tiny_run)

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from probes import ipr, neuron_ipr
+import grokinterp as gi
+from probes import (
+    ipr,
+    mean_ipr,
+    model_neuron_ipr,
+    neuron_ipr,
+    task_basis,
+    unit_periodicity,
+)
 
 VECTORS = hnp.arrays(np.float64, st.integers(2, 30), elements=st.floats(-1e3, 1e3))
 
@@ -186,3 +194,42 @@ def test_inputs_are_only_read() -> None:
     neuron_ipr(*vectors)
     ipr(vectors)
     assert torch.equal(vectors, kept)
+
+
+def multiplying(p: int) -> tuple[gi.HookedMLP, gi.HookedMLP]:
+    """The analytic solution of addition mod p - 1, and the same of multiplication mod p.
+
+    A product's discrete logarithm is the sum of the factors' logarithms.
+    """
+    adds = gi.closed_form_mlp(p=p - 1, d_mlp=60)
+    order = task_basis("multiplication", p).order
+    multiplies = gi.HookedMLP(adds.cfg, p=p)
+    with torch.no_grad():
+        for weight in (multiplies.W_E, multiplies.W_U):
+            weight.zero_()
+        multiplies.W_E[:, order] = adds.W_E
+        multiplies.W_U[:, order] = adds.W_U
+    return adds, multiplies
+
+
+def test_a_network_that_multiplies_is_read_in_discrete_logarithms() -> None:
+    adds, multiplies = multiplying(13)
+    wanted = model_neuron_ipr(adds)
+    assert multiplies.operation is None
+    asked = model_neuron_ipr(multiplies, "multiplication")
+    torch.testing.assert_close(asked.ipr, wanted.ipr, rtol=0, atol=1e-12)
+    assert torch.equal(asked.modes.frequency, wanted.modes.frequency)
+    assert mean_ipr(multiplies) < 0.5 < mean_ipr(multiplies, "multiplication")
+
+    multiplies.operation = "multiplication"  # as of a network that gi.train made
+    assert torch.equal(model_neuron_ipr(multiplies).ipr, asked.ipr)
+    assert mean_ipr(multiplies) == pytest.approx(wanted.mean, abs=1e-12)
+    agreeing = unit_periodicity(multiplies).scores["ipr"]
+    torch.testing.assert_close(agreeing, asked.ipr, rtol=0, atol=1e-12)
+
+
+def test_where_no_order_is_periodic_residues_keep_theirs() -> None:
+    adds, _ = multiplying(13)
+    natural = model_neuron_ipr(adds, "addition").ipr
+    adds.operation = "multiplication"  # mod 12, where some residues have no logarithm
+    assert torch.equal(model_neuron_ipr(adds).ipr, natural)

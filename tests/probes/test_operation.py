@@ -10,8 +10,9 @@ from torch import Tensor
 import grokinterp as gi
 import probes
 
-# model_solution_form takes no network with an embedding: see test_solution_form.
-PROBES = [n for n in probes.__all__ if n.startswith("model_") and n != "model_solution_form"]
+# Two take no network with an embedding: see test_solution_form and test_ipr.
+ONE_LAYER = ("model_neuron_ipr", "model_solution_form")
+PROBES = [n for n in probes.__all__ if n.startswith("model_") and n not in ONE_LAYER]
 BY_TASK = [
     name for name in PROBES if "operation" in inspect.signature(getattr(probes, name)).parameters
 ]
@@ -87,3 +88,15 @@ def test_a_verdict_without_a_known_operation_is_about_addition() -> None:
     model = gi.closed_form_mlp(7, 60)
     by_name, model.operation = probes.model_clock_or_pizza(model), None
     assert repr(probes.model_clock_or_pizza(model)) == repr(by_name)
+
+
+def test_every_probe_of_frequencies_asks_for_the_task() -> None:
+    """Not those of norms and of single logits."""
+    of_no_frequency = {
+        "model_label_logits",
+        "model_label_margins",
+        "model_neuron_attribution",
+        "model_neuron_norms",
+    }
+    without = {name for name in PROBES if name not in BY_TASK}
+    assert without == of_no_frequency

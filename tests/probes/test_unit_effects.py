@@ -308,6 +308,8 @@ def test_what_does_not_fit_is_refused(models: dict[str, Any]) -> None:
     for unit in ("hidden.0", "gate_o.1", "frequencies"):  # hidden.1 has direct effects
         with pytest.raises(ValueError, match=rf"unit='{unit}' of HookedLSTM write .* by way of"):
             probes.direct_effects(models["lstm"], DATA, unit)
+    with pytest.raises(ValueError, match=r"unit='frequencies' of HookedTransformer write .* by wa"):
+        probes.direct_effects(models["transformer"], DATA, "frequencies")
     with pytest.raises(ValueError, match="mode='ones' is unknown"):
         probes.linear_effects(models["mlp"], DATA, mode="ones")
     with pytest.raises(ValueError, match="loss='l1' is unknown"):

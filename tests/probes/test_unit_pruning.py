@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
 import probes
@@ -195,3 +196,37 @@ def test_bad_arguments_are_named() -> None:
     for unit in ("neurons.0", "neurons.1"):
         with pytest.raises(ValueError, match=r"p=11|11 classes"):
             unit_pruning_curve(model, other, torch.arange(8), unit=unit)
+
+
+def hook_of_torch(model: Any) -> Any:
+    return model.hook_logits.register_forward_hook(lambda module, args, out: out.roll(1, dims=1))
+
+
+def another_module(model: Any) -> Any:
+    class Rolled(HookPoint):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.roll(1, dims=1))
+
+    model.hook_logits = Rolled()
+
+
+@pytest.mark.parametrize("change", [hook_of_torch, another_module])
+def test_what_is_changed_behind_the_units_is_seen(change: Any) -> None:
+    """The shortcut that adds up what units write to the logits would pass it by."""
+    model, order = built("mlp"), torch.randperm(8, generator=torch.Generator().manual_seed(3))
+    whole = unit_pruning_curve(model, DATA, order)
+    change(model)
+    assert not is_additive(probes.network_on_pairs(model), "neurons.0")
+    curve = unit_pruning_curve(model, DATA, order)
+    effects = probes.exact_effects(model, DATA)
+    for removed in (0, 3, 8):
+        logits = model.run_with_hooks(DATA.tokens, fwd_hooks=gi.ablate(order[:removed]))
+        accuracy, value = scores(logits, "mse")
+        assert curve.accuracy[removed].tolist() == accuracy
+        torch.testing.assert_close(curve.loss[removed].tolist(), value, rtol=1e-11, atol=1e-11)
+    assert not torch.equal(curve.accuracy[0], whole.accuracy[0])
+    alone = scores(model.run_with_hooks(DATA.tokens, fwd_hooks=gi.ablate([2])), "mse")[1][1]
+    before = scores(model(DATA.tokens), "mse")[1][1]
+    assert effects.loss["test"][2].item() == pytest.approx(alone - before, abs=1e-11)
+    with pytest.raises(ValueError, match=r"has hooks or a module in another's place"):
+        pruning_curve(model, DATA, order)

@@ -42,7 +42,7 @@ def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     figure.update_yaxes(title="accuracy", range=[-0.05, 1.05], row=2)
     figure.update_yaxes(title="steps", type="log", row=3)
     title = title or f"Three ways to D_crit: {data.attrs['task']}"
-    return finished(figure, title, height=820, seeds=seeds_behind(data))
+    return finished(figure, title, height=820, note=seeds_behind(data))
 
 
 def plot_settings(data: xr.Dataset) -> go.Figure:
@@ -71,7 +71,7 @@ def plot_settings(data: xr.Dataset) -> go.Figure:
     figure.update_xaxes(showticklabels=bool(data.value.notnull().any()))
     seeds = seeds_in_words(data.seeds.values.tolist())
     title = "Is there one D_crit?"
-    return finished(figure, title, height=200 + 150 * len(settings), seeds=seeds)
+    return finished(figure, title, height=200 + 150 * len(settings), note=seeds)
 
 
 def seeds_behind(data: xr.Dataset) -> str:

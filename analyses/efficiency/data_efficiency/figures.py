@@ -57,7 +57,7 @@ def plot_curves(
     figure.update_xaxes(title="pairs in training (%)", row=3)
     figure.update_yaxes(title="test accuracy (%)", row=2, col=1)
     title = f"Data efficiency: {reading} test accuracy"
-    return finished(figure, title, height=820, seeds=_seeds(data))
+    return finished(figure, title, height=820, note=_seeds(data))
 
 
 def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
@@ -102,7 +102,7 @@ def plot_ranking(data: xr.Dataset, *, reading: str = "final") -> go.Figure:
     beyond_grid = {"symbol": "triangle-right-open"}
     explain(figure, "more than the largest fraction", **beyond_grid)
     title = f"Who needs less data: {reading} accuracy"
-    return finished(figure, title, height=560, seeds=_seeds(data))
+    return finished(figure, title, height=560, note=_seeds(data))
 
 
 def _draw_interval(

@@ -59,7 +59,7 @@ def plot_crossings(data: xr.Dataset, *, level: float = TIMED_AT) -> go.Figure:
     figure.update_yaxes(title=f"step at which accuracy reaches {level:.0%}", col=1)
     explain(figure, "longer than the run", symbol="triangle-up-open")
     title = "How long training and generalising take"
-    return finished(figure, title, height=460, seeds=seeds_of(data))
+    return finished(figure, title, height=460, note=seeds_of(data))
 
 
 def _plot_curves(shown: list[xr.Dataset], title: str) -> go.Figure:
@@ -76,7 +76,7 @@ def _plot_curves(shown: list[xr.Dataset], title: str) -> go.Figure:
     figure.update_xaxes(LOG_STEPS)
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy (dotted: chance)", col=1)
-    return finished(figure, title, height=440, seeds=seeds_of(*shown))
+    return finished(figure, title, height=440, note=seeds_of(*shown))
 
 
 def _draw(figure: Any, column: int, curve: xr.DataArray, split: str, **options: Any) -> None:

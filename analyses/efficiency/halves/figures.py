@@ -48,7 +48,7 @@ def plot_halves(
     figure.update_yaxes(title="median logit at the label", row=2, zerolinecolor=GUIDE)
     figure.update_xaxes(title="training examples by label, and test", row=2)
     grouped = {"scattermode": "group", "scattergap": 0.5}
-    return finished(figure, title, height=620, seeds=_networks(data), **grouped)
+    return finished(figure, title, height=620, note=_networks(data), **grouped)
 
 
 def plot_cuts(
@@ -73,7 +73,7 @@ def plot_cuts(
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="accuracy of the half", col=1)
     explain(figure, "threshold in use", symbol="line-ns-open", color=GUIDE, size=12)
-    return finished(figure, title, height=470, seeds=_networks(data))
+    return finished(figure, title, height=470, note=_networks(data))
 
 
 def _networks(data: xr.Dataset) -> str:

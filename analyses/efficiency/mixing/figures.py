@@ -62,7 +62,7 @@ def plot_mixture(data: xr.Dataset, *, title: str = "Two circuits mixed") -> go.F
     figure.update_yaxes(type="log", range=[np.log10(_LEAST), top], col=2)
     figure.update_xaxes(title="step (updates)", row=len(starts))
     height = 170 + 270 * len(starts)
-    return finished(figure, title, height=height, seeds=_seeds(data))
+    return finished(figure, title, height=height, note=_seeds(data))
 
 
 def plot_scalars(data: xr.Dataset, flow: xr.Dataset, *, title: str | None = None) -> go.Figure:
@@ -138,7 +138,7 @@ def plot_variants(
     title = title or f"When losses have fallen by {factor:g} times"
     explain(figure, "not by the end", symbol="circle-open")
     height = 220 + 30 * len(names)
-    return finished(figure, title, height=height, seeds=_seeds(found))
+    return finished(figure, title, height=height, note=_seeds(found))
 
 
 def table(found: xr.Dataset) -> list[dict[str, Any]]:

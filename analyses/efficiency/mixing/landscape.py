@@ -111,4 +111,4 @@ def plot_landscape(
     if np.isnan(train).any():
         explain(figure, "-: train loss has not fallen", symbol="square", color=FAINT)
     layout = {"plot_bgcolor": FAINT}
-    return finished(figure, title, height=520, seeds=seeds, **layout)
+    return finished(figure, title, height=520, note=seeds, **layout)

@@ -82,7 +82,8 @@ def compute(
     Args:
         runs: of one network, over train fractions and seeds, on the task's labels and, with
             ``data.corruption=1``, on random ones; as from ``runs.collect_runs``.
-        target_logit: the common median of the correct logits; None: the median over the circuits.
+        target_logit: the common median of the correct logits, above 0; None: the median over the
+            circuits.
         target_margin: the same for the margins.
 
     Returns:
@@ -100,10 +101,15 @@ def compute(
         memorised (-1: there is none); ``no_least``, why a network has no "least" norm.
 
     Raises:
-        ValueError: no runs, or runs that differ in more than fraction, batch, seeds and labels.
+        ValueError: no runs, runs that differ in more than fraction, batch, seeds and labels, or a
+            target that is not positive.
 
     Source: the second paper, Fig. 6, and its code for the sample of logits.
     """
+    given = {"median_logit": target_logit, "median_margin": target_margin}
+    for name, target in zip(("target_logit", "target_margin"), given.values(), strict=True):
+        if target is not None:
+            check_number(name, target, minimum=0, strict=True)
     cells = _cells(runs)
     fractions, seeds = (sorted({key[i] for key in cells}) for i in (1, 2))
     equal_step = _equal_step([run for (random, *_), run in cells.items() if not random])
@@ -140,8 +146,8 @@ def compute(
             models[at] = model
     medians = data[["median_logit", "median_margin"]]
     targets = {
-        name: given or _typical(medians[name].values, models)
-        for name, given in zip(medians, (target_logit, target_margin), strict=True)
+        name: _typical(medians[name].values, models) if target is None else target
+        for name, target in given.items()
     }
     for at, model in models.items():
         scale = {

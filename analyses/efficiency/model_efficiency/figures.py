@@ -69,7 +69,7 @@ def plot_efficiency(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     figure.update_yaxes(title="correct logit", secondary_y=True, row=1, col=2)
     figure.update_yaxes(title=f"norm at median margin {data.target_margin:.3g}", row=2, col=1)
     title = title or f"What logits cost: {NETWORK_LABEL[data.network]}"
-    return finished(figure, title, height=760, seeds=_seeds(data))
+    return finished(figure, title, height=760, note=_seeds(data))
 
 
 def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.Figure:
@@ -85,7 +85,7 @@ def plot_layers(data: xr.Dataset, *, title: str = "Norms layer by layer") -> go.
     figure.update_xaxes(title="train fraction")
     figure.update_yaxes(title="norm of the layer", rangemode="tozero", col=1)
     seeds = _seeds(data.sel(circuit=list(shown)))
-    return finished(figure, title, height=460, seeds=seeds)
+    return finished(figure, title, height=460, note=seeds)
 
 
 def plot_trend(
@@ -115,7 +115,7 @@ def plot_trend(
     for boundary in rows[1:]:
         figure.add_hline(boundary + 0.5, line_color=FAINT, line_width=1)
     seeds = f"slope of log cost; {seeds_in_words(trend.n_seeds)}, 95 % intervals"
-    return finished(figure, title, height=660, seeds=seeds)
+    return finished(figure, title, height=660, note=seeds)
 
 
 def _seeds(data: xr.Dataset) -> str:

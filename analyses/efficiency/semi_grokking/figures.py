@@ -52,7 +52,7 @@ def plot_trajectories(data: xr.Dataset, *, network: str = "transformer") -> go.F
     figure.update_yaxes(title="test accuracy (dotted: chance)", range=ACCURACIES)
     title = f"Near the critical amount of data: {NETWORK_LABEL[network]}"
     legend = {"title": {"text": "share of pairs that train, and outcome", "side": "top"}}
-    return finished(figure, title, height=520, seeds=seeds_of(cells), legend=legend)
+    return finished(figure, title, height=520, note=seeds_of(cells), legend=legend)
 
 
 def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figure:
@@ -74,7 +74,7 @@ def plot_outcomes(data: xr.Dataset, *, network: str = "transformer") -> go.Figur
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="share of seeds", col=1)
     title = f"Semi-grokked, or unfinished? {NETWORK_LABEL[network]}"
-    return finished(figure, title, height=440, seeds=seeds_of(cells), barmode="stack")
+    return finished(figure, title, height=440, note=seeds_of(cells), barmode="stack")
 
 
 def plot_circuits(data: xr.Dataset) -> go.Figure:
@@ -100,4 +100,4 @@ def plot_circuits(data: xr.Dataset) -> go.Figure:
     figure.update_yaxes(title="accuracy", col=1)
     runs = data.sizes["run"]
     counted = "one run" if runs == 1 else f"{runs} runs"
-    return finished(figure, "Two circuits in runs that end half-way?", height=420, seeds=counted)
+    return finished(figure, "Two circuits in runs that end half-way?", height=420, note=counted)

@@ -39,4 +39,4 @@ def plot_curves(data: xr.Dataset) -> go.Figure:
     figure.update_yaxes(range=ACCURACIES)
     figure.update_yaxes(title="test accuracy (dotted: 95 %)", col=1)
     title = "Which transformers grok and stay grokked?"
-    return finished(figure, title, height=460, seeds=seeds_in_words(data.sizes["seed"]))
+    return finished(figure, title, height=460, note=seeds_in_words(data.sizes["seed"]))

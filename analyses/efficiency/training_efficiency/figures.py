@@ -73,4 +73,4 @@ def _panels(data: xr.Dataset) -> Any:
 
 def _finished(figure: Any, data: xr.Dataset, title: str) -> go.Figure:
     seeds = seeds_in_words(data.budget.notnull().sum("seed"), of=data.sizes["seed"])
-    return finished(figure, title, height=480, seeds=seeds)
+    return finished(figure, title, height=480, note=seeds)

@@ -101,7 +101,7 @@ def plot_trajectories(data: xr.Dataset, *, network: str, moments: str = "fresh")
     figure.update_yaxes(title="test accuracy (dotted: chance)", col=1)
     title = f"Trained on with less data: {NETWORK_LABEL[network]}, optimiser {moments}"
     legend = {"title": {"text": "training pairs", "side": "top"}}
-    return finished(figure, title, height=460, seeds=seeds_of(curves), legend=legend)
+    return finished(figure, title, height=460, note=seeds_of(curves), legend=legend)
 
 
 def _trained(curves: xr.Dataset) -> xr.Dataset:
@@ -128,4 +128,4 @@ def _finished(figure: Any, data: xr.Dataset, title: str, seeds: str) -> go.Figur
     sizes = f"training pairs, of {round(1 / chance**2)}"
     figure.update_xaxes(type="log", title=sizes)
     figure.update_yaxes(title="final test accuracy (dotted: chance)", range=ACCURACIES)
-    return finished(figure, title, height=480, seeds=seeds)
+    return finished(figure, title, height=480, note=seeds)

@@ -1,5 +1,7 @@
 """A network whose answer is known by construction is taken apart."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -119,8 +121,28 @@ def test_networks_that_do_not_do_both_are_not_judged(run: gi.Run) -> None:
     assert (line["test"], line["verdict"]) == (1.0, "not applicable 1 of 1")
     assert line["S_mem"] == "nan"
     assert len(dissociation.plot_map(named).data) == 3  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="networks is empty"):
-        dissociation.compute({})
+    with pytest.raises(ValueError, match="no row with score='share' and mode='mean'"):
+        dissociation.table(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"networks": {}}, "networks is empty"),
+        ({"networks": 3}, "networks must map names to runs, got 3"),
+        ({"networks": {"a": []}}, "runs is empty"),
+        ({"scores": ["iprr"]}, "scores='iprr' is unknown. Did you mean 'ipr'"),
+        ({"scores": "ipr"}, r"scores must be a list of strings, got 'ipr'; pass \['ipr'\]"),
+        ({"scores": ["normalized_share"]}, "no units of these networks have such a score"),
+        ({"modes": []}, "scores and modes must not be empty"),
+        ({"modes": ["ones"]}, "modes='ones' is unknown"),
+        ({"random_seeds": 2}, "random_seeds must be at least 3, got 2"),
+    ],
+)
+@pytest.mark.usefixtures("no_type_checker")
+def test_bad_arguments_are_named(run: gi.Run, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        dissociation.compute(**{"networks": {"a": run}, "random_seeds": 3} | arguments)
 
 
 def test_a_table_names_each_network_once(data: xr.Dataset) -> None:

@@ -84,6 +84,18 @@ def test_other_architectures_can_be_compared_on_the_same_data(corrupted_run: gi.
     np.testing.assert_allclose(given, wanted, rtol=0, atol=gap(other))
 
 
+def test_a_diverged_network_gives_no_answer(corrupted_run: gi.Run) -> None:
+    model = copy.deepcopy(corrupted_run.model)
+    with torch.no_grad():
+        model.W_U.fill_(torch.nan)
+    found = corrupted_logits.compute(
+        [corrupted_run, dataclasses.replace(corrupted_run, model=model)], labels=["whole", "gone"]
+    )
+    assert set(found.top.sel(run="gone").values) == {""}
+    assert bool(found.share.sel(run="gone").isnull().all())
+    assert float(found.share.sel(run="whole").sum()) == pytest.approx(1)
+
+
 def test_nothing_to_compare_is_refused(corrupted_run: gi.Run, clean_run: gi.Run) -> None:
     with pytest.raises(ValueError, match="runs is empty"):
         corrupted_logits.compute([])

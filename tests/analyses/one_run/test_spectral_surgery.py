@@ -71,4 +71,4 @@ def test_figure_and_rows(half_solved_run: gi.Run) -> None:
     for trace, network in zip(figure.data[:2], finding.data.network.values, strict=True):
         expected = finding.data.accuracy.sel(network=network, subset=shown)
         np.testing.assert_array_equal(trace.y, expected)
-    assert [row["network:"] for row in finding.rows][:2] == ["trained", "own frequencies"]  # pyright: ignore
+    assert [row["network"] for row in finding.rows][:2] == ["trained", "own frequencies"]  # pyright: ignore

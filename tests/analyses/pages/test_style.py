@@ -69,7 +69,7 @@ def test_equal_titles_become_one_and_others_are_broken() -> None:
 
 def test_the_title_makes_room_for_itself_and_for_headings() -> None:
     short: Any = finish(three(("step",) * 3), title="Short")
-    long: Any = finish(three(("step",) * 3), title="A title " * 8, seeds="3 seeds")
+    long: Any = finish(three(("step",) * 3), title="A title " * 8, note="3 seeds")
     assert "<br>" in long.layout.title.text
     assert long.layout.title.text.endswith("3 seeds</span>")
     lines = count_lines(long.layout.title.text) - 1

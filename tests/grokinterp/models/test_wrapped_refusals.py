@@ -36,6 +36,13 @@ def test_a_network_that_is_not_wrapped_is_told_how() -> None:
         PROBES["model_neuron_ipr"](relu_mlp(), DATA, "addition")
 
 
+def test_neurons_may_be_the_embedding() -> None:
+    """Its hook point has another name, as in other networks."""
+    net = seeded(nn.Embedding(P, 12), nn.Flatten(), nn.Linear(24, P))
+    model = gi.wrap(net, p=P, first="0", neurons="0", readout="2", inputs="tokens")
+    assert model.neuron_hooks == [["hook_embed"]]
+
+
 class Reads(nn.Module):
     """Reads its input through a map that is not linear in one-hots."""
 

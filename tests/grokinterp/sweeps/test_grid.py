@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import torch
 
 import grokinterp as gi
+from grokinterp.sweeps.chunks import default_chunk
 from grokinterp.sweeps.grid import Grid, indices
 
 AXES = {
@@ -57,3 +59,20 @@ def test_a_large_grid_makes_every_config_once(
         grid.describe(index)
     assert grid.size == 3876
     assert len(made) <= 2 * grid.size
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs", "chunk"),
+    [
+        ({}, 360, 8),  # the papers' size: minutes each block
+        ({}, 6, 1),  # one minute each run
+        ({"data.p": 29, "model.d_mlp": 100}, 48, 19),  # README's sweep: blocks of 16, some seconds each
+        ({"data.p": 29, "model.d_mlp": 100}, 1000, 64),
+        ({"data.p": 29, "model.d_mlp": 100, "training.steps": 100}, 48, 64),  # seconds in all
+    ],
+)
+def test_an_interrupt_leaves_most_of_a_sweep(
+    changes: Mapping[str, object], runs: int, chunk: int
+) -> None:
+    configs = [gi.RunConfig().replace(changes)] * runs
+    assert default_chunk(configs, torch.device("cpu"), None) == chunk

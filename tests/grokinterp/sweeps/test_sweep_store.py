@@ -285,7 +285,10 @@ def test_one_thread_at_a_time(sweep, store) -> None:
     ("asked", "words"),
     [
         ([*range(19), 99], "axes.seed[19] was 19, now 99. Use"),
-        ([*range(25)], "axes.seed had 20 entries, now 25. Use"),
+        (
+            [*range(25)],
+            "axes.seed had 20 entries, now 25. Train the new ones into a",
+        ),
         (
             [1, *range(19)],
             "axes.seed was [0, 1, 2, 3, 4, 5, ...], now [1, 0, 1, 2, 3, 4, ...]. Use",

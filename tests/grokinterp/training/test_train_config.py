@@ -66,16 +66,19 @@ def test_impossible_noise_is_named(field: str, value: object, message: str) -> N
 
 def test_dropout_goes_where_the_architecture_has_a_place() -> None:
     gi.RunConfig(training=gi.TrainConfig(dropout=0.1, dropout_at="pre+post"))
-    with pytest.raises(ValueError, match=r"dropout_at of a MLPConfig='after' .*post, pre"):
+    with pytest.raises(ValueError, match=r"dropout_at='after' of a MLPConfig is .*post, pre"):
         gi.RunConfig(training=gi.TrainConfig(dropout=0.1, dropout_at="pre+after"))
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"optimizer": "adamW"}, "optimizer='adamW' is unknown"),
-        ({"optimizer": "adam", "decay": "decoupled_zero"}, "decay with optimizer='adam'='decoup"),
-        ({"decay": "l2"}, "decay with optimizer='adamw'='l2' is unknown"),
+        ({"optimizer": "ADAMW"}, "optimizer='ADAMW' is unknown. Did you mean 'adamw'"),
+        (
+            {"optimizer": "adam", "decay": "decoupled_zero"},
+            "decay='decoupled_zero' with optimizer='adam' is unknown",
+        ),
+        ({"decay": "l2"}, "decay='l2' with optimizer='adamw' is unknown"),
         ({"momentum": 0.9}, "momentum=0.9 needs optimizer='sgd'"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
