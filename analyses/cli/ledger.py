@@ -29,7 +29,7 @@ def show(
     tier: Tier = None,
     results: Results = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="write the page of the documentation, and print nothing")
+        Path | None, typer.Option(help="write the page of the documentation instead of printing it")
     ] = None,
     check: Annotated[
         Path | None, typer.Option(help="fail unless this page is what --markdown would write")
@@ -44,6 +44,12 @@ def show(
         from analyses.ledger.results import FOLDER, Result
         from analyses.ledger.verdicts import counts, loaded, rows_of
 
+        if as_json and not (markdown is None and check is None):
+            raise ValueError("--json prints to the terminal; leave out --markdown and --check")
+        if results is not None and not results.is_dir():
+            raise ValueError(f"{results} is no folder; give one of results, or leave out --results")
+        if check is not None and not check.is_file():
+            raise ValueError(f"{check} does not exist; write it with --markdown {check}")
         chosen = catalogue.choose(catalogue.entries(), paper=paper, figure=figure, tier=tier)
         stored = loaded(chosen, results or FOLDER)
         found = [row for entry in chosen for row in rows_of(entry, stored[entry.source.name])]

@@ -8,7 +8,7 @@ import typer
 
 INTERRUPTED = 130  # exit status after Ctrl-C, by convention of shells
 
-Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float64")]
+Precision = Annotated[str, typer.Option(help="float32, bfloat16, float64 or, on a GPU, tf32")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if there is one")]
 Changes = Annotated[
     list[str] | None,

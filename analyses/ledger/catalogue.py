@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from analyses.ledger.entry import Entry, sources_of
+from analyses.ledger.entry import TIERS, Entry, sources_of
 from analyses.ledger.targets import target, targets
 from analyses.ledger.verdicts import is_published
 from analyses.registry import EXPERIMENTS
+from grokinterp.checks import check_choice
 
 # Published values that nothing of ours can be compared with.
 NOT_COMPARED = {
@@ -90,6 +91,8 @@ def choose(
     Raises:
         ValueError: none is left; the message lists the figures.
     """
+    if tier is not None:
+        check_choice("tier", tier, TIERS)
     chosen = [
         entry
         for entry in found

@@ -52,7 +52,7 @@ def sustained_crossing(steps: Curve, values: Curve, level: float, rows: int = 5)
 
     Returns:
         A step; NaN if the level was not crossed. The crossing time is then censored: if there is
-        one, it is larger than the last step.
+        one, it is larger than the last step, or one of the last ``rows - 1``.
     """
     steps, values = _curve(steps, values)
     check_int("rows", rows, minimum=1)

@@ -24,6 +24,8 @@ from analyses.statistics.curves import sustained_crossing
 from analyses.statistics.intervals import half_width
 from analyses.statistics.survival import median_time
 
+_AT_ONCE = float(np.finfo(float).tiny)  # stands for 0 where a time must be positive
+
 
 def read_each(read: Callable[..., float], curves: xr.DataArray, *arguments: Any) -> xr.DataArray:
     """Apply ``read(steps, values, *arguments)`` to every run's values that are not NaN.
@@ -89,9 +91,13 @@ def median_times(times: xr.DataArray, bounds: xr.DataArray, dim: str = "seed") -
 
     def of_one(times: np.ndarray, bounds: np.ndarray) -> tuple[float, ...]:
         finished = ~np.isnan(times)
-        observed = np.where(finished, times, bounds)
+        at_once = np.where(finished & (times == 0), _AT_ONCE, times)  # times must be positive
+        observed = np.where(finished, at_once, bounds)
         known = observed > 0
-        return median_time(observed[known], finished[known]) if known.any() else (np.nan,) * 3
+        if not known.any():
+            return (np.nan,) * 3
+        found = median_time(observed[known], finished[known])
+        return tuple(0.0 if value == _AT_ONCE else value for value in found)
 
     axes: dict[str, Any] = {"input_core_dims": [[dim]] * 2, "output_core_dims": [[], [], []]}
     found = xr.apply_ufunc(of_one, times, bounds, vectorize=True, **axes)

@@ -1,10 +1,15 @@
-"""What the account of D_crit assumes, read from the same runs: which part fails if sizes differ.
+"""What the account of D_crit assumes, tested on the same runs: which part fails if sizes differ.
 
 The account: memorising costs more with more data, generalising does not; below the size at which
 both cost the same, a network that knows the rule forgets it, and no network finds it, however long
 it trains. So at the ungrokking midpoint the costs should be equal; the cost of memorising should
 rise with the data, and not because logits fall or rise with it; and times should diverge, rather
 than exceed the last step only.
+
+The place where the costs cross rests on one assumption more. On few pairs no network generalises,
+so what generalising costs there is not measured. That it costs as much as on more pairs is the
+account's claim. Here it is computed how far the crossing moves if the cost goes on as it does where
+it is measured.
 """
 
 import math
@@ -13,10 +18,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
+from analyses.efficiency.model_efficiency.trend import cost_curves
+from analyses.statistics.critical_size import efficiency_crossing
 from analyses.statistics.over_runs import t_interval
 
 CIRCUITS = {"memorising": "random labels, equal step", "generalising": "C_gen, validation high"}
 QUANTITIES = ("cost", "norm", "logit")
+ENDS = ("mean", "low", "high")  # of the interval of a slope
 _FEWEST = 3  # sizes needed to fit a slope
 
 
@@ -37,8 +45,10 @@ def compute(
         interpolated in logarithms; NaN without a midpoint or outside the sizes. Over "circuit"
         (memorising, generalising) and "quantity": ``slope``, ``slope_low``, ``slope_high``, of the
         logarithm of the cost, of the norm of the weights in use and of the median correct logit,
-        against the logarithm of the number of pairs. Over "time_size": ``censored``, the share of
-        runs that did not grok.
+        against the logarithm of the number of pairs. Over "end" (mean, low, high):
+        ``crossing_if``, the pairs where the costs cross if generalising goes on with that end of
+        its slope's interval where it is not measured; NaN: nowhere. Over "time_size":
+        ``censored``, the share of runs that did not grok.
     """
     excess = [
         _at(curves["size"].values, ratio, midpoint)
@@ -53,6 +63,7 @@ def compute(
         for name in CIRCUITS.values()
     ]
     parts = {"slope": "mean", "slope_low": "low", "slope_high": "high"}
+    going_on = slopes[1][0]  # of the cost of generalising
     return xr.Dataset(
         {
             name: float(np.exp(found[part]))
@@ -62,8 +73,9 @@ def compute(
             name: (("circuit", "quantity"), [[float(one[part]) for one in row] for row in slopes])
             for name, part in parts.items()
         }
+        | {"crossing_if": ("end", [_crossing_if(circuits, float(going_on[end])) for end in ENDS])}
         | {"censored": ("time_size", times.isnull().mean("seed").values)},
-        coords={"circuit": list(CIRCUITS), "quantity": list(QUANTITIES)},
+        coords={"circuit": list(CIRCUITS), "quantity": list(QUANTITIES), "end": list(ENDS)},
     )
 
 
@@ -77,6 +89,8 @@ def sentences(data: xr.Dataset) -> Iterator[str]:
         one = data.sel(circuit=circuit)
         told = (f"{q} as D^({_interval(one.sel(quantity=q), 'slope')})" for q in QUANTITIES)
         yield f"{circuit}: {', '.join(told)}."
+    if data.extended.any():
+        yield _in_words_if(data)
     late = data.censored.where(data.censored > 0, drop=True)
     if late.size:
         shares = ", ".join(
@@ -89,6 +103,32 @@ def sentences(data: xr.Dataset) -> Iterator[str]:
     else:
         place, p_value = float(divergence.value), float(divergence.p_value)
         yield f"The time diverges (p = {p_value:.2g}) at {place:.0f} pairs."
+
+
+def _crossing_if(circuits: xr.Dataset, slope: float) -> float:
+    """Where the costs cross if generalising goes on with a slope where it is not measured."""
+    if math.isnan(slope):
+        return math.nan
+    curves = cost_curves(circuits, slope=slope).transpose("seed", "size")
+    sizes = curves["size"].values
+    return efficiency_crossing(sizes, curves.memorising.values, curves.generalising.values).value
+
+
+def _in_words_if(data: xr.Dataset) -> str:
+    """What the crossing is if the cost of generalising is not the same at all sizes."""
+    measured = data["size"].where(~data.extended.astype(bool).all("seed"), drop=True)
+    cost = data.sel(circuit="generalising", quantity="cost")
+    if not measured.size or cost.slope.isnull():
+        return "What generalising costs has no slope, so where the costs cross is an assumption."
+    places = {
+        end: "nowhere" if np.isnan(place) else f"at {place:.0f}"
+        for end, place in zip(data.end.values.tolist(), data.crossing_if.values, strict=True)
+    }
+    return (
+        f"Below {int(measured.min())} pairs the cost of generalising is not measured, and taken to "
+        f"be the same. If it goes on as D^({_interval(cost, 'slope')}), the costs cross "
+        f"{places['mean']} ({places['low']} and {places['high']} by the ends of the interval)."
+    )
 
 
 def _log_ratio(curves: xr.Dataset) -> np.ndarray:

@@ -41,11 +41,12 @@ def compute(
         the joint test (one seed: none): over "pair" ``ratio``, ``ratio_low``, ``ratio_high``;
         ``p`` of equality, ``within``, the largest ratio that is possible, and ``seeds_needed``
         (NaN unless all three estimates exist). The curves over "seed" and training pairs:
-        ``memorising`` and ``generalising`` (size), the least norm at a common margin; ``final``
-        (reduced_size), validation accuracy after training on; ``time`` (time_size), steps to 90 %
-        validation accuracy, NaN where it was not reached by step ``budget``. What
-        ``assumptions.compute`` returns. Attributes: ``task``, network and weight decay in words;
-        ``sentence``, whether the estimates agree; ``verdict``.
+        ``memorising`` and ``generalising`` (size), the least norm at a common margin, and
+        ``extended``, whether the latter is assumed and not measured; ``final`` (reduced_size),
+        validation accuracy after training on; ``time`` (time_size), steps to 90 % validation
+        accuracy, NaN where it was not reached by step ``budget``. What ``assumptions.compute``
+        returns. Attributes: ``task``, network and weight decay in words; ``sentence``, whether the
+        estimates agree; ``verdict``.
 
     Raises:
         ValueError: the runs are not all of one network, operation, modulus and weight decay.
@@ -77,6 +78,7 @@ def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> x
     parts = {
         "memorising": curves.memorising,
         "generalising": curves.generalising,
+        "extended": curves.extended,
         "final": final.rename(fraction="reduced_size"),
         "time": times.crossing.rename(fraction="time_size"),
         "budget": budget.rename(fraction="time_size"),
@@ -84,7 +86,8 @@ def _by_seed(curves: xr.Dataset, reduced: xr.Dataset, grokking: xr.Dataset) -> x
     bare = {
         name: part.reset_coords(drop=True).transpose("seed", ...) for name, part in parts.items()
     }
-    return xr.Dataset(bare)  # over the seeds of all
+    found = xr.Dataset(bare)  # over the seeds of all
+    return found.assign(extended=found.extended.fillna(False).astype(bool))
 
 
 def _midpoints(measured: xr.Dataset, *, exist: bool) -> list[float]:
@@ -100,7 +103,7 @@ def _midpoints(measured: xr.Dataset, *, exist: bool) -> list[float]:
 
 def _estimates(measured: xr.Dataset, n_boot: int) -> tuple[dict[str, CriticalSize], xr.Dataset]:
     """Each estimate, and the result of the joint test as a dataset."""
-    rows = {name: measured[name].values for name in measured.data_vars}
+    rows = {str(name): measured[name].values for name in measured.data_vars}
     experiments = Experiments(
         cost_sizes=measured["size"].values,
         memorising=rows["memorising"],

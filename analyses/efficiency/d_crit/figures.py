@@ -16,10 +16,12 @@ def plot_curves(data: xr.Dataset, *, title: str | None = None) -> go.Figure:
     words = [f"{name}: {estimate_in_words(data, name)}" for name in data.estimator.values]
     figure = panels(words, rows=3, shared_xaxes=True, vertical_spacing=0.1)
     test = SUBSET_LOOK["test"]._replace(dash="solid")
+    assumed = GENERALISING._replace(dash="dot", symbol="circle-open")
     ended = data.budget.where(data.time.isnull())
     lines = (
         (1, "C_mem", data.memorising, MEMORISING),
-        (1, "C_gen", data.generalising, GENERALISING),
+        (1, "C_gen", data.generalising.where(~data.extended), GENERALISING),
+        (1, "C_gen, assumed", data.generalising.where(data.extended), assumed),
         (2, "test accuracy after training on", data.final, test),
         (3, "steps to 90 % test accuracy", data.time, test._replace(symbol="triangle-up")),
         (3, "not by this step", ended, Look(GUIDE, symbol="triangle-up-open")),

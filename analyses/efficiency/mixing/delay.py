@@ -16,7 +16,8 @@ class Verdict(StrEnum):
 
     DELAYED = "delayed"  # stays or rises, and falls to a tenth later: grokking
     MEMORISED = "memorised"  # stays or rises, and has not fallen to a tenth by the end
-    TOGETHER = "together"  # falls, too
+    TOGETHER = "together"  # falls, too, and to a tenth by the end
+    IN_PART = "in part"  # falls, too, but not to a tenth by the end
     UNFINISHED = "unfinished"  # the training loss has not fallen to a tenth by the end
     DIVERGED = "diverged"
 
@@ -65,9 +66,10 @@ def summary(data: xr.Dataset) -> xr.Dataset:
         (fell.isnull(), Verdict.UNFINISHED),
         (stayed & fell_later, Verdict.DELAYED),
         (stayed, Verdict.MEMORISED),
+        (fell_later, Verdict.TOGETHER),
     ]
     verdict = np.select(
-        [rule.values for rule, _ in rules], [str(name) for _, name in rules], str(Verdict.TOGETHER)
+        [rule.values for rule, _ in rules], [str(name) for _, name in rules], str(Verdict.IN_PART)
     )
     return xr.Dataset(
         {

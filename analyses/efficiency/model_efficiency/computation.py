@@ -14,6 +14,7 @@ from analyses.efficiency.circuits.circuits import DEFINITIONS, SUBSET_NAME, Defi
 from analyses.efficiency.circuits.sources import END
 from analyses.efficiency.histories import has_random_labels, network_of
 from analyses.efficiency.model_efficiency.runs import AT_STEP
+from grokinterp.checks import check_number
 from grokinterp.session import unaffected
 from probes.margins import all_logits, label_logits, label_margins
 from probes.needed_norm import (

@@ -44,8 +44,9 @@ def compute(data: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset over "circuit" and "measure": ``slope``, ``low`` and ``high`` (95 %; NaN for fewer
         than two seeds), ``n_seeds``, and ``each`` (..., seed), the slopes themselves. ``share``:
-        the slope divided by that of the published C_mem and norm, NaN unless the latter's interval
-        excludes 0. ``verdict``: "rises", "falls", "no trend seen" or "not detected: why".
+        the slope divided by that of C_mem here by the published measure, NaN unless the interval of
+        the latter excludes 0. ``verdict``: "rises", "falls", "no trend seen" or "not detected:
+        why".
     """
     wide = data.sel(fraction=[f for f in data.fraction.values if f >= min(FRACTIONS)])
     logs = np.log(wide.n_train), np.log(wide.cost)
@@ -98,27 +99,30 @@ def _why(here: xr.Dataset) -> str:
     )
 
 
-def table(trend: xr.Dataset) -> list[str]:
-    """One line per circuit and measure; a single line for a circuit unavailable for every seed."""
-    lines = [f"{'circuit':26}{'measure':17}{'slope':>7}  {'95 % interval':17}{'share':>6}  verdict"]
+def table(trend: xr.Dataset) -> list[dict[str, object]]:
+    """A row per circuit and measure; a single one for a circuit that no seed has."""
+    rows = []
     for circuit in trend.circuit.values:
         here = trend.sel(circuit=circuit)
-        if not here.n_seeds.any():
-            lines.append(f"{circuit:26}{here.verdict.values[0]}")
-            continue
-        for measure in trend.measure.values:
+        there = trend.measure.values if here.n_seeds.any() else trend.measure.values[:1]
+        for measure in there:
             row = here.sel(measure=measure)
-            interval = f"[{float(row.low):6.2f}, {float(row.high):6.2f}]"
-            lines.append(
-                f"{circuit:26}{measure:17}{float(row.slope):7.2f}  {interval:17}"
-                f"{float(row.share):6.2f}  {row.verdict.item()}"
+            low, slope, high = (float(row[name]) for name in ("low", "slope", "high"))
+            rows.append(
+                {
+                    "circuit": circuit,
+                    "norm": measure if here.n_seeds.any() else "any",
+                    "slope": f"{slope:.2f} [{low:.2f}, {high:.2f}]",
+                    "share of C_mem's as published": float(row.share),
+                    "verdict": row.verdict.item(),
+                }
             )
-    return lines
+    return rows
 
 
 def sentence(trend: xr.Dataset) -> str:
     """What the published measure shows, and what the controlled ones leave of it, in words."""
-    clean = "random labels, equal step"
+    clean, ours = "random labels, equal step", "C_mem's by the published measure"
     parts = [
         "As published, by the norm of all parameters: "
         f"C_mem {_words(trend, 'C_mem', 'all parameters')}, "
@@ -133,9 +137,9 @@ def sentence(trend: xr.Dataset) -> str:
         )
         share = float(trend.share.sel(circuit=clean, measure=measure))
         if share < 0:
-            parts.append("For random labels that slope has the opposite sign to the published one.")
+            parts.append(f"For random labels that slope has the opposite sign to {ours}.")
         elif not math.isnan(share):
-            parts.append(f"Random labels keep {share:.0%} of the published slope.")
+            parts.append(f"That of random labels is {share:.0%} of {ours}.")
     return " ".join(parts)
 
 
@@ -153,12 +157,13 @@ def cost_curves(
     measure: str | None = None,
     memorising: str = "random labels, equal step",
     generalising: str = "C_gen, validation high",
+    slope: float = 0.0,
 ) -> xr.Dataset:
     """What memorising and generalising cost at every training-set size, to find where they cross.
 
-    Networks trained on few pairs do not generalise, so C_gen has no cost of its own there. Since a
-    generalising circuit does not depend on which pairs were seen, such sizes get the seed's
-    geometric mean over the sizes that have one, and are marked.
+    Networks trained on few pairs do not generalise, so C_gen has no cost of its own there. By the
+    account it costs the same at all sizes, so such sizes get the seed's geometric mean over the
+    sizes that have one, and are marked. With another ``slope`` they follow D^slope from there.
 
     Args:
         data: from ``model_efficiency.compute``.
@@ -166,10 +171,11 @@ def cost_curves(
             least norm.
         memorising: the circuit, one of ``CIRCUITS``.
         generalising: likewise.
+        slope: of C_gen's cost in the data, in logarithms, at the sizes where it is not measured.
 
     Returns:
         Dataset over "seed" and "size" (training pairs): ``memorising``, ``generalising``, and
-        ``extended``, whether the latter is such a mean.
+        ``extended``, whether the latter is assumed and not measured.
     """
     measure = measure or ("matched margin" if data.attrs["no_least"] else "least")
     check_choice("measure", measure, NORM_KINDS)
@@ -181,5 +187,8 @@ def cost_curves(
     curves = cost.sel(circuit=[memorising, generalising]).to_dataset("circuit")
     curves = curves.rename({memorising: "memorising", generalising: "generalising"})
     absent = np.isnan(curves.generalising)
-    mean = np.exp(np.log(curves.generalising).mean("size"))
-    return curves.assign(generalising=curves.generalising.fillna(mean), extended=absent)
+    log_size = np.log(curves["size"])
+    away = log_size - log_size.where(~absent).mean("size")
+    assumed = np.exp(np.log(curves.generalising).mean("size") + slope * away)
+    filled = curves.generalising.fillna(assumed).transpose(*curves.generalising.dims)
+    return curves.assign(generalising=filled, extended=absent)

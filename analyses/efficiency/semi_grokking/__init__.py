@@ -33,6 +33,7 @@ from analyses.efficiency.semi_grokking.runs import steps, wanted
 from analyses.options import Network, Out, Seeds, Size
 from analyses.pages.finding import Finding
 from analyses.statistics.curves import Outcome
+from analyses.statistics.wilson import wilson_interval
 from grokinterp import Run
 from grokinterp.sweeps.collect import collect
 
@@ -69,7 +70,9 @@ def _counts(data: xr.Dataset) -> Iterator[dict[str, object]]:
         judged = data.isel(budget=i)
         counts = {str(end): int((judged.outcome == str(end)).sum()) for end in Outcome}
         looks = {"last accuracy 10-90 %": int(judged.looks_semi.sum())}
-        semi = judged.squeeze("network").sel(ending=str(Outcome.SEMI_GROKKED))
-        low, high = semi.overall_low.item(), semi.overall_high.item()
-        share = {"share semi-grokked": f"{semi.overall.item():.2f} [{low:.2f}, {high:.2f}]"}
+        known = sum(counts.values()) - counts[str(Outcome.UNFINISHED)]
+        semi = counts[str(Outcome.SEMI_GROKKED)]
+        low, high = (float(end) for end in wilson_interval(semi, known))
+        said = f"{semi / known:.2f} [{low:.2f}, {high:.2f}]" if known else "none is finished"
+        share = {"semi-grokked, of those not unfinished": said}
         yield {"judged at step": int(budget), **counts, **looks, **share}

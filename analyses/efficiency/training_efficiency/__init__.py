@@ -16,7 +16,11 @@ Examples:
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
+
+import numpy as np
+import xarray as xr
 
 from analyses.announcement import Announcement
 from analyses.efficiency.model_efficiency.runs import collect_runs, wanted
@@ -39,4 +43,26 @@ def experiment(
     of: dict[str, Any] = {"fractions": fraction}
     yield Announcement.of(out, [run for one in networks for run in wanted(size, seeds, one, **of)])
     data = compute([run for one in networks for run in collect_runs(out, size, seeds, one, **of)])
-    yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)])
+    yield Finding(data=data, figures=[plot_times(data), plot_ratios(data)], rows=_medians(data))
+
+
+def _medians(data: xr.Dataset) -> Iterator[dict[str, object]]:
+    """Median steps to each event, and the ratios, a row for each network and fraction."""
+    for network, fraction in product(data.network.values, data.fraction.values):
+        cell = data.sel(network=network, fraction=fraction)
+        row: dict[str, object] = {"network": network, "pairs": int(cell.n_train)}
+        for event in data.event.values:
+            row[f"steps, {event}"] = _or_not(cell.sel(event=event), "time")
+        for over in data.over.values:
+            row[f"ratio, {over}"] = _or_not(cell.sel(over=over), "ratio")
+        yield row
+
+
+def _or_not(cell: xr.Dataset, name: str) -> str:
+    """A median with its interval, in words where it is unknown or not reached."""
+    median, low, high = (float(cell[f"{name}_{part}"]) for part in ("median", "low", "high"))
+    if np.isnan(median):
+        return "unknown"
+    if np.isinf(median):
+        return "not reached"
+    return f"{median:.3g} [{low:.3g}, {'not reached' if np.isinf(high) else f'{high:.3g}'}]"

@@ -105,3 +105,11 @@ def test_fewer_than_two_values_have_no_interval() -> None:
         assert found.low[:2].isnull().all()
     found = t_interval(values)
     assert found.low[2] == found.high[2] == 2  # seeds that agree
+
+
+def test_what_happens_at_once_counts() -> None:
+    times = xr.DataArray([0.0, 0.0, 100.0], dims="seed")
+    found = median_times(times, xr.full_like(times, 300.0))
+    assert float(found["median"]) == 0
+    late = xr.DataArray([0.0, 70.0, 100.0], dims="seed")
+    assert float(median_times(late, xr.full_like(late, 300.0))["median"]) == 70

@@ -66,7 +66,11 @@ def test_a_large_grid_makes_every_config_once(
     [
         ({}, 360, 8),  # the papers' size: minutes each block
         ({}, 6, 1),  # one minute each run
-        ({"data.p": 29, "model.d_mlp": 100}, 48, 19),  # README's sweep: blocks of 16, some seconds each
+        (
+            {"data.p": 29, "model.d_mlp": 100},
+            48,
+            19,
+        ),  # README's sweep: blocks of 16, some seconds each
         ({"data.p": 29, "model.d_mlp": 100}, 1000, 64),
         ({"data.p": 29, "model.d_mlp": 100, "training.steps": 100}, 48, 64),  # seconds in all
     ],

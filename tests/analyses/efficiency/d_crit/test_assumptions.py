@@ -5,6 +5,8 @@ import pytest
 import xarray as xr
 
 from analyses.efficiency.d_crit import assumptions
+from analyses.efficiency.model_efficiency.trend import cost_curves
+from analyses.statistics.critical_size import efficiency_crossing
 
 SIZES = np.array([100.0, 200, 400, 800])
 FACTORS = xr.DataArray([1.0, 1.3], dims="seed", coords={"seed": [0, 1]})
@@ -32,7 +34,8 @@ def found(midpoint: float) -> xr.Dataset:
     curves = xr.Dataset({"memorising": FACTORS * size**0.3, "generalising": 300**0.3 + 0 * size})
     times = xr.DataArray([[np.nan, 50.0], [np.nan, np.nan]], dims=("seed", "time_size"))
     data = assumptions.compute(circuits(), curves, [midpoint, midpoint], times)
-    return data.assign_coords(time_size=[700, 900])
+    extended = xr.zeros_like(curves.memorising, dtype=bool)
+    return data.assign(extended=extended).assign_coords(time_size=[700, 900])
 
 
 def test_slopes_and_costs_are_those_of_the_curves() -> None:
@@ -75,3 +78,33 @@ def test_what_is_said() -> None:
     assert "midpoint: unknown; the account" in next(assumptions.sentences(unknown))
     never = data.assign(value=("estimator", [np.nan]), reason=("estimator", ["too few"]))
     assert list(assumptions.sentences(never))[4] == "That the time diverges is not shown: too few."
+
+
+def test_where_costs_cross_if_that_of_generalising_goes_on() -> None:
+    """Memorising costs D^.3, generalising 5 (D / 800)^.1, which is known from 800 on."""
+    sizes = np.array([50.0, 100, 200, 400, 800, 1600, 3200])
+    n_train = xr.DataArray(sizes, dims="fraction")
+    own = n_train**0.3, 5 * (n_train / 800) ** 0.1
+    data = circuits().drop_dims("fraction")
+    cost = xr.concat(own, xr.DataArray(data.circuit.values, dims="circuit", name="circuit"))
+    cost = cost.expand_dims(measure=["used parameters", "least"], seed=[0, 1])
+    known = (n_train >= 800) | (cost.circuit == cost.circuit[0])
+    data = data.assign(
+        cost=cost.where(known),
+        median_logit=cost.isel(measure=0, drop=True),
+        missing=("fraction", [""] * len(sizes)),
+    )
+    data = data.assign(missing=xr.where(known, "", "none")).assign_coords(n_train=n_train)
+    curves = cost_curves(data)
+    times = xr.DataArray([[50.0], [50.0]], dims=("seed", "time_size"), coords={"time_size": [700]})
+    found = assumptions.compute(data, curves, [np.nan, np.nan], times)
+    crossing = (5 / 800**0.1) ** (1 / 0.2)  # D^.3 = 5 (D / 800)^.1
+    assert found.crossing_if.values == pytest.approx([crossing] * 3, rel=0.02)
+    flat = efficiency_crossing(sizes, curves.memorising.values, curves.generalising.values)
+    assert flat.value > 1.5 * crossing
+    found = found.assign(
+        extended=curves.extended, value=("estimator", [np.nan]), reason=("estimator", ["few"])
+    ).assign_coords(estimator=["divergence of time"])
+    said = next(line for line in assumptions.sentences(found) if line.startswith("Below"))
+    assert said.startswith("Below 800 pairs the cost of generalising is not measured")
+    assert f"as D^(0.10 [0.10, 0.10]), the costs cross at {float(found.crossing_if[0]):.0f}" in said

@@ -127,6 +127,7 @@ def test_a_seed_whose_start_did_not_grok_has_no_part_in_the_midpoint() -> None:
 
     costs = curves([0, 1], "size", memorising=1.0, generalising=2.0).drop_vars("n_train")
     timed = curves([0, 1], "fraction", crossing=50.0, last_step=60.0)
+    costs["extended"] = costs.memorising < 0
     found = computation._by_seed(costs, curves([1], "fraction", final=0.5), timed)
     assert found.seed.values.tolist() == [0, 1]
     assert found.final.transpose("seed", ...).isnull().values.tolist() == [[True] * 2, [False] * 2]

@@ -23,6 +23,8 @@ CURVES = {
     Verdict.DELAYED: np.where(STEP < 50, 0.25 * (1 + np.sin(STEP / 20) / 5), 0.02),
     Verdict.MEMORISED: np.full(101, 0.25),
     Verdict.TOGETHER: 0.25 * 2.0 ** (-STEP / 10),
+    # It falls, then rises above its start, as a mixture's does that memorises in the end.
+    Verdict.IN_PART: np.where(STEP < 30, 0.25 - 0.005 * STEP, 0.1 + 0.01 * (STEP - 30)),
     Verdict.DIVERGED: np.where(STEP > 60, np.nan, 0.25),
 }
 

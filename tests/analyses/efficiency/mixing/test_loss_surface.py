@@ -80,7 +80,7 @@ def test_a_loss_of_nothing_does_not_drown_in_rounding() -> None:
 
 
 def test_losses_that_do_not_go_with_what_is_mixed_are_refused() -> None:
-    with pytest.raises(ValueError, match="loss with mixed='probabilities'='mse' is unknown"):
+    with pytest.raises(ValueError, match="loss='mse' with mixed='probabilities' is unknown"):
         loss_surface(*tables("probabilities"), mixed="probabilities", loss="mse")
     with pytest.raises(ValueError, match="Did you mean 'logits'"):
         loss_surface(*tables("logits"), mixed="logit", loss="mse")

@@ -222,7 +222,7 @@ def test_bad_settings_and_starts_are_refused() -> None:
     config = mixture.MixtureConfig
     with pytest.raises(ValueError, match=r"training\.dropout=0\.1 has no meaning for a mixture"):
         config(training=replace(FULL, dropout=0.1))
-    with pytest.raises(ValueError, match=r"loss with mixed='probabilities'='mse' is unknown"):
+    with pytest.raises(ValueError, match=r"loss='mse' with mixed='probabilities' is unknown"):
         config(training=replace(FULL, loss="mse"))
     with pytest.raises(ValueError, match="decay_of='networks' is unknown"):
         config(decay_of="networks")

@@ -106,17 +106,21 @@ def test_what_is_not_there_is_not_detected(noisy: Any) -> None:
 
 def test_table_and_sentence_say_the_numbers() -> None:
     slopes = trend.compute(make_data(1e-6))
-    lines = trend.table(slopes)
+    rows = trend.table(slopes)
     absent = len(CIRCUITS) - len(SLOPES)
-    assert len(lines) == 1 + absent + len(SLOPES) * len(NORM_KINDS)
-    first = next(line for line in lines if line.startswith("C_mem ") and "all param" in line)
-    assert "0.80" in first
-    assert "1.00  rises" in first
+    assert len(rows) == absent + len(SLOPES) * len(NORM_KINDS)
+    first = next(
+        row for row in rows if (row["circuit"], row["norm"]) == ("C_mem", "all parameters")
+    )
+    assert first["slope"] == "0.80 [0.80, 0.80]"
+    assert (first["share of C_mem's as published"], first["verdict"]) == (1.0, "rises")
     said = trend.sentence(slopes)
     assert "C_mem rises (as D^0.80" in said
     assert "random labels at equal steps rises (as D^0.60" in said
-    assert "labels keep 75%" in said  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
-    assert "labels keep 88%" in said
+    assert (
+        "That of random labels is 75% of C_mem's by the published" in said
+    )  # at a common margin; of least norms, (0.2 + 0.5) / (0.8 + 0)
+    assert "is 88% of C_mem's" in said
 
 
 def test_curves_for_the_crossing(noisy: Any) -> None:
@@ -141,6 +145,26 @@ def test_curves_for_the_crossing(noisy: Any) -> None:
     np.testing.assert_array_equal(margin.memorising, own.sel(measure="matched margin").T)
     with pytest.raises(ValueError, match="measure"):
         trend.cost_curves(data, measure="used")
+
+
+def test_a_cost_that_goes_on_follows_its_slope_from_where_it_is_known(noisy: Any) -> None:
+    data, _ = noisy
+    flat, sloped = (
+        trend.cost_curves(data, measure="used parameters", slope=slope) for slope in (0.0, 0.2)
+    )
+    there = ~flat.extended
+    np.testing.assert_array_equal(sloped.generalising.where(there), flat.generalising.where(there))
+    log_size = flat["size"].copy(data=np.log(flat["size"].values))
+    centre = np.exp(log_size.where(there).mean("size"))
+    expected = flat.generalising * (flat["size"] / centre) ** 0.2
+    np.testing.assert_allclose(
+        sloped.generalising.where(flat.extended), expected.where(flat.extended)
+    )
+    assert flat.extended.any()
+
+
+def test_circuits_that_do_not_exist_are_named(noisy: Any) -> None:
+    data, _ = noisy
     with pytest.raises(ValueError, match="circuit"):
         trend.cost_curves(data, memorising="C_memo")
 
