@@ -1,6 +1,7 @@
-"""Read JSON from files that may be damaged or malicious."""
+"""Read JSON from files that may be damaged or malicious, and tell how two of it differ."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,13 @@ def read_json(file: Path) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number in JSON")
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    """Dotted paths of the fields in which two JSON objects differ, such as configs."""
+    for name in sorted(stored.keys() | asked.keys()):
+        one, other = stored.get(name), asked.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from (f"{name}.{path}" for path in differences(one, other))
+        elif json.dumps(one) != json.dumps(other):
+            yield name

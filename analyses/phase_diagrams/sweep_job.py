@@ -31,6 +31,7 @@ from analyses.one_run import row_ipr
 from analyses.phase_diagrams.measures import MEASURES, PER_NEURON
 from analyses.phase_diagrams.presets import Preset
 from analyses.phase_diagrams.refine import Refinement
+from grokinterp.json_files import differences
 from grokinterp.short_text import short_repr
 from grokinterp.sweeps.axis import Values
 from grokinterp.sweeps.chunks import default_chunk
@@ -101,7 +102,7 @@ class SweepJob:
         if not self.store.exists():
             return np.zeros(self.grid.shape, dtype=bool)
         stored, grid = gi.open_sweep(self.store), self.grid
-        different = list(_differences(json.loads(stored.attrs["base"]), self.base.to_dict()))
+        different = list(differences(json.loads(stored.attrs["base"]), self.base.to_dict()))
         for dim, labels in grid.coordinates.items():
             if dim not in stored.coords or not np.array_equal(stored[dim].values, labels):
                 different.append(f"the values of {dim}")
@@ -201,13 +202,3 @@ def _processes(count: int) -> Iterator[Executor | None]:
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles interrupts
-
-
-def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    """Dotted paths of the fields in which two configs, as plain data, differ."""
-    for name in sorted(stored.keys() | asked.keys()):
-        one, other = stored.get(name), asked.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from (f"{name}.{path}" for path in _differences(one, other))
-        elif json.dumps(one) != json.dumps(other):
-            yield name

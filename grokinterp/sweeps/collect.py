@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grokinterp.checkpoints import Checkpoint
 from grokinterp.config import RunConfig
+from grokinterp.json_files import differences
 from grokinterp.runs import Run, RunFolderError
 from grokinterp.runs.folder import check_free, holds_run
 from grokinterp.short_text import short_repr
@@ -100,7 +101,9 @@ def _load(out: Path, named: Named) -> Run:
     if run.config != named.config or (run.provenance.get("start") or {}).get("sha256") != start:
         what = "with other settings" if run.config != named.config else "from another start"
         raise RunFolderError(
-            f"{out / named.folder} was trained {what}; move it or choose another folder"
+            f"{out / named.folder} was trained {what}: "
+            f"{', '.join(differences(run.config.to_dict(), named.config.to_dict())) or 'weights'} "
+            "differ; move it or choose another folder"
         )
     return run
 

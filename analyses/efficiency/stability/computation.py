@@ -120,8 +120,10 @@ def table(data: xr.Dataset) -> list[Mapping[str, Any]]:
         words = here.verdict.values.tolist()
         counts = {word: words.count(word) for word in VERDICTS if word in words}
         rows.append(
-            {name: here[name].item() for name in _COORDS}
-            | {
+            {
+                "norms, initial weights": here.network.item(),
+                "learning rate": here.learning_rate.item(),
+                "weight decay": here.weight_decay.item(),
                 "train 99 %": float(here.train_step.median("seed")),
                 "test 99 %": float(here.grok_step.median("seed")),
                 "lowest after": float(here.lowest.min("seed")),
