@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -72,14 +73,15 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     Words may follow the argument's name, as in "decay with optimizer='adam'".
     """
     known = sorted(known)
-    argument, *condition = name.split(" ", 1)
     words = ", ".join(known)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {words}, got {_with_type(value)}")
     if value not in known:
         hint = nearest(value, known)
-        what = " ".join([f"{argument}={short(value)}", *condition])
-        raise ValueError(f"{what} is unknown.{hint} Known: {words}")
+        argument, *condition = re.split(r"(?= (?:with|of|in) )", name, maxsplit=1)
+        raise ValueError(
+            f"{argument}={short(value)}{''.join(condition)} is unknown.{hint} Known: {words}"
+        )
 
 
 def check_names(name: str, value: object) -> None:

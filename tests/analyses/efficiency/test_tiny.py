@@ -17,7 +17,9 @@ from analyses.efficiency.ungrokking.runs import FRACTIONS
 from analyses.pages import finding
 from analyses.registry import EXPERIMENTS
 
-WITH_SIZES = [name for name in EXPERIMENTS if name not in ("architectures", "coverage")]
+WITH_SIZES = [
+    name for name in EXPERIMENTS if name not in ("architectures", "coverage", "dissociation")
+]
 
 
 @pytest.fixture(scope="module")
@@ -101,5 +103,5 @@ def test_every_command_has_something_to_show(
 
 
 def _is_visible(trace: Any) -> bool:
-    values = np.asarray(trace.z if trace.type == "heatmap" else trace.y)
+    values = np.asarray(trace[{"heatmap": "z", "histogram": "x"}.get(trace.type, "y")])
     return any(value is not None and value == value for value in values.ravel())
