@@ -36,7 +36,8 @@ def compute(
         n_boot: resamples of the joint test.
 
     Returns:
-        The table of ``agreement.compute`` over "estimator"; the ``reason`` of the ungrokking
+        The table of ``agreement.compute`` over "estimator"; the ``reason`` of the efficiency
+        crossing says below which size the cost of generalising is assumed, that of the ungrokking
         midpoint counts the runs that have no plateau, of which the last accuracies are used. From
         the joint test (one seed: none): over "pair" ``ratio``, ``ratio_low``, ``ratio_high``;
         ``p`` of equality, ``within``, the largest ratio that is possible, and ``seeds_needed``
@@ -61,7 +62,8 @@ def compute(
     grokking = semi_grokking.compute(time_runs).squeeze("network")
     measured = _by_seed(curves, reduced, grokking)
     estimates, joint = _estimates(measured, n_boot)
-    midpoint = ESTIMATORS[1]
+    crossing, midpoint = ESTIMATORS[:2]
+    estimates[crossing] = _with_assumed(estimates[crossing], measured.extended)
     estimates[midpoint] = _with_unfinished(estimates[midpoint], reduced)
     table = agreement.compute(estimates, n_pairs=cost_runs[0].config.data.p ** 2)
     found = table.assign_attrs(joint.attrs | {"task": task}).merge(joint).merge(measured)
@@ -134,6 +136,15 @@ def _estimates(measured: xr.Dataset, n_boot: int) -> tuple[dict[str, CriticalSiz
 
 
 _JOINT = ("p", "within", "seeds_needed")
+
+
+def _with_assumed(found: CriticalSize, extended: xr.DataArray) -> CriticalSize:
+    """The estimate; its reason says below which size the cost of generalising is assumed."""
+    measured = extended["size"].where(~extended.all("seed"), drop=True)
+    if np.isnan(found.value) or not extended.any() or not measured.size:
+        return found
+    said = f"what C_gen costs below {int(measured.min())} pairs is assumed"
+    return dataclasses.replace(found, reason="; ".join(filter(None, (found.reason, said))))
 
 
 def _with_unfinished(found: CriticalSize, reduced: xr.Dataset) -> CriticalSize:

@@ -344,8 +344,11 @@ def d_crit(
 
     With the joint test and what the account assumes, see the experiment. ``spread``: the largest
     over the smallest estimate, NaN unless all three exist, with ``spread_low`` and ``spread_high``,
-    the least and the largest that it can be by the joint test; ``censored_at_least``: the share of
-    runs that did not grok with the fewest pairs whose time is measured. All without seeds.
+    the least and the largest that it can be by the joint test; ``moves``: the efficiency crossing
+    over the one that follows if generalising goes on with its slope where it is not measured
+    (infinite: the costs do not cross then), with ``moves_low`` and ``moves_high`` by the ends of
+    the slope's interval; ``censored_at_least``: the share of runs that did not grok with the fewest
+    pairs whose time is measured. All without seeds.
 
     Args:
         seeds: how many.
@@ -360,10 +363,15 @@ def d_crit(
     largest, least = (getattr(data.value, end)("estimator", skipna=False) for end in ("max", "min"))
     censored = data.censored.isel(time_size=0, drop=True)
     ends = data.ratio_low.values if data.sizes.get("pair") else np.array([np.nan])
+    crossing = data.value.sel(estimator="efficiency crossing", drop=True)
+    moves = (crossing / data.crossing_if).fillna(np.inf).where(crossing.notnull())
     return without_text(data).assign(
         spread=largest / least,
         spread_low=max(1.0, float(ends.max())),
         spread_high=data.within,
+        moves=moves.sel(end="mean", drop=True),
+        moves_low=moves.sel(end="low", drop=True),
+        moves_high=moves.sel(end="high", drop=True),
         censored_at_least=censored,
     )
 
