@@ -84,9 +84,9 @@ def plot_estimates(
     known = ~np.isnan(value)
     left = {"x": 0.01, "xref": "x domain", "xanchor": "left", "align": "left", "showarrow": False}
     for row, reason in zip(rows, data.reason.values, strict=True):
-        text, shift = wrapped(str(reason), 40), 22 if known[row] else 0
+        above = {"yanchor": "bottom", "yshift": 10} if known[row] else {"yanchor": "middle"}
         font = {"color": INK, "size": 13}
-        figure.add_annotation(y=row, yshift=shift, text=text, font=font, **left)
+        figure.add_annotation(y=row, text=wrapped(str(reason), 60), font=font, **left, **above)
     figure.update_yaxes(
         tickvals=rows,
         ticktext=[wrapped(str(name), 12) for name in data.estimator.values],
