@@ -113,3 +113,25 @@ def test_without_ipr_in_its_history_a_run_is_shown_without(clean_run: gi.Run) ->
     assert "mean_ipr" not in found
     figure: Any = grokking.plot_over_time(found)
     assert len(figure.data) == 2
+
+
+def test_weights_of_a_product_are_shown_over_discrete_logarithms() -> None:
+    """Powers of 2 mod 11 are 1, 2, 4, 8, 5, ...; the residue 0 has no logarithm."""
+    changes = {"data.p": 11, "data.operation": "multiplication", "training.steps": 1}
+    run = gi.train(gi.RunConfig().replace(changes | {"model.d_mlp": 8}), progress=False)
+    found = grokking.compute(run, neuron=3)
+    order = [1, 2, 4, 8, 5, 10, 9, 7, 3, 6]
+    assert found.residue.values.tolist() == order
+    np.testing.assert_array_equal(
+        found.row.sel(when="after"), run.model.state_dict()["W_E"][0][order, 3]
+    )
+    power = np.abs(np.fft.rfft(found.row.sel(when="after").values)) ** 2
+    assert found.attrs["frequency"] == power.argmax()
+    figure: Any = grokking.plot_row(found)
+    assert figure.layout.xaxis.title.text == "discrete logarithm of the first operand"
+    plain: Any = grokking.plot_row(
+        grokking.compute(
+            gi.train(run.config.replace({"data.operation": "addition"}), progress=False)
+        )
+    )
+    assert plain.layout.xaxis.title.text == "residue of the first operand"

@@ -1,7 +1,7 @@
 """What the analysis of pruning measures, and its figures."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -213,3 +213,17 @@ def test_plot_controls_without_a_random_order(corrupted_run: gi.Run) -> None:
     data = pruning.compute(corrupted_run, orders=["norm"])
     figure: Any = pruning.plot_controls(data)
     assert len(figure.data) == 4
+
+
+def test_the_page_shows_random_orders_beside_its_own(corrupted_run: gi.Run) -> None:
+    found = pruning.analysis(corrupted_run, random_seeds=3)
+    names = [row["removed first"] for row in found.rows if isinstance(row, Mapping)]
+    assert names == ["low IPR", "high IPR", "random"]
+    areas = found.data["area"].isel(curve=found.data.order.values == "random")
+    assert areas.sizes["curve"] == 3
+    random = next(
+        row for row in found.rows if isinstance(row, Mapping) and "random" in row.values()
+    )
+    assert random["area, test"] == pytest.approx(float(areas.sel(subset="test").mean()))
+    figure: Any = found.figures[1]
+    assert [trace.name for trace in figure.data[:1]] == ["random (3 orders)"]
