@@ -30,7 +30,6 @@ from analyses.efficiency.ungrokking.place import locate
 from analyses.efficiency.ungrokking.runs import collect_runs, continued, wanted
 from analyses.options import Networks, Out, Seeds, Size
 from analyses.pages.finding import Finding
-from grokinterp.checks import check_number
 
 __all__ = ["collect_runs", "compute", "continued", "experiment", "locate", "wanted"]
 
@@ -42,14 +41,12 @@ def experiment(
     size: Size = "small",
     seeds: Seeds = 3,
     network: Networks = None,
-    level: Annotated[float | None, typer.Option(help="accuracy that a start must have")] = None,
+    level: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="accuracy that a start must have")
+    ] = None,
     controls: Annotated[bool, typer.Option(help="all weight decays, and kept moments")] = True,
 ) -> Iterator[Announcement | Finding]:
     """Grok networks, all three unless some are named, and locate where less data undoes it."""
-    if level is not None:
-        check_number("level", level, minimum=0.0, strict=True)
-        if level > 1:
-            raise ValueError(f"level must be an accuracy, at most 1, got {level}")
     yield Announcement.of(out, wanted(size, seeds, networks=network, controls=controls))
     which = {"networks": network, "controls": controls}
     starts, runs = collect_runs(out, size, seeds, **which, level=level)
