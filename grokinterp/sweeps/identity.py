@@ -24,7 +24,7 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     if not found and not changed:  # two different values may have the same label
         found = ["the runs themselves, in a value that its label does not show"]
     words = "; ".join([*found, *changed][:_MOST])
-    were, now = (set(identity["axes"]["seed"]) for identity in (stored, asked))
+    were, now = (set(given.get("axes", {}).get("seed", ())) for given in (stored, asked))
     if not changed and len(found) == 1 and were < now:
         return (
             f"{words}. Train the new ones into a store of their own, seeds={sorted(now - were)}, "

@@ -65,7 +65,8 @@ def test_pruning_ranks_again_if_asked(
     folder: Path, corrupted_run: gi.Run, command: Command
 ) -> None:
     command("analyse", folder, "pruning", "--order", "norm", "--iterative", "--random-seeds", 1)
-    expected = pruning.compute(corrupted_run, orders=["norm"], random_seeds=1, iterative=True)
+    orders = ["norm", "random"]
+    expected = pruning.compute(corrupted_run, orders=orders, random_seeds=1, iterative=True)
     assert expected.attrs["iterative"] == 1
     assert_holds(folder / "figures" / "pruning.nc", expected)
 

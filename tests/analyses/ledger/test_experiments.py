@@ -12,6 +12,7 @@ from analyses.ledger import catalogue
 from analyses.ledger.comparisons import Curve
 from analyses.ledger.measures import experiments
 from analyses.ledger.targets import target
+from analyses.statistics.joint import ESTIMATORS
 
 NAN = np.nan
 
@@ -94,12 +95,15 @@ def test_three_sizes_differ_by_at_least_what_the_joint_test_shows(
             "within": within,
             "censored": ("time_size", [0.9, 0.1]),
             "reason": ("estimator", ["", "", ""]),
-        }
+            "crossing_if": ("end", [50.0, 80.0, NAN]),
+        },
+        coords={"estimator": list(ESTIMATORS), "end": ["mean", "low", "high"]},
     )
     found_by(monkeypatch, data)
     found = experiments.d_crit(seeds=3, work=Path(), size="small", network="mlp")
     assert (found.spread, found.spread_low, found.spread_high) == (1.5, told, within)
     assert found.censored_at_least == 0.9
+    assert (found.moves, found.moves_low, found.moves_high) == (2.0, 1.25, np.inf)
     assert "reason" not in found
     found_by(monkeypatch, data.isel(pair=[]).assign(value=("estimator", [100.0, NAN, 120.0])))
     assert experiments.d_crit(seeds=3, work=Path(), size="small", network="mlp").spread.isnull()

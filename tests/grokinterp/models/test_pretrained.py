@@ -106,7 +106,7 @@ def test_views_and_transposed_weights_are_saved(tmp_path: Path) -> None:
 CONFIGS = [
     (
         {"class": "HookedTransformer"},
-        r"class in .*='HookedTransformer' is unknown.*Known: HookedMLP",
+        r"class='HookedTransformer' in .* is unknown.*Known: HookedMLP",
     ),
     ({"p": None}, r"config\.json is not a saved config: KeyError"),
     ({"class": None}, r"config: KeyError\('class'\)"),
@@ -115,7 +115,7 @@ CONFIGS = [
     ({"config": {"d_mlp": 0}}, "d_mlp must be at least 1"),
     (
         {"config": {"n_layer": 3}},
-        r"field in .*='n_layer' is unknown\. Did you mean 'n_layers'",
+        r"field='n_layer' in .* is unknown\. Did you mean 'n_layers'",
     ),
     (
         {"config": {"d_mlp": 7}},

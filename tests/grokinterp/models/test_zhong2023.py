@@ -216,7 +216,7 @@ def test_a_second_table_is_that_of_the_second_operand(sign: bool, tmp_path: Path
 @pytest.mark.parametrize("yes", [True, 1, "True", "1"])
 def test_their_other_networks_are_refused(yes: object, tmp_path: Path) -> None:
     tensors, _ = a_transformer()
-    with pytest.raises(ValueError, match=r"arch in model_abc\.pt='use_linear' is unknown"):
+    with pytest.raises(ValueError, match=r"arch='use_linear' in model_abc\.pt is unknown"):
         load_zhong2023(saved_as_theirs(tmp_path, tensors, attn_coeff=0.3, use_linear=yes))
 
 
@@ -270,7 +270,7 @@ def test_tensors_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         ({"causal": "true"}, "causal='true'"),
         ({"layernorm": "LN"}, "layernorm='LN'"),
         ({"tied": "true"}, "tied='true'"),
-        ({"arch": "linear_Y"}, "arch in network.safetensors='linear_Y' is unknown"),
+        ({"arch": "linear_Y"}, "arch='linear_Y' in network.safetensors is unknown"),
         ({"act": "Tanh"}, "act_fn='tanh' is unknown"),
         ({"p": "many"}, "p='many'; it must be a number"),
         ({"attn_rate": "''"}, "attn_rate=\"''\"; it must be a number"),
@@ -324,5 +324,5 @@ def test_loading_runs_no_code_and_names_unreadable_files(tmp_path: Path) -> None
         load_zhong2023(tmp_path / "nowhere")
     bare = tmp_path / "bare.safetensors"
     save_file({"x": torch.ones(1)}, bare)
-    with pytest.raises(ValueError, match=r"arch in bare\.safetensors='' is unknown"):
+    with pytest.raises(ValueError, match=r"arch='' in bare\.safetensors is unknown"):
         load_zhong2023(bare)
