@@ -85,10 +85,11 @@ def test_options_of_an_analysis(
     first, second, *verdict = said.splitlines()
     assert [first, second] == [str(out), str(out.with_suffix(".nc"))]
     assert [line.split("  ")[0] for line in verdict] == [
-        f"removed first {end} IPR" for end in ("low", "high")
+        f"removed first {which}" for which in ("low IPR", "high IPR", "random")
     ]
     assert out.read_text(encoding="utf-8").count("Plotly.newPlot(") >= 2
-    assert_holds(out.with_suffix(".nc"), pruning.compute(corrupted_run, orders=["ipr"]))
+    expected = pruning.compute(corrupted_run, orders=["ipr", "random"])
+    assert_holds(out.with_suffix(".nc"), expected)
 
 
 def test_several_runs_a_row_each(
