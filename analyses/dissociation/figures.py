@@ -41,16 +41,20 @@ def name_of(data: xr.Dataset, row: int) -> str:
 def primary(data: xr.Dataset) -> xr.Dataset:
     """The rows of the score and ablation that were named before anything was trained.
 
+    Of data with one score and one ablation all rows, whatever these are.
+
     Raises:
-        ValueError: there are none.
+        ValueError: there are several others, and not these.
     """
-    wanted = (data.score.values == SCORE) & (data["mode"].values == MODE)
-    if not wanted.any():
+    there = set(zip(data.score.values.tolist(), data["mode"].values.tolist(), strict=True))
+    if len(there) == 1:
+        return data
+    if (SCORE, MODE) not in there:
         raise ValueError(
-            f"the data has no row with score={SCORE!r} and mode={MODE!r}, which this shows; "
-            "compute it with these among its scores and modes"
+            f"the data has several scores or modes, but not score={SCORE!r} and mode={MODE!r}, "
+            "which this shows; select rows of one score and one mode"
         )
-    return data.isel(row=wanted)
+    return data.isel(row=(data.score.values == SCORE) & (data["mode"].values == MODE))
 
 
 def judged(data: xr.Dataset) -> xr.Dataset:

@@ -121,8 +121,11 @@ def test_networks_that_do_not_do_both_are_not_judged(run: gi.Run) -> None:
     assert (line["test"], line["verdict"]) == (1.0, "not applicable 1 of 1")
     assert line["S_mem"] == "nan"
     assert len(dissociation.plot_map(named).data) == 3  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="no row with score='share' and mode='mean'"):
-        dissociation.table(found)
+    alone = [line["verdict"] for line in dissociation.table(found)]  # its only score and mode
+    assert alone == [line["verdict"] for line in dissociation.table(named)]
+    both = xr.concat([found, found.assign_coords(mode=("row", ["resample"] * 2))], "row")
+    with pytest.raises(ValueError, match="several scores or modes, but not score='share' and"):
+        dissociation.table(both)
 
 
 @pytest.mark.parametrize(
