@@ -156,9 +156,9 @@ def direct_effects(
         }
     hook = units.last if output is None else output.hook
     parts = {}
-    if units.name == FREQUENCIES:
-        hook = ""  # they make up what enters the network, and are no part of it
-    elif network.anatomy.direct_path or not _some_write(network):
+    # Frequencies make up the embedding: what that writes is no number of each of them.
+    has_parts = network.anatomy.direct_path or not _some_write(network)
+    if has_parts and units.name != FREQUENCIES:
         parts = logit_attribution(network.model, dataset.tokens, dataset.labels).parts
     if hook not in parts:
         raise ValueError(

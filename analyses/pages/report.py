@@ -46,6 +46,7 @@ from analyses.pages.finding import shown
 from analyses.pages.page import Section, write_page
 from analyses.pages.panels import LOG_STEPS
 from analyses.pages.report_words import about_controls, about_neurons, about_removals, why, yes
+from analyses.runs_given import check_run
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.bars import each
@@ -74,6 +75,7 @@ def write_report(
             paper's size; of a large LSTM it takes minutes.
         progress: show a progress bar.
     """
+    check_run(run)
     report, page, link = Report(run), Path(path), None
     if explorer is None:
         explorer = has_plain_weights(run.model)

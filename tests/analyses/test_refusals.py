@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from analyses.one_run import (
     solution_form,
     spectral_surgery,
 )
+from analyses.pages.report import write_report
 from analyses.phase_diagrams import measures
 from probes import needed_norm
 
@@ -142,6 +144,13 @@ def test_a_network_is_not_a_run(analysis: Callable[[Any], Any], tiny_run: gi.Run
             analysis([tiny_run, tiny_run.model])
         with pytest.raises(ValueError, match="runs is empty"):
             analysis([])
+
+
+@pytest.mark.usefixtures("no_type_checker")
+def test_a_network_has_no_report(tiny_run: gi.Run, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^run must be what gi.train .* the network HookedMLP"):
+        write_report(tiny_run.model, tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("probe", [probes.model_neuron_ipr, probes.model_table_spectra])
