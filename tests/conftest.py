@@ -25,6 +25,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the core
     torch.set_num_threads(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several test processes one thread of NumPy's and SciPy's BLAS, too.
+
+    BLAS reads the variable when it is loaded, which in the processes to come is later.
+    """
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def pytest_collection_finish() -> None:
     """Leave what the imports made out of garbage collections, which would visit it each time."""
     gc.freeze()

@@ -79,6 +79,7 @@ def test_a_page_that_is_out_of_date_fails(tmp_path: Path, command: Command) -> N
     assert f"{page} is out of date; write it with: grokinterp ledger --markdown" in result.stderr
 
 
+@pytest.mark.slow  # reads them all
 def test_the_results_of_the_package_were_not_edited() -> None:
     """Stale ones are told of in the table; a broken checksum never is in order."""
     for source in sources_of(catalogue.entries()):

@@ -135,7 +135,7 @@ def test_forked_processes(base: gi.RunConfig, tmp_path: Path, same) -> None:
     same(result, gi.sweep(base, AXES, 2, MEASURE, **QUIET))
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_a_killed_worker_is_replaced(
     base: gi.RunConfig, tmp_path: Path, same, measures, forkserver, method: str
 ) -> None:
