@@ -28,6 +28,7 @@ from grokinterp.files import replacing, write_netcdf
 from grokinterp.short_text import short_repr
 
 Row = Mapping[str, object] | str  # names and values, or a sentence
+_MOST_ABOVE = 12  # rows above the figures; more would push them off the screen
 
 
 @short_repr
@@ -64,6 +65,8 @@ class Finding:
 def write_finding(finding: Finding, page: Path, *, link: Link | None = None) -> None:
     """Write the figures to one self-contained HTML file, and the numbers to netCDF beside it.
 
+    The rows stand above the figures, or below them if they are many.
+
     Args:
         finding: the figures and numbers.
         page: the HTML file.
@@ -76,6 +79,10 @@ def write_finding(finding: Finding, page: Path, *, link: Link | None = None) -> 
     name = page.stem.replace("_", " ")
     head, rows = _table([row for row in finding.rows if not isinstance(row, str)])
     sentences = finding.sentences or [""] * len(finding.figures)
+    sections = [Section(*both) for both in zip(finding.figures, sentences, strict=True)]
+    if sections and len(rows) > _MOST_ABOVE:
+        sections.append(Section(None, title="In numbers", head=head, rows=rows))
+        head, rows = [], []
     write_page(
         page,
         heading=finding.heading or f"{name[:1].upper()}{name[1:]}",
@@ -83,10 +90,7 @@ def write_finding(finding: Finding, page: Path, *, link: Link | None = None) -> 
         head=head,
         rows=rows,
         link=link,
-        sections=[
-            Section(figure, sentence)
-            for figure, sentence in zip(finding.figures, sentences, strict=True)
-        ],
+        sections=sections,
     )
     with replacing(page.with_suffix(".nc")) as file:
         write_netcdf(finding.data, file)

@@ -35,6 +35,17 @@ def test_a_page_named_like_the_numbers_is_refused(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("count", "below"), [(12, False), (13, True)])
+def test_many_rows_stand_below_the_figures(count: int, below: bool, tmp_path: Path) -> None:
+    rows = [{"size": f"{i} pairs", "steps": i} for i in range(count)]
+    write_finding(Finding(data=DATA, figures=FIGURES, rows=rows), tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8").split("</head>")[1]
+    assert html.count(" pairs</th>") == count
+    assert (html.index(">0 pairs</th>") > html.index("Plotly.newPlot(")) is below
+    write_finding(Finding(data=DATA, figures=[], rows=rows), tmp_path / "table.html")
+    assert ">0 pairs</th>" in (tmp_path / "table.html").read_text(encoding="utf-8")
+
+
 def test_rows_in_words() -> None:
     row = {"n": 12345678, "share": 0.123456, "gone": math.nan, "none": None, "name": "mlp"}
     assert in_words(row) == "n 12345678  share 0.1235  gone -  none -  name mlp"
