@@ -48,5 +48,5 @@ class Announcement:
             return total
         if not self.runs:
             return f"nothing is left to train; {total}"
-        counted = f"{self.runs} of {self.all_runs} runs to train, {self.steps} steps"
+        counted = f"{self.runs:,} of {self.all_runs:,} runs to train, {self.steps:,} steps"
         return f"{counted}; {total}. {self.stored}"
