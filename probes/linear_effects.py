@@ -187,22 +187,27 @@ def _with_gradients(
     """Activations at hook points, and the gradients there of each pair's number.
 
     In evaluation mode a pair's number depends on its own activations alone, so that the gradient of
-    the sum over pairs holds those of all.
+    the sum over pairs holds those of all. Several calls of a module are another axis behind pairs.
     """
-    seen: dict[str, Tensor] = {}
+    seen: dict[str, list[Tensor]] = {}
 
     def keep(name: str, activation: Tensor, hook: HookPoint) -> Tensor:
         if not activation.requires_grad:  # of a network whose weights are frozen
             activation = activation.detach().requires_grad_()
-        seen[name] = activation
+        seen.setdefault(name, []).append(activation)
         return activation
 
     with torch.enable_grad():
         logits = network.run(network.pairs, [(name, partial(keep, name)) for name in hooks])
         total = quantity(logits).sum()
-        gradients = torch.autograd.grad(total, list(seen.values()), materialize_grads=True)
-    values = {hook: value.detach() for hook, value in seen.items()}
-    return values, dict(zip(seen, gradients, strict=True))
+        calls = [activation for calls in seen.values() for activation in calls]
+        gradients = iter(torch.autograd.grad(total, calls, materialize_grads=True))
+    values = {hook: _joined([one.detach() for one in calls]) for hook, calls in seen.items()}
+    return values, {hook: _joined([next(gradients) for _ in seen[hook]]) for hook in seen}
+
+
+def _joined(calls: list[Tensor]) -> Tensor:
+    return calls[0] if len(calls) == 1 else torch.stack(calls, dim=1)
 
 
 def _of_activations(
@@ -212,7 +217,7 @@ def _of_activations(
     gradients: Mapping[str, Tensor],
     removed: Mapping[str, Tensor],
 ) -> Float[Tensor, "pair unit"]:
-    """Estimated change of each pair's loss, added up over positions, steps and d_head."""
+    """Estimated change of each pair's loss, added up over positions, steps, calls and d_head."""
     total = torch.zeros(len(network.pairs), units.count, dtype=torch.float64)
     for hook in units.hooks:
         change = (removed[hook].double() - values[hook].double()) * gradients[hook].double()

@@ -163,6 +163,8 @@ def compute(
             **options,
         )
         known = {name: field_value(run.config, path) for name, path in _FIELDS.items()}
+        if isinstance(run, OutsideRun):
+            known |= dict.fromkeys(_OF_TRAINING, math.nan)
         setting = run.config.replace({"seed": 0, "data.seed": 0}).to_dict()
         part = part.assign_coords({name: ("run", [float(v)]) for name, v in known.items()})
         parts.append(part.assign_coords(setting=("run", [json.dumps(setting, sort_keys=True)])))
@@ -178,6 +180,7 @@ _FIELDS = {
     "seed": "seed",
     "data_seed": "data.seed",
 }
+_OF_TRAINING = ("weight_decay", "steps", "seed", "data_seed")  # unknown of networks from elsewhere
 
 
 @unaffected()

@@ -290,7 +290,7 @@ def _neurons(network: NetworkOnPairs, basis: Basis) -> dict[str, Float[Tensor, "
         for name, tables in rows.items()
         if tables
     }
-    if has_neuron_weights(network.model):  # one neuron has all three
+    if iprs and has_neuron_weights(network.model):  # one neuron has all three
         iprs = {"IPR of U, V, W": [x for vectors in iprs.values() for x in vectors]}
     found = {name: torch.stack(vectors).mean(dim=0) for name, vectors in iprs.items()}
     for hook in network.neuron_hooks:

@@ -1,6 +1,8 @@
 """Hooks on somebody else's network: any ``nn.Module`` as a :class:`HookedModel`."""
 
+from collections import Counter
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +16,8 @@ from grokinterp.frozen import frozen_config
 from grokinterp.models.base import HookedModel, count_hooks, evaluated
 from grokinterp.models.outputs import first_tensor, with_first_tensor
 from grokinterp.models.prompt import Prompt, check_prompt
+
+_TRIED = 7  # sequences of a trial, more than most prompts have positions
 
 
 @frozen_config
@@ -76,7 +80,7 @@ class HookedModule(HookedModel):
         points = {f"{name}.hook_out": (HookPoint(), module) for name, module in called.items()}
         for point, module in points.values():
             # A partial, so that copies of the model get hooks on points of their own.
-            module.register_forward_hook(partial(_through, point))
+            module.register_forward_hook(partial(through, point))
         self.hook_logits = HookPoint()
         self.hook_dict = {name: point for name, (point, _) in points.items()}
         self.hook_dict["hook_logits"] = self.hook_logits
@@ -119,7 +123,11 @@ class HookedModule(HookedModel):
         return self._n_hooks() != self._own_hooks or bool(_has_any_global_hook())
 
     def _n_hooks(self) -> int:
-        return count_hooks(self.hook_points()) + count_hooks(self.net.modules())
+        """Hooks that look at activations: all but those of wrappers at whose points nobody does."""
+        hooks = chain.from_iterable(map(hooks_of, self.net.modules()))
+        points = [hook.args[0] if is_of_wrapper(hook) else None for hook in hooks]
+        others = {point for point in points if point is not None} - set(self.hook_points())
+        return points.count(None) + count_hooks(self.hook_points()) + count_hooks(others)
 
     def _why_no_hook(self, name: str) -> str:
         module = name.removesuffix(".hook_out")
@@ -131,16 +139,18 @@ class HookedModule(HookedModel):
         return ""
 
     def _try(self) -> dict[str, nn.Module]:
-        """Submodules with a tensor in their output, in the order of their calls on two sequences.
+        """Submodules with a tensor in their output, in the order of their first calls.
 
         Raises unless these become logits. In evaluation mode: no statistics move, no RNG draws.
         """
         device = next((weight.device for weight in self.net.parameters()), None)
-        given = self._inputs(torch.tensor([[0, 0], [self.p - 1] * 2], device=device))
+        residues = torch.linspace(0, self.p - 1, _TRIED, device=device).round().long()
+        given = self._inputs(residues[:, None].expand(-1, 2))
         what, (asked, remedy) = type(self.net).__name__, self._asked
         called: dict[str, nn.Module] = {}
+        self._calls: Counter[str] = Counter()  # of each submodule in one forward pass
         handles = [
-            module.register_forward_hook(partial(_note, called, name))
+            module.register_forward_hook(partial(_note, called, self._calls, name))
             for name, module in self.net.named_modules()
             if name
         ]
@@ -152,11 +162,11 @@ class HookedModule(HookedModel):
         finally:
             for handle in handles:
                 handle.remove()
-        if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != 2:
+        if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != _TRIED:
             got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(
-                f"{what} must give logits [batch, classes] or [batch, pos, classes]; 2 sequences "
-                f"of {asked} gave {got}. Wrap it in a module that does"
+                f"{what} must give logits [batch, classes] or [batch, pos, classes]; "
+                f"{_TRIED} sequences of {asked} gave {got}. Wrap it in a module that does"
             )
         if out.shape[-1] < self.p:
             raise ValueError(
@@ -181,16 +191,46 @@ class HookedModule(HookedModel):
 
 
 def _note(
-    called: dict[str, nn.Module], name: str, module: nn.Module, inputs: Any, output: object
+    called: dict[str, nn.Module],
+    calls: Counter[str],
+    name: str,
+    module: nn.Module,
+    inputs: Any,
+    output: object,
 ) -> None:
     if first_tensor(output) is not None:
         called[name] = module
+        calls[name] += 1
 
 
-def _through(point: HookPoint, module: nn.Module, inputs: Any, output: object) -> object:
+def through(point: HookPoint, module: nn.Module, inputs: Any, output: object) -> object:
     """The output with its first tensor sent through a hook point; None for no change."""
     first = first_tensor(output)
-    if first is None:
-        return None
-    seen = point(first)
-    return None if seen is first else with_first_tensor(output, seen)
+    seen = None if first is None else _seen(point, first)
+    return None if seen is None else with_first_tensor(output, seen)
+
+
+def before(point: HookPoint, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A module's inputs with the first sent through a hook point; None for no change."""
+    seen = _seen(point, inputs[0])
+    return None if seen is None else (seen, *inputs[1:])
+
+
+def _seen(point: HookPoint, activation: Tensor) -> Tensor | None:
+    """What a hook point makes of an activation; None for no change.
+
+    A copy of it, so that what hooks keep stays as it was if the network goes on in place.
+    """
+    seen = point(activation)
+    return None if seen is activation and not count_hooks([point]) else seen.clone()
+
+
+def is_of_wrapper(hook: object) -> bool:
+    """Whether a hook of torch's sends activations through a hook point, its first argument."""
+    return isinstance(hook, partial) and hook.func in (through, before)
+
+
+def hooks_of(module: nn.Module) -> list[Any]:
+    """All hooks of torch's that a module has."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [hook for kind in kinds for hook in getattr(module, kind).values()]

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from grokinterp.models.base import HookedModel
 from grokinterp.models.named_parts import View, find
+from grokinterp.models.wrapped_tables import tried_pairs
+
+_FACTORS = (2.0**-10, 2.0, 2.0**10)  # small and large ones, for neurons that saturate or threshold
 
 
 def find_read_out(
@@ -109,7 +112,7 @@ def see_a_sum(model: HookedModel, *, is_linear: bool) -> bool:
 
 
 def find_powers(model: HookedModel, inputs: Collection[str]) -> dict[str, Sequence[int]] | None:
-    """``Anatomy.scale_powers`` of one layer of neurons, found by doubling what is in front of them.
+    """``Anatomy.scale_powers`` of one layer of neurons, found by multiplying what is before them.
 
     Args:
         model: a wrapped network whose read-out reads neurons that see a sum.
@@ -124,14 +127,20 @@ def find_powers(model: HookedModel, inputs: Collection[str]) -> dict[str, Sequen
     outputs = list(read_out.parameters)
     if set(inputs) | set(outputs) != named.keys():
         return None
-    hook, pair = model.neuron_hooks[0][-1], torch.tensor([[1, 1]])
-    before = model.run_with_cache(pair, names_filter=hook)[1][hook]
-    with ExitStack() as stack:
-        for name in inputs:
-            stack.enter_context(added(named[name], slice(None), named[name].detach().clone()))
-        twice = model.run_with_cache(pair, names_filter=hook)[1][hook]
+    hook, pairs = model.neuron_hooks[0][-1], tried_pairs(model.p)
+
+    def neurons(factor: float) -> Tensor:
+        with ExitStack() as stack:
+            for name in inputs:
+                more = (factor - 1) * named[name].detach()
+                stack.enter_context(added(named[name], slice(None), more))
+            return model.run_with_cache(pairs, names_filter=hook)[1][hook]
+
+    before = neurons(1.0)
+    multiplied = {factor: neurons(factor) for factor in _FACTORS}
     for degree in (1, 2, 3):
-        if same(twice, 2.0**degree * before) and bool(before.any()):
+        is_power = all(same(x, factor**degree * before) for factor, x in multiplied.items())
+        if is_power and bool(before.any()):
             powers: dict[str, Sequence[int]] = dict.fromkeys(sorted(inputs), (1,))
             return powers | dict(zip(outputs, ((-degree,), (0,)), strict=False))
     return None
@@ -168,5 +177,6 @@ def same(one: Tensor, other: Tensor) -> bool:
     if one.shape != other.shape:
         return False
     scale = float(other.abs().max()) if other.numel() else 0.0
-    tolerance = 1000 * torch.finfo(other.dtype).eps * scale
+    eps = torch.finfo(other.dtype).eps
+    tolerance = (1000 if eps < 1e-5 else 8) * eps * scale  # of half precision 8 roundings
     return bool(((one - other).abs() <= tolerance).all())

@@ -12,9 +12,15 @@ from transformer_lens.hook_points import HookPoint
 
 from grokinterp.frozen import frozen_config
 from grokinterp.models.base import HookedModel, evaluated
-from grokinterp.models.hooked_module import HookedModule, HookedModuleConfig, _through
+from grokinterp.models.hooked_module import (
+    HookedModule,
+    HookedModuleConfig,
+    before,
+    is_of_wrapper,
+)
 from grokinterp.models.named_parts import View, find, listed
 from grokinterp.models.read_out import Neurons, Part, ReadOut
+from grokinterp.models.trial_checks import check_answers, check_neurons, check_rows
 from grokinterp.models.trials import find_powers, find_read_out, recorded, same, see_a_sum
 from grokinterp.models.wrapped_inputs import TOKENS, Inputs, reader
 from grokinterp.models.wrapped_tables import find_tables, tried_pairs
@@ -38,8 +44,8 @@ class WrappedModule(HookedModule):
     ``model(pairs)`` returns the logits [batch, p] of the residues, of the last position where there
     are positions; further classes are left out. Hook points are those of a
     :class:`~grokinterp.models.hooked_module.HookedModule`, and ``{readout}.hook_in`` for what the
-    read-out reads. A single ``nn.Embedding`` named as ``first`` has its hook point under the name
-    ``hook_embed``.
+    read-out reads. A single ``nn.Embedding`` named as ``first``, called once for both operands, has
+    its hook point under the name ``hook_embed``.
 
     Examples:
         >>> import grokinterp as gi
@@ -154,14 +160,14 @@ class WrappedModule(HookedModule):
             and self._out_names
             and len(maps) == len(self._first) + 1
             and all(isinstance(module, nn.Linear) for module in maps)
+            and not self._others_have_neurons(maps, len(keep))
         ):
             return None
         net = copy.deepcopy(self.net)
-        for module in net.modules():  # the hooks of this wrapper stay with the original
+        for module in net.modules():  # the hooks of wrappers stay with the original
             for hooks in (module._forward_hooks, module._forward_pre_hooks):
-                for key, hook in list(hooks.items()):
-                    if isinstance(hook, partial) and hook.func in (_through, _before):
-                        del hooks[key]
+                for key in [key for key, hook in hooks.items() if is_of_wrapper(hook)]:
+                    del hooks[key]
         for name in self._first_names:
             _narrow(net.get_submodule(name), keep, axis=0)
         _narrow(net.get_submodule(self._out_names[0]), keep, axis=1)
@@ -174,6 +180,12 @@ class WrappedModule(HookedModule):
             inputs=self._chosen,
             operation=self.operation,
         ).eval()  # pyright: ignore[reportReturnType]
+
+    def _others_have_neurons(self, maps: Sequence[nn.Module], width: int) -> bool:
+        """Whether a weight or buffer besides those of some maps may have an entry for a neuron."""
+        known = {id(weight) for module in maps for weight in module.parameters(recurse=False)}
+        held = (*self.net.parameters(), *self.net.buffers())
+        return any(width in one.shape for one in held if id(one) not in known)
 
     @property
     def named_parts(self) -> set[str]:
@@ -242,14 +254,16 @@ class WrappedModule(HookedModule):
     def _name_points(self) -> None:
         """Name the embedding's hook point as other networks do, and add the read-out's input."""
         points, first = {}, [f"{name}.hook_out" for name in self._first_names]
-        is_embedding = len(first) == 1 and isinstance(
-            self.net.get_submodule(self._first_names[0]), nn.Embedding
+        is_embedding = (
+            len(first) == 1
+            and isinstance(self.net.get_submodule(self._first_names[0]), nn.Embedding)
+            and self._calls[self._first_names[0]] == 1  # of all operands
         )
         for name, point in self.hook_dict.items():
             for out in self._out_names:
                 if name == f"{out}.hook_out":
-                    points[f"{out}.hook_in"] = before = HookPoint()
-                    self.net.get_submodule(out).register_forward_pre_hook(partial(_before, before))
+                    points[f"{out}.hook_in"] = point_in = HookPoint()
+                    self.net.get_submodule(out).register_forward_pre_hook(partial(before, point_in))
             points["hook_embed" if is_embedding and name in first else name] = point
         self.hook_dict = points
         self._own_hooks = self._n_hooks()
@@ -278,11 +292,16 @@ class WrappedModule(HookedModule):
         norms = [name for name, module in net.named_modules() if isinstance(module, _NORMS)]
         with recorded(net, {*names, *norms}) as reads:
             logits, cache = self.run_with_cache(pairs)
+        check_answers(self, pairs, logits)
+        check_neurons(self, pairs, logits, cache)
         if self._first:
             self._tables = find_tables(net, list(self._first), reads, self.p)
+        check_rows(self, {name: reads[name][-1] for name in names}, cache)
         swapped = self(pairs.flip(1)) if len(self._tables) == 1 else None
-        self._is_symmetric = swapped is not None and same(swapped, logits)
+        says = bool((logits != logits[0]).any())  # equal logits are those of any pair
+        self._is_symmetric = swapped is not None and says and same(swapped, logits)
         last = self._neurons[-1] if self._neurons else None
+        once = [self._calls[self._module_at(hook)] == 1 for hook in self._neurons]
         self._gains = {
             layer: f"net.{name}.weight"
             for layer, hook in enumerate(self._neurons)
@@ -291,17 +310,21 @@ class WrappedModule(HookedModule):
         }
         self._W, self._read_at = find_read_out(self, self._out, self._out_names, cache, logits)
         self._is_direct = False
-        if last is not None and self._read_at is not None:
+        if last is not None and self._read_at is not None and once[-1]:
             read, after = cache[self._read_at], f"{self._norm_behind(last)}.hook_out"
             if same(read, cache[last]):
                 self._read_at, self._is_direct = last, True
             elif after in cache and same(read, cache[after]):
                 self._read_at, self._is_direct = after, True
-        self._is_sum = see_a_sum(self, is_linear=self._reads_one_hots)
+        self._is_sum = bool(once) and once[0] and see_a_sum(self, is_linear=self._reads_one_hots)
         self._check_layers(cache)
         self._powers = (
             find_powers(self, self._input_parameters) if self._is_sum and self._is_direct else None
         )
+
+    def _module_at(self, hook: str) -> str:
+        """The submodule to whose input or output a hook point belongs."""
+        return self._first_names[0] if hook == "hook_embed" else hook.rpartition(".hook_")[0]
 
     def _norm_behind(self, hook: str) -> str:
         gain = self._gains.get(self._neurons.index(hook), "")
@@ -398,11 +421,6 @@ def _named(net: nn.Module, argument: str, part: Any) -> "str | View":
         return name
     assert isinstance(found, Tensor)
     return View.of(net, found, argument)
-
-
-def _before(point: HookPoint, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A module's first input, sent through a hook point."""
-    return (point(inputs[0]), *inputs[1:])
 
 
 def _narrow(module: nn.Module, keep: Tensor, axis: int) -> None:

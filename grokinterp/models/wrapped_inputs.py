@@ -58,12 +58,8 @@ def _own_inputs(function: Callable[[Tensor], Any], like: Tensor, pairs: Tensor) 
                 f"inputs must give a row for each pair, but gave {list(given.shape)} for pairs "
                 f"{list(pairs.shape)}"
             )
-        wrong = given.is_floating_point() and given.dtype != like.dtype
-        if wrong or given.device != like.device:
-            raise ValueError(
-                f"inputs gave {given.dtype} on {given.device}, but the network's weights are "
-                f"{like.dtype} on {like.device}; convert one of them"
-            )
+        dtype = like.dtype if given.is_floating_point() else given.dtype
+        return given.to(like.device, dtype)
     return given
 
 

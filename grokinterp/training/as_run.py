@@ -17,6 +17,7 @@ from grokinterp.models.registry import MODELS, register_model
 from grokinterp.models.wrapped import WrappedModule
 from grokinterp.runs import Run
 from grokinterp.session import unaffected
+from grokinterp.short_text import short
 from grokinterp.tasks import Operation, operation_table
 from grokinterp.training.evaluation import Evaluation
 from grokinterp.training.history import build_history
@@ -55,7 +56,8 @@ def as_run(
     config holds the task and the loss; how it was trained is not known. It cannot be saved.
 
     Args:
-        model: the network, such as one of :func:`~grokinterp.wrap`. It learns its operation.
+        model: the network, such as one of :func:`~grokinterp.wrap`. It learns its operation if it
+            has none.
         pairs: the pairs (a, b) that it was trained on, each once.
         labels: the labels that it was trained on, right or wrong ones.
         operation: the task; all other pairs of it are the test set.
@@ -87,6 +89,7 @@ def as_run(
             "gi.wrap, one of gi.models, or register its class with gi.register_model"
         )
     dataset = _dataset(p, pairs.cpu(), labels.cpu(), operation)
+    _check_operation(model, operation)
     n_train, n_changed = len(pairs), int(dataset.is_changed.sum())
     data = DataConfig(
         operation=operation,
@@ -103,6 +106,18 @@ def as_run(
         history=_history(model, dataset, loss),
         provenance={"trained": "elsewhere"},
     )
+
+
+def _check_operation(model: HookedModel, operation: Operation) -> None:
+    """Raise if the network is known to be one of another task, by which probes would read it."""
+    if model.operation is None or model.p is None:
+        return
+    known, asked = (operation_table(task, model.p) for task in (model.operation, operation))
+    if not torch.equal(known, asked):
+        raise ValueError(
+            f"operation={short(operation)}, but the model's is {short(model.operation)}, by which "
+            "probes and other runs of it read it; give that, or wrap the network once more"
+        )
 
 
 def _dataset(p: int, pairs: Tensor, labels: Tensor, operation: Operation) -> Dataset:

@@ -211,7 +211,7 @@ def test_transformer_encoder_layers_are_seen_in_evaluation() -> None:
         (nn.Sequential(nn.Embedding(5, 8), Mean(), nn.Linear(8, 4)), "4 classes, fewer than p=5"),
         (nn.LSTM(1, 1), r"LSTM failed on prompt='a b' at p=5"),
         (nn.Sequential(nn.Embedding(5, 8), nn.LSTM(8, 5)), r"must give logits .* gave tuple"),
-        (nn.Sequential(nn.Embedding(5, 8), nn.Flatten(0)), r"must give logits .* gave \[32\]"),
+        (nn.Sequential(nn.Embedding(5, 8), nn.Flatten(0)), r"must give logits .* gave \[112\]"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused(net: nn.Module, message: str) -> None:

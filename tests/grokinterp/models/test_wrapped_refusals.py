@@ -134,7 +134,6 @@ BAD: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
         {"inputs": wrong_rows},
         r"inputs must give a row for each pair, .*\[3, 22\]",
     ),
-    "dtype": (relu_mlp, {"inputs": half_precision}, "inputs gave torch.float16 on cpu, but"),
     "inputs": (relu_mlp, {"inputs": "onehot"}, "inputs='onehot' must be 'tokens', 'one-hot'"),
     "fewer classes": (
         lambda: seeded(nn.Linear(2 * P, 12), nn.ReLU(), nn.Linear(12, P - 1)),
