@@ -29,7 +29,14 @@ from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from analyses.one_run.pruning_orders import NAMES, ORDERS, RANDOM, Queues, default_orders
+from analyses.one_run.pruning_orders import (
+    NAMES,
+    ORDERS,
+    RANDOM,
+    Queues,
+    default_orders,
+    default_unit,
+)
 from analyses.pages.finding import Finding
 from analyses.pages.palette import GUIDE, INK, SERIES
 from analyses.pages.panels import draw_band
@@ -50,7 +57,7 @@ from probes.unit_pruning import REMOVALS, Pruner
 def compute(
     run: Run,
     *,
-    unit: str = "neurons.0",
+    unit: str | None = None,
     orders: Sequence[str] | None = None,
     mode: str = "zero",
     random_seeds: int = 5,
@@ -62,11 +69,15 @@ def compute(
 
     Args:
         run: a run of any network.
-        unit: name of the units, as ``run.model.list_units()`` lists them.
-        orders: some of ``ORDERS``, see :func:`analyses.one_run.pruning_orders.scores`: each lowest
-            first and highest first, dead units being the lowest, and "random". None: a periodicity,
-            a norm, an effect and "random", of each the first that these units have. For a network
-            with one hidden layer and no norm they are "ipr", "norm", "attribution", "random".
+        unit: name of the units, as ``run.model.list_units()`` lists them. None: the first layer's
+            neurons, or its hidden units in an LSTM.
+        orders: some of ``ORDERS``: how periodic units are, by their weights ("ipr", "input_ipr",
+            "output_ipr") or activations ("share", "normalized_share"); how large ("norm",
+            "activation"); what they do to the loss ("effect", to first order) or to the label's
+            logit ("attribution"); each lowest first and highest first, dead units being the
+            lowest; and "random". None: the first periodicity, size and effect that these units
+            have, and "random". For a network with one hidden layer and no norm they are "ipr",
+            "norm", "attribution", "random".
         mode: what a removed activation becomes, as for ``gi.ablate``: "zero", its "mean" over all
             pairs, or that of another pair ("resample").
         random_seeds: number of random orders.
@@ -95,6 +106,7 @@ def compute(
     """
     check_run(run)
     network, dataset = network_on_pairs(run.model), run.dataset
+    unit = default_unit(network) if unit is None else unit
     units_of(network, unit)
     orders = default_orders(network, unit) if orders is None else orders
     if isinstance(orders, str) or not orders:
@@ -280,7 +292,9 @@ def analysis(
     order: Annotated[
         str | None, typer.Option(help=f"{', '.join(ORDERS)}; by default how periodic they are")
     ] = None,
-    unit: Annotated[str, typer.Option(help="such as neurons.1, heads.0, hidden.0")] = "neurons.0",
+    unit: Annotated[
+        str | None, typer.Option(help="such as neurons.1, heads.0; by default the first layer's")
+    ] = None,
     mode: Annotated[str, typer.Option(help="zero, mean or resample")] = "zero",
     random_seeds: Annotated[int, typer.Option(help="random orders to try")] = 5,
     iterative: Annotated[
@@ -288,8 +302,9 @@ def analysis(
     ] = False,
 ) -> Finding:
     """The page of ``grokinterp analyse``, for one order next to random ones."""
+    network = network_on_pairs(run.model)
+    unit = default_unit(network) if unit is None else unit
     if order is None:
-        network = network_on_pairs(run.model)
         units_of(network, unit)
         order = default_orders(network, unit)[0]
     orders = list(dict.fromkeys([order, RANDOM]))

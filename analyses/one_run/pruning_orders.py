@@ -37,6 +37,15 @@ NAMES = {
 ORDERS = tuple(NAMES)
 
 
+def default_unit(network: NetworkOnPairs) -> str:
+    """The first layer's neurons; of a network without neurons its hidden units."""
+    for kind in ("neurons.", "hidden."):
+        for name in network.units:
+            if name.startswith(kind):
+                return name
+    return "neurons.0"  # refused with a list of what there is
+
+
 def default_orders(network: NetworkOnPairs, unit: str) -> tuple[str, ...]:
     """The first periodicity, norm and effect that these units have, and a random order."""
     writes = _written_at(network, unit) is not None

@@ -178,6 +178,23 @@ def test_figures_name_the_units(run: gi.Run) -> None:
 
 
 @pytest.mark.usefixtures("no_type_checker")
+@pytest.mark.parametrize(
+    ("model", "unit"),
+    [
+        (gi.MLPConfig(d_mlp=8, n_layers=2), "neurons.0"),
+        (gi.TransformerConfig(d_model=8, n_heads=2, d_mlp=8), "neurons.0"),
+        (gi.LSTMConfig(d_embed=6, d_hidden=5), "hidden.0"),
+        (gi.EmbeddingMLPConfig(d_embed=6, hidden=(8,)), "neurons.0"),
+    ],
+)
+def test_the_first_layer_is_pruned_by_default(model: Any, unit: str) -> None:
+    made = gi.train(CONFIG.replace({"model": model}), device="cpu", progress=False)
+    data = pruning.compute(made, random_seeds=1, removals=4)
+    assert data.attrs["unit"] == unit
+    page = pruning.analysis(made, random_seeds=1)
+    assert page.data.attrs["unit"] == unit
+
+
 def test_what_a_network_lacks_is_refused(run: gi.Run) -> None:
     with pytest.raises(
         ValueError, match=r"unit='hidden\.0', but HookedTransformer has frequencies"

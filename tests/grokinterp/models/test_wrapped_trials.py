@@ -90,7 +90,7 @@ def test_effects_of_neurons_that_are_called_twice_are_those_of_their_hooks(name:
     exact = probes.exact_effects(model, DATA).loss["test"]
     for j in (0, 5):
         assert exact[j] == pytest.approx(loss(gi.ablate([j])) - loss(), abs=1e-6)
-    with pytest.raises(ValueError, match="takes the logits for a sum over neurons.0"):
+    with pytest.raises(ValueError, match="takes the logits for a sum over neurons"):
         probes.pruning_curve(model, DATA, torch.arange(16))
 
     # To first order: a small part of every call's activation is taken away.
@@ -181,11 +181,12 @@ def test_what_is_not_what_it_is_called_is_refused(name: str) -> None:
 
 
 def test_dead_neurons_and_a_read_out_of_zeros_are_no_reason_to_refuse() -> None:
-    made = net(plain, first=nn.Linear(24, 16), act=nn.ReLU(), fc=nn.Linear(16, P))
-    nn.init.constant_(made.first.bias, -100.0)
+    first, out = nn.Linear(24, 16), nn.Linear(16, P)
+    made = net(plain, first=first, act=nn.ReLU(), fc=out)
+    nn.init.constant_(first.bias, -100.0)
     assert wrapped(made, neurons="act", readout="fc").direct_path
-    nn.init.zeros_(made.fc.weight)
-    nn.init.zeros_(made.fc.bias)
+    nn.init.zeros_(out.weight)
+    nn.init.zeros_(out.bias)
     model = wrapped(made, neurons="act", readout="fc")
     assert not model.operands_share_input  # all logits are equal, which says nothing
 
@@ -210,8 +211,9 @@ def test_operations_in_place_change_nothing_that_was_kept() -> None:
 def test_half_precision_tells_a_norm_from_none() -> None:
     torch.manual_seed(0)
     layers = (nn.Embedding(P, 12), nn.Flatten(), nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, P))
-    made = nn.Sequential(*layers, nn.LayerNorm(P))
-    nn.init.normal_(made[5].weight)
+    norm = nn.LayerNorm(P)
+    nn.init.normal_(norm.weight)
+    made = nn.Sequential(*layers, norm)
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         with pytest.raises(ValueError, match="does not give the network's logits"):
             wrapped(copy.deepcopy(made).to(dtype), first="0", neurons="3", readout="4")
