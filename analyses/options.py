@@ -9,7 +9,10 @@ Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="folder for the runs and the page of figures")
 ]
 Size = Annotated[
-    str, typer.Option(help="tiny (toys, about a minute), small (minutes) or published (days)")
+    str,
+    typer.Option(
+        help="tiny (toys, about a minute), small (minutes to hours) or published (hours to days)"
+    ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="runs per setting")]
 Network = Annotated[str, typer.Option("--network", "--name", help="transformer, lstm or mlp")]

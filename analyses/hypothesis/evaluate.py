@@ -47,6 +47,7 @@ Examples:
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 

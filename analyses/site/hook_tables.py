@@ -41,7 +41,8 @@ ARCHITECTURES = (
     Architecture(
         name="HookedMLP",
         says="A table for each operand, whose rows are added, and hidden layers. "
-        "`layers.0.hook_pre` is the sum of both operands' rows.",
+        "`layers.0.hook_pre` is the sum of both operands' rows. The `hook_scale` of a batch norm "
+        "has an entry for each neuron, `[d_mlp]`.",
         config=gi.MLPConfig(d_mlp=31, n_layers=2),
         more={"with a norm": gi.MLPConfig(d_mlp=31, n_layers=2, norm="layer")},
         axes={31: "d_mlp"},
@@ -49,7 +50,8 @@ ARCHITECTURES = (
     Architecture(
         name="HookedTransformer",
         says="The names and shapes of TransformerLens' class. `pos` runs over the prompt, such as "
-        '"a b =". `hook_normalized` of a norm is what comes before its gain and offset.',
+        '"a b =". `hook_normalized` of a norm is what comes before its gain and offset. '
+        'There is no `ln_final` with `norm_position="post"`.',
         config=gi.TransformerConfig(d_model=20, n_heads=5, d_mlp=31),
         more={
             "with norms": gi.TransformerConfig(
@@ -69,7 +71,8 @@ ARCHITECTURES = (
     Architecture(
         name="HookedEmbeddingMLP",
         says="One table for both operands, whose rows are joined (or added: `combine`), and hidden "
-        "layers of the widths `hidden`, here two.",
+        "layers of the widths `hidden`, here two. The `hook_scale` of a batch norm has an entry "
+        "for each neuron.",
         config=gi.EmbeddingMLPConfig(d_embed=20, hidden=(31, 37)),
         more={"with a norm": gi.EmbeddingMLPConfig(d_embed=20, hidden=(31, 37), norm="layer")},
         axes={20: "d_embed", 40: "2 d_embed", 31: "hidden[0]", 37: "hidden[1]"},
@@ -129,7 +132,8 @@ def markdown() -> str:
         of_units = "\n".join(f"| `{name}` | `{hook}` |" for name, hook in units(one))
         parts += [
             f"## {one.name}",
-            f"{one.says} Built by `gi.{type(one.config).__name__}`; logits: `[batch, p]`.",
+            f"{one.says} Built by `gi.{type(one.config).__name__}`; logits: `[batch, p]`, "
+            "or `[batch, d_vocab_out]` where that is set.",
             f"### Hooks of {one.name}",
             "\n".join(_table("hook point", hooks(one))),
             f"### Weights of {one.name}",

@@ -396,3 +396,15 @@ def test_networks_of_other_people(name: str, verdict: str, kept: list[int]) -> N
     if name == "p99zdpze5l":
         assert accuracy(data, "only_key") == 1.0
         assert accuracy(data, "without_key") == pytest.approx(0.014, abs=5e-4)
+
+
+def test_how_a_network_from_elsewhere_was_trained_is_not_known() -> None:
+    data = gi.make_dataset(gi.DataConfig(p=7, train_fraction=0.6))
+    pairs, labels = data.tokens[data.is_train], data.labels[data.is_train]
+    model = gi.closed_form_mlp(p=7, d_mlp=24)
+    found = hypothesis.compute(
+        gi.as_run(model, pairs, labels, operation="addition"), random_draws=2
+    )
+    for name in ("weight_decay", "steps", "seed", "data_seed"):
+        assert np.isnan(found[name].values).all(), name
+    assert found.train_fraction.item() == pytest.approx(len(pairs) / 49, abs=0.02)
