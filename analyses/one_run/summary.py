@@ -57,11 +57,19 @@ def summarise(
     check_run(run)
     last = run.history.isel(step=-1)
     data, training = run.config.data, run.config.training
+    known = not isinstance(run, OutsideRun)
     # Histories saved by an earlier version lack the subset "selected". Which labels a network that
     # was trained elsewhere had redrawn is not known.
     scored = [subset for subset in SUBSETS if f"{subset}_accuracy" in last]
-    if isinstance(run, OutsideRun):
+    if not known:
         scored.remove("selected")
+    settings = {
+        "steps": training.steps,
+        "lr": training.lr,
+        "weight_decay": training.weight_decay,
+        "lr_times_weight_decay": training.lr * training.weight_decay,
+        "seed": run.config.seed,
+    }
     return {
         "phase": str(phases.classify(run)),
         "network": run.model.description,
@@ -71,15 +79,11 @@ def summarise(
             "train_fraction": data.train_fraction,
             "corruption": data.corruption,
             "changed_labels": int(run.dataset.is_changed.sum()),
-            "data_seed": data.seed,
+            "data_seed": data.seed if known else None,
         },
         "training": {
-            "steps": training.steps,
             "ending": run.ending,
-            "lr": training.lr,
-            "weight_decay": training.weight_decay,
-            "lr_times_weight_decay": training.lr * training.weight_decay,
-            "seed": run.config.seed,
+            **{name: value if known else None for name, value in settings.items()},
         },
         "accuracy": {subset: _defined(last[f"{subset}_accuracy"]) for subset in scored},
         "loss": {split: _defined(last[f"{split}_loss"]) for split in SUBSETS[:2]},
@@ -153,14 +157,15 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The summary as rows of a name and a value; values that are not defined are left out."""
     training = summary["training"]
     groups = f"neurons: IPR < {IPR_MEMORISES_BELOW} / between / > {IPR_GENERALISES_ABOVE} / dead"
-    decay = f"{training['weight_decay']:g} ({training['lr_times_weight_decay']:g} per step)"
-    known = summary["provenance"].get("trained") != "elsewhere"
+    decay, by_step = training["weight_decay"], training["lr_times_weight_decay"]
     _, *counts = (summary["neurons"] or {"all": 0}).values()
     rows = {
         "phase": summary["phase"],
         "network": summary["network"],
         "training": training["ending"],
-        "weight decay (lr x weight decay)": decay if known else "",
+        "weight decay (lr x weight decay)": f"{decay:g} ({by_step:g} per step)"
+        if decay is not None
+        else "",
         **{
             f"accuracy: {name}": _number(summary["accuracy"].get(subset))
             for subset, name in _SUBSET_NAME.items()

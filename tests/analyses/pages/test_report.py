@@ -84,6 +84,9 @@ def test_a_network_that_was_trained_elsewhere_gets_one() -> None:
         "accuracy: train, redrawn labels (1/p of them true)",
     }
     assert not unknown & dict(table_rows(report.summary)).keys()
+    settings = report.summary["training"]
+    assert settings.pop("ending") == "trained elsewhere"
+    assert set(settings.values()) == {report.summary["task"]["data_seed"]} == {None}
     assert "trained elsewhere, and only its end" in report.not_shown["progress measures"]
 
 
