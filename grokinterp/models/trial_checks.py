@@ -9,8 +9,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
+from grokinterp.models.base import HookedModel
+from grokinterp.models.hooked_module import HookedModule
 from grokinterp.models.trials import same
 from grokinterp.short_text import short
+
+
+def check_network(net: object) -> None:
+    """Raise for a network whose answers would not be those of its weights."""
+    if isinstance(net, HookedModel) and not isinstance(net, HookedModule):
+        raise TypeError(
+            f"net is a {type(net).__name__}, which probes read as it is; leave gi.wrap out"
+        )
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
+    for name, module in net.named_modules():
+        if module.training and isinstance(module, nn.modules.dropout._DropoutNd):
+            raise ValueError(
+                f"net is in training mode and drops activations at {name!r}, so its answers "
+                "are random; call net.eval() first"
+            )
+    for name, weight in net.named_parameters():
+        if weight.is_meta:
+            raise ValueError(
+                f"net has {name} on the device 'meta', which holds no numbers; load its "
+                "weights first"
+            )
 
 
 def check_answers(model: Any, pairs: Tensor, logits: Tensor) -> None:
@@ -89,6 +113,33 @@ def check_rows(model: Any, reads: Mapping[str, Tensor], cache: Mapping[str, Tens
                 "its weight's rows, so they are not what the network reads; name a parameter, or "
                 "wrap a network whose weight holds what is put out"
             )
+
+
+def check_layers(model: Any, cache: Mapping[str, Tensor], *, is_sum: bool, is_direct: bool) -> None:
+    """Raise if a network would be taken for one with a single hidden layer and is not.
+
+    Args:
+        model: a wrapped network.
+        cache: its activations.
+        is_sum: whether its first neurons see a sum of rows.
+        is_direct: whether the read-out reads its last neurons.
+    """
+    if len(model.neuron_hooks) != 1 or len(model.input_tables) != 2 or model.read_out is None:
+        return
+    hook, width = model.neuron_hooks[0][0], model.read_out.W_U.shape[0]
+    if any(table.shape[1] != width for table in model.input_tables.values()):
+        return
+    if cache[hook].shape[-1] != width or (is_sum and is_direct):
+        return
+    what = (
+        "what the read-out reads is something else"
+        if is_sum
+        else "they are not, one by one, functions of the sum of a's and b's rows of first"
+    )
+    raise ValueError(
+        f"neurons={hook!r} do not lie between first and readout alone: {what}. Name the "
+        "neurons of every hidden layer, in order, as in neurons=('1', '3')"
+    )
 
 
 def _silence(activation: Tensor, hook: HookPoint) -> Tensor:

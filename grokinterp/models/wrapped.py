@@ -20,7 +20,13 @@ from grokinterp.models.hooked_module import (
 )
 from grokinterp.models.named_parts import View, find, listed
 from grokinterp.models.read_out import Neurons, Part, ReadOut
-from grokinterp.models.trial_checks import check_answers, check_neurons, check_rows
+from grokinterp.models.trial_checks import (
+    check_answers,
+    check_layers,
+    check_network,
+    check_neurons,
+    check_rows,
+)
 from grokinterp.models.trials import find_powers, find_read_out, recorded, same, see_a_sum
 from grokinterp.models.wrapped_inputs import TOKENS, Inputs, reader
 from grokinterp.models.wrapped_tables import find_tables, tried_pairs
@@ -78,7 +84,7 @@ class WrappedModule(HookedModule):
             )
         HookedModel.__init__(self, WrappedConfig(network=type(net).__name__), p=p)
         self.operation = operation
-        self._check(net)
+        check_network(net)
         self._first = [_named(net, "first", part) for part in listed(first)]
         # The read-out's bias, where the read-out is given as tensors.
         self._out = [_named(net, "readout", part) for part in listed(readout)]
@@ -193,27 +199,6 @@ class WrappedModule(HookedModule):
         given = {"first": self._first, "neurons": self._neurons, "readout": self._out}
         return {part for part, names in given.items() if names}
 
-    def _check(self, net: object) -> None:
-        """Raise for a network whose answers would not be those of its weights."""
-        if isinstance(net, HookedModel) and not isinstance(net, HookedModule):
-            raise TypeError(
-                f"net is a {type(net).__name__}, which probes read as it is; leave gi.wrap out"
-            )
-        if not isinstance(net, nn.Module):
-            raise TypeError(f"net must be a torch.nn.Module, got {type(net).__name__}")
-        for name, module in net.named_modules():
-            if module.training and isinstance(module, nn.modules.dropout._DropoutNd):
-                raise ValueError(
-                    f"net is in training mode and drops activations at {name!r}, so its answers "
-                    "are random; call net.eval() first"
-                )
-        for name, weight in net.named_parameters():
-            if weight.is_meta:
-                raise ValueError(
-                    f"net has {name} on the device 'meta', which holds no numbers; load its "
-                    "weights first"
-                )
-
     def _inputs(self, pairs: Int[Tensor, "batch 2"]) -> Any:
         weight = next(self.net.parameters(), pairs)
         return self._format(pairs.to(weight.device))
@@ -317,7 +302,7 @@ class WrappedModule(HookedModule):
             elif after in cache and same(read, cache[after]):
                 self._read_at, self._is_direct = after, True
         self._is_sum = bool(once) and once[0] and see_a_sum(self, is_linear=self._reads_one_hots)
-        self._check_layers(cache)
+        check_layers(self, cache, is_sum=self._is_sum, is_direct=self._is_direct)
         self._powers = (
             find_powers(self, self._input_parameters) if self._is_sum and self._is_direct else None
         )
@@ -329,25 +314,6 @@ class WrappedModule(HookedModule):
     def _norm_behind(self, hook: str) -> str:
         gain = self._gains.get(self._neurons.index(hook), "")
         return gain.removeprefix("net.").removesuffix(".weight")
-
-    def _check_layers(self, cache: Mapping[str, Tensor]) -> None:
-        """Raise if a network would be taken for one with a single hidden layer and is not."""
-        if len(self._neurons) != 1 or len(self._tables) != 2 or not self._W:
-            return
-        hook, width = self._neurons[0], self._W[0].shape[0]
-        if any(view.shape[1] != width for view in self._tables.values()):
-            return
-        if cache[hook].shape[-1] != width or (self._is_sum and self._is_direct):
-            return
-        what = (
-            "what the read-out reads is something else"
-            if self._is_sum
-            else "they are not, one by one, functions of the sum of a's and b's rows of first"
-        )
-        raise ValueError(
-            f"neurons={hook!r} do not lie between first and readout alone: {what}. Name the "
-            "neurons of every hidden layer, in order, as in neurons=('1', '3')"
-        )
 
 
 @unaffected()
@@ -365,7 +331,7 @@ def wrap(
 
     The network is neither copied nor changed, but for hooks on its submodules. Name as much of it
     as there is; a probe refuses if it needs a part that is not named. What is named is checked by
-    forward passes. For example::
+    forward passes; so is that a pair's logits are the same each time and in any batch. For example::
 
         net = nn.Sequential(nn.Linear(2 * 97, 500), nn.ReLU(), nn.Linear(500, 97))
         model = gi.wrap(net, p=97, first="0", neurons="1", readout="2", inputs="one-hot")
@@ -379,7 +345,8 @@ def wrap(
             a name in ``net.named_modules()`` or ``net.named_parameters()``, or itself.
         neurons: the submodules that put out the neurons' activations, one for each layer, in order.
             Where no submodule does, because the activation is a function, the name of a hook point:
-            ``"fc2.hook_in"`` is what the read-out fc2 reads.
+            ``"fc2.hook_in"`` is what the read-out fc2 reads. The batch is their first axis. Neurons
+            that a forward pass calls several times are removed from all calls.
         readout: the last linear map, an ``nn.Linear``, or a parameter [d, classes] that is
             multiplied by the last neurons; (weight, bias) with a bias.
         inputs: "tokens", the pairs themselves as integers [batch, 2]; a prompt such as "a b =", as
