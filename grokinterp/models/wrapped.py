@@ -331,7 +331,7 @@ def wrap(
 
     The network is neither copied nor changed, but for hooks on its submodules. Name as much of it
     as there is; a probe refuses if it needs a part that is not named. What is named is checked by
-    forward passes; so is that a pair's logits are the same each time and in any batch. For example::
+    forward passes; so is that a pair has the same logits each time and in any batch. For example::
 
         net = nn.Sequential(nn.Linear(2 * 97, 500), nn.ReLU(), nn.Linear(500, 97))
         model = gi.wrap(net, p=97, first="0", neurons="1", readout="2", inputs="one-hot")
