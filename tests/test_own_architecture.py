@@ -16,7 +16,9 @@ from transformer_lens.hook_points import HookPoint
 
 import grokinterp as gi
 import probes
-from analyses import hypothesis
+from analyses import hypothesis, progress_measures
+from analyses.one_run.stored_networks import checkpoints_at
+from analyses.pages.report import Report
 from grokinterp.models.read_out import Neurons, Part, ReadOut
 from grokinterp.models.registry import MODELS
 from probes.logit_parts import logit_parts
@@ -254,3 +256,41 @@ def test_it_is_registered_trained_and_analysed(
         gi.RunFolderError, match=r"'own', which is not registered; .*register_model"
     ):
         gi.Run.load(tmp_path / "run")
+
+
+class Bilinear(gi.HookedModel):
+    """Rows of two tables, multiplied, under the names that TransformerLens has for them."""
+
+    config_class = OwnConfig
+
+    def __init__(self, config: OwnConfig, *, p: int, seed: int = 0) -> None:
+        super().__init__(config, p=p)
+        rng = torch.Generator().manual_seed(seed)
+        self.W_E = nn.Parameter(
+            torch.randn((2, p, config.d_mlp), generator=rng, dtype=torch.float32)
+        )
+        self.W_U = nn.Parameter(torch.randn((config.d_mlp, p), generator=rng, dtype=torch.float32))
+        self.hook_embed, self.hook_post = HookPoint(), HookPoint()
+        self.setup()
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        a, b = tokens.unbind(dim=1)
+        embed = self.hook_embed(torch.stack([self.W_E[0][a], self.W_E[1][b]], dim=1))
+        return self.hook_post(embed.prod(dim=1)) @ self.W_U
+
+
+def test_neurons_that_see_a_product_have_measures_of_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MODELS, "bilinear", Bilinear)
+    gi.register_model("bilinear", Bilinear)
+    config = gi.RunConfig(
+        data=gi.DataConfig(p=P, corruption=0.2),
+        model=OwnConfig(d_mlp=8),
+        training=gi.TrainConfig(steps=4, eval_every=2),
+    )
+    run = gi.train(config, progress=False, checkpoints=checkpoints_at([2]))
+    data = progress_measures.compute(run)
+    assert "share, hook_post" in data.neurons.values
+    assert data.periodicity.notnull().all()
+    assert "progress measures" not in Report(run).not_shown
