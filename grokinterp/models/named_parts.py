@@ -39,9 +39,13 @@ class View:
             "network; give the parameter itself, or a view such as net.weight.T"
         )
 
+    def whole(self, net: nn.Module) -> Tensor:
+        """The parameter."""
+        return _tensors(net)[self.parameter]
+
     def tensor(self, net: nn.Module) -> Tensor:
         """The view of the parameter as it is now; the parameter itself if it is all of it."""
-        whole = _tensors(net)[self.parameter]
+        whole = self.whole(net)
         if (self.shape, self.stride) == (tuple(whole.shape), whole.stride()):
             return whole
         return whole.as_strided(self.shape, self.stride, self.offset)

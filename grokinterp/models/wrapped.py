@@ -135,8 +135,7 @@ class WrappedModule(HookedModule):
         tensors = [view.tensor(self.net) for view in self._W]
         memory = {table.untyped_storage().data_ptr() for table in self.input_tables.values()}
         is_tied = tensors[0].untyped_storage().data_ptr() in memory
-        named = dict(self.named_parameters())
-        own = {name: named[name] for view in self._W if (name := f"net.{view.parameter}") in named}
+        own = {name: view.whole(self.net) for view in self._W if (name := self._own_name(view))}
         return ReadOut(
             W_U=tensors[0],
             b_U=tensors[1] if len(tensors) > 1 else None,
@@ -230,8 +229,13 @@ class WrappedModule(HookedModule):
     def _input_parameters(self) -> set[str]:
         """Parameters that multiply the first layer's neurons before their nonlinearity."""
         named, firsts = dict(self.named_parameters()), self._first_names
-        tables = {f"net.{view.parameter}" for view in self._tables.values()}
+        tables = {self._own_name(view) for view in self._tables.values()}
         return tables | {f"net.{name}.bias" for name in firsts if f"net.{name}.bias" in named}
+
+    def _own_name(self, view: View) -> str:
+        """A view's parameter among this network's own, whatever ``net`` calls it; "" for none."""
+        whole = view.whole(self.net)
+        return next((name for name, weight in self.named_parameters() if weight is whole), "")
 
     def _is_module(self, name: str) -> bool:
         return not isinstance(find(self.net, "part", name)[1], Tensor)

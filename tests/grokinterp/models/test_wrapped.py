@@ -13,6 +13,8 @@ import grokinterp as gi
 import probes
 from analyses import hypothesis, pruning
 from grokinterp.models import WrappedModule
+from probes.needed_norm import matched_norm
+from probes.parameter_norms import parameter_norm
 from tests.fuzz.readings import PROBES, numbers
 from tests.grokinterp.models.other_networks import MLP, Functional, P, relu_mlp, seeded
 from tests.networks import far_from_zero, half_periodic_mlp, native_transformer
@@ -227,6 +229,17 @@ def test_transformer_lens_own_network_reads_as_without_wrapping() -> None:
     )
     torch.testing.assert_close(found, expected, equal_nan=True)
     assert model.list_units()["neurons.0"].count == 16
+    # TransformerLens renames the parameters of the whole network.
+    read_out = model.read_out
+    assert read_out is not None
+    assert list(read_out.parameters) == ["net.unembed._original_component.weight"]
+    (W_U,) = read_out.parameters.values()
+    pairs = gi.make_dataset(gi.DataConfig(p=P)).tokens
+    best = model(pairs).detach().topk(2, dim=1)
+    margins = best.values[:, 0] - best.values[:, 1]
+    half = matched_norm(model, pairs, best.indices[:, 0], float(margins.quantile(0.5)) / 2)
+    shrunk = 0.75 * float(W_U.detach().double().square().sum())
+    assert half**2 == pytest.approx(parameter_norm(model) ** 2 - shrunk, rel=1e-6)
 
 
 def test_wrapped_networks_are_not_built_from_configs() -> None:
