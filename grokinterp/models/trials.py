@@ -132,8 +132,8 @@ def find_powers(model: HookedModel, inputs: Collection[str]) -> dict[str, Sequen
     def neurons(factor: float) -> Tensor:
         with ExitStack() as stack:
             for name in inputs:
-                more = (factor - 1) * named[name].detach()
-                stack.enter_context(added(named[name], slice(None), more))
+                stack.enter_context(restored(named[name]))
+                named[name].mul_(factor)  # exactly, by a power of two
             return model.run_with_cache(pairs, names_filter=hook)[1][hook]
 
     before = neurons(1.0)
@@ -162,14 +162,21 @@ def recorded(net: nn.Module, names: set[str]) -> Iterator[dict[str, list[Tensor]
 
 
 @contextmanager
-def added(weight: Tensor, at: Any, change: Tensor) -> Iterator[None]:
-    """Some rows of a weight changed for a while, and then exactly as before."""
+def restored(weight: Tensor) -> Iterator[None]:
+    """A weight that may change for a while, and is then exactly as before."""
     before = weight.detach().clone()
     try:
-        weight[at] += change
         yield
     finally:
         weight.copy_(before)
+
+
+@contextmanager
+def added(weight: Tensor, at: Any, change: Tensor) -> Iterator[None]:
+    """Some rows of a weight changed for a while."""
+    with restored(weight):
+        weight[at] += change
+        yield
 
 
 def same(one: Tensor, other: Tensor) -> bool:

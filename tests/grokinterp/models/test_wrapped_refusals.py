@@ -70,10 +70,6 @@ def wrong_rows(pairs: Tensor) -> Tensor:
     return torch.zeros(3, 2 * P, dtype=torch.float64)
 
 
-def half_precision(pairs: Tensor) -> Tensor:
-    return torch.zeros(len(pairs), 2 * P, dtype=torch.float16)
-
-
 DEEP = [nn.Linear(2 * P, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, P)]
 BAD: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
     "no submodule": (relu_mlp, {"first": "O"}, r"first='O' names no .* submodules: 0, 1, 2"),
