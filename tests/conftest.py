@@ -16,8 +16,12 @@ import torch
 from filelock import FileLock
 from hypothesis import settings
 
-import grokinterp as gi
-from analyses.one_run import grokking
+from tests import array_checks
+
+array_checks.install()
+
+import grokinterp as gi  # noqa: E402
+from analyses.one_run import grokking  # noqa: E402
 
 settings.register_profile("grokinterp", deadline=None)  # a busy machine is no bug
 settings.load_profile("grokinterp")
