@@ -11,6 +11,8 @@ python docs/figures.py dissociation OUT      what ``grokinterp run dissociation 
                                              also writes docs/dissociation.nc
 python docs/figures.py grokking OUT          what ``grokinterp run grokking_across OUT`` wrote, with
                                              ``--size small``
+python docs/figures.py published RESULTS     analyses/ledger/results, or where ``grokinterp ledger
+                                             run --paper 2`` put its own
 python docs/figures.py d_crit OUT            what ``grokinterp run d_crit OUT`` wrote;
                                              also writes tutorials/data/d_crit.nc
 python docs/figures.py stability OUT         what ``grokinterp run stability OUT`` wrote;
@@ -31,7 +33,9 @@ from analyses import dissociation, hypothesis, phase_diagram, pruning, sweep_pha
 from analyses.efficiency import d_crit, grokking_across
 from analyses.ledger.measures.diagrams import joined
 from analyses.ledger.paper1.phase_diagrams import DECAY
-from analyses.ledger.results import parts_of
+from analyses.ledger.paper2 import grokking
+from analyses.ledger.results import load, parts_of
+from analyses.site.published_curves import compares_curves, plot_curves
 from grokinterp import Run, open_sweep
 from grokinterp.files import replacing
 
@@ -93,6 +97,16 @@ def draw_grokking(out: str) -> None:
     grokking_across.plot_networks(data).write_image(HERE / "grokking.png", width=900, scale=1.5)
 
 
+def draw_published(folder: str) -> None:
+    """Accuracies at the second paper's published sizes, over those that it prints."""
+    compared = []
+    for entry in grokking.ENTRIES:
+        if compares_curves(entry) and (stored := load(Path(folder), entry.source)) is not None:
+            compared.append((entry, stored.data))
+    figure = plot_curves(compared, title="Published size: the paper's points and our runs")
+    figure.write_image(HERE / "published_size.png", width=1000, scale=1.5)
+
+
 def draw_d_crit(out: str) -> None:
     """The curves behind the MLP's three estimates of D_crit, and their numbers."""
     with xr.open_dataset(Path(out) / "d_crit_mlp_1.nc", engine="h5netcdf") as stored:
@@ -135,6 +149,7 @@ if __name__ == "__main__":
         "hypothesis": draw_hypothesis,
         "dissociation": draw_dissociation,
         "grokking": draw_grokking,
+        "published": draw_published,
         "d_crit": draw_d_crit,
         "stability": store_stability,
         "explorer": draw_explorer,

@@ -15,6 +15,7 @@ from analyses.site import paper_figures
 from analyses.site.content import Content
 from analyses.site.paper_figures import PAPER, Page
 from analyses.site.pictures import DRAWN, KEPT
+from analyses.site.published_curves import compares_curves, plot_curves
 
 SCRIPT = "assets/plotly.min.js"
 _BUTTONS = {"displaylogo": False, "responsive": True}
@@ -56,6 +57,9 @@ def _page(page: Page) -> str:
         data = [_result(name) for name in names]
         if all(one is not None for one in data):
             figures += drawing(*data)
+    for entry in filter(compares_curves, page.entries):
+        if (data := _result(entry.source.name)) is not None:
+            figures.append(plot_curves([(entry, data)]))
     shown = _embedded(figures)
     if place in KEPT:
         picture, words = KEPT[place]
