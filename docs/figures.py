@@ -103,7 +103,7 @@ def draw_published(folder: str) -> None:
     for entry in grokking.ENTRIES:
         if compares_curves(entry) and (stored := load(Path(folder), entry.source)) is not None:
             compared.append((entry, stored.data))
-    figure = plot_curves(compared, title="Published size: the paper's points and our runs")
+    figure = plot_curves(compared, title="Published size: points of the paper, our runs")
     figure.write_image(HERE / "published_size.png", width=1000, scale=1.5)
 
 

@@ -16,6 +16,7 @@ from analyses.pages.palette import SUBSET_LABEL, SUBSET_LOOK, Look, series
 from analyses.pages.panels import LOG_STEPS, draw, finished, panels
 
 _SUBSET = {"val": "test", "corrupted": "changed", "uncorrupted": "unchanged"}  # the papers' names
+_LABEL = SUBSET_LABEL | {"train": "train"}
 _COLUMNS = 3
 
 
@@ -80,7 +81,7 @@ def _look(label: str, number: int) -> Look:
 def _draw(
     figure: Any, place: tuple[int, int], label: str, look: Look, ours: xr.DataArray, theirs: Any
 ) -> None:
-    name = SUBSET_LABEL.get(label, "")
+    name = _LABEL.get(label, "")
     whose = {owner: f"{name}, {owner}".removeprefix(", ") for owner in ("ours", "published")}
     for steps, values in _known(ours):
         hover = f"{theirs['x_name']} %{{x}}: %{{y:.4g}}<extra>ours</extra>"

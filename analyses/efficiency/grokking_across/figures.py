@@ -25,8 +25,16 @@ from analyses.statistics.thresholds import TIMED_AT
 _NAME = {split: f"{split}, median of seeds" for split in SPLITS}
 
 
-def plot_networks(data: xr.Dataset, *, fraction: float = 0.5) -> go.Figure:
-    """Fig. 1: accuracies against steps, a panel per network."""
+def plot_networks(data: xr.Dataset, *, fraction: float | None = None) -> go.Figure:
+    """Fig. 1: accuracies against steps, a panel per network.
+
+    Args:
+        data: from ``compute``.
+        fraction: trained on; by default half of the pairs, or what there is if that is not.
+    """
+    if fraction is None:
+        there = data.fraction.values.tolist()
+        fraction = 0.5 if 0.5 in there else there[len(there) // 2]
     cells = data.sel(fraction=fraction)
     shown = [cells.sel(network=network) for network in data.network.values]
     return _plot_curves(shown, f"Grokking on {fraction:.0%} of the pairs")

@@ -37,8 +37,8 @@ def traces(figure: Any, mode: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "axis", "panels", "labels"),
     [
-        ("2/fig1-mlp-50-curves", "step", [""], ["train, all", "test"]),
-        ("1/fig5-loss-curves", "step", ["bn", "nonorm"], ["train, all", "test"]),
+        ("2/fig1-mlp-50-curves", "step", [""], ["train", "test"]),
+        ("1/fig5-loss-curves", "step", ["bn", "nonorm"], ["train", "test"]),
         ("1/fig2a-ipr", "step", [""], [""]),
     ],
 )

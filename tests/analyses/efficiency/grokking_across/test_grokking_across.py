@@ -149,6 +149,12 @@ def test_curves_are_drawn_as_computed(
     assert "test 8 times later" in heading
 
 
+def test_networks_are_drawn_on_what_data_there_is(grid: xr.Dataset) -> None:
+    for fractions, shown in [([0.3, 0.5, 0.7], 0.5), ([0.3], 0.3), ([0.3, 0.7], 0.7)]:
+        figure: Any = grokking_across.plot_networks(grid.sel(fraction=fractions))
+        assert f"{shown:.0%} of the pairs" in figure.layout.title.text
+
+
 def test_crossings_are_drawn_and_censored_ones_marked(grid: xr.Dataset) -> None:
     figure: Any = grokking_across.plot_crossings(grid)
     assert "3 seeds" in figure.layout.title.text
