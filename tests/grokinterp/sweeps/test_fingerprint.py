@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from beartype import beartype
+from jaxtyping import Float
+from torch import Tensor
 
 from grokinterp.sweeps.fingerprint import Fingerprint, fingerprint
 from grokinterp.sweeps.identity import differences
+from tests.array_checks import where_arrays
 from tests.grokinterp.sweeps.measures_edited import defined, edits, pairs
 
 
@@ -144,13 +148,13 @@ def test_labelled_arrays_count_by_their_numbers_and_labels() -> None:
 
 def test_type_checks_around_a_function_do_not_count() -> None:
     """A test session puts them around the probes, a command does not; both may use one store."""
-    from beartype import beartype
-    from jaxtyping import jaxtyped
 
-    def f(run: int) -> int:
+    def f(run: Float[Tensor, " unit"]) -> Float[Tensor, " unit"]:
         return run
 
-    assert fingerprint(jaxtyped(f, typechecker=beartype)) == fingerprint(f)
+    checked = where_arrays(f, typechecker=beartype)
+    assert checked is not f
+    assert fingerprint(checked) == fingerprint(f)
 
 
 SCRIPT = """
