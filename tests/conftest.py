@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from tests import array_checks
 
-array_checks.install()
+array_checks.install()  # before anything of ours is imported
 
 import grokinterp as gi  # noqa: E402
 from analyses.one_run import grokking  # noqa: E402
