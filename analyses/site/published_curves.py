@@ -1,9 +1,8 @@
 """Published curves over ours: what an entry of the ledger that compares curves has looked at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
@@ -35,19 +34,22 @@ def plot_curves(compared: Sequence[tuple[Entry, xr.Dataset]], *, title: str = ""
         title: of the figure; by default what the first entry claims.
     """
     shown = [
-        (_heading(entry, panel, alone=len(compared) == 1), names, entry, data)
+        (panel, names, entry, data)
         for entry, data in compared
         for panel, names in _panels(entry).items()
     ]
+    headings = [panel.replace("_", " ") if len(shown) > 1 else "" for panel, *_ in shown]
+    if len(compared) > 1:
+        headings = [f"<b>{entry.figure}</b><br>{entry.claim}" for *_, entry, _ in shown]
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    headings = [heading for heading, *_ in shown] + [""] * (rows * columns - len(shown))
-    figure = panels(headings, rows=rows)
+    figure = panels(headings + [""] * (rows * columns - len(shown)), rows=rows)
     for i, (_, names, entry, data) in enumerate(shown):
         place = (i // columns + 1, i % columns + 1)
         for number, (label, name) in enumerate(names.items()):
             ours, theirs = select(data, entry.reads[name]), target(name)["value"]
-            _draw(figure, place, label, _look(label, number), ours, theirs)
+            look = SUBSET_LOOK.get(label, series(number))
+            _draw(figure, place, label, look, ours, theirs)
         _name_axes(figure, place, target(next(iter(names.values()))))
     first, _ = compared[0]
     seeds = [select(data, part).sizes["seed"] for e, data in compared for part in e.reads.values()]
@@ -68,39 +70,22 @@ def _panels(entry: Entry) -> dict[str, dict[str, str]]:
     return found
 
 
-def _heading(entry: Entry, panel: str, *, alone: bool) -> str:
-    if not alone:
-        return f"<b>{entry.figure}</b><br>{entry.claim}"
-    return panel.replace("_", " ") if len(_panels(entry)) > 1 else ""
-
-
-def _look(label: str, number: int) -> Look:
-    return SUBSET_LOOK.get(label, series(number))
-
-
 def _draw(
     figure: Any, place: tuple[int, int], label: str, look: Look, ours: xr.DataArray, theirs: Any
 ) -> None:
-    name = _LABEL.get(label, "")
-    whose = {owner: f"{name}, {owner}".removeprefix(", ") for owner in ("ours", "published")}
-    for steps, values in _known(ours):
-        hover = f"{theirs['x_name']} %{{x}}: %{{y:.4g}}<extra>ours</extra>"
-        draw(
-            figure, place, steps, values, whose["ours"], look, mode="lines", width=1.5, hover=hover
-        )
-    hover = f"{theirs['x_name']} %{{x}}: %{{y:.4g}}<extra>published</extra>"
-    x, y = np.asarray(theirs["x"], dtype=float), np.asarray(theirs["y"], dtype=float)
-    marked = look._replace(symbol=f"{look.symbol}-open")
-    draw(figure, place, x, y, whose["published"], marked, mode="markers", size=7, hover=hover)
+    def add(whose: str, x: Any, y: Any, look: Look, **options: Any) -> None:
+        name = f"{_LABEL.get(label, '')}, {whose}".removeprefix(", ")
+        hover = f"{theirs['x_name']} %{{x}}: %{{y:.4g}}<extra>{whose}</extra>"
+        draw(figure, place, x, y, name, look, hover=hover, **options)
 
-
-def _known(ours: xr.DataArray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions and values of each seed's curve; a logarithmic axis has no step 0."""
     (axis,) = [dim for dim in ours.dims if dim != "seed"]
     for curve in ours.transpose("seed", axis):
         curve = curve.dropna(axis)
-        curve = curve[curve[axis] > 0] if axis == "step" else curve
-        yield curve[axis].values, curve.values
+        if axis == "step":
+            curve = curve[curve.step > 0]  # a logarithmic axis has no step 0
+        add("ours", curve[axis], curve, look, mode="lines", width=1.5)
+    marked = look._replace(symbol=f"{look.symbol}-open")
+    add("published", theirs["x"], theirs["y"], marked, mode="markers", size=7)
 
 
 def _name_axes(figure: Any, place: tuple[int, int], published: dict[str, Any]) -> None:

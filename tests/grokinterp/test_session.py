@@ -22,7 +22,8 @@ from grokinterp.training.optimizer import StackedOptimizer
 from grokinterp.training.resources import Resources
 from tests.settings import chosen
 
-pytestmark = pytest.mark.filterwarnings("ignore:threads=2 is more:RuntimeWarning")  # one core
+# Where a process may use one core only.
+pytestmark = pytest.mark.filterwarnings("ignore:threads=2 is more:RuntimeWarning")
 
 SMALL = gi.RunConfig(
     data=gi.DataConfig(p=7), model=gi.MLPConfig(d_mlp=8), training=gi.TrainConfig(steps=4)

@@ -30,7 +30,8 @@ def plot_networks(data: xr.Dataset, *, fraction: float | None = None) -> go.Figu
 
     Args:
         data: from ``compute``.
-        fraction: trained on; by default half of the pairs, or what there is if that is not.
+        fraction: trained on; by default half of the pairs or, without such runs, the middle one
+            of those there are.
     """
     if fraction is None:
         there = data.fraction.values.tolist()
