@@ -292,11 +292,7 @@ class Order:
         with np.errstate(invalid="ignore"):  # of two infinite means no difference is known
             gaps = np.diff(means) if self.ascending else -np.diff(means)
         sign = " < " if self.ascending else " > "
-        told = (
-            sign.join(f"{mean:.4g}" for mean in means)
-            if (gaps > 0).all()
-            else ", ".join(f"{mean:.4g}" for mean in means)
-        )
+        told = (sign if (gaps > 0).all() else ", ").join(map(over_seeds.number, means))
         right = gaps > self.least if self.least >= 0 else gaps >= self.least
         if np.isnan(gaps[~right]).all() and not right.all():
             return _no_value(means, told)
@@ -332,7 +328,7 @@ class Region:
         del theirs
         values = np.atleast_1d(np.asarray(ours.values, dtype=float)).ravel()
         inside = (self.low <= values) & (values <= self.high)
-        told = ", ".join(f"{value:.4g}" for value in values)
+        told = ", ".join(map(over_seeds.number, values))
         if np.isnan(values[~inside]).all() and not inside.all():
             return _no_value(values, told)
         return Judgement(agrees=bool(inside.all()), ours=told)

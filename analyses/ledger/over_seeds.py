@@ -34,12 +34,20 @@ def mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(half)
 
 
+def number(value: float, digits: int = 4, *, missing: str = "no value") -> str:
+    """A value with so many digits, steps without a power of ten; ``missing`` for NaN."""
+    if math.isnan(value):
+        return missing
+    short = f"{value:.{digits}g}"
+    return f"{float(short):.0f}" if "e+" in short and abs(value) < 1e7 else short
+
+
 def told(values: np.ndarray, by_median: bool = False) -> str:
     """The mean with its 95 % interval, or the median with the range of the seeds."""
     if len(values) == 1:
-        return f"{values[0]:.6g}"
+        return number(values[0], 6)
     if by_median:
         known = np.where(np.isnan(values), math.inf, values)
-        return f"{median(values):.4g} ({known.min():.4g} to {known.max():.4g})"
+        return f"{number(median(values))} ({number(known.min())} to {number(known.max())})"
     center, half = mean(values)
-    return f"{center:.4g} ± {half:.2g}"
+    return "no value" if math.isnan(center) else f"{number(center)} ± {number(half, 2)}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from analyses.ledger import over_seeds
 from analyses.ledger.comparisons import undecided
 from analyses.ledger.entry import Entry, Read, sources_of
 from analyses.ledger.results import Result, ResultError, load
@@ -125,7 +126,7 @@ def _judged(
         raise ReadError(f"cannot be compared: {error}") from error
     told, agrees, found = judged.ours, judged.agrees, judged.note
     if (ends := interval(result.data, part)) is not None:
-        told += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
+        told += f" [{', '.join(over_seeds.number(end, missing='unknown') for end in ends)}]"
         if undecided(entry.comparison, *ends):
             agrees, found = None, "the bound lies inside the interval"
     verdict, said = _verdict(entry, agrees, ours, theirs)
