@@ -171,6 +171,7 @@ def test_trains_default_has_corrupted_labels(tmp_path: Path) -> None:
     assert f"addition mod 11, {wrong} of 60 training labels wrong, 20 steps" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corruption", [0, 1])
 def test_what_is_not_defined_is_left_out(corruption: int, tmp_path: Path) -> None:
     """Without corrupted labels, or without any other, a subset is empty."""

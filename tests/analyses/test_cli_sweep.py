@@ -125,6 +125,7 @@ def test_json_and_nothing_else(tmp_path: Path) -> None:
     assert json.loads(out)["left"] == json.loads(out)["seconds_estimated"] == 0
 
 
+@pytest.mark.slow
 def test_adaptive_infers_what_lies_between(tmp_path: Path) -> None:
     """One phase everywhere: the four corners are enough. A redraw knows it was refined."""
     options = ["--adaptive", "--panels", "0", "--set", "training.steps=1", "--json"]
@@ -142,6 +143,7 @@ def test_adaptive_infers_what_lies_between(tmp_path: Path) -> None:
     assert json.loads(out)["cells"] == summary["cells"]
 
 
+@pytest.mark.slow
 def test_diagram_redraws_a_store_and_a_file(drawn: tuple[Path, str], tmp_path: Path) -> None:
     stored = gi.open_sweep(drawn[0] / "sweep.zarr")
     stored.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")

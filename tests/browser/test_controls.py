@@ -10,6 +10,8 @@ import grokinterp as gi
 from probes import model_neuron_ipr, model_neuron_norms, subset_accuracy
 from tests.browser.conftest import Opened
 
+pytestmark = pytest.mark.slow
+
 PLACES = """() => [...document.querySelectorAll('#scatter > g:nth-of-type(2) > circle')].map(
     (point) => { const box = point.getBoundingClientRect();
                  return [box.x + box.width / 2, box.y + box.height / 2]; })"""

@@ -16,6 +16,8 @@ from tests.browser.test_controls import OFF, fragment, settle, text
 from tests.browser.test_numbers import check_accuracies, logits_in
 from tests.browser.test_page import OVER_THE_EDGE, SMALL_LETTERS, UNNAMED
 
+pytestmark = pytest.mark.slow
+
 P = 7
 SHOWN = ("test", "changed", "unchanged")
 
@@ -147,7 +149,6 @@ def test_attention_and_the_embedding(transformer: tuple[gi.Run, Path], opened: O
     torch.testing.assert_close(torch.tensor(found["shares"]).double(), shares, rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_an_lstm(tmp_path: Path, opened: Opened) -> None:
     run, file = trained(gi.LSTMConfig(d_embed=4, d_hidden=5, n_layers=1), tmp_path)
     page = opened(file, "#of=hidden.0&by=effect_test&low=2&unit=3")

@@ -12,6 +12,8 @@ from analyses.explorer import write_explorer
 from probes import model_neuron_ipr, pruning_curve, subset_accuracy
 from tests.browser.conftest import Opened
 
+pytestmark = pytest.mark.slow
+
 LOGITS = "async () => Array.from(await explorer.pool.logits())"
 SHOWN = "name => parseFloat(document.getElementById(`now-${name}`).textContent)"
 

@@ -16,6 +16,8 @@ from grokinterp.data import make_dataset
 from probes import subset_accuracy, unit_pruning_curve
 from tests.browser.conftest import CONFIG, Opened
 
+pytestmark = pytest.mark.slow
+
 NONE = "\N{EN DASH}"  # where there is no number
 OVER_THE_EDGE = """() => [...document.querySelectorAll('main *, header *, section *')].filter(
     (element) => { const box = element.getBoundingClientRect();

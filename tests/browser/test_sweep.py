@@ -16,6 +16,8 @@ from tests.browser.conftest import Opened
 from tests.browser.test_controls import fragment, text
 from tests.browser.test_page import SMALL_LETTERS, UNNAMED
 
+pytestmark = pytest.mark.slow
+
 AXES = {
     "training.weight_decay": [0.0, 5.0],
     "data.train_fraction": [0.2, 0.5, 0.8],

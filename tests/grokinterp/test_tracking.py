@@ -141,6 +141,7 @@ def test_a_missing_package_is_named_with_its_extra(
         kind("somewhere")  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_importing_the_callbacks_imports_no_tracker(
     forkserver: ForkServerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def wandb_runs(folder: Path) -> dict[str, dict[str, Any]]:
     return runs
 
 
+@pytest.mark.slow
 def test_wandb_keeps_one_run_per_run(offline: Path) -> None:
     callback = WandbCallback(
         "grok", mode="offline", dir=offline, group="g", tags=["t"], live=1, notes="by hand"

@@ -63,6 +63,7 @@ def test_the_command_shows_how_far_it_is(
         assert "not applicable: does not generalise: test accuracy is 0." in line
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_command_writes_the_test_and_prints_a_line_per_run(
     tmp_path: Path, command: Callable[..., Any]

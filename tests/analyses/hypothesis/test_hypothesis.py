@@ -348,6 +348,7 @@ def test_named_frequencies_are_used_for_logits_and_embedding(runs: dict[str, gi.
     assert data.n_kept.item() == 2.0
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_shell(
     runs: dict[str, gi.Run], tmp_path: Path, command: Callable[..., Any]
 ) -> None:

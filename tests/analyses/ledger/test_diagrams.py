@@ -159,6 +159,7 @@ def test_a_finer_grid_serves_a_coarser_one(sweep: xr.Dataset, tmp_path: Path) ->
     assert (both.same == 1).all()
 
 
+@pytest.mark.slow
 def test_panels_trained_apart_are_the_diagram_trained_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_no_departure_hides_behind_the_others(
         estimators.coverage(seeds=1, work=tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_blocks_are_the_parts_of_one_simulation(tmp_path: Path) -> None:
     options = {"estimator": NAME, "replicates": 2, "numbers": (3, 4)}
     found = estimators.coverage(seeds=1, work=tmp_path, **options)

@@ -51,7 +51,10 @@ def trained(model: Any, **data: Any) -> gi.Run:
     return gi.train(config, device="cpu", progress=False, checkpoints=checkpoints)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "mlp" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_every_network_gets_a_report(name: str) -> None:
     report = Report(trained(MODELS[name]))
     sections = report.sections()

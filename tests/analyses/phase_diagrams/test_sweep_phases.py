@@ -47,6 +47,7 @@ RUNS = st.none() | st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     ends=st.lists(RUNS, min_size=12, max_size=12),

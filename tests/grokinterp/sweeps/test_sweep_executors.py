@@ -151,6 +151,7 @@ def test_a_killed_worker_is_replaced(
             same(result, gi.sweep(base, {}, 5, take, **QUIET))
 
 
+@pytest.mark.slow
 def test_a_block_that_kills_its_workers_is_named(
     base: gi.RunConfig, tmp_path: Path, measures, forkserver
 ) -> None:

@@ -168,6 +168,7 @@ def test_the_estimates_of_settings_stand_side_by_side() -> None:
     assert said == data.sentence.values.tolist()
 
 
+@pytest.mark.slow
 def test_the_command(
     folder: Path,
     runs: tuple[list[gi.Run], ...],

@@ -322,6 +322,7 @@ def test_figures_draw_the_numbers(
     assert "threshold (IPR)" in axis_titles(cuts)
 
 
+@pytest.mark.slow
 def test_the_command_makes_networks_that_can_be_split(
     tmp_path: Path, command: Callable[..., Any]
 ) -> None:

@@ -158,6 +158,7 @@ def test_curves_have_an_axis_for_variants_and_seeds(pair: dict[str, gi.Run]) -> 
     xr.testing.assert_allclose(found.loss.sel(variant=PUBLISHED, seed=1, drop=True), alone.loss)
 
 
+@pytest.mark.slow
 def test_the_command_mixes_what_is_a_circuit_and_names_what_is_not(
     pair: dict[str, gi.Run],
     tmp_path: Path,

@@ -143,6 +143,7 @@ def test_figures_mark_the_censored(data: Any, axis_titles: Callable[[go.Figure],
     )
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_shell(
     tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
