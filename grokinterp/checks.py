@@ -80,7 +80,8 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
         hint = nearest(value, known)
         argument, *condition = re.split(r"(?= (?:with|of|in) )", name, maxsplit=1)
         raise ValueError(
-            f"{argument}={short(value)}{''.join(condition)} is unknown.{hint} Known: {words}"
+            f"{argument}={short(value)}{''.join(condition)} is unknown.{hint} "
+            f"Known: {words or 'none'}"
         )
 
 

@@ -141,7 +141,8 @@ def unit_periodicity(
             f"{'' if definition is None else f' by definition={definition!r}'}: "
             "IPRs need first-layer neurons in front of attention or units that write straight to "
             "the logits, shares a task with a periodic basis, normalized_share a norm behind the "
-            "neurons; leave definition out for all that there are"
+            f"neurons; {'leave definition out for all that there are, or ' if definition else ''}"
+            "give other units, from model.list_units()"
         )
     return UnitPeriodicity(unit, scores)
 

@@ -167,6 +167,12 @@ def _train_and_save(
         typer.echo(f"Interrupted; {what}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     _save(run, out, overwrite=overwrite)
+    if progress and len(run.checkpoints) < kept:
+        typer.echo(
+            f"{len(run.checkpoints)} of {kept} checkpoints were kept: they are of evaluated steps; "
+            "for more, --set a smaller training.eval_every",
+            err=True,
+        )
     return run
 
 

@@ -34,7 +34,7 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import INK, PHASE_COLOR
 from analyses.pages.style import LEVEL, explain, finish
-from analyses.runs_given import runs_of
+from analyses.runs_given import check_run, runs_of
 from analyses.statistics.thresholds import GENERALISED_FROM, NOT_MEMORISED_TO
 from analyses.statistics.wilson import interval_holds
 from grokinterp import Run
@@ -135,6 +135,7 @@ def classify(run: Run, thresholds: Thresholds | None = None) -> Phase:
         >>> print(phases.classify(run))
         memorization
     """
+    check_run(run)
     return phase_of(EndPoint.of(run), thresholds)
 
 

@@ -43,6 +43,7 @@ from analyses.dissociation import over_training
 from analyses.one_run.progress_figure import plot_progress
 from analyses.one_run.stored_networks import stored_networks
 from analyses.pages.finding import Finding
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.checks import check_choice
 from grokinterp.data import SUBSETS, Dataset
@@ -98,6 +99,7 @@ def compute(
     Raises:
         TypeError, ValueError: as :func:`of_networks`.
     """
+    check_run(run)
     return of_networks(
         [(stored.step, stored.model) for stored in stored_networks(run)],
         run.dataset,

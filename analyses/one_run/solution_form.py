@@ -35,6 +35,7 @@ from analyses.pages.finding import Finding
 from analyses.pages.palette import FAINT, GUIDE, INK, PLAIN, SERIES
 from analyses.pages.panels import draw_band
 from analyses.pages.style import explain, finish
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.session import unaffected
@@ -94,6 +95,7 @@ def compute(run: Run, *, n_shuffles: int = 1000, seed: int = 0) -> xr.Dataset:
 
     Source: Doshi et al. 2023, arXiv:2310.13061, eq. 2.
     """
+    check_run(run)
     check_int("n_shuffles", n_shuffles, minimum=1)
     form = model_solution_form(run.model, run.config.data.operation)
     has = form.has_frequency.numpy()

@@ -31,6 +31,7 @@ from analyses.pages.finding import Finding
 from analyses.pages.palette import DRAWN_SUBSETS, FAINT, GUIDE, INK, PLAIN, SUBSET_LABEL
 from analyses.pages.style import finish
 from analyses.pages.wrapping import wrapped
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.checks import check_int
 from grokinterp.data import SUBSETS
@@ -67,6 +68,7 @@ def compute(run: Run, *, seeds: int = 10) -> xr.Dataset:
         TypeError: the network has no weights U, V and W.
         ValueError: it has more than one hidden layer, or its task has no periodic basis.
     """
+    check_run(run)
     check_int("seeds", seeds, minimum=1)
     operation, kind = run.config.data.operation, run.config.training.loss
     own = own_frequency_weights(run.model, operation)

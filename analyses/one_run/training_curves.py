@@ -19,6 +19,7 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import SUBSET_STYLE
 from analyses.pages.style import LEVEL, LOSS_LABEL, add_subset_lines, finish
+from analyses.runs_given import check_run
 from analyses.statistics.thresholds import GENERALISED_FROM
 from grokinterp import Run
 from grokinterp.data import SUBSETS
@@ -36,6 +37,7 @@ def compute(run: Run) -> xr.Dataset:
         Attributes: ``loss``, the kind of loss, and ``share_uncorrupted``, the share of training
         labels that are true. Histories saved by an earlier version lack the subset "selected".
     """
+    check_run(run)
     history = run.history
     subsets = [subset for subset in SUBSETS if f"{subset}_accuracy" in history]
     accuracy = xr.concat([history[f"{s}_accuracy"] for s in subsets], dim="subset")

@@ -21,6 +21,7 @@ import xarray as xr
 from analyses.pages.finding import Finding
 from analyses.pages.palette import ORDER_SCALE
 from analyses.pages.style import finish, stacked_panels
+from analyses.runs_given import check_run
 from grokinterp import Run
 from grokinterp.session import unaffected
 from probes import network_on_pairs, neuron_spectrum
@@ -43,6 +44,7 @@ def compute(run: Run) -> xr.Dataset:
     Raises:
         ValueError: the network has no known neurons, or the task no periodic basis.
     """
+    check_run(run)
     network = network_on_pairs(run.model)
     if not network.neuron_hooks:
         raise ValueError(

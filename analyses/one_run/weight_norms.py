@@ -23,6 +23,7 @@ from plotly.subplots import make_subplots
 from analyses.pages.finding import Finding
 from analyses.pages.palette import SUBSET_STYLE, series
 from analyses.pages.style import finish
+from analyses.runs_given import check_run
 from grokinterp import Run
 
 _PAPER_NAME = {
@@ -43,6 +44,7 @@ def compute(run: Run) -> xr.Dataset:
     Raises:
         ValueError: the run has no evaluated step.
     """
+    check_run(run)
     history = run.history[["norm", "test_accuracy"]]
     if history.sizes["step"] == 0:
         raise ValueError("the run diverged before its first evaluation; there is nothing to show")

@@ -130,7 +130,7 @@ def split(
         if axis is not None and axis not in axes:
             raise ValueError(
                 f"{name}={short(axis)} is not an axis of the sweep; choose x= and y= from its "
-                f"axes {', '.join(axes)}"
+                f"axes {', '.join(axes)}{'' if len(axes) > 1 else ': a diagram needs two'}"
             )
     if len({x, y, panel}) < 3:
         raise ValueError(f"x, y and panel must be different axes, got {x!r}, {y!r} and {panel!r}")

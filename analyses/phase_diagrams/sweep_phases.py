@@ -30,6 +30,7 @@ from analyses.one_run.phases import (
     published_phases_of,
 )
 from grokinterp.data import SUBSETS
+from grokinterp.short_text import short
 
 NAMES = tuple(str(phase) for phase in Phase if phase != Phase.DIVERGED)
 MIXED = "mixed"  # of a cell: two phases have equally many seeds
@@ -150,6 +151,11 @@ def moved(
 
 
 def _check(sweep: xr.Dataset) -> None:
+    if not isinstance(sweep, xr.Dataset):
+        raise TypeError(
+            f"sweep must be the dataset that gi.sweep returns, got {short(sweep)}; gi.open_sweep "
+            "reads it from a store, and analyses.phases.classify names the phase of one run"
+        )
     missing = [name for name in _NEEDED if name not in sweep.data_vars]
     if missing:
         raise ValueError(

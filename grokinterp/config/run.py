@@ -254,7 +254,10 @@ def build_model(config: RunConfig) -> HookedModel:
 
 def _fields(plain: object, name: str) -> dict[str, Any]:
     if not isinstance(plain, Mapping):
-        raise TypeError(f"{name} must be a mapping of field names to values, got {short(plain)}")
+        raise TypeError(
+            f"{name} must be a mapping of field names to values, got {short(plain)}; the rows of a "
+            "pandas table are mappings in table.to_dict('records')"
+        )
     return dict(plain)
 
 

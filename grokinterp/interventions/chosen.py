@@ -139,7 +139,10 @@ class Selection:
             self._given = given
             return
         if given.numel() and (given.dtype not in _INTEGERS or given.ndim != 1):
-            raise TypeError(f"{wanted}{given.dtype} of shape {list(given.shape)}")
+            raise TypeError(
+                f"{wanted}{given.dtype} of shape {list(given.shape)}"
+                + (f"; pass [{given.item()}]" if given.ndim == 0 else "")
+            )
         self._given = given.flatten().long()
         if len(self._given.unique()) != len(self._given):
             raise ValueError(f"{what} has an index twice; a mask must be boolean, not 0 and 1")

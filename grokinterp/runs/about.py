@@ -52,6 +52,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"{file} is missing; {folder} is not a run folder"
             + ("" if folder.exists() else " (it does not exist)")
+            + ("; give the folder, not a file in it" if folder.is_file() else "")
+            + ("; gi.open_sweep reads a sweep" if (folder / ".zattrs").exists() else "")
         )
     try:
         about = read_json(file)

@@ -38,7 +38,10 @@ def read_about(where: Path) -> About:
         why = "nothing is stored there yet" if where.exists() else "it does not exist"
         raise SweepStoreError(f"{where} is not a grokinterp sweep: {why}")
     if not any((where / name).exists() for name in (_ATTRIBUTES, LISTED, "done")):
-        raise SweepStoreError(f"{where} is not a grokinterp sweep; choose another store")
+        raise SweepStoreError(
+            f"{where} is not a grokinterp sweep; "
+            + ("gi.Run.load reads it" if (where / "run.json").exists() else "choose another store")
+        )
     attributes = _read(where, _ATTRIBUTES)
     written = attributes.get("format")
     if not {"format", "identity"} & attributes.keys() and not (where / "done").exists():

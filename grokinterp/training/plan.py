@@ -31,7 +31,10 @@ def plan(configs: Sequence[RunConfig], resources: Resources) -> list[list[int]]:
     programs: dict[tuple[Hashable, ...], list[int]] = {}
     for i, config in enumerate(configs):
         if not isinstance(config, RunConfig):
-            raise TypeError(f"configs must be RunConfigs, got {short(config)}")
+            raise TypeError(
+                f"configs must be RunConfigs, got {short(config)}; a config of data, model or "
+                "training is a part of one, as in gi.RunConfig(model=gi.MLPConfig())"
+            )
         programs.setdefault(program(config), []).append(i)
     device, given = resources.place, resources.memory_limit
     free = free_memory(device)

@@ -124,7 +124,18 @@ def test_what_is_named_takes_the_network(name: str, runs: dict[str, gi.Run]) -> 
         probes.logit_attribution(run.model, run.dataset.tokens, run.dataset.labels)
 
 
-ONE_RUN = [analyses.pruning.compute, analyses.grokking.compute, analyses.summary.summarise]
+ONE_RUN = [
+    analyses.grokking.compute,
+    analyses.phases.classify,
+    analyses.progress_measures.compute,
+    analyses.pruning.compute,
+    analyses.solution_form.compute,
+    analyses.spectral_surgery.compute,
+    analyses.summary.summarise,
+    analyses.training_curves.compute,
+    analyses.units_by_frequency.compute,
+    analyses.weight_norms.compute,
+]
 SEVERAL = [
     analyses.corrupted_logits.compute,
     analyses.hypothesis.compute,
@@ -144,6 +155,13 @@ def test_a_network_is_not_a_run(analysis: Callable[[Any], Any], tiny_run: gi.Run
             analysis([tiny_run, tiny_run.model])
         with pytest.raises(ValueError, match="runs is empty"):
             analysis([])
+
+
+@pytest.mark.parametrize("given", ["a run", "mine.zarr"])
+@pytest.mark.usefixtures("no_type_checker")
+def test_a_run_or_a_store_is_not_a_sweep(given: Any, tiny_run: gi.Run) -> None:
+    with pytest.raises(TypeError, match=r"^sweep must be the dataset .*; gi\.open_sweep reads it"):
+        analyses.sweep_phases.compute(tiny_run if given == "a run" else given)
 
 
 @pytest.mark.usefixtures("no_type_checker")

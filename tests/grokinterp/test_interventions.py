@@ -332,7 +332,11 @@ def test_no_hook_survives_an_error() -> None:
             TypeError,
             r"list of indices or a boolean mask, got torch.int64 of shape \[1, 2",
         ),
-        (3, TypeError, r"list of indices or a boolean mask, got torch.int64 of shape \[\]"),
+        (
+            3,
+            TypeError,
+            r"a boolean mask, got torch.int64 of shape \[\]; pass \[3\]",
+        ),
         (None, TypeError, r"neurons must be a list of indices or a boolean mask, got None"),
         ("all", TypeError, r"list of indices or a boolean mask, got 'all'"),
         ([1, None], TypeError, r"list of indices or a boolean mask, got \[1, None\]"),

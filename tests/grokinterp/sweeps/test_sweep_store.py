@@ -146,6 +146,9 @@ def test_what_is_no_store(sweep, store, contents, trained) -> None:
         with pytest.raises(gi.SweepStoreError, match=f"{store} is not a grokinterp sweep"):
             use()
     assert contents(store) == {"thesis.txt": b"mine"}
+    (store / "run.json").write_text("{}")
+    with pytest.raises(gi.SweepStoreError, match=r"not a grokinterp sweep; gi\.Run\.load reads"):
+        gi.open_sweep(store)
     assert not trained
 
 

@@ -189,7 +189,7 @@ def test_bad_input() -> None:
         ValueError, match=r"moments of another optimiser; start from checkpoint.fresh\(\)"
     ):
         train(CONFIG.replace(SGD), start=half)
-    with pytest.raises(ValueError, match="checkpoint='half' is unknown"):
+    with pytest.raises(ValueError, match=r"checkpoint='half' is unknown\. Known: none"):
         run.model_at("half")
     with pytest.raises(ValueError, match=r"metric='accuracy' is unknown.*train_accuracy"):
         gi.reached(accuracy=0.5)

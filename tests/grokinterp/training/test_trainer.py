@@ -278,6 +278,8 @@ def test_numbers_of_threads_have_bounds(threads: int, told: str) -> None:
 def test_what_is_no_config_is_refused_and_any_iterable_will_do() -> None:
     with pytest.raises(TypeError, match="configs must be RunConfigs, got 'addition'"):
         gi.train_many(["addition"], progress=False)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"a part of one, as in gi\.RunConfig\(model=gi\.MLPConfig"):
+        gi.train(gi.MLPConfig(), progress=False)  # pyright: ignore[reportArgumentType]
     seeds = (SMALL.replace({"seed": seed, "training.steps": 2}) for seed in range(2))
     assert [run.config.seed for run in gi.train_many(seeds, progress=False)] == [0, 1]
 
