@@ -41,6 +41,7 @@ STORES = {
     "phase_diagram.md": {"small.zarr"},
     "interrupted.md": {"mine.zarr"},
     "cluster.md": {"cluster.zarr"},
+    "five_in_eight_lines.md": {"widths.zarr"},
 }
 SMALL = {"data.p": 11, "training.steps": 2}
 WIDTH = {gi.MLPConfig: "d_mlp", gi.TransformerConfig: "d_model"}

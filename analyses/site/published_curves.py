@@ -41,9 +41,12 @@ def plot_curves(compared: Sequence[tuple[Entry, xr.Dataset]], *, title: str = ""
     headings = [panel.replace("_", " ") if len(shown) > 1 else "" for panel, *_ in shown]
     if len(compared) > 1:
         headings = [f"<b>{entry.figure}</b><br>{entry.claim}" for *_, entry, _ in shown]
-    columns = min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = panels(headings + [""] * (rows * columns - len(shown)), rows=rows)
+    rows = -(-len(shown) // _COLUMNS)
+    columns = -(-len(shown) // rows)
+    empty = rows * columns - len(shown)
+    specs: list[list[dict[str, Any] | None]] = [[{}] * columns for _ in range(rows)]
+    specs[-1][columns - empty :] = [None] * empty
+    figure = panels(headings + [""] * empty, rows=rows, specs=specs)
     for i, (_, names, entry, data) in enumerate(shown):
         place = (i // columns + 1, i % columns + 1)
         for number, (label, name) in enumerate(names.items()):

@@ -75,6 +75,16 @@ def test_a_figure_of_several_entries_names_them() -> None:
     assert len(shown) == len(set(shown)) == 4
 
 
+@pytest.mark.parametrize(("panels", "columns"), [(2, 2), (3, 3), (4, 2), (5, 3)])
+def test_no_panel_is_left_empty(panels: int, columns: int) -> None:
+    entry = BY_ID["2/fig1-mlp-50-curves"]
+    figure: Any = plot_curves([(entry, result(entry, "step"))] * panels)
+    assert len({trace.xaxis for trace in figure.data}) == panels
+    assert len(list(figure.select_xaxes())) == panels
+    assert len(list(figure.select_xaxes(row=1))) == columns
+    assert not [note for note in figure.layout.annotations if note.text == "no data"]
+
+
 def test_what_ours_does_not_reach_is_left_out() -> None:
     """A logarithmic axis has no step 0, and a seed may have ended."""
     entry = BY_ID["2/fig1-mlp-50-curves"]
