@@ -25,7 +25,7 @@ DECAYS = Source(
         "prune": True,
     },
     seeds=5,
-    tier="quick",
+    tier="cpu",
     minutes=4,
 )
 CLEAN = Source(
