@@ -167,9 +167,10 @@ def _train_and_save(
         typer.echo(f"Interrupted; {what}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     _save(run, out, overwrite=overwrite)
-    if progress and len(run.checkpoints) < kept:
+    on_the_way = {point.step for point in run.checkpoints.values()} - {config.training.steps}
+    if progress and len(on_the_way) < kept:
         typer.echo(
-            f"{len(run.checkpoints)} of {kept} checkpoints were kept: they are of evaluated steps; "
+            f"{len(on_the_way)} of {kept} checkpoints lie on the way: they are of evaluated steps; "
             "for more, --set a smaller training.eval_every",
             err=True,
         )

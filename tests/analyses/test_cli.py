@@ -56,9 +56,17 @@ def test_a_runs_own_config_can_be_trained_again(trained: Path, tmp_path: Path) -
     assert gi.Run.load(again).model.W_E.dtype == torch.float64
 
 
+def test_fewer_networks_than_asked_are_told_of(tmp_path: Path) -> None:
+    code, _, said = told("train", tmp_path / "run", *SMALL, "--checkpoints", "5")
+    steps = {kept.step for kept in gi.Run.load(tmp_path / "run").checkpoints.values()}
+    assert (code, steps) == (0, {10, 20})
+    assert "1 of 5 checkpoints lie on the way" in said
+    assert "training.eval_every" in said
+
+
 def test_networks_kept_on_the_way_are_seen_over_training(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert told("train", out, *SMALL, "--checkpoints", "1")[0] == 0
+    assert told("train", out, *SMALL, "--checkpoints", "1")[0::2] == (0, "")
     run = gi.Run.load(out)
     assert [kept.step for kept in run.checkpoints.values()] == [10]
     code, printed, _ = told("analyse", out, "progress_measures", "--follow", "--json")

@@ -195,6 +195,8 @@ def test_fields_of_a_section_are_checked_together() -> None:
 
 
 def test_replaced_values_are_checked() -> None:
+    with pytest.raises(TypeError, match=r"must be a mapping .*table\.to_dict\('records'\)"):
+        RunConfig().replace("seed")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"lr must lie in .* got -1"):
         RunConfig().replace({"training.lr": -1.0})
     with pytest.raises(ValueError, match="needs a prime p, got p=96"):

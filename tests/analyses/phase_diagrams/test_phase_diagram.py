@@ -232,6 +232,9 @@ def test_errors_name_axes_and_remedies(phases: xr.Dataset) -> None:
         plot_diagram(both)
     with pytest.raises(ValueError, match=r"x='model.d_mlp' is not an axis.*choose x= and y= from"):
         plot_diagram(phases, x="model.d_mlp")
+    line = phases.isel({"training.weight_decay": 0, "data.corruption": 0}, drop=True)
+    with pytest.raises(ValueError, match=r"axes data\.train_fraction: a diagram needs two"):
+        plot_diagram(line)
     with pytest.raises(ValueError, match="different axes"):
         plot_diagram(phases, x="data.corruption")
     with pytest.raises(ValueError, match=r"at names 'model.d_mlp'"):
