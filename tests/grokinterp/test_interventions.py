@@ -335,7 +335,7 @@ def test_no_hook_survives_an_error() -> None:
         (
             3,
             TypeError,
-            r"a boolean mask, got torch.int64 of shape \[\]; pass \[3\]",
+            r"list of indices or a boolean mask, got torch.int64 of shape \[\]; pass \[3\]",
         ),
         (None, TypeError, r"neurons must be a list of indices or a boolean mask, got None"),
         ("all", TypeError, r"list of indices or a boolean mask, got 'all'"),

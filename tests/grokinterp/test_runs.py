@@ -155,10 +155,13 @@ def test_folder_that_holds_no_run(tmp_path: Path) -> None:
     with pytest.raises(gi.RunFolderError, match=r"run\.json is missing; .* is not a run folder$"):
         gi.Run.load(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(gi.RunFolderError, match=r"not a run folder; give the folder, not a file"):
+    not_a_file = "is not a run folder; give the folder, not a file in it$"
+    with pytest.raises(gi.RunFolderError, match=not_a_file):
         gi.Run.load(tmp_path / "file")
     (tmp_path / ".zattrs").write_text("{}")
-    with pytest.raises(gi.RunFolderError, match=r"not a run folder; gi\.open_sweep reads a sweep$"):
+    with pytest.raises(
+        gi.RunFolderError, match=r"is not a run folder; gi.open_sweep reads a sweep$"
+    ):
         gi.Run.load(tmp_path)
 
 

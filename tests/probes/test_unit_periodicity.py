@@ -143,7 +143,8 @@ def test_what_does_not_exist_is_refused() -> None:
     by_ipr = r"heads.0 of .* no periodicity by definition='ipr': IPRs .* leave definition out"
     with pytest.raises(ValueError, match=by_ipr):
         unit_periodicity(model, "heads.0", "ipr")
-    with pytest.raises(ValueError, match=r"^frequencies of .* no periodicity: .* neurons; give"):
+    by_none = "frequencies of HookedTransformer have no periodicity: .* neurons; give other units"
+    with pytest.raises(ValueError, match=by_none):
         unit_periodicity(model, "frequencies")
     with pytest.raises(ValueError, match=r"definition='irp' is unknown. Did you mean 'ipr'"):
         unit_periodicity(model, "heads.0", "irp")

@@ -147,7 +147,9 @@ def test_what_is_no_store(sweep, store, contents, trained) -> None:
             use()
     assert contents(store) == {"thesis.txt": b"mine"}
     (store / "run.json").write_text("{}")
-    with pytest.raises(gi.SweepStoreError, match=r"not a grokinterp sweep; gi\.Run\.load reads"):
+    with pytest.raises(
+        gi.SweepStoreError, match=r"is not a grokinterp sweep; gi.Run.load reads it$"
+    ):
         gi.open_sweep(store)
     assert not trained
 
